@@ -1,0 +1,2 @@
+//! `cargo xcache`.
+fn main() {}

@@ -1,0 +1,185 @@
+//! Settings: one list, layered.
+//!
+//! Later layers win: defaults, the user's `config.toml` (in the platform's configuration directory), the workspace's
+//! `.config/xcache.toml`, `XCACHE_*` variables, flags. [`SETTINGS`] is the list that `--help`, the book and the tests are
+//! held against. This is the only module that reads the environment for settings; what a storage service needs
+//! (`AWS_…`) is read by the store.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// A setting, as the documentation lists it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Setting {
+    /// The key in a config file; the flag is `--` and this, the variable is `XCACHE_` and this in upper case.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// The default, as text.
+    pub default: &'static str,
+}
+
+/// Every setting.
+pub const SETTINGS: &[Setting] = &[
+    Setting { name: "remote", summary: "the remote store: s3://bucket/prefix or file:///directory", default: "none" },
+    Setting { name: "dir", summary: "the local store's directory", default: "the platform's cache directory" },
+    Setting { name: "upload", summary: "send what was compiled to the remote", default: "true" },
+    Setting { name: "concurrency", summary: "requests to the remote at a time", default: "32" },
+    Setting { name: "timeout", summary: "seconds without a byte after which the remote is given up", default: "5" },
+    Setting { name: "upload-timeout", summary: "seconds to wait for uploads after the build", default: "300" },
+    Setting {
+        name: "max-size",
+        summary: "the local store's size; least recently used units go first",
+        default: "10 GiB",
+    },
+    Setting { name: "compression", summary: "zstd level of packs sent to the remote", default: "3" },
+];
+
+/// The resolved settings.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// The remote store's URL.
+    pub remote: Option<String>,
+    /// The local store's directory.
+    pub dir: PathBuf,
+    /// Whether to send what was compiled.
+    pub upload: bool,
+    /// Requests at a time.
+    pub concurrency: usize,
+    /// Seconds without a byte.
+    pub timeout: u64,
+    /// Seconds to wait for uploads.
+    pub upload_timeout: u64,
+    /// Size of the local store.
+    pub max_size: ByteSize,
+    /// zstd level.
+    pub compression: i32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            remote: None,
+            dir: platform_dirs().map_or_else(|| std::env::temp_dir().join("xcache"), |dirs| dirs.cache_dir()),
+            upload: true,
+            concurrency: 32,
+            timeout: 5,
+            upload_timeout: 300,
+            max_size: ByteSize::gib(10),
+            compression: 3,
+        }
+    }
+}
+
+/// Settings given as flags: the last layer. `None` leaves the layers below alone.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Overrides {
+    /// `--remote`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+    /// `--dir`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// `--upload`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload: Option<bool>,
+    /// `--concurrency`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<usize>,
+    /// `--timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+    /// `--upload-timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload_timeout: Option<u64>,
+    /// `--max-size`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<String>,
+    /// `--compression`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<i32>,
+}
+
+impl Settings {
+    /// Resolves all layers. `workspace` is the directory whose `.config/xcache.toml` counts.
+    pub fn load(workspace: Option<&Path>, overrides: &Overrides) -> Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = user_config_file() {
+            figment = figment.merge(Toml::file(file));
+        }
+        if let Some(workspace) = workspace {
+            figment = figment.merge(Toml::file(workspace.join(".config/xcache.toml")));
+        }
+        let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        let variables = Env::prefixed("XCACHE_")
+            .map(|name| name.as_str().to_ascii_lowercase().replace('_', "-").into())
+            .only(&names);
+        figment
+            .merge(variables)
+            .merge(Serialized::defaults(overrides))
+            .extract::<Self>()
+            .map_err(config_error)?
+            .validated()
+    }
+
+    /// The seconds of [`Settings::timeout`].
+    pub fn stall(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+
+    fn validated(mut self) -> Result<Self> {
+        let invalid = |name: &str, reason: &str| Err(Error::Config { name: name.into(), reason: reason.into() });
+        self.remote = self.remote.filter(|remote| !remote.is_empty());
+        if self.concurrency == 0 {
+            return invalid("concurrency", "it must be at least 1");
+        }
+        if self.timeout == 0 {
+            return invalid("timeout", "it must be at least 1 second");
+        }
+        if !zstd::compression_level_range().contains(&self.compression) {
+            return invalid("compression", "it is not a zstd level");
+        }
+        if self.dir.is_relative() {
+            self.dir = std::path::absolute(&self.dir).map_err(Error::io("resolve", &self.dir))?;
+        }
+        Ok(self)
+    }
+}
+
+/// The user's config file, where the platform has a place for one.
+pub fn user_config_file() -> Option<PathBuf> {
+    Some(platform_dirs()?.config_dir().join("config.toml"))
+}
+
+fn platform_dirs() -> Option<impl AppStrategy> {
+    choose_app_strategy(AppStrategyArgs {
+        top_level_domain: "dev".into(),
+        author: "xcache".into(),
+        app_name: "xcache".into(),
+    })
+    .ok()
+}
+
+fn config_error(error: figment::Error) -> Error {
+    let source = error.metadata.as_ref().and_then(|metadata| metadata.source.as_ref().map(ToString::to_string));
+    let name = match (error.path.join("."), source) {
+        (path, Some(source)) if !path.is_empty() => format!("{path} in {source}"),
+        (path, None) if !path.is_empty() => path,
+        (_, source) => source.unwrap_or_else(|| "file".into()),
+    };
+    Error::Config { name, reason: error.kind.to_string() }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

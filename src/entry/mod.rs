@@ -1,0 +1,218 @@
+//! Entries: what the cache knows about one compiled unit.
+//!
+//! An [`Entry`] names the unit's files by digest and says under which conditions they may be used: the dependencies they
+//! were compiled against, the normalized command line, the environment and the generated files that were read, and the
+//! directories whose paths are still in them. The files travel in a *pack* ([`pack`]); the graph index ([`GraphIndex`])
+//! is a bundle of entries.
+//!
+//! **Invariants.** No I/O here. Every encoded object starts with a magic, a kind, a version and the digest of what
+//! follows; anything unknown or damaged decodes to an error that callers treat as a miss. Environment values are stored
+//! as digests, never in clear.
+
+pub mod pack;
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::key::UnitKey;
+use crate::roots::Root;
+
+/// What a file of a unit is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKind {
+    /// `lib*.rlib`.
+    Rlib,
+    /// `lib*.rmeta`.
+    Rmeta,
+    /// `*.d`, with placeholders for the roots.
+    DepInfo,
+}
+
+/// One output of a unit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Its name in the output directory: a plain file name.
+    pub name: String,
+    /// What it is.
+    pub kind: FileKind,
+    /// Its size in bytes, as stored.
+    pub size: u64,
+    /// The digest of its content, as stored.
+    pub digest: Digest,
+}
+
+/// A dependency, as it was when the unit was compiled.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct DependencyRecord {
+    /// The name it was imported under.
+    pub extern_name: String,
+    /// The digest of its metadata.
+    pub metadata: Digest,
+}
+
+/// Where an entry's files are in the remote store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PackRef {
+    /// The digest of the compressed bytes, and the object's name.
+    pub digest: Digest,
+    /// The number of compressed bytes.
+    pub size: u64,
+}
+
+/// What must be the same where an entry is used.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Constraints {
+    /// The normalized rustc command line.
+    pub invocation: Option<Digest>,
+    /// How diagnostics were asked for; only where there are any.
+    pub rendering: Option<Digest>,
+    /// The direct dependencies, by content.
+    pub dependencies: Vec<DependencyRecord>,
+    /// Variables read through `env!`: the digest of the value, or nothing where it was not set.
+    pub environment: BTreeMap<String, Option<Digest>>,
+    /// Files read from outside the package (generated into `OUT_DIR`), by placeholder path.
+    pub inputs: BTreeMap<String, Digest>,
+    /// Directories whose path is in the outputs: the digest of the path.
+    pub bound: BTreeMap<Root, Digest>,
+}
+
+/// What the cache knows about one compiled unit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// The unit's key.
+    pub key: UnitKey,
+    /// `name version`, for people.
+    pub package: String,
+    /// The target's name, for people.
+    pub target: String,
+    /// Its files.
+    pub files: Vec<FileRecord>,
+    /// The artifact notices rustc gave, in order: (emit kind, file name).
+    pub notices: Vec<(String, String)>,
+    /// The other lines rustc printed, with placeholders for the roots.
+    pub diagnostics: Vec<String>,
+    /// When the files may be used.
+    pub constraints: Constraints,
+    /// How long rustc took, in milliseconds.
+    pub compile_ms: u64,
+    /// Its files in the remote store, once they are packed.
+    pub pack: Option<PackRef>,
+}
+
+impl Entry {
+    /// The digest of the unit's metadata: what dependents compare.
+    pub fn metadata(&self) -> Option<Digest> {
+        self.files.iter().find(|file| file.kind == FileKind::Rmeta).map(|file| file.digest)
+    }
+
+    /// Bytes of all files.
+    pub fn size(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Encodes for the store.
+    pub fn encode(&self) -> Vec<u8> {
+        frame(Kind::Entry, self)
+    }
+
+    /// Decodes what [`Entry::encode`] wrote, and checks that it is the entry of `key` and names only plain files.
+    pub fn decode(key: UnitKey, bytes: &[u8]) -> Result<Self> {
+        let object = format!("unit/{key}");
+        let entry: Self = unframe(Kind::Entry, &object, bytes)?;
+        entry.check(key)?;
+        Ok(entry)
+    }
+
+    /// An entry is data from elsewhere: it must be this unit's, and its files must stay in the directory they go to.
+    fn check(&self, key: UnitKey) -> Result<()> {
+        let object = || format!("unit/{key}");
+        if self.key != key {
+            return Err(Error::corrupt(object(), format!("it is the entry of {}", self.key)));
+        }
+        if let Some(file) = self.files.iter().find(|file| !is_plain_file_name(&file.name)) {
+            return Err(Error::corrupt(object(), format!("{:?} is not a plain file name", file.name)));
+        }
+        if self.files.iter().any(|file| file.size > pack::MAX_FILE_SIZE) {
+            return Err(Error::corrupt(object(), "a file is larger than any compiler output"));
+        }
+        Ok(())
+    }
+}
+
+/// The entries of one (lockfile, command, profile, toolchain), so that one request starts a whole prefetch.
+///
+/// A hint: unit entries are the truth.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct GraphIndex {
+    /// Every entry that was hit or made.
+    pub entries: Vec<Entry>,
+}
+
+impl GraphIndex {
+    /// Encodes for the store.
+    pub fn encode(&self) -> Vec<u8> {
+        frame(Kind::Graph, self)
+    }
+
+    /// Decodes what [`GraphIndex::encode`] wrote; each entry is checked like one that comes alone.
+    pub fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
+        let index: Self = unframe(Kind::Graph, name, bytes)?;
+        index.entries.iter().try_for_each(|entry| entry.check(entry.key))?;
+        Ok(index)
+    }
+}
+
+/// No separator, no parent, nothing hidden behind a drive letter.
+pub(crate) fn is_plain_file_name(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', ':', '\0']) && name.len() <= 255
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Entry = 1,
+    Graph = 2,
+}
+
+const MAGIC: &[u8; 6] = b"xcache";
+const VERSION: u8 = 1;
+const HEADER: usize = MAGIC.len() + 2 + 32;
+/// No honest entry or index comes near; a hostile one must not fill the memory.
+const MAX_DECODED: u64 = 256 << 20;
+
+/// magic, kind, version, digest of the rest, zstd(JSON).
+fn frame(kind: Kind, value: &impl Serialize) -> Vec<u8> {
+    let json = serde_json::to_vec(value).expect("entries are plain data with string keys");
+    let body = zstd::bulk::compress(&json, 3).expect("compressing memory into memory");
+    let mut bytes = Vec::with_capacity(HEADER + body.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&[kind as u8, VERSION]);
+    bytes.extend_from_slice(Digest::of(&body).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+fn unframe<T: DeserializeOwned>(kind: Kind, object: &str, bytes: &[u8]) -> Result<T> {
+    let corrupt = |reason: &str| Error::corrupt(object, reason);
+    let (header, body) = bytes.split_at_checked(HEADER).ok_or_else(|| corrupt("it is too short"))?;
+    let (magic, rest) = header.split_at(MAGIC.len());
+    if magic != MAGIC || rest[0] != kind as u8 {
+        return Err(corrupt("it is not an object of this kind"));
+    }
+    if rest[1] != VERSION {
+        return Err(corrupt("it has another format version"));
+    }
+    if rest[2..] != Digest::of(body).as_bytes()[..] {
+        return Err(corrupt("its digest does not match"));
+    }
+    let decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(|error| Error::corrupt(object, error))?;
+    serde_json::from_reader(std::io::Read::take(decoder, MAX_DECODED)).map_err(|error| Error::corrupt(object, error))
+}
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -1,0 +1,86 @@
+//! Errors: what went wrong, with the path or key in it, and a hint that says what to do next.
+//!
+//! Messages are lower-case fragments without a full stop. None of these errors ever ends a build: the session turns
+//! them into one warning line and goes on without what failed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What the library's fallible functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Anything that can go wrong in the library.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file-system call failed.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// The verb: `read`, `write`, `create` …
+        action: &'static str,
+        /// What it was done to.
+        path: PathBuf,
+        /// The system's own error.
+        source: io::Error,
+    },
+    /// A stored object is not what it says it is.
+    #[error("{object} is corrupt: {reason}")]
+    Corrupt {
+        /// The object's name in the store.
+        object: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A setting has a value that cannot be used.
+    #[error("invalid setting {name}: {reason}")]
+    Config {
+        /// The setting or file.
+        name: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// Cargo, or a program cargo would run, gave no usable answer.
+    #[error("`{command}` failed: {reason}")]
+    Command {
+        /// The command line, shortened.
+        command: String,
+        /// Its first error line, or what was wrong with its output.
+        reason: String,
+    },
+    /// The remote store gave an error.
+    #[error("{remote}: {message}")]
+    Remote {
+        /// The remote's URL.
+        remote: String,
+        /// The server's own words.
+        message: String,
+        /// Whether asking again could help.
+        temporary: bool,
+    },
+}
+
+impl Error {
+    /// Wraps an [`io::Error`] with the verb and the path it belongs to.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// A [`Error::Corrupt`].
+    pub fn corrupt(object: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Corrupt { object: object.into(), reason: reason.to_string() }
+    }
+
+    /// What the user can do about it, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("free some space, or set XCACHE_DIR to a directory on another disk")
+            }
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("set XCACHE_DIR to a directory that you may write to")
+            }
+            Self::Config { .. } => Some("`cargo xcache --help` lists every setting and its values"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Typed events: everything that happens in a session, as it happens.
+//!
+//! The report is a fold over the list of events and of nothing else ([`crate::report`]). The terminal, too, learns of
+//! progress only through them: an [`Observer`] is told of each event as it is recorded. Defining them is pure; the log
+//! only keeps them in memory.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::key::UnitKey;
+
+/// A unit's position in the plan.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct UnitId(pub usize);
+
+/// Why a unit is not taken from the cache, now or ever.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// A procedural macro: linked for the host.
+    ProcMacro,
+    /// A build script's binary.
+    BuildScript,
+    /// The run of a build script.
+    BuildScriptRun,
+    /// A binary.
+    Bin,
+    /// A test harness, benchmark or example.
+    Test,
+    /// A dylib, cdylib or staticlib.
+    Linked,
+    /// rustdoc output.
+    Doc,
+    /// A workspace member or another package in a directory.
+    Path,
+    /// Compiled with `-C incremental`.
+    Incremental,
+    /// Contains or links native code.
+    Native,
+    /// The output holds a path of the machine that compiled it.
+    PathBound,
+    /// The source has neither checksum nor revision.
+    NoIdentity,
+    /// A target given as a JSON file, or another compiler option that reads files.
+    CustomTarget,
+    /// rustc was called in a way that fits no unit, or more than one.
+    Unplanned,
+}
+
+impl Reason {
+    /// What the reason means, in a few words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::ProcMacro => "procedural macros are linked against the host",
+            Self::BuildScript => "build scripts are linked against the host",
+            Self::BuildScriptRun => "build scripts run on every machine",
+            Self::Bin => "binaries are linked against the host",
+            Self::Test => "test, bench and example targets are linked against the host",
+            Self::Linked => "dynamic and static libraries are linked against the host",
+            Self::Doc => "rustdoc output is not cached",
+            Self::Path => "packages in a directory change with every edit",
+            Self::Incremental => "compiled incrementally",
+            Self::Native => "holds or links native code",
+            Self::PathBound => "the output holds a path of this machine",
+            Self::NoIdentity => "its source has neither a checksum nor a revision",
+            Self::CustomTarget => "the target is described by a file",
+            Self::Unplanned => "rustc was called in a way that fits no unit of the plan",
+        }
+    }
+
+    /// What would change that, where the user can do something.
+    pub fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Incremental => Some("set CARGO_INCREMENTAL=0 (CI gains nothing from incremental builds)"),
+            Self::PathBound => Some(
+                "hits again where the same directories are used: keep CARGO_HOME and the target directory at one path",
+            ),
+            Self::NoIdentity => Some("commit Cargo.lock with checksums, or depend on a registry or a git revision"),
+            Self::CustomTarget => Some("use a built-in target triple"),
+            _ => None,
+        }
+    }
+}
+
+/// Why a unit that could have been a hit was not.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissReason {
+    /// No store has an entry of this key.
+    Absent,
+    /// A stored object was damaged.
+    Corrupt,
+    /// The remote did not answer in time, or gave an error.
+    RemoteFailed,
+    /// A dependency differs from the one it was compiled against.
+    Dependency,
+    /// rustc's command line differs.
+    Invocation,
+    /// A variable read through `env!` differs.
+    Environment,
+    /// A generated file it reads differs.
+    Input,
+    /// It holds a path of another machine.
+    PathBound,
+    /// It could not be copied into the target directory.
+    Restore,
+}
+
+/// Which tier a hit came from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// The local store.
+    Local,
+    /// The remote store.
+    Remote,
+}
+
+/// The phases of a session.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Asking cargo for the workspace, its units and its packages.
+    Plan,
+    /// Bringing entries and packs into the local store.
+    Prefetch,
+    /// Cargo's own run.
+    Build,
+    /// Sending what is left to the remote.
+    Upload,
+}
+
+/// A unit as the plan has it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedUnit {
+    /// Package name.
+    pub package: String,
+    /// Package version.
+    pub version: String,
+    /// Target name.
+    pub target: String,
+    /// Cargo's target kind: `lib`, `proc-macro`, `custom-build`, `bin` …
+    pub kind: String,
+    /// Cargo's compile mode: `build`, `check`, `run-custom-build` …
+    pub mode: String,
+    /// The target triple, where one was asked for.
+    pub platform: Option<String>,
+    /// Enabled features.
+    pub features: Vec<String>,
+    /// Its key, where it can be cached.
+    pub key: Option<UnitKey>,
+    /// Why it cannot be cached, where that is known before it is compiled.
+    pub uncacheable: Option<Reason>,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum EventKind {
+    /// A session began.
+    SessionStarted {
+        /// `cargo`'s arguments.
+        command: Vec<String>,
+        /// The version of xcache.
+        version: String,
+        /// Wall-clock time.
+        started: jiff::Timestamp,
+        /// The remote's URL, where one is configured.
+        remote: Option<String>,
+    },
+    /// A phase began.
+    PhaseStarted {
+        /// Which.
+        phase: Phase,
+    },
+    /// A phase ended.
+    PhaseFinished {
+        /// Which.
+        phase: Phase,
+    },
+    /// The units are known.
+    Planned {
+        /// In the plan's order: the index is the [`UnitId`].
+        units: Vec<PlannedUnit>,
+    },
+    /// There is no plan: cargo runs without the cache.
+    PlanFailed {
+        /// Why, in one line.
+        reason: String,
+    },
+    /// The remote knew this lockfile and command.
+    GraphIndexFound {
+        /// How many entries it lists.
+        entries: usize,
+    },
+    /// A unit was found in a tier and is now in the local store.
+    Found {
+        /// Which unit.
+        unit: UnitId,
+        /// Where it was.
+        tier: Tier,
+        /// Bytes transferred for it.
+        transferred: u64,
+    },
+    /// A unit was not found, or what was found cannot be used.
+    Missed {
+        /// Which unit.
+        unit: UnitId,
+        /// Why.
+        reason: MissReason,
+    },
+    /// How much of the prefetch is done.
+    PrefetchProgress {
+        /// Units decided.
+        done: usize,
+        /// Units asked for.
+        total: usize,
+        /// Bytes transferred so far.
+        bytes: u64,
+    },
+    /// A unit's outputs were restored instead of compiled.
+    Restored {
+        /// Which unit.
+        unit: UnitId,
+        /// Bytes written to the target directory.
+        bytes: u64,
+        /// How long that took.
+        millis: u64,
+        /// How long rustc took when it was compiled.
+        compile_millis: u64,
+    },
+    /// rustc was run for a unit.
+    Compiled {
+        /// Which unit.
+        unit: UnitId,
+        /// How long rustc took.
+        millis: u64,
+        /// It exited with success.
+        success: bool,
+    },
+    /// A compiled unit is in the local store now.
+    Recorded {
+        /// Which unit.
+        unit: UnitId,
+        /// Bytes stored.
+        bytes: u64,
+        /// It holds a path of this machine.
+        path_bound: bool,
+    },
+    /// A compiled unit was not recorded.
+    NotRecorded {
+        /// Which unit.
+        unit: UnitId,
+        /// Why.
+        reason: Reason,
+    },
+    /// rustc was run for something that is not in the plan.
+    PassedThrough {
+        /// `--crate-name`, or the query.
+        what: String,
+        /// How long it took.
+        millis: u64,
+    },
+    /// A damaged object was found, and is ignored.
+    CorruptObject {
+        /// Its name.
+        object: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The remote is not used any more in this session.
+    RemoteFailed {
+        /// Its URL.
+        remote: String,
+        /// The server's own words.
+        message: String,
+    },
+    /// How much of the upload is done.
+    UploadProgress {
+        /// Units sent.
+        done: usize,
+        /// Units to send.
+        total: usize,
+        /// Bytes sent so far.
+        bytes: u64,
+    },
+    /// The uploads are over.
+    UploadFinished {
+        /// Units sent.
+        sent: usize,
+        /// Units that stay in the local store only.
+        left: usize,
+        /// Bytes sent.
+        bytes: u64,
+    },
+    /// What the remote was asked, in all.
+    RemoteTraffic {
+        /// Requests sent.
+        requests: u64,
+        /// Bytes received.
+        received: u64,
+        /// Bytes sent.
+        sent: u64,
+    },
+    /// Something the user should know; the build goes on.
+    Warning {
+        /// One line.
+        message: String,
+    },
+    /// Cargo ended.
+    CargoFinished {
+        /// Its exit code, where it was not killed.
+        code: Option<i32>,
+    },
+    /// The session came to its regular end.
+    SessionFinished,
+}
+
+/// An [`EventKind`] and when it happened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Milliseconds since the session began.
+    pub at_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// Somebody who wants to see events as they happen. Must be quick: it is called on the thread the event happened on.
+pub trait Observer: Send + Sync {
+    /// Called once for each event, in order.
+    fn observe(&self, event: &Event);
+}
+
+/// An observer of nothing.
+impl Observer for () {
+    fn observe(&self, _: &Event) {}
+}
+
+/// The list of events of one session.
+#[derive(Clone)]
+pub struct EventLog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    start: Instant,
+    events: Mutex<Vec<Event>>,
+    observer: Arc<dyn Observer>,
+}
+
+impl EventLog {
+    /// An empty log whose clock starts now.
+    pub fn new(observer: Arc<dyn Observer>) -> Self {
+        Self { inner: Arc::new(Inner { start: Instant::now(), events: Mutex::default(), observer }) }
+    }
+
+    /// Records an event.
+    pub fn record(&self, kind: EventKind) {
+        let event = Event { at_ms: self.inner.start.elapsed().as_millis() as u64, kind };
+        let mut events = self.inner.events.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.inner.observer.observe(&event);
+        events.push(event);
+    }
+
+    /// A one-line warning.
+    pub fn warn(&self, message: impl ToString) {
+        self.record(EventKind::Warning { message: message.to_string() });
+    }
+
+    /// Runs a phase between its two events.
+    pub fn phase<T>(&self, phase: Phase, run: impl FnOnce() -> T) -> T {
+        self.record(EventKind::PhaseStarted { phase });
+        let result = run();
+        self.record(EventKind::PhaseFinished { phase });
+        result
+    }
+
+    /// All events so far.
+    pub fn events(&self) -> Vec<Event> {
+        self.inner.events.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+}

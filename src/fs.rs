@@ -1,0 +1,112 @@
+//! File-system effects that must be whole or not at all.
+//!
+//! Every write here is a temporary file in the same file system, then a rename: a killed process leaves at most a
+//! temporary file that nobody reads. Every error names the path.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use tempfile::{Builder, NamedTempFile};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+
+/// Creates a directory and its parents.
+pub fn create_dir_all(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(Error::io("create", path))
+}
+
+/// Reads a file, or nothing where there is none.
+pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
+/// Removes a file if it is there.
+pub fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A new temporary file in `directory`; it is removed unless it is persisted.
+pub fn temporary_file(directory: &Path) -> Result<NamedTempFile> {
+    Builder::new().prefix(".xcache-").tempfile_in(directory).map_err(Error::io("create a file in", directory))
+}
+
+/// Gives a temporary file its name, replacing what was there.
+pub fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
+    file.persist(path).map_err(|error| Error::io("rename a file to", path)(error.error))?;
+    Ok(())
+}
+
+/// Writes a small file through a temporary one beside it; `path`'s directory is created where it is missing.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    create_dir_all(directory)?;
+    let mut file = temporary_file(directory)?;
+    file.write_all(bytes).map_err(Error::io("write", path))?;
+    make_world_readable(file.as_file()).map_err(Error::io("write", path))?;
+    persist(file, path)
+}
+
+/// Copies a file's bytes and hashes them on the way.
+pub fn copy_hashing(mut input: impl Read, mut output: impl Write) -> io::Result<(u64, Digest)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut size = 0;
+    loop {
+        let read = input.read(&mut buffer)?;
+        if read == 0 {
+            return Ok((size, hasher.into()));
+        }
+        hasher.update(&buffer[..read]);
+        output.write_all(&buffer[..read])?;
+        size += read as u64;
+    }
+}
+
+/// What tells whether a file was written again: length, modification time, and its inode where there is one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Stamp {
+    length: u64,
+    modified: Option<SystemTime>,
+    inode: u64,
+}
+
+impl Stamp {
+    /// The stamp of a file now.
+    pub fn of(path: &Path) -> Result<Self> {
+        let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
+        Ok(Self { length: metadata.len(), modified: metadata.modified().ok(), inode: inode(&metadata) })
+    }
+}
+
+#[cfg(unix)]
+fn inode(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn inode(_: &fs::Metadata) -> u64 {
+    0
+}
+
+/// Temporary files are private; what becomes visible gets the mode any other new file has.
+#[cfg(unix)]
+pub fn make_world_readable(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+/// Temporary files are private; what becomes visible gets the mode any other new file has.
+#[cfg(not(unix))]
+pub fn make_world_readable(_: &File) -> io::Result<()> {
+    Ok(())
+}

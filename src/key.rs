@@ -1,0 +1,120 @@
+//! Unit keys: what a unit is made from, before anything is compiled.
+//!
+//! [`KeyInputs`] holds every input that may change what rustc writes for a unit, as a structure, so that a miss can be
+//! explained by comparing two of them. [`UnitKey`] is the BLAKE3 hash of its canonical encoding.
+//!
+//! **Invariants.** This module is pure: no I/O, no environment. *Absent* from the inputs, by design: absolute paths,
+//! modification times, the target directory, `CARGO_HOME`, the number of jobs, lock entries the unit does not depend on,
+//! the order in which anything was listed, and the workspace that is being built. A dependency enters only as the name it
+//! is imported under and its own key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// Changes whenever the meaning of a key input changes; old entries are then simply never asked for.
+pub const KEY_SCHEMA: u32 = 1;
+
+/// Identifies what a unit is made from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct UnitKey(pub Digest);
+
+impl fmt::Display for UnitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a package's source comes from, by what makes it immutable.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Source {
+    /// A registry package, by the checksum Cargo.lock has for it.
+    Registry {
+        /// The registry's source id.
+        registry: String,
+        /// SHA-256 of the `.crate` file, as in Cargo.lock.
+        checksum: String,
+    },
+    /// A git package, by its precise revision.
+    Git {
+        /// The repository, without branch or tag.
+        repository: String,
+        /// The full commit hash.
+        revision: String,
+    },
+    /// A package in a directory, by the digest of its content.
+    Directory {
+        /// Over every file git would not ignore.
+        content: Digest,
+    },
+}
+
+/// One dependency edge.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct DependencyKey {
+    /// The name the dependency is imported under.
+    pub extern_name: String,
+    /// `--extern noprelude:` was asked for.
+    pub noprelude: bool,
+    /// The dependency's own key.
+    pub key: UnitKey,
+}
+
+/// Every input of a [`UnitKey`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct KeyInputs {
+    /// `rustc -vV`, whole.
+    pub rustc: String,
+    /// `cargo -V`: cargo decides which flags rustc gets.
+    pub cargo: String,
+    /// Package name.
+    pub name: String,
+    /// Package version.
+    pub version: String,
+    /// Package source.
+    pub source: Source,
+    /// Target kinds (`lib`, `proc-macro`, `custom-build` …).
+    pub target_kind: BTreeSet<String>,
+    /// Target name.
+    pub target_name: String,
+    /// Crate types.
+    pub crate_types: BTreeSet<String>,
+    /// The crate's root file, relative to its package.
+    pub root_file: String,
+    /// Edition.
+    pub edition: String,
+    /// Cargo's compile mode (`build`, `check`, `run-custom-build` …).
+    pub mode: String,
+    /// The profile's fields that reach rustc; not its name.
+    pub profile: BTreeMap<String, serde_json::Value>,
+    /// LTO as it is resolved for this unit.
+    pub lto: String,
+    /// Enabled features.
+    pub features: BTreeSet<String>,
+    /// The target triple, where one was asked for.
+    pub platform: Option<String>,
+    /// The flags that apply to this unit, in order, each list with where it is set.
+    pub rustflags: BTreeMap<String, Vec<String>>,
+    /// Environment that changes what the compiler accepts or writes.
+    pub environment: BTreeMap<String, String>,
+    /// Unstable cargo configuration, as written.
+    pub config: BTreeMap<String, serde_json::Value>,
+    /// Dependency edges.
+    pub dependencies: BTreeSet<DependencyKey>,
+}
+
+impl KeyInputs {
+    /// The key. The encoding is JSON: struct fields have one order, every collection is sorted or ordered by meaning.
+    pub fn key(&self) -> UnitKey {
+        let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache unit key");
+        hasher.update(&KEY_SCHEMA.to_le_bytes());
+        serde_json::to_writer(&mut hasher, self).expect("key inputs are plain data and the hasher takes any byte");
+        UnitKey(hasher.into())
+    }
+}

@@ -45,8 +45,16 @@ pub enum Reason {
     PathBound,
     /// The source has neither checksum nor revision.
     NoIdentity,
-    /// A target given as a JSON file, or another compiler option that reads files.
+    /// A target given as a JSON file.
     CustomTarget,
+    /// A compiler option reads a file that the cache does not know.
+    CompilerInput,
+    /// Compiled for the processor of this machine.
+    HostCpu,
+    /// rustc writes files beside the library.
+    SideFiles,
+    /// A dependency in the target directory was compiled without the cache.
+    ForeignDependency,
     /// rustc was called in a way that fits no unit, or more than one.
     Unplanned,
 }
@@ -68,6 +76,10 @@ impl Reason {
             Self::PathBound => "the output holds a path of this machine",
             Self::NoIdentity => "its source has neither a checksum nor a revision",
             Self::CustomTarget => "the target is described by a file",
+            Self::CompilerInput => "a compiler option reads a file the cache does not know",
+            Self::HostCpu => "compiled for the processor of this machine (target-cpu=native)",
+            Self::SideFiles => "rustc writes files beside the library",
+            Self::ForeignDependency => "a dependency in the target directory was compiled without the cache",
             Self::Unplanned => "rustc was called in a way that fits no unit of the plan",
         }
     }
@@ -80,6 +92,9 @@ impl Reason {
                 "hits again where the same directories are used: keep CARGO_HOME and the target directory at one path",
             ),
             Self::NoIdentity => Some("commit Cargo.lock with checksums, or depend on a registry or a git revision"),
+            Self::SideFiles => Some("leave out -C save-temps, -C split-debuginfo=unpacked and further --emit kinds"),
+            Self::HostCpu => Some("name a processor, for example -C target-cpu=x86-64-v3"),
+            Self::ForeignDependency => Some("is cached after a build that starts with an empty target directory"),
             Self::CustomTarget => Some("use a built-in target triple"),
             _ => None,
         }
@@ -186,6 +201,11 @@ pub enum EventKind {
     Planned {
         /// In the plan's order: the index is the [`UnitId`].
         units: Vec<PlannedUnit>,
+    },
+    /// Cargo said something about the lockfile or the sources while it planned.
+    CargoStatus {
+        /// As cargo prints it without colours.
+        line: String,
     },
     /// There is no plan: cargo runs without the cache.
     PlanFailed {
@@ -339,6 +359,11 @@ pub trait Observer: Send + Sync {
 /// An observer of nothing.
 impl Observer for () {
     fn observe(&self, _: &Event) {}
+}
+
+/// The wall clock, for [`EventKind::SessionStarted`].
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }
 
 /// The list of events of one session.

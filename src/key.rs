@@ -71,6 +71,8 @@ pub struct DependencyKey {
 pub struct KeyInputs {
     /// `rustc -vV`, whole.
     pub rustc: String,
+    /// The standard library it is compiled against, by its files' names and sizes.
+    pub standard_library: Option<Digest>,
     /// `cargo -V`: cargo decides which flags rustc gets.
     pub cargo: String,
     /// Package name.

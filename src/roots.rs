@@ -82,9 +82,10 @@ impl Roots {
             .collect()
     }
 
-    /// Undoes the remapping in what rustc prints, so that a diagnostic names files that exist.
-    pub fn unmap<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.replace(text, |root, path| Some((root.virtual_path()?.to_owned(), path.to_owned())))
+    /// What undoes the remapping in the text rustc prints, so that a diagnostic names files that exist.
+    pub fn unmap_pairs(&self) -> Vec<(String, String)> {
+        let pair = |(root, path): (&Root, &Utf8PathBuf)| Some((root.virtual_path()?.to_owned(), path.to_string()));
+        self.paths.iter().filter_map(pair).collect()
     }
 
     /// Replaces real paths by placeholders.

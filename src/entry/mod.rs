@@ -196,6 +196,11 @@ fn frame(kind: Kind, value: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
+/// Whether these bytes are an object of ours in a format version that this build does not know: as good as absent.
+pub fn is_other_version(bytes: &[u8]) -> bool {
+    bytes.len() > MAGIC.len() + 1 && bytes.starts_with(MAGIC) && bytes[MAGIC.len() + 1] != VERSION
+}
+
 fn unframe<T: DeserializeOwned>(kind: Kind, object: &str, bytes: &[u8]) -> Result<T> {
     let corrupt = |reason: &str| Error::corrupt(object, reason);
     let (header, body) = bytes.split_at_checked(HEADER).ok_or_else(|| corrupt("it is too short"))?;

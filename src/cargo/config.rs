@@ -1,0 +1,79 @@
+//! Cargo's merged configuration, as far as keys and the session need it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The answer of `cargo config get`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct CargoConfig {
+    tables: BTreeMap<String, Value>,
+}
+
+impl CargoConfig {
+    /// A value by its path.
+    fn get(&self, path: &[&str]) -> Option<&Value> {
+        let (table, rest) = path.split_first()?;
+        rest.iter().try_fold(self.tables.get(*table)?, |value, key| value.get(key))
+    }
+
+    /// `build.rustc`.
+    pub fn rustc(&self) -> Option<&str> {
+        self.get(&["build", "rustc"])?.as_str()
+    }
+
+    /// `build.rustc-wrapper`.
+    pub fn rustc_wrapper(&self) -> Option<&str> {
+        self.get(&["build", "rustc-wrapper"])?.as_str().filter(|wrapper| !wrapper.is_empty())
+    }
+
+    /// Every list of rustc flags in the configuration, by the table it stands in. Cargo picks those whose `cfg(…)` fits;
+    /// taking all of them into a key can only make it more particular.
+    pub fn rustflags(&self) -> BTreeMap<String, Vec<String>> {
+        let targets = self.tables.get("target").and_then(Value::as_object).into_iter().flatten();
+        let mut flags: BTreeMap<_, _> = targets
+            .filter_map(|(name, table)| Some((format!("target.{name}"), flag_list(table.get("rustflags")?))))
+            .collect();
+        flags.extend(self.get(&["build", "rustflags"]).map(|value| ("build".to_owned(), flag_list(value))));
+        flags
+    }
+
+    /// Tables that change what cargo passes to rustc in ways the unit graph does not show.
+    pub fn relevant(&self) -> BTreeMap<String, Value> {
+        ["unstable"].into_iter().filter_map(|name| Some((name.to_owned(), self.tables.get(name)?.clone()))).collect()
+    }
+}
+
+/// A list, or a string that cargo splits at white space.
+fn flag_list(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).map(Into::into).collect(),
+        Value::String(text) => text.split_whitespace().map(Into::into).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read_from_every_table() {
+        let config: CargoConfig = serde_json::from_str(
+            r#"{"build":{"rustflags":"-C debuginfo=1","rustc-wrapper":"sccache"},
+                "target":{"cfg(unix)":{"rustflags":["--cfg","x"]},"x86_64-unknown-linux-gnu":{"linker":"cc"}}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            config.rustflags(),
+            [
+                ("build".to_owned(), vec!["-C".to_owned(), "debuginfo=1".to_owned()]),
+                ("target.cfg(unix)".to_owned(), vec!["--cfg".to_owned(), "x".to_owned()]),
+            ]
+            .into()
+        );
+        assert_eq!(config.rustc_wrapper(), Some("sccache"));
+    }
+}

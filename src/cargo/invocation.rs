@@ -1,0 +1,254 @@
+//! What the user asked cargo for.
+
+use std::ffi::{OsStr, OsString};
+
+/// A cargo command line: `[+toolchain] command arguments…`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Invocation {
+    /// `+toolchain`, with the plus sign.
+    pub toolchain: Option<String>,
+    /// The subcommand.
+    pub command: String,
+    /// Everything behind it, verbatim.
+    pub arguments: Vec<OsString>,
+}
+
+/// Options that take a value and stand in these forms: `--name value`, `--name=value`.
+const LONG_VALUED: &[&str] = &[
+    "manifest-path",
+    "lockfile-path",
+    "target-dir",
+    "target",
+    "config",
+    "package",
+    "exclude",
+    "bin",
+    "example",
+    "test",
+    "bench",
+    "features",
+    "profile",
+    "jobs",
+    "color",
+    "message-format",
+    "artifact-dir",
+];
+
+/// Flags of `cargo clippy` that `cargo check` does not have.
+const CLIPPY_ONLY: &[&str] = &["--no-deps", "--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
+
+impl Invocation {
+    /// From the arguments behind our own options.
+    pub fn new(toolchain: Option<String>, command: impl Into<String>, arguments: Vec<OsString>) -> Self {
+        Self { toolchain, command: command.into(), arguments }
+    }
+
+    /// Cargo's own arguments: those before `--`.
+    fn own(&self) -> impl Iterator<Item = &OsStr> {
+        self.arguments.iter().map(OsString::as_os_str).take_while(|argument| *argument != "--")
+    }
+
+    /// The last value of a long option.
+    pub fn value(&self, name: &str) -> Option<&OsStr> {
+        self.values(name).pop()
+    }
+
+    /// Every value of a long option.
+    pub fn values(&self, name: &str) -> Vec<&OsStr> {
+        let flag = format!("--{name}");
+        let mut values = Vec::new();
+        let mut arguments = self.own();
+        while let Some(argument) = arguments.next() {
+            let text = argument.to_str().unwrap_or_default();
+            if text == flag {
+                values.extend(arguments.next());
+            } else if let Some(value) = text.strip_prefix(&flag).and_then(|rest| rest.strip_prefix('=')) {
+                values.push(OsStr::new(value));
+            } else if is_valued(text) {
+                arguments.next();
+            }
+        }
+        values
+    }
+
+    /// Whether a flag is there, in one of these spellings.
+    pub fn has_flag(&self, spellings: &[&str]) -> bool {
+        self.own().any(|argument| argument.to_str().is_some_and(|argument| spellings.contains(&argument)))
+    }
+
+    /// `-q` was asked for, also within a bundle such as `-qr`.
+    pub fn is_quiet(&self) -> bool {
+        self.own().filter_map(OsStr::to_str).any(|argument| {
+            argument == "--quiet"
+                || argument.strip_prefix('-').is_some_and(|flags| {
+                    !flags.is_empty() && flags.bytes().all(|flag| b"qrv".contains(&flag)) && flags.contains('q')
+                })
+        })
+    }
+
+    /// The subcommand whose units are those of this one: `clippy` is `check` with another compiler for the members, and
+    /// `run`, which would go on and run something, is `build`.
+    pub fn planning_command(&self) -> &str {
+        match self.command.as_str() {
+            "clippy" | "c" => "check",
+            "run" | "r" | "b" => "build",
+            "t" => "test",
+            "d" => "doc",
+            command => command,
+        }
+    }
+
+    /// The arguments for the planning run.
+    pub fn planning_arguments(&self) -> Vec<&OsStr> {
+        let dropped: &[&str] = match self.command.as_str() {
+            "clippy" => CLIPPY_ONLY,
+            "doc" | "d" => &["--open"],
+            _ => &[],
+        };
+        self.own()
+            .take(self.program_arguments())
+            .filter(|argument| !dropped.iter().any(|flag| argument == flag))
+            .collect()
+    }
+
+    /// Where the arguments for the program begin that `cargo run` runs: at the first one that belongs to no option.
+    fn program_arguments(&self) -> usize {
+        if !["run", "r"].contains(&self.command.as_str()) {
+            return usize::MAX;
+        }
+        let mut arguments = self.own().enumerate();
+        while let Some((index, argument)) = arguments.next() {
+            let text = argument.to_str().unwrap_or_default();
+            if is_valued(text) {
+                arguments.next();
+            } else if !text.starts_with('-') {
+                return index;
+            }
+        }
+        usize::MAX
+    }
+
+    /// The flags that say which workspace is meant.
+    pub fn workspace_flags(&self) -> Vec<OsString> {
+        let mut flags = self.config_flags();
+        for name in ["manifest-path", "lockfile-path"] {
+            flags.extend(self.value(name).into_iter().flat_map(|value| [format!("--{name}").into(), value.to_owned()]));
+        }
+        flags
+    }
+
+    /// `--config` and `-Z`.
+    pub fn config_flags(&self) -> Vec<OsString> {
+        let mut flags: Vec<OsString> = Vec::new();
+        for value in self.values("config") {
+            flags.extend(["--config".into(), value.to_owned()]);
+        }
+        let mut arguments = self.own();
+        while let Some(argument) = arguments.next() {
+            let text = argument.to_str().unwrap_or_default();
+            if text == "-Z" {
+                flags.extend(arguments.next().map(|value| OsString::from(format!("-Z{}", value.to_string_lossy()))));
+            } else if text.starts_with("-Z") {
+                flags.push(argument.to_owned());
+            }
+        }
+        flags
+    }
+
+    /// The flags that say whether the lockfile may change and the network may be used.
+    pub fn network_flags(&self) -> Vec<&OsStr> {
+        self.own()
+            .filter(|argument| ["--locked", "--offline", "--frozen"].iter().any(|flag| argument == flag))
+            .collect()
+    }
+
+    /// The arguments that say what is built, for the graph index: not where, how loudly, or with how many jobs.
+    pub fn identity(&self) -> Vec<String> {
+        const VALUED: &[&str] = &["manifest-path", "lockfile-path", "target-dir", "color", "message-format", "jobs"];
+        const FLAGS: &[&str] = &["-q", "--quiet", "-v", "-vv", "--verbose", "--locked", "--offline", "--frozen", "-j"];
+        let mut identity = vec![self.planning_command().to_owned()];
+        let mut arguments = self.own().map(OsStr::to_string_lossy);
+        while let Some(argument) = arguments.next() {
+            let name = argument.trim_start_matches("--");
+            if VALUED.contains(&name) || argument == "-j" {
+                arguments.next();
+            } else if !FLAGS.contains(&&*argument)
+                && !argument.starts_with("-j")
+                && !name.split_once('=').is_some_and(|(name, _)| VALUED.contains(&name))
+            {
+                identity.push(argument.into_owned());
+            }
+        }
+        identity
+    }
+}
+
+/// Whether an option's value is the next argument.
+fn is_valued(argument: &str) -> bool {
+    argument.strip_prefix("--").is_some_and(|name| LONG_VALUED.contains(&name))
+        || ["-p", "-F", "-j", "-Z", "-C"].contains(&argument)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invocation(command: &str, arguments: &[&str]) -> Invocation {
+        Invocation::new(None, command, arguments.iter().map(Into::into).collect())
+    }
+
+    #[test]
+    fn values_are_found_in_each_spelling_and_not_behind_the_dashes() {
+        let invocation = invocation(
+            "run",
+            &[
+                "--target-dir",
+                "t",
+                "--config=a=1",
+                "--bin",
+                "--config",
+                "--config",
+                "b=2",
+                "-Zx",
+                "-Z",
+                "y",
+                "--",
+                "--target-dir",
+                "z",
+            ],
+        );
+        assert_eq!(invocation.value("target-dir").unwrap(), "t");
+        assert_eq!(invocation.values("config"), ["a=1", "b=2"]);
+        assert_eq!(invocation.config_flags(), ["--config", "a=1", "--config", "b=2", "-Zx", "-Zy"]);
+    }
+
+    #[test]
+    fn quiet_is_seen_alone_and_in_a_bundle() {
+        assert!(invocation("build", &["-q"]).is_quiet());
+        assert!(invocation("build", &["-rq"]).is_quiet());
+        assert!(!invocation("build", &["-p", "q"]).is_quiet());
+        assert!(!invocation("run", &["--", "-q"]).is_quiet());
+    }
+
+    #[test]
+    fn clippy_is_planned_as_check() {
+        let clippy = invocation("clippy", &["--fix", "--all-targets", "--", "-D", "warnings"]);
+        assert_eq!(clippy.planning_command(), "check");
+        assert_eq!(clippy.planning_arguments(), ["--all-targets"]);
+    }
+
+    #[test]
+    fn run_is_planned_as_build_without_what_is_the_programs() {
+        let run = invocation("run", &["--bin", "x", "-r", "file", "--release"]);
+        assert_eq!(run.planning_command(), "build");
+        assert_eq!(run.planning_arguments(), ["--bin", "x", "-r"]);
+    }
+
+    #[test]
+    fn the_identity_leaves_out_where_and_how_loudly() {
+        let here = invocation("build", &["--release", "--target-dir", "/t", "-q", "-j", "2", "--features=x"]);
+        let there = invocation("build", &["--release", "--manifest-path=/w/Cargo.toml", "--features=x", "--locked"]);
+        assert_eq!(here.identity(), ["build", "--release", "--features=x"]);
+        assert_eq!(here.identity(), there.identity());
+    }
+}

@@ -1,0 +1,197 @@
+//! Cargo: the only module that calls it.
+//!
+//! [`Invocation`] is what the user asked cargo for, kept verbatim; [`Cargo`] asks the questions a plan needs (workspace,
+//! unit graph, packages, configuration, version) with the same flags and runs the build itself.
+//!
+//! **Invariants.** The user's arguments reach cargo unchanged and in their order; what is added stands directly behind
+//! the subcommand. `RUSTC_BOOTSTRAP=1` is set for the two planning processes that need it and for nothing else. No
+//! variable is set for the build except `CARGO_CACHE_RUSTC_INFO`, so programs that cargo starts see the environment they
+//! would see without us.
+
+mod config;
+mod invocation;
+mod lockfile;
+mod unit_graph;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use camino::Utf8PathBuf;
+use cargo_metadata::Metadata;
+use guppy::graph::PackageGraph;
+use serde::Deserialize;
+
+pub use self::config::CargoConfig;
+pub use self::invocation::Invocation;
+pub use self::lockfile::{LockedSource, Lockfile};
+pub use self::unit_graph::{GraphProfile, GraphTarget, GraphUnit, UnitGraph};
+use crate::error::{Error, Result};
+use crate::process;
+
+/// Where a workspace is and where its outputs go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Workspace {
+    /// The directory of the workspace's Cargo.toml and Cargo.lock.
+    pub root: Utf8PathBuf,
+    /// Final artifacts.
+    pub target_dir: Utf8PathBuf,
+    /// Intermediate artifacts; the target directory unless it was moved.
+    pub build_dir: Utf8PathBuf,
+}
+
+/// Runs cargo.
+#[derive(Clone, Debug)]
+pub struct Cargo {
+    program: PathBuf,
+    invocation: Invocation,
+}
+
+impl Cargo {
+    /// `program` is the cargo that started us; a `+toolchain` argument needs rustup's proxy from `PATH` instead.
+    pub fn new(program: Option<PathBuf>, invocation: Invocation) -> Self {
+        let program = match (&invocation.toolchain, program) {
+            (None, Some(program)) => program,
+            _ => "cargo".into(),
+        };
+        Self { program, invocation }
+    }
+
+    /// What the user asked for.
+    pub fn invocation(&self) -> &Invocation {
+        &self.invocation
+    }
+
+    /// The workspace and its directories, without resolving anything.
+    pub fn workspace(&self) -> Result<Workspace> {
+        let mut command = self.metadata_command();
+        let metadata: Metadata =
+            parse_json(&process::output(command.args(["--no-deps", "--offline"]))?, "cargo metadata")?;
+        Ok(Workspace {
+            root: metadata.workspace_root,
+            build_dir: metadata.build_directory.unwrap_or_else(|| metadata.target_directory.clone()),
+            target_dir: metadata.target_directory,
+        })
+    }
+
+    /// The package graph, for the platforms that are built.
+    ///
+    /// Filtering by platform makes cargo ask rustc. It keeps the answers in `scratch`: in the target directory they would
+    /// take turns with those of the planning run, which goes on at the same time.
+    /// With `fetched`, everything has to be there already: nothing is downloaded or locked.
+    pub fn packages(&self, platforms: &[String], scratch: &Path, fetched: bool) -> Result<PackageGraph> {
+        let mut command = self.metadata_command();
+        command.env("CARGO_TARGET_DIR", scratch).env("CARGO_BUILD_BUILD_DIR", scratch);
+        match fetched {
+            true => command.args(["--locked", "--offline"]),
+            false => command.args(self.invocation.network_flags()),
+        };
+        for platform in platforms {
+            command.args(["--filter-platform", platform]);
+        }
+        PackageGraph::from_json(process::output(&mut command)?).map_err(|error| unusable("cargo metadata", error))
+    }
+
+    /// The exact units of the command. Resolves, locks and downloads as the build itself would, so what cargo says of
+    /// that (and only that: warnings come again in the build) is passed to `status`.
+    pub fn unit_graph(&self, mut status: impl FnMut(&str)) -> Result<UnitGraph> {
+        let mut command = self.command();
+        command.arg(self.invocation.planning_command()).args(["--unit-graph", "-Zunstable-options"]);
+        command.args(self.invocation.planning_arguments()).env("RUSTC_BOOTSTRAP", "1");
+        let graph = process::output_observed(&mut command, |line| {
+            if is_status(line) {
+                status(line);
+            }
+        })?;
+        parse_json(&graph, "cargo --unit-graph")
+    }
+
+    /// Cargo's merged configuration for the current directory.
+    pub fn config(&self) -> Result<CargoConfig> {
+        let mut command = self.command();
+        command.args(self.invocation.config_flags()).args(["-Zunstable-options", "config", "get", "--format=json"]);
+        parse_json(&process::output(command.env("RUSTC_BOOTSTRAP", "1"))?, "cargo config get")
+    }
+
+    /// The command that prints cargo's version.
+    pub fn version_command(&self) -> Command {
+        let mut command = self.command();
+        command.arg("-V");
+        command
+    }
+
+    /// The build, exactly as the user asked for it, with `wrapper` around rustc.
+    ///
+    /// The wrapper is given as configuration and not as `RUSTC_WRAPPER`: build scripts that ask cargo to run again when
+    /// that variable changes would run again whenever `cargo xcache build` and `cargo build` take turns. Only a
+    /// `RUSTC_WRAPPER` that is set already has to be replaced, as it would win.
+    pub fn build(&self, wrapper: Option<&Path>, wrapper_in_environment: bool) -> Command {
+        let mut command = self.command();
+        command.arg(&self.invocation.command);
+        if let Some(wrapper) = wrapper {
+            if wrapper_in_environment {
+                command.env("RUSTC_WRAPPER", wrapper);
+            } else {
+                let value = toml::Value::from(wrapper.to_string_lossy().into_owned());
+                command.arg("--config").arg(format!("build.rustc-wrapper={value}"));
+            }
+            // The wrapper's path is new in every session and would void cargo's record of rustc's answers each time;
+            // the wrapper answers the same questions from the store.
+            command.env("CARGO_CACHE_RUSTC_INFO", "0");
+        }
+        command.args(&self.invocation.arguments);
+        command
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(self.invocation.toolchain.as_deref());
+        command
+    }
+
+    fn metadata_command(&self) -> Command {
+        let mut command = self.command();
+        command.args(["metadata", "--format-version=1"]).args(self.invocation.workspace_flags());
+        if let Some(target_dir) = self.invocation.value("target-dir") {
+            command.env("CARGO_TARGET_DIR", target_dir);
+        }
+        command
+    }
+}
+
+/// The rustc to ask for its identity: the `+toolchain` one through rustup's proxy, else the one cargo will run.
+pub fn rustc_command(invocation: &Invocation, rustc: OsString) -> Command {
+    let mut command = match &invocation.toolchain {
+        Some(_) => Command::new("rustc"),
+        None => Command::new(rustc),
+    };
+    command.args(invocation.toolchain.as_deref());
+    command
+}
+
+/// Whether a line is one of cargo's about the lockfile and the sources.
+fn is_status(line: &str) -> bool {
+    const VERBS: &[&str] = &[
+        "Updating",
+        "Locking",
+        "Adding",
+        "Removing",
+        "Upgrading",
+        "Downgrading",
+        "Unchanged",
+        "Downloading",
+        "Downloaded",
+        "Unpacking",
+        "Fetching",
+        "Cloning",
+    ];
+    line.starts_with(' ') && line.split_whitespace().next().is_some_and(|verb| VERBS.contains(&verb))
+}
+
+fn parse_json<T: for<'de> Deserialize<'de>>(text: &str, command: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| unusable(command, error))
+}
+
+fn unusable(command: &str, error: impl ToString) -> Error {
+    Error::Command { command: command.into(), reason: error.to_string() }
+}

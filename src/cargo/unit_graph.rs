@@ -1,0 +1,80 @@
+//! The unit graph, as cargo prints it (`core/compiler/unit_graph.rs`, format version 1).
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Every unit of a build.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+pub struct UnitGraph {
+    /// The format's version; only 1 is known.
+    pub version: u32,
+    /// The units; dependencies are indices into this list.
+    pub units: Vec<GraphUnit>,
+    /// The units that were asked for.
+    pub roots: Vec<usize>,
+}
+
+/// A unit.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+pub struct GraphUnit {
+    /// The package, as a package id spec.
+    pub pkg_id: String,
+    /// The target within the package.
+    pub target: GraphTarget,
+    /// Its resolved profile.
+    pub profile: GraphProfile,
+    /// The target triple; absent for the host.
+    pub platform: Option<String>,
+    /// `build`, `check`, `test`, `run-custom-build` …
+    pub mode: String,
+    /// Enabled features.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// The unit belongs to the standard library (`-Zbuild-std`).
+    #[serde(default)]
+    pub is_std: bool,
+    /// Edges.
+    pub dependencies: Vec<GraphDependency>,
+}
+
+/// A target.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct GraphTarget {
+    /// `lib`, `proc-macro`, `custom-build`, `bin` …
+    pub kind: Vec<String>,
+    /// `lib`, `rlib`, `cdylib` …
+    pub crate_types: Vec<String>,
+    /// The target's name.
+    pub name: String,
+    /// Its root file.
+    pub src_path: Utf8PathBuf,
+    /// Its edition.
+    pub edition: String,
+}
+
+/// A profile: its name and LTO setting, and everything else as it is.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+pub struct GraphProfile {
+    /// `dev`, `release`, or a custom one.
+    pub name: String,
+    /// `false`, `true`, `off`, `thin`, `fat`.
+    pub lto: String,
+    /// Every other field.
+    #[serde(flatten)]
+    pub fields: BTreeMap<String, Value>,
+}
+
+/// An edge.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct GraphDependency {
+    /// The dependency's index.
+    pub index: usize,
+    /// The name it is imported under.
+    pub extern_crate_name: String,
+    /// `--extern noprelude:`.
+    #[serde(default)]
+    pub noprelude: bool,
+}

@@ -1,0 +1,318 @@
+//! The plan: cargo's exact units, each with its key or the reason why it has none.
+//!
+//! [`BuildPlan::new`] joins the unit graph with the package graph and the lockfile. [`BuildPlan::identify`] finds the unit
+//! that a rustc command line belongs to.
+//!
+//! **Invariants.** A plan is made before anything is compiled and never changes. Apart from the digest of packages that
+//! live in a directory ([`content`]), making it does no I/O. A unit without an immutable identity has no key, and neither
+//! has any unit that depends on it.
+
+pub mod content;
+mod identify;
+mod lto;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use guppy::graph::{ExternalSource, PackageGraph};
+
+use crate::cargo::{CargoConfig, GraphProfile, GraphUnit, LockedSource, Lockfile, UnitGraph};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::event::{PlannedUnit, Reason, UnitId};
+use crate::key::{DependencyKey, KeyInputs, Source, UnitKey};
+use crate::rustc::Toolchain;
+
+/// An edge of the plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dependency {
+    /// The name it is imported under.
+    pub extern_name: String,
+    /// The unit.
+    pub unit: UnitId,
+}
+
+/// A unit of the plan.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Unit {
+    /// Package name.
+    pub package: String,
+    /// Package version.
+    pub version: String,
+    /// Target name.
+    pub target: String,
+    /// Cargo's target kind.
+    pub kind: String,
+    /// Crate types.
+    pub crate_types: BTreeSet<String>,
+    /// Cargo's compile mode.
+    pub mode: String,
+    /// The target triple, where one was asked for.
+    pub platform: Option<String>,
+    /// Enabled features.
+    pub features: BTreeSet<String>,
+    /// The package's directory.
+    pub package_dir: Utf8PathBuf,
+    /// The crate's root file.
+    pub root_file: Utf8PathBuf,
+    /// The resolved profile.
+    pub profile: GraphProfile,
+    /// Edges.
+    pub dependencies: Vec<Dependency>,
+    /// From a registry or a git repository: its outputs are compiled with remapped paths.
+    pub external: bool,
+    /// The key, or why there is none.
+    pub key: Result<UnitKey, Reason>,
+}
+
+impl Unit {
+    /// Whether the package has a build script of its own.
+    pub fn has_build_script(&self, plan: &BuildPlan) -> bool {
+        self.dependencies
+            .iter()
+            .map(|dependency| plan.unit(dependency.unit))
+            .any(|dependency| dependency.mode == "run-custom-build" && dependency.package_dir == self.package_dir)
+    }
+
+    fn planned(&self) -> PlannedUnit {
+        PlannedUnit {
+            package: self.package.clone(),
+            version: self.version.clone(),
+            target: self.target.clone(),
+            kind: self.kind.clone(),
+            mode: self.mode.clone(),
+            platform: self.platform.clone(),
+            features: self.features.iter().cloned().collect(),
+            key: self.key.ok(),
+            uncacheable: self.key.err(),
+        }
+    }
+}
+
+/// Everything a plan is made from.
+#[derive(Debug)]
+pub struct PlanInputs<'a> {
+    /// The exact units.
+    pub graph: &'a UnitGraph,
+    /// The packages.
+    pub packages: &'a PackageGraph,
+    /// Checksums and revisions.
+    pub lockfile: &'a Lockfile,
+    /// The compiler and cargo.
+    pub toolchain: &'a Toolchain,
+    /// Cargo's configuration.
+    pub config: &'a CargoConfig,
+    /// `CARGO_ENCODED_RUSTFLAGS` or `RUSTFLAGS`: they replace the configured ones.
+    pub environment_rustflags: Option<Vec<String>>,
+    /// Variables that change what the compiler accepts or writes.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// The units of a build.
+#[derive(Clone, PartialEq, Debug)]
+pub struct BuildPlan {
+    units: Vec<Unit>,
+    by_root_file: HashMap<Utf8PathBuf, Vec<UnitId>>,
+}
+
+impl BuildPlan {
+    /// Makes the plan. `content` digests a package directory; it is asked only for packages that cacheable units depend on.
+    pub fn new(inputs: &PlanInputs<'_>, content: impl Fn(&Utf8Path) -> Result<Digest>) -> Result<Self> {
+        if inputs.graph.version != 1 {
+            return Err(unplannable(format!("unit graph version {} is not known", inputs.graph.version)));
+        }
+        let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
+        let reasons: Vec<_> = inputs.graph.units.iter().zip(&units).map(|(graph, unit)| reason(graph, unit)).collect();
+        let mut keys = Keys {
+            inputs,
+            content: &content,
+            units: &units,
+            lto: lto::resolve(inputs.graph),
+            done: vec![None; units.len()],
+        };
+        let result: Vec<_> =
+            reasons.iter().enumerate().map(|(index, reason)| reason.map_or_else(|| keys.key(index), Err)).collect();
+        units.iter_mut().zip(result).for_each(|(unit, key)| unit.key = key);
+        Ok(Self::from_units(units))
+    }
+
+    fn from_units(units: Vec<Unit>) -> Self {
+        let mut by_root_file = HashMap::<_, Vec<_>>::new();
+        for (index, unit) in units.iter().enumerate() {
+            by_root_file.entry(unit.root_file.clone()).or_default().push(UnitId(index));
+        }
+        Self { units, by_root_file }
+    }
+
+    /// One unit.
+    pub fn unit(&self, id: UnitId) -> &Unit {
+        &self.units[id.0]
+    }
+
+    /// The units that have a key.
+    pub fn cacheable(&self) -> Vec<(UnitId, UnitKey)> {
+        let units = self.units.iter().enumerate();
+        units.filter_map(|(index, unit)| Some((UnitId(index), unit.key.ok()?))).collect()
+    }
+
+    /// For the event.
+    pub fn planned(&self) -> Vec<PlannedUnit> {
+        self.units.iter().map(Unit::planned).collect()
+    }
+}
+
+fn unplannable(reason: String) -> Error {
+    Error::Command { command: "cargo --unit-graph".into(), reason }
+}
+
+/// Joins a graph unit with its package.
+fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
+    let package = inputs
+        .packages
+        .metadata(&guppy::PackageId::new(unit.pkg_id.clone()))
+        .map_err(|_| unplannable(format!("package {} is not in cargo's metadata", unit.pkg_id)))?;
+    let dependencies = unit.dependencies.iter().map(|dependency| Dependency {
+        extern_name: dependency.extern_crate_name.clone(),
+        unit: UnitId(dependency.index),
+    });
+    Ok(Unit {
+        package: package.name().into(),
+        version: package.version().to_string(),
+        target: unit.target.name.clone(),
+        kind: unit.target.kind.first().cloned().unwrap_or_default(),
+        crate_types: unit.target.crate_types.iter().cloned().collect(),
+        mode: unit.mode.clone(),
+        platform: unit.platform.clone(),
+        features: unit.features.iter().cloned().collect(),
+        package_dir: package.manifest_path().parent().unwrap_or(package.manifest_path()).to_owned(),
+        root_file: unit.target.src_path.clone(),
+        profile: unit.profile.clone(),
+        dependencies: dependencies.collect(),
+        external: package.source().external_source().is_some() && !unit.is_std,
+        key: Err(Reason::NoIdentity),
+    })
+}
+
+/// Why a unit cannot be cached, as far as the plan can tell.
+fn reason(graph: &GraphUnit, unit: &Unit) -> Option<Reason> {
+    let kind = |name: &str| graph.target.kind.iter().any(|kind| kind == name);
+    let rlib = |crate_type: &String| crate_type == "lib" || crate_type == "rlib";
+    let by_mode = match unit.mode.as_str() {
+        "run-custom-build" => Some(Reason::BuildScriptRun),
+        "doc" | "docscrape" => Some(Reason::Doc),
+        "test" | "doctest" => Some(Reason::Test),
+        _ => None,
+    };
+    let by_kind = || {
+        [
+            ("custom-build", Reason::BuildScript),
+            ("proc-macro", Reason::ProcMacro),
+            ("bin", Reason::Bin),
+            ("test", Reason::Test),
+            ("bench", Reason::Test),
+            ("example", Reason::Test),
+        ]
+        .into_iter()
+        .find_map(|(name, reason)| kind(name).then_some(reason))
+    };
+    let rest = || match () {
+        () if graph.is_std => Some(Reason::NoIdentity),
+        () if !unit.external => Some(Reason::Path),
+        () if !unit.crate_types.iter().all(rlib) => Some(Reason::Linked),
+        () if graph.profile.fields.get("incremental").is_some_and(|on| on == true) => Some(Reason::Incremental),
+        () if unit.platform.as_deref().is_some_and(|platform| platform.ends_with(".json")) => {
+            Some(Reason::CustomTarget)
+        }
+        () => None,
+    };
+    by_mode.or_else(by_kind).or_else(rest)
+}
+
+/// Computes keys depth first, each once.
+struct Keys<'a, F> {
+    inputs: &'a PlanInputs<'a>,
+    content: &'a F,
+    units: &'a [Unit],
+    lto: Vec<&'static str>,
+    done: Vec<Option<Result<UnitKey, Reason>>>,
+}
+
+impl<F: Fn(&Utf8Path) -> Result<Digest>> Keys<'_, F> {
+    fn key(&mut self, index: usize) -> Result<UnitKey, Reason> {
+        if let Some(done) = self.done[index] {
+            return done;
+        }
+        let key = self.key_inputs(index).map(|inputs| inputs.key());
+        self.done[index] = Some(key);
+        key
+    }
+
+    fn key_inputs(&mut self, index: usize) -> Result<KeyInputs, Reason> {
+        let graph = &self.inputs.graph.units[index];
+        let unit = &self.units[index];
+        let mut dependencies = BTreeSet::new();
+        for dependency in &graph.dependencies {
+            dependencies.insert(DependencyKey {
+                extern_name: dependency.extern_crate_name.clone(),
+                noprelude: dependency.noprelude,
+                key: self.key(dependency.index)?,
+            });
+        }
+        Ok(KeyInputs {
+            rustc: self.inputs.toolchain.rustc.clone(),
+            standard_library: self.inputs.toolchain.library(unit.platform.as_deref()),
+            cargo: self.inputs.toolchain.cargo.clone(),
+            name: unit.package.clone(),
+            version: unit.version.clone(),
+            source: self.source(graph, unit)?,
+            target_kind: graph.target.kind.iter().cloned().collect(),
+            target_name: unit.target.clone(),
+            crate_types: unit.crate_types.clone(),
+            root_file: unit.root_file.strip_prefix(&unit.package_dir).unwrap_or(&unit.root_file).to_string(),
+            edition: graph.target.edition.clone(),
+            mode: unit.mode.clone(),
+            profile: graph.profile.fields.clone(),
+            lto: self.lto[index].into(),
+            features: unit.features.clone(),
+            platform: unit.platform.clone(),
+            rustflags: self.rustflags(unit),
+            environment: self.inputs.environment.clone(),
+            config: self.inputs.config.relevant(),
+            dependencies,
+        })
+    }
+
+    fn source(&self, graph: &GraphUnit, unit: &Unit) -> Result<Source, Reason> {
+        let package = self.inputs.packages.metadata(&guppy::PackageId::new(graph.pkg_id.clone()));
+        let source = package.map_err(|_| Reason::NoIdentity)?.source();
+        let Some(text) = source.external_source() else {
+            let content = (self.content)(&unit.package_dir).map_err(|_| Reason::NoIdentity)?;
+            return Ok(Source::Directory { content });
+        };
+        let locked = self.inputs.lockfile.source(&unit.package, &unit.version, Some(text));
+        match (locked, source.parse_external()) {
+            (LockedSource::Checksum(checksum), _) => Ok(Source::Registry { registry: text.into(), checksum }),
+            (LockedSource::Revision(revision), Some(ExternalSource::Git { repository, .. })) => {
+                Ok(Source::Git { repository: repository.into(), revision })
+            }
+            _ => Err(Reason::NoIdentity),
+        }
+    }
+
+    /// With `--target`, the flags are for the units of that target and not for those of the host.
+    fn rustflags(&self, unit: &Unit) -> BTreeMap<String, Vec<String>> {
+        let cross = self.units.iter().any(|unit| unit.platform.is_some());
+        if cross && unit.platform.is_none() {
+            return BTreeMap::new();
+        }
+        match &self.inputs.environment_rustflags {
+            Some(flags) if flags.is_empty() => BTreeMap::new(),
+            Some(flags) => [("environment".to_owned(), flags.clone())].into(),
+            None => self.inputs.config.rustflags(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,366 @@
+//! Keys over a small made-up world: an app that uses `alpha`, which uses `beta` and has a build script.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Everything a key may or may not depend on.
+#[derive(Clone, Debug)]
+struct World {
+    cargo_home: String,
+    workspace: String,
+    /// Rotates every list.
+    rotation: usize,
+    unrelated_lock_entries: usize,
+    beta_version: String,
+    beta_checksum: String,
+    alpha_features: Vec<String>,
+    edition: String,
+    opt_level: String,
+    profile_name: String,
+    lto: String,
+    platform: Option<String>,
+    mode: String,
+    rustc: String,
+    standard_library: String,
+    cargo: String,
+    environment_rustflags: Option<Vec<String>>,
+    config: Value,
+    environment: BTreeMap<String, String>,
+    extern_name: String,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            cargo_home: "/home/ann/.cargo".into(),
+            workspace: "/home/ann/app".into(),
+            rotation: 0,
+            unrelated_lock_entries: 0,
+            beta_version: "1.0.0".into(),
+            beta_checksum: "b".repeat(64),
+            alpha_features: vec!["default".into(), "std".into()],
+            edition: "2021".into(),
+            opt_level: "0".into(),
+            profile_name: "dev".into(),
+            lto: "false".into(),
+            platform: None,
+            mode: "build".into(),
+            rustc: "rustc 1.95.0\nhost: x86_64-unknown-linux-gnu\n".into(),
+            standard_library: "libstd-0123.rlib".into(),
+            cargo: "cargo 1.95.0".into(),
+            environment_rustflags: None,
+            config: json!({}),
+            environment: BTreeMap::new(),
+            extern_name: "beta".into(),
+        }
+    }
+}
+
+const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+impl World {
+    fn id(&self, package: &str) -> String {
+        match package {
+            "app" => format!("path+file://{}#app@0.1.0", self.workspace),
+            "beta" => format!("{REGISTRY}#beta@{}", self.beta_version),
+            _ => format!("{REGISTRY}#{package}@1.0.0"),
+        }
+    }
+
+    fn directory(&self, package: &str) -> String {
+        match package {
+            "app" => self.workspace.clone(),
+            _ => format!("{}/registry/src/index.crates.io-0/{package}-1.0.0", self.cargo_home),
+        }
+    }
+
+    fn version(&self, package: &str) -> String {
+        match package {
+            "app" => "0.1.0".into(),
+            "beta" => self.beta_version.clone(),
+            _ => "1.0.0".into(),
+        }
+    }
+
+    fn rotate<T>(&self, mut list: Vec<T>) -> Vec<T> {
+        let by = self.rotation % list.len().max(1);
+        list.rotate_left(by);
+        list
+    }
+
+    fn packages(&self) -> PackageGraph {
+        let package = |name: &str, dependencies: &[&str]| {
+            let source = (name != "app").then_some(REGISTRY);
+            let dependencies: Vec<_> = dependencies
+                .iter()
+                .map(|name| {
+                    json!({ "name": name, "source": REGISTRY, "req": "*", "kind": null, "rename": null,
+                        "optional": false, "uses_default_features": true, "features": [], "target": null,
+                        "registry": null })
+                })
+                .collect();
+            json!({ "name": name, "version": self.version(name), "id": self.id(name), "license": null,
+                "license_file": null, "description": null, "source": source, "dependencies": dependencies,
+                "targets": [{ "kind": ["lib"], "crate_types": ["lib"], "name": name, "edition": "2021",
+                    "src_path": format!("{}/src/lib.rs", self.directory(name)),
+                    "doc": true, "doctest": true, "test": true }],
+                "features": {}, "manifest_path": format!("{}/Cargo.toml", self.directory(name)), "metadata": null,
+                "publish": null, "authors": [], "categories": [], "keywords": [], "readme": null,
+                "repository": null, "homepage": null, "documentation": null, "edition": "2021", "links": null,
+                "default_run": null, "rust_version": null })
+        };
+        let node = |name: &str, dependencies: &[&str]| {
+            let deps: Vec<_> = dependencies
+                .iter()
+                .map(|name| {
+                    json!({ "name": name, "pkg": self.id(name), "dep_kinds": [{ "kind": null, "target": null }] })
+                })
+                .collect();
+            let ids: Vec<_> = dependencies.iter().map(|name| self.id(name)).collect();
+            json!({ "id": self.id(name), "dependencies": ids, "deps": deps, "features": [] })
+        };
+        let metadata = json!({
+            "packages": self.rotate(vec![package("app", &["alpha"]), package("alpha", &["beta"]), package("beta", &[])]),
+            "workspace_members": [self.id("app")], "workspace_default_members": [self.id("app")],
+            "resolve": {
+                "nodes": self.rotate(vec![node("app", &["alpha"]), node("alpha", &["beta"]), node("beta", &[])]),
+                "root": self.id("app") },
+            "target_directory": format!("{}/target", self.workspace), "version": 1,
+            "workspace_root": self.workspace, "metadata": null });
+        PackageGraph::from_json(metadata.to_string()).unwrap()
+    }
+
+    fn unit(&self, package: &str, kind: &str, mode: &str, dependencies: &[(usize, &str)]) -> Value {
+        let file = if kind == "custom-build" { "build.rs" } else { "src/lib.rs" };
+        let crate_type = if kind == "custom-build" { "bin" } else { "lib" };
+        let features = if package == "alpha" { self.rotate(self.alpha_features.clone()) } else { vec![] };
+        let edges: Vec<_> = dependencies
+            .iter()
+            .map(|(index, name)| {
+                json!({ "index": self.index(*index), "extern_crate_name": name, "public": false, "noprelude": false })
+            })
+            .collect();
+        json!({ "pkg_id": self.id(package), "platform": self.platform, "mode": mode, "features": features,
+            "target": { "kind": [kind], "crate_types": [crate_type], "name": package, "edition": self.edition,
+                "src_path": format!("{}/{file}", self.directory(package)),
+                "doc": true, "doctest": true, "test": true },
+            "profile": { "name": self.profile_name, "opt_level": self.opt_level, "lto": self.lto,
+                "codegen_backend": null, "codegen_units": null, "debuginfo": 2, "split_debuginfo": null,
+                "debug_assertions": true, "overflow_checks": true, "rpath": false, "incremental": false,
+                "panic": "unwind", "strip": { "deferred": "None" } },
+            "dependencies": self.rotate(edges) })
+    }
+
+    /// Where the unit that is at `index` of the unrotated list stands.
+    fn index(&self, index: usize) -> usize {
+        (index + 5 - self.rotation % 5) % 5
+    }
+
+    /// 0 app, 1 alpha, 2 alpha's build script, 3 its run, 4 beta.
+    fn graph(&self) -> UnitGraph {
+        let units = vec![
+            self.unit("app", "lib", "build", &[(1, "alpha")]),
+            self.unit("alpha", "lib", &self.mode, &[(3, "build_script_build"), (4, &self.extern_name)]),
+            self.unit("alpha", "custom-build", "build", &[]),
+            self.unit("alpha", "custom-build", "run-custom-build", &[(2, "build_script_build")]),
+            self.unit("beta", "lib", &self.mode, &[]),
+        ];
+        let graph = json!({ "version": 1, "units": self.rotate(units), "roots": [self.index(0)] });
+        serde_json::from_value(graph).unwrap()
+    }
+
+    fn lockfile(&self) -> Lockfile {
+        let package = |name: &str, version: &str, checksum: &str| {
+            format!(
+                "[[package]]\nname = \"{name}\"\nversion = \"{version}\"\nsource = \"{REGISTRY}\"\nchecksum = \"{checksum}\"\n"
+            )
+        };
+        let mut packages =
+            vec![package("alpha", "1.0.0", &"a".repeat(64)), package("beta", &self.beta_version, &self.beta_checksum)];
+        packages.extend((0..self.unrelated_lock_entries).map(|n| package(&format!("other{n}"), "1.0.0", "c")));
+        Lockfile::parse(&format!("version = 4\n{}", self.rotate(packages).concat())).unwrap()
+    }
+
+    fn toolchain(&self) -> Toolchain {
+        Toolchain {
+            rustc: self.rustc.clone(),
+            cargo: self.cargo.clone(),
+            sysroot: "/usr/lib/rust".into(),
+            libraries: [("x86_64-unknown-linux-gnu".to_owned(), Digest::of(&self.standard_library))].into(),
+        }
+    }
+
+    fn plan(&self) -> BuildPlan {
+        let toolchain = self.toolchain();
+        let config = serde_json::from_value(self.config.clone()).unwrap();
+        let inputs = PlanInputs {
+            graph: &self.graph(),
+            packages: &self.packages(),
+            lockfile: &self.lockfile(),
+            toolchain: &toolchain,
+            config: &config,
+            environment_rustflags: self.environment_rustflags.clone(),
+            environment: self.environment.clone(),
+        };
+        BuildPlan::new(&inputs, |_| panic!("no unit here depends on a directory")).unwrap()
+    }
+
+    /// The key of a package's library.
+    fn key(&self, package: &str) -> UnitKey {
+        let plan = self.plan();
+        let unit = plan.units.iter().find(|unit| unit.package == package && unit.kind == "lib").unwrap();
+        unit.key.unwrap()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_key_does_not_depend_on_where_or_in_which_order_or_on_what_else_is_locked(
+        cargo_home in "/[a-z]{1,8}(/[a-z .]{1,8}[a-z]){0,2}",
+        workspace in "/[a-z]{1,8}(/[a-z]{1,8}){0,2}",
+        rotation in 0usize..5,
+        unrelated_lock_entries in 0usize..4,
+        profile_name in "[a-z]{1,8}",
+    ) {
+        let world = World { cargo_home, workspace, rotation, unrelated_lock_entries, profile_name, ..World::default() };
+        prop_assert_eq!(world.key("alpha"), World::default().key("alpha"));
+        prop_assert_eq!(world.key("beta"), World::default().key("beta"));
+    }
+}
+
+/// One changed input each, and whether it changes the keys of (alpha, beta).
+fn changes() -> Vec<(&'static str, World, (bool, bool))> {
+    let world = World::default;
+    let flags = |flags: &[&str]| Some(flags.iter().map(|flag| (*flag).to_owned()).collect());
+    vec![
+        ("features", World { alpha_features: vec!["default".into()], ..world() }, (true, false)),
+        ("edition", World { edition: "2024".into(), ..world() }, (true, true)),
+        ("a profile field", World { opt_level: "3".into(), ..world() }, (true, true)),
+        ("platform", World { platform: Some("x86_64-unknown-linux-gnu".into()), ..world() }, (true, true)),
+        ("mode", World { mode: "check".into(), ..world() }, (true, true)),
+        ("rustc", World { rustc: "rustc 1.96.0\n".into(), ..world() }, (true, true)),
+        ("cargo", World { cargo: "cargo 1.96.0".into(), ..world() }, (true, true)),
+        ("the standard library", World { standard_library: "libstd-4567.rlib".into(), ..world() }, (true, true)),
+        ("version", World { beta_version: "1.0.1".into(), ..world() }, (true, true)),
+        ("checksum of the same version", World { beta_checksum: "d".repeat(64), ..world() }, (true, true)),
+        ("RUSTFLAGS", World { environment_rustflags: flags(&["-Cdebuginfo=1"]), ..world() }, (true, true)),
+        ("--cfg", World { environment_rustflags: flags(&["--cfg", "loom"]), ..world() }, (true, true)),
+        ("build.rustflags", World { config: json!({ "build": { "rustflags": ["-g"] } }), ..world() }, (true, true)),
+        (
+            "target.rustflags",
+            World { config: json!({ "target": { "cfg(unix)": { "rustflags": ["-g"] } } }), ..world() },
+            (true, true),
+        ),
+        ("unstable config", World { config: json!({ "unstable": { "x": true } }), ..world() }, (true, true)),
+        (
+            "environment",
+            World { environment: [("RUSTC_BOOTSTRAP".to_owned(), "1".to_owned())].into(), ..world() },
+            (true, true),
+        ),
+        ("the name a dependency has", World { extern_name: "renamed".into(), ..world() }, (true, false)),
+    ]
+}
+
+#[test]
+fn a_key_changes_with_each_input_and_only_where_it_counts() {
+    let (alpha, beta) = (World::default().key("alpha"), World::default().key("beta"));
+    for (what, world, (changes_alpha, changes_beta)) in changes() {
+        assert_eq!(world.key("alpha") != alpha, changes_alpha, "alpha, {what}");
+        assert_eq!(world.key("beta") != beta, changes_beta, "beta, {what}");
+    }
+}
+
+#[test]
+fn no_two_changes_give_the_same_key() {
+    let mut keys: Vec<_> = changes().into_iter().map(|(_, world, _)| world.key("alpha")).collect();
+    let count = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), count);
+}
+
+#[test]
+fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
+    let flags = Some(vec!["-g".to_owned()]);
+    let cross = World { platform: Some("aarch64-unknown-linux-gnu".into()), ..World::default() };
+    let with_flags = World { environment_rustflags: flags, ..cross.clone() };
+    assert_ne!(with_flags.key("beta"), cross.key("beta"));
+
+    let host_graph = |world: &World| {
+        let mut graph = world.graph();
+        graph.units.iter_mut().filter(|unit| unit.pkg_id.contains("#beta@")).for_each(|unit| unit.platform = None);
+        graph
+    };
+    let key = |world: &World| {
+        let toolchain = world.toolchain();
+        let inputs = PlanInputs {
+            graph: &host_graph(world),
+            packages: &world.packages(),
+            lockfile: &world.lockfile(),
+            toolchain: &toolchain,
+            config: &CargoConfig::default(),
+            environment_rustflags: world.environment_rustflags.clone(),
+            environment: BTreeMap::new(),
+        };
+        let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();
+        plan.units.iter().find(|unit| unit.package == "beta").unwrap().key
+    };
+    assert_eq!(key(&with_flags), key(&cross));
+}
+
+#[test]
+fn the_lto_of_whoever_links_a_library_counts() {
+    let thin = World { lto: "thin".into(), ..World::default() };
+    assert_ne!(thin.key("beta"), World::default().key("beta"));
+}
+
+#[test]
+fn a_package_without_checksum_has_no_key_and_neither_have_its_dependents() {
+    let world = World::default();
+    let toolchain = world.toolchain();
+    let lockfile = Lockfile::parse("version = 4").unwrap();
+    let inputs = PlanInputs {
+        graph: &world.graph(),
+        packages: &world.packages(),
+        lockfile: &lockfile,
+        toolchain: &toolchain,
+        config: &CargoConfig::default(),
+        environment_rustflags: None,
+        environment: BTreeMap::new(),
+    };
+    let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();
+    assert_eq!(plan.cacheable(), []);
+    let reasons: Vec<_> = plan.units.iter().map(|unit| unit.key.unwrap_err()).collect();
+    assert_eq!(
+        reasons,
+        [Reason::Path, Reason::NoIdentity, Reason::BuildScript, Reason::BuildScriptRun, Reason::NoIdentity]
+    );
+}
+
+#[test]
+fn a_call_is_identified_by_its_source_features_platform_and_mode() {
+    let plan = World::default().plan();
+    let call = |arguments: &str| {
+        let arguments: Vec<_> = arguments.split_whitespace().collect();
+        plan.identify(
+            &crate::rustc::Invocation::parse(&arguments),
+            Utf8Path::new("/home/ann/app"),
+            &BTreeMap::new(),
+            &BTreeSet::new(),
+        )
+    };
+    let alpha = "--crate-name alpha /home/ann/.cargo/registry/src/index.crates.io-0/alpha-1.0.0/src/lib.rs \
+                 --crate-type lib --emit=dep-info,metadata,link --out-dir o \
+                 --cfg feature=\"default\" --cfg feature=\"std\"";
+    assert_eq!(call(alpha), Some(UnitId(1)));
+    assert_eq!(call("--crate-name app src/lib.rs --crate-type lib --emit=link --out-dir o"), Some(UnitId(0)));
+    assert_eq!(call(&alpha.replace("--cfg feature=\"std\"", "")), None);
+    assert_eq!(call(&alpha.replace(",link", "")), None);
+    assert_eq!(call(&format!("{alpha} --target x86_64-unknown-linux-gnu")), None);
+    assert_eq!(call(&format!("{alpha} --test")), None);
+    assert_eq!(call(&alpha.replace("alpha-1.0.0", "alpha-2.0.0")), None);
+}

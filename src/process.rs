@@ -1,0 +1,51 @@
+//! Running another program to ask it something.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use crate::error::{Error, Result};
+
+/// Runs a command to its end and returns what it printed; where it fails, its first error line is the error.
+pub fn output(command: &mut Command) -> Result<String> {
+    output_observed(command, |_| {})
+}
+
+/// Like [`output`], and tells of every line that the command writes to standard error, as it does.
+pub fn output_observed(command: &mut Command, mut line: impl FnMut(&str)) -> Result<String> {
+    let shown = shown(command);
+    let failed = |reason: String| Error::Command { command: shown.clone(), reason };
+    let io_failed = |error: io::Error| failed(error.to_string());
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(io_failed)?;
+    let mut pipe = child.stdout.take().expect("it is piped");
+    let stdout = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let mut stderr = String::new();
+    for text in BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(io::Result::ok) {
+        line(&text);
+        stderr.push_str(&text);
+        stderr.push('\n');
+    }
+    let stdout = stdout.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())).map_err(io_failed)?;
+    if !child.wait().map_err(io_failed)?.success() {
+        return Err(failed(first_error(&stderr).to_owned()));
+    }
+    String::from_utf8(stdout).map_err(|_| failed("its output is not UTF-8".into()))
+}
+
+/// The program's name and its first arguments.
+fn shown(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let arguments = command.get_args().take(2).map(|argument| argument.to_string_lossy());
+    std::iter::once(program.to_string_lossy()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+/// The first line that says `error:`, or else the last one.
+fn first_error(stderr: &str) -> &str {
+    let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it printed nothing");
+    lines.find_map(|line| line.strip_prefix("error: ")).unwrap_or(last)
+}

@@ -1,0 +1,294 @@
+//! A rustc command line, parsed as far as the cache needs it.
+//!
+//! Mirrors the options of `rustc_session::config::rustc_optgroups`. An option this parser does not know is kept as it
+//! is: it then counts in [`Invocation::digest`] and changes nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::digest::Digest;
+use crate::event::Reason;
+use crate::roots::Roots;
+
+/// What `--emit` asks for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Emit {
+    /// `.d`.
+    DepInfo,
+    /// `.rmeta`.
+    Metadata,
+    /// The linked output, or the rlib.
+    Link,
+    /// Anything else: assembly, LLVM IR …
+    Other,
+}
+
+/// One `--extern`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Extern {
+    /// The name it is imported under, without options such as `noprelude:`.
+    pub name: String,
+    /// The file, where one is given.
+    pub path: Option<Utf8PathBuf>,
+}
+
+/// A parsed command line.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Invocation {
+    /// `--crate-name`.
+    pub crate_name: Option<String>,
+    /// `--crate-type`.
+    pub crate_types: BTreeSet<String>,
+    /// The crate's root file.
+    pub source: Option<Utf8PathBuf>,
+    /// `--out-dir`.
+    pub out_dir: Option<Utf8PathBuf>,
+    /// `--emit`.
+    pub emit: BTreeSet<Emit>,
+    /// `--target`.
+    pub target: Option<String>,
+    /// `--test`.
+    pub test: bool,
+    /// Features, from `--cfg feature="…"`.
+    pub features: BTreeSet<String>,
+    /// `-C`, by option name; the first of several, which is cargo's own, before any of `RUSTFLAGS`.
+    pub codegen: BTreeMap<String, String>,
+    /// `--extern`.
+    pub externs: Vec<Extern>,
+    /// `--json` asks for artifact notices.
+    pub artifact_notices: bool,
+    /// `-l` or `-L native` is there.
+    pub links_native: bool,
+    /// Everything that may change the outputs, in order.
+    relevant: Vec<String>,
+    /// How diagnostics are to be rendered.
+    rendering: Vec<String>,
+    /// An option makes rustc read a file that nobody knows of, or depend on this machine's processor.
+    unknowable: Option<Reason>,
+}
+
+/// Long options that take a value.
+const VALUED: &[&str] = &[
+    "cfg",
+    "check-cfg",
+    "crate-name",
+    "crate-type",
+    "edition",
+    "emit",
+    "print",
+    "out-dir",
+    "target",
+    "allow",
+    "warn",
+    "force-warn",
+    "deny",
+    "forbid",
+    "cap-lints",
+    "codegen",
+    "extern",
+    "sysroot",
+    "error-format",
+    "json",
+    "color",
+    "diagnostic-width",
+    "remap-path-prefix",
+    "remap-path-scope",
+    "explain",
+    "env-set",
+];
+
+/// Short options that take a value, attached or as the next argument.
+const SHORT_VALUED: &[(&str, &str)] = &[
+    ("-C", "codegen"),
+    ("-L", "library-path"),
+    ("-l", "library"),
+    ("-A", "allow"),
+    ("-W", "warn"),
+    ("-D", "deny"),
+    ("-F", "forbid"),
+    ("-Z", "unstable"),
+    ("-o", "output"),
+];
+
+impl Invocation {
+    /// Parses the arguments that follow `rustc`.
+    pub fn parse<S: AsRef<str>>(arguments: &[S]) -> Self {
+        let mut invocation = Self::default();
+        let mut arguments = arguments.iter().map(AsRef::as_ref);
+        while let Some(argument) = arguments.next() {
+            match split_option(argument) {
+                Split::Option(name, Some(value)) => invocation.option(name, value),
+                Split::Option(name, None) => invocation.option(name, arguments.next().unwrap_or_default()),
+                Split::Flag => invocation.flag(argument),
+                Split::Positional => invocation.positional(argument),
+            }
+        }
+        invocation
+    }
+
+    /// Whether this compiles a crate, and is not a query or something read from standard input.
+    pub fn is_compile(&self) -> bool {
+        self.crate_name.is_some() && self.source.is_some() && self.out_dir.is_some() && !self.emit.is_empty()
+    }
+
+    /// The digest of everything that may change the outputs, the same on every machine: paths below a root are
+    /// abstracted, directories that only say where files are found or go are left out.
+    pub fn digest(&self, roots: &Roots) -> Digest {
+        let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache rustc invocation");
+        for argument in &self.relevant {
+            let argument = roots.abstract_text(argument);
+            hasher.update(&(argument.len() as u64).to_le_bytes());
+            hasher.update(argument.as_bytes());
+        }
+        hasher.into()
+    }
+
+    /// The digest of how diagnostics are to be rendered.
+    pub fn rendering(&self) -> Digest {
+        Digest::of(self.rendering.join("\0"))
+    }
+
+    /// Why its outputs cannot be reused whatever the plan says.
+    pub fn uncacheable(&self) -> Option<Reason> {
+        if self.codegen.contains_key("incremental") {
+            return Some(Reason::Incremental);
+        }
+        self.unknowable
+    }
+
+    /// `-C extra-filename`.
+    pub fn extra_filename(&self) -> &str {
+        self.codegen.get("extra-filename").map_or("", String::as_str)
+    }
+
+    fn option(&mut self, name: &str, value: &str) {
+        match name {
+            "crate-name" => self.crate_name = Some(value.into()),
+            "crate-type" => self.crate_types.extend(value.split(',').map(Into::into)),
+            "emit" => self.emits(value),
+            "target" => self.target(value),
+            "cfg" => self.cfg(value),
+            "codegen" => self.codegen(value),
+            "library-path" => return self.library_path(value),
+            "library" => self.links_native = true,
+            "extern" => return self.extern_crate(value),
+            "out-dir" => {
+                self.out_dir = Some(value.into());
+                return;
+            }
+            "error-format" | "json" | "color" | "diagnostic-width" => return self.rendered_as(name, value),
+            "sysroot" | "output" => self.unknowable = Some(Reason::CompilerInput),
+            _ => {}
+        }
+        self.relevant.push(format!("{name}={value}"));
+    }
+
+    fn flag(&mut self, argument: &str) {
+        self.test |= argument == "--test";
+        self.relevant.push(argument.into());
+    }
+
+    fn positional(&mut self, argument: &str) {
+        if argument.starts_with('@') {
+            self.unknowable = Some(Reason::CompilerInput);
+        } else if argument != "-" {
+            self.source = Some(argument.into());
+        }
+        self.relevant.push(argument.into());
+    }
+
+    fn emits(&mut self, value: &str) {
+        self.emit.extend(value.split(',').map(emit));
+        if self.emit.contains(&Emit::Other) {
+            self.unknowable = Some(Reason::SideFiles);
+        }
+    }
+
+    fn target(&mut self, value: &str) {
+        if value.ends_with(".json") {
+            self.unknowable = Some(Reason::CustomTarget);
+        }
+        self.target = Some(value.into());
+    }
+
+    fn cfg(&mut self, value: &str) {
+        let feature = value.strip_prefix("feature=\"").and_then(|rest| rest.strip_suffix('"'));
+        self.features.extend(feature.map(Into::into));
+    }
+
+    fn codegen(&mut self, value: &str) {
+        let (name, value) = value.split_once('=').unwrap_or((value, ""));
+        match (name.replace('_', "-").as_str(), value) {
+            ("target-cpu", "native") => self.unknowable = Some(Reason::HostCpu),
+            ("save-temps", value) if value != "no" => self.unknowable = Some(Reason::SideFiles),
+            // On Apple's systems the objects with the debug information are in the library.
+            ("split-debuginfo", "unpacked") if !cfg!(target_vendor = "apple") => {
+                self.unknowable = Some(Reason::SideFiles);
+            }
+            ("profile-use" | "profile-sample-use", _) => self.unknowable = Some(Reason::CompilerInput),
+            _ => {}
+        }
+        self.codegen.entry(name.into()).or_insert_with(|| value.into());
+    }
+
+    /// Where dependencies are found does not matter: which they are is compared by content.
+    fn library_path(&mut self, value: &str) {
+        if value.starts_with("dependency=") {
+            return;
+        }
+        self.links_native = true;
+        self.relevant.push(format!("library-path={value}"));
+    }
+
+    fn extern_crate(&mut self, value: &str) {
+        let (head, path) = match value.split_once('=') {
+            Some((head, path)) => (head, Some(Utf8PathBuf::from(path))),
+            None => (value, None),
+        };
+        let file = path.as_deref().and_then(Utf8Path::file_name).unwrap_or_default();
+        self.relevant.push(format!("extern={head}={file}"));
+        let name = head.rsplit(':').next().unwrap_or(head).into();
+        self.externs.push(Extern { name, path });
+    }
+
+    fn rendered_as(&mut self, name: &str, value: &str) {
+        self.artifact_notices |= name == "json" && value.split(',').any(|part| part == "artifacts");
+        self.rendering.push(format!("{name}={value}"));
+    }
+}
+
+enum Split<'a> {
+    Option(&'a str, Option<&'a str>),
+    Flag,
+    Positional,
+}
+
+fn split_option(argument: &str) -> Split<'_> {
+    if let Some(long) = argument.strip_prefix("--") {
+        let (name, value) = match long.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (long, None),
+        };
+        return if VALUED.contains(&name) { Split::Option(name, value) } else { Split::Flag };
+    }
+    for (short, name) in SHORT_VALUED {
+        if let Some(value) = argument.strip_prefix(short) {
+            return Split::Option(name, (!value.is_empty()).then_some(value));
+        }
+    }
+    if argument.starts_with('-') && argument.len() > 1 { Split::Flag } else { Split::Positional }
+}
+
+fn emit(kind: &str) -> Emit {
+    match kind.split_once('=').map_or(kind, |(kind, _)| kind) {
+        "dep-info" => Emit::DepInfo,
+        "metadata" => Emit::Metadata,
+        "link" => Emit::Link,
+        _ => Emit::Other,
+    }
+}
+
+#[cfg(test)]
+#[path = "invocation_tests.rs"]
+mod tests;

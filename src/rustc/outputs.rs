@@ -1,0 +1,94 @@
+//! What is inside compiled files: paths of this machine, native code, metadata.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use memchr::memmem::Finder;
+use object::read::archive::ArchiveFile;
+use object::{Object, ObjectSection};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::roots::{Root, Roots};
+
+/// Looks for the roots' real paths in outputs.
+///
+/// One pass a root: outputs come to a gigabyte, and a search for a single string is many times faster than one for several.
+#[derive(Debug)]
+pub struct PathScanner {
+    needles: Vec<(Root, Finder<'static>)>,
+}
+
+impl PathScanner {
+    /// Looks for these roots.
+    pub fn new(roots: &Roots) -> Self {
+        let finder = |(root, needle): (Root, String)| (root, Finder::new(&needle).into_owned());
+        Self { needles: roots.needles().into_iter().map(finder).collect() }
+    }
+
+    /// The roots whose path stands in `bytes`.
+    pub fn scan(&self, bytes: &[u8]) -> BTreeSet<Root> {
+        self.needles.iter().filter(|(_, finder)| finder.find(bytes).is_some()).map(|(root, _)| *root).collect()
+    }
+}
+
+/// Whether an rlib holds anything that rustc did not compile itself: objects of a bundled native library.
+///
+/// rustc names its own members `*.rcgu.o`, `*.dwo` and `lib.rmeta`
+/// (`rustc_codegen_ssa::back::{write, metadata}`). What cannot be read counts as native.
+pub fn has_foreign_objects(rlib: &[u8]) -> bool {
+    let ours = |name: &[u8]| {
+        name == b"lib.rmeta" || name.ends_with(b".rcgu.o") || name.ends_with(b".rcgu.dwo") || name.ends_with(b".dwo")
+    };
+    let Ok(archive) = ArchiveFile::parse(rlib) else { return true };
+    archive.members().any(|member| member.map_or(true, |member| !ours(member.name())))
+}
+
+/// The digest by which a crate that was compiled against `path` recognises it again.
+///
+/// For a library it is the digest of its `.rmeta` file, also where cargo names the `.rlib` beside it. For a procedural
+/// macro it is that of the metadata section: the linked code around it may differ from host to host.
+pub fn metadata_digest(path: &Path) -> Result<Digest> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let rmeta = path.with_extension("rmeta");
+    match extension {
+        "rmeta" => Digest::of_file(path).map_err(Error::io("read", path)),
+        "rlib" if rmeta.exists() => Digest::of_file(&rmeta).map_err(Error::io("read", &rmeta)),
+        "rlib" => Digest::of_file(path).map_err(Error::io("read", path)),
+        _ => {
+            let bytes = fs::read(path).map_err(Error::io("read", path))?;
+            Ok(metadata_section(&bytes).unwrap_or_else(|| Digest::of(&bytes)))
+        }
+    }
+}
+
+/// The digest of the `.rustc` section of a dynamic library.
+fn metadata_section(bytes: &[u8]) -> Option<Digest> {
+    let file = object::File::parse(bytes).ok()?;
+    let section = file.section_by_name(".rustc")?;
+    Some(Digest::of(section.data().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_found_wherever_it_stands() {
+        let roots = Roots::new([
+            (Root::CargoHome, "/home/ann/.cargo".into()),
+            (Root::Workspace, "/app".into()),
+            (Root::BuildDir, "/app/target".into()),
+        ]);
+        let scanner = PathScanner::new(&roots);
+        assert_eq!(scanner.scan(b"..x/home/ann/.cargo/registry\0"), [Root::CargoHome].into());
+        assert_eq!(scanner.scan(b"/app/target/debug"), [Root::BuildDir, Root::Workspace].into());
+        assert_eq!(scanner.scan(b"/application and /xcache/cargo-home"), [].into());
+    }
+
+    #[test]
+    fn what_is_no_archive_counts_as_native() {
+        assert!(has_foreign_objects(b"not an archive"));
+    }
+}

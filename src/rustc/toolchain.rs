@@ -1,0 +1,63 @@
+//! The compiler's identity.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use camino::Utf8PathBuf;
+
+use crate::digest::Digest;
+
+/// What keys and paths need to know about the toolchain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Toolchain {
+    /// `rustc -vV`, whole.
+    pub rustc: String,
+    /// `cargo -V`.
+    pub cargo: String,
+    /// `rustc --print sysroot`.
+    pub sysroot: Utf8PathBuf,
+    /// The standard library of each platform that is compiled for: [`Toolchain::library_digest`].
+    pub libraries: BTreeMap<String, Digest>,
+}
+
+impl Toolchain {
+    /// The `host:` line of `rustc -vV`.
+    pub fn host(&self) -> &str {
+        self.rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default()
+    }
+
+    /// The standard library of a unit's platform; the host's where there is none.
+    pub fn library(&self, platform: Option<&str>) -> Option<Digest> {
+        self.libraries.get(platform.unwrap_or_else(|| self.host())).copied()
+    }
+
+    /// The names and sizes of a platform's standard library, which tell apart builds of one rustc version (by
+    /// distributions, or by hand) that call themselves the same: the names hold hashes.
+    pub fn library_digest(&self, platform: &str) -> Digest {
+        let directory = self.sysroot.join("lib").join("rustlib").join(platform).join("lib");
+        let files = directory.read_dir_utf8().into_iter().flatten().flatten();
+        let mut files: Vec<_> = files
+            .filter(|file| file.path().extension() == Some("rlib"))
+            .map(|file| (file.file_name().to_owned(), file.metadata().map_or(0, |metadata| metadata.len())))
+            .collect();
+        files.sort();
+        Digest::of(format!("{files:?}"))
+    }
+}
+
+/// The rustc cargo will run: `RUSTC`, the configured one, or `rustc`. With rustup, the toolchain's own binary, as in
+/// cargo's `GlobalContext::get_tool`: the proxy costs tens of milliseconds a call.
+pub fn resolve(rustc: Option<OsString>, environment: impl Fn(&str) -> Option<OsString>) -> OsString {
+    if let Some(rustc) = rustc {
+        return rustc;
+    }
+    let toolchain = environment("RUSTUP_TOOLCHAIN").zip(environment("RUSTUP_HOME").or_else(|| {
+        let home = environment("HOME").or_else(|| environment("USERPROFILE"))?;
+        Some(PathBuf::from(home).join(".rustup").into())
+    }));
+    toolchain
+        .map(|(name, home)| PathBuf::from(home).join("toolchains").join(name).join("bin").join("rustc"))
+        .filter(|path| path.is_file())
+        .map_or_else(|| "rustc".into(), Into::into)
+}

@@ -10,6 +10,7 @@ pub mod fs;
 pub mod key;
 pub mod plan;
 pub mod process;
+pub mod report;
 pub mod roots;
 pub mod rustc;
 

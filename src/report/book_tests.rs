@@ -1,0 +1,61 @@
+//! The book is held against the code here: the schema, the settings, and the names of all reasons.
+
+use std::fs;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+
+use super::Report;
+use crate::config::SETTINGS;
+use crate::event::{MissReason, Reason};
+
+fn book(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("book/src").join(file)
+}
+
+fn chapter(file: &str) -> String {
+    fs::read_to_string(book(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+#[test]
+fn the_schema_in_the_book_is_the_reports() {
+    let generated = format!("{:#}\n", Report::schema());
+    let path = book("report.schema.json");
+    if std::env::var_os("XCACHE_BLESS").is_some() {
+        fs::write(&path, &generated).unwrap();
+    }
+    let checked_in = fs::read_to_string(&path).unwrap_or_default();
+    assert!(checked_in == generated, "book/src/report.schema.json is out of date; XCACHE_BLESS=1 writes it");
+}
+
+#[test]
+fn the_book_lists_every_setting_as_flag_variable_and_key() {
+    let chapter = chapter("configuration.md");
+    let rows: Vec<_> = chapter.lines().filter(|line| line.starts_with("| `--")).map(str::to_owned).collect();
+    let expected = SETTINGS.iter().map(|setting| {
+        let (name, summary, default) = (setting.name, setting.summary, setting.default);
+        let variable = name.to_uppercase().replace('-', "_");
+        format!("| `--{name}` | `XCACHE_{variable}` | `{name}` | {summary} | {default} |")
+    });
+    assert_eq!(rows, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_book_explains_every_reason() {
+    let chapter = chapter("report.md");
+    let (of_units, of_misses) = chapter.split_once("### Reasons of a miss").expect("the chapter has both tables");
+    for (table, names) in [(of_units, names::<Reason>()), (of_misses, names::<MissReason>())] {
+        for name in names {
+            assert!(table.contains(&format!("| `{name}` |")), "report.md does not explain `{name}`");
+        }
+    }
+}
+
+/// The variants of an enum without data, as JSON has them.
+fn names<T: JsonSchema>() -> Vec<String> {
+    let schema = schemars::schema_for!(T).to_value();
+    let variants = schema["oneOf"].as_array().expect("documented variants are a list");
+    let names: Vec<_> = variants.iter().map(|variant| variant["const"].as_str().unwrap().to_owned()).collect();
+    assert!(names.len() > 5);
+    names
+}

@@ -1,0 +1,261 @@
+//! The fold itself: one pass over the events, then one outcome a unit, then the sums.
+//!
+//! What is known of a unit is kept apart from the plan until the end, so an event about a unit that no plan names is
+//! simply never looked at. Sums saturate: a log is data from a file.
+
+use std::collections::BTreeMap;
+
+use super::{CorruptObject, Count, Outcome, PassedThrough, PhaseSpan, RemoteFailure, Report, Totals, UnitReport};
+use crate::event::{Event, EventKind, MissReason, Phase, PlannedUnit, Reason, Tier, UnitId};
+
+pub(super) fn fold(events: &[Event]) -> Report {
+    let mut fold = Fold::default();
+    for event in events {
+        fold.report.duration_ms = fold.report.duration_ms.max(event.at_ms);
+        fold.apply(event.at_ms, &event.kind);
+    }
+    fold.finish()
+}
+
+#[derive(Default)]
+struct Fold {
+    report: Report,
+    planned: Vec<PlannedUnit>,
+    tracks: BTreeMap<UnitId, Track>,
+    /// Bytes received, as the remote's own totals have it: they include what was fetched for no unit.
+    received: Option<u64>,
+}
+
+impl Fold {
+    fn apply(&mut self, at_ms: u64, kind: &EventKind) {
+        let report = &mut self.report;
+        match kind {
+            EventKind::SessionStarted { command, version, started, remote } => {
+                report.command.clone_from(command);
+                report.xcache_version = Some(version.clone());
+                report.started = Some(*started);
+                report.remote.clone_from(remote);
+            }
+            EventKind::PhaseStarted { phase } => {
+                report.phases.push(PhaseSpan { phase: *phase, start_ms: at_ms, end_ms: None });
+            }
+            EventKind::PhaseFinished { phase } => end_phase(&mut report.phases, *phase, at_ms),
+            EventKind::Planned { units } => self.planned.clone_from(units),
+            EventKind::PlanFailed { reason } => report.plan_failed = Some(reason.clone()),
+            EventKind::GraphIndexFound { entries } => report.graph_index_entries = Some(*entries),
+            EventKind::Found { unit, .. }
+            | EventKind::Missed { unit, .. }
+            | EventKind::Restored { unit, .. }
+            | EventKind::Compiled { unit, .. }
+            | EventKind::Recorded { unit, .. }
+            | EventKind::NotRecorded { unit, .. } => self.tracks.entry(*unit).or_default().apply(kind),
+            EventKind::UploadFinished { .. } | EventKind::RemoteTraffic { .. } => self.traffic(kind),
+            EventKind::PassedThrough { .. }
+            | EventKind::CorruptObject { .. }
+            | EventKind::RemoteFailed { .. }
+            | EventKind::Warning { .. } => note(report, kind),
+            EventKind::CargoStatus { .. } | EventKind::PrefetchProgress { .. } | EventKind::UploadProgress { .. } => {}
+            EventKind::CargoFinished { code } => report.exit_code = *code,
+            EventKind::SessionFinished => report.complete = true,
+        }
+    }
+
+    fn traffic(&mut self, kind: &EventKind) {
+        let totals = &mut self.report.totals;
+        match kind {
+            EventKind::UploadFinished { sent, left, bytes } => {
+                (totals.uploaded, totals.uploaded_bytes, totals.not_uploaded) = (*sent, *bytes, *left);
+            }
+            EventKind::RemoteTraffic { requests, received, sent } => {
+                (totals.requests, totals.sent_bytes) = (*requests, *sent);
+                self.received = Some(*received);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(self) -> Report {
+        let Self { mut report, planned, tracks, received } = self;
+        let built = report.exit_code == Some(0);
+        let untouched = Track::default();
+        let transferred = tracks.range(..UnitId(planned.len())).map(|(_, track)| track.transferred);
+        let transferred = transferred.fold(0, u64::saturating_add);
+        report.units = planned
+            .into_iter()
+            .enumerate()
+            .map(|(index, unit)| {
+                let track = tracks.get(&UnitId(index)).unwrap_or(&untouched);
+                let outcome = track.outcome(&unit, built);
+                unit_report(unit, outcome)
+            })
+            .collect();
+        report.totals.received_bytes = received.unwrap_or(transferred);
+        report.totals.add_units(&report.units);
+        report
+    }
+}
+
+/// Ends the youngest phase of this kind that is still open.
+fn end_phase(phases: &mut [PhaseSpan], phase: Phase, at_ms: u64) {
+    if let Some(span) = phases.iter_mut().rev().find(|span| span.phase == phase && span.end_ms.is_none()) {
+        span.end_ms = Some(at_ms);
+    }
+}
+
+/// What is only kept to be read.
+fn note(report: &mut Report, kind: &EventKind) {
+    match kind {
+        EventKind::PassedThrough { what, millis } => {
+            report.passed_through.push(PassedThrough { what: what.clone(), millis: *millis });
+        }
+        EventKind::CorruptObject { object, reason } => {
+            report.corrupt_objects.push(CorruptObject { object: object.clone(), reason: reason.clone() });
+        }
+        EventKind::RemoteFailed { remote, message } => {
+            let failure = || RemoteFailure { remote: remote.clone(), message: message.clone() };
+            report.remote_failed.get_or_insert_with(failure);
+        }
+        EventKind::Warning { message } if !report.warnings.contains(message) => report.warnings.push(message.clone()),
+        _ => {}
+    }
+}
+
+/// What the events say of one unit. A later event of the same kind replaces an earlier one.
+#[derive(Default)]
+struct Track {
+    tier: Option<Tier>,
+    transferred: u64,
+    missed: Option<MissReason>,
+    ran: Option<Ran>,
+    /// Bytes, and whether it is path-bound.
+    recorded: Option<(u64, bool)>,
+    not_recorded: Option<Reason>,
+}
+
+/// How cargo got the unit's outputs when it called rustc.
+#[derive(Clone, Copy)]
+enum Ran {
+    Restored { bytes: u64, millis: u64, compile_millis: u64 },
+    Compiled { millis: u64, success: bool },
+}
+
+impl Track {
+    fn apply(&mut self, kind: &EventKind) {
+        match *kind {
+            EventKind::Found { tier, transferred, .. } => {
+                self.tier = Some(tier);
+                self.transferred = self.transferred.saturating_add(transferred);
+            }
+            EventKind::Missed { reason, .. } => self.missed = Some(reason),
+            EventKind::Restored { bytes, millis, compile_millis, .. } => {
+                self.ran = Some(Ran::Restored { bytes, millis, compile_millis });
+            }
+            EventKind::Compiled { millis, success, .. } => self.ran = Some(Ran::Compiled { millis, success }),
+            EventKind::Recorded { bytes, path_bound, .. } => self.recorded = Some((bytes, path_bound)),
+            EventKind::NotRecorded { reason, .. } => self.not_recorded = Some(reason),
+            _ => {}
+        }
+    }
+
+    fn outcome(&self, unit: &PlannedUnit, built: bool) -> Outcome {
+        let silent = without_rustc(unit);
+        let uncacheable = unit.uncacheable.or(silent);
+        match (self.ran, uncacheable) {
+            (Some(Ran::Restored { bytes, millis, compile_millis }), _) => Outcome::Hit {
+                // What is restored comes out of the local store; only `Found` says that it was remote before.
+                tier: self.tier.unwrap_or(Tier::Local),
+                transferred_bytes: self.transferred,
+                restored_bytes: bytes,
+                restore_ms: millis,
+                compile_ms: compile_millis,
+            },
+            (Some(Ran::Compiled { millis, success }), Some(reason)) => {
+                Outcome::Uncacheable { reason, compile_ms: Some(millis), failed: !success }
+            }
+            (Some(Ran::Compiled { millis, success }), None) => Outcome::Miss {
+                reason: self.missed,
+                compile_ms: millis,
+                failed: !success,
+                recorded_bytes: self.recorded.map(|(bytes, _)| bytes),
+                path_bound: self.recorded.is_some_and(|(_, path_bound)| path_bound),
+                not_recorded: self.not_recorded,
+            },
+            (None, Some(reason)) if silent.is_some() => {
+                Outcome::Uncacheable { reason, compile_ms: None, failed: false }
+            }
+            (None, _) if built => Outcome::Fresh,
+            (None, _) => Outcome::NotReached,
+        }
+    }
+}
+
+/// Why no event will ever be about this unit, where that is so: cargo does not call rustc for it.
+fn without_rustc(unit: &PlannedUnit) -> Option<Reason> {
+    match unit.mode.as_str() {
+        "run-custom-build" => Some(Reason::BuildScriptRun),
+        "doc" | "doctest" | "docscrape" => Some(Reason::Doc),
+        _ => None,
+    }
+}
+
+fn unit_report(unit: PlannedUnit, outcome: Outcome) -> UnitReport {
+    let PlannedUnit { package, version, target, kind, mode, platform, features, key, uncacheable: _ } = unit;
+    UnitReport { package, version, target, kind, mode, platform, features, key, outcome }
+}
+
+impl Totals {
+    fn add_units(&mut self, units: &[UnitReport]) {
+        self.units = units.len();
+        let mut compiled_before = 0_u64;
+        for unit in units {
+            add(&mut self.compile_ms, unit.outcome.compiled_ms().unwrap_or(0));
+            if let Outcome::Hit { compile_ms, .. } = &unit.outcome {
+                add(&mut compiled_before, *compile_ms);
+            }
+            self.add_outcome(&unit.outcome);
+        }
+        self.saved_ms = compiled_before.saturating_sub(self.restore_ms);
+    }
+
+    fn add_outcome(&mut self, outcome: &Outcome) {
+        let compile_ms = outcome.compiled_ms().unwrap_or(0);
+        match outcome {
+            Outcome::Hit { tier, restored_bytes, restore_ms, .. } => {
+                self.hits += 1;
+                match tier {
+                    Tier::Local => self.hits_local += 1,
+                    Tier::Remote => self.hits_remote += 1,
+                }
+                add(&mut self.restored_bytes, *restored_bytes);
+                add(&mut self.restore_ms, *restore_ms);
+            }
+            Outcome::Fresh => self.fresh += 1,
+            Outcome::Miss { reason, recorded_bytes, .. } => {
+                self.misses += 1;
+                if let Some(reason) = reason {
+                    self.misses_by_reason.entry(*reason).or_default().add(compile_ms);
+                }
+                if let Some(bytes) = recorded_bytes {
+                    self.recorded += 1;
+                    add(&mut self.recorded_bytes, *bytes);
+                }
+            }
+            Outcome::Uncacheable { reason, .. } => {
+                self.uncacheable += 1;
+                self.uncacheable_by_reason.entry(*reason).or_default().add(compile_ms);
+            }
+            Outcome::NotReached => self.not_reached += 1,
+        }
+    }
+}
+
+impl Count {
+    pub(super) fn add(&mut self, compile_ms: u64) {
+        self.units += 1;
+        add(&mut self.compile_ms, compile_ms);
+    }
+}
+
+fn add(sum: &mut u64, value: u64) {
+    *sum = sum.saturating_add(value);
+}

@@ -1,0 +1,275 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::{EventKind, PlannedUnit, UnitId};
+
+/// What becomes of one unit in a made-up session.
+#[derive(Clone, Debug)]
+pub(super) enum Fate {
+    Hit { tier: Tier, millis: u64, compile_millis: u64 },
+    Fresh { found: bool },
+    Miss { reason: MissReason, millis: u64, recorded: Result<bool, Reason> },
+    Uncacheable { reason: Reason, millis: u64 },
+    BuildScriptRun,
+    Untouched,
+}
+
+pub(super) fn planned(index: usize, fate: &Fate) -> PlannedUnit {
+    let (mode, uncacheable) = match fate {
+        Fate::Uncacheable { reason, .. } => ("build", Some(*reason)),
+        Fate::BuildScriptRun => ("run-custom-build", Some(Reason::BuildScriptRun)),
+        _ => ("build", None),
+    };
+    PlannedUnit {
+        package: format!("package-{index}"),
+        version: "1.2.3".into(),
+        target: format!("package_{index}"),
+        kind: if mode == "build" { "lib" } else { "custom-build" }.into(),
+        mode: mode.into(),
+        platform: None,
+        features: Vec::new(),
+        key: None,
+        uncacheable,
+    }
+}
+
+/// What the prefetch says of a unit.
+fn prefetched(unit: UnitId, fate: &Fate) -> Option<EventKind> {
+    match *fate {
+        Fate::Hit { tier, .. } => Some(EventKind::Found { unit, tier, transferred: 10 }),
+        Fate::Fresh { found: true } => Some(EventKind::Found { unit, tier: Tier::Local, transferred: 0 }),
+        Fate::Miss { reason, .. } => Some(EventKind::Missed { unit, reason }),
+        _ => None,
+    }
+}
+
+/// What the wrapper says of a unit.
+fn built(unit: UnitId, fate: &Fate) -> Vec<EventKind> {
+    match *fate {
+        Fate::Hit { millis, compile_millis, .. } => {
+            vec![EventKind::Restored { unit, bytes: 100, millis, compile_millis }]
+        }
+        Fate::Miss { millis, recorded, .. } => vec![
+            EventKind::Compiled { unit, millis, success: true },
+            match recorded {
+                Ok(path_bound) => EventKind::Recorded { unit, bytes: 1000, path_bound },
+                Err(reason) => EventKind::NotRecorded { unit, reason },
+            },
+        ],
+        Fate::Uncacheable { millis, .. } => vec![EventKind::Compiled { unit, millis, success: true }],
+        Fate::Fresh { .. } | Fate::BuildScriptRun | Fate::Untouched => Vec::new(),
+    }
+}
+
+/// A whole session in which the units have these fates.
+pub(super) fn session(fates: &[Fate], code: Option<i32>) -> Vec<Event> {
+    let ids = || fates.iter().enumerate().map(|(index, fate)| (UnitId(index), fate));
+    let started = EventKind::SessionStarted {
+        command: vec!["build".into(), "--release".into()],
+        version: "0.1.0".into(),
+        started: jiff::Timestamp::UNIX_EPOCH,
+        remote: Some("s3://bucket/prefix".into()),
+    };
+    let units = fates.iter().enumerate().map(|(index, fate)| planned(index, fate)).collect();
+    let mut kinds = vec![started, EventKind::PhaseStarted { phase: Phase::Plan }, EventKind::Planned { units }];
+    kinds.push(EventKind::PhaseFinished { phase: Phase::Plan });
+    kinds.push(EventKind::PhaseStarted { phase: Phase::Prefetch });
+    kinds.extend(ids().filter_map(|(unit, fate)| prefetched(unit, fate)));
+    kinds.push(EventKind::PhaseFinished { phase: Phase::Prefetch });
+    kinds.push(EventKind::PhaseStarted { phase: Phase::Build });
+    kinds.extend(ids().flat_map(|(unit, fate)| built(unit, fate)));
+    kinds.push(EventKind::Warning { message: "something".into() });
+    kinds.push(EventKind::CargoFinished { code });
+    kinds.push(EventKind::PhaseFinished { phase: Phase::Build });
+    kinds.push(EventKind::UploadFinished { sent: 2, left: 1, bytes: 2000 });
+    kinds.push(EventKind::RemoteTraffic { requests: 7, received: 5000, sent: 2500 });
+    kinds.push(EventKind::SessionFinished);
+    kinds.into_iter().enumerate().map(|(index, kind)| Event { at_ms: index as u64 * 10, kind }).collect()
+}
+
+/// What the report has to say of a unit of this fate.
+fn expected(fate: &Fate, code: Option<i32>) -> Outcome {
+    match *fate {
+        Fate::Hit { tier, millis, compile_millis } => Outcome::Hit {
+            tier,
+            transferred_bytes: 10,
+            restored_bytes: 100,
+            restore_ms: millis,
+            compile_ms: compile_millis,
+        },
+        Fate::Miss { reason, millis, recorded } => Outcome::Miss {
+            reason: Some(reason),
+            compile_ms: millis,
+            failed: false,
+            recorded_bytes: recorded.ok().map(|_| 1000),
+            path_bound: recorded == Ok(true),
+            not_recorded: recorded.err(),
+        },
+        Fate::Uncacheable { reason, millis } => {
+            Outcome::Uncacheable { reason, compile_ms: Some(millis), failed: false }
+        }
+        Fate::BuildScriptRun => {
+            Outcome::Uncacheable { reason: Reason::BuildScriptRun, compile_ms: None, failed: false }
+        }
+        Fate::Fresh { .. } | Fate::Untouched if code == Some(0) => Outcome::Fresh,
+        Fate::Fresh { .. } | Fate::Untouched => Outcome::NotReached,
+    }
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    let tier = prop_oneof![Just(Tier::Local), Just(Tier::Remote)];
+    let miss = prop_oneof![Just(MissReason::Absent), Just(MissReason::Dependency), Just(MissReason::RemoteFailed)];
+    let reason = prop_oneof![Just(Reason::ProcMacro), Just(Reason::Native), Just(Reason::Path)];
+    let recorded = prop_oneof![any::<bool>().prop_map(Ok), reason.clone().prop_map(Err)];
+    prop_oneof![
+        (tier, any::<u32>(), any::<u32>()).prop_map(|(tier, millis, compile)| Fate::Hit {
+            tier,
+            millis: millis.into(),
+            compile_millis: compile.into()
+        }),
+        any::<bool>().prop_map(|found| Fate::Fresh { found }),
+        (miss, any::<u32>(), recorded).prop_map(|(reason, millis, recorded)| Fate::Miss {
+            reason,
+            millis: millis.into(),
+            recorded
+        }),
+        (reason, any::<u64>()).prop_map(|(reason, millis)| Fate::Uncacheable { reason, millis }),
+        Just(Fate::BuildScriptRun),
+        Just(Fate::Untouched),
+    ]
+}
+
+fn sessions() -> impl Strategy<Value = (Vec<Fate>, Option<i32>)> {
+    (prop::collection::vec(fate(), 0..12), prop_oneof![Just(Some(0)), Just(Some(101)), Just(None)])
+}
+
+fn assert_sums_match(report: &Report) {
+    let totals = &report.totals;
+    assert_eq!(totals.units, report.units.len());
+    assert_eq!(totals.units, totals.hits + totals.fresh + totals.misses + totals.uncacheable + totals.not_reached);
+    assert_eq!(totals.hits, totals.hits_local + totals.hits_remote);
+    let without_reason = |unit: &&UnitReport| matches!(unit.outcome, Outcome::Miss { reason: None, .. });
+    let without_reason = report.units.iter().filter(without_reason).count();
+    assert_eq!(totals.misses, without_reason + totals.misses_by_reason.values().map(|c| c.units).sum::<usize>());
+    assert_eq!(totals.uncacheable, totals.uncacheable_by_reason.values().map(|c| c.units).sum::<usize>());
+}
+
+/// Whether the events of a prefix speak for what its report says of a unit.
+fn is_said(events: &[Event], unit: UnitId, outcome: &Outcome) -> bool {
+    let any = |wanted: &dyn Fn(&EventKind) -> bool| events.iter().any(|event| wanted(&event.kind));
+    match outcome {
+        Outcome::Hit { .. } => any(&|kind| matches!(kind, EventKind::Restored { unit: u, .. } if *u == unit)),
+        Outcome::Miss { .. } | Outcome::Uncacheable { compile_ms: Some(_), .. } => {
+            any(&|kind| matches!(kind, EventKind::Compiled { unit: u, .. } if *u == unit))
+        }
+        Outcome::Fresh => any(&|kind| matches!(kind, EventKind::CargoFinished { code: Some(0) })),
+        Outcome::Uncacheable { compile_ms: None, .. } | Outcome::NotReached => true,
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_unit_has_exactly_the_outcome_of_its_events((fates, code) in sessions()) {
+        let report = Report::from_events(&session(&fates, code));
+        prop_assert!(report.complete);
+        prop_assert_eq!(report.exit_code, code);
+        let outcomes: Vec<_> = report.units.iter().map(|unit| unit.outcome.clone()).collect();
+        let expected: Vec<_> = fates.iter().map(|fate| expected(fate, code)).collect();
+        prop_assert_eq!(outcomes, expected);
+        assert_sums_match(&report);
+    }
+
+    #[test]
+    fn a_log_that_ends_early_is_incomplete_and_claims_nothing_that_no_event_says(
+        (fates, code) in sessions(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let events = session(&fates, code);
+        let whole = Report::from_events(&events);
+        let prefix = &events[..cut.index(events.len())];
+        let report = Report::from_events(prefix);
+        prop_assert!(!report.complete);
+        assert_sums_match(&report);
+        prop_assert!(report.units.is_empty() || report.units.len() == fates.len());
+        for (index, unit) in report.units.iter().enumerate() {
+            prop_assert!(is_said(prefix, UnitId(index), &unit.outcome), "{:?}", unit.outcome);
+        }
+        let (some, all) = (&report.totals, &whole.totals);
+        prop_assert!(some.hits <= all.hits && some.misses <= all.misses && some.fresh <= all.fresh);
+        prop_assert!(some.restored_bytes <= all.restored_bytes && some.recorded_bytes <= all.recorded_bytes);
+        prop_assert!(some.received_bytes <= all.received_bytes && some.requests <= all.requests);
+        prop_assert!(report.warnings.iter().all(|warning| whole.warnings.contains(warning)));
+    }
+
+    #[test]
+    fn sums_match_whatever_the_order_of_events(
+        events in sessions().prop_flat_map(|(fates, code)| Just(session(&fates, code)).prop_shuffle()),
+    ) {
+        assert_sums_match(&Report::from_events(&events));
+    }
+
+    #[test]
+    fn json_gives_the_same_report_back((fates, code) in sessions()) {
+        let report = Report::from_events(&session(&fates, code));
+        let json = serde_json::to_string(&report).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+    }
+}
+
+fn events(kinds: impl IntoIterator<Item = EventKind>) -> Vec<Event> {
+    kinds.into_iter().map(|kind| Event { at_ms: 5, kind }).collect()
+}
+
+#[test]
+fn no_events_are_an_incomplete_report() {
+    assert_eq!(Report::from_events(&[]), Report::default());
+}
+
+#[test]
+fn seconds_saved_are_a_sum_that_is_never_below_zero() {
+    let hit = |millis, compile_millis| Fate::Hit { tier: Tier::Local, millis, compile_millis };
+    let saved = |fates: &[Fate]| Report::from_events(&session(fates, Some(0))).totals.saved_ms;
+    assert_eq!(saved(&[hit(10, 1000), hit(30, 20)]), 980);
+    assert_eq!(saved(&[hit(10, 1)]), 0);
+}
+
+#[test]
+fn a_unit_in_the_store_that_the_target_directory_has_is_fresh() {
+    let report = Report::from_events(&session(&[Fate::Fresh { found: true }], Some(0)));
+    assert_eq!(report.units[0].outcome, Outcome::Fresh);
+}
+
+#[test]
+fn rustdoc_is_not_taken_for_fresh() {
+    let unit = PlannedUnit { mode: "doc".into(), ..planned(0, &Fate::Untouched) };
+    let log = events([EventKind::Planned { units: vec![unit] }, EventKind::CargoFinished { code: Some(0) }]);
+    let outcome = &Report::from_events(&log).units[0].outcome;
+    assert_eq!(*outcome, Outcome::Uncacheable { reason: Reason::Doc, compile_ms: None, failed: false });
+}
+
+#[test]
+fn events_about_a_unit_that_no_plan_names_are_ignored() {
+    let restored = EventKind::Restored { unit: UnitId(usize::MAX), bytes: 1, millis: 1, compile_millis: 9 };
+    let found = EventKind::Found { unit: UnitId(3), tier: Tier::Remote, transferred: 9 };
+    let totals = Report::from_events(&events([restored, found])).totals;
+    assert_eq!(totals, Totals::default());
+}
+
+#[test]
+fn phases_keep_their_times_and_may_overlap() {
+    let at = |at_ms, kind| Event { at_ms, kind };
+    let report = Report::from_events(&[
+        at(0, EventKind::PhaseStarted { phase: Phase::Prefetch }),
+        at(5, EventKind::PhaseStarted { phase: Phase::Build }),
+        at(9, EventKind::PhaseFinished { phase: Phase::Prefetch }),
+    ]);
+    let prefetch = PhaseSpan { phase: Phase::Prefetch, start_ms: 0, end_ms: Some(9) };
+    let build = PhaseSpan { phase: Phase::Build, start_ms: 5, end_ms: None };
+    assert_eq!(report.phases, [prefetch, build]);
+}
+
+#[test]
+fn a_warning_is_listed_once() {
+    let warning = || EventKind::Warning { message: "twice".into() };
+    assert_eq!(Report::from_events(&events([warning(), warning()])).warnings, ["twice"]);
+}

@@ -9,9 +9,13 @@ pub mod event;
 pub mod fs;
 pub mod key;
 pub mod plan;
+pub mod prefetch;
+pub mod probe;
 pub mod process;
 pub mod report;
 pub mod roots;
 pub mod rustc;
+pub mod store;
+pub mod upload;
 
 pub use error::{Error, Result};

@@ -1,0 +1,284 @@
+//! Brings the entries and packs of a whole plan into the local store, all at once, before the build needs them.
+//!
+//! [`Prefetch::start_graph`] asks for the graph index while cargo still plans: what it lists starts to come in at once.
+//! [`Prefetch::want`] names the plan's units, [`Prefetch::wait`] gives them time, and [`Prefetch::lookup`] answers the
+//! wrapper. Each key goes one way: the local store; else the entry that the index holds, or a request of its own; then
+//! the pack, verified and unpacked as it comes in.
+//!
+//! **Invariants.** Every wanted unit is decided exactly once, with one `Found` or one `Missed` event, and what was
+//! decided stays. A key is fetched once, however many units share it. Nobody waits longer for the network than compiling
+//! would take. No error leaves this module: it is a miss, and where the user should know, one event.
+
+mod fetch;
+mod state;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use self::state::{Index, Outcome, State};
+use crate::config::Settings;
+use crate::digest::Digest;
+use crate::entry::Entry;
+use crate::event::{EventKind, EventLog, MissReason, Tier, UnitId};
+use crate::key::UnitKey;
+use crate::roots::Roots;
+use crate::store::remote::health::Direction;
+use crate::store::{LocalStore, RemoteStore, Runtime};
+
+/// How often a waiter looks at what it is not told.
+const TICK: Duration = Duration::from_millis(50);
+/// The network is given this long, however quickly the missing units would compile.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// What a unit is taken to cost while its entry is not known.
+const UNKNOWN_COMPILE_MS: u64 = 500;
+/// Packs that are unpacked at a time.
+const DECODERS: usize = 4;
+
+/// What the cache has for a unit.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Lookup {
+    /// The entry; its files are in the local store.
+    Hit(Arc<Entry>, Tier),
+    /// Nothing, for good.
+    Miss(MissReason),
+}
+
+/// The prefetch of one session.
+pub struct Prefetch {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    runtime: Handle,
+    local: Arc<LocalStore>,
+    remote: Option<Arc<RemoteStore>>,
+    events: EventLog,
+    concurrency: usize,
+    stall: Duration,
+    state: Mutex<State>,
+    changed: Condvar,
+    decoders: Semaphore,
+    streams: Semaphore,
+    started: Instant,
+    /// When something last arrived, in milliseconds since `started`.
+    active_ms: AtomicU64,
+    received: AtomicU64,
+    disk_failed: AtomicBool,
+    damage_reported: AtomicBool,
+}
+
+impl Prefetch {
+    /// Without a remote, only the local store is looked into.
+    pub fn new(
+        runtime: &Runtime,
+        local: Arc<LocalStore>,
+        remote: Option<Arc<RemoteStore>>,
+        events: EventLog,
+        settings: &Settings,
+    ) -> Self {
+        let shared = Shared {
+            runtime: runtime.handle(),
+            local,
+            remote,
+            events,
+            concurrency: settings.concurrency,
+            stall: settings.stall(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            decoders: Semaphore::new(DECODERS),
+            streams: Semaphore::new(DECODERS),
+            started: Instant::now(),
+            active_ms: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            disk_failed: AtomicBool::new(false),
+            damage_reported: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Asks for the index of a graph, in the background; what it lists and the local store lacks starts to come in.
+    pub fn start_graph(&self, graph_key: Digest) {
+        let Some(remote) = self.shared.remote.clone() else { return };
+        let mut state = self.shared.lock();
+        state.index = Index::Asked;
+        self.shared.stir();
+        let shared = Arc::clone(&self.shared);
+        let task = self.shared.runtime.spawn(async move { shared.fetch_index(&remote, graph_key).await });
+        state.tasks.push(task.abort_handle());
+    }
+
+    /// Names the units of the plan. The local store is asked before this returns; the rest goes on in the background.
+    pub fn want(&self, units: Vec<(UnitId, UnitKey)>, roots: Roots) {
+        let mut state = self.shared.lock();
+        state.roots = Some(roots);
+        let mut keys = std::mem::take(&mut state.unresolved);
+        for (unit, key) in units {
+            if state.is_new(unit) {
+                keys.extend(state.claim(key).then_some(key));
+                self.shared.subscribe(&mut state, unit, key);
+            }
+        }
+        drop(state);
+        self.shared.resolve(keys);
+    }
+
+    /// Blocks until every wanted unit is decided, or waiting for the rest is not worth while.
+    ///
+    /// That is so when the remote has failed, when nothing has arrived for the stall time (the remote is given up then),
+    /// and when the wait has lasted as long as compiling the missing units would. What is still under way goes on.
+    pub fn wait(&self) {
+        let start = Instant::now();
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        loop {
+            shared.report(&mut state);
+            if state.undecided() == 0 {
+                return;
+            }
+            if shared.idle() >= shared.stall {
+                shared.give_up();
+            }
+            if shared.has_failed(&state) {
+                return shared.miss_undecided(&mut state);
+            }
+            if start.elapsed() > shared.patience(&state) {
+                return;
+            }
+            state = shared.pause(state, TICK);
+        }
+    }
+
+    /// What there is for a unit. Where that is still open, waits as long as compiling it took, then it is a miss for good.
+    pub fn lookup(&self, unit: UnitId) -> Lookup {
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        let Some(key) = state.key(unit) else { return Lookup::Miss(MissReason::Absent) };
+        let compile_ms = state.known.get(&key).map_or(0, |entry| entry.compile_ms);
+        let deadline = Instant::now() + Duration::from_millis(compile_ms);
+        loop {
+            if let Some(lookup) = state.lookup(unit) {
+                return lookup;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || shared.has_failed(&state) {
+                shared.decide(&mut state, unit, &Outcome::Miss(MissReason::RemoteFailed));
+            } else {
+                state = shared.pause(state, left.min(TICK));
+            }
+        }
+    }
+
+    /// Every entry that was seen, in whichever tier.
+    pub fn known_entries(&self) -> Vec<Arc<Entry>> {
+        self.shared.lock().known_entries()
+    }
+
+    /// Whether the index that the remote has lists all of these: then there is no need for a new one.
+    pub fn index_lists(&self, keys: &[UnitKey]) -> bool {
+        let state = self.shared.lock();
+        matches!(&state.index, Index::Answered(listed) if keys.iter().all(|key| listed.contains(key)))
+    }
+
+    /// Cancels what is under way. Units that are still open are misses from now on.
+    pub fn stop(&self) {
+        let mut state = self.shared.lock();
+        state.stop();
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Prefetch {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn pause<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, time).unwrap_or_else(|poisoned| poisoned.into_inner()).0
+    }
+
+    /// Something arrived, or is asked for just now.
+    fn stir(&self) {
+        self.active_ms.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn idle(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.active_ms.load(Ordering::Relaxed)))
+    }
+
+    fn give_up(&self) {
+        if let Some(remote) = &self.remote {
+            remote.give_up(format!("no byte for {} s", self.stall.as_secs()));
+        }
+    }
+
+    fn has_failed(&self, state: &State) -> bool {
+        state.stopped || self.remote.as_ref().is_some_and(|remote| remote.is_open(Direction::Read))
+    }
+
+    /// Ties a unit to its key, whose outcome may be known already.
+    fn subscribe(&self, state: &mut State, unit: UnitId, key: UnitKey) {
+        if let Some(outcome) = state.subscribe(unit, key) {
+            self.decide(state, unit, &outcome);
+        }
+    }
+
+    /// The outcome of a key is the outcome of all its units; the bytes are the first one's.
+    fn settle(&self, state: &mut State, key: UnitKey, outcome: Outcome) {
+        let mut outcome = outcome;
+        for unit in state.settle(key, &outcome) {
+            self.decide(state, unit, &outcome);
+            outcome = outcome.shared();
+        }
+        self.stir();
+        self.changed.notify_all();
+    }
+
+    fn decide(&self, state: &mut State, unit: UnitId, outcome: &Outcome) {
+        if !state.decide(unit, outcome) {
+            return;
+        }
+        self.events.record(match outcome {
+            Outcome::Hit { tier, transferred, .. } => EventKind::Found { unit, tier: *tier, transferred: *transferred },
+            Outcome::Miss(reason) => EventKind::Missed { unit, reason: *reason },
+        });
+        self.report(state);
+    }
+
+    fn miss_undecided(&self, state: &mut State) {
+        for unit in state.undecided_units() {
+            self.decide(state, unit, &Outcome::Miss(MissReason::RemoteFailed));
+        }
+        self.changed.notify_all();
+    }
+
+    /// What compiling the open units would take, on all cores. What a unit without an entry is worth is not known yet:
+    /// a remote that is silent all the while shows within that time.
+    fn patience(&self, state: &State) -> Duration {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        let costs: Vec<_> = state.open_keys().map(|key| state.compile_ms(key)).collect();
+        let compile_ms: u64 = costs.iter().map(|cost| cost.unwrap_or(UNKNOWN_COMPILE_MS)).sum();
+        let least = if costs.contains(&None) { self.stall * 2 } else { LEAST_PATIENCE };
+        least.max(Duration::from_millis(compile_ms / cores))
+    }
+
+    /// Progress, if there is any, and not more often than anybody can see.
+    fn report(&self, state: &mut State) {
+        if let Some((done, total, bytes)) = state.progress(self.received.load(Ordering::Relaxed), TICK) {
+            self.events.record(EventKind::PrefetchProgress { done, total, bytes });
+        }
+    }
+}
+
+#[cfg(all(test, feature = "fs"))]
+#[path = "prefetch_tests.rs"]
+mod tests;

@@ -1,0 +1,313 @@
+//! The way of a key: local store, index, entry, pack. Everything here ends in [`Shared::settle`].
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use opendal::Buffer;
+use rayon::prelude::*;
+use tokio::sync::mpsc;
+
+use super::state::{Index, Job, Outcome, State};
+use super::{Digest, Shared};
+use crate::entry::{Entry, PackRef};
+use crate::error::{Error, Result};
+use crate::event::{EventKind, MissReason, Tier};
+use crate::key::UnitKey;
+use crate::store::remote::Download;
+use crate::store::{LocalStore, RemoteStore};
+
+/// A pack up to this size is collected before it is unpacked, so that a decoder does not wait for the network.
+const COLLECTED: u64 = 4 << 20;
+/// Chunks of a larger pack that may wait for the decoder.
+const CHUNKS: usize = 32;
+
+impl Shared {
+    /// The index arrives, or does not: then every key asks for itself.
+    pub(super) async fn fetch_index(self: &Arc<Self>, remote: &RemoteStore, graph_key: Digest) {
+        let entries = match remote.graph(graph_key).await {
+            Ok(Some(index)) => {
+                self.events.record(EventKind::GraphIndexFound { entries: index.entries.len() });
+                index.entries
+            }
+            Ok(None) | Err(Error::Remote { .. }) => Vec::new(),
+            Err(error) => {
+                self.report_corrupt_remote(error);
+                Vec::new()
+            }
+        };
+        self.stir();
+        let mut state = self.lock();
+        state.index = Index::Answered(entries.iter().map(|entry| entry.key).collect());
+        let mut keys = Vec::new();
+        for entry in entries.into_iter().filter(|entry| entry.pack.is_some()) {
+            let key = entry.key;
+            state.known.insert(key, Arc::new(entry));
+            keys.extend(state.claim(key).then_some(key));
+        }
+        for key in std::mem::take(&mut state.deferred) {
+            self.ask_remote(&mut state, key);
+        }
+        drop(state);
+        let shared = Arc::clone(self);
+        self.runtime.spawn_blocking(move || shared.resolve(keys));
+    }
+
+    /// Looks into the local store for claimed keys, all at once, and sends the rest on.
+    pub(super) fn resolve(self: &Arc<Self>, keys: Vec<UnitKey>) {
+        let found: Vec<_> = keys.into_par_iter().map(|key| (key, self.local_entry(key))).collect();
+        let mut state = self.lock();
+        for (key, found) in found {
+            let reason = match found {
+                Ok(entry) => match state.fits(&entry) {
+                    Some(true) => {
+                        let outcome = Outcome::Hit { entry: Arc::new(entry), tier: Tier::Local, transferred: 0 };
+                        self.settle(&mut state, key, outcome);
+                        continue;
+                    }
+                    Some(false) => MissReason::PathBound,
+                    None => {
+                        state.unresolved.push(key);
+                        continue;
+                    }
+                },
+                Err(reason) => reason,
+            };
+            state.fallback.insert(key, reason);
+            self.ask_remote(&mut state, key);
+        }
+    }
+
+    fn local_entry(&self, key: UnitKey) -> Result<Entry, MissReason> {
+        match self.local.entry(key) {
+            Ok(entry) => entry.ok_or(MissReason::Absent),
+            Err(error @ Error::Corrupt { .. }) => {
+                self.report_corrupt(error);
+                Err(MissReason::Corrupt)
+            }
+            Err(error) => {
+                self.report_disk(&error);
+                Err(MissReason::Absent)
+            }
+        }
+    }
+
+    /// Queues the next request for a claimed key that the local store has nothing for, or settles it.
+    fn ask_remote(self: &Arc<Self>, state: &mut State, key: UnitKey) {
+        if self.remote.is_none() {
+            return self.settle(state, key, Outcome::Miss(state.fallback(key)));
+        }
+        if self.has_failed(state) {
+            return self.settle(state, key, Outcome::Miss(MissReason::RemoteFailed));
+        }
+        let job = match state.known.get(&key).map(|entry| state.fits(entry)) {
+            Some(Some(true)) => Job::Pack(key),
+            Some(Some(false)) => return self.settle(state, key, Outcome::Miss(MissReason::PathBound)),
+            Some(None) => return state.unresolved.push(key),
+            None if matches!(state.index, Index::Asked) => return state.deferred.push(key),
+            None => Job::Entry(key),
+        };
+        self.enqueue(state, job);
+    }
+
+    fn enqueue(self: &Arc<Self>, state: &mut State, job: Job) {
+        self.stir();
+        state.push(job);
+        if state.workers < self.concurrency {
+            state.workers += 1;
+            let shared = Arc::clone(self);
+            let worker = self.runtime.spawn(async move { shared.work().await });
+            state.tasks.push(worker.abort_handle());
+        }
+    }
+
+    async fn work(self: Arc<Self>) {
+        let Some(remote) = self.remote.clone() else { return };
+        loop {
+            let Some(job) = self.lock().pop() else { return };
+            match job {
+                Job::Entry(key) => self.fetch_entry(&remote, key).await,
+                Job::Pack(key) => self.fetch_pack(&remote, key).await,
+            }
+        }
+    }
+
+    async fn fetch_entry(self: &Arc<Self>, remote: &RemoteStore, key: UnitKey) {
+        let result = remote.entry(key).await;
+        self.stir();
+        match result {
+            Ok(Some(entry)) if entry.pack.is_some() => {
+                let mut state = self.lock();
+                state.known.insert(key, Arc::new(entry));
+                self.ask_remote(&mut state, key);
+            }
+            Ok(_) => {
+                let mut state = self.lock();
+                let reason = state.fallback(key);
+                self.settle(&mut state, key, Outcome::Miss(reason));
+            }
+            Err(error) => self.miss(key, error),
+        }
+    }
+
+    async fn fetch_pack(self: &Arc<Self>, remote: &RemoteStore, key: UnitKey) {
+        let Some((entry, pack)) = self.known_pack(key) else { return self.settle_miss(key, MissReason::Absent) };
+        if self.disk_failed.load(Ordering::Relaxed) {
+            return self.settle_miss(key, MissReason::Restore);
+        }
+        match self.download(remote, Arc::clone(&entry), pack).await {
+            Ok(true) => {
+                let outcome = Outcome::Hit { entry, tier: Tier::Remote, transferred: pack.size };
+                self.settle(&mut self.lock(), key, outcome);
+            }
+            Ok(false) => {
+                let mut state = self.lock();
+                if state.forget_listed(key) {
+                    return self.ask_remote(&mut state, key);
+                }
+                let reason = state.fallback(key);
+                self.settle(&mut state, key, Outcome::Miss(reason));
+            }
+            Err(error) => self.miss(key, error),
+        }
+    }
+
+    fn known_pack(&self, key: UnitKey) -> Option<(Arc<Entry>, PackRef)> {
+        let entry = Arc::clone(self.lock().known.get(&key)?);
+        let pack = entry.pack?;
+        Some((entry, pack))
+    }
+
+    /// Brings a unit into the local store. False where the remote has no such pack.
+    async fn download(&self, remote: &RemoteStore, entry: Arc<Entry>, pack: PackRef) -> Result<bool> {
+        let Some(mut download) = remote.pack(pack).await? else { return Ok(false) };
+        let local = Arc::clone(&self.local);
+        let remote_id = remote.id().to_owned();
+        if pack.size <= COLLECTED {
+            let bytes = self.collect(&mut download, pack).await?;
+            let _permit = self.decoders.acquire().await;
+            self.runtime.spawn_blocking(move || keep(&local, &remote_id, &entry, bytes)).await.map_err(lost)??;
+        } else {
+            let _permit = self.streams.acquire().await;
+            let (sender, receiver) = mpsc::channel(CHUNKS);
+            let input = Chunks { receiver, current: Buffer::new() };
+            let decoder = self.runtime.spawn_blocking(move || keep(&local, &remote_id, &entry, input));
+            let fed = self.feed(&mut download, sender).await;
+            // An error of the network explains one of the decoder.
+            let decoded = decoder.await.map_err(lost)?;
+            fed.and(decoded)?;
+        }
+        Ok(true)
+    }
+
+    async fn collect(&self, download: &mut Download<'_>, pack: PackRef) -> Result<Buffer> {
+        let mut chunks = Vec::new();
+        let mut size = 0;
+        while let Some(chunk) = download.next().await? {
+            self.arrived(&chunk);
+            size += chunk.len() as u64;
+            chunks.extend(chunk);
+            if size > pack.size {
+                return Err(Error::corrupt(format!("blob/{}", pack.digest), "it is longer than its entry says"));
+            }
+        }
+        Ok(chunks.into_iter().collect())
+    }
+
+    /// Ends early where the decoder has.
+    async fn feed(&self, download: &mut Download<'_>, sender: mpsc::Sender<Result<Buffer, ()>>) -> Result<()> {
+        loop {
+            match download.next().await {
+                Ok(None) => return Ok(()),
+                Ok(Some(chunk)) => {
+                    self.arrived(&chunk);
+                    if sender.send(Ok(chunk)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Err(error) => {
+                    sender.send(Err(())).await.ok();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn arrived(&self, chunk: &Buffer) {
+        self.received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        self.stir();
+    }
+
+    fn settle_miss(&self, key: UnitKey, reason: MissReason) {
+        self.settle(&mut self.lock(), key, Outcome::Miss(reason));
+    }
+
+    fn miss(&self, key: UnitKey, error: Error) {
+        let reason = match error {
+            Error::Remote { .. } => MissReason::RemoteFailed,
+            Error::Corrupt { .. } => {
+                self.report_corrupt_remote(error);
+                MissReason::Corrupt
+            }
+            error => {
+                self.report_disk(&error);
+                MissReason::Restore
+            }
+        };
+        self.settle_miss(key, reason);
+    }
+
+    fn report_corrupt(&self, error: Error) {
+        if let Error::Corrupt { object, reason } = error {
+            self.events.record(EventKind::CorruptObject { object, reason });
+        }
+    }
+
+    /// Damage in the remote concerns everybody who uses it, so the first damaged object is a warning as well.
+    fn report_corrupt_remote(&self, error: Error) {
+        if let (Some(remote), false) = (&self.remote, self.damage_reported.swap(true, Ordering::Relaxed)) {
+            let url = remote.url();
+            self.events.warn(format!("remote {url}: {error}; what is compiled instead replaces it"));
+        }
+        self.report_corrupt(error);
+    }
+
+    /// Once: a full disk is full for every unit.
+    fn report_disk(&self, error: &Error) {
+        if !self.disk_failed.swap(true, Ordering::Relaxed) {
+            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            self.events.warn(format!("the local store cannot be used: {error}{hint}"));
+        }
+    }
+}
+
+/// Unpacks, then makes the entry known.
+fn keep(local: &LocalStore, remote_id: &str, entry: &Entry, input: impl Read) -> Result<()> {
+    local.unpack(entry, input)?;
+    local.put_entry(entry)?;
+    local.mark_pushed(remote_id, entry.key)
+}
+
+/// A decoder that panicked or was cancelled.
+fn lost(error: tokio::task::JoinError) -> Error {
+    Error::corrupt("pack", error)
+}
+
+/// A pack that is still coming in, as a reader.
+struct Chunks {
+    receiver: mpsc::Receiver<Result<Buffer, ()>>,
+    current: Buffer,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(Ok(chunk)) => self.current = chunk,
+                Some(Err(())) => return Err(io::ErrorKind::ConnectionReset.into()),
+                None => return Ok(0),
+            }
+        }
+        self.current.read(buffer)
+    }
+}

@@ -1,0 +1,225 @@
+//! What a prefetch knows: pure bookkeeping, behind one lock.
+//!
+//! A key is first *claimed*, by whoever will see to it, and later *settled* with an [`Outcome`]; units are tied to keys.
+//! A claimed key is in exactly one place: in somebody's hands, in the queue, `deferred` until the index has answered, or
+//! `unresolved` until the roots are known.
+
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::AbortHandle;
+
+use super::Lookup;
+use crate::entry::Entry;
+use crate::event::{MissReason, Tier, UnitId};
+use crate::key::UnitKey;
+use crate::roots::Roots;
+
+/// How a key ended.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    Hit { entry: Arc<Entry>, tier: Tier, transferred: u64 },
+    Miss(MissReason),
+}
+
+impl Outcome {
+    /// For another unit of the same key: the bytes came only once.
+    pub(super) fn shared(self) -> Self {
+        match self {
+            Self::Hit { entry, tier, .. } => Self::Hit { entry, tier, transferred: 0 },
+            miss => miss,
+        }
+    }
+
+    fn lookup(&self) -> Lookup {
+        match self {
+            Self::Hit { entry, tier, .. } => Lookup::Hit(Arc::clone(entry), *tier),
+            Self::Miss(reason) => Lookup::Miss(*reason),
+        }
+    }
+}
+
+/// The graph index.
+#[derive(Default)]
+pub(super) enum Index {
+    #[default]
+    NotAsked,
+    Asked,
+    /// With the keys it lists.
+    Answered(HashSet<UnitKey>),
+}
+
+/// A request to make.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Job {
+    Entry(UnitKey),
+    Pack(UnitKey),
+}
+
+/// Entries first, as they tell what the packs are worth; then the packs that save most.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Queued {
+    priority: u64,
+    is_entry: bool,
+    key: UnitKey,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) index: Index,
+    pub(super) roots: Option<Roots>,
+    /// Entries that the remote has a pack for.
+    pub(super) known: HashMap<UnitKey, Arc<Entry>>,
+    /// Claimed keys, with their outcome once there is one.
+    keys: HashMap<UnitKey, Option<Outcome>>,
+    /// What a key is if the remote has nothing for it, where that is not simply absent.
+    pub(super) fallback: HashMap<UnitKey, MissReason>,
+    units: HashMap<UnitId, (UnitKey, Option<Lookup>)>,
+    waiting: HashMap<UnitKey, Vec<UnitId>>,
+    pub(super) deferred: Vec<UnitKey>,
+    pub(super) unresolved: Vec<UnitKey>,
+    queue: BinaryHeap<Queued>,
+    pub(super) workers: usize,
+    pub(super) tasks: Vec<AbortHandle>,
+    pub(super) stopped: bool,
+    decided: usize,
+    reported: Option<(Instant, usize, u64)>,
+}
+
+impl State {
+    pub(super) fn is_new(&self, unit: UnitId) -> bool {
+        !self.units.contains_key(&unit)
+    }
+
+    /// True for the one who is to see to this key.
+    pub(super) fn claim(&mut self, key: UnitKey) -> bool {
+        let new = !self.keys.contains_key(&key);
+        self.keys.entry(key).or_default();
+        new
+    }
+
+    /// Ties a unit to its key; the outcome, if there is one already.
+    pub(super) fn subscribe(&mut self, unit: UnitId, key: UnitKey) -> Option<Outcome> {
+        self.units.insert(unit, (key, None));
+        let Some(outcome) = self.keys.get(&key).cloned().flatten() else {
+            self.waiting.entry(key).or_default().push(unit);
+            return None;
+        };
+        let told = self.units.values().any(|(other, lookup)| *other == key && lookup.is_some());
+        Some(if told { outcome.shared() } else { outcome })
+    }
+
+    /// The units that wait for this key.
+    pub(super) fn settle(&mut self, key: UnitKey, outcome: &Outcome) -> Vec<UnitId> {
+        self.keys.insert(key, Some(outcome.clone()));
+        self.waiting.remove(&key).unwrap_or_default()
+    }
+
+    /// False where it was decided before.
+    pub(super) fn decide(&mut self, unit: UnitId, outcome: &Outcome) -> bool {
+        match self.units.get_mut(&unit) {
+            Some((_, lookup @ None)) => {
+                *lookup = Some(outcome.lookup());
+                self.decided += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn key(&self, unit: UnitId) -> Option<UnitKey> {
+        self.units.get(&unit).map(|(key, _)| *key)
+    }
+
+    pub(super) fn lookup(&self, unit: UnitId) -> Option<Lookup> {
+        self.units.get(&unit).and_then(|(_, lookup)| lookup.clone())
+    }
+
+    pub(super) fn undecided(&self) -> usize {
+        self.units.len() - self.decided
+    }
+
+    pub(super) fn undecided_units(&self) -> Vec<UnitId> {
+        let open = self.units.iter().filter(|(_, (_, lookup))| lookup.is_none());
+        let mut units: Vec<_> = open.map(|(unit, _)| *unit).collect();
+        units.sort_unstable();
+        units
+    }
+
+    /// Keys that some unit waits for.
+    pub(super) fn open_keys(&self) -> impl Iterator<Item = UnitKey> {
+        self.waiting.keys().copied()
+    }
+
+    pub(super) fn compile_ms(&self, key: UnitKey) -> Option<u64> {
+        self.known.get(&key).map(|entry| entry.compile_ms)
+    }
+
+    /// Forgets what the index said about a key, as its entry may be newer; false where it said nothing.
+    pub(super) fn forget_listed(&mut self, key: UnitKey) -> bool {
+        let Index::Answered(listed) = &mut self.index else { return false };
+        listed.remove(&key) && self.known.remove(&key).is_some()
+    }
+
+    pub(super) fn fallback(&self, key: UnitKey) -> MissReason {
+        self.fallback.get(&key).copied().unwrap_or(MissReason::Absent)
+    }
+
+    /// Whether the directories whose paths are in an entry's outputs are ours; `None` while they are not known.
+    pub(super) fn fits(&self, entry: &Entry) -> Option<bool> {
+        let bound = &entry.constraints.bound;
+        if bound.is_empty() {
+            return Some(true);
+        }
+        let roots = self.roots.as_ref()?;
+        Some(bound.iter().all(|(root, digest)| roots.digest(*root) == Some(*digest)))
+    }
+
+    pub(super) fn push(&mut self, job: Job) {
+        self.queue.push(match job {
+            Job::Entry(key) => Queued { priority: u64::MAX, is_entry: true, key },
+            Job::Pack(key) => Queued { priority: self.compile_ms(key).unwrap_or(0), is_entry: false, key },
+        });
+    }
+
+    /// The next request, or one worker less.
+    pub(super) fn pop(&mut self) -> Option<Job> {
+        let next = self.queue.pop();
+        if next.is_none() {
+            self.workers -= 1;
+        }
+        next.map(|queued| if queued.is_entry { Job::Entry(queued.key) } else { Job::Pack(queued.key) })
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        self.queue.clear();
+        self.tasks.drain(..).for_each(|task| task.abort());
+    }
+
+    pub(super) fn known_entries(&self) -> Vec<Arc<Entry>> {
+        let mut entries = self.known.clone();
+        for outcome in self.keys.values().flatten() {
+            if let Outcome::Hit { entry, .. } = outcome {
+                entries.insert(entry.key, Arc::clone(entry));
+            }
+        }
+        entries.into_values().collect()
+    }
+
+    /// (decided, wanted, bytes), if that changed and the last time is long enough ago, or it is the end.
+    pub(super) fn progress(&mut self, bytes: u64, interval: Duration) -> Option<(usize, usize, u64)> {
+        let (total, now) = (self.units.len(), Instant::now());
+        let due = match self.reported {
+            None => total > 0,
+            Some((_, done, before)) if (done, before) == (self.decided, bytes) => false,
+            Some((at, ..)) => now.duration_since(at) >= interval || self.decided == total,
+        };
+        if !due {
+            return None;
+        }
+        self.reported = Some((now, self.decided, bytes));
+        Some((self.decided, total, bytes))
+    }
+}

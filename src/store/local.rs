@@ -1,0 +1,357 @@
+//! The local tier: a plain directory that any number of processes and threads may use at once.
+//!
+//! [`LocalStore`] has three kinds of objects: entries by unit key, raw files by content, and small probe outputs by
+//! whatever digest the caller derives. An entry is written after its files, and an entry whose files are not all there
+//! is an absent one, so nothing has to be locked: the worst that a race or a crash can do is a miss.
+//!
+//! **Invariants.** What is read is compared with its digest; what does not fit is removed. A raw file, once there, is
+//! never written again and never touched. A store that cannot be written to can still be read.
+
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tempfile::NamedTempFile;
+
+use super::sharded;
+use crate::digest::Digest;
+use crate::entry::{Entry, FileRecord, is_other_version, pack};
+use crate::error::{Error, Result};
+use crate::fs::{
+    copy_hashing, create_dir_all, make_world_readable, persist, read_optional, remove_file, temporary_file,
+};
+use crate::key::UnitKey;
+
+/// Least recent use is kept to this precision: a lookup of what was used just now writes nothing.
+const TOUCH_EVERY: Duration = Duration::from_secs(600);
+
+/// A directory of entries and raw files. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LocalStore {
+    root: Arc<Path>,
+}
+
+impl LocalStore {
+    /// Opens the store in `directory`, creating it where that is possible.
+    ///
+    /// A directory that may only be read is fine: then everything that writes returns an error.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let root = directory.join("v1");
+        match create_dir_all(&root.join("tmp")) {
+            Err(Error::Io { source, .. }) if is_read_only(source.kind()) => {}
+            other => other?,
+        }
+        Ok(Self { root: root.into() })
+    }
+
+    /// The entry of a unit, if it is complete: all its files are there and have the right size.
+    ///
+    /// Nothing where there is none, or one of another format version. A damaged one is [`Error::Corrupt`], once.
+    pub fn entry(&self, key: UnitKey) -> Result<Option<Entry>> {
+        let path = self.entry_path(key);
+        let Some(bytes) = read_optional(&path)?.filter(|bytes| !is_other_version(bytes)) else { return Ok(None) };
+        let entry = match Entry::decode(key, &bytes) {
+            Ok(entry) => entry,
+            Err(error) => {
+                self.remove(key).ok();
+                return Err(error);
+            }
+        };
+        if !entry.files.iter().all(|record| self.has_file(record.size, record.digest)) {
+            self.remove(key).ok();
+            return Ok(None);
+        }
+        touch(&path);
+        Ok(Some(entry))
+    }
+
+    /// Stores an entry, replacing an older one of the same key. Its files must be in the store already.
+    pub fn put_entry(&self, entry: &Entry) -> Result<()> {
+        self.write(&self.entry_path(entry.key), &entry.encode())
+    }
+
+    /// Forgets an entry; its files stay until they are collected.
+    pub fn remove(&self, key: UnitKey) -> Result<()> {
+        remove_file(&self.entry_path(key))
+    }
+
+    /// Forgets an entry together with its files, one of which is damaged: what else there is may be, too.
+    pub fn discard(&self, entry: &Entry) {
+        // What cannot be removed is found to be damaged again, and compiled again.
+        self.remove(entry.key).ok();
+        entry.files.iter().for_each(|record| drop(remove_file(&self.file_path(record.digest))));
+    }
+
+    /// Stores bytes as a file: their size and digest, for a [`FileRecord`].
+    pub fn add_bytes(&self, bytes: &[u8]) -> Result<(u64, Digest)> {
+        let (size, digest) = (bytes.len() as u64, Digest::of(bytes));
+        if !self.has_file(size, digest) {
+            let mut file = self.temporary()?;
+            file.write_all(bytes).map_err(Error::io("write", self.file_path(digest)))?;
+            self.keep(file, size, digest)?;
+        }
+        Ok((size, digest))
+    }
+
+    /// Copies a stored file to `destination`, where it appears whole and with the current time, or not at all.
+    ///
+    /// A stored file that is damaged is removed and [`Error::Corrupt`].
+    pub fn copy_out(&self, record: &FileRecord, destination: &Path) -> Result<()> {
+        let source = self.file_path(record.digest);
+        let input = File::open(&source).map_err(Error::io("read", &source))?;
+        let mut output = temporary_file(destination.parent().unwrap_or(Path::new(".")))?;
+        let copied = copy_hashing(input, output.as_file_mut()).map_err(Error::io("copy a file to", destination))?;
+        self.verify(record, copied)?;
+        make_world_readable(output.as_file()).map_err(Error::io("write", destination))?;
+        persist(output, destination)
+    }
+
+    /// The content of a stored file; for small ones.
+    pub fn read(&self, record: &FileRecord) -> Result<Vec<u8>> {
+        let path = self.file_path(record.digest);
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        self.verify(record, (bytes.len() as u64, Digest::of(&bytes)))?;
+        Ok(bytes)
+    }
+
+    /// Where the raw file of this content is, if it is there.
+    pub fn file_path(&self, digest: Digest) -> PathBuf {
+        self.root.join("file").join(sharded(digest))
+    }
+
+    /// Stores the files of a pack; the entry itself is the caller's to store, once this is `Ok`.
+    ///
+    /// Nothing is kept unless every digest matches. What the input reports is [`Error::Io`] with the pack's name, what
+    /// the disk reports [`Error::Io`] with a path of this store, and anything else [`Error::Corrupt`].
+    pub fn unpack(&self, entry: &Entry, input: impl Read) -> Result<()> {
+        let object = || format!("unit/{}", entry.key);
+        let pack = entry.pack.ok_or_else(|| Error::corrupt(object(), "it names no pack"))?;
+        let name = format!("blob/{}", pack.digest);
+        let (read_error, write_error) = (RefCell::new(None), RefCell::new(None));
+        let mut files = Vec::new();
+        let result = pack::read(pack, &entry.files, Noting { inner: input, error: &read_error }, |record| {
+            let file = self.temporary().map_err(|error| note(&write_error, source_of(error)))?;
+            let writer = file.as_file().try_clone().map_err(|error| note(&write_error, error))?;
+            files.push((record.size, record.digest, file));
+            Ok(Unpacked { inner: BufWriter::with_capacity(128 << 10, writer), error: &write_error })
+        });
+        if let Some(error) = write_error.into_inner() {
+            return Err(Error::io("write to", &self.root)(error));
+        }
+        if let Some(error) = read_error.into_inner() {
+            return Err(Error::io("read", &name)(error));
+        }
+        result.map_err(|error| Error::corrupt(name, error))?;
+        files.into_iter().try_for_each(|(size, digest, file)| self.keep(file, size, digest))
+    }
+
+    /// Whether this entry is known to be in that remote.
+    pub fn is_pushed(&self, remote_id: &str, key: UnitKey) -> bool {
+        self.marker(remote_id, key).exists()
+    }
+
+    /// Notes that this entry is in that remote.
+    pub fn mark_pushed(&self, remote_id: &str, key: UnitKey) -> Result<()> {
+        self.write(&self.marker(remote_id, key), b"")
+    }
+
+    /// Every complete entry that is not known to be in that remote.
+    pub fn unpushed(&self, remote_id: &str) -> Result<Vec<Entry>> {
+        let keys = self.keys()?.into_iter().filter(|(key, _)| !self.is_pushed(remote_id, *key));
+        Ok(keys.filter_map(|(key, _)| self.entry(key).ok().flatten()).collect())
+    }
+
+    /// A small output that [`LocalStore::put_probe`] stored; nothing where there is none, or a damaged one.
+    pub fn probe(&self, digest: Digest) -> Option<Vec<u8>> {
+        let bytes = read_optional(&self.probe_path(digest)).ok()??;
+        let (expected, content) = bytes.split_at_checked(size_of::<Digest>())?;
+        (Digest::of(content).as_bytes() == expected).then(|| content.to_vec())
+    }
+
+    /// Stores a small output under a digest of whatever it depends on.
+    pub fn put_probe(&self, digest: Digest, bytes: &[u8]) -> Result<()> {
+        self.write(&self.probe_path(digest), &[Digest::of(bytes).as_bytes(), bytes].concat())
+    }
+
+    /// A directory for what other programs want to remember beside the store's objects.
+    pub fn scratch(&self) -> PathBuf {
+        let directory = self.root.join("scratch");
+        // Where it cannot be made, they remember nothing.
+        let _ = create_dir_all(&directory);
+        directory
+    }
+
+    /// The directory with everything of this format version in it.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The keys of all stored entries, each with its file.
+    pub(super) fn keys(&self) -> Result<Vec<(UnitKey, PathBuf)>> {
+        let files = walk(&self.root.join("unit"))?;
+        Ok(files.into_iter().filter_map(|path| Some((UnitKey(file_digest(&path)?), path))).collect())
+    }
+
+    fn entry_path(&self, key: UnitKey) -> PathBuf {
+        self.root.join("unit").join(sharded(key.0))
+    }
+
+    fn probe_path(&self, digest: Digest) -> PathBuf {
+        self.root.join("probe").join(sharded(digest))
+    }
+
+    fn marker(&self, remote_id: &str, key: UnitKey) -> PathBuf {
+        self.root.join("pushed").join(remote_id).join(sharded(key.0))
+    }
+
+    fn has_file(&self, size: u64, digest: Digest) -> bool {
+        fs::metadata(self.file_path(digest)).is_ok_and(|metadata| metadata.len() == size)
+    }
+
+    fn temporary(&self) -> Result<NamedTempFile> {
+        let directory = self.root.join("tmp");
+        temporary_file(&directory).or_else(|_| {
+            create_dir_all(&directory)?;
+            temporary_file(&directory)
+        })
+    }
+
+    /// Gives a raw file its name, unless there is one of this content already.
+    fn keep(&self, file: NamedTempFile, size: u64, digest: Digest) -> Result<()> {
+        if self.has_file(size, digest) {
+            return Ok(());
+        }
+        let path = self.file_path(digest);
+        make_read_only(file.as_file()).map_err(Error::io("write", &path))?;
+        rename(file, &path)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let mut file = self.temporary()?;
+        file.write_all(bytes).map_err(Error::io("write", path))?;
+        make_world_readable(file.as_file()).map_err(Error::io("write", path))?;
+        rename(file, path)
+    }
+
+    fn verify(&self, record: &FileRecord, (size, digest): (u64, Digest)) -> Result<()> {
+        if (size, digest) == (record.size, record.digest) {
+            return Ok(());
+        }
+        remove_file(&self.file_path(record.digest)).ok();
+        Err(Error::corrupt(format!("file/{}", record.digest), "its digest does not match"))
+    }
+}
+
+/// Every file two levels below `directory`, which need not exist.
+pub(super) fn walk(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for shard in children(directory)? {
+        files.extend(children(&shard).unwrap_or_default());
+    }
+    Ok(files)
+}
+
+/// What is in a directory, which need not exist.
+pub(super) fn children(directory: &Path) -> Result<Vec<PathBuf>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Error::io("list", directory)(error)),
+    }
+}
+
+/// The digest that is a file's name.
+pub(super) fn file_digest(path: &Path) -> Option<Digest> {
+    path.file_name()?.to_str()?.parse().ok()
+}
+
+fn rename(file: NamedTempFile, path: &Path) -> Result<()> {
+    if let Some(directory) = path.parent() {
+        create_dir_all(directory)?;
+    }
+    persist(file, path)
+}
+
+/// Marks an entry as used. A store that cannot be written to has no use for the mark.
+fn touch(path: &Path) {
+    let now = SystemTime::now();
+    let stale = |modified: SystemTime| now.duration_since(modified).is_ok_and(|age| age > TOUCH_EVERY);
+    if fs::metadata(path).and_then(|metadata| metadata.modified()).is_ok_and(stale) {
+        File::options().write(true).open(path).and_then(|file| file.set_modified(now)).ok();
+    }
+}
+
+fn is_read_only(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// A hard link into a target directory must not let anybody write to the store by accident.
+#[cfg(unix)]
+fn make_read_only(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o444))
+}
+
+/// Where the flag would keep a file from being removed, it is left alone.
+#[cfg(not(unix))]
+fn make_read_only(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// The system's own error, so that its kind is not lost.
+fn source_of(error: Error) -> io::Error {
+    match error {
+        Error::Io { source, .. } => source,
+        other => io::Error::other(other),
+    }
+}
+
+type ErrorCell = RefCell<Option<io::Error>>;
+
+/// Keeps the error, and returns another of its kind.
+fn note(cell: &ErrorCell, error: io::Error) -> io::Error {
+    let kind = error.kind();
+    cell.borrow_mut().get_or_insert(error);
+    kind.into()
+}
+
+/// Tells an error of the input from one of what is done with it.
+struct Noting<'a, R> {
+    inner: R,
+    error: &'a ErrorCell,
+}
+
+impl<R: Read> Read for Noting<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer).map_err(|error| note(self.error, error))
+    }
+}
+
+/// A raw file that is being written; it is flushed when it is dropped.
+struct Unpacked<'a> {
+    inner: BufWriter<File>,
+    error: &'a ErrorCell,
+}
+
+impl Write for Unpacked<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.inner.write(buffer).map_err(|error| note(self.error, error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush().map_err(|error| note(self.error, error))
+    }
+}
+
+impl Drop for Unpacked<'_> {
+    fn drop(&mut self) {
+        self.flush().ok();
+    }
+}
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

@@ -1,0 +1,35 @@
+//! The two tiers: a directory on this machine, and a service that many machines share.
+//!
+//! ```text
+//! local: DIR/v1/                                    remote: URL/v1/
+//! ├── unit/<aa>/<unit key>     an entry             ├── graph/<graph key>      a graph index
+//! ├── file/<aa>/<blake3>       a raw file, 0444     ├── unit/<aa>/<unit key>   an entry
+//! ├── pushed/<remote>/<aa>/<unit key>   (empty)     └── blob/<aa>/<blake3>     a pack
+//! ├── probe/<aa>/<digest>      a small output
+//! ├── tmp/                     not yet renamed
+//! ├── scratch/                 what cargo remembers of rustc
+//! └── gc.lock, gc.stamp
+//! ```
+//!
+//! [`LocalStore`] keeps files as rustc wrote them, so that restoring one is a plain copy; [`RemoteStore`] keeps packs.
+//! `<aa>` is the first byte of the name. A `pushed` marker says that the entry is in that remote.
+//!
+//! **Invariants.** Every local write is a temporary file and a rename, every remote write one PUT. Every read is compared
+//! with its digest before anybody sees it. The modification time of a raw file never changes: least recent use is kept
+//! on the entries. Another format version is an absent object. Nothing is ever listed in the remote.
+
+pub mod gc;
+pub mod local;
+pub mod remote;
+#[cfg(all(test, feature = "fs"))]
+pub(crate) mod testing;
+
+pub use local::LocalStore;
+pub use remote::{RemoteStore, Runtime};
+
+use crate::digest::Digest;
+
+/// `<aa>/<digest>`.
+fn sharded(digest: Digest) -> String {
+    format!("{}/{digest}", digest.shard())
+}

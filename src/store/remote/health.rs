@@ -1,0 +1,187 @@
+//! The circuit breaker of a session: when to stop asking the remote, and what to say about it, once.
+//!
+//! Reads and writes are judged apart, as a key may have leave for one and not for the other. An error that asking again
+//! cannot help opens a breaker at once, others after [`TOLERANCE`] requests in a row have failed. When reads have failed,
+//! writes are not tried either: they would wait for the same server.
+//!
+//! **Invariant.** A session records at most one [`EventKind::RemoteFailed`], whatever fails and however often.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::error::{Error, Result};
+use crate::event::{EventKind, EventLog};
+
+/// Temporary failures in a row that are put up with, less one.
+const TOLERANCE: u32 = 3;
+
+/// What a request does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// GET.
+    Read,
+    /// PUT.
+    Write,
+}
+
+/// How a request failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Failure {
+    /// One line, in the server's own words.
+    pub(super) message: String,
+    /// Asking again could help.
+    pub(super) temporary: bool,
+    /// The key has no leave for this.
+    pub(super) denied: bool,
+}
+
+/// The health of one remote in one session.
+pub(super) struct Health {
+    remote: String,
+    events: EventLog,
+    reads: Breaker,
+    writes: Breaker,
+    announced: AtomicBool,
+}
+
+#[derive(Default)]
+struct Breaker {
+    failures: AtomicU32,
+    cause: OnceLock<String>,
+}
+
+impl Health {
+    pub(super) fn new(remote: String, events: EventLog) -> Self {
+        Self {
+            remote,
+            events,
+            reads: Breaker::default(),
+            writes: Breaker::default(),
+            announced: AtomicBool::new(false),
+        }
+    }
+
+    /// Fails where the breaker is open.
+    pub(super) fn check(&self, direction: Direction) -> Result<()> {
+        match self.breaker(direction).cause.get() {
+            None => Ok(()),
+            Some(cause) => Err(self.error(cause.clone(), false)),
+        }
+    }
+
+    pub(super) fn is_open(&self, direction: Direction) -> bool {
+        self.breaker(direction).cause.get().is_some()
+    }
+
+    pub(super) fn succeeded(&self, direction: Direction) {
+        self.breaker(direction).failures.store(0, Ordering::Relaxed);
+    }
+
+    /// Counts a failure, opens the breaker where that is due, and gives the error to return.
+    pub(super) fn failed(&self, direction: Direction, failure: Failure) -> Error {
+        let failures = self.breaker(direction).failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if !failure.temporary || failures >= TOLERANCE {
+            self.open(direction, &failure);
+        }
+        self.error(failure.message, failure.temporary)
+    }
+
+    /// Opens both breakers.
+    pub(super) fn give_up(&self, message: String) {
+        self.open(Direction::Read, &Failure { message, temporary: true, denied: false });
+    }
+
+    fn open(&self, direction: Direction, failure: &Failure) {
+        if self.breaker(direction).cause.set(failure.message.clone()).is_err() {
+            return;
+        }
+        let (remote, message) = (self.remote.clone(), failure.message.clone());
+        match direction {
+            Direction::Write if failure.denied => {
+                self.announced.store(true, Ordering::Relaxed);
+                self.events.warn(format!(
+                    "remote {remote} takes no uploads: {message}; set XCACHE_UPLOAD=false where this key may only read"
+                ));
+            }
+            Direction::Write => self.announce(remote, message),
+            Direction::Read => {
+                self.writes.cause.set(failure.message.clone()).ok();
+                self.announce(remote, message);
+            }
+        }
+    }
+
+    /// Whether the user has been told that something is wrong with this remote.
+    pub(super) fn is_announced(&self) -> bool {
+        self.announced.load(Ordering::Relaxed)
+    }
+
+    fn announce(&self, remote: String, message: String) {
+        if !self.announced.swap(true, Ordering::Relaxed) {
+            self.events.record(EventKind::RemoteFailed { remote, message });
+        }
+    }
+
+    fn error(&self, message: String, temporary: bool) -> Error {
+        Error::Remote { remote: self.remote.clone(), message, temporary }
+    }
+
+    fn breaker(&self, direction: Direction) -> &Breaker {
+        match direction {
+            Direction::Read => &self.reads,
+            Direction::Write => &self.writes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn health() -> (Health, EventLog) {
+        let events = EventLog::new(Arc::new(()));
+        (Health::new("s3://bucket".into(), events.clone()), events)
+    }
+
+    fn failure(temporary: bool, denied: bool) -> Failure {
+        Failure { message: "no".into(), temporary, denied }
+    }
+
+    #[test]
+    fn temporary_failures_are_put_up_with_until_three_in_a_row() {
+        let (health, events) = health();
+        for _ in 0..2 {
+            health.failed(Direction::Read, failure(true, false));
+        }
+        health.succeeded(Direction::Read);
+        for _ in 0..2 {
+            health.failed(Direction::Read, failure(true, false));
+        }
+        assert!(health.check(Direction::Read).is_ok());
+        health.failed(Direction::Read, failure(true, false));
+        assert!(health.check(Direction::Read).is_err());
+        assert_eq!(events.events().len(), 1);
+    }
+
+    #[test]
+    fn a_remote_that_fails_is_announced_once() {
+        let (health, events) = health();
+        for direction in [Direction::Read, Direction::Write, Direction::Read, Direction::Write] {
+            health.failed(direction, failure(false, false));
+        }
+        assert!(health.is_open(Direction::Write));
+        assert_eq!(events.events().len(), 1);
+    }
+
+    #[test]
+    fn a_key_that_may_only_read_goes_on_reading() {
+        let (health, events) = health();
+        health.failed(Direction::Write, failure(false, true));
+        health.failed(Direction::Write, failure(false, true));
+        assert!(health.check(Direction::Read).is_ok());
+        let [event] = &events.events()[..] else { panic!("one event") };
+        assert!(matches!(&event.kind, EventKind::Warning { message } if message.contains("XCACHE_UPLOAD=false")));
+    }
+}

@@ -1,0 +1,416 @@
+//! The remote tier: an object store that many machines share.
+//!
+//! [`RemoteStore`] gets and puts three kinds of objects by name: graph indexes, entries and packs. Each is one GET or one
+//! PUT: nothing is listed, nothing is asked about before it is read, so leave to GET is all a reader needs. The service
+//! behind it is an [`opendal::Operator`], chosen by the URL's scheme.
+//!
+//! **Invariants.** An object that is not there is `None`. A service that denies an object (403) may mean that it is not
+//! there, as AWS tells those who may not list, so that is `None` too; a session in which *every* read was denied says so
+//! in the end ([`RemoteStore::close`]). Requests fail fast once the breaker ([`health`]) is open. Retries are few: no
+//! request may cost more than it saves.
+
+pub mod health;
+#[cfg(feature = "s3")]
+mod http;
+#[cfg(feature = "s3")]
+mod s3;
+
+#[cfg(feature = "fs")]
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use opendal::layers::{RetryLayer, TimeoutLayer};
+use opendal::{Buffer, BufferStream, ErrorKind, Operator};
+use tokio::sync::OnceCell;
+use url::Url;
+
+use self::health::{Direction, Failure, Health};
+use super::sharded;
+use crate::config::Settings;
+use crate::digest::Digest;
+use crate::entry::{Entry, GraphIndex, PackRef, is_other_version};
+use crate::error::{Error, Result};
+use crate::event::{EventKind, EventLog};
+use crate::key::UnitKey;
+
+/// Attempts after the first.
+const RETRIES: usize = 2;
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Uploads are given time for their size at this speed, on top of the stall time.
+const SLOWEST_UPLOAD: u64 = 64 << 10;
+/// An index or entry larger than this is not one of ours.
+const MAX_OBJECT: usize = 256 << 20;
+
+/// The threads on which requests run.
+pub struct Runtime(Option<tokio::runtime::Runtime>);
+
+impl Runtime {
+    /// Two threads for the network; decoding and packing have threads of their own.
+    pub fn new() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(16)
+            .thread_name("xcache-io")
+            .enable_all()
+            .build()
+            .map_err(Error::io("start", "the runtime"))?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Spawns and enters.
+    pub fn handle(&self) -> tokio::runtime::Handle {
+        self.0.as_ref().expect("the runtime is taken only when it is dropped").handle().clone()
+    }
+}
+
+impl Drop for Runtime {
+    /// Nothing that is still under way is worth waiting for.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What a session moved.
+#[derive(Debug, Default)]
+struct Traffic {
+    requests: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+/// A shared store, for one session.
+pub struct RemoteStore {
+    url: String,
+    id: String,
+    service: Service,
+    operators: OnceCell<Operators>,
+    stall: Duration,
+    traffic: Arc<Traffic>,
+    health: Health,
+    denials: Denials,
+    events: EventLog,
+    closed: AtomicBool,
+}
+
+/// The service a URL names.
+enum Service {
+    #[cfg(feature = "s3")]
+    S3(s3::Location),
+    #[cfg(feature = "fs")]
+    Fs(PathBuf),
+}
+
+/// Uploads are bounded by their size, so the stall time is for reads only.
+struct Operators {
+    read: Operator,
+    write: Operator,
+}
+
+#[derive(Default)]
+struct Denials {
+    count: AtomicUsize,
+    first: OnceLock<String>,
+    other_answers: AtomicBool,
+}
+
+impl RemoteStore {
+    /// The store behind a URL. Nothing is asked of it yet.
+    pub fn open(url: &str, settings: &Settings, events: &EventLog) -> Result<Self> {
+        let service = Service::parse(url, &|name| std::env::var(name).ok())?;
+        Ok(Self {
+            url: url.to_owned(),
+            id: hex::encode(&Digest::of(url).as_bytes()[..8]),
+            service,
+            operators: OnceCell::new(),
+            stall: settings.stall(),
+            traffic: Arc::default(),
+            health: Health::new(url.to_owned(), events.clone()),
+            denials: Denials::default(),
+            events: events.clone(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Names this remote in the local store's markers.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The index of a graph. Nothing where there is none, or one of another format version.
+    pub async fn graph(&self, key: Digest) -> Result<Option<GraphIndex>> {
+        let path = format!("v1/graph/{key}");
+        let Some(bytes) = self.get(&path).await? else { return Ok(None) };
+        GraphIndex::decode(&format!("graph/{key}"), &bytes).map(Some)
+    }
+
+    /// The entry of a unit. Nothing where there is none, or one of another format version.
+    pub async fn entry(&self, key: UnitKey) -> Result<Option<Entry>> {
+        let Some(bytes) = self.get(&format!("v1/unit/{}", sharded(key.0))).await? else { return Ok(None) };
+        Entry::decode(key, &bytes).map(Some)
+    }
+
+    /// A pack, as it comes in. Not verified: [`super::LocalStore::unpack`] does that.
+    pub async fn pack(&self, pack: PackRef) -> Result<Option<Download<'_>>> {
+        self.download(&format!("v1/blob/{}", sharded(pack.digest))).await
+    }
+
+    /// Stores a pack.
+    pub async fn put_pack(&self, pack: PackRef, bytes: Vec<u8>) -> Result<()> {
+        self.put(&format!("v1/blob/{}", sharded(pack.digest)), bytes).await
+    }
+
+    /// Stores an entry; its pack must be there already. Returns its size.
+    pub async fn put_entry(&self, entry: &Entry) -> Result<u64> {
+        let bytes = entry.encode();
+        let size = bytes.len() as u64;
+        self.put(&format!("v1/unit/{}", sharded(entry.key.0)), bytes).await?;
+        Ok(size)
+    }
+
+    /// Stores the index of a graph. Returns its size.
+    pub async fn put_graph(&self, key: Digest, index: &GraphIndex) -> Result<u64> {
+        let bytes = index.encode();
+        let size = bytes.len() as u64;
+        self.put(&format!("v1/graph/{key}"), bytes).await?;
+        Ok(size)
+    }
+
+    /// Fails where requests of this kind are given up.
+    pub fn check(&self, direction: Direction) -> Result<()> {
+        self.health.check(direction)
+    }
+
+    /// Whether requests of this kind are given up.
+    pub fn is_open(&self, direction: Direction) -> bool {
+        self.health.is_open(direction)
+    }
+
+    /// Gives the remote up for this session.
+    pub fn give_up(&self, message: impl Into<String>) {
+        self.health.give_up(message.into());
+    }
+
+    /// Bytes received so far.
+    pub fn received(&self) -> u64 {
+        self.traffic.received.load(Ordering::Relaxed)
+    }
+
+    /// The end of the session: what was moved, and a warning where every single read was denied.
+    pub fn close(&self) {
+        if self.closed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let Traffic { requests, received, sent } = &*self.traffic;
+        let [requests, received, sent] = [requests, received, sent].map(|counter| counter.load(Ordering::Relaxed));
+        self.events.record(EventKind::RemoteTraffic { requests, received, sent });
+        let only_denied = !self.denials.other_answers.load(Ordering::Relaxed) && !self.health.is_announced();
+        if let Some(message) = self.denials.first.get().filter(|_| only_denied) {
+            let count = self.denials.count.load(Ordering::Relaxed);
+            self.events.warn(format!("remote {} denied all {count} reads: {message}", self.url));
+        }
+    }
+
+    async fn get(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let Some(mut download) = self.download(path).await? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        while let Some(chunk) = download.next().await? {
+            chunk.for_each(|part| bytes.extend_from_slice(&part));
+            if bytes.len() > MAX_OBJECT {
+                return Err(Error::corrupt(path, "it is larger than any object of its kind"));
+            }
+        }
+        Ok(Some(bytes).filter(|bytes| !is_other_version(bytes)))
+    }
+
+    /// One GET: without a range, opendal asks nothing else. Whether the object is there shows with its first bytes.
+    async fn download(&self, path: &str) -> Result<Option<Download<'_>>> {
+        self.health.check(Direction::Read)?;
+        self.count_call();
+        let open = async {
+            let mut stream = self.operators().await?.read.reader(path).await?.into_stream(..).await?;
+            let first = stream.try_next().await?;
+            Ok((stream, first))
+        };
+        let Some((stream, first)) = self.settle(open.await)? else { return Ok(None) };
+        Ok(Some(Download { store: self, stream, first }))
+    }
+
+    async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
+        self.health.check(Direction::Write)?;
+        self.count_call();
+        let size = bytes.len() as u64;
+        let limit = self.stall + Duration::from_secs(size / SLOWEST_UPLOAD);
+        let write = async { self.operators().await?.write.write(path, bytes).await };
+        let failure = match tokio::time::timeout(limit, write).await {
+            Ok(Ok(_)) => {
+                self.health.succeeded(Direction::Write);
+                self.count_body(&self.traffic.sent, size);
+                return Ok(());
+            }
+            Ok(Err(error)) => self.failure(&error),
+            Err(_) => Failure { message: no_answer(limit), temporary: true, denied: false },
+        };
+        Err(self.health.failed(Direction::Write, failure))
+    }
+
+    /// Judges the outcome of a read; `None` is an object that is not there, or not for us.
+    fn settle<T>(&self, result: opendal::Result<T>) -> Result<Option<T>> {
+        let error = match result {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                self.denials.count.fetch_add(1, Ordering::Relaxed);
+                self.denials.first.get_or_init(|| self.failure(&error).message);
+                return Ok(None);
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => error,
+            other => {
+                self.health.succeeded(Direction::Read);
+                self.denials.other_answers.store(true, Ordering::Relaxed);
+                return Ok(other.ok());
+            }
+        };
+        Err(self.health.failed(Direction::Read, self.failure(&error)))
+    }
+
+    fn failure(&self, error: &opendal::Error) -> Failure {
+        // The retry layer marks what it gave up on as persistent. A wrong configuration stays wrong.
+        let temporary = (error.is_temporary() || error.is_persistent()) && error.kind() != ErrorKind::ConfigInvalid;
+        Failure { message: describe(error, self.stall), temporary, denied: error.kind() == ErrorKind::PermissionDenied }
+    }
+
+    async fn operators(&self) -> opendal::Result<&Operators> {
+        self.operators
+            .get_or_try_init(|| async {
+                let base = self.service.operator(self.stall, &self.traffic).await?;
+                let retry =
+                    RetryLayer::new().with_max_times(RETRIES).with_min_delay(RETRY_DELAY).with_jitter().with_notify(
+                        |event: opendal::layers::RetryEvent<'_>| tracing::debug!(error = %event.err, "retry"),
+                    );
+                let timeout = TimeoutLayer::new().with_timeout(self.stall).with_io_timeout(self.stall);
+                Ok(Operators { read: base.clone().layer(timeout).layer(retry.clone()), write: base.layer(retry) })
+            })
+            .await
+    }
+
+    /// HTTP services are counted on the wire; of others, the calls and the bytes of their objects.
+    fn count_call(&self) {
+        if !self.service.is_http() {
+            self.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn count_body(&self, counter: &AtomicU64, size: u64) {
+        if !self.service.is_http() {
+            counter.fetch_add(size, Ordering::Relaxed);
+        }
+    }
+}
+
+/// An object on its way.
+pub struct Download<'a> {
+    store: &'a RemoteStore,
+    stream: BufferStream,
+    first: Option<Buffer>,
+}
+
+impl Download<'_> {
+    /// The next bytes; nothing after the last.
+    pub async fn next(&mut self) -> Result<Option<Buffer>> {
+        let chunk = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.stream.try_next().await.map_err(|error| {
+                let failure = self.store.failure(&error);
+                self.store.health.failed(Direction::Read, failure)
+            })?,
+        };
+        if let Some(chunk) = &chunk {
+            self.store.count_body(&self.store.traffic.received, chunk.len() as u64);
+        }
+        Ok(chunk)
+    }
+}
+
+impl Service {
+    fn parse(url: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        let invalid = |reason: String| Error::Config { name: "remote".into(), reason };
+        let parsed = Url::parse(url).map_err(|error| invalid(format!("{url:?} is not a URL: {error}")))?;
+        match parsed.scheme() {
+            #[cfg(feature = "s3")]
+            "s3" => match parsed.host_str().filter(|bucket| !bucket.is_empty()) {
+                Some(bucket) => Ok(Self::S3(s3::Location::new(bucket, parsed.path(), lookup))),
+                None => Err(invalid(format!("{url:?} names no bucket: s3://bucket/prefix"))),
+            },
+            #[cfg(feature = "fs")]
+            "file" => match parsed.to_file_path() {
+                Ok(path) => Ok(Self::Fs(path)),
+                Err(()) => Err(invalid(format!("{url:?} names no directory of this machine: file:///directory"))),
+            },
+            scheme => {
+                let _ = lookup;
+                Err(invalid(format!("{scheme:?} is not a service of this build, which has: {}", SCHEMES.join(", "))))
+            }
+        }
+    }
+
+    async fn operator(&self, stall: Duration, traffic: &Arc<Traffic>) -> opendal::Result<Operator> {
+        let _ = (stall, traffic);
+        match *self {
+            #[cfg(feature = "s3")]
+            Self::S3(ref location) => location.operator(stall, Arc::clone(traffic)).await,
+            #[cfg(feature = "fs")]
+            Self::Fs(ref root) => {
+                let temporary = root.join("v1").join("tmp");
+                let service = opendal::services::Fs::default().root(&root.to_string_lossy());
+                Operator::new(service.atomic_write_dir(&temporary.to_string_lossy()))
+            }
+        }
+    }
+
+    fn is_http(&self) -> bool {
+        match *self {
+            #[cfg(feature = "s3")]
+            Self::S3(_) => true,
+            #[cfg(feature = "fs")]
+            Self::Fs(_) => false,
+        }
+    }
+}
+
+/// The schemes that this build knows.
+const SCHEMES: &[&str] = &[
+    #[cfg(feature = "s3")]
+    "s3://bucket/prefix",
+    #[cfg(feature = "fs")]
+    "file:///directory",
+];
+
+fn no_answer(limit: Duration) -> String {
+    format!("no answer within {} s", limit.as_secs())
+}
+
+/// One line: what the service or the system said, without opendal's frame around it.
+fn describe(error: &opendal::Error, stall: Duration) -> String {
+    let source = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
+    let text = match (error.message(), source) {
+        (message, _) if message.contains("timeout reached") => no_answer(stall),
+        ("signing http request", Some(source)) => format!("no usable credentials: {source}"),
+        ("", Some(source)) => source.to_string(),
+        (message, None) => message.to_owned(),
+        (message, Some(source)) => format!("{message}: {source}"),
+    };
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(300).collect()
+}
+
+#[cfg(all(test, feature = "fs"))]
+#[path = "remote_tests.rs"]
+mod tests;

@@ -1,0 +1,156 @@
+//! S3 and everything that speaks it: where it is, and who asks.
+//!
+//! Credentials are found as every AWS tool finds them, by opendal: `AWS_ACCESS_KEY_ID` …, `AWS_PROFILE` and `~/.aws`,
+//! a web identity, a container's or an instance's role. [`Location`] adds the endpoint and the region, so that
+//! `s3://bucket/prefix` alone is enough. This is the only module that reads `AWS_…` variables, and it is handed the
+//! environment.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use ini::Ini;
+use opendal::services::S3;
+use opendal::{Buffer, HttpTransporter, OperationContext, Operator};
+
+use super::Traffic;
+use super::http::Transport;
+
+/// A variable of the environment.
+pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+const AWS_ENDPOINT: &str = "https://s3.amazonaws.com";
+const DEFAULT_REGION: &str = "us-east-1";
+const DETECTION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A bucket, and how to reach it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Location {
+    bucket: String,
+    prefix: String,
+    /// `None` on AWS itself.
+    endpoint: Option<String>,
+    /// `None` where AWS has to be asked.
+    region: Option<String>,
+    profile: Option<String>,
+}
+
+impl Location {
+    /// Endpoint: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, the profile's. Region: `AWS_REGION`, `AWS_DEFAULT_REGION`,
+    /// the profile's, and behind an endpoint of one's own the one that such servers take.
+    pub(super) fn new(bucket: &str, prefix: &str, lookup: Lookup<'_>) -> Self {
+        let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let profile = Profile::load(&set);
+        let endpoint = set("AWS_ENDPOINT_URL_S3").or_else(|| set("AWS_ENDPOINT_URL")).or(profile.endpoint);
+        let endpoint = endpoint.map(|endpoint| endpoint.trim_end_matches('/').to_owned());
+        let region = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")).or(profile.region);
+        let region = region.or_else(|| endpoint.as_ref().map(|_| DEFAULT_REGION.to_owned()));
+        Self { bucket: bucket.into(), prefix: prefix.into(), endpoint, region, profile: set("AWS_PROFILE") }
+    }
+
+    /// An operator whose every request passes [`Transport`].
+    pub(super) async fn operator(&self, stall: Duration, traffic: Arc<Traffic>) -> opendal::Result<Operator> {
+        let endpoint = self.endpoint.as_deref().unwrap_or(AWS_ENDPOINT);
+        let transport = Transport::new(endpoint, stall, traffic)?;
+        let region = match &self.region {
+            Some(region) => region.clone(),
+            None => self.ask_for_region(&transport).await.unwrap_or_else(|| DEFAULT_REGION.into()),
+        };
+        let mut service = S3::default().bucket(&self.bucket).root(&self.prefix).region(&region).endpoint(endpoint);
+        if let Some(profile) = &self.profile {
+            service = service.profile(profile);
+        }
+        // A dot in the name would not fit the certificate.
+        if self.endpoint.is_none() && !self.bucket.contains('.') {
+            service = service.enable_virtual_host_style();
+        }
+        let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
+        Ok(Operator::new(service)?.with_context(context))
+    }
+
+    /// AWS names a bucket's region to anybody, whatever else it answers.
+    async fn ask_for_region(&self, transport: &Transport) -> Option<String> {
+        let request = Request::head(format!("{AWS_ENDPOINT}/{}", self.bucket)).body(Buffer::new()).ok()?;
+        let response = tokio::time::timeout(DETECTION_TIMEOUT, transport.fetch_counted(request)).await.ok()?.ok()?;
+        Some(response.headers().get("x-amz-bucket-region")?.to_str().ok()?.to_owned())
+    }
+}
+
+/// What a profile in `~/.aws/config` says.
+#[derive(Default)]
+struct Profile {
+    region: Option<String>,
+    endpoint: Option<String>,
+}
+
+impl Profile {
+    fn load(set: &dyn Fn(&str) -> Option<String>) -> Self {
+        let home = || set("HOME").or_else(|| set("USERPROFILE")).map(|home| PathBuf::from(home).join(".aws/config"));
+        let Some(path) = set("AWS_CONFIG_FILE").map(PathBuf::from).or_else(home) else { return Self::default() };
+        let Ok(file) = Ini::load_from_file_noescape(path) else { return Self::default() };
+        let section = match set("AWS_PROFILE").as_deref() {
+            None | Some("default") => file.section(Some("default")).or_else(|| file.section(Some("profile default"))),
+            Some(name) => file.section(Some(format!("profile {name}"))),
+        };
+        let get = |key| section.and_then(|section| section.get(key)).map(|value| value.trim().to_owned());
+        Self { region: get("region"), endpoint: get("endpoint_url") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn location(variables: &[(&str, &str)]) -> Location {
+        let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Location::new("bucket", "prefix", &find)
+    }
+
+    #[test]
+    fn without_anything_aws_is_asked_for_the_region() {
+        assert_eq!((location(&[]).endpoint, location(&[]).region), (None, None));
+    }
+
+    #[test]
+    fn the_service_s_own_endpoint_and_region_variables_win() {
+        let location = location(&[
+            ("AWS_ENDPOINT_URL", "http://other"),
+            ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000/"),
+            ("AWS_DEFAULT_REGION", "eu-west-1"),
+            ("AWS_REGION", ""),
+        ]);
+        assert_eq!(location.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+        assert_eq!(location.region.as_deref(), Some("eu-west-1"));
+    }
+
+    #[test]
+    fn an_endpoint_of_one_s_own_needs_no_region() {
+        assert_eq!(location(&[("AWS_ENDPOINT_URL", "http://minio")]).region.as_deref(), Some("us-east-1"));
+    }
+
+    #[test]
+    fn a_profile_names_region_and_endpoint() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config");
+        let text = "[default]\nregion = eu-north-1\n\n[profile ci]\nregion=ap-south-1\nendpoint_url = http://ci\n";
+        fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        let default = location(&[("AWS_CONFIG_FILE", file)]);
+        assert_eq!((default.region.as_deref(), default.endpoint), (Some("eu-north-1"), None));
+        let ci = location(&[("AWS_CONFIG_FILE", file), ("AWS_PROFILE", "ci")]);
+        assert_eq!((ci.region.as_deref(), ci.endpoint.as_deref()), (Some("ap-south-1"), Some("http://ci")));
+        let absent = location(&[("AWS_CONFIG_FILE", file), ("AWS_PROFILE", "absent")]);
+        assert_eq!((absent.region, absent.endpoint), (None, None));
+    }
+
+    #[test]
+    fn the_profile_is_looked_for_in_the_home_directory() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".aws")).unwrap();
+        fs::write(home.path().join(".aws/config"), "[default]\nregion = eu-north-1\n").unwrap();
+        assert_eq!(location(&[("HOME", home.path().to_str().unwrap())]).region.as_deref(), Some("eu-north-1"));
+    }
+}

@@ -1,0 +1,223 @@
+//! Sends what was compiled to the remote, while the build goes on and for a while after it.
+//!
+//! [`Upload::send`] only queues. In the background each unit is packed from the local store, its pack is put, then its
+//! entry: nobody ever sees an entry whose pack is not there. Then the local entry learns of its pack and is marked as
+//! pushed. [`Upload::finish`] waits for the rest, for a bounded time, and puts the graph index last.
+//!
+//! **Invariants.** One thread packs while the build runs. What could not be sent stays in the local store, unmarked, for
+//! `cargo xcache push`. A remote that takes nothing ends the uploads with one line, and never the build.
+
+use std::io::Cursor;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+
+use crate::config::Settings;
+use crate::digest::Digest;
+use crate::entry::{Entry, GraphIndex, PackRef, pack};
+use crate::error::{Error, Result};
+use crate::event::{EventKind, EventLog};
+use crate::key::UnitKey;
+use crate::store::remote::health::Direction;
+use crate::store::{LocalStore, RemoteStore, Runtime};
+
+/// Units on their way at a time: each is a pack in memory.
+const MAX_SLOTS: usize = 16;
+/// How often the drain looks at what is left.
+const TICK: Duration = Duration::from_millis(20);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What became of the uploads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UploadSummary {
+    /// Units sent.
+    pub sent: usize,
+    /// Units that stay in the local store only.
+    pub left: usize,
+    /// Bytes sent.
+    pub bytes: u64,
+}
+
+/// The uploads of one session.
+pub struct Upload {
+    shared: Arc<Shared>,
+    deadline: Duration,
+}
+
+struct Shared {
+    runtime: Handle,
+    local: Arc<LocalStore>,
+    remote: Arc<RemoteStore>,
+    events: EventLog,
+    compression: i32,
+    slots: Semaphore,
+    packers: Semaphore,
+    queued: AtomicUsize,
+    sent: AtomicUsize,
+    failed: AtomicUsize,
+    bytes: AtomicU64,
+    tasks: Mutex<Vec<AbortHandle>>,
+}
+
+impl Upload {
+    /// Nothing is sent before [`Upload::send`].
+    pub fn new(
+        runtime: &Runtime,
+        local: Arc<LocalStore>,
+        remote: Arc<RemoteStore>,
+        events: EventLog,
+        settings: &Settings,
+    ) -> Self {
+        let shared = Shared {
+            runtime: runtime.handle(),
+            local,
+            remote,
+            events,
+            compression: settings.compression,
+            slots: Semaphore::new(settings.concurrency.min(MAX_SLOTS)),
+            packers: Semaphore::new(1),
+            queued: AtomicUsize::new(0),
+            sent: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
+            tasks: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared), deadline: Duration::from_secs(settings.upload_timeout) }
+    }
+
+    /// Queues an entry whose files are in the local store. Returns at once.
+    pub fn send(&self, entry: Entry) {
+        self.shared.queued.fetch_add(1, Ordering::Relaxed);
+        let shared = Arc::clone(&self.shared);
+        let task = self.shared.runtime.spawn(async move { shared.send(entry).await });
+        self.shared.lock_tasks().push(task.abort_handle());
+    }
+
+    /// Waits for what is queued, then puts the index of the graph: the entries of these keys that are in the remote.
+    ///
+    /// Ends early at the deadline, when the remote takes no more, and when `cancelled` becomes true.
+    pub fn finish(self, graph: Option<(Digest, Vec<UnitKey>)>, cancelled: &AtomicBool) -> UploadSummary {
+        let shared = &self.shared;
+        let end = Instant::now() + self.deadline;
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        shared.packers.add_permits(cores - 1);
+        shared.drain(end, cancelled);
+        if let Some((key, units)) = graph.filter(|_| !cancelled.load(Ordering::Relaxed)) {
+            shared.put_graph(key, &units, end);
+        }
+        let summary = shared.summary();
+        let UploadSummary { sent, left, bytes } = summary;
+        shared.events.record(EventKind::UploadFinished { sent, left, bytes });
+        shared.remote.close();
+        summary
+    }
+}
+
+impl Shared {
+    async fn send(&self, entry: Entry) {
+        let Ok(_slot) = self.slots.acquire().await else { return };
+        let key = entry.key;
+        match self.try_send(entry).await {
+            Ok(bytes) => {
+                self.bytes.fetch_add(bytes, Ordering::Relaxed);
+                self.sent.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                tracing::debug!(%key, %error, "not sent");
+                if let Error::Corrupt { object, reason } = error {
+                    self.events.record(EventKind::CorruptObject { object, reason });
+                }
+                self.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    async fn try_send(&self, mut entry: Entry) -> Result<u64> {
+        let (pack, bytes) = self.pack(&entry).await?;
+        self.remote.put_pack(pack, bytes).await?;
+        entry.pack = Some(pack);
+        let size = self.remote.put_entry(&entry).await?;
+        self.local.put_entry(&entry)?;
+        self.local.mark_pushed(self.remote.id(), entry.key)?;
+        Ok(pack.size + size)
+    }
+
+    async fn pack(&self, entry: &Entry) -> Result<(PackRef, Vec<u8>)> {
+        self.remote.check(Direction::Write)?;
+        let _packer = self.packers.acquire().await;
+        let (local, entry, compression) = (Arc::clone(&self.local), entry.clone(), self.compression);
+        let packed = self.runtime.spawn_blocking(move || pack_files(&local, &entry, compression)).await;
+        packed.map_err(|error| Error::corrupt("pack", error))?
+    }
+
+    fn drain(&self, end: Instant, cancelled: &AtomicBool) {
+        let mut reported = None;
+        loop {
+            let UploadSummary { sent, bytes, .. } = self.summary();
+            let total = self.queued.load(Ordering::Relaxed);
+            let over = sent + self.failed.load(Ordering::Relaxed) >= total
+                || Instant::now() >= end
+                || cancelled.load(Ordering::Relaxed)
+                || self.remote.is_open(Direction::Write);
+            let due = reported.is_none_or(|(at, done, before): (Instant, usize, u64)| {
+                (done, before) != (sent, bytes) && (over || at.elapsed() >= PROGRESS_INTERVAL)
+            });
+            if due && total > 0 {
+                reported = Some((Instant::now(), sent, bytes));
+                self.events.record(EventKind::UploadProgress { done: sent, total, bytes });
+            }
+            if over {
+                break;
+            }
+            std::thread::sleep(TICK);
+        }
+        self.lock_tasks().drain(..).for_each(|task| task.abort());
+    }
+
+    fn put_graph(&self, key: Digest, units: &[UnitKey], end: Instant) {
+        let index = GraphIndex { entries: units.iter().filter_map(|key| self.pushed(*key)).collect() };
+        if index.entries.is_empty() || self.remote.is_open(Direction::Write) {
+            return;
+        }
+        let time = end.saturating_duration_since(Instant::now());
+        let put = async { tokio::time::timeout(time, self.remote.put_graph(key, &index)).await };
+        if let Ok(Ok(size)) = self.runtime.block_on(put) {
+            self.bytes.fetch_add(size, Ordering::Relaxed);
+        }
+    }
+
+    /// The local entry, if this remote has it and its pack.
+    fn pushed(&self, key: UnitKey) -> Option<Entry> {
+        if !self.local.is_pushed(self.remote.id(), key) {
+            return None;
+        }
+        self.local.entry(key).ok()?.filter(|entry| entry.pack.is_some())
+    }
+
+    fn summary(&self) -> UploadSummary {
+        let sent = self.sent.load(Ordering::Relaxed);
+        let left = self.queued.load(Ordering::Relaxed).saturating_sub(sent);
+        UploadSummary { sent, left, bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
+    fn lock_tasks(&self) -> std::sync::MutexGuard<'_, Vec<AbortHandle>> {
+        self.tasks.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Every file is verified on the way, so that damage on this disk stays on this disk.
+fn pack_files(local: &LocalStore, entry: &Entry, compression: i32) -> Result<(PackRef, Vec<u8>)> {
+    let files = entry.files.iter().map(|file| local.read(file)).collect::<Result<Vec<_>>>()?;
+    let mut bytes = Vec::new();
+    let pack = pack::write(files.into_iter().map(|file| Ok(Cursor::new(file))), compression, &mut bytes)
+        .map_err(Error::io("pack", entry.package.as_str()))?;
+    Ok((pack, bytes))
+}
+
+#[cfg(all(test, feature = "fs"))]
+#[path = "upload_tests.rs"]
+mod tests;

@@ -1,0 +1,74 @@
+use std::fs;
+
+use super::*;
+use crate::store::testing::{Machine, entry_path, pack_path};
+
+#[test]
+fn what_is_sent_is_in_the_remote_and_known_to_be_there() {
+    let shared = tempfile::tempdir().unwrap();
+    let machine = Machine::new(shared.path());
+    let entries = [machine.compile("one", &[1; 5000]), machine.compile("two", &[2; 5000])];
+    let summary = machine.send(&entries, Some(Digest::of("graph")));
+    assert_eq!((summary.sent, summary.left), (2, 0));
+    for entry in &entries {
+        assert!(entry_path(shared.path(), entry).exists());
+        assert!(pack_path(shared.path(), &machine, entry).exists());
+        assert!(machine.local.is_pushed(machine.remote.id(), entry.key));
+    }
+    let graph = machine.runtime.handle().block_on(machine.remote.graph(Digest::of("graph"))).unwrap().unwrap();
+    assert!(graph.entries.len() == 2 && graph.entries.iter().all(|entry| entry.pack.is_some()));
+    let UploadSummary { sent, left, bytes } = summary;
+    assert!(machine.kinds().contains(&EventKind::UploadFinished { sent, left, bytes }));
+    assert_eq!(machine.requests(), 5, "two packs, two entries, one index");
+}
+
+#[test]
+fn an_index_lists_only_what_is_in_this_remote() {
+    let shared = tempfile::tempdir().unwrap();
+    let machine = Machine::new(shared.path());
+    let (sent, kept) = (machine.compile("sent", b"1"), machine.compile("kept", b"2"));
+    let upload = machine.upload();
+    upload.send(sent.clone());
+    let graph = Digest::of("graph");
+    upload.finish(Some((graph, vec![sent.key, kept.key])), &AtomicBool::new(false));
+    let index = machine.runtime.handle().block_on(machine.remote.graph(graph)).unwrap().unwrap();
+    assert_eq!(index.entries.iter().map(|entry| entry.key).collect::<Vec<_>>(), [sent.key]);
+}
+
+#[test]
+fn what_cannot_be_sent_stays_and_is_said_once() {
+    let shared = tempfile::tempdir().unwrap();
+    fs::write(shared.path().join("v1"), b"in the way").unwrap();
+    let machine = Machine::new(shared.path());
+    let entries: Vec<_> = (0..20).map(|index| machine.compile(&format!("u{index}"), &[index; 100])).collect();
+    let summary = machine.send(&entries, Some(Digest::of("graph")));
+    assert_eq!((summary.sent, summary.left), (0, 20));
+    assert_eq!(machine.count(|kind| matches!(kind, EventKind::RemoteFailed { .. } | EventKind::Warning { .. })), 1);
+    assert_eq!(machine.local.unpushed(machine.remote.id()).unwrap().len(), 20);
+}
+
+#[test]
+fn damage_on_this_disk_stays_on_this_disk() {
+    let shared = tempfile::tempdir().unwrap();
+    let machine = Machine::new(shared.path());
+    let entry = machine.compile("one", b"one");
+    let path = machine.local.file_path(entry.files[0].digest);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, b"onE").unwrap();
+    assert_eq!(machine.send(std::slice::from_ref(&entry), None).left, 1);
+    assert_eq!(machine.count(|kind| matches!(kind, EventKind::CorruptObject { .. })), 1);
+    assert!(!entry_path(shared.path(), &entry).exists());
+}
+
+#[test]
+fn a_cancelled_drain_ends_at_once() {
+    let shared = tempfile::tempdir().unwrap();
+    let machine = Machine::new(shared.path());
+    let upload = machine.upload();
+    let entries: Vec<_> = (0..50).map(|index| machine.compile(&format!("u{index}"), &vec![index; 200_000])).collect();
+    entries.iter().for_each(|entry| upload.send(entry.clone()));
+    let start = Instant::now();
+    let summary = upload.finish(Some((Digest::of("graph"), vec![])), &AtomicBool::new(true));
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert_eq!(summary.sent + summary.left, 50);
+}

@@ -1,4 +1,17 @@
 //! A build cache for cargo that fetches the whole dependency tree before the build starts.
+//!
+//! [`session::run`] is the product: it plans a build from cargo's own unit graph, computes the key of every unit, brings
+//! the cached ones into the local store, runs cargo with a rustc wrapper that restores hits and records misses, and
+//! sends what is new to the remote. Everything else here is a part of that, and dependencies point down this list only:
+//!
+//! | module | responsibility |
+//! |---|---|
+//! | [`session`] | the phases, in order |
+//! | [`plan`], [`wrapper`], [`report`] | units and keys; one rustc call; the fold of events |
+//! | [`prefetch`], [`upload`], [`probe`] | entries into the local store; recorded entries to the remote; answers remembered |
+//! | [`store`], [`cargo`], [`rustc`] | the two tiers; everything asked of cargo; rustc's command line and outputs |
+//! | [`key`], [`entry`], [`event`], [`roots`] | pure data |
+//! | [`config`], [`process`], [`fs`], [`digest`], [`error`] | settings; running a program; atomic writes; hashes; errors with hints |
 
 pub mod cargo;
 pub mod config;
@@ -15,7 +28,9 @@ pub mod process;
 pub mod report;
 pub mod roots;
 pub mod rustc;
+pub mod session;
 pub mod store;
 pub mod upload;
+pub mod wrapper;
 
 pub use error::{Error, Result};

@@ -1,0 +1,287 @@
+//! The command line: what the user typed, resolved once into what the library needs.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use xcache::cargo::{Cargo, Invocation};
+use xcache::config::{Overrides, Settings};
+use xcache::event::{EventKind, EventLog};
+use xcache::report::{Report, text};
+use xcache::session::{self, Environment, Interrupt, Options};
+
+use crate::signals;
+use crate::terminal::{self, Terminal};
+
+/// The cargo commands that go through the cache.
+const CARGO_COMMANDS: &[&str] =
+    &["build", "b", "check", "c", "run", "r", "test", "t", "bench", "clippy", "doc", "d", "rustc"];
+
+const COMMANDS_HELP: &str = "\
+Cargo commands, with cargo's own options and arguments, verbatim:
+  build, b   check, c   run, r   test, t   bench   clippy   doc, d   rustc
+
+Every option above is also a variable (--remote: XCACHE_REMOTE, --upload-timeout: XCACHE_UPLOAD_TIMEOUT …) and a key of
+`.config/xcache.toml` in the workspace and of `config.toml` in the user's configuration directory; flags win over
+variables, variables over files. Credentials are the storage service's own (AWS_ACCESS_KEY_ID, AWS_PROFILE …).
+
+Examples:
+  cargo xcache build --release
+  XCACHE_REMOTE=s3://bucket/prefix cargo xcache test --workspace
+  cargo xcache report";
+
+#[derive(Parser)]
+#[command(name = "cargo", bin_name = "cargo", disable_help_subcommand = true)]
+enum Root {
+    Xcache(Arguments),
+}
+
+/// Runs a cargo command with its dependencies already built
+#[derive(clap::Args)]
+#[command(version, after_help = COMMANDS_HELP, override_usage = "cargo xcache [+toolchain] [OPTIONS] <COMMAND> [ARGUMENTS]…")]
+#[command(disable_help_subcommand = true)]
+struct Arguments {
+    #[command(flatten)]
+    settings: SettingFlags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show what happened in the last build: every unit, and why what was not cached was not
+    Report(ReportArguments),
+    /// Send everything in the local store that the remote does not have
+    Push,
+    #[command(external_subcommand)]
+    Cargo(Vec<OsString>),
+}
+
+/// The settings, as flags. The list is the one in `xcache::config::SETTINGS`.
+#[derive(clap::Args)]
+struct SettingFlags {
+    /// The remote store: s3://bucket/prefix or file:///directory
+    #[arg(long, value_name = "URL")]
+    remote: Option<String>,
+    /// The local store's directory
+    #[arg(long, value_name = "DIRECTORY")]
+    dir: Option<PathBuf>,
+    /// Send what was compiled to the remote
+    #[arg(long, value_name = "BOOL")]
+    upload: Option<bool>,
+    /// Requests to the remote at a time
+    #[arg(long, value_name = "NUMBER")]
+    concurrency: Option<usize>,
+    /// Seconds without a byte after which the remote is given up
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Seconds to wait for uploads after the build
+    #[arg(long, value_name = "SECONDS")]
+    upload_timeout: Option<u64>,
+    /// The local store's size; least recently used units go first
+    #[arg(long, value_name = "SIZE")]
+    max_size: Option<String>,
+    /// zstd level of packs sent to the remote
+    #[arg(long, value_name = "LEVEL")]
+    compression: Option<i32>,
+}
+
+impl From<SettingFlags> for Overrides {
+    fn from(flags: SettingFlags) -> Self {
+        let SettingFlags { remote, dir, upload, concurrency, timeout, upload_timeout, max_size, compression } = flags;
+        Self { remote, dir, upload, concurrency, timeout, upload_timeout, max_size, compression }
+    }
+}
+
+#[derive(clap::Args)]
+struct ReportArguments {
+    /// As a table, or as JSON
+    #[arg(long, default_value = "text")]
+    format: Format,
+    /// The workspace's Cargo.toml
+    #[arg(long, value_name = "PATH")]
+    manifest_path: Option<PathBuf>,
+    /// The target directory that was built into
+    #[arg(long, value_name = "DIRECTORY")]
+    target_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Parses the command line and does what it says.
+pub(crate) fn run() -> ExitCode {
+    start_tracing();
+    let (toolchain, arguments) = split_toolchain(std::env::args_os().collect());
+    let Root::Xcache(Arguments { settings, command }) = Root::parse_from(arguments);
+    match command {
+        Command::Report(arguments) => report(&arguments),
+        Command::Push => push(&settings.into()),
+        Command::Cargo(arguments) => cargo(toolchain, &settings.into(), arguments),
+    }
+}
+
+/// `XCACHE_LOG=debug` shows what the libraries say.
+fn start_tracing() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("XCACHE_LOG");
+    if let Ok(filter) = filter {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}
+
+/// Takes `+toolchain` from behind `xcache`, where rustup's users put it, and adds `xcache` where the binary was called
+/// by its own name.
+fn split_toolchain(mut arguments: Vec<OsString>) -> (Option<String>, Vec<OsString>) {
+    if arguments.get(1).is_none_or(|first| first != "xcache") {
+        arguments.insert(1, "xcache".into());
+    }
+    let toolchain = arguments.get(2).and_then(|first| first.to_str()).filter(|first| first.starts_with('+'));
+    let toolchain = toolchain.map(Into::into);
+    if toolchain.is_some() {
+        arguments.remove(2);
+    }
+    (toolchain, arguments)
+}
+
+/// Any cargo command: with the cache where it is one of ours, else as it is.
+fn cargo(toolchain: Option<String>, overrides: &Overrides, mut arguments: Vec<OsString>) -> ExitCode {
+    let command = arguments.remove(0);
+    let Some(command) = command.to_str().filter(|command| CARGO_COMMANDS.contains(command)) else {
+        let message = format!("no such command: `{}`\n\n{COMMANDS_HELP}", command.to_string_lossy());
+        return terminal::fail(&message, 2);
+    };
+    let invocation = Invocation::new(toolchain, command, arguments);
+    let program = std::env::var_os("CARGO").map(PathBuf::from);
+    if invocation.has_flag(&["-h", "--help"]) {
+        return plainly(&Cargo::new(program, invocation), &Terminal::stderr(terminal::Options::default()));
+    }
+    let options = terminal::Options { quiet: invocation.is_quiet(), color: color(&invocation) };
+    let terminal = Arc::new(Terminal::stderr(options));
+    match prepare(invocation.clone(), program.clone(), overrides) {
+        Ok(options) => with_cache(&options, &terminal),
+        Err(error) => {
+            terminal.warn(&format!("{error}; building without the cache"));
+            plainly(&Cargo::new(program, invocation), &terminal)
+        }
+    }
+}
+
+fn prepare(invocation: Invocation, cargo: Option<PathBuf>, overrides: &Overrides) -> xcache::Result<Options> {
+    let directory = std::env::current_dir().map_err(xcache::Error::io("find", "the current directory"))?;
+    let executable = std::env::current_exe().map_err(xcache::Error::io("find", "this executable"))?;
+    let manifest = invocation.value("manifest-path").and_then(|path| Path::new(path).parent());
+    let settings = load_settings(&manifest.map_or(directory.clone(), |manifest| directory.join(manifest)), overrides)?;
+    let environment = Environment(std::env::vars_os().collect());
+    Ok(Options { invocation, cargo, executable, settings, environment, directory })
+}
+
+fn load_settings(directory: &Path, overrides: &Overrides) -> xcache::Result<Settings> {
+    let workspace = session::workspace_directory(directory);
+    Settings::load(workspace.map(|workspace| workspace.as_std_path()), overrides)
+}
+
+fn with_cache(options: &Options, terminal: &Arc<Terminal>) -> ExitCode {
+    let log = EventLog::new(terminal.clone());
+    log.record(EventKind::SessionStarted {
+        command: command_line(&options.invocation),
+        version: env!("CARGO_PKG_VERSION").into(),
+        started: xcache::event::now(),
+        remote: options.settings.remote.clone(),
+    });
+    let interrupt = Arc::new(Interrupt::default());
+    signals::forward(interrupt.clone());
+    let outcome = session::run(options, &log, &interrupt);
+    terminal.print(|out| text::summary(&outcome.report, out));
+    exit(outcome.code)
+}
+
+/// Cargo without anything around it.
+fn plainly(cargo: &Cargo, terminal: &Terminal) -> ExitCode {
+    match cargo.build(None, false).status() {
+        Ok(status) => exit(session::exit_code(status)),
+        Err(error) => {
+            terminal.warn(&format!("cannot run cargo: {error}"));
+            ExitCode::from(101)
+        }
+    }
+}
+
+fn command_line(invocation: &Invocation) -> Vec<String> {
+    let arguments = invocation.arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
+    invocation.toolchain.iter().cloned().chain([invocation.command.clone()]).chain(arguments).collect()
+}
+
+fn color(invocation: &Invocation) -> Option<anstream::ColorChoice> {
+    match invocation.value("color").and_then(OsStr::to_str) {
+        Some("always") => Some(anstream::ColorChoice::Always),
+        Some("never") => Some(anstream::ColorChoice::Never),
+        _ => None,
+    }
+}
+
+fn exit(code: i32) -> ExitCode {
+    // Codes beyond a byte exist on Windows only.
+    if let Ok(code) = u8::try_from(code) { ExitCode::from(code) } else { std::process::exit(code) }
+}
+
+fn report(arguments: &ReportArguments) -> ExitCode {
+    let shown = last_report(arguments).and_then(|report| {
+        terminal::output(terminal::Options::default(), |out, width| match arguments.format {
+            Format::Text => text::table(&report, width, out),
+            Format::Json => writeln!(out, "{:#}", serde_json::to_value(&report)?),
+        })
+        .map_err(|error| error.to_string())
+    });
+    shown.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
+}
+
+/// The report that the last build left in the target directory.
+fn last_report(arguments: &ReportArguments) -> Result<Report, String> {
+    let target_dir = match &arguments.target_dir {
+        Some(target_dir) => target_dir.clone(),
+        None => {
+            let manifest = arguments.manifest_path.iter().map(|path| [OsStr::new("--manifest-path"), path.as_os_str()]);
+            let arguments = manifest.flatten().map(Into::into).collect();
+            let cargo = std::env::var_os("CARGO").map(PathBuf::from);
+            let workspace = Cargo::new(cargo, Invocation::new(None, "build", arguments)).workspace();
+            workspace.map_err(|error| error.to_string())?.target_dir.into()
+        }
+    };
+    let path = session::report_path(&target_dir);
+    let json = std::fs::read(&path).map_err(|error| {
+        format!("there is no report at {}: {error}; `cargo xcache build` writes one", path.display())
+    })?;
+    serde_json::from_slice(&json).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+}
+
+fn push(overrides: &Overrides) -> ExitCode {
+    let terminal = Arc::new(Terminal::stderr(terminal::Options::default()));
+    let log = EventLog::new(terminal.clone());
+    let interrupt = Arc::new(Interrupt::default());
+    signals::forward(interrupt.clone());
+    let directory = std::env::current_dir().unwrap_or_default();
+    let pushed = load_settings(&directory, overrides).and_then(|settings| session::push(&settings, &log, &interrupt));
+    match pushed {
+        Ok(summary) => {
+            terminal.print(|out| {
+                let size = text::bytes(summary.bytes);
+                writeln!(out, "{:>12} {} units ({size}), {} left", "Pushed", summary.sent, summary.left)
+            });
+            ExitCode::from(u8::from(summary.left > 0))
+        }
+        Err(error) => {
+            drop(terminal);
+            let hint = error.hint().map(|hint| format!("\n\n{hint}")).unwrap_or_default();
+            terminal::fail(&format!("{error}{hint}"), 1)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;

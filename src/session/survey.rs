@@ -1,0 +1,188 @@
+//! What has to be known before anything can be asked of a store: workspace, toolchain, configuration, roots.
+//!
+//! Every question costs a process of some tens of milliseconds, so they are asked at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Environment, Options};
+use crate::cargo::{Cargo, CargoConfig, Invocation, Lockfile, Workspace, rustc_command};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::key::KEY_SCHEMA;
+use crate::probe;
+use crate::roots::{Root, Roots};
+use crate::rustc::{Toolchain, toolchain};
+use crate::store::LocalStore;
+
+/// Variables that change what the compiler accepts or writes, besides flags.
+const KEY_VARIABLES: &[&str] = &[
+    "RUSTC_BOOTSTRAP",
+    "RUST_TARGET_PATH",
+    "MACOSX_DEPLOYMENT_TARGET",
+    "IPHONEOS_DEPLOYMENT_TARGET",
+    "TVOS_DEPLOYMENT_TARGET",
+    "WATCHOS_DEPLOYMENT_TARGET",
+    "XROS_DEPLOYMENT_TARGET",
+];
+
+/// The answers.
+pub(super) struct Survey {
+    pub workspace: Workspace,
+    pub toolchain: Toolchain,
+    pub config: CargoConfig,
+    pub roots: Roots,
+}
+
+impl Survey {
+    /// Asks everything at once.
+    pub(super) fn take(options: &Options, cargo: &Cargo, store: &LocalStore) -> Result<Self> {
+        let ask =
+            |command: &mut Command| probe::ask(store, command, |name| options.environment.text(name).map(Into::into));
+        let ((workspace, config), (cargo_version, rustc)) = rayon::join(
+            || rayon::join(|| cargo.workspace(), || cargo.config()),
+            || rayon::join(|| ask(&mut cargo.version_command()), || ask_rustc(options, configured_rustc(options), ask)),
+        );
+        let (workspace, config) = (workspace?, config?);
+        let (rustc, sysroot) = match config.rustc().filter(|_| configured_rustc(options).is_none()) {
+            // Rare enough to be asked only now: the compiler is one that the configuration names.
+            Some(other) => ask_rustc(options, Some(other.into()), ask)?,
+            None => rustc?,
+        };
+        let mut toolchain =
+            Toolchain { rustc, cargo: cargo_version?.trim().into(), sysroot, libraries: BTreeMap::new() };
+        toolchain.libraries = platforms(&toolchain, &options.invocation)
+            .into_iter()
+            .map(|platform| (platform.clone(), toolchain.library_digest(&platform)))
+            .collect();
+        Ok(Self { roots: roots(options, &workspace, &toolchain), workspace, toolchain, config })
+    }
+
+    /// The name of the graph index: what can be known without a plan.
+    pub(super) fn graph_key(&self, options: &Options) -> Digest {
+        let directory = options.directory.strip_prefix(&self.workspace.root).ok();
+        let lockfile = fs::read_optional(self.lockfile_path().as_std_path()).ok().flatten();
+        let parts = (
+            KEY_SCHEMA,
+            (&self.toolchain.rustc, &self.toolchain.cargo),
+            (options.invocation.identity(), directory),
+            (environment_rustflags(&options.environment), self.config.rustflags(), self.config.relevant()),
+            lockfile.map(Digest::of),
+        );
+        Digest::of(serde_json::to_vec(&parts).expect("plain data"))
+    }
+
+    /// Cargo.lock as it is now; planning may have just made it.
+    pub(super) fn lockfile(&self) -> Result<Lockfile> {
+        let path = self.lockfile_path();
+        let bytes = fs::read_optional(path.as_std_path())?.unwrap_or_default();
+        Lockfile::parse(&String::from_utf8(bytes).map_err(|error| Error::corrupt(path.as_str(), error))?)
+    }
+
+    fn lockfile_path(&self) -> Utf8PathBuf {
+        self.workspace.root.join("Cargo.lock")
+    }
+
+    /// The platforms whose packages matter.
+    pub(super) fn platforms(&self) -> Vec<String> {
+        self.toolchain.libraries.keys().cloned().collect()
+    }
+
+    /// A rustc wrapper of the user's own, by cargo's precedence.
+    pub(super) fn user_wrapper(&self, environment: &Environment) -> Option<String> {
+        let variable = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"].iter().find_map(|name| environment.text(name));
+        variable.or_else(|| self.config.rustc_wrapper()).map(Into::into)
+    }
+}
+
+/// The host and the targets.
+fn platforms(toolchain: &Toolchain, invocation: &Invocation) -> BTreeSet<String> {
+    let targets = invocation.values("target").into_iter().filter_map(|target| target.to_str().map(Into::into));
+    targets.chain([toolchain.host().to_owned()]).filter(|platform: &String| !platform.ends_with(".json")).collect()
+}
+
+/// The compiler that the environment names.
+fn configured_rustc(options: &Options) -> Option<OsString> {
+    ["RUSTC", "CARGO_BUILD_RUSTC"].iter().find_map(|name| options.environment.get(name)).map(Into::into)
+}
+
+/// `-vV` and the sysroot.
+fn ask_rustc(
+    options: &Options,
+    configured: Option<OsString>,
+    ask: impl Fn(&mut Command) -> Result<String> + Sync,
+) -> Result<(String, Utf8PathBuf)> {
+    let invocation = &options.invocation;
+    let rustc = toolchain::resolve(configured, |name| options.environment.get(name).map(Into::into));
+    let ask = |arguments: &[&str]| ask(rustc_command(invocation, rustc.clone()).args(arguments));
+    let (version, sysroot) = rayon::join(
+        || ask(&["-vV"]),
+        || match sysroot_of(Path::new(&rustc)) {
+            Some(sysroot) if invocation.toolchain.is_none() => Ok(sysroot),
+            _ => Ok(ask(&["--print", "sysroot"])?.trim().into()),
+        },
+    );
+    Ok((version?, sysroot?))
+}
+
+/// A toolchain's own `bin/rustc` stands in its sysroot.
+fn sysroot_of(rustc: &Path) -> Option<Utf8PathBuf> {
+    let sysroot = rustc.parent()?.parent()?;
+    sysroot.join("lib").join("rustlib").is_dir().then(|| Utf8PathBuf::from_path_buf(sysroot.to_owned()).ok())?
+}
+
+fn roots(options: &Options, workspace: &Workspace, toolchain: &Toolchain) -> Roots {
+    let home =
+        cargo_home(&options.environment, &options.directory).and_then(|home| Utf8PathBuf::from_path_buf(home).ok());
+    let roots = [
+        (Root::Workspace, workspace.root.clone()),
+        (Root::BuildDir, workspace.build_dir.clone()),
+        (Root::Sysroot, toolchain.sysroot.clone()),
+    ];
+    Roots::new(roots.into_iter().chain(home.map(|home| (Root::CargoHome, home))))
+}
+
+/// As cargo finds it (the `home` crate's rules).
+fn cargo_home(environment: &Environment, directory: &Path) -> Option<PathBuf> {
+    match environment.get("CARGO_HOME") {
+        Some(home) => Some(directory.join(home)),
+        None => std::env::home_dir().map(|home| home.join(".cargo")),
+    }
+}
+
+/// The flags that replace the configured ones, where there are any.
+pub(super) fn environment_rustflags(environment: &Environment) -> Option<Vec<String>> {
+    let encoded = environment.text("CARGO_ENCODED_RUSTFLAGS").map(|flags| split(flags, &['\x1f']));
+    encoded.or_else(|| environment.text("RUSTFLAGS").map(|flags| split(flags, &[' '])))
+}
+
+fn split(flags: &str, separator: &[char]) -> Vec<String> {
+    flags.split(separator).map(str::trim).filter(|flag| !flag.is_empty()).map(Into::into).collect()
+}
+
+/// The part of the environment that belongs into keys: variables of the compiler, and flags that cargo takes from
+/// variables which `cargo config get` does not show. A wrapper of the user's may add flags of its own, so it counts, too.
+pub(super) fn key_environment(environment: &Environment, user_wrapper: Option<&str>) -> BTreeMap<String, String> {
+    let is_flags = |name: &str| {
+        name == "CARGO_BUILD_RUSTFLAGS"
+            || name.starts_with("CARGO_UNSTABLE_")
+            || (name.starts_with("CARGO_TARGET_") && name.ends_with("_RUSTFLAGS"))
+    };
+    let variables = environment.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+    let relevant = variables.filter(|(name, _)| KEY_VARIABLES.contains(name) || is_flags(name));
+    relevant
+        .chain(user_wrapper.map(|wrapper| ("a rustc wrapper", wrapper)))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The directory of the workspace, for settings, before anything else is known.
+pub fn workspace_directory(directory: &Path) -> Option<&Utf8Path> {
+    let marked = directory.ancestors().find(|ancestor| ancestor.join(".config/xcache.toml").is_file())?;
+    Utf8Path::from_path(marked)
+}

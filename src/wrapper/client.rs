@@ -1,0 +1,150 @@
+//! The process cargo starts instead of rustc.
+//!
+//! It is found by its name: the session's directory holds a link [`NAME`] to this binary, and the socket beside it. So
+//! no variable has to be set that would leak into build scripts, tests or the program `cargo run` starts.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use interprocess::local_socket::Stream;
+use interprocess::local_socket::traits::Stream as _;
+
+use super::protocol::{Capture, Finished, Released, Request, Response, receive, send, socket};
+
+/// The name under which this binary is a rustc wrapper.
+pub const NAME: &str = "xcache-rustc";
+
+/// Runs as the wrapper if that is the name this process was started by.
+///
+/// Never returns an error: the exit code is rustc's.
+pub fn run_if_wrapper() -> Option<ExitCode> {
+    let mut arguments = env::args_os();
+    let own = arguments.next()?;
+    let own = Path::new(&own);
+    if own.file_stem() != Some(OsStr::new(NAME)) {
+        return None;
+    }
+    let program = arguments.next()?;
+    let arguments: Vec<_> = arguments.collect();
+    let code = own
+        .parent()
+        .and_then(|directory| ask(directory, &program, &arguments).ok())
+        .unwrap_or_else(|| pass_through(&program, &arguments));
+    Some(ExitCode::from(code))
+}
+
+/// The whole exchange. An error means that nothing was run yet.
+fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
+    let mut stream = BufReader::new(Stream::connect(socket(directory)?)?);
+    send(stream.get_mut(), &request(program, arguments).ok_or(io::ErrorKind::InvalidData)?)?;
+    match receive(&mut stream)? {
+        Response::Print { stdout, stderr, code } => {
+            // Cargo closes its end only when it gave up on this call: there is nobody left to tell.
+            let _ = io::stdout().write_all(stdout.as_bytes());
+            let _ = io::stderr().write_all(stderr.as_bytes());
+            Ok(code.try_into().unwrap_or(1))
+        }
+        Response::Run { wrapper, arguments: extra, replacements, capture } => {
+            let mut command = match wrapper {
+                Some(wrapper) => {
+                    let mut command = Command::new(wrapper);
+                    command.arg(program);
+                    command
+                }
+                None => Command::new(program),
+            };
+            let start = Instant::now();
+            let (status, stdout, stderr) = run(command.args(extra).args(arguments), capture, &replacements)?;
+            let millis = start.elapsed().as_millis() as u64;
+            let finished = Finished { code: status.code(), millis, stdout, stderr };
+            // A session that is gone has no use for the news, and nothing to open.
+            if send(stream.get_mut(), &finished).is_ok() && capture == Capture::Stderr {
+                let _ = receive::<Released>(&mut stream);
+            }
+            Ok(exit_code(status))
+        }
+    }
+}
+
+/// What the session needs to know; nothing where some of it is not UTF-8.
+fn request(program: &OsStr, arguments: &[OsString]) -> Option<Request> {
+    Some(Request {
+        program: program.to_str()?.to_owned(),
+        arguments: arguments.iter().map(|argument| argument.to_str().map(Into::into)).collect::<Option<_>>()?,
+        directory: env::current_dir().ok()?.into_os_string().into_string().ok()?,
+        environment: env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+    })
+}
+
+/// Runs the compiler, forwarding what it prints line by line: cargo starts dependents on the notices in it.
+fn run(
+    command: &mut Command,
+    capture: Capture,
+    replacements: &[(String, String)],
+) -> io::Result<(ExitStatus, String, String)> {
+    let pipe = |wanted: bool| if wanted { Stdio::piped() } else { Stdio::inherit() };
+    let mut child = command
+        .stdout(pipe(capture == Capture::Everything))
+        .stderr(pipe(capture != Capture::Status || !replacements.is_empty()))
+        .spawn()?;
+    let stdout = child.stdout.take().map(|stdout| thread::spawn(move || forward(stdout, io::stdout(), &[])));
+    let stderr = child.stderr.take().map(|stderr| forward(stderr, io::stderr(), replacements)).unwrap_or_default();
+    let stdout = stdout.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    Ok((wait(&mut child)?, stdout, stderr))
+}
+
+/// A child that was started has to be waited for whatever happens: an error here must not run it again.
+fn wait(child: &mut Child) -> io::Result<ExitStatus> {
+    loop {
+        match child.wait() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn forward(input: impl Read, mut output: impl Write, replacements: &[(String, String)]) -> String {
+    let mut text = String::new();
+    let mut input = BufReader::new(input);
+    let mut line = Vec::new();
+    while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        let mut shown = String::from_utf8_lossy(&line).into_owned();
+        for (from, to) in replacements {
+            if shown.contains(from) {
+                shown = shown.replace(from, to);
+            }
+        }
+        // See `ask`: cargo is the only reader.
+        let _ = output.write_all(shown.as_bytes());
+        text.push_str(&shown);
+        line.clear();
+    }
+    text
+}
+
+/// Runs the command as cargo gave it.
+fn pass_through(program: &OsStr, arguments: &[OsString]) -> u8 {
+    match Command::new(program).args(arguments).status() {
+        Ok(status) => exit_code(status),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: could not execute process `{}`: {error}", program.to_string_lossy());
+            101
+        }
+    }
+}
+
+/// A compiler killed by a signal exits like a shell would say it.
+fn exit_code(status: ExitStatus) -> u8 {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return (128 + signal).try_into().unwrap_or(101);
+    }
+    status.code().and_then(|code| code.try_into().ok()).unwrap_or(101)
+}

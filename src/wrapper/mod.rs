@@ -1,0 +1,19 @@
+//! One rustc call: the wrapper that cargo starts, and the session's side of it.
+//!
+//! The wrapper ([`client`]) is this same binary under another name. It does as little as possible: it tells the session
+//! what cargo asked for and prints what the session answers, or runs rustc as told and says how that went. Every decision
+//! is made in the session ([`server`]), which holds the plan: [`restore`] checks an entry and copies its files,
+//! [`record`] makes an entry of what rustc wrote.
+//!
+//! **Invariants.** Whatever goes wrong between the two, rustc runs: a wrapper that cannot reach the session, or loses
+//! it, runs the command as cargo gave it. An entry is used only if all of its [constraints](crate::entry::Constraints)
+//! hold here and now. Files appear in the target directory whole, under their final name, or not at all.
+
+pub mod client;
+mod metadata;
+mod protocol;
+mod record;
+mod restore;
+pub mod server;
+
+pub use server::{Services, Wrapper};

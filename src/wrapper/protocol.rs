@@ -1,0 +1,90 @@
+//! What wrapper and session say to each other: one JSON value a line, over a local socket.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write};
+use std::path::Path;
+
+use interprocess::local_socket::{GenericFilePath, Name, ToFsName};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The wrapper's first word: what cargo asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    /// The compiler, or the workspace wrapper in front of it.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// The current directory.
+    pub directory: String,
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// The session's answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Response {
+    /// Nothing to run: print this and exit.
+    Print { stdout: String, stderr: String, code: i32 },
+    /// Run the command, and report its end if `capture` says so.
+    Run {
+        /// A wrapper of the user's own, to be put in front.
+        wrapper: Option<String>,
+        /// Arguments to put before cargo's.
+        arguments: Vec<String>,
+        /// Texts to replace in what rustc prints: the remapped paths by the real ones.
+        replacements: Vec<(String, String)>,
+        /// What to report when it ends.
+        capture: Capture,
+    },
+}
+
+/// What a wrapper reports of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Capture {
+    /// Its status and time.
+    Status,
+    /// And what it printed to stderr.
+    Stderr,
+    /// And what it printed to stdout.
+    Everything,
+}
+
+/// The wrapper's last word.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Finished {
+    pub code: Option<i32>,
+    pub millis: u64,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The session's last word after a captured run: it has opened the outputs, and cargo may go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Released;
+
+pub(super) fn send(stream: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    stream.flush()
+}
+
+pub(super) fn receive<T: DeserializeOwned>(stream: &mut impl BufRead) -> io::Result<T> {
+    let mut line = Vec::new();
+    if stream.read_until(b'\n', &mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(serde_json::from_slice(&line)?)
+}
+
+/// The socket of the session that lives in `directory`.
+pub(super) fn socket(directory: &Path) -> io::Result<Name<'static>> {
+    let path = if cfg!(windows) {
+        let name = directory.file_name().unwrap_or_default().to_string_lossy();
+        Path::new(r"\\.\pipe").join(&*name)
+    } else {
+        directory.join("socket")
+    };
+    path.to_fs_name::<GenericFilePath>().map(Name::into_owned)
+}

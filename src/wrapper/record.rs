@@ -1,0 +1,181 @@
+//! A miss that was compiled: making an entry of what rustc wrote.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+
+use super::protocol::Finished;
+use super::restore::variable_digest;
+use crate::digest::Digest;
+use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, FileRecord};
+use crate::error::{Error, Result};
+use crate::event::Reason;
+use crate::key::UnitKey;
+use crate::plan::Unit;
+use crate::roots::{Root, Roots};
+use crate::rustc::outputs::{PathScanner, has_foreign_objects};
+use crate::rustc::{DepInfo, Emit, Invocation};
+use crate::store::LocalStore;
+
+/// Everything known of a finished compile.
+pub(super) struct Compiled<'a> {
+    pub unit: &'a Unit,
+    pub key: UnitKey,
+    pub invocation: &'a Invocation,
+    /// The directory rustc ran in.
+    pub directory: &'a Utf8Path,
+    pub environment: &'a BTreeMap<String, String>,
+    pub dependencies: Vec<DependencyRecord>,
+    pub finished: &'a Finished,
+    pub outputs: Vec<Output>,
+}
+
+/// An output, held open since rustc ended: whoever replaces the file does not change what is recorded.
+pub(super) struct Output {
+    path: Utf8PathBuf,
+    file: File,
+}
+
+/// What came of recording.
+pub(super) enum Recorded {
+    /// An entry; its files are in the store.
+    Entry(Box<Entry>),
+    /// Nothing may be recorded.
+    Not(Reason),
+}
+
+#[derive(Deserialize)]
+struct Notice {
+    artifact: Utf8PathBuf,
+    emit: String,
+}
+
+/// Splits what rustc printed into artifact notices and everything else.
+pub(super) fn split_printed(stderr: &str) -> (Vec<(Utf8PathBuf, String)>, Vec<String>) {
+    let mut notices = Vec::new();
+    let mut diagnostics = Vec::new();
+    for line in stderr.lines() {
+        match serde_json::from_str::<Notice>(line) {
+            Ok(notice) => notices.push((notice.artifact, notice.emit)),
+            Err(_) => diagnostics.push(line.to_owned()),
+        }
+    }
+    (notices, diagnostics)
+}
+
+/// The files a call is expected to have written.
+pub(super) fn expected_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let stem = format!("{}{}", invocation.crate_name.as_deref().unwrap_or_default(), invocation.extra_filename());
+    let names = invocation.emit.iter().filter_map(|emit| match emit {
+        Emit::DepInfo => Some(format!("{stem}.d")),
+        Emit::Metadata => Some(format!("lib{stem}.rmeta")),
+        Emit::Link => Some(format!("lib{stem}.rlib")),
+        Emit::Other => None,
+    });
+    names.map(|name| out_dir.join(name)).collect()
+}
+
+/// Opens the expected outputs. To be called before cargo learns that rustc has ended.
+pub(super) fn open_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> Result<Vec<Output>> {
+    expected_outputs(invocation, out_dir)
+        .into_iter()
+        .map(|path| Ok(Output { file: File::open(&path).map_err(Error::io("read", &path))?, path }))
+        .collect()
+}
+
+/// Looks at the outputs, puts the files in the store, and makes the entry (which is not written yet).
+pub(super) fn record(
+    compiled: Compiled<'_>,
+    store: &LocalStore,
+    roots: &Roots,
+    scanner: &PathScanner,
+) -> Result<Recorded> {
+    let (notices, diagnostics) = split_printed(&compiled.finished.stderr);
+    let expected: BTreeSet<_> = compiled.outputs.iter().map(|output| output.path.as_path()).collect();
+    if notices.iter().any(|(path, _)| !expected.contains(compiled.directory.join(path).as_path())) {
+        return Ok(Recorded::Not(Reason::SideFiles));
+    }
+    let mut bound = BTreeSet::new();
+    let mut files = Vec::new();
+    let mut info = DepInfo::default();
+    for Output { path, file } in &compiled.outputs {
+        let mut bytes = Vec::new();
+        (&mut &*file).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+        let (kind, stored) = match path.extension() {
+            Some("d") => {
+                let text = String::from_utf8(bytes).map_err(|error| Error::corrupt(path.as_str(), error))?;
+                info = DepInfo::parse(&text);
+                (FileKind::DepInfo, roots.abstract_text(&text).into_owned().into_bytes())
+            }
+            Some("rmeta") => (FileKind::Rmeta, bytes),
+            _ if has_foreign_objects(&bytes) => return Ok(Recorded::Not(Reason::Native)),
+            _ => (FileKind::Rlib, bytes),
+        };
+        if kind != FileKind::DepInfo {
+            bound.extend(scanner.scan(&stored));
+        }
+        let (size, digest) = store.add_bytes(&stored)?;
+        files.push(FileRecord { name: path.file_name().unwrap_or_default().into(), kind, size, digest });
+    }
+    bound.extend(roots_in_environment(&info, roots));
+    let rendering = (!diagnostics.is_empty()).then(|| compiled.invocation.rendering());
+    let constraints = Constraints {
+        invocation: Some(compiled.invocation.digest(roots)),
+        rendering,
+        environment: environment(&info, compiled.environment, roots),
+        inputs: inputs(&info, &compiled, roots)?,
+        bound: bound.into_iter().filter_map(|root| Some((root, roots.digest(root)?))).collect(),
+        dependencies: compiled.dependencies,
+    };
+    Ok(Recorded::Entry(Box::new(Entry {
+        key: compiled.key,
+        package: format!("{} {}", compiled.unit.package, compiled.unit.version),
+        target: compiled.unit.target.clone(),
+        files,
+        notices: notices.into_iter().filter_map(|(path, emit)| Some((emit, path.file_name()?.to_owned()))).collect(),
+        diagnostics: diagnostics.iter().map(|line| roots.abstract_text(line).into_owned()).collect(),
+        constraints,
+        compile_ms: compiled.finished.millis,
+        pack: None,
+    })))
+}
+
+/// The variables that were read, by the value the compiler was started with.
+fn environment(
+    info: &DepInfo,
+    environment: &BTreeMap<String, String>,
+    roots: &Roots,
+) -> BTreeMap<String, Option<Digest>> {
+    info.environment.keys().map(|name| (name.clone(), variable_digest(name, environment, roots))).collect()
+}
+
+/// A value that holds a path may be in the output in a form nobody can search for (its length, a hash, a part of it), so
+/// reading it binds the unit. The exceptions are there to include files, and those are compared by content: `OUT_DIR`,
+/// and a value that names a file which was read.
+fn roots_in_environment(info: &DepInfo, roots: &Roots) -> BTreeSet<Root> {
+    let scanner = PathScanner::new(roots);
+    let values = info.environment.iter().filter(|(name, _)| *name != "OUT_DIR").filter_map(|(_, value)| value.as_ref());
+    values
+        .filter(|value| !info.files.contains(Utf8Path::new(value)))
+        .flat_map(|value| scanner.scan(format!("{value}/").as_bytes()))
+        .collect()
+}
+
+/// The files that were read from outside the package and the toolchain.
+fn inputs(info: &DepInfo, compiled: &Compiled<'_>, roots: &Roots) -> Result<BTreeMap<String, Digest>> {
+    let outside = |path: &Utf8Path| {
+        !path.starts_with(&compiled.unit.package_dir)
+            && !roots.get(Root::Sysroot).is_some_and(|sysroot| path.starts_with(sysroot))
+    };
+    let files = info.files.iter().map(|file| compiled.directory.join(file)).filter(|file| outside(file));
+    files
+        .map(|file| {
+            let digest = Digest::of_file(Path::new(&file)).map_err(Error::io("read", &file))?;
+            Ok((roots.abstract_text(file.as_str()).into_owned(), digest))
+        })
+        .collect()
+}

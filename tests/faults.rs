@@ -1,0 +1,333 @@
+//! What is broken costs hits and nothing else: the build succeeds, and says once what is wrong.
+
+use std::path::Path;
+use std::time::Duration;
+
+use support::server::{Remote, closed_address};
+use support::{Fault, Invocation, Key, Output, Project, Proxy, S3Server, Sandbox, skipped, tree};
+
+const NONE: [&str; 0] = [];
+/// The libraries of the workspace that all tests here build.
+const ALL: [&str; 4] = ["apex", "base", "lone", "middle"];
+const SAID: &str = "apex of middle of 1.0.0 and lone\n";
+/// Generous: the build itself takes a second or two.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A full bucket behind a proxy that can break.
+struct Bucket {
+    sandbox: Sandbox,
+    proxy: Proxy,
+    remote: Remote,
+}
+
+impl Bucket {
+    fn new() -> Self {
+        let server = S3Server::get();
+        let sandbox = Sandbox::new();
+        let remote = Remote::new(server, server.address());
+        sandbox.chain().with_remote(&remote, Key::Full).xcache(["build"]).ok();
+        sandbox.reset();
+        let proxy = Proxy::start(server.address());
+        let remote = remote.through(proxy.address());
+        Self { sandbox, proxy, remote }
+    }
+
+    /// A machine that has nothing yet.
+    fn machine(&self) -> Project {
+        let store = self.sandbox.unused("store");
+        self.sandbox.chain().with_store(&store).with_remote(&self.remote, Key::Full).env("XCACHE_TIMEOUT", "1")
+    }
+
+    /// With a fault, everything is compiled and one line says why; without it, nothing is and nothing is said.
+    #[track_caller]
+    fn assert_survives(&self, fault: Fault, words: &[&str]) {
+        self.proxy.set(fault);
+        self.sandbox.reset();
+        let machine = self.machine();
+        let output = build(&machine);
+        assert_one_warning(&output, &self.remote.url, words);
+        assert_eq!(self.sandbox.compiled_dependencies(), ALL);
+        self.assert_still_full();
+    }
+
+    /// The fault has left nothing behind in the bucket.
+    #[track_caller]
+    fn assert_still_full(&self) {
+        self.proxy.set(Fault::Pass);
+        self.sandbox.reset();
+        let output = build(&self.machine());
+        assert_eq!(output.warnings(), NONE);
+        assert_eq!(self.sandbox.compiled_dependencies(), NONE);
+    }
+}
+
+/// Builds within the limit, and runs what was built.
+#[track_caller]
+fn build(project: &Project) -> Output {
+    let output = project.xcache(["build"]).within(LIMIT).ok();
+    assert_eq!(project.run_binary("demo"), SAID);
+    output
+}
+
+#[track_caller]
+fn assert_one_warning(output: &Output, about: &str, words: &[&str]) {
+    let warnings = output.warnings();
+    assert_eq!(warnings.len(), 1, "{output}");
+    for word in [&[about], words].concat() {
+        assert!(warnings[0].to_lowercase().contains(&word.to_lowercase()), "{word:?} is not in {:?}", warnings[0]);
+    }
+}
+
+#[test]
+fn a_server_error_is_reported_in_its_own_words() {
+    let body = "<Error><Code>InternalError</Code><Message>the hamster is tired</Message></Error>";
+    Bucket::new().assert_survives(Fault::Status(500, body.into()), &["the hamster is tired"]);
+}
+
+#[test]
+fn a_server_that_is_overloaded_is_reported_in_its_own_words() {
+    let body = "<Error><Code>SlowDown</Code><Message>please reduce your request rate</Message></Error>";
+    Bucket::new().assert_survives(Fault::Status(503, body.into()), &["please reduce your request rate"]);
+}
+
+#[test]
+fn an_error_in_plain_text_is_reported_in_its_own_words() {
+    Bucket::new().assert_survives(Fault::Status(502, "no healthy upstream".into()), &["no healthy upstream"]);
+}
+
+#[test]
+fn a_refusal_is_reported_in_the_servers_own_words() {
+    let body = "<Error><Code>AccessDenied</Code><Message>not with this face</Message></Error>";
+    Bucket::new().assert_survives(Fault::Status(403, body.into()), &["not with this face"]);
+}
+
+#[test]
+fn a_wrong_secret_is_reported_in_the_servers_own_words() {
+    let bucket = Bucket::new();
+    let machine = bucket.machine().with_remote(&bucket.remote, Key::WrongSecret);
+    let output = build(&machine);
+    assert_one_warning(&output, &bucket.remote.url, &["SignatureDoesNotMatch"]);
+    assert_eq!(bucket.sandbox.compiled_dependencies(), ALL);
+}
+
+#[test]
+fn missing_credentials_are_reported() {
+    let bucket = Bucket::new();
+    let machine = bucket.machine().env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    let output = build(&machine);
+    assert_one_warning(&output, &bucket.remote.url, &[]);
+    assert_eq!(bucket.sandbox.compiled_dependencies(), ALL);
+}
+
+#[test]
+fn a_bucket_that_does_not_exist_is_reported_in_the_servers_own_words() {
+    let mut bucket = Bucket::new();
+    bucket.remote.url = "s3://there-is-no-such-bucket/cache".into();
+    let output = build(&bucket.machine());
+    assert_one_warning(&output, &bucket.remote.url, &["NoSuchBucket"]);
+    assert_eq!(bucket.sandbox.compiled_dependencies(), ALL);
+}
+
+#[test]
+fn a_key_that_may_not_write_is_reported_once_there_is_something_to_write() {
+    let bucket = Bucket::new();
+    let empty = Remote::new(S3Server::get(), bucket.proxy.address());
+    let output = build(&bucket.machine().with_remote(&empty, Key::ReadOnly));
+    assert_one_warning(&output, &empty.url, &["AccessDenied"]);
+}
+
+#[test]
+fn a_closed_port_is_reported() {
+    let bucket = Bucket::new();
+    let closed = bucket.remote.through(closed_address());
+    let output = build(&bucket.machine().with_remote(&closed, Key::Full));
+    assert_one_warning(&output, &closed.url, &["refused"]);
+    assert_eq!(bucket.sandbox.compiled_dependencies(), ALL);
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    Bucket::new().assert_survives(Fault::Stall, &[]);
+}
+
+#[test]
+fn a_server_that_stops_in_the_middle_of_an_object_is_given_up() {
+    Bucket::new().assert_survives(Fault::StallHalfway, &[]);
+}
+
+#[test]
+fn an_answer_that_means_nothing_is_a_miss() {
+    Bucket::new().assert_survives(Fault::Garbage, &[]);
+}
+
+#[test]
+fn an_answer_that_is_cut_off_is_a_miss() {
+    Bucket::new().assert_survives(Fault::Truncate, &[]);
+}
+
+#[test]
+fn damaged_objects_are_misses_and_named_in_the_report() {
+    let bucket = Bucket::new();
+    bucket.proxy.set(Fault::Corrupt);
+    let machine = bucket.machine();
+    let output = build(&machine);
+    assert!(output.warnings().len() <= 1, "{output}");
+    assert_eq!(bucket.sandbox.compiled_dependencies(), ALL);
+    let report = machine.report();
+    let damaged = report.json()["corrupt_objects"].as_array().map_or(0, Vec::len);
+    assert!(damaged > 0, "{}", report.json());
+    bucket.assert_still_full();
+}
+
+#[test]
+fn a_server_that_goes_away_in_the_middle_costs_what_did_not_come_in_time() {
+    let bucket = Bucket::new();
+    for spared in [1, 2, 3] {
+        let body = "<Error><Code>InternalError</Code><Message>gone fishing</Message></Error>";
+        bucket.proxy.set_after(spared, Fault::Status(500, body.into()));
+        bucket.sandbox.reset();
+        let output = build(&bucket.machine());
+        assert_one_warning(&output, &bucket.remote.url, &["gone fishing"]);
+        assert!(!bucket.sandbox.compiled_dependencies().is_empty(), "after {spared} requests");
+    }
+    bucket.assert_still_full();
+}
+
+#[test]
+fn a_broken_server_is_not_asked_again_and_again() {
+    let bucket = Bucket::new();
+    bucket.proxy.set(Fault::Status(500, "no".into()));
+    build(&bucket.machine());
+    let requests = bucket.proxy.requests();
+    // One lookup for each unit and a few attempts more would be the worst.
+    assert!(requests.len() <= 4 * (ALL.len() + 5), "{} requests", requests.len());
+}
+
+#[test]
+fn damaged_objects_in_the_remote_are_replaced() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.path("shared");
+    let machine = || {
+        let store = sandbox.unused("store");
+        sandbox.chain().with_store(&store).env("XCACHE_REMOTE", format!("file://{}", shared.display()))
+    };
+    build(&machine());
+    for kind in ["blob", "unit", "graph"] {
+        let objects = tree::files(&shared.join("v1").join(kind));
+        assert!(!objects.is_empty(), "no {kind} in {}", shared.display());
+        objects.iter().for_each(|object| tree::damage(object));
+        // Somebody pays once …
+        build(&machine());
+        sandbox.reset();
+        // … and then it is whole again.
+        build(&machine());
+        assert_eq!(sandbox.compiled_dependencies(), NONE, "after damage to each {kind}");
+    }
+}
+
+#[test]
+fn damaged_files_in_the_local_store_are_compiled_again_and_replaced() {
+    assert_heals("file", tree::damage);
+}
+
+#[test]
+fn damaged_entries_in_the_local_store_are_compiled_again_and_replaced() {
+    assert_heals("unit", tree::damage);
+}
+
+#[test]
+fn truncated_files_in_the_local_store_are_compiled_again_and_replaced() {
+    assert_heals("file", |path| tree::write(path, ""));
+}
+
+#[test]
+fn truncated_entries_in_the_local_store_are_compiled_again_and_replaced() {
+    assert_heals("unit", |path| tree::write(path, ""));
+}
+
+#[test]
+fn missing_files_in_the_local_store_are_compiled_again_and_replaced() {
+    assert_heals("file", |path| std::fs::remove_file(path).expect("it was there"));
+}
+
+#[track_caller]
+fn assert_heals(kind: &str, damage: impl Fn(&Path)) {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain();
+    build(&demo);
+    let objects = tree::files(&sandbox.store().join("v1").join(kind));
+    assert!(objects.len() >= ALL.len(), "{objects:?}");
+    objects.iter().for_each(|object| damage(object));
+    for expected in [&ALL[..], &NONE] {
+        demo.clean();
+        sandbox.reset();
+        build(&demo);
+        assert_eq!(sandbox.compiled_dependencies(), expected);
+    }
+}
+
+#[test]
+fn a_local_store_that_cannot_be_made_costs_hits_only() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.path("a-file");
+    tree::write(&file, "not a directory");
+    let output = build(&sandbox.chain().with_store(&file.join("store")));
+    assert_one_warning(&output, file.to_str().expect("a plain path"), &[]);
+    assert_eq!(sandbox.compiled_dependencies(), ALL);
+}
+
+/// `xcache build` with something mounted at the local store, which only that process and its children see.
+fn build_with_mount(project: &Project, store: &Path, mount: &str) -> Option<Invocation> {
+    let allowed = project.program("unshare", ["--map-root-user", "--mount", "true"]).run().status.success();
+    let script = format!("set -e; store=$1; shift; {mount}; exec \"$@\"");
+    let arguments = ["--map-root-user", "--mount", "sh", "-c", &script, "sh"];
+    let build =
+        project.program("unshare", arguments).arg(store).arg(support::xcache_binary()).arg("xcache").arg("build");
+    allowed.then(|| build.within(LIMIT))
+}
+
+#[test]
+fn a_full_disk_costs_hits_only() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain();
+    let mount = "mount -t tmpfs -o size=64k tmpfs \"$store\"";
+    let Some(build) = build_with_mount(&demo, &sandbox.store(), mount) else {
+        return skipped("mounting is not allowed here");
+    };
+    let output = build.ok();
+    assert_one_warning(&output, "space", &[]);
+    assert_eq!(sandbox.compiled_dependencies(), ALL);
+    assert_eq!(demo.run_binary("demo"), SAID);
+}
+
+#[test]
+fn a_read_only_local_store_still_gives_what_it_has() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain();
+    build(&demo);
+    demo.clean();
+    sandbox.reset();
+    let mount = "mount --bind \"$store\" \"$store\"; mount -o remount,bind,ro \"$store\"";
+    let Some(build) = build_with_mount(&demo, &sandbox.store(), mount) else {
+        return skipped("mounting is not allowed here");
+    };
+    build.ok();
+    assert_eq!(sandbox.compiled_dependencies(), NONE);
+    assert_eq!(demo.run_binary("demo"), SAID);
+}
+
+#[test]
+fn sessions_at_the_same_time_share_one_store() {
+    let sandbox = Sandbox::new();
+    let checkouts = [(); 4].map(|()| sandbox.chain());
+    let mut sessions: Vec<_> = checkouts.iter().map(|checkout| checkout.xcache(["build"]).start()).collect();
+    for session in &mut sessions {
+        assert!(session.wait().success());
+    }
+    for checkout in &checkouts {
+        assert_eq!(checkout.run_binary("demo"), SAID);
+    }
+    sandbox.reset();
+    build(&sandbox.chain());
+    assert_eq!(sandbox.compiled_dependencies(), NONE);
+}

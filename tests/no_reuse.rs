@@ -1,0 +1,406 @@
+//! What must not be a hit: one thing differs, and the dependency is compiled again.
+//!
+//! Each test has its counter-proof: what did not differ was reused, before and after.
+
+use support::rustc::real;
+use support::{Invocation, Package, Project, Registry, Rustc, Sandbox, skipped, tree};
+
+const NONE: [&str; 0] = [];
+
+/// A library whose behaviour depends on how it is compiled, and a binary that shows it.
+fn leaf() -> Package {
+    let library = "pub fn voice() -> &'static str {
+        if cfg!(feature = \"loud\") { \"LOUD\" } else if cfg!(shout) { \"SHOUT\" } else { \"quiet\" }
+    }";
+    Package::new("leaf", "1.0.0", library).feature("loud")
+}
+
+const MAIN: &str = "fn main() { println!(\"{}\", leaf::voice()); }";
+
+fn demo(sandbox: &Sandbox) -> Project {
+    demo_of(sandbox, &sandbox.registry([leaf()]))
+}
+
+fn demo_of(sandbox: &Sandbox, registry: &Registry) -> Project {
+    let demo = sandbox.demo(registry, "leaf = \"1\"", MAIN);
+    demo.edit("Cargo.toml", "[dependencies]", "[features]\nloud = [\"leaf/loud\"]\n[dependencies]");
+    demo
+}
+
+/// Two ways to build share nothing of `libraries`, though each shares everything with itself.
+#[track_caller]
+fn assert_apart(sandbox: &Sandbox, demo: &Project, ways: [&dyn Fn() -> Invocation; 2], libraries: &[&str]) {
+    for expected in [libraries, &NONE] {
+        for way in ways {
+            demo.clean();
+            sandbox.reset();
+            way().ok();
+            assert_eq!(sandbox.compiled_dependencies(), expected);
+        }
+    }
+}
+
+/// `xcache build` with further arguments shares nothing with `xcache build`.
+#[track_caller]
+fn assert_arguments_apart(arguments: &[&str]) {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox);
+    let plain = || demo.xcache(["build"]);
+    let other = || demo.xcache([&["build"], arguments].concat());
+    assert_apart(&sandbox, &demo, [&plain, &other], &["leaf"]);
+}
+
+#[test]
+fn other_features_are_not_shared() {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox);
+    let quiet = || demo.xcache(["build"]);
+    let loud = || demo.xcache(["build", "--features", "loud"]);
+    assert_apart(&sandbox, &demo, [&quiet, &loud], &["leaf"]);
+    assert_eq!(demo.run_binary("demo"), "LOUD\n");
+    demo.clean();
+    quiet().ok();
+    assert_eq!(demo.run_binary("demo"), "quiet\n");
+}
+
+#[test]
+fn another_profile_is_not_shared() {
+    assert_arguments_apart(&["--release"]);
+}
+
+#[test]
+fn another_optimization_level_is_not_shared() {
+    assert_arguments_apart(&["--config", "profile.dev.opt-level=1"]);
+}
+
+#[test]
+fn another_level_of_debug_information_is_not_shared() {
+    assert_arguments_apart(&["--config", "profile.dev.debug=1"]);
+}
+
+#[test]
+fn other_debug_assertions_are_not_shared() {
+    assert_arguments_apart(&["--config", "profile.dev.debug-assertions=false"]);
+}
+
+#[test]
+fn other_overflow_checks_are_not_shared() {
+    assert_arguments_apart(&["--config", "profile.dev.overflow-checks=false"]);
+}
+
+#[test]
+fn another_panic_strategy_is_not_shared() {
+    assert_arguments_apart(&["--config", "profile.dev.panic=\"abort\""]);
+}
+
+#[test]
+fn another_number_of_codegen_units_is_not_shared() {
+    assert_arguments_apart(&["--config", "profile.dev.codegen-units=1"]);
+}
+
+#[test]
+fn another_kind_of_link_time_optimization_is_not_shared() {
+    assert_arguments_apart(&["--config", "profile.dev.lto=\"thin\""]);
+}
+
+#[test]
+fn a_profile_field_of_one_package_is_not_shared() {
+    assert_arguments_apart(&["--config", "profile.dev.package.leaf.opt-level=2"]);
+}
+
+#[test]
+fn checked_and_built_are_not_shared() {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox);
+    let build = || demo.xcache(["build"]);
+    let check = || demo.xcache(["check"]);
+    assert_apart(&sandbox, &demo, [&build, &check], &["leaf"]);
+}
+
+#[test]
+fn other_rustflags_are_not_shared() {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox);
+    let plain = || demo.xcache(["build"]);
+    let other = || demo.xcache(["build"]).env("RUSTFLAGS", "-Coverflow-checks=off");
+    assert_apart(&sandbox, &demo, [&plain, &other], &["leaf"]);
+}
+
+#[test]
+fn another_cfg_is_not_shared() {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox);
+    let quiet = || demo.xcache(["build"]);
+    let shout = || demo.xcache(["build", "--config", "build.rustflags=[\"--cfg\", \"shout\"]"]);
+    assert_apart(&sandbox, &demo, [&quiet, &shout], &["leaf"]);
+    assert_eq!(demo.run_binary("demo"), "SHOUT\n");
+}
+
+#[test]
+fn another_cfg_from_a_build_script_is_not_shared() {
+    let sandbox = Sandbox::new();
+    let script = "fn main() {
+        println!(\"cargo::rerun-if-env-changed=MADE_UP_VOICE\");
+        if std::env::var_os(\"MADE_UP_VOICE\").is_some() { println!(\"cargo::rustc-cfg=shout\"); }
+    }";
+    let demo = demo_of(&sandbox, &sandbox.registry([leaf().build_script(script)]));
+    demo.xcache(["build"]).ok();
+    demo.clean();
+    sandbox.reset();
+    demo.xcache(["build"]).env("MADE_UP_VOICE", "1").ok();
+    assert_eq!(sandbox.compiled_dependencies(), ["leaf"]);
+    assert_eq!(demo.run_binary("demo"), "SHOUT\n");
+    demo.clean();
+    demo.xcache(["build"]).ok();
+    assert_eq!(demo.run_binary("demo"), "quiet\n");
+}
+
+#[test]
+fn another_edition_is_not_shared() {
+    // Into what an array iterates changed with the edition 2021.
+    let library = "pub fn voice() -> &'static str {
+        let [first] = [[1u8]];
+        if std::any::type_name_of_val(&first.into_iter()).contains(\"slice\") { \"by reference\" } else { \"by value\" }
+    }";
+    let package = |edition: &str| Package::new("leaf", "1.0.0", library).edition(edition);
+    let said = assert_republished_apart([package("2018"), package("2021")]);
+    assert_eq!(said, ["by reference\n", "by value\n"]);
+}
+
+/// Two packages of one name and version in one place, one after the other, share nothing; gives what their users say.
+#[track_caller]
+fn assert_republished_apart(packages: [Package; 2]) -> [String; 2] {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([]);
+    packages.map(|package| {
+        registry.publish(package);
+        let demo = sandbox.demo(&registry, "leaf = \"1\"", MAIN);
+        for expected in [&["leaf"][..], &NONE] {
+            demo.clean();
+            sandbox.reset();
+            demo.xcache(["build"]).ok();
+            assert_eq!(sandbox.compiled_dependencies(), expected);
+        }
+        sandbox.forget_unpacked("leaf-1.0.0");
+        demo.run_binary("demo")
+    })
+}
+
+#[test]
+fn the_host_and_the_same_triple_as_a_target_are_not_shared() {
+    let version = Sandbox::new();
+    let version = demo(&version).program("rustc", ["-vV"]).ok().stdout;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host");
+    assert_arguments_apart(&["--target", host]);
+}
+
+#[test]
+fn another_toolchain_is_not_shared() {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox);
+    demo.xcache(["build"]).ok();
+    demo.clean();
+    let other = sandbox.another_rustc(Rustc::of_another_version);
+    let demo = demo.with_rustc(&other);
+    demo.xcache(["build"]).ok();
+    assert_eq!(support::sandbox::sorted(other.compilations()), ["demo", "leaf"]);
+    demo.clean();
+    other.reset();
+    demo.xcache(["build"]).ok();
+    assert_eq!(support::sandbox::sorted(other.compilations()), ["demo"]);
+}
+
+#[test]
+fn a_real_other_toolchain_is_not_shared() {
+    let Some(nightly) = real(&["+nightly"]) else {
+        return skipped("rustup has no nightly toolchain here");
+    };
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox);
+    demo.xcache(["build"]).ok();
+    demo.clean();
+    let nightly = sandbox.another_rustc(|dir| Rustc::of(dir, &nightly));
+    let demo = demo.with_rustc(&nightly);
+    demo.xcache(["build"]).ok();
+    assert_eq!(support::sandbox::sorted(nightly.compilations()), ["demo", "leaf"]);
+    assert_eq!(demo.run_binary("demo"), "quiet\n");
+}
+
+#[test]
+fn another_checksum_of_the_same_version_is_not_shared() {
+    let package = |voice: &str| {
+        let library = format!("pub fn voice() -> &'static str {{ {voice:?} }}");
+        Package::new("leaf", "1.0.0", &library)
+    };
+    assert_eq!(assert_republished_apart([package("one"), package("two")]), ["one\n", "two\n"]);
+}
+
+#[test]
+fn another_value_of_a_variable_that_was_compiled_in_is_not_shared() {
+    let sandbox = Sandbox::new();
+    let library = "pub fn voice() -> &'static str { option_env!(\"MADE_UP_FLAVOUR\").unwrap_or(\"plain\") }";
+    let demo = demo_of(&sandbox, &sandbox.registry([Package::new("leaf", "1.0.0", library).feature("loud")]));
+    let build = |flavour: Option<&str>| {
+        demo.clean();
+        sandbox.reset();
+        let build = demo.xcache(["build"]);
+        match flavour {
+            Some(flavour) => build.env("MADE_UP_FLAVOUR", flavour).ok(),
+            None => build.ok(),
+        };
+        (sandbox.compiled_dependencies(), demo.run_binary("demo"))
+    };
+    let leaf = || vec!["leaf".to_owned()];
+    assert_eq!(build(Some("vanilla")), (leaf(), "vanilla\n".into()));
+    assert_eq!(build(Some("vanilla")), (vec![], "vanilla\n".into()));
+    assert_eq!(build(Some("mint")), (leaf(), "mint\n".into()));
+    assert_eq!(build(None), (leaf(), "plain\n".into()));
+    // Whether the first is still there is not promised; that the last is not taken for it is.
+    assert_eq!(build(Some("vanilla")).1, "vanilla\n");
+}
+
+/// `base` embeds what its build script generated; `middle` and `apex` are compiled against it.
+fn stamped() -> Vec<Package> {
+    let script = "fn main() {
+        println!(\"cargo::rerun-if-env-changed=MADE_UP_STAMP\");
+        let stamp = std::env::var(\"MADE_UP_STAMP\").unwrap_or_default();
+        let file = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap()).join(\"stamp.rs\");
+        std::fs::write(file, format!(\"pub const STAMP: &str = {stamp:?};\")).unwrap();
+    }";
+    let base = "include!(concat!(env!(\"OUT_DIR\"), \"/stamp.rs\"));";
+    vec![
+        Package::new("base", "1.0.0", base).build_script(script),
+        Package::new("middle", "1.0.0", "pub const STAMP: &str = base::STAMP;").dependency("base", "1"),
+        Package::new("apex", "1.0.0", "pub const STAMP: &str = middle::STAMP;").dependency("middle", "1"),
+    ]
+}
+
+#[test]
+fn a_dependency_with_another_generated_file_takes_its_dependents_with_it() {
+    let sandbox = Sandbox::new();
+    let main = "fn main() { println!(\"{}\", apex::STAMP); }";
+    let demo = sandbox.demo(&sandbox.registry(stamped()), "apex = \"1\"", main);
+    let build = |stamp: &str| {
+        demo.clean();
+        sandbox.reset();
+        demo.xcache(["build"]).env("MADE_UP_STAMP", stamp).ok();
+        (sandbox.compiled_dependencies(), demo.run_binary("demo"))
+    };
+    let all = || ["apex", "base", "middle"].map(str::to_owned).to_vec();
+    assert_eq!(build("one"), (all(), "one\n".into()));
+    assert_eq!(build("one"), (vec![], "one\n".into()));
+    assert_eq!(build("two"), (all(), "two\n".into()));
+    assert_eq!(build("one").1, "one\n");
+}
+
+#[test]
+fn a_dependency_rebuilt_to_other_bytes_takes_its_dependents_with_it() {
+    let sandbox = Sandbox::new();
+    let base = "pub const NAME: &str = if cfg!(made_up) { \"rebuilt\" } else { \"original\" };";
+    let registry = sandbox.registry([
+        Package::new("base", "1.0.0", base),
+        Package::new("middle", "1.0.0", "pub const NAME: &str = base::NAME;").dependency("base", "1"),
+        Package::new("apex", "1.0.0", "pub const NAME: &str = middle::NAME;").dependency("middle", "1"),
+        Package::new("lone", "1.0.0", "pub const NAME: &str = \"lone\";"),
+    ]);
+    let main = "fn main() { println!(\"{} {}\", apex::NAME, lone::NAME); }";
+    let demo = sandbox.demo(&registry, "apex = \"1\"\nlone = \"1\"", main);
+    demo.xcache(["build"]).ok();
+    assert_eq!(demo.run_binary("demo"), "original lone\n");
+    // The entry of `base` is lost, and the same source under the same key becomes something else.
+    let key = demo.report().key("base").expect("a library of a registry has a key");
+    forget_entry(&sandbox, &key);
+    demo.clean();
+    let unfaithful = sandbox.another_rustc(|dir| Rustc::unfaithful(dir, "base", "made_up"));
+    let demo = demo.with_rustc(&unfaithful);
+    demo.xcache(["build"]).ok();
+    assert_eq!(support::sandbox::sorted(unfaithful.compilations()), ["apex", "base", "demo", "middle"]);
+    assert_eq!(demo.run_binary("demo"), "rebuilt lone\n");
+    // The rebuilt entries have replaced the old ones.
+    demo.clean();
+    unfaithful.reset();
+    demo.xcache(["build"]).ok();
+    assert_eq!(support::sandbox::sorted(unfaithful.compilations()), ["demo"]);
+    assert_eq!(demo.run_binary("demo"), "rebuilt lone\n");
+}
+
+#[track_caller]
+fn forget_entry(sandbox: &Sandbox, key: &str) {
+    let entries = tree::files(&sandbox.store().join("v1/unit"));
+    let of_key =
+        |path: &&std::path::PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(key));
+    let found: Vec<_> = entries.iter().filter(of_key).collect();
+    assert_eq!(found.len(), 1, "entries of {key} in {entries:?}");
+    std::fs::remove_file(found[0]).expect("the entry can be removed");
+}
+
+#[test]
+fn a_library_that_holds_its_path_is_not_shared_under_another_root() {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([
+        Package::new("leaf", "1.0.0", "pub const DIR: &str = env!(\"CARGO_MANIFEST_DIR\");"),
+        // A constant is copied into whoever uses it.
+        Package::new("holder", "1.0.0", "pub static DIR: &str = leaf::DIR;").dependency("leaf", "1"),
+        Package::new("lone", "1.0.0", "pub fn lone() {}"),
+    ]);
+    let main = "fn main() { lone::lone(); println!(\"{}\\n{}\", leaf::DIR, holder::DIR); }";
+    let demo = sandbox.demo(&registry, "leaf = \"1\"\nholder = \"1\"\nlone = \"1\"", main);
+    let homes = [sandbox.cargo_home(), sandbox.another_cargo_home()];
+    let build = |demo: Project| {
+        demo.clean();
+        sandbox.reset();
+        demo.xcache(["build"]).ok();
+        (sandbox.compiled_dependencies(), demo.run_binary("demo"), demo)
+    };
+    let assert_below = |said: &str, home: &std::path::Path| {
+        let home = home.to_str().expect("test directories have plain names");
+        assert!(
+            said.lines().count() == 2 && said.lines().all(|line| line.starts_with(home)),
+            "{said} is not in {home}"
+        );
+    };
+    let (_, said, demo) = build(demo);
+    assert_below(&said, &homes[0]);
+    let (compiled, _, demo) = build(demo);
+    assert_eq!(compiled, NONE, "under the same root");
+    let (compiled, said, demo) = build(demo.with_cargo_home(&homes[1]));
+    assert_eq!(compiled, ["holder", "leaf"], "under another root");
+    assert_below(&said, &homes[1]);
+    let (_, said, _) = build(demo.with_cargo_home(&homes[0]));
+    assert_below(&said, &homes[0]);
+}
+
+#[test]
+fn members_of_the_workspace_are_compiled_every_time() {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox);
+    demo.xcache(["build"]).ok();
+    demo.clean();
+    sandbox.reset();
+    demo.xcache(["build"]).ok();
+    assert_eq!(sandbox.compiled(), ["demo"]);
+    assert_eq!(demo.report().reasons("demo"), ["bin"]);
+}
+
+#[test]
+fn a_library_that_links_native_code_is_compiled_every_time() {
+    let sandbox = Sandbox::new();
+    let script = "fn main() {
+        println!(\"cargo::rerun-if-changed=build.rs\");
+        println!(\"cargo::rustc-link-lib=m\");
+    }";
+    let native = "extern \"C\" { fn cbrt(x: f64) -> f64; } pub fn root(x: f64) -> f64 { unsafe { cbrt(x) } }";
+    let registry = sandbox.registry([
+        Package::new("native", "1.0.0", native).build_script(script),
+        Package::new("user", "1.0.0", "pub fn two() -> f64 { native::root(8.0) }").dependency("native", "1"),
+    ]);
+    let demo = sandbox.demo(&registry, "user = \"1\"", "fn main() { println!(\"{}\", user::two()); }");
+    for _ in 0..2 {
+        demo.clean();
+        sandbox.reset();
+        demo.xcache(["build"]).ok();
+        assert!(sandbox.compiled_dependencies().contains(&"native".to_owned()));
+        assert_eq!(demo.run_binary("demo"), "2\n");
+        assert!(demo.report().reasons("native").contains(&"native".to_owned()), "{}", demo.report().json());
+    }
+}

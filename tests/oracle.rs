@@ -1,0 +1,386 @@
+//! Plain cargo is the oracle: what `cargo xcache …` prints and how it exits is what `cargo …` prints and how it exits.
+//!
+//! Each command runs with plain cargo and then with xcache in the same directory: with an empty store, with a full one,
+//! and once more with nothing to do. Only the order in which cargo comes to units that do not depend on each other is
+//! left out of the comparison: it differs between two runs of plain cargo, even with one job at a time.
+
+use support::rustc::real;
+use support::{Invocation, Output, Package, Project, Sandbox, skipped};
+
+/// Runs `cargo <arguments>` and `cargo xcache <arguments>`, cold, warm and fresh, and compares all that can be seen.
+#[track_caller]
+fn assert_same(project: &Project, arguments: &[&str]) -> Output {
+    assert_same_with(project, arguments, |invocation| invocation)
+}
+
+#[track_caller]
+fn assert_same_with(project: &Project, arguments: &[&str], change: impl Fn(Invocation) -> Invocation) -> Output {
+    let plain = || change(project.cargo(arguments)).run();
+    let xcache = || change(project.xcache(arguments)).run();
+    project.clean();
+    let from_nothing = plain();
+    let fresh = plain();
+    for store in ["an empty store", "a full store"] {
+        project.clean();
+        assert_equal(&xcache(), &from_nothing, &format!("{arguments:?} with {store}"));
+    }
+    assert_equal(&xcache(), &fresh, &format!("{arguments:?} with nothing to do"));
+    from_nothing
+}
+
+#[track_caller]
+fn assert_equal(ours: &Output, cargos: &Output, when: &str) {
+    assert_eq!(ours.code(), cargos.code(), "{when}: {ours}");
+    assert_same_lines(&ours.cargo_stderr(), &cargos.cargo_stderr(), &format!("on stderr, {when}"));
+    assert_same_lines(&ours.timeless_stdout(), &cargos.timeless_stdout(), &format!("on stdout, {when}"));
+}
+
+/// What is about one unit may come in any order, and everything else comes in this one.
+#[track_caller]
+fn assert_same_lines(ours: &str, cargos: &str, when: &str) {
+    let is_free = |line: &&str| is_status(line) || line.starts_with("{\"reason\":");
+    let [mut ours, mut cargos] = [ours, cargos].map(|text| text.lines().partition::<Vec<_>, _>(is_free));
+    ours.0.sort_unstable();
+    cargos.0.sort_unstable();
+    let lacking = |these: &[&str], those: &[&str]| {
+        let lines = these.iter().filter(|line| !those.contains(line));
+        lines.map(|line| format!("\n  {line}")).collect::<String>()
+    };
+    for (ours, cargos) in [(ours.0, cargos.0), (ours.1, cargos.1)] {
+        let (more, less) = (lacking(&ours, &cargos), lacking(&cargos, &ours));
+        assert!(ours == cargos, "{when}\nonly xcache says:{more}\nonly cargo says:{less}\nin all, xcache: {ours:#?}");
+    }
+}
+
+/// Cargo's status lines have a verb that ends in column 12.
+fn is_status(line: &str) -> bool {
+    let Some((verb, rest)) = line.split_at_checked(12) else { return false };
+    rest.starts_with(' ') && verb.trim_start().bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
+}
+
+#[test]
+fn a_build_looks_the_same() {
+    let sandbox = Sandbox::new();
+    let output = assert_same(&sandbox.checkout("app"), &["build"]);
+    assert!(output.stderr.contains("Compiling memchr"), "{output}");
+}
+
+#[test]
+fn a_release_build_looks_the_same() {
+    let sandbox = Sandbox::new();
+    assert_same(&sandbox.checkout("app"), &["build", "--release"]).ok();
+}
+
+#[test]
+fn a_check_looks_the_same() {
+    let sandbox = Sandbox::new();
+    assert_same(&sandbox.checkout("app"), &["check", "--workspace", "--all-targets"]).ok();
+}
+
+#[test]
+fn a_run_looks_the_same_with_its_arguments_and_exit_status() {
+    let sandbox = Sandbox::new();
+    let app = sandbox.checkout("app");
+    let output = assert_same(&app, &["run", "--quiet", "--", "--flag", "a b", "-j9", "--", "last"]).ok();
+    assert!(output.stdout.ends_with("[\"--flag\", \"a b\", \"-j9\", \"--\", \"last\"]\n"), "{output}");
+    let output = assert_same(&app, &["run", "--", "fail"]).fails();
+    assert!(output.stderr.contains("asked to fail"), "{output}");
+}
+
+#[test]
+fn a_program_reads_its_input_and_exits_with_its_own_status() {
+    let sandbox = Sandbox::new();
+    let main = "fn main() {
+        let text = std::io::read_to_string(std::io::stdin()).unwrap();
+        print!(\"{}\", text.to_uppercase());
+        std::process::exit(7);
+    }";
+    let demo = sandbox.demo(&sandbox.registry([]), "", main);
+    let output = assert_same_with(&demo, &["run"], |invocation| invocation.input("from the outside"));
+    assert_eq!((output.code(), &*output.stdout), (Some(7), "FROM THE OUTSIDE"));
+}
+
+#[test]
+fn the_tests_of_a_workspace_look_the_same() {
+    let sandbox = Sandbox::new();
+    let output = assert_same(&sandbox.checkout("app"), &["test", "--workspace"]).ok();
+    assert!(output.stdout.contains("finds_the_comma ... ok"), "{output}");
+    assert!(output.stdout.contains("a_comma_is_found ... ok"), "{output}");
+}
+
+#[test]
+fn arguments_of_a_test_harness_are_passed_on() {
+    let sandbox = Sandbox::new();
+    let output = assert_same(&sandbox.checkout("app"), &["test", "--package", "util", "--lib", "--", "--list"]).ok();
+    assert!(output.stdout.starts_with("tests::finds_the_comma: test\n"), "{output}");
+}
+
+#[test]
+fn benches_look_the_same() {
+    let sandbox = Sandbox::new();
+    assert_same(&sandbox.checkout("app"), &["bench", "--workspace", "--no-run"]).ok();
+}
+
+#[test]
+fn clippy_looks_the_same() {
+    let sandbox = Sandbox::new();
+    let output = assert_same(&sandbox.checkout("app"), &["clippy", "--workspace", "--features", "noisy"]).ok();
+    assert!(output.stderr.contains("clippy::needless_return"), "{output}");
+    assert_same(
+        &sandbox.checkout("app"),
+        &["clippy", "--workspace", "--features", "noisy", "--keep-going", "--", "-D", "warnings"],
+    )
+    .fails();
+}
+
+#[test]
+fn documentation_looks_the_same() {
+    let sandbox = Sandbox::new();
+    let app = sandbox.checkout("app");
+    assert_same(&app, &["doc", "--no-deps", "--workspace"]).ok();
+    assert!(app.target().join("doc/util/fn.comma.html").is_file());
+    let demo = sandbox.chain();
+    assert_same(&demo, &["doc"]).ok();
+    assert!(demo.target().join("doc/apex/fn.name.html").is_file());
+}
+
+#[test]
+fn an_error_in_a_member_looks_the_same() {
+    let sandbox = Sandbox::new();
+    // Otherwise it is a matter of chance what else is compiled before cargo stops.
+    let arguments = ["build", "--features", "broken", "--keep-going"];
+    let output = assert_same(&sandbox.checkout("app"), &arguments);
+    assert_eq!(output.code(), Some(101), "{output}");
+    assert!(output.stderr.contains("error[E0308]: mismatched types"), "{output}");
+}
+
+#[test]
+fn an_error_in_a_dependency_looks_the_same() {
+    let sandbox = Sandbox::new();
+    let library = "#[cfg(feature = \"broken\")] compile_error!(\"broken on purpose\");";
+    let registry = sandbox.registry([Package::new("leaf", "1.0.0", library).feature("broken")]);
+    let demo = sandbox.demo(&registry, "leaf = { version = \"1\", features = [\"broken\"] }", "fn main() {}");
+    let output = assert_same(&demo, &["build"]);
+    assert_eq!(output.code(), Some(101), "{output}");
+    assert!(output.stderr.contains("broken on purpose"), "{output}");
+}
+
+#[test]
+fn warnings_look_the_same() {
+    let sandbox = Sandbox::new();
+    let output = assert_same(&sandbox.checkout("app"), &["build", "--features", "noisy"]).ok();
+    assert!(output.stderr.contains("warning: unused variable: `unused`"), "{output}");
+}
+
+#[test]
+fn warnings_of_a_dependency_are_shown_to_whoever_asks_for_them() {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([Package::new("leaf", "1.0.0", "pub fn leaf() { let never_used = 1; }")]);
+    let demo = sandbox.demo(&registry, "leaf = \"1\"", "fn main() { leaf::leaf(); }");
+    // The commands that -vv prints, too, name the wrapper: only the diagnostics are compared.
+    let diagnostics = |output: Output| {
+        let lines = output.cargo_stderr();
+        let from = lines.find("warning: unused variable").unwrap_or_else(|| panic!("no warning in {output}"));
+        lines[from..].split("\n\n").next().map(str::to_owned)
+    };
+    let expected = diagnostics(demo.cargo(["build", "-vv"]).ok());
+    for _ in 0..2 {
+        demo.clean();
+        assert_eq!(diagnostics(demo.xcache(["build", "-vv"]).ok()), expected);
+    }
+    // A quiet build records no warning that a talkative one would miss.
+    demo.clean();
+    demo.xcache(["build"]).ok();
+    demo.clean();
+    assert_eq!(diagnostics(demo.xcache(["build", "-vv"]).ok()), expected);
+}
+
+/// A workspace in which each crate waits for the one before it, so that even the order is always the same.
+fn line(sandbox: &Sandbox) -> Project {
+    let main = "fn main() { let unused = apex::name(); }";
+    sandbox.demo(&sandbox.chain_registry(), "apex = \"1\"", main).env("CARGO_BUILD_JOBS", "1")
+}
+
+#[test]
+fn machine_readable_messages_are_the_same_to_the_byte() {
+    let sandbox = Sandbox::new();
+    let line = line(&sandbox);
+    for format in ["json", "json-render-diagnostics", "json-diagnostic-rendered-ansi", "json-diagnostic-short", "short"]
+    {
+        let arguments = ["build", "--message-format", format];
+        line.clean();
+        let expected = line.cargo(arguments).ok().stdout;
+        line.clean();
+        assert_eq!(line.xcache(arguments).ok().stdout, expected, "{format} with an empty store");
+        line.clean();
+        assert_eq!(line.xcache(arguments).ok().stdout, expected, "{format} with a full store");
+        let expected = line.cargo(arguments).ok().stdout;
+        assert_eq!(line.xcache(arguments).ok().stdout, expected, "{format} with nothing to do");
+    }
+}
+
+#[test]
+fn messages_about_many_units_are_the_same() {
+    let sandbox = Sandbox::new();
+    let output = assert_same(&sandbox.checkout("app"), &["build", "--features", "noisy", "--message-format", "json"]);
+    assert!(output.stdout.lines().count() > 15, "{output}");
+}
+
+#[test]
+fn messages_of_a_failed_build_are_the_same_to_the_byte() {
+    let sandbox = Sandbox::new();
+    let line = line(&sandbox);
+    line.write("src/main.rs", "fn main() { apex::no_such_function() }");
+    let arguments = ["build", "--message-format", "json"];
+    let expected = line.cargo(arguments).run().fails().stdout;
+    assert!(expected.contains("\"success\":false"), "{expected}");
+    for _ in 0..2 {
+        line.clean();
+        assert_eq!(line.xcache(arguments).run().fails().stdout, expected);
+    }
+}
+
+#[test]
+fn a_quiet_build_says_nothing() {
+    let sandbox = Sandbox::new();
+    let app = sandbox.checkout("app");
+    for _ in 0..2 {
+        app.clean();
+        let output = app.xcache(["build", "-q"]).ok();
+        assert_eq!((&*output.stdout, &*output.stderr), ("", ""));
+    }
+}
+
+#[test]
+fn cargos_own_flags_are_passed_on() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain();
+    let manifest = demo.dir().join("Cargo.toml");
+    let from_elsewhere = ["build", "--manifest-path", manifest.to_str().expect("a plain path")];
+    // There, the configuration of the workspace does not count.
+    let configuration = demo.dir().join(".cargo/config.toml");
+    let from_home = |invocation: Invocation| invocation.in_dir(&sandbox.home()).arg("--config").arg(&configuration);
+    assert_same_with(&demo, &from_elsewhere, from_home).ok();
+    assert_same(&demo, &["build", "--target-dir", "target/elsewhere"]).ok();
+    assert!(demo.target().join("elsewhere/debug/demo").is_file());
+    assert_same(&demo, &["build", "--config", "profile.dev.opt-level=1"]).ok();
+    assert_same(&demo, &["build", "--locked", "--offline", "--bins", "--keep-going", "--profile=dev"]).ok();
+}
+
+#[test]
+fn a_member_is_built_from_its_own_directory() {
+    let sandbox = Sandbox::new();
+    let app = sandbox.checkout("app");
+    assert_same_with(&app, &["build"], |invocation| invocation.in_dir(&app.dir().join("util"))).ok();
+}
+
+#[test]
+fn help_is_cargos_own() {
+    let sandbox = Sandbox::new();
+    let app = sandbox.checkout("app");
+    for help in ["-h", "--help"] {
+        let ours = app.xcache(["build", help]).ok();
+        assert_eq!(ours.stdout, app.cargo(["build", help]).ok().stdout);
+    }
+}
+
+/// What cargo itself refuses: its words and its status, whatever one line xcache adds about having no plan.
+#[track_caller]
+fn assert_refused(app: &Project, arguments: &[&str]) {
+    let cargos = app.cargo(arguments).run().fails();
+    let ours = app.xcache(arguments).run().fails();
+    assert_eq!(ours.code(), cargos.code(), "{ours}");
+    assert_eq!(ours.stdout, cargos.stdout);
+    let message = cargos.stderr.trim_end();
+    assert_eq!(ours.stderr.matches(message).count(), 1, "cargo said\n{message}\nand xcache {ours}");
+    let added = ours.stderr.lines().count() - cargos.stderr.lines().count();
+    assert!(added <= 1, "{added} lines more than cargo: {ours}");
+}
+
+#[test]
+fn an_unknown_flag_is_cargos_business() {
+    let sandbox = Sandbox::new();
+    assert_refused(&sandbox.checkout("app"), &["build", "--no-such-flag"]);
+}
+
+#[test]
+fn an_unknown_package_is_cargos_business() {
+    let sandbox = Sandbox::new();
+    assert_refused(&sandbox.checkout("app"), &["build", "--package", "no-such-package"]);
+}
+
+#[test]
+fn a_broken_manifest_is_cargos_business() {
+    let sandbox = Sandbox::new();
+    let app = sandbox.checkout("app");
+    app.write("Cargo.toml", "[package\nname = ");
+    assert_refused(&app, &["build"]);
+}
+
+#[test]
+fn a_directory_without_a_manifest_is_cargos_business() {
+    let sandbox = Sandbox::new();
+    let app = sandbox.checkout("app");
+    std::fs::remove_file(app.dir().join("Cargo.toml")).expect("it was there");
+    assert_refused(&app, &["build"]);
+}
+
+#[test]
+fn a_lockfile_that_is_out_of_date_is_cargos_business() {
+    let sandbox = Sandbox::new();
+    let app = sandbox.checkout("app");
+    app.edit("Cargo.toml", "version = \"0.1.0\"", "version = \"0.2.0\"");
+    assert_refused(&app, &["build", "--locked"]);
+}
+
+#[test]
+fn a_missing_lockfile_is_written_and_announced_like_what_is_fetched() {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([Package::new("leaf", "1.0.0", "pub fn leaf() {}")]);
+    let demo = sandbox.demo_unlocked("leaf = \"1\"", "fn main() { leaf::leaf(); }");
+    demo.use_registry(&registry);
+    let lockfile = demo.dir().join("Cargo.lock");
+    let expected = demo.cargo(["build"]).ok();
+    assert!(expected.stderr.contains("Locking 1 package") && expected.stderr.contains("Unpacking leaf"), "{expected}");
+    let expected_lock = demo.read("Cargo.lock");
+    std::fs::remove_file(&lockfile).expect("it was written");
+    demo.clean();
+    let home = sandbox.another_cargo_home();
+    assert_equal(&demo.xcache(["build"]).env("CARGO_HOME", home).ok(), &expected, "without a lockfile");
+    assert_eq!(demo.read("Cargo.lock"), expected_lock);
+}
+
+#[test]
+fn a_toolchain_can_be_named() {
+    if real(&["+nightly"]).is_none() {
+        return skipped("rustup has no nightly toolchain here");
+    }
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain().env_remove("RUSTC");
+    // A flag that only a nightly cargo takes.
+    let expected = demo.cargo(["+nightly", "run", "--quiet", "-Zunstable-options", "--", "x"]).ok();
+    for arguments in [["+nightly", "xcache", "run"], ["xcache", "+nightly", "run"]] {
+        for _ in 0..2 {
+            demo.clean();
+            let ours = demo.cargo(arguments.iter().chain(&["--quiet", "-Zunstable-options", "--", "x"])).ok();
+            assert_eq!(ours.stdout, expected.stdout, "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_calls_cargo_itself_is_not_disturbed() {
+    let sandbox = Sandbox::new();
+    let main = "fn main() {
+        let status = std::process::Command::new(\"cargo\").arg(\"build\").current_dir(\"inner\").status().unwrap();
+        std::process::exit(status.code().unwrap());
+    }";
+    let outer = sandbox.demo(&sandbox.registry([]), "", main);
+    outer.write(
+        "inner/Cargo.toml",
+        "[workspace]\n[package]\nname = \"inner\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
+    );
+    outer.write("inner/src/main.rs", "fn main() {}");
+    outer.xcache(["run"]).ok();
+    assert!(outer.dir().join("inner/target/debug/inner").is_file());
+}

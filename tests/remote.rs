@@ -1,0 +1,177 @@
+//! The remote store, on a real S3 server with a counting proxy in front of it, and in a directory.
+
+use support::server::Remote;
+use support::{Key, Project, Proxy, Request, S3Server, Sandbox, tree};
+
+const NONE: [&str; 0] = [];
+/// How many libraries of crates.io the fixture `app` has.
+const LIBRARIES: usize = 9;
+
+/// A bucket, and a proxy in front of it that sees what the second machine asks for.
+struct Bucket {
+    proxy: Proxy,
+    remote: Remote,
+}
+
+impl Bucket {
+    fn new() -> Self {
+        let server = S3Server::get();
+        let proxy = Proxy::start(server.address());
+        let remote = Remote::new(server, proxy.address());
+        Self { proxy, remote }
+    }
+}
+
+/// Somebody else: another checkout, another `CARGO_HOME` and an empty local store.
+fn somebody_else(sandbox: &Sandbox, project: Project) -> Project {
+    project.with_cargo_home(&sandbox.another_cargo_home()).with_store(&sandbox.unused("store"))
+}
+
+fn count(requests: &[Request], which: impl Fn(&Request) -> bool) -> usize {
+    requests.iter().filter(|request| which(request)).count()
+}
+
+#[test]
+fn an_empty_machine_gets_everything_before_the_build_with_a_key_that_may_only_get() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let first = sandbox.checkout("app").with_remote(&bucket.remote, Key::Full);
+    assert_eq!(first.xcache(["build"]).ok().warnings(), NONE);
+    assert_eq!(sandbox.compiled_dependencies().len(), LIBRARIES);
+    assert_eq!(count(&bucket.proxy.requests(), Request::is_list), 0);
+
+    sandbox.reset();
+    bucket.proxy.reset();
+    bucket.proxy.watch(sandbox.rustc().marker());
+    let second = somebody_else(&sandbox, sandbox.checkout("app")).with_remote(&bucket.remote, Key::ReadOnly);
+    assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
+    assert_eq!(sandbox.compiled_dependencies(), NONE);
+    assert_eq!(second.run_binary("app"), first.run_binary("app"));
+
+    let requests = bucket.proxy.requests();
+    assert!(requests.len() <= LIBRARIES + 5, "{} requests: {requests:#?}", requests.len());
+    assert_eq!(count(&requests, Request::is_list), 0, "{requests:#?}");
+    assert_eq!(count(&requests, Request::is_write), 0, "{requests:#?}");
+    assert_eq!(count(&requests, |request| request.status != Some(200)), 0, "{requests:#?}");
+    assert_eq!(count(&requests, |request| request.after_compilation), 0, "{requests:#?}");
+    let report = second.report();
+    let totals = &report.json()["totals"];
+    assert_eq!(totals["hits_remote"], LIBRARIES);
+    assert_eq!(totals["requests"], requests.len());
+}
+
+#[test]
+fn what_is_local_is_not_fetched_again() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let app = sandbox.checkout("app").with_remote(&bucket.remote, Key::Full);
+    app.xcache(["build"]).ok();
+    app.clean();
+    sandbox.reset();
+    bucket.proxy.reset();
+    app.xcache(["build"]).ok();
+    assert_eq!(sandbox.compiled_dependencies(), NONE);
+    let requests = bucket.proxy.requests();
+    assert!(requests.len() <= 5, "{requests:#?}");
+    assert_eq!(count(&requests, |request| request.path.contains("/v1/blob/")), 0, "{requests:#?}");
+    assert_eq!(count(&requests, Request::is_write), 0, "{requests:#?}");
+}
+
+#[test]
+fn a_lockfile_nobody_has_seen_gets_what_it_shares() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let first = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    first.xcache(["build"]).ok();
+    let second = somebody_else(&sandbox, sandbox.chain()).with_remote(&bucket.remote, Key::ReadOnly);
+    second.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
+    sandbox.reset();
+    bucket.proxy.reset();
+    let output = second.env("XCACHE_UPLOAD", "false");
+    assert_eq!(output.xcache(["build"]).ok().warnings(), NONE);
+    assert_eq!(sandbox.compiled_dependencies(), ["apex", "base", "middle"]);
+    let requests = bucket.proxy.requests();
+    assert_eq!(count(&requests, Request::is_list), 0, "{requests:#?}");
+    assert_eq!(count(&requests, |request| request.path.contains("/v1/blob/")), 1, "{requests:#?}");
+}
+
+#[test]
+fn nothing_is_sent_where_uploading_is_off_and_push_sends_it_later() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let first = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    first.xcache(["--upload", "false", "build"]).ok();
+    assert_eq!(count(&bucket.proxy.requests(), Request::is_write), 0);
+    first.xcache(["push"]).ok();
+    assert!(count(&bucket.proxy.requests(), Request::is_write) > 0);
+    let second = somebody_else(&sandbox, sandbox.chain()).with_remote(&bucket.remote, Key::ReadOnly);
+    sandbox.reset();
+    second.xcache(["build"]).ok();
+    assert_eq!(sandbox.compiled_dependencies(), NONE);
+}
+
+#[test]
+fn what_a_failed_build_compiled_is_sent_too() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let first = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    let main = first.read("src/main.rs");
+    first.write("src/main.rs", "fn main() { this is not Rust }");
+    first.xcache(["build"]).run().fails();
+    let second = somebody_else(&sandbox, sandbox.chain()).with_remote(&bucket.remote, Key::ReadOnly);
+    second.write("src/main.rs", main);
+    sandbox.reset();
+    second.xcache(["build"]).ok();
+    assert_eq!(sandbox.compiled_dependencies(), NONE);
+}
+
+#[test]
+fn another_command_for_the_same_lockfile_finds_its_own_units() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let first = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    for command in [["build"], ["check"]] {
+        first.xcache(command).ok();
+    }
+    for command in [["check"], ["build"]] {
+        let second = somebody_else(&sandbox, sandbox.chain()).with_remote(&bucket.remote, Key::ReadOnly);
+        sandbox.reset();
+        second.xcache(command).ok();
+        assert_eq!(sandbox.compiled_dependencies(), NONE, "{command:?}");
+    }
+}
+
+#[test]
+fn flags_name_the_remote_and_the_local_store() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.path("shared");
+    let url = format!("file://{}", shared.display());
+    let build = |store: &str| {
+        let demo = sandbox.chain().env_remove("XCACHE_DIR");
+        let store = sandbox.path(store);
+        sandbox.reset();
+        let store_name = store.to_str().expect("a plain path");
+        demo.xcache(["--remote", &url, "--dir", store_name, "build"]).ok();
+        assert!(!tree::files(&store.join("v1/unit")).is_empty());
+        sandbox.compiled_dependencies()
+    };
+    assert_eq!(build("one"), ["apex", "base", "lone", "middle"]);
+    assert_eq!(build("two"), NONE);
+}
+
+#[test]
+fn a_directory_serves_as_a_remote() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.path("shared");
+    let url = format!("file://{}", shared.display());
+    let first = sandbox.checkout("app").env("XCACHE_REMOTE", &url);
+    assert_eq!(first.xcache(["build"]).ok().warnings(), NONE);
+    for kind in ["graph", "unit", "blob"] {
+        assert!(!tree::files(&shared.join("v1").join(kind)).is_empty(), "no {kind} in {}", shared.display());
+    }
+    sandbox.reset();
+    let second = somebody_else(&sandbox, sandbox.checkout("app")).env("XCACHE_REMOTE", &url);
+    assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
+    assert_eq!(sandbox.compiled_dependencies(), NONE);
+    assert_eq!(second.run_binary("app"), first.run_binary("app"));
+}

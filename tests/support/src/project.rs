@@ -1,0 +1,160 @@
+//! One checkout, and how cargo and xcache are called in it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Invocation, Registry, Report, Rustc, Sandbox, tree, xcache_binary};
+
+/// One checkout.
+pub struct Project {
+    dir: PathBuf,
+    environment: BTreeMap<String, OsString>,
+}
+
+impl Project {
+    pub(crate) fn new(sandbox: &Sandbox, dir: PathBuf) -> Self {
+        let mut environment = inherited();
+        let mut set = |name: &str, value: &OsStr| environment.insert(name.into(), value.into());
+        set("HOME", sandbox.home().as_os_str());
+        set("CARGO_HOME", sandbox.cargo_home().as_os_str());
+        set("XCACHE_DIR", sandbox.store().as_os_str());
+        set("RUSTC", sandbox.rustc().executable().as_os_str());
+        set("CARGO_NET_OFFLINE", OsStr::new("true"));
+        set("AWS_EC2_METADATA_DISABLED", OsStr::new("true"));
+        Self { dir, environment }
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Sets a variable for everything that is run in it.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment.insert(name.into(), value.as_ref().into());
+        self
+    }
+
+    /// Unsets a variable.
+    #[must_use]
+    pub fn env_remove(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// Uses another local store.
+    #[must_use]
+    pub fn with_store(self, dir: &Path) -> Self {
+        self.env("XCACHE_DIR", dir)
+    }
+
+    /// Uses another package home.
+    #[must_use]
+    pub fn with_cargo_home(self, dir: &Path) -> Self {
+        self.env("CARGO_HOME", dir)
+    }
+
+    /// Uses another rustc.
+    #[must_use]
+    pub fn with_rustc(self, rustc: &Rustc) -> Self {
+        self.env("RUSTC", rustc.executable())
+    }
+
+    /// Takes its packages from a registry made at run time, instead of crates.io.
+    pub fn use_registry(&self, registry: &Registry) {
+        self.write(".cargo/config.toml", registry.source_replacement());
+    }
+
+    /// `cargo-xcache xcache …`.
+    pub fn xcache<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
+        let mut command = self.command(xcache_binary());
+        command.arg("xcache").args(arguments);
+        Invocation::new(command)
+    }
+
+    /// `cargo …`.
+    pub fn cargo<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
+        self.program("cargo", arguments)
+    }
+
+    /// Any program, in this checkout.
+    pub fn program<I: IntoIterator<Item: AsRef<OsStr>>>(&self, program: impl AsRef<OsStr>, arguments: I) -> Invocation {
+        let mut command = self.command(program);
+        command.args(arguments);
+        Invocation::new(command)
+    }
+
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.dir).env_clear().envs(&self.environment);
+        command
+    }
+
+    /// What the report of the last build says.
+    #[track_caller]
+    pub fn report(&self) -> Report {
+        Report::parse(&self.xcache(["report", "--format", "json"]).ok())
+    }
+
+    /// Removes the target directory.
+    pub fn clean(&self) {
+        tree::remove(&self.target());
+    }
+
+    /// The target directory, unless an argument or variable moves it.
+    pub fn target(&self) -> PathBuf {
+        self.dir.join("target")
+    }
+
+    /// Runs the binary that was built last in the `dev` profile.
+    #[track_caller]
+    pub fn run_binary(&self, name: &str) -> String {
+        self.program(self.target().join("debug").join(name), [""; 0]).ok().stdout
+    }
+
+    /// The bytes of the binary that was built last in the `dev` profile.
+    #[track_caller]
+    pub fn binary(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.target().join("debug").join(name)).expect("the binary was built")
+    }
+
+    /// Reads a file.
+    #[track_caller]
+    pub fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.dir.join(path)).expect("the file is there")
+    }
+
+    /// Writes a file.
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        tree::write(&self.dir.join(path), content);
+    }
+
+    /// Replaces a piece of a file, which must be there.
+    #[track_caller]
+    pub fn edit(&self, path: &str, from: &str, to: &str) {
+        let content = self.read(path);
+        assert!(content.contains(from), "{path} does not contain {from:?}");
+        self.write(path, content.replace(from, to));
+    }
+}
+
+/// All that is passed on from the environment of the tests.
+///
+/// `cargo test` itself sets many variables that change what a cargo below it does, and a developer's shell has more.
+fn inherited() -> BTreeMap<String, OsString> {
+    let kept = ["PATH", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "TMPDIR"];
+    let mut environment: BTreeMap<String, OsString> =
+        kept.into_iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect();
+    // With another HOME, rustup must be told where its toolchains are.
+    if let (false, Some(home)) = (environment.contains_key("RUSTUP_HOME"), std::env::home_dir()) {
+        environment.insert("RUSTUP_HOME".into(), home.join(".rustup").into());
+    }
+    // So that `cargo xcache` finds the binary under test.
+    let path = environment.get("PATH").cloned().unwrap_or_default();
+    let dirs = xcache_binary().parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
+    environment.insert("PATH".into(), std::env::join_paths(dirs).expect("PATH is made of paths"));
+    environment
+}

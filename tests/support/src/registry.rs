@@ -1,0 +1,227 @@
+//! A registry made at run time: cargo's `local-registry`, an index and archives in a directory.
+//!
+//! Through source replacement its packages are packages of crates.io for cargo: with a registry source, and with a
+//! checksum in the lockfile.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::tree;
+
+/// A registry in a directory.
+pub struct Registry {
+    dir: PathBuf,
+}
+
+impl Registry {
+    /// An empty one.
+    pub fn new(dir: &Path) -> Self {
+        fs::create_dir_all(dir.join("index")).expect("directories can be made");
+        Self { dir: dir.to_owned() }
+    }
+
+    /// One that was made before.
+    pub fn open(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// Adds packages.
+    #[must_use]
+    pub fn with(self, packages: impl IntoIterator<Item = Package>) -> Self {
+        packages.into_iter().for_each(|package| self.publish(package));
+        self
+    }
+
+    /// Adds a package, in the place of one of the same name and version.
+    pub fn publish(&self, package: Package) {
+        let archive = self.dir.join(format!("{}-{}.crate", package.name, package.version));
+        package.pack(&archive);
+        let checksum = Sha256::digest(fs::read(&archive).expect("the archive was written"));
+        let checksum: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = self.dir.join("index").join(index_path(&package.name));
+        let mut lines: Vec<Value> = fs::read_to_string(&path).map_or_else(|_| Vec::new(), |index| parse(&index));
+        lines.retain(|line| line["vers"] != package.version);
+        lines.push(package.index_line(&checksum));
+        let index: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        tree::write(&path, index);
+    }
+
+    /// The configuration that replaces crates.io.
+    pub fn source_replacement(&self) -> String {
+        format!("[source.crates-io]\nreplace-with = \"made-up\"\n[source.made-up]\nlocal-registry = {:?}\n", self.dir)
+    }
+}
+
+fn parse(index: &str) -> Vec<Value> {
+    index.lines().map(|line| serde_json::from_str(line).expect("the index is made of JSON")).collect()
+}
+
+/// Where the index has a package: `a/` of cargo's registry index format.
+fn index_path(name: &str) -> PathBuf {
+    match name.len() {
+        length @ 1..=2 => Path::new(&length.to_string()).join(name),
+        3 => Path::new("3").join(&name[..1]).join(name),
+        _ => Path::new(&name[..2]).join(&name[2..4]).join(name),
+    }
+}
+
+/// A package to publish.
+#[derive(Clone)]
+pub struct Package {
+    name: String,
+    version: String,
+    edition: String,
+    dependencies: Vec<(String, String)>,
+    features: Vec<String>,
+    manifest: String,
+    files: Vec<(String, String)>,
+}
+
+impl Package {
+    /// A library.
+    pub fn new(name: &str, version: &str, library: &str) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            edition: "2021".into(),
+            dependencies: Vec::new(),
+            features: Vec::new(),
+            manifest: String::new(),
+            files: vec![("src/lib.rs".into(), library.into())],
+        }
+    }
+
+    /// Makes the library a procedural macro.
+    #[must_use]
+    pub fn procedural_macro(mut self) -> Self {
+        self.manifest.push_str("[lib]\nproc-macro = true\n");
+        self
+    }
+
+    /// The edition; 2021 unless this is called.
+    #[must_use]
+    pub fn edition(mut self, edition: &str) -> Self {
+        self.edition = edition.into();
+        self
+    }
+
+    /// Adds a dependency.
+    #[must_use]
+    pub fn dependency(mut self, name: &str, requirement: &str) -> Self {
+        self.dependencies.push((name.into(), requirement.into()));
+        self
+    }
+
+    /// Adds a feature that enables nothing else.
+    #[must_use]
+    pub fn feature(mut self, name: &str) -> Self {
+        self.features.push(name.into());
+        self
+    }
+
+    /// Adds a build script.
+    #[must_use]
+    pub fn build_script(self, code: &str) -> Self {
+        self.file("build.rs", code)
+    }
+
+    /// Adds a file.
+    #[must_use]
+    pub fn file(mut self, path: &str, content: &str) -> Self {
+        self.files.push((path.into(), content.into()));
+        self
+    }
+
+    fn manifest(&self) -> String {
+        let Self { name, version, edition, .. } = self;
+        let mut text = format!("[package]\nname = {name:?}\nversion = {version:?}\nedition = {edition:?}\n");
+        text.push_str(&self.manifest);
+        text.push_str("[features]\n");
+        for feature in &self.features {
+            writeln!(text, "{feature} = []").expect("writing to memory");
+        }
+        text.push_str("[dependencies]\n");
+        for (name, requirement) in &self.dependencies {
+            writeln!(text, "{name} = {requirement:?}").expect("writing to memory");
+        }
+        text
+    }
+
+    fn index_line(&self, checksum: &str) -> Value {
+        let dependency = |(name, requirement): &(String, String)| {
+            json!({
+                "name": name, "req": requirement, "features": [], "optional": false, "default_features": true,
+                "target": null, "kind": "normal",
+            })
+        };
+        let features: serde_json::Map<_, _> = self.features.iter().map(|name| (name.clone(), json!([]))).collect();
+        json!({
+            "name": self.name, "vers": self.version, "cksum": checksum, "features": features, "yanked": false,
+            "deps": self.dependencies.iter().map(dependency).collect::<Vec<_>>(),
+        })
+    }
+
+    fn pack(&self, archive: &Path) {
+        let file = File::create(archive).expect("the archive can be written");
+        let mut tar = tar::Builder::new(GzEncoder::new(file, Compression::fast()));
+        let manifest = ("Cargo.toml".to_owned(), self.manifest());
+        for (path, content) in std::iter::once(&manifest).chain(&self.files) {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            header.set_mtime(1);
+            let path = format!("{}-{}/{path}", self.name, self.version);
+            tar.append_data(&mut header, path, content.as_bytes()).expect("the archive can be written");
+        }
+        tar.into_inner().and_then(GzEncoder::finish).expect("the archive can be written");
+    }
+}
+
+/// `apex` needs `middle`, which needs `base`; `lone` needs nothing. Of `base` there are 1.0.0 and 1.0.1.
+pub fn chain() -> Vec<Package> {
+    let base =
+        |version: &str| Package::new("base", version, &format!("pub fn name() -> String {{ {version:?}.into() }}"));
+    let middle = "pub fn name() -> String { format!(\"middle of {}\", base::name()) }";
+    let apex = "pub fn name() -> String { format!(\"apex of {}\", middle::name()) }";
+    vec![
+        base("1.0.0"),
+        base("1.0.1"),
+        Package::new("middle", "1.0.0", middle).dependency("base", "1"),
+        Package::new("apex", "1.0.0", apex).dependency("middle", "1"),
+        Package::new("lone", "1.0.0", "pub fn name() -> &'static str { \"lone\" }"),
+    ]
+}
+
+/// The dependencies of a workspace that uses [`chain`], with the older `base`.
+pub const CHAIN: &str = "apex = \"1\"\nlone = \"1\"\nbase = \"1\"";
+
+/// The binary of a workspace that uses [`chain`].
+pub const CHAIN_MAIN: &str = r#"fn main() { println!("{} and {}", apex::name(), lone::name()); }"#;
+
+/// `count` libraries, each with enough in it to take a moment, and with one that needs all of them.
+pub fn fan(count: usize) -> Vec<Package> {
+    let functions: String =
+        (0..60).map(|n| format!("pub fn f{n}(x: u64) -> String {{ format!(\"{{x:>{n}}}\") }}\n")).collect();
+    let leaf = |n: usize| Package::new(&format!("leaf{n}"), "1.0.0", &functions);
+    let sum: Vec<_> = (0..count).map(|n| format!("leaf{n}::f{n}({n})")).collect();
+    let all = format!("pub fn all() -> String {{ [{}].join(\",\") }}", sum.join(", "));
+    let all = (0..count).fold(Package::new("all", "1.0.0", &all), |all, n| all.dependency(&format!("leaf{n}"), "1"));
+    (0..count).map(leaf).chain([all]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_has_cargos_layout() {
+        let paths = ["a", "ab", "abc", "abcd"].map(|name| index_path(name).display().to_string());
+        assert_eq!(paths, ["1/a", "2/ab", "3/a/abc", "ab/cd/abcd"]);
+    }
+}

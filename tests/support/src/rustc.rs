@@ -1,0 +1,198 @@
+//! A rustc that counts: an executable that notes each start in a file and becomes the real rustc.
+//!
+//! It is what `RUSTC` names for cargo and for xcache alike, so both see one compiler, and what is counted are real
+//! starts, whoever asked for them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// One start of the real rustc.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Start {
+    /// The crate it compiled; nothing where it only answered a question, or compiled something for a build script.
+    pub crate_name: Option<String>,
+    /// The package cargo compiled it for.
+    pub package: String,
+    /// `lib`, `proc-macro`, `bin`, `test` …
+    pub crate_type: String,
+    /// The directory of the package.
+    pub manifest_dir: PathBuf,
+    /// What it was called with, where it was a question.
+    pub question: String,
+}
+
+impl Start {
+    /// The crate's name; a build script is called by its package, since all of them have one name.
+    pub fn name(&self) -> String {
+        match (self.crate_name.as_deref(), self.crate_type.as_str()) {
+            (None, _) => format!("rustc {}", self.question),
+            (Some(name), _) if name.starts_with("build_script_") => format!("{} (build script)", self.package),
+            (Some(name), "test") => format!("{name} (test)"),
+            (Some(name), _) => name.into(),
+        }
+    }
+
+    /// A library of a registry or of a git repository: what xcache is there for.
+    pub fn is_dependency_library(&self) -> bool {
+        let dir = self.manifest_dir.to_string_lossy();
+        let from_elsewhere = dir.contains("/registry/src/") || dir.contains("/git/checkouts/");
+        self.crate_name.is_some() && self.crate_type.ends_with("lib") && from_elsewhere
+    }
+}
+
+/// The counting rustc.
+pub struct Rustc {
+    executable: PathBuf,
+    compiled: PathBuf,
+    asked: PathBuf,
+}
+
+impl Rustc {
+    /// Counts the starts of the toolchain's own rustc.
+    pub fn new(dir: &Path) -> Self {
+        Self::of(dir, &REAL)
+    }
+
+    /// The same, with a `-vV` that differs in one line: a toolchain that nobody has seen before.
+    pub fn of_another_version(dir: &Path) -> Self {
+        let answer =
+            format!("if [ \"$*\" = -vV ]; then {} -vV | sed 's/^commit-date:.*/&-other/'; exit; fi", quote(&REAL));
+        Self::create(dir, &REAL, &answer, "")
+    }
+
+    /// The same, which compiles one crate with one `--cfg` more and tells nobody: as if rustc made different bytes of
+    /// the same source.
+    pub fn unfaithful(dir: &Path, crate_name: &str, cfg: &str) -> Self {
+        let addition = format!("test \"$name\" != {crate_name} || set -- \"$@\" --cfg {cfg}");
+        Self::create(dir, &REAL, "", &addition)
+    }
+
+    /// Counts the starts of another rustc.
+    pub fn of(dir: &Path, real: &Path) -> Self {
+        Self::create(dir, real, "", "")
+    }
+
+    fn create(dir: &Path, real: &Path, answer: &str, addition: &str) -> Self {
+        let rustc = Self { executable: dir.join("rustc"), compiled: dir.join("compiled"), asked: dir.join("asked") };
+        let script = SCRIPT
+            .replace("@compiled@", &quote(&rustc.compiled))
+            .replace("@asked@", &quote(&rustc.asked))
+            .replace("@real@", &quote(real))
+            .replace("@answer@", answer)
+            .replace("@addition@", addition);
+        crate::tree::write(&rustc.executable, script);
+        fs::set_permissions(&rustc.executable, fs::Permissions::from_mode(0o755)).expect("permissions can be set");
+        rustc
+    }
+
+    /// What `RUSTC` is to be.
+    pub fn executable(&self) -> &Path {
+        &self.executable
+    }
+
+    /// A file that exists as soon as something was compiled.
+    pub fn marker(&self) -> &Path {
+        &self.compiled
+    }
+
+    /// Forgets what was counted.
+    pub fn reset(&self) {
+        let _ = fs::remove_file(&self.compiled);
+        let _ = fs::remove_file(&self.asked);
+    }
+
+    /// Every start since the last reset, questions included.
+    pub fn starts(&self) -> Vec<Start> {
+        let mut starts = self.compilations();
+        starts.extend(read(&self.asked));
+        starts
+    }
+
+    /// The starts that compiled something, in order.
+    pub fn compilations(&self) -> Vec<Start> {
+        read(&self.compiled)
+    }
+}
+
+fn read(log: &Path) -> Vec<Start> {
+    fs::read_to_string(log).unwrap_or_default().lines().map(parse).collect()
+}
+
+fn parse(line: &str) -> Start {
+    let mut fields = line.split('\t').map(str::to_owned);
+    let mut next = || fields.next().unwrap_or_else(|| panic!("an incomplete line in the log of starts: {line:?}"));
+    let crate_name = Some(next()).filter(|name| !name.is_empty());
+    Start { crate_name, package: next(), crate_type: next(), manifest_dir: next().into(), question: next() }
+}
+
+/// The rustc of the toolchain that runs the tests, without rustup's proxy.
+static REAL: LazyLock<PathBuf> = LazyLock::new(|| real(&[]).expect("rustc is on PATH"));
+
+/// The path of a toolchain's rustc; `toolchain` is empty or, with rustup, one `+name`.
+pub fn real(toolchain: &[&str]) -> Option<PathBuf> {
+    let output = Command::new("rustc").args(toolchain).args(["--print", "sysroot"]).output().ok()?;
+    let sysroot = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+    let path = Path::new(sysroot.trim_end()).join("bin/rustc");
+    path.is_file().then_some(path)
+}
+
+fn quote(path: &Path) -> String {
+    format!("'{}'", path.to_str().expect("test directories have plain names").replace('\'', r"'\''"))
+}
+
+/// `NUM_JOBS` is set for build scripts only: what they compile to try something out is a question, too.
+const SCRIPT: &str = r#"#!/bin/sh
+# Notes this start, then becomes the real rustc.
+@answer@
+name= type=lib question= previous=
+for argument do
+    case $previous in
+        --crate-name) name=$argument ;;
+        --crate-type) test "$type" = test || type=$argument ;;
+    esac
+    case $argument in
+        --crate-name=*) name=${argument#*=} ;;
+        --crate-type=*) type=${argument#*=} ;;
+        --test) type=test ;;
+        --print|--print=*|-vV|-V|--version) question=1 ;;
+    esac
+    previous=$argument
+done
+log=@compiled@ called=
+if [ -n "$question$NUM_JOBS" ] || [ -z "$name" ]; then
+    name= log=@asked@ called=$*
+fi
+printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$CARGO_PKG_NAME" "$type" "$CARGO_MANIFEST_DIR" "$called" >> "$log"
+@addition@
+exec @real@ "$@"
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_answers_like_rustc_and_notes_the_question() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let rustc = Rustc::new(dir.path());
+        let ours = Command::new(rustc.executable()).arg("-vV").output().expect("it starts");
+        let theirs = Command::new(&*REAL).arg("-vV").output().expect("it starts");
+        assert_eq!(ours.stdout, theirs.stdout);
+        assert_eq!(rustc.starts().iter().map(Start::name).collect::<Vec<_>>(), ["rustc -vV"]);
+        assert!(!rustc.marker().exists());
+        rustc.reset();
+        assert!(rustc.starts().is_empty());
+    }
+
+    #[test]
+    fn another_version_differs_in_what_it_says_only() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let rustc = Rustc::of_another_version(dir.path());
+        let run = |path: &Path, argument: &str| Command::new(path).arg(argument).output().expect("it starts").stdout;
+        assert_ne!(run(rustc.executable(), "-vV"), run(&REAL, "-vV"));
+        assert_eq!(run(rustc.executable(), "-V"), run(&REAL, "-V"));
+    }
+}

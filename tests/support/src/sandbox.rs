@@ -1,0 +1,162 @@
+//! A directory for one test, and what it simulates: a machine, or several.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::{Package, Project, Registry, Rustc, cargo_home, fixture, registry, rustc, tree};
+
+/// A directory for one test.
+///
+/// A [`Project`] made here has the sandbox's local store, package home and rustc, until it is told to use others.
+pub struct Sandbox {
+    root: TempDir,
+    rustc: Rustc,
+    names: RefCell<usize>,
+}
+
+impl Sandbox {
+    /// A new machine, with an empty local store.
+    #[expect(clippy::new_without_default, reason = "it makes directories")]
+    pub fn new() -> Self {
+        let root = tempfile::Builder::new().prefix("xcache-test-").tempdir().expect("a directory can be made");
+        let rustc = Rustc::new(&root.path().join("rustc"));
+        let sandbox = Self { root, rustc, names: RefCell::new(0) };
+        cargo_home::copy(&sandbox.cargo_home());
+        for dir in [sandbox.home(), sandbox.store()] {
+            std::fs::create_dir_all(dir).expect("a directory can be made");
+        }
+        sandbox
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// A path in it that was never given before.
+    pub fn unused(&self, name: &str) -> PathBuf {
+        *self.names.borrow_mut() += 1;
+        self.path(&format!("{name}-{}", self.names.borrow()))
+    }
+
+    /// `HOME`: empty, so that no settings of the user are seen.
+    pub fn home(&self) -> PathBuf {
+        self.path("home")
+    }
+
+    /// `XCACHE_DIR`.
+    pub fn store(&self) -> PathBuf {
+        self.path("store")
+    }
+
+    /// `CARGO_HOME`.
+    pub fn cargo_home(&self) -> PathBuf {
+        self.path("cargo-home")
+    }
+
+    /// Another `CARGO_HOME`, of another length.
+    pub fn another_cargo_home(&self) -> PathBuf {
+        let home = self.unused("the-cargo-home-of-somebody-else");
+        cargo_home::copy(&home);
+        home
+    }
+
+    /// The counting rustc.
+    pub fn rustc(&self) -> &Rustc {
+        &self.rustc
+    }
+
+    /// A checkout of a fixture. The directory's name differs from call to call.
+    pub fn checkout(&self, name: &str) -> Project {
+        let dir = self.unused("checkout").join(name);
+        tree::copy(&fixture(name), &dir);
+        Project::new(self, dir)
+    }
+
+    /// A workspace `demo` of one binary, whose dependencies come from a registry made at run time. `dependencies` are
+    /// lines of its manifest. It has a lockfile, and its packages are unpacked.
+    pub fn demo(&self, registry: &Registry, dependencies: &str, main: &str) -> Project {
+        let project = self.demo_unlocked(dependencies, main);
+        project.use_registry(registry);
+        project.cargo(["fetch"]).ok();
+        project
+    }
+
+    /// The workspace that uses [`registry::chain`], locked to the older `base`.
+    pub fn chain(&self) -> Project {
+        let demo = self.demo(&self.chain_registry(), registry::CHAIN, registry::CHAIN_MAIN);
+        demo.cargo(["update", "--package", "base", "--precise", "1.0.0"]).ok();
+        demo.cargo(["fetch"]).ok();
+        demo
+    }
+
+    /// The registry of [`registry::chain`]: one for all, since cargo unpacks packages into a directory that is named
+    /// after the place of their registry.
+    pub fn chain_registry(&self) -> Registry {
+        let dir = self.path("chain-registry");
+        if dir.exists() { Registry::open(&dir) } else { Registry::new(&dir).with(registry::chain()) }
+    }
+
+    /// Makes cargo unpack a package again.
+    pub fn forget_unpacked(&self, package: &str) {
+        let registries = std::fs::read_dir(self.cargo_home().join("registry/src")).expect("packages were unpacked");
+        for registry in registries.flatten() {
+            tree::remove(&registry.path().join(package));
+        }
+    }
+
+    /// A workspace `demo` of one binary, without lockfile, which may use the network.
+    pub fn demo_unlocked(&self, dependencies: &str, main: &str) -> Project {
+        let dir = self.unused("checkout").join("demo");
+        tree::write(&dir.join("Cargo.toml"), format!("{DEMO}\n[dependencies]\n{dependencies}\n"));
+        tree::write(&dir.join("src/main.rs"), main);
+        Project::new(self, dir)
+    }
+
+    /// A registry made at run time.
+    pub fn registry(&self, packages: impl IntoIterator<Item = Package>) -> Registry {
+        Registry::new(&self.unused("registry")).with(packages)
+    }
+
+    /// Another counting rustc.
+    pub fn another_rustc(&self, make: impl FnOnce(&Path) -> Rustc) -> Rustc {
+        make(&self.unused("rustc"))
+    }
+
+    /// Starts counting anew.
+    pub fn reset(&self) {
+        self.rustc.reset();
+    }
+
+    /// What was compiled since the last reset, sorted; see [`rustc::Start::name`].
+    pub fn compiled(&self) -> Vec<String> {
+        sorted(self.rustc.compilations())
+    }
+
+    /// The libraries of registries and git repositories that were compiled since the last reset, sorted.
+    pub fn compiled_dependencies(&self) -> Vec<String> {
+        sorted(self.rustc.compilations().into_iter().filter(rustc::Start::is_dependency_library).collect())
+    }
+
+    /// Every start of rustc since the last reset, questions included.
+    pub fn starts(&self) -> Vec<String> {
+        sorted(self.rustc.starts())
+    }
+}
+
+/// The names of starts, sorted.
+pub fn sorted(starts: Vec<rustc::Start>) -> Vec<String> {
+    let mut names: Vec<_> = starts.iter().map(rustc::Start::name).collect();
+    names.sort();
+    names
+}
+
+const DEMO: &str = r#"[workspace]
+
+[package]
+name = "demo"
+version = "0.1.0"
+edition = "2024"
+"#;

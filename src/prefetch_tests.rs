@@ -151,7 +151,7 @@ fn the_pack_of_an_entry_that_is_bound_to_another_path_is_not_downloaded() {
         let elsewhere = Machine::new(shared.path());
         let prefetch = elsewhere.prefetch();
         prefetch.start_graph(graph());
-        prefetch.want(vec![(UnitId(0), entry.key)], roots("/root/.cargo"));
+        prefetch.want(vec![(UnitId(0), entry.key)], roots("/home/ben/.cargo"));
         prefetch.wait();
         assert_eq!(prefetch.lookup(UnitId(0)), Lookup::Miss(MissReason::PathBound));
         assert_eq!(elsewhere.requests(), if with_index { 1 } else { 2 });
@@ -164,7 +164,7 @@ fn the_pack_of_an_entry_that_is_bound_to_another_path_is_not_downloaded() {
         assert!(is_hit(&prefetch.lookup(UnitId(0)), Tier::Remote));
 
         let prefetch = producer.prefetch();
-        prefetch.want(vec![(UnitId(0), entry.key)], roots("/root/.cargo"));
+        prefetch.want(vec![(UnitId(0), entry.key)], roots("/home/ben/.cargo"));
         prefetch.wait();
         assert_eq!(prefetch.lookup(UnitId(0)), Lookup::Miss(MissReason::PathBound), "nor is the local one used");
     }

@@ -5,7 +5,7 @@
 //!
 //! **Invariants.** The user's arguments reach cargo unchanged and in their order; what is added stands directly behind
 //! the subcommand. `RUSTC_BOOTSTRAP=1` is set for the two planning processes that need it and for nothing else. No
-//! variable is set for the build except `CARGO_CACHE_RUSTC_INFO`, so programs that cargo starts see the environment they
+//! variable is set for the build except `CARGO_CACHE_RUSTC_INFO` (and a `RUSTC_WRAPPER` that was set already), so programs that cargo starts see the environment they
 //! would see without us.
 
 mod config;

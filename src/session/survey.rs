@@ -186,3 +186,27 @@ pub fn workspace_directory(directory: &Path) -> Option<&Utf8Path> {
     let marked = directory.ancestors().find(|ancestor| ancestor.join(".config/xcache.toml").is_file())?;
     Utf8Path::from_path(marked)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment(variables.iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
+    #[test]
+    fn flags_in_variables_and_a_wrapper_of_the_users_are_part_of_a_key() {
+        let plain = key_environment(&environment(&[("PATH", "/bin"), ("CARGO_HOME", "/c")]), None);
+        assert_eq!(plain, BTreeMap::new());
+        for (name, value) in [
+            ("CARGO_BUILD_RUSTFLAGS", "-g"),
+            ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-g"),
+            ("CARGO_UNSTABLE_X", "true"),
+            ("RUSTC_BOOTSTRAP", "1"),
+        ] {
+            assert_ne!(key_environment(&environment(&[(name, value)]), None), plain, "{name}");
+        }
+        assert_ne!(key_environment(&environment(&[]), Some("sccache")), plain);
+    }
+}

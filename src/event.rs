@@ -55,6 +55,10 @@ pub enum Reason {
     SideFiles,
     /// A dependency in the target directory was compiled without the cache.
     ForeignDependency,
+    /// A build script that does not say what it reads, or reads something outside of its package.
+    UndeclaredInput,
+    /// A build script made links, programs or empty directories.
+    SpecialFiles,
     /// rustc was called in a way that fits no unit, or more than one.
     Unplanned,
 }
@@ -80,6 +84,8 @@ impl Reason {
             Self::HostCpu => "compiled for the processor of this machine (target-cpu=native)",
             Self::SideFiles => "rustc writes files beside the library",
             Self::ForeignDependency => "a dependency in the target directory was compiled without the cache",
+            Self::UndeclaredInput => "its build script does not say what it reads, or reads outside of its package",
+            Self::SpecialFiles => "its build script makes links, programs or empty directories",
             Self::Unplanned => "rustc was called in a way that fits no unit of the plan",
         }
     }
@@ -91,6 +97,7 @@ impl Reason {
             Self::PathBound => Some(
                 "hits again where the same directories are used: keep CARGO_HOME and the target directory at one path",
             ),
+            Self::UndeclaredInput => Some("have the build script print cargo::rerun-if-changed for what it reads"),
             Self::NoIdentity => Some("commit Cargo.lock with checksums, or depend on a registry or a git revision"),
             Self::SideFiles => Some("leave out -C save-temps, -C split-debuginfo=unpacked and further --emit kinds"),
             Self::HostCpu => Some("name a processor, for example -C target-cpu=x86-64-v3"),
@@ -141,8 +148,10 @@ pub enum Tier {
 pub enum Phase {
     /// Asking cargo for the workspace, its units and its packages.
     Plan,
-    /// Bringing entries and packs into the local store.
+    /// Bringing entries and packs into the local store. With a remote it begins while the build is still planned.
     Prefetch,
+    /// Putting units into the build directory, for cargo to find them fresh.
+    Hydrate,
     /// Cargo's own run.
     Build,
     /// Sending what is left to the remote.
@@ -207,6 +216,8 @@ pub enum EventKind {
         /// As cargo prints it without colours.
         line: String,
     },
+    /// The same command has succeeded here before and nothing has changed since: cargo is started without a plan.
+    NothingToPlan,
     /// There is no plan: cargo runs without the cache.
     PlanFailed {
         /// Why, in one line.
@@ -242,6 +253,24 @@ pub enum EventKind {
         /// Bytes transferred so far.
         bytes: u64,
     },
+    /// A unit is in the build directory with cargo's own fingerprint of it, before cargo was started.
+    Hydrated {
+        /// Which unit.
+        unit: UnitId,
+        /// Bytes that are in the target directory by it.
+        bytes: u64,
+        /// How long that took.
+        millis: u64,
+        /// How long rustc or the build script took when it was made.
+        compile_millis: u64,
+    },
+    /// Cargo did not take a hydrated unit as fresh.
+    Rejected {
+        /// Which unit.
+        unit: UnitId,
+        /// Cargo's own reason, where it can be told.
+        reason: String,
+    },
     /// A unit's outputs were restored instead of compiled.
     Restored {
         /// Which unit.
@@ -253,11 +282,11 @@ pub enum EventKind {
         /// How long rustc took when it was compiled.
         compile_millis: u64,
     },
-    /// rustc was run for a unit.
+    /// rustc, or the build script, was run for a unit.
     Compiled {
         /// Which unit.
         unit: UnitId,
-        /// How long rustc took.
+        /// How long it took.
         millis: u64,
         /// It exited with success.
         success: bool,

@@ -6,7 +6,8 @@
 //! **Invariants.** This module is pure: no I/O, no environment. *Absent* from the inputs, by design: absolute paths,
 //! modification times, the target directory, `CARGO_HOME`, the number of jobs, lock entries the unit does not depend on,
 //! the order in which anything was listed, and the workspace that is being built. A dependency enters only as the name it
-//! is imported under and its own key.
+//! is imported under and its own key. Neither is the host a unit was linked on an input: it makes a key of its own for the
+//! linked unit ([`UnitKey::on_host`]), and not for what depends on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,12 +18,22 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 /// Changes whenever the meaning of a key input changes; old entries are then simply never asked for.
-pub const KEY_SCHEMA: u32 = 1;
+pub const KEY_SCHEMA: u32 = 2;
 
 /// Identifies what a unit is made from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct UnitKey(pub Digest);
+
+impl UnitKey {
+    /// The key of a unit that is linked, or run, on hosts of this class only.
+    #[must_use]
+    pub fn on_host(self, class: Digest) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache unit key on a host");
+        hasher.update(self.0.as_bytes()).update(class.as_bytes());
+        Self(hasher.into())
+    }
+}
 
 impl fmt::Display for UnitKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

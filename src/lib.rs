@@ -7,7 +7,9 @@
 //! | module | responsibility |
 //! |---|---|
 //! | [`session`] | the phases, in order |
-//! | [`plan`], [`wrapper`], [`report`] | units and keys; one rustc call; the fold of events |
+//! | [`wrapper`], [`report`] | one rustc call; the fold of events |
+//! | [`hydrate`] | units into the build directory, as cargo would find them |
+//! | [`plan`] | units and keys |
 //! | [`prefetch`], [`upload`], [`probe`] | entries into the local store; recorded entries to the remote; answers remembered |
 //! | [`store`], [`cargo`], [`rustc`] | the two tiers; everything asked of cargo; rustc's command line and outputs |
 //! | [`key`], [`entry`], [`event`], [`roots`] | pure data |
@@ -20,6 +22,7 @@ pub mod entry;
 pub mod error;
 pub mod event;
 pub mod fs;
+pub mod hydrate;
 pub mod key;
 pub mod plan;
 pub mod prefetch;

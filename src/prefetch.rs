@@ -6,7 +6,7 @@
 //! the pack, verified and unpacked as it comes in.
 //!
 //! **Invariants.** Every wanted unit is decided exactly once, with one `Found` or one `Missed` event, and what was
-//! decided stays. A key is fetched once, however many units share it. Nobody waits longer for the network than compiling
+//! decided stays, but for a hit that is revoked because its files are damaged. A key is fetched once, however many units share it. Nobody waits longer for the network than compiling
 //! would take. No error leaves this module: it is a miss, and where the user should know, one event.
 
 mod fetch;
@@ -170,6 +170,20 @@ impl Prefetch {
                 state = shared.pause(state, left.min(TICK));
             }
         }
+    }
+
+    /// The entry of a unit that is a hit by now; never waits.
+    pub fn found(&self, unit: UnitId) -> Option<Arc<Entry>> {
+        match self.shared.lock().lookup(unit)? {
+            Lookup::Hit(entry, _) => Some(entry),
+            Lookup::Miss(_) => None,
+        }
+    }
+
+    /// Makes a miss of a hit whose files turned out to be unusable.
+    pub fn revoke(&self, unit: UnitId, reason: MissReason) {
+        self.shared.lock().revoke(unit, reason);
+        self.shared.events.record(EventKind::Missed { unit, reason });
     }
 
     /// Every entry that was seen, in whichever tier.

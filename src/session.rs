@@ -3,37 +3,43 @@
 //! [`run`] is the product, one line a phase:
 //!
 //! ```text
-//! survey ─► graph index ─► plan ─► prefetch ─► (hydrate) ─► cargo with the wrapper ─► upload ─► report
+//! survey ─► graph index ─► plan ─► prefetch ─► hydrate ─► cargo with the wrapper ─► upload ─► report
 //! ```
+//!
+//! Where the same command has just succeeded and nothing has changed, cargo is started at once, and the phases before it
+//! come only if the wrapper is asked to compile something ([`settled`]).
 //!
 //! **Invariants.** Cargo runs exactly once, with the user's arguments, whatever else fails: what cannot be planned, read
 //! or written costs one warning and is done without. The exit status is cargo's. Nothing of a session survives it except
 //! what is in the stores and the report in the target directory.
 
+mod planning;
+mod settled;
 mod survey;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
-use crate::cargo::{Cargo, Invocation, Workspace};
+use camino::Utf8PathBuf;
+
+use self::planning::{Ready, Rest, prepare};
+use self::settled::Settled;
+use crate::cargo::{Cargo, Invocation};
 use crate::config::Settings;
-use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::event::{EventKind, EventLog, Phase};
+use crate::event::{EventKind, EventLog, MissReason, Phase};
 use crate::fs;
+use crate::hydrate::{Failure, Hydrated, Hydration, hydrate};
 use crate::key::UnitKey;
-use crate::plan::{BuildPlan, PlanInputs, content};
-use crate::prefetch::Prefetch;
 use crate::report::Report;
 use crate::store::{LocalStore, RemoteStore, Runtime, gc};
 use crate::upload::{Upload, UploadSummary};
-use crate::wrapper::{Services, Wrapper};
-use survey::Survey;
+use crate::wrapper::{Front, Plan, Planned, Services, Wrapper};
 pub use survey::workspace_directory;
 
 /// Everything a session is given.
@@ -95,17 +101,11 @@ pub struct Outcome {
 
 /// Runs cargo with the cache around it.
 pub fn run(options: &Options, log: &EventLog, interrupt: &Interrupt) -> Outcome {
-    let cargo = Cargo::new(options.cargo.clone(), options.invocation.clone());
-    let ready = log.phase(Phase::Plan, || prepare(options, &cargo, log));
-    let (code, target_dir) = match ready {
-        Ok(ready) => {
-            log.phase(Phase::Prefetch, || ready.services.prefetch.wait());
-            build_and_record(options, &cargo, ready, log, interrupt)
-        }
-        Err(error) => {
-            log.record(EventKind::PlanFailed { reason: error.to_string() });
-            (build(&cargo, None, log, interrupt), None)
-        }
+    let session =
+        Session { cargo: Cargo::new(options.cargo.clone(), options.invocation.clone()), options, log, interrupt };
+    let (code, target_dir) = match LocalStore::open(&options.settings.dir) {
+        Ok(store) => session.with_store(Arc::new(store)),
+        Err(error) => session.without_plan(&error),
     };
     log.record(EventKind::SessionFinished);
     let report = Report::from_events(&log.events());
@@ -120,152 +120,174 @@ pub fn report_path(target_dir: &Path) -> PathBuf {
     target_dir.join("xcache").join("report.json")
 }
 
-/// Everything that has to be known before cargo starts.
-struct Ready {
-    workspace: Workspace,
-    graph_key: Digest,
-    services: Services,
-    remote: Option<Arc<RemoteStore>>,
-    /// Everything that goes on in the background ends with it.
-    runtime: Runtime,
+/// What all phases need.
+struct Session<'a> {
+    cargo: Cargo,
+    options: &'a Options,
+    log: &'a EventLog,
+    interrupt: &'a Interrupt,
 }
 
-/// Survey, graph index, plan; the packs are on their way when this returns.
-fn prepare(options: &Options, cargo: &Cargo, log: &EventLog) -> Result<Ready> {
-    let store = Arc::new(LocalStore::open(&options.settings.dir)?);
-    let survey = Survey::take(options, cargo, &store)?;
-    make_target_dir(&survey.workspace)?;
-    let graph_key = survey.graph_key(options);
-    let runtime = Runtime::new()?;
-    let remote = open_remote(options, log);
-    let prefetch = Prefetch::new(&runtime, store.clone(), remote.clone(), log.clone(), &options.settings);
-    prefetch.start_graph(graph_key);
+/// Cargo's exit code, and where the report goes.
+type Ended = (i32, Option<Utf8PathBuf>);
 
-    let platforms = survey.platforms();
-    let packages = |fetched| cargo.packages(&platforms, &store.scratch(), fetched);
-    let say = |line: &str| log.record(EventKind::CargoStatus { line: line.to_owned() });
-    let (graph, fetched) = rayon::join(|| cargo.unit_graph(say), || packages(true));
-    let graph = graph?;
-    let packages = fetched.or_else(|_| packages(false))?;
-    let lockfile = survey.lockfile()?;
-    let user_wrapper = survey.user_wrapper(&options.environment);
-    let inputs = PlanInputs {
-        graph: &graph,
-        packages: &packages,
-        lockfile: &lockfile,
-        toolchain: &survey.toolchain,
-        config: &survey.config,
-        environment_rustflags: survey::environment_rustflags(&options.environment),
-        environment: survey::key_environment(&options.environment, user_wrapper.as_deref()),
-    };
-    let plan = BuildPlan::new(&inputs, content::digest)?;
-    log.record(EventKind::Planned { units: plan.planned() });
-    prefetch.want(plan.cacheable(), survey.roots.clone());
-    let upload = remote
-        .clone()
-        .filter(|_| options.settings.upload)
-        .map(|remote| Upload::new(&runtime, store.clone(), remote, log.clone(), &options.settings));
-    let services = Services { plan, roots: survey.roots, store, prefetch, upload, user_wrapper, log: log.clone() };
-    Ok(Ready { workspace: survey.workspace, graph_key, services, remote, runtime })
-}
-
-/// Makes the target directory as cargo would (`util/paths.rs`), so that the planning run can keep rustc's answers there
-/// for the next plain `cargo build`.
-fn make_target_dir(workspace: &Workspace) -> Result<()> {
-    for directory in [&workspace.target_dir, &workspace.build_dir] {
-        if !directory.exists() {
-            fs::create_dir_all(directory.as_std_path())?;
-            cachedir::add_tag(directory).map_err(Error::io("write to", directory))?;
+impl Session<'_> {
+    fn with_store(&self, store: Arc<LocalStore>) -> Ended {
+        if let Some(settled) = Settled::recall(self.options, &store) {
+            return self.planned_later(store, settled);
+        }
+        match self.log.phase(Phase::Plan, || prepare(self.options, &self.cargo, store, self.log)) {
+            Ok(ready) => self.planned(ready),
+            Err(error) => self.without_plan(&error),
         }
     }
-    Ok(())
-}
 
-/// A remote that cannot even be opened is a warning.
-fn open_remote(options: &Options, log: &EventLog) -> Option<Arc<RemoteStore>> {
-    let url = options.settings.remote.as_deref()?;
-    match RemoteStore::open(url, &options.settings, log) {
-        Ok(remote) => Some(Arc::new(remote)),
-        Err(error) => {
-            log.record(EventKind::RemoteFailed { remote: url.to_owned(), message: error.to_string() });
-            None
-        }
+    /// There is no plan: the user is told why, and cargo runs as it would without us.
+    fn without_plan(&self, error: &Error) -> Ended {
+        self.log.record(EventKind::PlanFailed { reason: error.to_string() });
+        (self.build(None), None)
     }
-}
 
-/// Cargo with the wrapper, then what is left to do.
-fn build_and_record(
-    options: &Options,
-    cargo: &Cargo,
-    ready: Ready,
-    log: &EventLog,
-    interrupt: &Interrupt,
-) -> (i32, Option<camino::Utf8PathBuf>) {
-    let Ready { workspace, graph_key, services, remote, runtime } = ready;
-    let code = match Wrapper::start(services, &options.executable) {
-        Ok(wrapper) => {
-            let in_environment = options.environment.get("RUSTC_WRAPPER").is_some();
-            let code = build(cargo, Some((&wrapper.program(), in_environment)), log, interrupt);
-            if let Some(services) = wrapper.stop() {
-                finish(services, remote.as_deref(), graph_key, options, log, interrupt);
+    /// The usual way: everything comes before cargo starts.
+    fn planned(&self, ready: Ready) -> Ended {
+        let Ready { mut services, rest } = ready;
+        services.prefetch.wait();
+        self.log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
+        services.hydrated = self.hydrate(&services);
+        let front =
+            Front { store: services.store.clone(), user_wrapper: rest.user_wrapper.clone(), log: self.log.clone() };
+        let (code, services) = self.build_wrapped(front, Planned::Now(Box::new(services)));
+        let target_dir = rest.workspace.target_dir.clone();
+        if let Some(services) = services {
+            self.finish(services, rest, code);
+        }
+        (code, Some(target_dir))
+    }
+
+    /// Nothing is expected to be compiled: the plan is made if something is.
+    fn planned_later(&self, store: Arc<LocalStore>, settled: Settled) -> Ended {
+        self.log.record(EventKind::NothingToPlan);
+        let rest = Arc::new(Mutex::new(None));
+        let plan: Plan = Box::new({
+            let (options, cargo, log) = (self.options.clone(), self.cargo.clone(), self.log.clone());
+            let (store, rest) = (store.clone(), rest.clone());
+            move || {
+                let ready = log.phase(Phase::Plan, || prepare(&options, &cargo, store, &log));
+                let ready = ready.map_err(|error| log.record(EventKind::PlanFailed { reason: error.to_string() }));
+                let ready = ready.ok()?;
+                ready.services.prefetch.wait();
+                log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
+                *rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(ready.rest);
+                Some(ready.services)
             }
-            code
-        }
-        Err(error) => {
-            log.warn(format!("building without the cache: {error}"));
-            build(cargo, None, log, interrupt)
-        }
-    };
-    drop(runtime);
-    (code, Some(workspace.target_dir))
-}
-
-/// Uploads what is left, and keeps the local store within its size.
-fn finish(
-    services: Services,
-    remote: Option<&RemoteStore>,
-    graph_key: Digest,
-    options: &Options,
-    log: &EventLog,
-    interrupt: &Interrupt,
-) {
-    let Services { plan, store, prefetch, upload, .. } = services;
-    prefetch.stop();
-    if let (Some(upload), Some(remote)) = (upload, remote) {
-        let keys = plan.cacheable().into_iter().map(|(_, key)| key);
-        let keys: Vec<UnitKey> = keys.filter(|key| matches!(store.entry(*key), Ok(Some(_)))).collect();
-        let only_local = prefetch.known_entries().into_iter().filter(|entry| !store.is_pushed(remote.id(), entry.key));
-        only_local.for_each(|entry| upload.send(Entry::clone(&entry)));
-        let graph = (!prefetch.index_lists(&keys)).then_some((graph_key, keys));
-        log.phase(Phase::Upload, || upload.finish(graph, &interrupt.interrupted));
-    } else if let Some(remote) = remote {
-        remote.close();
-    }
-    if let Err(error) = gc::collect_if_due(&store, options.settings.max_size.as_u64()) {
-        tracing::debug!(%error, "the local store was not cleaned up");
-    }
-}
-
-/// Runs cargo to its end.
-fn build(cargo: &Cargo, wrapper: Option<(&Path, bool)>, log: &EventLog, interrupt: &Interrupt) -> i32 {
-    log.phase(Phase::Build, || {
-        let (program, in_environment) = wrapper.unzip();
-        let status = cargo.build(program, in_environment.unwrap_or_default()).spawn().and_then(|mut child| {
-            interrupt.cargo.store(child.id(), Ordering::SeqCst);
-            let status = child.wait();
-            interrupt.cargo.store(0, Ordering::SeqCst);
-            status
         });
-        let code = match status {
-            Ok(status) => exit_code(status),
-            Err(error) => {
-                log.warn(format!("cannot run cargo: {error}"));
-                101
+        let front = Front { store, user_wrapper: settled.user_wrapper, log: self.log.clone() };
+        let (code, services) = self.build_wrapped(front, Planned::Later(plan));
+        let rest = rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some((services, rest)) = services.zip(rest) {
+            self.finish(services, rest, code);
+        }
+        (code, Some(settled.target_dir))
+    }
+
+    /// Puts everything that is there into the build directory, where its layout is known.
+    fn hydrate(&self, services: &Services) -> Hydrated {
+        let Some(site) = services.site() else { return Hydrated::default() };
+        self.log.phase(Phase::Hydrate, || {
+            let Services { plan, store, .. } = services;
+            let hydration = Hydration { site, plan, store, environment: &self.options.environment.0, log: self.log };
+            match hydrate(&hydration, |unit| services.prefetch.found(unit)) {
+                Ok((hydrated, failures)) => {
+                    self.report_failures(services, failures);
+                    hydrated
+                }
+                Err(error) => {
+                    self.log.warn(format!("nothing is put into the build directory: {error}"));
+                    Hydrated::default()
+                }
             }
-        };
-        log.record(EventKind::CargoFinished { code: Some(code) });
-        code
-    })
+        })
+    }
+
+    /// Damage is one thing, a full disk another: that one is said once.
+    fn report_failures(&self, services: &Services, failures: Vec<Failure>) {
+        let mut said = false;
+        for Failure { unit, entry, error } in failures {
+            if let Error::Corrupt { object, reason } = error {
+                services.store.discard(&entry);
+                services.prefetch.revoke(unit, MissReason::Corrupt);
+                self.log.record(EventKind::CorruptObject { object, reason });
+                continue;
+            }
+            services.prefetch.revoke(unit, MissReason::Restore);
+            if !std::mem::replace(&mut said, true) {
+                let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                self.log.warn(format!("cannot use the cached {}: {error}{hint}", entry.package));
+            }
+        }
+    }
+
+    /// Cargo with the wrapper.
+    fn build_wrapped(&self, front: Front, planned: Planned) -> (i32, Option<Services>) {
+        match Wrapper::start(front, planned, &self.options.executable) {
+            Ok(wrapper) => {
+                let code = self.build(Some(&wrapper.program()));
+                (code, wrapper.stop())
+            }
+            Err(error) => {
+                self.log.warn(format!("building without the cache: {error}"));
+                (self.build(None), None)
+            }
+        }
+    }
+
+    /// Uploads what is left, and keeps the local store within its size.
+    fn finish(&self, services: Services, rest: Rest, code: i32) {
+        let Services { plan, store, prefetch, upload, .. } = services;
+        let Rest { workspace, graph_key, remote, user_wrapper, runtime } = rest;
+        prefetch.stop();
+        if code == 0 {
+            Settled::remember(self.options, &store, &workspace, &plan, user_wrapper);
+        }
+        if let (Some(upload), Some(remote)) = (upload, &remote) {
+            let keys = plan.cacheable().into_iter().map(|(_, key)| key);
+            let keys: Vec<UnitKey> = keys.filter(|key| matches!(store.entry(*key), Ok(Some(_)))).collect();
+            let only_local =
+                prefetch.known_entries().into_iter().filter(|entry| !store.is_pushed(remote.id(), entry.key));
+            only_local.for_each(|entry| upload.send(Entry::clone(&entry)));
+            let graph = (!prefetch.index_lists(&keys)).then_some((graph_key, keys));
+            self.log.phase(Phase::Upload, || upload.finish(graph, &self.interrupt.interrupted));
+        } else if let Some(remote) = remote {
+            remote.close();
+        }
+        if let Err(error) = gc::collect_if_due(&store, self.options.settings.max_size.as_u64()) {
+            tracing::debug!(%error, "the local store was not cleaned up");
+        }
+        drop(runtime);
+    }
+
+    /// Runs cargo to its end.
+    fn build(&self, wrapper: Option<&Path>) -> i32 {
+        let Self { cargo, options, log, interrupt } = self;
+        log.phase(Phase::Build, || {
+            let in_environment = options.environment.get("RUSTC_WRAPPER").is_some();
+            let status = cargo.build(wrapper, in_environment).spawn().and_then(|mut child| {
+                interrupt.cargo.store(child.id(), Ordering::SeqCst);
+                let status = child.wait();
+                interrupt.cargo.store(0, Ordering::SeqCst);
+                status
+            });
+            let code = match status {
+                Ok(status) => exit_code(status),
+                Err(error) => {
+                    log.warn(format!("cannot run cargo: {error}"));
+                    101
+                }
+            };
+            log.record(EventKind::CargoFinished { code: Some(code) });
+            code
+        })
+    }
 }
 
 /// A process's exit code; 128 and the number for a signal, as a shell says it.

@@ -198,7 +198,7 @@ impl<W: Write> State<W> {
                 self.building = true;
                 self.bars.clear();
             }
-            Phase::Plan => {}
+            Phase::Plan | Phase::Hydrate => {}
         }
     }
 

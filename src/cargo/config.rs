@@ -29,6 +29,16 @@ impl CargoConfig {
         self.get(&["build", "rustc-wrapper"])?.as_str().filter(|wrapper| !wrapper.is_empty())
     }
 
+    /// `target.<triple>.linker`.
+    pub fn linker(&self, triple: &str) -> Option<&str> {
+        self.get(&["target", triple, "linker"])?.as_str()
+    }
+
+    /// Whether anything but the layout of the build directory is switched on that only nightly has.
+    pub fn has_unstable(&self) -> bool {
+        self.tables.get("unstable").and_then(Value::as_object).is_some_and(|table| !table.is_empty())
+    }
+
     /// Every list of rustc flags in the configuration, by the table it stands in. Cargo picks those whose `cfg(…)` fits;
     /// taking all of them into a key can only make it more particular.
     pub fn rustflags(&self) -> BTreeMap<String, Vec<String>> {
@@ -38,6 +48,12 @@ impl CargoConfig {
             .collect();
         flags.extend(self.get(&["build", "rustflags"]).map(|value| ("build".to_owned(), flag_list(value))));
         flags
+    }
+
+    /// Tables whose content reaches build scripts through variables.
+    pub fn seen_by_scripts(&self) -> BTreeMap<String, Value> {
+        let tables = ["env", "target"].into_iter();
+        tables.filter_map(|name| Some((name.to_owned(), self.tables.get(name)?.clone()))).collect()
     }
 
     /// Tables that change what cargo passes to rustc in ways the unit graph does not show.

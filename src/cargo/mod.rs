@@ -10,6 +10,7 @@
 
 mod config;
 mod invocation;
+pub mod layout;
 mod lockfile;
 mod unit_graph;
 
@@ -24,6 +25,7 @@ use serde::Deserialize;
 
 pub use self::config::CargoConfig;
 pub use self::invocation::Invocation;
+pub use self::layout::Layout;
 pub use self::lockfile::{LockedSource, Lockfile};
 pub use self::unit_graph::{GraphProfile, GraphTarget, GraphUnit, UnitGraph};
 use crate::error::{Error, Result};

@@ -18,7 +18,9 @@ fn entry(names: &[&str]) -> Entry {
             .collect(),
         notices: vec![("metadata".into(), "libserde.rmeta".into())],
         diagnostics: vec![],
+        metadata: None,
         constraints: Constraints::default(),
+        fresh: None,
         compile_ms: 12,
         pack: None,
     }

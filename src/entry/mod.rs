@@ -2,13 +2,17 @@
 //!
 //! An [`Entry`] names the unit's files by digest and says under which conditions they may be used: the dependencies they
 //! were compiled against, the normalized command line, the environment and the generated files that were read, and the
-//! directories whose paths are still in them. The files travel in a *pack* ([`pack`]); the graph index ([`GraphIndex`])
-//! is a bundle of entries.
+//! directories whose paths are still in them. A [`Fresh`] record holds what makes cargo take them as its own. The files
+//! travel in a *pack* ([`pack`]); the graph index ([`GraphIndex`]) is a bundle of entries.
+//!
+//! The run of a build script has an entry like a compiled crate: its files are those in `OUT_DIR`, what it printed is in
+//! the [`Fresh`] record.
 //!
 //! **Invariants.** No I/O here. Every encoded object starts with a magic, a kind, a version and the digest of what
 //! follows; anything unknown or damaged decodes to an error that callers treat as a miss. Environment values are stored
 //! as digests, never in clear.
 
+mod fresh;
 pub mod pack;
 
 use std::collections::BTreeMap;
@@ -21,6 +25,9 @@ use crate::error::{Error, Result};
 use crate::key::UnitKey;
 use crate::roots::Root;
 
+pub(crate) use self::fresh::is_plain_path;
+pub use self::fresh::{Content, Fresh, Layout, SmallFile};
+
 /// What a file of a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -31,12 +38,18 @@ pub enum FileKind {
     Rmeta,
     /// `*.d`, with placeholders for the roots.
     DepInfo,
+    /// The dynamic library of a procedural macro.
+    Dylib,
+    /// The binary of a build script.
+    Executable,
+    /// A file that a build script wrote into `OUT_DIR`.
+    Generated,
 }
 
 /// One output of a unit.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Its name in the output directory: a plain file name.
+    /// Its name in the output directory: a plain file name; of a generated file, the path below `OUT_DIR`.
     pub name: String,
     /// What it is.
     pub kind: FileKind,
@@ -44,6 +57,15 @@ pub struct FileRecord {
     pub size: u64,
     /// The digest of its content, as stored.
     pub digest: Digest,
+}
+
+impl FileRecord {
+    fn has_plain_name(&self) -> bool {
+        match self.kind {
+            FileKind::Generated => is_plain_path(&self.name),
+            _ => is_plain_file_name(&self.name),
+        }
+    }
 }
 
 /// A dependency, as it was when the unit was compiled.
@@ -77,6 +99,8 @@ pub struct Constraints {
     pub environment: BTreeMap<String, Option<Digest>>,
     /// Files read from outside the package (generated into `OUT_DIR`), by placeholder path.
     pub inputs: BTreeMap<String, Digest>,
+    /// What the package's own build script had made when it was compiled: [`Entry::metadata`] of that run.
+    pub script: Option<Digest>,
     /// Directories whose path is in the outputs: the digest of the path.
     pub bound: BTreeMap<Root, Digest>,
 }
@@ -96,20 +120,19 @@ pub struct Entry {
     pub notices: Vec<(String, String)>,
     /// The other lines rustc printed, with placeholders for the roots.
     pub diagnostics: Vec<String>,
+    /// By what dependents recognise it: the digest of the crate's metadata, or of everything a build script made.
+    pub metadata: Option<Digest>,
     /// When the files may be used.
     pub constraints: Constraints,
-    /// How long rustc took, in milliseconds.
+    /// Cargo's own files, where they were seen.
+    pub fresh: Option<Fresh>,
+    /// How long rustc or the build script took, in milliseconds.
     pub compile_ms: u64,
     /// Its files in the remote store, once they are packed.
     pub pack: Option<PackRef>,
 }
 
 impl Entry {
-    /// The digest of the unit's metadata: what dependents compare.
-    pub fn metadata(&self) -> Option<Digest> {
-        self.files.iter().find(|file| file.kind == FileKind::Rmeta).map(|file| file.digest)
-    }
-
     /// Bytes of all files.
     pub fn size(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
@@ -134,8 +157,11 @@ impl Entry {
         if self.key != key {
             return Err(Error::corrupt(object(), format!("it is the entry of {}", self.key)));
         }
-        if let Some(file) = self.files.iter().find(|file| !is_plain_file_name(&file.name)) {
+        if let Some(file) = self.files.iter().find(|file| !file.has_plain_name()) {
             return Err(Error::corrupt(object(), format!("{:?} is not a plain file name", file.name)));
+        }
+        if let Some(path) = self.fresh.as_ref().and_then(Fresh::bad_path) {
+            return Err(Error::corrupt(object(), format!("{path:?} is not a plain path")));
         }
         if self.files.iter().any(|file| file.size > pack::MAX_FILE_SIZE) {
             return Err(Error::corrupt(object(), "a file is larger than any compiler output"));
@@ -179,7 +205,7 @@ enum Kind {
 }
 
 const MAGIC: &[u8; 6] = b"xcache";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HEADER: usize = MAGIC.len() + 2 + 32;
 /// No honest entry or index comes near; a hostile one must not fill the memory.
 const MAX_DECODED: u64 = 256 << 20;

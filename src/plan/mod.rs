@@ -5,7 +5,8 @@
 //!
 //! **Invariants.** A plan is made before anything is compiled and never changes. Apart from the digest of packages that
 //! live in a directory ([`content`]), making it does no I/O. A unit without an immutable identity has no key, and neither
-//! has any unit that depends on it.
+//! has any unit that depends on it. What is linked or run on the host is stored under a key of that host's class; what
+//! depends on it is not, as it is compared by content.
 
 pub mod content;
 mod identify;
@@ -22,6 +23,9 @@ use crate::error::{Error, Result};
 use crate::event::{PlannedUnit, Reason, UnitId};
 use crate::key::{DependencyKey, KeyInputs, Source, UnitKey};
 use crate::rustc::Toolchain;
+
+/// The mode of a build script's run.
+const SCRIPT_RUN: &str = "run-custom-build";
 
 /// An edge of the plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,17 +65,46 @@ pub struct Unit {
     pub dependencies: Vec<Dependency>,
     /// From a registry or a git repository: its outputs are compiled with remapped paths.
     pub external: bool,
-    /// The key, or why there is none.
+    /// The key under which it is stored, or why there is none.
     pub key: Result<UnitKey, Reason>,
 }
 
 impl Unit {
-    /// Whether the package has a build script of its own.
-    pub fn has_build_script(&self, plan: &BuildPlan) -> bool {
-        self.dependencies
-            .iter()
-            .map(|dependency| plan.unit(dependency.unit))
-            .any(|dependency| dependency.mode == "run-custom-build" && dependency.package_dir == self.package_dir)
+    /// The run of the package's own build script, where there is one.
+    pub fn script_run(&self, plan: &BuildPlan) -> Option<UnitId> {
+        let mut dependencies = self.dependencies.iter().map(|dependency| dependency.unit);
+        dependencies.find(|id| {
+            let unit = plan.unit(*id);
+            self.mode != SCRIPT_RUN && unit.mode == SCRIPT_RUN && unit.package_dir == self.package_dir
+        })
+    }
+
+    /// It is the run of a build script, and not something that is compiled.
+    pub fn is_script_run(&self) -> bool {
+        self.mode == SCRIPT_RUN
+    }
+
+    /// A procedural macro or the binary of a build script.
+    pub fn is_linked(&self) -> bool {
+        !self.is_script_run() && ["proc-macro", "custom-build"].contains(&self.kind.as_str())
+    }
+
+    /// Only as good as the host: it was linked or run there.
+    fn is_of_host(&self) -> bool {
+        self.is_script_run() || self.is_linked()
+    }
+
+    /// The directory of its profile below the build directory (cargo's `core/compiler/layout.rs`).
+    pub fn profile_dir(&self) -> String {
+        let name = match self.profile.name.as_str() {
+            "dev" | "test" => "debug",
+            "release" | "bench" => "release",
+            name => name,
+        };
+        match &self.platform {
+            Some(platform) => format!("{platform}/{name}"),
+            None => name.to_owned(),
+        }
     }
 
     fn planned(&self) -> PlannedUnit {
@@ -122,7 +155,9 @@ impl BuildPlan {
             return Err(unplannable(format!("unit graph version {} is not known", inputs.graph.version)));
         }
         let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
-        let reasons: Vec<_> = inputs.graph.units.iter().zip(&units).map(|(graph, unit)| reason(graph, unit)).collect();
+        let host = inputs.toolchain.host_class;
+        let reasons: Vec<_> =
+            inputs.graph.units.iter().zip(&units).map(|(graph, unit)| reason(graph, unit, host.is_some())).collect();
         let mut keys = Keys {
             inputs,
             content: &content,
@@ -132,7 +167,12 @@ impl BuildPlan {
         };
         let result: Vec<_> =
             reasons.iter().enumerate().map(|(index, reason)| reason.map_or_else(|| keys.key(index), Err)).collect();
-        units.iter_mut().zip(result).for_each(|(unit, key)| unit.key = key);
+        for (unit, key) in units.iter_mut().zip(result) {
+            unit.key = match host.filter(|_| unit.is_of_host()) {
+                Some(class) => key.map(|key| key.on_host(class)),
+                None => key,
+            };
+        }
         Ok(Self::from_units(units))
     }
 
@@ -153,6 +193,16 @@ impl BuildPlan {
     pub fn cacheable(&self) -> Vec<(UnitId, UnitKey)> {
         let units = self.units.iter().enumerate();
         units.filter_map(|(index, unit)| Some((UnitId(index), unit.key.ok()?))).collect()
+    }
+
+    /// The manifests of all packages that are built where they are edited.
+    pub fn member_manifests(&self) -> BTreeSet<Utf8PathBuf> {
+        self.units.iter().filter(|unit| !unit.external).map(|unit| unit.package_dir.join("Cargo.toml")).collect()
+    }
+
+    /// The directories of all profiles, below the build directory.
+    pub fn profile_dirs(&self) -> BTreeSet<String> {
+        self.units.iter().map(Unit::profile_dir).collect()
     }
 
     /// For the event.
@@ -194,31 +244,32 @@ fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
 }
 
 /// Why a unit cannot be cached, as far as the plan can tell.
-fn reason(graph: &GraphUnit, unit: &Unit) -> Option<Reason> {
+fn reason(graph: &GraphUnit, unit: &Unit, host_is_known: bool) -> Option<Reason> {
     let kind = |name: &str| graph.target.kind.iter().any(|kind| kind == name);
     let rlib = |crate_type: &String| crate_type == "lib" || crate_type == "rlib";
     let by_mode = match unit.mode.as_str() {
-        "run-custom-build" => Some(Reason::BuildScriptRun),
         "doc" | "docscrape" => Some(Reason::Doc),
         "test" | "doctest" => Some(Reason::Test),
+        SCRIPT_RUN => Some(Reason::BuildScriptRun).filter(|_| !unit.external || !host_is_known),
         _ => None,
     };
     let by_kind = || {
+        let of_host = !unit.external || !host_is_known;
         [
-            ("custom-build", Reason::BuildScript),
-            ("proc-macro", Reason::ProcMacro),
-            ("bin", Reason::Bin),
-            ("test", Reason::Test),
-            ("bench", Reason::Test),
-            ("example", Reason::Test),
+            ("custom-build", Reason::BuildScript, of_host),
+            ("proc-macro", Reason::ProcMacro, of_host),
+            ("bin", Reason::Bin, true),
+            ("test", Reason::Test, true),
+            ("bench", Reason::Test, true),
+            ("example", Reason::Test, true),
         ]
         .into_iter()
-        .find_map(|(name, reason)| kind(name).then_some(reason))
+        .find_map(|(name, reason, holds)| (kind(name) && holds).then_some(reason))
     };
     let rest = || match () {
         () if graph.is_std => Some(Reason::NoIdentity),
         () if !unit.external => Some(Reason::Path),
-        () if !unit.crate_types.iter().all(rlib) => Some(Reason::Linked),
+        () if !unit.is_of_host() && !unit.crate_types.iter().all(rlib) => Some(Reason::Linked),
         () if graph.profile.fields.get("incremental").is_some_and(|on| on == true) => Some(Reason::Incremental),
         () if unit.platform.as_deref().is_some_and(|platform| platform.ends_with(".json")) => {
             Some(Reason::CustomTarget)
@@ -277,9 +328,18 @@ impl<F: Fn(&Utf8Path) -> Result<Digest>> Keys<'_, F> {
             platform: unit.platform.clone(),
             rustflags: self.rustflags(unit),
             environment: self.inputs.environment.clone(),
-            config: self.inputs.config.relevant(),
+            config: self.config(unit),
             dependencies,
         })
+    }
+
+    /// A build script sees the variables that the configuration sets, and whatever linker it names.
+    fn config(&self, unit: &Unit) -> BTreeMap<String, serde_json::Value> {
+        let mut config = self.inputs.config.relevant();
+        if unit.is_script_run() {
+            config.extend(self.inputs.config.seen_by_scripts());
+        }
+        config
     }
 
     fn source(&self, graph: &GraphUnit, unit: &Unit) -> Result<Source, Reason> {

@@ -24,6 +24,7 @@ struct World {
     mode: String,
     rustc: String,
     standard_library: String,
+    host: Option<String>,
     cargo: String,
     environment_rustflags: Option<Vec<String>>,
     config: Value,
@@ -49,6 +50,7 @@ impl Default for World {
             mode: "build".into(),
             rustc: "rustc 1.95.0\nhost: x86_64-unknown-linux-gnu\n".into(),
             standard_library: "libstd-0123.rlib".into(),
+            host: Some("glibc 2.36".into()),
             cargo: "cargo 1.95.0".into(),
             environment_rustflags: None,
             config: json!({}),
@@ -189,6 +191,7 @@ impl World {
             cargo: self.cargo.clone(),
             sysroot: "/usr/lib/rust".into(),
             libraries: [("x86_64-unknown-linux-gnu".to_owned(), Digest::of(&self.standard_library))].into(),
+            host_class: self.host.as_ref().map(Digest::of),
         }
     }
 
@@ -318,6 +321,33 @@ fn the_lto_of_whoever_links_a_library_counts() {
     assert_ne!(thin.key("beta"), World::default().key("beta"));
 }
 
+/// The keys of alpha's library, build script and its run, and of beta.
+fn keys_on(host: Option<&str>) -> Vec<Result<UnitKey, Reason>> {
+    let plan = World { host: host.map(Into::into), ..World::default() }.plan();
+    plan.units[1..].iter().map(|unit| unit.key).collect()
+}
+
+#[test]
+fn what_is_linked_or_run_is_for_hosts_of_one_class_and_what_depends_on_it_for_all() {
+    let (older, newer) = (keys_on(Some("glibc 2.31")), keys_on(Some("glibc 2.36")));
+    let differs: Vec<_> = older.iter().zip(&newer).map(|(older, newer)| older != newer).collect();
+    assert_eq!(differs, [false, true, true, false]);
+}
+
+#[test]
+fn nothing_is_linked_or_run_for_a_host_that_is_not_known() {
+    let keys = keys_on(None);
+    assert_eq!(keys[1..3], [Err(Reason::BuildScript), Err(Reason::BuildScriptRun)]);
+    assert_eq!((keys[0], keys[3]), (keys_on(Some("any"))[0], keys_on(Some("any"))[3]));
+}
+
+#[test]
+fn a_build_script_sees_variables_and_linkers_of_the_configuration() {
+    let run = |config: Value| World { config, ..World::default() }.plan().units[3].key.unwrap();
+    assert_ne!(run(json!({ "env": { "A": "b" } })), run(json!({})));
+    assert_ne!(run(json!({ "target": { "x": { "linker": "ld" } } })), run(json!({})));
+}
+
 #[test]
 fn a_package_without_checksum_has_no_key_and_neither_have_its_dependents() {
     let world = World::default();
@@ -335,10 +365,7 @@ fn a_package_without_checksum_has_no_key_and_neither_have_its_dependents() {
     let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();
     assert_eq!(plan.cacheable(), []);
     let reasons: Vec<_> = plan.units.iter().map(|unit| unit.key.unwrap_err()).collect();
-    assert_eq!(
-        reasons,
-        [Reason::Path, Reason::NoIdentity, Reason::BuildScript, Reason::BuildScriptRun, Reason::NoIdentity]
-    );
+    assert_eq!(reasons, [Reason::Path, Reason::NoIdentity, Reason::NoIdentity, Reason::NoIdentity, Reason::NoIdentity]);
 }
 
 #[test]

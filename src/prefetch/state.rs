@@ -136,6 +136,12 @@ impl State {
         self.units.get(&unit).and_then(|(_, lookup)| lookup.clone())
     }
 
+    pub(super) fn revoke(&mut self, unit: UnitId, reason: MissReason) {
+        if let Some((_, lookup)) = self.units.get_mut(&unit) {
+            *lookup = Some(Lookup::Miss(reason));
+        }
+    }
+
     pub(super) fn undecided(&self) -> usize {
         self.units.len() - self.decided
     }

@@ -41,10 +41,13 @@ impl Fold {
             }
             EventKind::PhaseFinished { phase } => end_phase(&mut report.phases, *phase, at_ms),
             EventKind::Planned { units } => self.planned.clone_from(units),
+            EventKind::NothingToPlan => report.settled = true,
             EventKind::PlanFailed { reason } => report.plan_failed = Some(reason.clone()),
             EventKind::GraphIndexFound { entries } => report.graph_index_entries = Some(*entries),
             EventKind::Found { unit, .. }
             | EventKind::Missed { unit, .. }
+            | EventKind::Hydrated { unit, .. }
+            | EventKind::Rejected { unit, .. }
             | EventKind::Restored { unit, .. }
             | EventKind::Compiled { unit, .. }
             | EventKind::Recorded { unit, .. }
@@ -86,7 +89,7 @@ impl Fold {
             .map(|(index, unit)| {
                 let track = tracks.get(&UnitId(index)).unwrap_or(&untouched);
                 let outcome = track.outcome(&unit, built);
-                unit_report(unit, outcome)
+                unit_report(unit, outcome, track.rejected.clone())
             })
             .collect();
         report.totals.received_bytes = received.unwrap_or(transferred);
@@ -126,29 +129,41 @@ struct Track {
     tier: Option<Tier>,
     transferred: u64,
     missed: Option<MissReason>,
+    /// Cargo's reason for not taking it, though it was hydrated.
+    rejected: Option<String>,
     ran: Option<Ran>,
     /// Bytes, and whether it is path-bound.
     recorded: Option<(u64, bool)>,
     not_recorded: Option<Reason>,
 }
 
-/// How cargo got the unit's outputs when it called rustc.
+/// How cargo got the unit's outputs: before it was started, or when it called rustc.
 #[derive(Clone, Copy)]
 enum Ran {
-    Restored { bytes: u64, millis: u64, compile_millis: u64 },
+    Restored { bytes: u64, millis: u64, compile_millis: u64, hydrated: bool },
     Compiled { millis: u64, success: bool },
 }
 
 impl Track {
     fn apply(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::Rejected { reason, .. } => self.rejected = Some(reason.clone()),
+            kind => self.apply_plain(kind),
+        }
+    }
+
+    fn apply_plain(&mut self, kind: &EventKind) {
         match *kind {
             EventKind::Found { tier, transferred, .. } => {
                 self.tier = Some(tier);
                 self.transferred = self.transferred.saturating_add(transferred);
             }
             EventKind::Missed { reason, .. } => self.missed = Some(reason),
+            EventKind::Hydrated { bytes, millis, compile_millis, .. } => {
+                self.ran = Some(Ran::Restored { bytes, millis, compile_millis, hydrated: true });
+            }
             EventKind::Restored { bytes, millis, compile_millis, .. } => {
-                self.ran = Some(Ran::Restored { bytes, millis, compile_millis });
+                self.ran = Some(Ran::Restored { bytes, millis, compile_millis, hydrated: false });
             }
             EventKind::Compiled { millis, success, .. } => self.ran = Some(Ran::Compiled { millis, success }),
             EventKind::Recorded { bytes, path_bound, .. } => self.recorded = Some((bytes, path_bound)),
@@ -161,13 +176,14 @@ impl Track {
         let silent = without_rustc(unit);
         let uncacheable = unit.uncacheable.or(silent);
         match (self.ran, uncacheable) {
-            (Some(Ran::Restored { bytes, millis, compile_millis }), _) => Outcome::Hit {
+            (Some(Ran::Restored { bytes, millis, compile_millis, hydrated }), _) => Outcome::Hit {
                 // What is restored comes out of the local store; only `Found` says that it was remote before.
                 tier: self.tier.unwrap_or(Tier::Local),
                 transferred_bytes: self.transferred,
                 restored_bytes: bytes,
                 restore_ms: millis,
                 compile_ms: compile_millis,
+                hydrated,
             },
             (Some(Ran::Compiled { millis, success }), Some(reason)) => {
                 Outcome::Uncacheable { reason, compile_ms: Some(millis), failed: !success }
@@ -183,6 +199,7 @@ impl Track {
             (None, Some(reason)) if silent.is_some() => {
                 Outcome::Uncacheable { reason, compile_ms: None, failed: false }
             }
+
             (None, _) if built => Outcome::Fresh,
             (None, _) => Outcome::NotReached,
         }
@@ -192,15 +209,15 @@ impl Track {
 /// Why no event will ever be about this unit, where that is so: cargo does not call rustc for it.
 fn without_rustc(unit: &PlannedUnit) -> Option<Reason> {
     match unit.mode.as_str() {
-        "run-custom-build" => Some(Reason::BuildScriptRun),
+        "run-custom-build" => unit.uncacheable,
         "doc" | "doctest" | "docscrape" => Some(Reason::Doc),
         _ => None,
     }
 }
 
-fn unit_report(unit: PlannedUnit, outcome: Outcome) -> UnitReport {
+fn unit_report(unit: PlannedUnit, outcome: Outcome, rejected: Option<String>) -> UnitReport {
     let PlannedUnit { package, version, target, kind, mode, platform, features, key, uncacheable: _ } = unit;
-    UnitReport { package, version, target, kind, mode, platform, features, key, outcome }
+    UnitReport { package, version, target, kind, mode, platform, features, key, rejected, outcome }
 }
 
 impl Totals {
@@ -212,6 +229,7 @@ impl Totals {
             if let Outcome::Hit { compile_ms, .. } = &unit.outcome {
                 add(&mut compiled_before, *compile_ms);
             }
+            self.rejected += usize::from(unit.rejected.is_some());
             self.add_outcome(&unit.outcome);
         }
         self.saved_ms = compiled_before.saturating_sub(self.restore_ms);
@@ -220,8 +238,9 @@ impl Totals {
     fn add_outcome(&mut self, outcome: &Outcome) {
         let compile_ms = outcome.compiled_ms().unwrap_or(0);
         match outcome {
-            Outcome::Hit { tier, restored_bytes, restore_ms, .. } => {
+            Outcome::Hit { tier, restored_bytes, restore_ms, hydrated, .. } => {
                 self.hits += 1;
+                self.hydrated += usize::from(*hydrated);
                 match tier {
                     Tier::Local => self.hits_local += 1,
                     Tier::Remote => self.hits_remote += 1,

@@ -5,8 +5,8 @@
 //!
 //! **Invariants.** A pure fold: no I/O, no clock, nothing but the events. Every unit of the plan is there exactly once, in
 //! the plan's order, with exactly one [`Outcome`], and the totals are sums over the units. A list of events that stops
-//! early gives a report whose [`Report::complete`] is false, whose totals are lower bounds, and which claims nothing that
-//! no event says.
+//! early gives a report whose [`Report::complete`] is false, whose totals are lower bounds (but for hits that cargo would
+//! not have taken in the end), and which claims nothing that no event says.
 
 mod fold;
 pub mod reasons;
@@ -42,6 +42,10 @@ pub struct Report {
     pub exit_code: Option<i32>,
     /// Why there was no plan, where there was none: cargo then ran without the cache.
     pub plan_failed: Option<String>,
+    /// The same command had succeeded before and nothing had changed: cargo was started without a plan. There is one all
+    /// the same if a crate was compiled.
+    #[serde(default)]
+    pub settled: bool,
     /// The remote's URL, where one is configured.
     pub remote: Option<String>,
     /// Why the remote was given up, where it was.
@@ -119,6 +123,9 @@ pub struct UnitReport {
     pub features: Vec<String>,
     /// Its key, where it can be cached.
     pub key: Option<UnitKey>,
+    /// It was put into the build directory, and cargo did not take it as fresh: cargo's reason.
+    #[serde(default)]
+    pub rejected: Option<String>,
     /// What happened to it.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -138,8 +145,11 @@ pub enum Outcome {
         restored_bytes: u64,
         /// How long that took, in milliseconds.
         restore_ms: u64,
-        /// How long rustc took when it was compiled, in milliseconds.
+        /// How long rustc, or the build script, took when it was made, in milliseconds.
         compile_ms: u64,
+        /// It was in the build directory before cargo was started, which started no process for it.
+        #[serde(default)]
+        hydrated: bool,
     },
     /// Cargo did not call rustc for it: the target directory had it already.
     Fresh,
@@ -191,6 +201,12 @@ pub struct Totals {
     pub hits_local: usize,
     /// Of those, found in the remote store.
     pub hits_remote: usize,
+    /// Of those, in the build directory before cargo was started.
+    #[serde(default)]
+    pub hydrated: usize,
+    /// Units that were put there, and that cargo did not take as fresh.
+    #[serde(default)]
+    pub rejected: usize,
     /// Units the target directory had already.
     pub fresh: usize,
     /// Units compiled that could have been hits.
@@ -253,6 +269,7 @@ impl Default for Report {
             duration_ms: 0,
             exit_code: None,
             plan_failed: None,
+            settled: false,
             remote: None,
             remote_failed: None,
             graph_index_entries: None,

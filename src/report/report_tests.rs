@@ -6,10 +6,28 @@ use crate::event::{EventKind, PlannedUnit, UnitId};
 /// What becomes of one unit in a made-up session.
 #[derive(Clone, Debug)]
 pub(super) enum Fate {
-    Hit { tier: Tier, millis: u64, compile_millis: u64 },
-    Fresh { found: bool },
-    Miss { reason: MissReason, millis: u64, recorded: Result<bool, Reason> },
-    Uncacheable { reason: Reason, millis: u64 },
+    Hit {
+        tier: Tier,
+        millis: u64,
+        compile_millis: u64,
+    },
+    /// With what cargo has against it, and whether it was restored then.
+    Hydrated {
+        millis: u64,
+        rejected: Option<bool>,
+    },
+    Fresh {
+        found: bool,
+    },
+    Miss {
+        reason: MissReason,
+        millis: u64,
+        recorded: Result<bool, Reason>,
+    },
+    Uncacheable {
+        reason: Reason,
+        millis: u64,
+    },
     BuildScriptRun,
     Untouched,
 }
@@ -37,6 +55,7 @@ pub(super) fn planned(index: usize, fate: &Fate) -> PlannedUnit {
 fn prefetched(unit: UnitId, fate: &Fate) -> Option<EventKind> {
     match *fate {
         Fate::Hit { tier, .. } => Some(EventKind::Found { unit, tier, transferred: 10 }),
+        Fate::Hydrated { .. } => Some(EventKind::Found { unit, tier: Tier::Remote, transferred: 10 }),
         Fate::Fresh { found: true } => Some(EventKind::Found { unit, tier: Tier::Local, transferred: 0 }),
         Fate::Miss { reason, .. } => Some(EventKind::Missed { unit, reason }),
         _ => None,
@@ -48,6 +67,16 @@ fn built(unit: UnitId, fate: &Fate) -> Vec<EventKind> {
     match *fate {
         Fate::Hit { millis, compile_millis, .. } => {
             vec![EventKind::Restored { unit, bytes: 100, millis, compile_millis }]
+        }
+        Fate::Hydrated { millis, rejected } => {
+            let hydrated = EventKind::Hydrated { unit, bytes: 100, millis, compile_millis: 50 };
+            let after = match rejected {
+                Some(true) => Some(EventKind::Restored { unit, bytes: 100, millis, compile_millis: 50 }),
+                Some(false) => Some(EventKind::Compiled { unit, millis: 40, success: true }),
+                None => None,
+            };
+            let reason = || EventKind::Rejected { unit, reason: "the rustflags changed".into() };
+            [hydrated].into_iter().chain(after.into_iter().flat_map(|after| [after, reason()])).collect()
         }
         Fate::Miss { millis, recorded, .. } => vec![
             EventKind::Compiled { unit, millis, success: true },
@@ -96,6 +125,23 @@ fn expected(fate: &Fate, code: Option<i32>) -> Outcome {
             restored_bytes: 100,
             restore_ms: millis,
             compile_ms: compile_millis,
+            hydrated: false,
+        },
+        Fate::Hydrated { rejected: Some(false), .. } => Outcome::Miss {
+            reason: None,
+            compile_ms: 40,
+            failed: false,
+            recorded_bytes: None,
+            path_bound: false,
+            not_recorded: None,
+        },
+        Fate::Hydrated { millis, rejected } => Outcome::Hit {
+            tier: Tier::Remote,
+            transferred_bytes: 10,
+            restored_bytes: 100,
+            restore_ms: millis,
+            compile_ms: 50,
+            hydrated: rejected.is_none(),
         },
         Fate::Miss { reason, millis, recorded } => Outcome::Miss {
             reason: Some(reason),
@@ -127,6 +173,8 @@ fn fate() -> impl Strategy<Value = Fate> {
             millis: millis.into(),
             compile_millis: compile.into()
         }),
+        (any::<u32>(), any::<Option<bool>>())
+            .prop_map(|(millis, rejected)| Fate::Hydrated { millis: millis.into(), rejected }),
         any::<bool>().prop_map(|found| Fate::Fresh { found }),
         (miss, any::<u32>(), recorded).prop_map(|(reason, millis, recorded)| Fate::Miss {
             reason,
@@ -158,7 +206,10 @@ fn assert_sums_match(report: &Report) {
 fn is_said(events: &[Event], unit: UnitId, outcome: &Outcome) -> bool {
     let any = |wanted: &dyn Fn(&EventKind) -> bool| events.iter().any(|event| wanted(&event.kind));
     match outcome {
-        Outcome::Hit { .. } => any(&|kind| matches!(kind, EventKind::Restored { unit: u, .. } if *u == unit)),
+        Outcome::Hit { .. } => any(&|kind| match kind {
+            EventKind::Restored { unit: u, .. } | EventKind::Hydrated { unit: u, .. } => *u == unit,
+            _ => false,
+        }),
         Outcome::Miss { .. } | Outcome::Uncacheable { compile_ms: Some(_), .. } => {
             any(&|kind| matches!(kind, EventKind::Compiled { unit: u, .. } if *u == unit))
         }
@@ -195,8 +246,11 @@ proptest! {
             prop_assert!(is_said(prefix, UnitId(index), &unit.outcome), "{:?}", unit.outcome);
         }
         let (some, all) = (&report.totals, &whole.totals);
-        prop_assert!(some.hits <= all.hits && some.misses <= all.misses && some.fresh <= all.fresh);
-        prop_assert!(some.restored_bytes <= all.restored_bytes && some.recorded_bytes <= all.recorded_bytes);
+        // That cargo did not take a hydrated unit is known at the end only.
+        prop_assert!(some.hits <= all.hits + all.rejected);
+        prop_assert!(some.restored_bytes <= all.restored_bytes + 100 * all.rejected as u64);
+        prop_assert!(some.misses <= all.misses && some.fresh <= all.fresh);
+        prop_assert!(some.recorded_bytes <= all.recorded_bytes);
         prop_assert!(some.received_bytes <= all.received_bytes && some.requests <= all.requests);
         prop_assert!(report.warnings.iter().all(|warning| whole.warnings.contains(warning)));
     }

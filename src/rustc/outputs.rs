@@ -58,9 +58,14 @@ pub fn metadata_digest(path: &Path) -> Result<Digest> {
         "rlib" => Digest::of_file(path).map_err(Error::io("read", path)),
         _ => {
             let bytes = fs::read(path).map_err(Error::io("read", path))?;
-            Ok(metadata_section(&bytes).unwrap_or_else(|| Digest::of(&bytes)))
+            Ok(linked_metadata(&bytes))
         }
     }
+}
+
+/// The digest by which dependents recognise a procedural macro with this content.
+pub fn linked_metadata(bytes: &[u8]) -> Digest {
+    metadata_section(bytes).unwrap_or_else(|| Digest::of(bytes))
 }
 
 /// The digest of the `.rustc` section of a dynamic library.

@@ -10,7 +10,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Environment, Options};
-use crate::cargo::{Cargo, CargoConfig, Invocation, Lockfile, Workspace, rustc_command};
+use crate::cargo::{Cargo, CargoConfig, Invocation, Layout, Lockfile, Workspace, layout, rustc_command};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -54,8 +54,14 @@ impl Survey {
             Some(other) => ask_rustc(options, Some(other.into()), ask)?,
             None => rustc?,
         };
-        let mut toolchain =
-            Toolchain { rustc, cargo: cargo_version?.trim().into(), sysroot, libraries: BTreeMap::new() };
+        let mut toolchain = Toolchain {
+            rustc,
+            cargo: cargo_version?.trim().into(),
+            sysroot,
+            libraries: BTreeMap::new(),
+            host_class: None,
+        };
+        toolchain.host_class = host_class(options, &config, toolchain.host(), ask);
         toolchain.libraries = platforms(&toolchain, &options.invocation)
             .into_iter()
             .map(|platform| (platform.clone(), toolchain.library_digest(&platform)))
@@ -93,6 +99,13 @@ impl Survey {
         self.toolchain.libraries.keys().cloned().collect()
     }
 
+    /// How cargo arranges the build directory, where that is known.
+    pub(super) fn layout(&self, options: &Options) -> Option<Layout> {
+        let names = options.environment.0.keys().filter_map(|name| name.to_str());
+        let unstable: Vec<_> = names.filter(|name| name.starts_with("CARGO_UNSTABLE_")).map(str::to_owned).collect();
+        layout::known(&self.toolchain.cargo, &options.invocation, &self.config, &unstable)
+    }
+
     /// A rustc wrapper of the user's own, by cargo's precedence.
     pub(super) fn user_wrapper(&self, environment: &Environment) -> Option<String> {
         let variable = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"].iter().find_map(|name| environment.text(name));
@@ -128,6 +141,31 @@ fn ask_rustc(
         },
     );
     Ok((version?, sysroot?))
+}
+
+/// What tells hosts apart on which something is linked: linker and C library, as they call themselves.
+///
+/// Flags that name another linker are in keys, but not which version of it: nothing is known of such a host.
+fn host_class(
+    options: &Options,
+    config: &CargoConfig,
+    host: &str,
+    ask: impl Fn(&mut Command) -> Result<String>,
+) -> Option<Digest> {
+    let names_linker = |flags: &[String]| flags.iter().any(|flag| flag.contains("link"));
+    let flags = environment_rustflags(&options.environment).map(|flags| [("".to_owned(), flags)].into());
+    if flags.unwrap_or_else(|| config.rustflags()).values().any(|flags| names_linker(flags)) {
+        return None;
+    }
+    let variable = format!("CARGO_TARGET_{}_LINKER", host.to_uppercase().replace(['-', '.'], "_"));
+    let linker = options.environment.text(&variable).or_else(|| config.linker(host)).unwrap_or("cc");
+    let said = ask(Command::new(linker).arg("--version")).ok()?;
+    let library = match host {
+        host if host.contains("linux-gnu") => ask(Command::new("ldd").arg("--version")).ok()?,
+        host if host.contains("apple") => ask(Command::new("sw_vers").arg("-productVersion")).ok()?,
+        _ => String::new(),
+    };
+    Some(Digest::of(format!("{:?}\n{said}\n{library}", Path::new(linker).file_name())))
 }
 
 /// A toolchain's own `bin/rustc` stands in its sysroot.

@@ -52,6 +52,10 @@ pub fn collect_if_due(store: &LocalStore, max: u64) -> Result<Option<Collected>>
 ///
 /// One process at a time: where another one is at it, nothing is done.
 pub fn collect(store: &LocalStore, max: u64) -> Result<Collected> {
+    collect_as_of(store, max, SystemTime::now())
+}
+
+fn collect_as_of(store: &LocalStore, max: u64, now: SystemTime) -> Result<Collected> {
     let path = store.root().join("gc.lock");
     let lock =
         File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::io("open", &path))?;
@@ -62,7 +66,7 @@ pub fn collect(store: &LocalStore, max: u64) -> Result<Collected> {
     let mut collection = Collection::scan(store)?;
     if collection.total > max {
         collection.drop_entries(max / 10 * 9);
-        collection.drop_files();
+        collection.drop_files(now);
         collection.drop_markers();
     }
     Ok(Collected { left: collection.total, ..collection.collected })
@@ -130,10 +134,10 @@ impl<'a> Collection<'a> {
         }
     }
 
-    fn drop_files(&mut self) {
+    fn drop_files(&mut self, now: SystemTime) {
         let named = |digest: Digest| self.references.get(&digest).is_some_and(|references| *references > 0);
         for path in walk(&self.store.root().join("file")).unwrap_or_default() {
-            let used = file_digest(&path).is_some_and(named) || age(&path).is_none_or(|age| age < YOUNG);
+            let used = file_digest(&path).is_some_and(named) || appeared(&path).is_none_or(|time| time + YOUNG > now);
             let size = size(&path);
             if !used && remove_file(&path).is_ok() {
                 self.collected.files += 1;
@@ -179,6 +183,19 @@ fn remove_stale(store: &LocalStore) -> Result<()> {
 
 fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// When a raw file came into the store, or was linked for the last time. Its modification time says nothing.
+#[cfg(unix)]
+fn appeared(path: &Path) -> Option<SystemTime> {
+    let changed = std::os::unix::fs::MetadataExt::ctime(&fs::metadata(path).ok()?);
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(changed.try_into().ok()?))
+}
+
+/// When a raw file came into the store. Its modification time says nothing.
+#[cfg(not(unix))]
+fn appeared(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).ok()?.created().ok()
 }
 
 /// How long ago a file was written.

@@ -15,6 +15,11 @@ fn set_age(path: &Path, age: Duration) {
     File::open(path).unwrap().set_modified(SystemTime::now() - age).unwrap();
 }
 
+/// When all that is written now is no longer young.
+fn later() -> SystemTime {
+    SystemTime::now() + YOUNG * 2
+}
+
 /// An entry of one file of 10,000 bytes, used so many days ago.
 fn put(store: &LocalStore, name: &str, content: u8, days: u32) -> Entry {
     let (size, digest) = store.add_bytes(&[content; 10_000]).unwrap();
@@ -25,13 +30,14 @@ fn put(store: &LocalStore, name: &str, content: u8, days: u32) -> Entry {
         files: vec![FileRecord { name: "lib.rlib".into(), kind: FileKind::Rlib, size, digest }],
         notices: vec![],
         diagnostics: vec![],
+        metadata: None,
         constraints: Constraints::default(),
+        fresh: None,
         compile_ms: 10,
         pack: None,
     };
     store.put_entry(&entry).unwrap();
     store.mark_pushed("0123", entry.key).unwrap();
-    set_age(&store.file_path(digest), DAY * 10);
     let path = store.keys().unwrap().into_iter().find(|(key, _)| *key == entry.key).unwrap().1;
     set_age(&path, DAY * days);
     entry
@@ -49,7 +55,7 @@ fn a_store_below_its_size_is_left_alone() {
 fn the_least_recently_used_entries_go_first_with_their_files_and_markers() {
     let (_directory, store) = store();
     let entries: Vec<_> = (0..5).map(|index| put(&store, &format!("u{index}"), index, 9 - u32::from(index))).collect();
-    let collected = collect(&store, 40_000).unwrap();
+    let collected = collect_as_of(&store, 40_000, later()).unwrap();
     assert_eq!((collected.entries, collected.files), (2, 2), "{collected:?}");
     assert!(collected.left <= 36_000);
     for (index, entry) in entries.iter().enumerate() {
@@ -65,7 +71,7 @@ fn a_file_that_another_entry_names_stays() {
     let old = put(&store, "old", 1, 9);
     let new = put(&store, "new", 1, 1);
     put(&store, "other", 2, 2);
-    collect(&store, 12_000).unwrap();
+    collect_as_of(&store, 12_000, later()).unwrap();
     assert!(store.entry(old.key).unwrap().is_none());
     assert!(store.entry(new.key).unwrap().is_some());
 }
@@ -73,12 +79,11 @@ fn a_file_that_another_entry_names_stays() {
 #[test]
 fn a_young_file_may_belong_to_an_entry_that_is_not_written_yet() {
     let (_directory, store) = store();
-    let (_, young) = store.add_bytes(&[1; 10_000]).unwrap();
-    let (_, old) = store.add_bytes(&[2; 10_000]).unwrap();
-    set_age(&store.file_path(old), DAY);
+    let (_, file) = store.add_bytes(&[1; 10_000]).unwrap();
     collect(&store, 1_000).unwrap();
-    assert!(store.file_path(young).exists());
-    assert!(!store.file_path(old).exists());
+    assert!(store.file_path(file).exists());
+    collect_as_of(&store, 1_000, later()).unwrap();
+    assert!(!store.file_path(file).exists());
 }
 
 #[test]

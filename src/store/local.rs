@@ -5,25 +5,31 @@
 //! is an absent one, so nothing has to be locked: the worst that a race or a crash can do is a miss.
 //!
 //! **Invariants.** What is read is compared with its digest; what does not fit is removed. A raw file, once there, is
-//! never written again and never touched. A store that cannot be written to can still be read.
+//! never written again and never touched: not even its modification time ([`FILE_TIME`]) or mode changes, so it may be
+//! linked into any number of target directories. A store that cannot be written to can still be read.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
 
 use super::sharded;
 use crate::digest::Digest;
-use crate::entry::{Entry, FileRecord, is_other_version, pack};
+use crate::entry::{Entry, FileKind, FileRecord, is_other_version, pack};
 use crate::error::{Error, Result};
 use crate::fs::{
     copy_hashing, create_dir_all, make_world_readable, persist, read_optional, remove_file, temporary_file,
 };
 use crate::key::UnitKey;
+
+/// The modification time of every raw file: 2024-01-01 00:00:00 UTC. It is older than anything that is compiled from now
+/// on, and the same for all, so that files which are linked into a target directory are of one age there.
+pub const FILE_TIME: Duration = Duration::from_secs(1_704_067_200);
 
 /// Least recent use is kept to this precision: a lookup of what was used just now writes nothing.
 const TOUCH_EVERY: Duration = Duration::from_secs(600);
@@ -32,6 +38,8 @@ const TOUCH_EVERY: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub struct LocalStore {
     root: Arc<Path>,
+    /// Raw files that this process wrote and hashed on the way: they need not be hashed again to be used.
+    written: Arc<Mutex<HashSet<Digest>>>,
 }
 
 impl LocalStore {
@@ -44,7 +52,7 @@ impl LocalStore {
             Err(Error::Io { source, .. }) if is_read_only(source.kind()) => {}
             other => other?,
         }
-        Ok(Self { root: root.into() })
+        Ok(Self { root: root.into(), written: Arc::default() })
     }
 
     /// The entry of a unit, if it is complete: all its files are there and have the right size.
@@ -105,8 +113,46 @@ impl LocalStore {
         let mut output = temporary_file(destination.parent().unwrap_or(Path::new(".")))?;
         let copied = copy_hashing(input, output.as_file_mut()).map_err(Error::io("copy a file to", destination))?;
         self.verify(record, copied)?;
-        make_world_readable(output.as_file()).map_err(Error::io("write", destination))?;
+        give_mode(output.as_file(), record.kind).map_err(Error::io("write", destination))?;
         persist(output, destination)
+    }
+
+    /// Puts a stored file at `destination`, with this modification time: whole, or not at all.
+    ///
+    /// With `link` it is a hard link where that can be: on the same file system, to a file of this very time. Otherwise it
+    /// shares the blocks where the file system can do that, or is a copy. A damaged one is as in [`LocalStore::copy_out`].
+    pub fn place(&self, record: &FileRecord, destination: &Path, modified: SystemTime, link: bool) -> Result<()> {
+        let source = self.file_path(record.digest);
+        self.check(record, &source)?;
+        let is_of_time =
+            || fs::metadata(&source).and_then(|metadata| metadata.modified()).is_ok_and(|it| it == modified);
+        if link && is_of_time() && hard_link(&source, destination).is_ok() {
+            return Ok(());
+        }
+        let directory = destination.parent().unwrap_or(Path::new("."));
+        let temporary = Builder::new().prefix(".xcache-").make_in(directory, |path| {
+            reflink_copy::reflink_or_copy(&source, path)?;
+            File::open(path)
+        });
+        let copy = temporary.map_err(Error::io("copy a file to", destination))?;
+        give_mode(copy.as_file(), record.kind)
+            .and_then(|()| copy.as_file().set_modified(modified))
+            .map_err(Error::io("write", destination))?;
+        persist(copy, destination)
+    }
+
+    /// Compares a stored file with its record, unless this process has written it.
+    fn check(&self, record: &FileRecord, source: &Path) -> Result<()> {
+        if self.lock_written().contains(&record.digest) && self.has_file(record.size, record.digest) {
+            return Ok(());
+        }
+        let file = File::open(source).map_err(Error::io("read", source))?;
+        let hashed = copy_hashing(file, io::sink()).map_err(Error::io("read", source))?;
+        self.verify(record, hashed)
+    }
+
+    fn lock_written(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        self.written.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// The content of a stored file; for small ones.
@@ -115,6 +161,11 @@ impl LocalStore {
         let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
         self.verify(record, (bytes.len() as u64, Digest::of(&bytes)))?;
         Ok(bytes)
+    }
+
+    /// The content of a stored file that is text.
+    pub fn read_text(&self, record: &FileRecord) -> Result<String> {
+        String::from_utf8(self.read(record)?).map_err(|error| Error::corrupt(format!("file/{}", record.digest), error))
     }
 
     /// Where the raw file of this content is, if it is there.
@@ -225,8 +276,13 @@ impl LocalStore {
             return Ok(());
         }
         let path = self.file_path(digest);
-        make_read_only(file.as_file()).map_err(Error::io("write", &path))?;
-        rename(file, &path)
+        file.as_file()
+            .set_modified(SystemTime::UNIX_EPOCH + FILE_TIME)
+            .and_then(|()| make_read_only(file.as_file()))
+            .map_err(Error::io("write", &path))?;
+        rename(file, &path)?;
+        self.lock_written().insert(digest);
+        Ok(())
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
@@ -286,6 +342,31 @@ fn touch(path: &Path) {
 
 fn is_read_only(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// In the place of whatever is there.
+fn hard_link(source: &Path, destination: &Path) -> io::Result<()> {
+    match fs::hard_link(source, destination) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(destination)?;
+            fs::hard_link(source, destination)
+        }
+        result => result,
+    }
+}
+
+/// The mode that the compiler's own output has.
+#[cfg(unix)]
+fn give_mode(file: &File, kind: FileKind) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let is_program = matches!(kind, FileKind::Executable | FileKind::Dylib);
+    file.set_permissions(fs::Permissions::from_mode(if is_program { 0o755 } else { 0o644 }))
+}
+
+/// The mode that the compiler's own output has.
+#[cfg(not(unix))]
+fn give_mode(_: &File, _: FileKind) -> io::Result<()> {
+    Ok(())
 }
 
 /// A hard link into a target directory must not let anybody write to the store by accident.

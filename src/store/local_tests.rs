@@ -27,7 +27,9 @@ fn entry(store: &LocalStore, name: &str, contents: &[&[u8]]) -> Entry {
         files,
         notices: vec![],
         diagnostics: vec![],
+        metadata: None,
         constraints: Constraints::default(),
+        fresh: None,
         compile_ms: 10,
         pack: None,
     }

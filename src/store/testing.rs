@@ -62,7 +62,9 @@ impl Machine {
             files: vec![FileRecord { name: format!("lib{name}.rlib"), kind: FileKind::Rlib, size, digest }],
             notices: vec![],
             diagnostics: vec![],
+            metadata: None,
             constraints: Constraints::default(),
+            fresh: None,
             compile_ms: 100,
             pack: None,
         };

@@ -2,8 +2,8 @@
 //!
 //! The wrapper ([`client`]) is this same binary under another name. It does as little as possible: it tells the session
 //! what cargo asked for and prints what the session answers, or runs rustc as told and says how that went. Every decision
-//! is made in the session ([`server`]), which holds the plan: [`restore`] checks an entry and copies its files,
-//! [`record`] makes an entry of what rustc wrote.
+//! is made in the session: [`server`] listens and answers cargo's questions about the compiler, [`units`] holds the plan,
+//! [`restore`] checks an entry and copies its files, [`record`] makes an entry of what rustc wrote.
 //!
 //! **Invariants.** Whatever goes wrong between the two, rustc runs: a wrapper that cannot reach the session, or loses
 //! it, runs the command as cargo gave it. An entry is used only if all of its [constraints](crate::entry::Constraints)
@@ -15,5 +15,7 @@ mod protocol;
 mod record;
 mod restore;
 pub mod server;
+pub mod units;
 
-pub use server::{Services, Wrapper};
+pub use server::{Front, Plan, Planned, Wrapper};
+pub use units::Services;

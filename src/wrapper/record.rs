@@ -1,6 +1,7 @@
 //! A miss that was compiled: making an entry of what rustc wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -14,10 +15,11 @@ use crate::digest::Digest;
 use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, FileRecord};
 use crate::error::{Error, Result};
 use crate::event::Reason;
+use crate::hydrate::Script;
 use crate::key::UnitKey;
 use crate::plan::Unit;
 use crate::roots::{Root, Roots};
-use crate::rustc::outputs::{PathScanner, has_foreign_objects};
+use crate::rustc::outputs::{PathScanner, has_foreign_objects, linked_metadata};
 use crate::rustc::{DepInfo, Emit, Invocation};
 use crate::store::LocalStore;
 
@@ -32,6 +34,8 @@ pub(super) struct Compiled<'a> {
     pub dependencies: Vec<DependencyRecord>,
     pub finished: &'a Finished,
     pub outputs: Vec<Output>,
+    /// What the package's own build script had made.
+    pub script: Option<Digest>,
 }
 
 /// An output, held open since rustc ended: whoever replaces the file does not change what is recorded.
@@ -73,10 +77,21 @@ pub(super) fn expected_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> V
     let names = invocation.emit.iter().filter_map(|emit| match emit {
         Emit::DepInfo => Some(format!("{stem}.d")),
         Emit::Metadata => Some(format!("lib{stem}.rmeta")),
-        Emit::Link => Some(format!("lib{stem}.rlib")),
+        Emit::Link => Some(linked_name(invocation, &stem)),
         Emit::Other => None,
     });
     names.map(|name| out_dir.join(name)).collect()
+}
+
+/// Procedural macros and build scripts are always for the host, which is where this runs.
+fn linked_name(invocation: &Invocation, stem: &str) -> String {
+    if invocation.crate_types.contains("proc-macro") {
+        return format!("{DLL_PREFIX}{stem}{DLL_SUFFIX}");
+    }
+    match invocation.crate_types.contains("bin") {
+        true => format!("{stem}{EXE_SUFFIX}"),
+        false => format!("lib{stem}.rlib"),
+    }
 }
 
 /// Opens the expected outputs. To be called before cargo learns that rustc has ended.
@@ -102,6 +117,7 @@ pub(super) fn record(
     let mut bound = BTreeSet::new();
     let mut files = Vec::new();
     let mut info = DepInfo::default();
+    let mut metadata = None;
     for Output { path, file } in &compiled.outputs {
         let mut bytes = Vec::new();
         (&mut &*file).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
@@ -112,13 +128,21 @@ pub(super) fn record(
                 (FileKind::DepInfo, roots.abstract_text(&text).into_owned().into_bytes())
             }
             Some("rmeta") => (FileKind::Rmeta, bytes),
-            _ if has_foreign_objects(&bytes) => return Ok(Recorded::Not(Reason::Native)),
-            _ => (FileKind::Rlib, bytes),
+            Some("rlib") if has_foreign_objects(&bytes) => return Ok(Recorded::Not(Reason::Native)),
+            Some("rlib") => (FileKind::Rlib, bytes),
+            _ if compiled.invocation.crate_types.contains("proc-macro") => (FileKind::Dylib, bytes),
+            _ => (FileKind::Executable, bytes),
         };
+        if kind == FileKind::Dylib {
+            metadata = Some(linked_metadata(&stored));
+        }
         if kind != FileKind::DepInfo {
             bound.extend(scanner.scan(&stored));
         }
         let (size, digest) = store.add_bytes(&stored)?;
+        if kind == FileKind::Rmeta {
+            metadata = Some(digest);
+        }
         files.push(FileRecord { name: path.file_name().unwrap_or_default().into(), kind, size, digest });
     }
     bound.extend(roots_in_environment(&info, roots));
@@ -128,8 +152,9 @@ pub(super) fn record(
         rendering,
         environment: environment(&info, compiled.environment, roots),
         inputs: inputs(&info, &compiled, roots)?,
-        bound: bound.into_iter().filter_map(|root| Some((root, roots.digest(root)?))).collect(),
+        bound: digests(bound, roots),
         dependencies: compiled.dependencies,
+        script: compiled.script,
     };
     Ok(Recorded::Entry(Box::new(Entry {
         key: compiled.key,
@@ -138,10 +163,34 @@ pub(super) fn record(
         files,
         notices: notices.into_iter().filter_map(|(path, emit)| Some((emit, path.file_name()?.to_owned()))).collect(),
         diagnostics: diagnostics.iter().map(|line| roots.abstract_text(line).into_owned()).collect(),
+        metadata,
         constraints,
+        fresh: None,
         compile_ms: compiled.finished.millis,
         pack: None,
     })))
+}
+
+/// The entry of a build script's run.
+pub(super) fn record_script(unit: &Unit, key: UnitKey, script: Script, roots: &Roots, compile_ms: u64) -> Entry {
+    let Script { fresh, files, digest, environment, bound } = script;
+    Entry {
+        key,
+        package: format!("{} {}", unit.package, unit.version),
+        target: unit.target.clone(),
+        files,
+        notices: Vec::new(),
+        diagnostics: Vec::new(),
+        metadata: Some(digest),
+        constraints: Constraints { environment, bound: digests(bound, roots), ..Constraints::default() },
+        fresh: Some(fresh),
+        compile_ms,
+        pack: None,
+    }
+}
+
+fn digests(bound: BTreeSet<Root>, roots: &Roots) -> BTreeMap<Root, Digest> {
+    bound.into_iter().filter_map(|root| Some((root, roots.digest(root)?))).collect()
 }
 
 /// The variables that were read, by the value the compiler was started with.

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::metadata::MetadataDigests;
 use crate::digest::Digest;
 use crate::entry::{Constraints, DependencyRecord, Entry, FileKind};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::MissReason;
 use crate::fs;
 use crate::roots::Roots;
@@ -24,7 +24,8 @@ pub(super) fn violation(
     roots: &Roots,
     metadata: &MetadataDigests,
 ) -> Option<MissReason> {
-    let Constraints { invocation: command, rendering, dependencies, environment: variables, inputs, bound } =
+    // What the build script had made counts only as far as it is in these: its flags, variables and files.
+    let Constraints { invocation: command, rendering, dependencies, environment: variables, inputs, script: _, bound } =
         &entry.constraints;
     if *command != Some(invocation.digest(roots)) || rendering.is_some_and(|digest| digest != invocation.rendering()) {
         return Some(MissReason::Invocation);
@@ -74,12 +75,11 @@ pub(super) fn restore(
     for file in &entry.files {
         let destination = out_dir.join(&file.name);
         match file.kind {
-            FileKind::Rlib | FileKind::Rmeta => store.copy_out(file, destination.as_std_path())?,
             FileKind::DepInfo => {
-                let bytes = store.read(file)?;
-                let text = String::from_utf8(bytes).map_err(|error| Error::corrupt(&file.name, error))?;
+                let text = store.read_text(file)?;
                 fs::write_atomic(destination.as_std_path(), roots.concrete_text(&text).as_bytes())?;
             }
+            _ => store.copy_out(file, destination.as_std_path())?,
         }
     }
     Ok(printed(entry, invocation, out_dir, roots))

@@ -1,53 +1,48 @@
-//! The session's side of the wrapper: what to do with each rustc call.
+//! The session's side of the wrapper: listening, and answering what needs no plan.
+//!
+//! [`Wrapper`] accepts calls until it is stopped. Cargo's questions about the compiler are answered here; what compiles a
+//! crate goes to [`Units`], which may have to be planned first: a session that expects nothing to be compiled starts
+//! cargo without a plan ([`Planned::Later`]).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
-use camino::Utf8PathBuf;
 use interprocess::local_socket::traits::{Listener as _, Stream as _};
 use interprocess::local_socket::{Listener, ListenerOptions, Stream};
 use tempfile::TempDir;
 
 use super::client::NAME;
-use super::metadata::MetadataDigests;
 use super::protocol::{Capture, Finished, Released, Request, Response, receive, send, socket};
-use super::record::{Compiled, Output, Recorded, expected_outputs, open_outputs, record};
-use super::restore::{dependency_records, restore, violation};
-use crate::digest::Digest;
-use crate::entry::{DependencyRecord, Entry};
+use super::units::{Call, Services, Units};
 use crate::error::{Error, Result};
-use crate::event::{EventKind, EventLog, MissReason, Reason, UnitId};
-use crate::key::UnitKey;
-use crate::plan::{BuildPlan, Unit};
-use crate::prefetch::{Lookup, Prefetch};
+use crate::event::{EventKind, EventLog};
 use crate::probe::{self, Answer};
-use crate::roots::{Root, Roots};
 use crate::rustc::Invocation;
-use crate::rustc::outputs::PathScanner;
 use crate::store::LocalStore;
-use crate::upload::Upload;
 
-/// What the wrapper's decisions rest on.
-pub struct Services {
-    /// The plan of this build.
-    pub plan: BuildPlan,
-    /// Where things are on this machine.
-    pub roots: Roots,
+/// What is needed without a plan.
+#[derive(Clone)]
+pub struct Front {
     /// The local store.
     pub store: Arc<LocalStore>,
-    /// Where entries come from.
-    pub prefetch: Prefetch,
-    /// Where recorded entries go.
-    pub upload: Option<Upload>,
     /// A wrapper of the user's own.
     pub user_wrapper: Option<String>,
     /// What happens.
     pub log: EventLog,
+}
+
+/// Makes a plan when the first crate is compiled after all. Nothing where there is none to be had.
+pub type Plan = Box<dyn FnOnce() -> Option<Services> + Send>;
+
+/// What is known of the units that cargo will ask for.
+pub enum Planned {
+    /// Everything.
+    Now(Box<Services>),
+    /// It is found out when it is needed.
+    Later(Plan),
 }
 
 /// The wrapper, ready for cargo: accepts calls until it is stopped.
@@ -59,7 +54,7 @@ pub struct Wrapper {
 
 impl Wrapper {
     /// Makes a directory with the link and the socket, and starts to listen.
-    pub fn start(services: Services, executable: &Path) -> Result<Self> {
+    pub fn start(front: Front, planned: Planned, executable: &Path) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("xcache-")
             .tempdir()
@@ -69,7 +64,7 @@ impl Wrapper {
         let listener = socket(directory.path())
             .and_then(|name| ListenerOptions::new().name(name).create_sync())
             .map_err(Error::io("listen in", directory.path()))?;
-        let coordinator = Arc::new(Coordinator::new(services));
+        let coordinator = Arc::new(Coordinator::new(front, planned));
         let accepting = thread::spawn({
             let coordinator = coordinator.clone();
             move || accept(&listener, &coordinator)
@@ -82,7 +77,7 @@ impl Wrapper {
         self.directory.path().join(format!("{NAME}{}", std::env::consts::EXE_SUFFIX))
     }
 
-    /// Stops listening, waits until everything compiled is recorded, and gives the services back.
+    /// Stops listening, waits until everything compiled is recorded, and gives the services back, if there was a plan.
     pub fn stop(self) -> Option<Services> {
         let Self { directory, coordinator, accepting } = self;
         coordinator.stopping.store(true, Ordering::SeqCst);
@@ -91,7 +86,7 @@ impl Wrapper {
             let connections = accepting.join().unwrap_or_default();
             connections.into_iter().for_each(|connection| drop(connection.join()));
         }
-        Arc::into_inner(coordinator).map(|coordinator| coordinator.services)
+        Arc::into_inner(coordinator)?.units.into_inner().flatten().map(Units::finish)
     }
 }
 
@@ -123,54 +118,36 @@ fn accept(listener: &Listener, coordinator: &Arc<Coordinator>) -> Vec<JoinHandle
     }
 }
 
-/// The decisions.
 struct Coordinator {
-    services: Services,
-    scanner: PathScanner,
-    metadata: MetadataDigests,
-    state: Mutex<State>,
-    stopping: AtomicBool,
-}
-
-#[derive(Default)]
-struct State {
-    /// Units that cargo asked for.
-    claimed: BTreeSet<UnitId>,
-    /// Units whose outputs came from this session: restored, or compiled with remapped paths.
-    ours: BTreeSet<UnitId>,
-    /// Outputs without their extension, by unit.
-    outputs: BTreeMap<Utf8PathBuf, UnitId>,
-    /// The store cannot be written; said once.
-    store_failed: bool,
-}
-
-/// A rustc call, understood.
-struct Call {
-    request: Request,
-    invocation: Invocation,
-    directory: Utf8PathBuf,
-    out_dir: Utf8PathBuf,
+    front: Front,
+    /// Taken by whoever needs the units first.
+    plan: Mutex<Option<Plan>>,
+    units: OnceLock<Option<Units>>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Coordinator {
-    fn new(services: Services) -> Self {
-        let scanner = PathScanner::new(&services.roots);
-        Self {
-            services,
-            scanner,
-            metadata: MetadataDigests::default(),
-            state: Mutex::default(),
-            stopping: AtomicBool::new(false),
-        }
+    fn new(front: Front, planned: Planned) -> Self {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (plan, units) = match planned {
+            Planned::Now(services) => (None, OnceLock::from(Some(Units::new(*services, stopping.clone())))),
+            Planned::Later(plan) => (Some(plan), OnceLock::new()),
+        };
+        Self { front, plan: Mutex::new(plan), units, stopping }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn units(&self) -> Option<&Units> {
+        let make = || {
+            let plan = self.plan.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()?;
+            Some(Units::new(plan()?, self.stopping.clone()))
+        };
+        self.units.get_or_init(make).as_ref()
     }
 
     fn serve(&self, stream: Stream) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         let request: Request = receive(&mut stream)?;
+        let mut conversation = Conversation { stream, wrapper: self.front.user_wrapper.clone() };
         // A workspace wrapper (clippy-driver) has the compiler's path as its first argument.
         let arguments = match request.arguments.first() {
             Some(first) if Path::new(first).is_absolute() && !first.ends_with(".rs") => &request.arguments[1..],
@@ -178,246 +155,74 @@ impl Coordinator {
         };
         let invocation = Invocation::parse(arguments);
         if !invocation.is_compile() {
-            return self.query(&mut stream, &request);
+            return self.query(conversation, &request);
         }
-        let directory = Utf8PathBuf::from(&request.directory);
-        let out_dir = directory.join(invocation.out_dir.clone().unwrap_or_default());
-        let call = Call { invocation, directory, out_dir, request };
-        match self.identify(&call) {
-            Some(id) => self.unit(&mut stream, id, &call),
+        let call = Call::new(request, invocation);
+        match self.units().and_then(|units| Some((units, units.identify(&call)?))) {
+            Some((units, id)) => units.serve(conversation, id, &call),
             None => {
                 let what = call.invocation.crate_name.unwrap_or_default();
-                self.run_plainly(&mut stream, |millis, _| EventKind::PassedThrough { what, millis })
+                let Finished { millis, .. } = conversation.run(Vec::new(), Vec::new(), Capture::Status)?;
+                self.front.log.record(EventKind::PassedThrough { what, millis });
+                Ok(())
             }
         }
     }
 
     /// Not a compile: one of cargo's questions, or something of a build script's.
-    fn query(&self, stream: &mut BufReader<Stream>, request: &Request) -> io::Result<()> {
+    fn query(&self, mut conversation: Conversation, request: &Request) -> io::Result<()> {
         let arguments: Vec<_> = request.arguments.iter().map(String::as_str).collect();
         let asked_by_cargo = matches!(arguments[..], ["-vV"] | ["-", "--crate-name", "___", ..]);
         let variable = |name: &str| request.environment.get(name).cloned();
         let key = probe::key(&request.program, &request.arguments, variable).filter(|_| asked_by_cargo);
         let Some(key) = key else {
-            return send(stream.get_mut(), &self.run(Vec::new(), Vec::new(), Capture::Status));
+            return conversation.run_unobserved();
         };
-        if let Some(Answer { stdout, stderr }) = probe::recall(&self.services.store, key) {
-            return send(stream.get_mut(), &Response::Print { stdout, stderr, code: 0 });
+        if let Some(Answer { stdout, stderr }) = probe::recall(&self.front.store, key) {
+            return conversation.print(stdout, stderr);
         }
-        send(stream.get_mut(), &self.run(Vec::new(), Vec::new(), Capture::Everything))?;
-        let Finished { code, stdout, stderr, .. } = receive(stream)?;
+        let Finished { code, stdout, stderr, .. } = conversation.run(Vec::new(), Vec::new(), Capture::Everything)?;
         // Failures are asked again: what made them fail may be gone.
         if code == Some(0) {
-            probe::remember(&self.services.store, key, &Answer { stdout, stderr });
+            probe::remember(&self.front.store, key, &Answer { stdout, stderr });
         }
         Ok(())
     }
+}
 
-    /// The unit of a call. A build script that runs cargo itself may compile the same crate in a directory of its own: that
-    /// is another build, and none of its units is ours.
-    fn identify(&self, call: &Call) -> Option<UnitId> {
-        let below = call.out_dir.strip_prefix(self.services.roots.get(Root::BuildDir)?).ok()?;
-        if below.parent()?.components().any(|part| part.as_str() == "out") {
-            return None;
-        }
-        let mut state = self.state();
-        let plan = &self.services.plan;
-        let id = plan.identify(&call.invocation, &call.directory, &state.outputs, &state.claimed)?;
-        state.claimed.insert(id);
-        for output in expected_outputs(&call.invocation, &call.out_dir) {
-            state.outputs.insert(output.with_extension(""), id);
-        }
-        Some(id)
+/// A wrapper that waits for an answer.
+pub(super) struct Conversation {
+    stream: BufReader<Stream>,
+    wrapper: Option<String>,
+}
+
+impl Conversation {
+    /// Has it print this, and end with success.
+    pub(super) fn print(&mut self, stdout: String, stderr: String) -> io::Result<()> {
+        send(self.stream.get_mut(), &Response::Print { stdout, stderr, code: 0 })
     }
 
-    fn unit(&self, stream: &mut BufReader<Stream>, id: UnitId, call: &Call) -> io::Result<()> {
-        let unit = self.services.plan.unit(id);
-        let compiled = move |millis, success| EventKind::Compiled { unit: id, millis, success };
-        if !unit.external || unit.key.is_err() && !matches!(unit.key, Err(Reason::ProcMacro | Reason::Linked)) {
-            return self.run_plainly(stream, compiled);
-        }
-        let key = match (unit.key, self.uncacheable(unit, &call.invocation)) {
-            (Ok(key), None) => key,
-            (planned, reason) => {
-                self.state().ours.insert(id);
-                self.run_remapped(stream, compiled)?;
-                if let (Ok(_), Some(reason)) = (planned, reason) {
-                    self.services.log.record(EventKind::NotRecorded { unit: id, reason });
-                }
-                return Ok(());
-            }
-        };
-        match self.hit(id, call) {
-            Ok(stderr) => send(stream.get_mut(), &Response::Print { stdout: String::new(), stderr, code: 0 }),
-            Err(reason) => {
-                if let Some(reason) = reason {
-                    self.services.log.record(EventKind::Missed { unit: id, reason });
-                }
-                self.miss(stream, id, key, call)
-            }
-        }
+    /// Has it run the command with arguments before cargo's, and waits for the end.
+    pub(super) fn run(
+        &mut self,
+        arguments: Vec<String>,
+        replacements: Vec<(String, String)>,
+        capture: Capture,
+    ) -> io::Result<Finished> {
+        let wrapper = self.wrapper.clone();
+        send(self.stream.get_mut(), &Response::Run { wrapper, arguments, replacements, capture })?;
+        receive(&mut self.stream)
     }
 
-    /// What the command line says that the plan could not know.
-    fn uncacheable(&self, unit: &Unit, invocation: &Invocation) -> Option<Reason> {
-        let native = invocation.links_native && unit.has_build_script(&self.services.plan);
-        invocation.uncacheable().or(native.then_some(Reason::Native))
+    /// Lets it end, after a run whose diagnostics were captured.
+    pub(super) fn release(&mut self) -> io::Result<()> {
+        send(self.stream.get_mut(), &Released)
     }
 
-    /// Restores a unit, or says why not; nothing to say where the miss is known already.
-    fn hit(&self, id: UnitId, call: &Call) -> Result<String, Option<MissReason>> {
-        let Services { prefetch, roots, store, log, .. } = &self.services;
-        let entry = match prefetch.lookup(id) {
-            Lookup::Hit(entry, _) => entry,
-            Lookup::Miss(_) => return Err(None),
-        };
-        let environment = &call.request.environment;
-        if let Some(reason) = violation(&entry, &call.invocation, environment, roots, &self.metadata) {
-            return Err(Some(reason));
-        }
-        let start = Instant::now();
-        let printed = restore(&entry, &call.invocation, &call.out_dir, store, roots).map_err(|error| match error {
-            Error::Corrupt { object, reason } => {
-                store.discard(&entry);
-                log.record(EventKind::CorruptObject { object, reason });
-                Some(MissReason::Corrupt)
-            }
-            error => {
-                log.warn(error);
-                Some(MissReason::Restore)
-            }
-        })?;
-        self.state().ours.insert(id);
-        log.record(EventKind::Restored {
-            unit: id,
-            bytes: entry.size(),
-            millis: start.elapsed().as_millis() as u64,
-            compile_millis: entry.compile_ms,
-        });
-        Ok(printed)
-    }
-
-    /// Has rustc run, and records what it wrote.
-    fn miss(&self, stream: &mut BufReader<Stream>, id: UnitId, key: UnitKey, call: &Call) -> io::Result<()> {
-        let dependencies = dependency_records(&call.invocation, &self.metadata);
-        self.state().ours.insert(id);
-        let Services { roots, log, .. } = &self.services;
-        send(stream.get_mut(), &self.run(roots.remap_arguments(), roots.unmap_pairs(), Capture::Stderr))?;
-        let finished: Finished = receive(stream)?;
-        let outputs = open_outputs(&call.invocation, &call.out_dir);
-        send(stream.get_mut(), &Released)?;
-        let success = finished.code == Some(0);
-        log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
-        if !success {
-            return Ok(());
-        }
-        let recorded = dependencies.and_then(|dependencies| match self.foreign_dependency(id, &dependencies) {
-            true => Ok(Recorded::Not(Reason::ForeignDependency)),
-            false => self.record(id, key, call, dependencies, &finished, outputs?),
-        });
-        match recorded {
-            Ok(Recorded::Entry(entry)) => self.keep(id, *entry),
-            Ok(Recorded::Not(reason)) => log.record(EventKind::NotRecorded { unit: id, reason }),
-            Err(error) => self.store_failed(&error),
-        }
-        Ok(())
-    }
-
-    fn record(
-        &self,
-        id: UnitId,
-        key: UnitKey,
-        call: &Call,
-        dependencies: Vec<DependencyRecord>,
-        finished: &Finished,
-        outputs: Vec<Output>,
-    ) -> Result<Recorded> {
-        let Services { plan, roots, store, .. } = &self.services;
-        let compiled = Compiled {
-            unit: plan.unit(id),
-            key,
-            invocation: &call.invocation,
-            directory: &call.directory,
-            environment: &call.request.environment,
-            dependencies,
-            finished,
-            outputs,
-        };
-        record(compiled, store, roots, &self.scanner)
-    }
-
-    fn keep(&self, id: UnitId, entry: Entry) {
-        let Services { store, upload, log, .. } = &self.services;
-        if let Err(error) = store.put_entry(&entry) {
-            return self.store_failed(&error);
-        }
-        let path_bound = !entry.constraints.bound.is_empty();
-        log.record(EventKind::Recorded { unit: id, bytes: entry.size(), path_bound });
-        if let Some(upload) = upload {
-            upload.send(entry);
-        }
-    }
-
-    fn store_failed(&self, error: &Error) {
-        if !std::mem::replace(&mut self.state().store_failed, true) {
-            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-            self.services.log.warn(format!("what is compiled cannot be kept: {error}{hint}"));
-        }
-    }
-
-    /// Whether a dependency was compiled by plain cargo: an entry made against it would be of no use anywhere else.
-    ///
-    /// A dependency is known if this session made it, if an earlier one did, or if it is the very file that its entry in
-    /// the store describes.
-    fn foreign_dependency(&self, id: UnitId, records: &[DependencyRecord]) -> bool {
-        let Services { plan, prefetch, store, .. } = &self.services;
-        plan.unit(id).dependencies.iter().any(|dependency| {
-            let Some(record) = records.iter().find(|record| record.extern_name == dependency.extern_name) else {
-                return false;
-            };
-            let mark = Digest::of(format!("compiled with remapped paths: {}", record.metadata));
-            if self.state().ours.contains(&dependency.unit) {
-                if plan.unit(dependency.unit).key.is_err() {
-                    // Where the store cannot be written, later sessions record less: nothing else is lost.
-                    let _ = store.put_probe(mark, &[]);
-                }
-                return false;
-            }
-            let known = match prefetch.lookup(dependency.unit) {
-                Lookup::Hit(entry, _) => entry.metadata(),
-                Lookup::Miss(_) => None,
-            };
-            known != Some(record.metadata) && store.probe(mark).is_none()
-        })
-    }
-
-    fn run_plainly(
-        &self,
-        stream: &mut BufReader<Stream>,
-        event: impl FnOnce(u64, bool) -> EventKind,
-    ) -> io::Result<()> {
-        send(stream.get_mut(), &self.run(Vec::new(), Vec::new(), Capture::Status))?;
-        self.finish(stream, event)
-    }
-
-    /// Compiles with remapped paths what is not recorded: its dependents are, and must find the same metadata anywhere.
-    fn run_remapped(
-        &self,
-        stream: &mut BufReader<Stream>,
-        event: impl FnOnce(u64, bool) -> EventKind,
-    ) -> io::Result<()> {
-        let roots = &self.services.roots;
-        send(stream.get_mut(), &self.run(roots.remap_arguments(), roots.unmap_pairs(), Capture::Status))?;
-        self.finish(stream, event)
-    }
-
-    fn finish(&self, stream: &mut BufReader<Stream>, event: impl FnOnce(u64, bool) -> EventKind) -> io::Result<()> {
-        let finished: Finished = receive(stream)?;
-        self.services.log.record(event(finished.millis, finished.code == Some(0)));
-        Ok(())
-    }
-
-    fn run(&self, arguments: Vec<String>, replacements: Vec<(String, String)>, capture: Capture) -> Response {
-        Response::Run { wrapper: self.services.user_wrapper.clone(), arguments, replacements, capture }
+    fn run_unobserved(&mut self) -> io::Result<()> {
+        let wrapper = self.wrapper.clone();
+        let response =
+            Response::Run { wrapper, arguments: Vec::new(), replacements: Vec::new(), capture: Capture::Status };
+        send(self.stream.get_mut(), &response)
     }
 }

@@ -28,7 +28,9 @@ fn entry(name: &str) -> Entry {
         files: vec![],
         notices: vec![],
         diagnostics: vec![],
+        metadata: None,
         constraints: Constraints::default(),
+        fresh: None,
         compile_ms: 10,
         pack: None,
     }

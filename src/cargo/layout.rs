@@ -1,0 +1,163 @@
+//! Where cargo keeps what in a build directory.
+//!
+//! Mirrors cargo's `core/compiler/layout.rs` and `core/compiler/build_runner/compilation_files.rs`, for the two
+//! arrangements of [`Layout`]. Nothing else in this crate knows a name in a build directory.
+//!
+//! **Invariant.** A cargo version, option or setting that is not known here has no layout, and then nothing is put into its
+//! build directory: cargo asks the rustc wrapper instead.
+
+use std::fs::{File, TryLockError};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{CargoConfig, Invocation};
+pub use crate::entry::Layout;
+use crate::error::{Error, Result};
+use crate::fs;
+
+/// The minor versions of cargo 1.x whose build directories are known: read for all of them, run with 1.95.
+const KNOWN: std::ops::RangeInclusive<u32> = 91..=99;
+const NEW_LAYOUT: &str = "build-dir-new-layout";
+
+/// Where the files of one unit are. All paths are below the profile's directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Places {
+    /// Its outputs; `OUT_DIR` for the run of a build script.
+    pub outputs: String,
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// What cargo keeps of the run of a build script.
+    pub run: Option<String>,
+}
+
+/// The layout that a cargo uses, where it is one that is known.
+///
+/// `variables` are the names of the `CARGO_UNSTABLE_…` variables that are set.
+pub fn known(version: &str, invocation: &Invocation, config: &CargoConfig, variables: &[String]) -> Option<Layout> {
+    if !is_known(version) || config.has_unstable() {
+        return None;
+    }
+    let unstable = invocation.config_flags();
+    let flags = unstable.iter().filter_map(|flag| flag.to_str()?.strip_prefix("-Z")).map(str::to_owned);
+    let variables = variables.iter().filter_map(|name| name.strip_prefix("CARGO_UNSTABLE_"));
+    let asked: Vec<_> = flags.chain(variables.map(|name| name.to_lowercase().replace('_', "-"))).collect();
+    match &asked[..] {
+        [] => Some(Layout::Classic),
+        [one] if one == NEW_LAYOUT => Some(Layout::PerUnit),
+        _ => None,
+    }
+}
+
+/// `cargo 1.95.0 (f2d3ce0bd 2026-03-21)`. A nightly or beta may be anything.
+fn is_known(version: &str) -> bool {
+    let number = version.strip_prefix("cargo ").and_then(|rest| rest.split(' ').next());
+    let mut parts = number.unwrap_or_default().split('.');
+    let mut next = || parts.next()?.parse::<u32>().ok();
+    next() == Some(1) && next().is_some_and(|minor| KNOWN.contains(&minor)) && next().is_some()
+}
+
+impl Layout {
+    /// Where the files of a compiled unit are, from the directory that rustc writes to and the hash in its file names.
+    pub fn of_compiled(self, profile: &Utf8Path, package: &str, hash: &str, out_dir: &Utf8Path) -> Option<Places> {
+        let outputs = out_dir.strip_prefix(profile).ok()?;
+        let fingerprint = match self {
+            _ if hash.is_empty() => return None,
+            Self::Classic => format!(".fingerprint/{package}-{hash}"),
+            Self::PerUnit => outputs.parent()?.join("fingerprint").into(),
+        };
+        Some(Places { outputs: outputs.to_string(), fingerprint, run: None })
+    }
+
+    /// Where the files of a build script's run are, from `OUT_DIR`.
+    pub fn of_run(self, profile: &Utf8Path, out_dir: &Utf8Path) -> Option<Places> {
+        let outputs = out_dir.strip_prefix(profile).ok()?;
+        let unit = outputs.parent()?;
+        let (fingerprint, run) = match self {
+            Self::Classic => (Utf8Path::new(".fingerprint").join(unit.file_name()?), unit.to_owned()),
+            Self::PerUnit => (unit.join("fingerprint"), unit.join("run")),
+        };
+        Some(Places { outputs: outputs.to_string(), fingerprint: fingerprint.into(), run: Some(run.into()) })
+    }
+
+    /// The file with what a build script printed to its standard output.
+    pub fn script_output(self) -> &'static str {
+        match self {
+            Self::Classic => "output",
+            Self::PerUnit => "stdout",
+        }
+    }
+
+    /// Whether nothing was ever built in a profile's directory.
+    pub fn is_unused(self, profile: &Utf8Path) -> bool {
+        let units = match self {
+            Self::Classic => profile.join(".fingerprint"),
+            Self::PerUnit => profile.join("build"),
+        };
+        units.read_dir_utf8().map_or(true, |mut entries| entries.next().is_none())
+    }
+}
+
+/// Cargo's own lock on a profile's directory: nobody builds in it while this is held.
+///
+/// `waiting` is called when somebody does. A file system that has no locks has none for cargo, either.
+pub fn lock(profile: &Utf8Path, waiting: impl FnOnce()) -> Result<File> {
+    fs::create_dir_all(profile.as_std_path())?;
+    let path: Utf8PathBuf = profile.join(".cargo-lock");
+    let options = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+    let file = options.map_err(Error::io("open", &path))?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        waiting();
+        file.lock().map_err(Error::io("lock", &path))?;
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(version: &str, arguments: &[&str], variables: &[&str]) -> Option<Layout> {
+        let invocation = Invocation::new(None, "build", arguments.iter().map(Into::into).collect());
+        let variables: Vec<_> = variables.iter().map(|name| (*name).to_owned()).collect();
+        known(version, &invocation, &CargoConfig::default(), &variables)
+    }
+
+    #[test]
+    fn only_stable_versions_that_were_looked_at_are_known() {
+        assert_eq!(asked("cargo 1.95.0 (f2d3ce0bd 2026-03-21)", &[], &[]), Some(Layout::Classic));
+        for version in
+            ["cargo 1.90.0 (x)", "cargo 1.100.0 (x)", "cargo 2.95.0", "cargo 1.95.0-nightly (x)", "1.95.0", ""]
+        {
+            assert_eq!(asked(version, &[], &[]), None, "{version}");
+        }
+    }
+
+    #[test]
+    fn unstable_options_other_than_the_layouts_own_are_not_known() {
+        let version = "cargo 1.95.0 (x)";
+        assert_eq!(asked(version, &["-Zbuild-dir-new-layout"], &[]), Some(Layout::PerUnit));
+        assert_eq!(asked(version, &["-Z", "build-dir-new-layout"], &[]), Some(Layout::PerUnit));
+        assert_eq!(asked(version, &[], &["CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT"]), Some(Layout::PerUnit));
+        assert_eq!(asked(version, &["-Zchecksum-freshness"], &[]), None);
+        assert_eq!(asked(version, &[], &["CARGO_UNSTABLE_CHECKSUM_FRESHNESS"]), None);
+    }
+
+    #[test]
+    fn a_units_files_are_found_in_both_layouts() {
+        let profile = Utf8Path::new("/t/debug");
+        let places = |outputs: &str, fingerprint: &str, run: Option<&str>| {
+            let run = run.map(Into::into);
+            Some(Places { outputs: outputs.into(), fingerprint: fingerprint.into(), run })
+        };
+        let classic = Layout::Classic.of_compiled(profile, "a-b", "01", "/t/debug/deps".into());
+        assert_eq!(classic, places("deps", ".fingerprint/a-b-01", None));
+        let run = Layout::Classic.of_run(profile, "/t/debug/build/a-b-02/out".into());
+        assert_eq!(run, places("build/a-b-02/out", ".fingerprint/a-b-02", Some("build/a-b-02")));
+        let new = Layout::PerUnit.of_compiled(profile, "a-b", "01", "/t/debug/build/a-b/01/out".into());
+        assert_eq!(new, places("build/a-b/01/out", "build/a-b/01/fingerprint", None));
+        let run = Layout::PerUnit.of_run(profile, "/t/debug/build/a-b/02/out".into());
+        assert_eq!(run, places("build/a-b/02/out", "build/a-b/02/fingerprint", Some("build/a-b/02/run")));
+        assert_eq!(Layout::Classic.of_compiled(profile, "a", "01", "/elsewhere/deps".into()), None);
+        assert_eq!(Layout::Classic.of_compiled(profile, "a", "", "/t/debug/deps".into()), None);
+    }
+}

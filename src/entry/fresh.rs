@@ -1,0 +1,96 @@
+//! What makes cargo take a unit as fresh: its own fingerprint of the unit, as it wrote it when the unit was built.
+//!
+//! A [`Fresh`] record names cargo's files by where they stand below the build directory, and holds the small ones itself.
+//! The outputs are the entry's files; they go to [`Fresh::directory`].
+//!
+//! **Invariants.** Data only: what cargo's files mean is known to `cargo::layout` and `hydrate`. Every path is relative
+//! and has plain components only. Values of environment variables are never in it: they are cut out of the fingerprint
+//! and put back where the unit is used.
+
+use camino::{Utf8Component, Utf8Path};
+use serde::{Deserialize, Serialize};
+
+/// How cargo arranges a build directory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// `deps`, `build` and `.fingerprint` beside each other: every stable cargo up to 1.99.
+    Classic,
+    /// A directory for each unit, below `build`: `-Zbuild-dir-new-layout`.
+    PerUnit,
+}
+
+/// Cargo's own files of one unit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fresh {
+    /// The arrangement that the names below are of.
+    pub layout: Layout,
+    /// Below the build directory: `debug`, `x86_64-unknown-linux-gnu/release`. All other paths are below this one.
+    pub profile_dir: String,
+    /// Where the entry's files go: `deps`, `build/serde-0123456789abcdef/out`.
+    pub directory: String,
+    /// `.fingerprint/serde-0123456789abcdef`.
+    pub fingerprint_dir: String,
+    /// The file in it that holds the hash: `lib-serde`. The fingerprint is beside it, with `.json` behind the name.
+    pub name: String,
+    /// The fingerprint, as cargo wrote it, without the values of variables.
+    pub fingerprint: String,
+    /// The hash of it, as cargo wrote it, in hex: the values of variables counted.
+    pub hash: String,
+    /// The crate's root file, with placeholders for the roots; nothing for the run of a build script.
+    pub source: Option<String>,
+    /// Further small files.
+    pub files: Vec<SmallFile>,
+}
+
+/// A file that is kept within the entry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SmallFile {
+    /// Below the profile's directory.
+    pub path: String,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// What is in a [`SmallFile`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// Text, with placeholders for the roots.
+    Text(String),
+    /// Bytes, as they are.
+    Bytes(#[serde(with = "hex::serde")] Vec<u8>),
+}
+
+impl Fresh {
+    /// The first path that would leave the build directory, if there is one.
+    pub(super) fn bad_path(&self) -> Option<&str> {
+        let own = [&self.profile_dir, &self.directory, &self.fingerprint_dir, &self.name];
+        let paths = own.into_iter().chain(self.files.iter().map(|file| &file.path)).map(String::as_str);
+        paths.into_iter().find(|path| !is_plain_path(path))
+    }
+}
+
+/// Relative, without `..`, and with plain components only.
+pub(crate) fn is_plain_path(path: &str) -> bool {
+    let plain = |component| match component {
+        Utf8Component::Normal(name) => super::is_plain_file_name(name),
+        _ => false,
+    };
+    path.split('/').all(|part| !["", "."].contains(&part)) && Utf8Path::new(path).components().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_that_stay_below_are_plain() {
+        for path in ["deps", ".fingerprint/a-0/lib-a", "build/a-0/out/b.rs"] {
+            assert!(is_plain_path(path), "{path}");
+        }
+        for path in ["", "/etc", "../x", "a/../b", "a//b", "./a", "a/.", "a\\b", "c:/x", "a/"] {
+            assert!(!is_plain_path(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Reading what cargo and a build script left in the build directory, for an entry.
+//!
+//! **Invariants.** Nothing is taken that could not be put elsewhere: a fingerprint whose hash cannot be reproduced, a
+//! binary file that names a directory of this machine, or the run of a build script that linked something, made more
+//! than plain files, or does not say what it read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path};
+use std::time::{Duration, SystemTime};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::fingerprint::{Fingerprint, from_hex, hash_path};
+use crate::cargo::layout::{Layout, Places};
+use crate::digest::Digest;
+use crate::entry::{Content, FileKind, FileRecord, Fresh, SmallFile};
+use crate::error::{Error, Result};
+use crate::event::Reason;
+use crate::plan::Unit;
+use crate::roots::{Root, Roots};
+use crate::rustc::outputs::PathScanner;
+use crate::store::LocalStore;
+
+/// Where units are built: enough to find cargo's files of any of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// The arrangement of the build directory.
+    pub layout: Layout,
+    /// The build directory and the workspace, among others.
+    pub roots: &'a Roots,
+}
+
+impl Site<'_> {
+    /// The directory of a unit's profile.
+    pub fn profile(&self, unit: &Unit) -> Option<Utf8PathBuf> {
+        Some(self.roots.get(Root::BuildDir)?.join(unit.profile_dir()))
+    }
+
+    /// Cargo's files of a unit that was compiled into `out_dir`, if they are all there by now. `hash` is the one in the
+    /// names of its outputs.
+    pub fn compiled(&self, unit: &Unit, hash: &str, out_dir: &Utf8Path) -> Option<Fresh> {
+        let profile = self.profile(unit)?;
+        let places = self.layout.of_compiled(&profile, &unit.package, hash, out_dir)?;
+        let (mut fresh, fingerprint) = self.fingerprint(unit, &profile, &places)?;
+        // Cargo takes the path of anything outside of the workspace as it is (`util/workspace.rs`, `path_args`).
+        if fingerprint.path() != hash_path(unit.root_file.as_std_path()) {
+            return None;
+        }
+        fresh.source = Some(self.roots.abstract_text(unit.root_file.as_str()).into_owned());
+        Some(fresh)
+    }
+
+    /// The fingerprint's directory, with all values of variables cut out; and the fingerprint with them.
+    fn fingerprint(&self, unit: &Unit, profile: &Utf8Path, places: &Places) -> Option<(Fresh, Fingerprint)> {
+        let directory = profile.join(&places.fingerprint);
+        let mut files = Vec::new();
+        for file in directory.read_dir_utf8().ok()? {
+            files.push(file.ok()?.file_name().to_owned());
+        }
+        let json = files.iter().find(|file| file.ends_with(".json"))?;
+        let name = json.strip_suffix(".json")?;
+        let hash = fs::read_to_string(directory.join(name)).ok()?;
+        let fingerprint = Fingerprint::parse(&fs::read_to_string(directory.join(json)).ok()?).ok()?;
+        if Some(fingerprint.hash()) != from_hex(&hash) {
+            return None;
+        }
+        let others = files.iter().filter(|file| *file != json && *file != name);
+        let others = others.map(|file| self.small_file(profile, format!("{}/{file}", places.fingerprint)));
+        let mut without_values = fingerprint.clone();
+        without_values.environment_mut().for_each(|(_, value)| *value = None);
+        let fresh = Fresh {
+            layout: self.layout,
+            profile_dir: unit.profile_dir(),
+            directory: places.outputs.clone(),
+            fingerprint_dir: places.fingerprint.clone(),
+            name: name.to_owned(),
+            fingerprint: without_values.to_json(),
+            hash,
+            source: None,
+            files: others.collect::<Option<_>>()?,
+        };
+        Some((fresh, fingerprint))
+    }
+
+    /// Text is written with placeholders; bytes must not name a directory of this machine.
+    fn small_file(&self, profile: &Utf8Path, path: String) -> Option<SmallFile> {
+        let content = match String::from_utf8(fs::read(profile.join(&path)).ok()?) {
+            Ok(text) if !text.contains('\0') => Content::Text(self.roots.abstract_text(&text).into_owned()),
+            other => {
+                let bytes = other.map_or_else(|error| error.into_bytes(), String::into_bytes);
+                if !PathScanner::new(self.roots).scan(&bytes).is_empty() {
+                    return None;
+                }
+                Content::Bytes(bytes)
+            }
+        };
+        Some(SmallFile { path, content })
+    }
+
+    /// The digest of everything that the run of a build script made, the same wherever the roots are.
+    pub fn script_digest(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<Digest> {
+        let profile = self.profile(unit)?;
+        let run = self.layout.of_run(&profile, out_dir)?.run?;
+        let printed = fs::read_to_string(profile.join(run).join(self.layout.script_output())).ok()?;
+        let generated = generated(out_dir).ok()?;
+        let files: Option<Vec<_>> = generated
+            .files
+            .iter()
+            .map(|name| Some((name.clone(), Digest::of_file(out_dir.join(name).as_std_path()).ok()?)))
+            .collect();
+        Some(digest_run(&self.roots.abstract_text(&printed), files?.iter().map(|(name, digest)| (name, *digest))))
+    }
+
+    /// The run of a build script, or why it cannot be kept; nothing where cargo's files of it are not all there.
+    pub fn script(
+        &self,
+        unit: &Unit,
+        out_dir: &Utf8Path,
+        store: &LocalStore,
+    ) -> Result<Option<Result<Script, Reason>>> {
+        let Some(profile) = self.profile(unit) else { return Ok(None) };
+        let Some(places) = self.layout.of_run(&profile, out_dir) else { return Ok(None) };
+        let Some((mut fresh, mut fingerprint)) = self.fingerprint(unit, &profile, &places) else { return Ok(None) };
+        let Some(run) = places.run else { return Ok(None) };
+        let Some(kept) = self.kept_of_run(&profile, &run) else { return Ok(None) };
+        let output = format!("{run}/{}", self.layout.script_output());
+        let printed = kept.iter().find(|file| file.path == output).map(|file| file.content.clone());
+        let Some(Content::Text(printed)) = printed else { return Ok(None) };
+        if let Some(reason) = unkeepable(&printed, &fingerprint) {
+            return Ok(Some(Err(reason)));
+        }
+        fresh.files.extend(kept);
+        let mut files = Vec::new();
+        let mut bound = BTreeSet::new();
+        let generated = generated(out_dir)?;
+        if generated.special {
+            return Ok(Some(Err(Reason::SpecialFiles)));
+        }
+        let scanner = PathScanner::new(self.roots);
+        for name in generated.files {
+            let path = out_dir.join(&name);
+            let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+            if is_native(&name, &bytes) {
+                return Ok(Some(Err(Reason::Native)));
+            }
+            bound.extend(scanner.scan(&bytes));
+            let (size, digest) = store.add_bytes(&bytes)?;
+            files.push(FileRecord { name, kind: FileKind::Generated, size, digest });
+        }
+        let digest = digest_run(&printed, files.iter().map(|file| (&file.name, file.digest)));
+        let value = |value: &String| Digest::of(self.roots.abstract_text(value).as_bytes());
+        let environment = fingerprint
+            .environment_mut()
+            .map(|(name, current)| (name.to_owned(), current.as_ref().map(value)))
+            .collect();
+        Ok(Some(Ok(Script { fresh, files, digest, environment, bound })))
+    }
+
+    /// When the run of a build script that made `out_dir` began and how long it took.
+    pub fn script_time(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<(SystemTime, Duration)> {
+        let profile = self.profile(unit)?;
+        let run = profile.join(self.layout.of_run(&profile, out_dir)?.run?);
+        let modified = |name: &str| fs::metadata(run.join(name)).ok()?.modified().ok();
+        let start = modified("invoked.timestamp")?;
+        Some((start, modified(self.layout.script_output())?.duration_since(start).unwrap_or_default()))
+    }
+
+    /// What cargo keeps of a run: all of it small.
+    fn kept_of_run(&self, profile: &Utf8Path, run: &str) -> Option<Vec<SmallFile>> {
+        let names = [self.layout.script_output(), "stderr", "root-output", "invoked.timestamp"];
+        names.iter().map(|name| self.small_file(profile, format!("{run}/{name}"))).collect()
+    }
+}
+
+/// The run of a build script.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// Cargo's files of it.
+    pub fresh: Fresh,
+    /// What it wrote into `OUT_DIR`; the files are in the store.
+    pub files: Vec<FileRecord>,
+    /// The digest of everything it made.
+    pub digest: Digest,
+    /// The variables it says it read: the digest of the value, or nothing where it was not set.
+    pub environment: BTreeMap<String, Option<Digest>>,
+    /// The roots whose paths are in its files.
+    pub bound: BTreeSet<Root>,
+}
+
+/// What a build script printed and made.
+fn digest_run<'a>(printed: &str, files: impl Iterator<Item = (&'a String, Digest)>) -> Digest {
+    let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache build script run");
+    hasher.update(Digest::of(printed).as_bytes());
+    for (name, digest) in files {
+        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes()).update(digest.as_bytes());
+    }
+    hasher.into()
+}
+
+/// Why a run must happen every time, as far as what it printed tells.
+fn unkeepable(printed: &str, fingerprint: &Fingerprint) -> Option<Reason> {
+    let links = |line: &str| {
+        let directive = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:"));
+        directive.is_some_and(|directive| {
+            directive.starts_with("rustc-link")
+                || directive.starts_with("rustc-cdylib-link")
+                || directive.starts_with("rustc-flags")
+        })
+    };
+    let outside = |path: &Path| path.components().any(|component| !matches!(component, Component::Normal(_)));
+    match () {
+        () if printed.lines().any(links) => Some(Reason::Native),
+        () if !fingerprint.declares_inputs() || fingerprint.changed_paths().any(outside) => {
+            Some(Reason::UndeclaredInput)
+        }
+        () => None,
+    }
+}
+
+/// What is below a directory.
+#[derive(Default)]
+struct Generated {
+    /// Paths of plain files, sorted.
+    files: Vec<String>,
+    /// There are links, programs or empty directories.
+    special: bool,
+}
+
+fn generated(directory: &Utf8Path) -> Result<Generated> {
+    let mut generated = Generated::default();
+    let mut open = vec![Utf8PathBuf::new()];
+    while let Some(below) = open.pop() {
+        let path = directory.join(&below);
+        let entries = path.read_dir_utf8().map_err(Error::io("list", &path))?;
+        let mut is_empty = true;
+        for entry in entries {
+            let entry = entry.map_err(Error::io("list", &path))?;
+            let name = below.join(entry.file_name());
+            let metadata = fs::symlink_metadata(entry.path()).map_err(Error::io("read", entry.path()))?;
+            is_empty = false;
+            match metadata.file_type() {
+                kind if kind.is_dir() => open.push(name),
+                kind if kind.is_file() && !is_program(&metadata) => generated.files.push(name.into()),
+                _ => generated.special = true,
+            }
+        }
+        generated.special |= is_empty && !below.as_str().is_empty();
+    }
+    generated.files.sort();
+    Ok(generated)
+}
+
+#[cfg(unix)]
+fn is_program(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+fn is_program(_: &fs::Metadata) -> bool {
+    false
+}
+
+/// Whether a generated file is compiled code: by its name, or by how it begins.
+fn is_native(name: &str, bytes: &[u8]) -> bool {
+    const EXTENSIONS: &[&str] = &["o", "obj", "a", "lib", "so", "dylib", "dll", "bc", "pdb"];
+    const MAGICS: &[&[u8]] =
+        &[b"\x7fELF", b"!<arch>", b"!<thin>", b"MZ", b"BC\xc0\xde", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
+    let extension = Utf8Path::new(name).extension().unwrap_or_default();
+    EXTENSIONS.contains(&extension) || MAGICS.iter().any(|magic| bytes.starts_with(magic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fingerprint(local: &str) -> Fingerprint {
+        Fingerprint::parse(&format!(
+            r#"{{"rustc":1,"features":"","declared_features":"","target":0,"profile":0,"path":0,"deps":[],"local":[{local}],"rustflags":[],"config":0,"compile_kind":0}}"#
+        ))
+        .unwrap()
+    }
+
+    const DECLARED: &str = r#"{"RerunIfChanged":{"output":"debug/build/a-0/output","paths":["build.rs"]}}"#;
+
+    #[test]
+    fn a_script_that_says_what_it_read_and_links_nothing_can_be_kept() {
+        let printed = "cargo:rerun-if-changed=build.rs\ncargo::rustc-cfg=x\ncargo::rustc-env=A=b\nhello\n";
+        assert_eq!(unkeepable(printed, &fingerprint(DECLARED)), None);
+    }
+
+    #[test]
+    fn a_script_that_links_is_native() {
+        for line in [
+            "cargo:rustc-link-lib=z",
+            "cargo::rustc-link-search=/usr/lib",
+            "cargo:rustc-flags=-l z",
+            "cargo::rustc-link-arg=-z",
+        ] {
+            assert_eq!(unkeepable(line, &fingerprint(DECLARED)), Some(Reason::Native), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_reads_who_knows_what_runs_every_time() {
+        let undeclared = fingerprint(r#"{"Precalculated":"1.0.0"}"#);
+        assert_eq!(unkeepable("", &undeclared), Some(Reason::UndeclaredInput));
+        for path in ["/etc/passwd", "../other/file"] {
+            let local = format!(r#"{{"RerunIfChanged":{{"output":"o","paths":["build.rs","{path}"]}}}}"#);
+            assert_eq!(unkeepable("", &fingerprint(&local)), Some(Reason::UndeclaredInput), "{path}");
+        }
+    }
+
+    #[test]
+    fn compiled_code_is_known_by_its_name_and_by_its_beginning() {
+        assert!(is_native("lib.a", b"") && is_native("x/y.o", b"") && is_native("tool", b"\x7fELF\x02"));
+        assert!(!is_native("private.rs", b"pub mod x;") && !is_native("table.bin", b"\0\0"));
+    }
+
+    #[test]
+    fn only_plain_files_are_kept_of_what_a_script_made() {
+        let temporary = tempfile::tempdir().unwrap();
+        let out = Utf8Path::from_path(temporary.path()).unwrap();
+        assert!(!generated(out).unwrap().special);
+        fs::create_dir(out.join("sub")).unwrap();
+        assert!(generated(out).unwrap().special, "an empty directory");
+        fs::write(out.join("sub/b.rs"), "").unwrap();
+        fs::write(out.join("a.rs"), "").unwrap();
+        let found = generated(out).unwrap();
+        assert_eq!((found.files, found.special), (vec!["a.rs".to_owned(), "sub/b.rs".to_owned()], false));
+    }
+}

@@ -1,0 +1,210 @@
+//! Putting units into the build directory, so that cargo finds them built: it starts no process for them.
+//!
+//! A [`Site`] knows where cargo keeps its files ([`collect`] reads them for an entry), [`fingerprint`] what is in them,
+//! [`select`] which units may be placed, and [`place`] how. [`hydrate`] does it for a whole plan, and
+//! [`Hydrated::rejected`] tells afterwards what cargo did not take, and why.
+//!
+//! **Invariants.** Only closed sets: a unit is placed only together with exactly the units it was compiled against, or on
+//! top of units that are in the build directory already and are the same by content. What a unit consists of is compared
+//! with its digests first, and its fingerprint's hash is written last: whatever is interrupted leaves units that cargo
+//! simply builds. Cargo's own lock is held all the while. Whether a unit is fresh is cargo's decision, by its own
+//! fingerprint: what is placed wrongly is asked of the rustc wrapper, like anything else.
+
+mod collect;
+pub mod fingerprint;
+mod place;
+mod select;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+pub use self::collect::{Script, Site};
+use self::fingerprint::{Fingerprint, difference, to_hex};
+use self::place::Times;
+use self::select::{Chosen, Selection};
+use crate::cargo::layout;
+use crate::entry::Entry;
+use crate::error::{Error, Result};
+use crate::event::{EventKind, EventLog, UnitId};
+use crate::plan::BuildPlan;
+use crate::roots::Root;
+use crate::store::LocalStore;
+use crate::store::local::FILE_TIME;
+
+/// What a hydration needs to know.
+pub struct Hydration<'a> {
+    /// Where the units go.
+    pub site: Site<'a>,
+    /// The units.
+    pub plan: &'a BuildPlan,
+    /// Where their files are.
+    pub store: &'a LocalStore,
+    /// The environment that cargo will see.
+    pub environment: &'a BTreeMap<OsString, OsString>,
+    /// What happens.
+    pub log: &'a EventLog,
+}
+
+/// The units that were placed.
+#[derive(Debug, Default)]
+pub struct Hydrated {
+    placed: BTreeMap<UnitId, Placed>,
+}
+
+/// A unit that was placed.
+#[derive(Debug)]
+struct Placed {
+    fingerprint: Fingerprint,
+    /// The file with the fingerprint's hash.
+    hash_file: Utf8PathBuf,
+    /// What its build script printed, and the file's time; for the run of a build script.
+    output: Option<(Utf8PathBuf, SystemTime)>,
+}
+
+/// A unit whose files could not be placed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Which.
+    pub unit: UnitId,
+    /// Its entry.
+    pub entry: Arc<Entry>,
+    /// Why.
+    pub error: Error,
+}
+
+/// Places every unit that `found` has an entry for and that may be placed.
+///
+/// An error means that nothing was placed. What fails later concerns single units and those that depend on them.
+pub fn hydrate(
+    hydration: &Hydration<'_>,
+    found: impl Fn(UnitId) -> Option<Arc<Entry>>,
+) -> Result<(Hydrated, Vec<Failure>)> {
+    let profiles = profiles(hydration, &found);
+    if profiles.is_empty() {
+        return Ok((Hydrated::default(), Vec::new()));
+    }
+    let is_unused = profiles.iter().all(|profile| hydration.site.layout.is_unused(profile));
+    let _locks = profiles
+        .iter()
+        .map(|profile| layout::lock(profile, || say_waiting(hydration.log)))
+        .collect::<Result<Vec<_>>>()?;
+    let chosen = Selection::new(hydration, &found).choose();
+    let times = times(hydration, is_unused, &chosen);
+    let (mut millis, failures) = place::place(hydration, &chosen, times);
+    remove_dependents(hydration.plan, &chosen, &failures, &mut millis);
+    place::seal(hydration, &chosen, &mut millis);
+    let mut placed = BTreeMap::new();
+    for one in chosen {
+        let Some(millis) = millis.get(&one.unit).copied() else { continue };
+        let (bytes, compile_millis) = (one.entry.size(), one.entry.compile_ms);
+        hydration.log.record(EventKind::Hydrated { unit: one.unit, bytes, millis, compile_millis });
+        placed.insert(one.unit, Placed::new(hydration, one, times));
+    }
+    Ok((Hydrated { placed }, failures))
+}
+
+/// The directories of all profiles that something may be put into.
+fn profiles(hydration: &Hydration<'_>, found: impl Fn(UnitId) -> Option<Arc<Entry>>) -> BTreeSet<Utf8PathBuf> {
+    let units = hydration.plan.cacheable().into_iter().map(|(unit, _)| unit).filter(|unit| found(*unit).is_some());
+    units.filter_map(|unit| hydration.site.profile(hydration.plan.unit(unit))).collect()
+}
+
+/// As cargo says it.
+fn say_waiting(log: &EventLog) {
+    log.record(EventKind::CargoStatus { line: "    Blocking waiting for file lock on build directory".into() });
+}
+
+/// How old the placed files are to be.
+///
+/// Cargo compares: an output must be no older than those of its dependencies, and the files a build script read no
+/// younger than what it printed, unless they are below `CARGO_HOME`
+/// (`core/compiler/fingerprint/mod.rs`, `check_filesystem`). In a directory where nothing was built yet, all outputs can
+/// be of the store's own age, and so be linked from it. Anywhere else they have to be new.
+fn times(hydration: &Hydration<'_>, is_unused: bool, chosen: &[Chosen]) -> Times {
+    let home = hydration.site.roots.get(Root::CargoHome);
+    let below_home = |directory: &Utf8Path| home.is_some_and(|home| directory.starts_with(home));
+    if is_unused && chosen.iter().all(|one| below_home(&hydration.plan.unit(one.unit).package_dir)) {
+        return Times { outputs: UNIX_EPOCH + FILE_TIME, link: true };
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // What was built a moment ago may be younger than the last whole second.
+    let outputs = if is_unused { Duration::from_secs(now.as_secs()) } else { now };
+    Times { outputs: UNIX_EPOCH + outputs, link: false }
+}
+
+/// Leaves out what depends on a unit that could not be placed.
+fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], failures: &[Failure], placed: &mut BTreeMap<UnitId, u64>) {
+    // The chosen ones are in the order of their dependencies.
+    let mut gone: BTreeSet<_> = failures.iter().map(|failure| failure.unit).collect();
+    for one in chosen {
+        if plan.unit(one.unit).dependencies.iter().any(|dependency| gone.contains(&dependency.unit)) {
+            gone.insert(one.unit);
+            placed.remove(&one.unit);
+        }
+    }
+}
+
+impl Placed {
+    fn new(hydration: &Hydration<'_>, chosen: Chosen, times: Times) -> Self {
+        let is_run = hydration.plan.unit(chosen.unit).is_script_run();
+        let name = hydration.site.layout.script_output();
+        let fresh = chosen.fresh();
+        let output = fresh.files.iter().find(|file| is_run && file.path.rsplit('/').next() == Some(name));
+        Self {
+            output: output.map(|file| (chosen.profile.join(&file.path), times.outputs)),
+            hash_file: chosen.profile.join(&fresh.fingerprint_dir).join(&fresh.name),
+            fingerprint: chosen.fingerprint,
+        }
+    }
+
+    /// Whether a build script that should not have run has run.
+    fn ran_again(&self) -> bool {
+        let modified = |path: &Utf8Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
+        self.output.as_ref().is_some_and(|(path, time)| modified(path).is_ok_and(|modified| modified != *time))
+    }
+
+    /// Cargo's reason, from the fingerprint it has written now.
+    fn reason(&self) -> String {
+        let hash = to_hex(self.fingerprint.hash());
+        let json = || std::fs::read_to_string(self.hash_file.with_extension("json")).ok();
+        let now = json().and_then(|json| Fingerprint::parse(&json).ok());
+        match now {
+            _ if std::fs::read_to_string(&self.hash_file).is_ok_and(|now| now == hash) => {
+                "a file is missing, or older than what it was made from".into()
+            }
+            Some(now) => {
+                difference(&self.fingerprint, &now).unwrap_or_else(|| "the build did not come to its end".into())
+            }
+            None => "its new fingerprint cannot be read".into(),
+        }
+    }
+}
+
+impl Hydrated {
+    /// Whether this unit was placed.
+    pub fn has(&self, unit: UnitId) -> bool {
+        self.placed.contains_key(&unit)
+    }
+
+    /// How many units were placed.
+    pub fn len(&self) -> usize {
+        self.placed.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.placed.is_empty()
+    }
+
+    /// The placed units that cargo did not take as fresh, with its reason. `called` are those that it called rustc for.
+    ///
+    /// To be asked once cargo has ended.
+    pub fn rejected(&self, called: &BTreeSet<UnitId>) -> Vec<(UnitId, String)> {
+        let rejected = self.placed.iter().filter(|(unit, placed)| called.contains(unit) || placed.ran_again());
+        rejected.map(|(unit, placed)| (*unit, placed.reason())).collect()
+    }
+}

@@ -1,0 +1,114 @@
+//! Writing units into the build directory.
+//!
+//! **Invariants.** The old hash of a unit's fingerprint is removed before anything of the unit is written, and the new one
+//! appears only when all of it is there. Outputs appear whole, under their final names.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Instant, SystemTime};
+
+use camino::Utf8Path;
+use rayon::iter::Either;
+use rayon::prelude::*;
+
+use super::fingerprint::to_hex;
+use super::select::Chosen;
+use super::{Failure, Hydration};
+use crate::entry::{Content, FileKind, SmallFile};
+use crate::error::{Error, Result};
+use crate::event::UnitId;
+use crate::fs::{create_dir_all, remove_file, write_atomic};
+
+/// How old placed files are to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// All outputs, and all that a build script made.
+    pub outputs: SystemTime,
+    /// That is the time of the files in the store: they may be linked.
+    pub link: bool,
+}
+
+/// Puts all files of the units where they belong, but not the hashes of their fingerprints. Says how long each took, in
+/// milliseconds.
+pub(super) fn place(
+    hydration: &Hydration<'_>,
+    chosen: &[Chosen],
+    times: Times,
+) -> (BTreeMap<UnitId, u64>, Vec<Failure>) {
+    chosen.par_iter().partition_map(|one| {
+        let start = Instant::now();
+        match files(hydration, one, times) {
+            Ok(()) => Either::Left((one.unit, start.elapsed().as_millis() as u64)),
+            Err(error) => Either::Right(Failure { unit: one.unit, entry: one.entry.clone(), error }),
+        }
+    })
+}
+
+/// Writes the hashes, by which cargo takes the units as fresh. A unit whose hash cannot be written is not placed.
+pub(super) fn seal(hydration: &Hydration<'_>, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, u64>) {
+    let unsealed: Vec<_> = chosen
+        .par_iter()
+        .filter(|one| placed.contains_key(&one.unit))
+        .filter_map(|one| {
+            let path = one.profile.join(&one.fresh().fingerprint_dir).join(&one.fresh().name);
+            let error = write_atomic(path.as_std_path(), to_hex(one.hash).as_bytes()).err()?;
+            hydration.log.warn(error);
+            Some(one.unit)
+        })
+        .collect();
+    placed.retain(|unit, _| !unsealed.contains(unit));
+}
+
+fn files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()> {
+    let fresh = chosen.fresh();
+    let fingerprint = chosen.profile.join(&fresh.fingerprint_dir);
+    remove_file(fingerprint.join(&fresh.name).as_std_path())?;
+    create_dir_all(fingerprint.as_std_path())?;
+    let outputs = chosen.profile.join(&fresh.directory);
+    create_dir_all(outputs.as_std_path())?;
+    // Cargo turns back the time of what `check` writes, and linkers may write into what is there.
+    let is_check = hydration.plan.unit(chosen.unit).mode == "check";
+    for file in &chosen.entry.files {
+        let path = outputs.join(&file.name);
+        if file.kind == FileKind::Generated {
+            create_dir_all(path.parent().unwrap_or(&outputs).as_std_path())?;
+        }
+        match file.kind {
+            FileKind::DepInfo => {
+                let text = hydration.store.read_text(file)?;
+                write(&path, hydration.site.roots.concrete_text(&text).as_bytes(), None)?;
+            }
+            kind => {
+                let link = times.link && !is_check && matches!(kind, FileKind::Rlib | FileKind::Rmeta);
+                hydration.store.place(file, path.as_std_path(), times.outputs, link)?;
+            }
+        }
+    }
+    for file in &fresh.files {
+        small_file(hydration, chosen, file, times)?;
+    }
+    let json = fingerprint.join(format!("{}.json", fresh.name));
+    write(&json, chosen.fingerprint.to_json().as_bytes(), None)
+}
+
+/// What cargo keeps of a build script's run counts as an output; the rest is of no age.
+fn small_file(hydration: &Hydration<'_>, chosen: &Chosen, file: &SmallFile, times: Times) -> Result<()> {
+    let path = chosen.profile.join(&file.path);
+    let is_output = !Utf8Path::new(&file.path).starts_with(&chosen.fresh().fingerprint_dir);
+    if is_output {
+        create_dir_all(path.parent().unwrap_or(&chosen.profile).as_std_path())?;
+    }
+    let time = is_output.then_some(times.outputs);
+    match &file.content {
+        Content::Text(text) => write(&path, hydration.site.roots.concrete_text(text).as_bytes(), time),
+        Content::Bytes(bytes) => write(&path, bytes, time),
+    }
+}
+
+/// Nobody looks at such a file before the unit's hash is there, so it need not appear whole.
+fn write(path: &Utf8Path, bytes: &[u8], modified: Option<SystemTime>) -> Result<()> {
+    fs::write(path, bytes).map_err(Error::io("write", path))?;
+    let Some(modified) = modified else { return Ok(()) };
+    let file = fs::File::options().write(true).open(path).map_err(Error::io("write", path))?;
+    file.set_modified(modified).map_err(Error::io("write", path))
+}

@@ -1,0 +1,274 @@
+//! Which units may be placed: closed sets, each unit with the very dependencies that it was compiled against.
+//!
+//! Every unit of a plan stands in one of three ways: it is *out* (left to cargo and the wrapper), it is *kept* (the build
+//! directory has it already, and cargo would take it as fresh), or it is *chosen*. A unit that depends on one that is out
+//! is out.
+//!
+//! **Invariant.** Nothing is written here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::fs;
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+
+use super::Hydration;
+use super::fingerprint::{Fingerprint, from_hex, hash_path, to_hex};
+use crate::digest::Digest;
+use crate::entry::{Content, DependencyRecord, Entry, FileKind, Fresh};
+use crate::event::UnitId;
+use crate::plan::Unit;
+use crate::rustc::outputs::metadata_digest;
+
+/// A unit that may be placed.
+#[derive(Clone, Debug)]
+pub(super) struct Chosen {
+    pub unit: UnitId,
+    pub entry: Arc<Entry>,
+    /// The directory of its profile.
+    pub profile: Utf8PathBuf,
+    /// As it has to be here.
+    pub fingerprint: Fingerprint,
+    /// Its hash.
+    pub hash: u64,
+}
+
+impl Chosen {
+    /// Only units with such a record are chosen.
+    pub(super) fn fresh(&self) -> &Fresh {
+        self.entry.fresh.as_ref().expect("a unit without cargo's files is out")
+    }
+
+    fn hash_file(&self) -> Utf8PathBuf {
+        let fresh = self.fresh();
+        self.profile.join(&fresh.fingerprint_dir).join(&fresh.name)
+    }
+}
+
+enum Standing {
+    Out,
+    Kept(Chosen),
+    Place(Chosen),
+}
+
+impl Standing {
+    fn known(&self) -> Option<&Chosen> {
+        match self {
+            Self::Out => None,
+            Self::Kept(chosen) | Self::Place(chosen) => Some(chosen),
+        }
+    }
+}
+
+/// Decides for all units of a plan, dependencies first.
+pub(super) struct Selection<'a, F> {
+    hydration: &'a Hydration<'a>,
+    found: F,
+    standings: BTreeMap<UnitId, Standing>,
+    /// In the order in which they were decided.
+    order: Vec<UnitId>,
+    same: HashMap<UnitId, bool>,
+}
+
+/// A dependency that is not out.
+struct Edge<'a> {
+    name: &'a str,
+    unit: UnitId,
+    known: &'a Chosen,
+    kept: bool,
+}
+
+impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
+    pub(super) fn new(hydration: &'a Hydration<'a>, found: F) -> Self {
+        Self { hydration, found, standings: BTreeMap::new(), order: Vec::new(), same: HashMap::new() }
+    }
+
+    /// The units to place, each behind those it depends on.
+    pub(super) fn choose(mut self) -> Vec<Chosen> {
+        for (unit, _) in self.hydration.plan.cacheable() {
+            self.decide(unit);
+        }
+        let mut standings = self.standings;
+        let chosen = self.order.into_iter().filter_map(|unit| match standings.remove(&unit) {
+            Some(Standing::Place(chosen)) => Some(chosen),
+            _ => None,
+        });
+        chosen.collect()
+    }
+
+    fn decide(&mut self, unit: UnitId) {
+        if self.standings.contains_key(&unit) {
+            return;
+        }
+        for dependency in &self.hydration.plan.unit(unit).dependencies {
+            self.decide(dependency.unit);
+        }
+        let standing = self.judge(unit).unwrap_or(Standing::Out);
+        self.standings.insert(unit, standing);
+        self.order.push(unit);
+    }
+
+    fn judge(&mut self, id: UnitId) -> Option<Standing> {
+        let hydration = self.hydration;
+        let unit = hydration.plan.unit(id);
+        unit.key.ok()?;
+        let entry = (self.found)(id)?;
+        let fresh = entry.fresh.as_ref()?;
+        if fresh.layout != hydration.site.layout || fresh.profile_dir != unit.profile_dir() {
+            return None;
+        }
+        let edges = self.edges(unit)?;
+        if !self.holds(unit, &entry, &edges) {
+            return None;
+        }
+        let fingerprint = self.fingerprint(fresh, &edges)?;
+        let hash = fingerprint.hash();
+        let chosen =
+            Chosen { unit: id, profile: hydration.site.profile(unit)?, entry: Arc::clone(&entry), fingerprint, hash };
+        let kept: Vec<_> = edges.iter().filter(|edge| edge.kept).map(|edge| edge.unit).collect();
+        if kept.len() == edges.len() && is_there(&chosen) {
+            return Some(Standing::Kept(chosen));
+        }
+        kept.into_iter().all(|unit| self.is_same(unit)).then_some(Standing::Place(chosen))
+    }
+
+    /// The unit's dependencies; nothing where one of them is out.
+    fn edges<'b>(&'b self, unit: &'b Unit) -> Option<Vec<Edge<'b>>> {
+        let edge = |dependency: &'b crate::plan::Dependency| {
+            let standing = self.standings.get(&dependency.unit)?;
+            Some(Edge {
+                name: &dependency.extern_name,
+                unit: dependency.unit,
+                known: standing.known()?,
+                kept: matches!(standing, Standing::Kept(_)),
+            })
+        };
+        unit.dependencies.iter().map(edge).collect()
+    }
+
+    /// Whether the entry's constraints hold with these dependencies, in so far as cargo's fingerprint does not say.
+    fn holds(&self, unit: &Unit, entry: &Entry, edges: &[Edge<'_>]) -> bool {
+        let plan = self.hydration.plan;
+        let roots = self.hydration.site.roots;
+        let constraints = &entry.constraints;
+        let run = unit.script_run(plan).and_then(|run| edges.iter().find(|edge| edge.unit == run));
+        let crates = edges.iter().filter(|edge| !plan.unit(edge.unit).is_script_run());
+        let records: Option<Vec<_>> = crates
+            .map(|edge| {
+                let metadata = edge.known.entry.metadata?;
+                Some(DependencyRecord { extern_name: edge.name.to_owned(), metadata })
+            })
+            .collect();
+        let compiled_against = || {
+            records.is_some_and(|mut records| {
+                records.sort();
+                records == constraints.dependencies
+            })
+        };
+        (unit.is_script_run() || compiled_against())
+            && constraints.script == run.and_then(|run| run.known.entry.metadata)
+            && constraints.bound.iter().all(|(root, digest)| roots.digest(*root) == Some(*digest))
+            && self.has_environment(unit, entry, run.map(|run| run.known.fresh()))
+    }
+
+    /// Whether the variables that were read have the values they had then. Those that cargo sets follow from the package
+    /// and from the roots, those that a build script sets from what it printed.
+    fn has_environment(&self, unit: &Unit, entry: &Entry, script: Option<&Fresh>) -> bool {
+        let set_by_script = |name: &str| script.is_some_and(|script| sets(script, name));
+        let implied = |name: &str| !unit.is_script_run() && (is_cargos(name) || set_by_script(name));
+        let mut variables = entry.constraints.environment.iter();
+        variables.all(|(name, digest)| implied(name) || self.variable(name).map(|value| self.digest(&value)) == *digest)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.hydration.environment.get(OsStr::new(name))?.to_str().map(Into::into)
+    }
+
+    fn digest(&self, value: &str) -> Digest {
+        Digest::of(self.hydration.site.roots.abstract_text(value).as_bytes())
+    }
+
+    /// The fingerprint as cargo would compute it here. Nothing where the recorded one cannot be reproduced: then this
+    /// cargo hashes in another way.
+    fn fingerprint(&self, fresh: &Fresh, edges: &[Edge<'_>]) -> Option<Fingerprint> {
+        let mut fingerprint = Fingerprint::parse(&fresh.fingerprint).ok()?;
+        for (name, value) in fingerprint.environment_mut() {
+            *value = self.variable(name);
+        }
+        if Some(fingerprint.hash()) != from_hex(&fresh.hash) {
+            return None;
+        }
+        let hashes = hashes(&fingerprint, edges)?;
+        fingerprint.replace_dependencies(|hash| hashes.get(&hash).copied());
+        if let Some(source) = &fresh.source {
+            let source = self.hydration.site.roots.concrete_text(source);
+            fingerprint.set_path(hash_path(source.as_ref().as_ref()));
+        }
+        Some(fingerprint)
+    }
+
+    /// Whether a kept unit is the one of its entry by content, and not one that plain cargo has compiled.
+    fn is_same(&mut self, id: UnitId) -> bool {
+        if let Some(same) = self.same.get(&id) {
+            return *same;
+        }
+        let same = self.standings.get(&id).and_then(Standing::known).is_some_and(|known| {
+            let unit = self.hydration.plan.unit(id);
+            let directory = known.profile.join(&known.fresh().directory);
+            let metadata = if unit.is_script_run() {
+                self.hydration.site.script_digest(unit, &directory)
+            } else {
+                let rank =
+                    |kind| [FileKind::Rmeta, FileKind::Rlib].iter().position(|first| *first == kind).unwrap_or(9);
+                let outputs = known.entry.files.iter().filter(|file| file.kind != FileKind::DepInfo);
+                let file = outputs.min_by_key(|file| rank(file.kind));
+                file.and_then(|file| metadata_digest(directory.join(&file.name).as_std_path()).ok())
+            };
+            metadata.is_some() && metadata == known.entry.metadata
+        });
+        self.same.insert(id, same);
+        same
+    }
+}
+
+/// For each dependency in a fingerprint, the hash it had there and the one it has here.
+fn hashes(fingerprint: &Fingerprint, edges: &[Edge<'_>]) -> Option<HashMap<u64, u64>> {
+    let mut hashes = HashMap::new();
+    for (name, recorded) in fingerprint.dependencies() {
+        let mut named = edges.iter().filter(|edge| edge.name == name);
+        let edge = match (named.next(), named.next()) {
+            (Some(only), None) => only,
+            _ => edges.iter().find(|edge| from_hex(&edge.known.fresh().hash) == Some(recorded))?,
+        };
+        hashes.insert(recorded, edge.known.hash);
+    }
+    (fingerprint.dependencies().count() == edges.len()).then_some(hashes)
+}
+
+/// Variables that cargo sets for rustc (`core/compiler/compilation.rs`, `fill_env`; `core/compiler/mod.rs`).
+fn is_cargos(name: &str) -> bool {
+    const NAMES: &[&str] = &["OUT_DIR", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_CRATE_NAME", "CARGO"];
+    name.starts_with("CARGO_PKG_") || NAMES.contains(&name)
+}
+
+/// Whether a build script set this variable for its package.
+fn sets(script: &Fresh, name: &str) -> bool {
+    let texts = script.files.iter().filter_map(|file| match &file.content {
+        Content::Text(text) => Some(text),
+        Content::Bytes(_) => None,
+    });
+    let directives = texts.flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("cargo:"));
+    let directives = directives.map(|directive| directive.strip_prefix(':').unwrap_or(directive));
+    let mut variables = directives.filter_map(|directive| directive.strip_prefix("rustc-env="));
+    variables.any(|variable| variable.split('=').next() == Some(name))
+}
+
+/// Whether cargo would take the unit as fresh: its hash is there, and so are its outputs.
+fn is_there(chosen: &Chosen) -> bool {
+    let fresh = chosen.fresh();
+    let outputs = chosen.entry.files.iter().filter(|file| file.kind != FileKind::DepInfo);
+    let mut outputs = outputs.map(|file| (file.size, chosen.profile.join(&fresh.directory).join(&file.name)));
+    fs::read_to_string(chosen.hash_file()).is_ok_and(|hash| hash == to_hex(chosen.hash))
+        && outputs.all(|(size, path)| fs::metadata(path).is_ok_and(|metadata| metadata.len() == size))
+}

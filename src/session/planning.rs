@@ -1,0 +1,106 @@
+//! Everything that has to be known before cargo starts: survey, graph index, plan.
+
+use std::sync::Arc;
+
+use super::Options;
+use super::survey::{self, Survey};
+use crate::cargo::{Cargo, Workspace};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::event::{EventKind, EventLog, Phase};
+use crate::fs;
+use crate::hydrate::Hydrated;
+use crate::plan::{BuildPlan, PlanInputs, content};
+use crate::prefetch::Prefetch;
+use crate::store::{LocalStore, RemoteStore, Runtime};
+use crate::upload::Upload;
+use crate::wrapper::Services;
+
+/// A plan, and what goes on in the background for it.
+pub(super) struct Ready {
+    pub services: Services,
+    pub rest: Rest,
+}
+
+/// What is needed when cargo has ended.
+pub(super) struct Rest {
+    pub workspace: Workspace,
+    pub graph_key: Digest,
+    pub remote: Option<Arc<RemoteStore>>,
+    /// A wrapper of the user's own.
+    pub user_wrapper: Option<String>,
+    /// Everything that goes on in the background ends with it.
+    pub runtime: Runtime,
+}
+
+/// Survey, graph index, plan; the packs are on their way when this returns.
+pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, log: &EventLog) -> Result<Ready> {
+    let survey = Survey::take(options, cargo, &store)?;
+    make_target_dir(&survey.workspace)?;
+    let graph_key = survey.graph_key(options);
+    let runtime = Runtime::new()?;
+    let remote = open_remote(options, log);
+    let prefetch = Prefetch::new(&runtime, store.clone(), remote.clone(), log.clone(), &options.settings);
+    log.record(EventKind::PhaseStarted { phase: Phase::Prefetch });
+    prefetch.start_graph(graph_key);
+
+    let plan = plan(options, cargo, &store, &survey, log)?;
+    log.record(EventKind::Planned { units: plan.planned() });
+    prefetch.want(plan.cacheable(), survey.roots.clone());
+    let upload = remote
+        .clone()
+        .filter(|_| options.settings.upload)
+        .map(|remote| Upload::new(&runtime, store.clone(), remote, log.clone(), &options.settings));
+    let layout = survey.layout(options);
+    let user_wrapper = survey.user_wrapper(&options.environment);
+    let Survey { workspace, roots, .. } = survey;
+    let hydrated = Hydrated::default();
+    let services = Services { plan, roots, layout, store, prefetch, upload, hydrated, log: log.clone() };
+    Ok(Ready { services, rest: Rest { workspace, graph_key, remote, user_wrapper, runtime } })
+}
+
+/// Asks cargo for the units and the packages, both at once.
+fn plan(options: &Options, cargo: &Cargo, store: &LocalStore, survey: &Survey, log: &EventLog) -> Result<BuildPlan> {
+    let platforms = survey.platforms();
+    let packages = |fetched| cargo.packages(&platforms, &store.scratch(), fetched);
+    let say = |line: &str| log.record(EventKind::CargoStatus { line: line.to_owned() });
+    let (graph, fetched) = rayon::join(|| cargo.unit_graph(say), || packages(true));
+    let graph = graph?;
+    let packages = fetched.or_else(|_| packages(false))?;
+    let lockfile = survey.lockfile()?;
+    let user_wrapper = survey.user_wrapper(&options.environment);
+    let inputs = PlanInputs {
+        graph: &graph,
+        packages: &packages,
+        lockfile: &lockfile,
+        toolchain: &survey.toolchain,
+        config: &survey.config,
+        environment_rustflags: survey::environment_rustflags(&options.environment),
+        environment: survey::key_environment(&options.environment, user_wrapper.as_deref()),
+    };
+    BuildPlan::new(&inputs, content::digest)
+}
+
+/// Makes the target directory as cargo would (`util/paths.rs`), so that the planning run can keep rustc's answers there
+/// for the next plain `cargo build`.
+fn make_target_dir(workspace: &Workspace) -> Result<()> {
+    for directory in [&workspace.target_dir, &workspace.build_dir] {
+        if !directory.exists() {
+            fs::create_dir_all(directory.as_std_path())?;
+            cachedir::ensure_tag(directory).map_err(Error::io("write to", directory))?;
+        }
+    }
+    Ok(())
+}
+
+/// A remote that cannot even be opened is a warning.
+fn open_remote(options: &Options, log: &EventLog) -> Option<Arc<RemoteStore>> {
+    let url = options.settings.remote.as_deref()?;
+    match RemoteStore::open(url, &options.settings, log) {
+        Ok(remote) => Some(Arc::new(remote)),
+        Err(error) => {
+            log.record(EventKind::RemoteFailed { remote: url.to_owned(), message: error.to_string() });
+            None
+        }
+    }
+}

@@ -55,8 +55,8 @@ pub enum Reason {
     SideFiles,
     /// A dependency in the target directory was compiled without the cache.
     ForeignDependency,
-    /// A build script that does not say what it reads, or reads something outside of its package.
-    UndeclaredInput,
+    /// A build script that reads something outside of its package, or hears from one of which nothing is known.
+    OutsideInput,
     /// A build script made links, programs or empty directories.
     SpecialFiles,
     /// rustc was called in a way that fits no unit, or more than one.
@@ -67,9 +67,9 @@ impl Reason {
     /// What the reason means, in a few words.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::ProcMacro => "procedural macros are linked against the host",
-            Self::BuildScript => "build scripts are linked against the host",
-            Self::BuildScriptRun => "build scripts run on every machine",
+            Self::ProcMacro => "a procedural macro in a directory, or for a host whose linker is not known",
+            Self::BuildScript => "a build script in a directory, or for a host whose linker is not known",
+            Self::BuildScriptRun => "a build script in a directory, or on a host that is not known: it runs",
             Self::Bin => "binaries are linked against the host",
             Self::Test => "test, bench and example targets are linked against the host",
             Self::Linked => "dynamic and static libraries are linked against the host",
@@ -84,7 +84,9 @@ impl Reason {
             Self::HostCpu => "compiled for the processor of this machine (target-cpu=native)",
             Self::SideFiles => "rustc writes files beside the library",
             Self::ForeignDependency => "a dependency in the target directory was compiled without the cache",
-            Self::UndeclaredInput => "its build script does not say what it reads, or reads outside of its package",
+            Self::OutsideInput => {
+                "its build script reads outside of its package, or hears from one of which nothing is known"
+            }
             Self::SpecialFiles => "its build script makes links, programs or empty directories",
             Self::Unplanned => "rustc was called in a way that fits no unit of the plan",
         }
@@ -97,7 +99,6 @@ impl Reason {
             Self::PathBound => Some(
                 "hits again where the same directories are used: keep CARGO_HOME and the target directory at one path",
             ),
-            Self::UndeclaredInput => Some("have the build script print cargo::rerun-if-changed for what it reads"),
             Self::NoIdentity => Some("commit Cargo.lock with checksums, or depend on a registry or a git revision"),
             Self::SideFiles => Some("leave out -C save-temps, -C split-debuginfo=unpacked and further --emit kinds"),
             Self::HostCpu => Some("name a processor, for example -C target-cpu=x86-64-v3"),

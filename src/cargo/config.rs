@@ -34,7 +34,13 @@ impl CargoConfig {
         self.get(&["target", triple, "linker"])?.as_str()
     }
 
-    /// Whether anything but the layout of the build directory is switched on that only nightly has.
+    /// Whether a `target.'cfg(…)'` table names a linker.
+    pub fn has_conditional_linker(&self) -> bool {
+        let targets = self.tables.get("target").and_then(Value::as_object).into_iter().flatten();
+        targets.into_iter().any(|(name, table)| name.starts_with("cfg(") && table.get("linker").is_some())
+    }
+
+    /// Whether anything is switched on that only nightly has.
     pub fn has_unstable(&self) -> bool {
         self.tables.get("unstable").and_then(Value::as_object).is_some_and(|table| !table.is_empty())
     }

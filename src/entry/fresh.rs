@@ -4,8 +4,8 @@
 //! The outputs are the entry's files; they go to [`Fresh::directory`].
 //!
 //! **Invariants.** Data only: what cargo's files mean is known to `cargo::layout` and `hydrate`. Every path is relative
-//! and has plain components only. Values of environment variables are never in it: they are cut out of the fingerprint
-//! and put back where the unit is used.
+//! and has plain components only. Values of the variables that a build script watches are cut out of its fingerprint, and
+//! put back where the run is used.
 
 use camino::{Utf8Component, Utf8Path};
 use serde::{Deserialize, Serialize};

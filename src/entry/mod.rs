@@ -9,8 +9,8 @@
 //! the [`Fresh`] record.
 //!
 //! **Invariants.** No I/O here. Every encoded object starts with a magic, a kind, a version and the digest of what
-//! follows; anything unknown or damaged decodes to an error that callers treat as a miss. Environment values are stored
-//! as digests, never in clear.
+//! follows; anything unknown or damaged decodes to an error that callers treat as a miss. The conditions hold digests of
+//! environment values, never the values; what a compiler writes of them into its own files is in these files.
 
 mod fresh;
 pub mod pack;
@@ -99,7 +99,8 @@ pub struct Constraints {
     pub environment: BTreeMap<String, Option<Digest>>,
     /// Files read from outside the package (generated into `OUT_DIR`), by placeholder path.
     pub inputs: BTreeMap<String, Digest>,
-    /// What the package's own build script had made when it was compiled: [`Entry::metadata`] of that run.
+    /// What the package's own build script had made when it was compiled: [`Entry::metadata`] of that run. For a run
+    /// itself, a digest of what the runs had made that it heard from.
     pub script: Option<Digest>,
     /// Directories whose path is in the outputs: the digest of the path.
     pub bound: BTreeMap<Root, Digest>,

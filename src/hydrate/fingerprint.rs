@@ -131,11 +131,6 @@ impl Fingerprint {
         })
     }
 
-    /// Whether a build script says at all when it is to run again; for a compilation always true.
-    pub fn declares_inputs(&self) -> bool {
-        !self.local.iter().any(|local| matches!(local, Local::Precalculated(_)))
-    }
-
     /// The files and directories a build script asked cargo to watch: relative to its package, or absolute.
     pub fn changed_paths(&self) -> impl Iterator<Item = &Path> {
         self.local

@@ -27,10 +27,11 @@ use self::fingerprint::{Fingerprint, difference, to_hex};
 use self::place::Times;
 use self::select::{Chosen, Selection};
 use crate::cargo::layout;
+use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, UnitId};
-use crate::plan::BuildPlan;
+use crate::plan::{BuildPlan, Unit};
 use crate::roots::Root;
 use crate::store::LocalStore;
 use crate::store::local::FILE_TIME;
@@ -105,6 +106,17 @@ pub fn hydrate(
         placed.insert(one.unit, Placed::new(hydration, one, times));
     }
     Ok((Hydrated { placed }, failures))
+}
+
+/// What the run of a build script heard from those it depends on (`DEP_…` variables): a digest of all that they made.
+///
+/// `dependencies` are the units it depends on, with what their runs made. Nothing where that is not known of one of them;
+/// nothing within where there are none.
+pub fn heard<'a>(dependencies: impl Iterator<Item = (&'a Unit, Option<Digest>)>) -> Option<Option<Digest>> {
+    let runs = dependencies.filter(|(unit, _)| unit.is_script_run());
+    let mut made = runs.map(|(unit, digest)| Some((&unit.package, digest?))).collect::<Option<Vec<_>>>()?;
+    made.sort();
+    Some((!made.is_empty()).then(|| Digest::of(format!("{made:?}"))))
 }
 
 /// The directories of all profiles that something may be put into.

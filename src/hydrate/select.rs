@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
-use super::Hydration;
 use super::fingerprint::{Fingerprint, from_hex, hash_path, to_hex};
+use super::{Hydration, heard};
 use crate::digest::Digest;
 use crate::entry::{Content, DependencyRecord, Entry, FileKind, Fresh};
 use crate::event::UnitId;
@@ -166,10 +166,27 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
                 records == constraints.dependencies
             })
         };
+        let script = match unit.is_script_run() {
+            true => heard(edges.iter().map(|edge| (plan.unit(edge.unit), edge.known.entry.metadata))),
+            false => Some(run.and_then(|run| run.known.entry.metadata)),
+        };
         (unit.is_script_run() || compiled_against())
-            && constraints.script == run.and_then(|run| run.known.entry.metadata)
+            && Some(constraints.script) == script
+            && self.has_inputs(entry, run.map(|run| run.known.fresh()))
             && constraints.bound.iter().all(|(root, digest)| roots.digest(*root) == Some(*digest))
             && self.has_environment(unit, entry, run.map(|run| run.known.fresh()))
+    }
+
+    /// Whether the files that were read from outside of the package are the same. Those of its own build script are part
+    /// of the script's digest, and may not be there yet.
+    fn has_inputs(&self, entry: &Entry, script: Option<&Fresh>) -> bool {
+        let roots = self.hydration.site.roots;
+        let own = script.map(|script| format!("{{{{build-dir}}}}/{}/{}/", script.profile_dir, script.directory));
+        let mut inputs = entry.constraints.inputs.iter();
+        inputs.all(|(path, digest)| {
+            own.as_ref().is_some_and(|own| path.starts_with(own))
+                || Digest::of_file(roots.concrete_text(path).as_ref().as_ref()).is_ok_and(|here| here == *digest)
+        })
     }
 
     /// Whether the variables that were read have the values they had then. Those that cargo sets follow from the package

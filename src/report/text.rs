@@ -30,10 +30,10 @@ pub fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     match (totals.uploaded, totals.not_uploaded) {
         (0, 0) => Ok(()),
-        (sent, 0) => status(out, "Uploaded", format!("{} ({})", crates(sent), bytes(totals.uploaded_bytes))),
+        (sent, 0) => status(out, "Uploaded", format!("{} ({})", units(sent), bytes(totals.uploaded_bytes))),
         (sent, left) => {
             let rest = "the rest stays in the local store: `cargo xcache push` sends it";
-            status(out, "Uploaded", format!("{sent} of {}; {rest}", crates(sent + left)))
+            status(out, "Uploaded", format!("{sent} of {}; {rest}", units(sent + left)))
         }
     }
 }
@@ -56,7 +56,7 @@ fn status(out: &mut dyn Write, verb: &str, message: impl Display) -> io::Result<
     writeln!(out, "{STATUS}{verb:>12}{STATUS:#} {message}")
 }
 
-/// `153 of 180 crates (12 local, 141 remote, 84.2 MB), saved 41.3 s of compile time`.
+/// `153 of 180 units (12 local, 141 remote, 84.2 MB), saved 41.3 s of compile time`.
 fn cached(totals: &Totals, report: &Report) -> String {
     let asked = totals.hits + report.units.iter().filter(|unit| unit.outcome.compiled_ms().is_some()).count();
     let mut origins = Vec::new();
@@ -67,7 +67,7 @@ fn cached(totals: &Totals, report: &Report) -> String {
         origins.push(format!("{} remote", totals.hits_remote));
         origins.push(bytes(totals.received_bytes));
     }
-    let mut line = format!("{} of {}", totals.hits, crates(asked));
+    let mut line = format!("{} of {}", totals.hits, units(asked));
     if !origins.is_empty() {
         line += &format!(" ({})", origins.join(", "));
     }
@@ -103,8 +103,8 @@ fn compiled(report: &Report) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-fn crates(number: usize) -> String {
-    format!("{number} {}", if number == 1 { "crate" } else { "crates" })
+fn units(number: usize) -> String {
+    format!("{number} {}", if number == 1 { "unit" } else { "units" })
 }
 
 /// The whole report: a header, a row for every unit, and what keeps the others from being hits.
@@ -132,10 +132,11 @@ fn header(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "units: {} hits ({} local, {} remote), {} fresh, {} misses, {} not cacheable, {} not reached",
+        "units: {} hits ({} local, {} remote; {} before cargo started), {} fresh, {} misses, {} not cacheable, {} not reached",
         totals.hits,
         totals.hits_local,
         totals.hits_remote,
+        totals.hydrated,
         totals.fresh,
         totals.misses,
         totals.uncacheable,
@@ -182,6 +183,15 @@ fn phases(report: &Report) -> String {
 }
 
 fn remarks(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    if report.settled {
+        writeln!(out, "the same command had succeeded before: cargo was started without a plan")?;
+    }
+    for unit in &report.units {
+        if let Some(reason) = &unit.rejected {
+            let (package, version, target) = (&unit.package, &unit.version, &unit.target);
+            writeln!(out, "cargo did not take {package} {version} ({target}) as fresh: {reason}")?;
+        }
+    }
     if let Some(reason) = &report.plan_failed {
         writeln!(out, "no plan: {reason}")?;
     }
@@ -189,7 +199,7 @@ fn remarks(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "remote given up: {}", failure.message)?;
     }
     if report.totals.not_uploaded > 0 {
-        writeln!(out, "not uploaded: {}; `cargo xcache push` sends them", crates(report.totals.not_uploaded))?;
+        writeln!(out, "not uploaded: {}; `cargo xcache push` sends them", units(report.totals.not_uploaded))?;
     }
     if !report.passed_through.is_empty() {
         writeln!(out, "rustc calls outside the plan: {}", report.passed_through.len())?;

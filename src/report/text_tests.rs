@@ -36,9 +36,9 @@ fn plain(render: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
 fn the_summary_says_what_was_cached_and_what_was_not() {
     assert_eq!(
         plain(|out| summary(&sample(), out)),
-        "      Cached 2 of 6 crates (1 local, 1 remote, 5.0 kB), saved 41.9 s of compile time\n    \
+        "      Cached 2 of 6 units (1 local, 1 remote, 5.0 kB), saved 41.9 s of compile time\n    \
          Compiled 1 miss, 3 not cacheable (1 proc-macro, 1 incremental, 1 native)\n    \
-         Uploaded 2 of 3 crates; the rest stays in the local store: `cargo xcache push` sends it\n"
+         Uploaded 2 of 3 units; the rest stays in the local store: `cargo xcache push` sends it\n"
     );
 }
 

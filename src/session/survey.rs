@@ -152,9 +152,10 @@ fn host_class(
     host: &str,
     ask: impl Fn(&mut Command) -> Result<String>,
 ) -> Option<Digest> {
-    let names_linker = |flags: &[String]| flags.iter().any(|flag| flag.contains("link"));
-    let flags = environment_rustflags(&options.environment).map(|flags| [("".to_owned(), flags)].into());
-    if flags.unwrap_or_else(|| config.rustflags()).values().any(|flags| names_linker(flags)) {
+    let configured = config.rustflags().into_values().flatten();
+    let in_variables = environment_rustflags(&options.environment).into_iter().flatten();
+    let mut flags = configured.chain(in_variables).chain(key_environment(&options.environment, None).into_values());
+    if flags.any(|flag| flag.contains("link")) || config.has_conditional_linker() {
         return None;
     }
     let variable = format!("CARGO_TARGET_{}_LINKER", host.to_uppercase().replace(['-', '.'], "_"));

@@ -172,7 +172,14 @@ pub(super) fn record(
 }
 
 /// The entry of a build script's run.
-pub(super) fn record_script(unit: &Unit, key: UnitKey, script: Script, roots: &Roots, compile_ms: u64) -> Entry {
+pub(super) fn record_script(
+    unit: &Unit,
+    key: UnitKey,
+    script: Script,
+    heard: Option<Digest>,
+    roots: &Roots,
+    compile_ms: u64,
+) -> Entry {
     let Script { fresh, files, digest, environment, bound } = script;
     Entry {
         key,
@@ -182,7 +189,7 @@ pub(super) fn record_script(unit: &Unit, key: UnitKey, script: Script, roots: &R
         notices: Vec::new(),
         diagnostics: Vec::new(),
         metadata: Some(digest),
-        constraints: Constraints { environment, bound: digests(bound, roots), ..Constraints::default() },
+        constraints: Constraints { environment, script: heard, bound: digests(bound, roots), ..Constraints::default() },
         fresh: Some(fresh),
         compile_ms,
         pack: None,

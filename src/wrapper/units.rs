@@ -22,7 +22,7 @@ use crate::digest::Digest;
 use crate::entry::{DependencyRecord, Entry};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, MissReason, Reason, UnitId};
-use crate::hydrate::{Hydrated, Site};
+use crate::hydrate::{Hydrated, Site, heard};
 use crate::key::UnitKey;
 use crate::plan::{BuildPlan, Unit};
 use crate::prefetch::{Lookup, Prefetch};
@@ -83,6 +83,8 @@ struct State {
     outputs: BTreeMap<Utf8PathBuf, UnitId>,
     /// What build scripts have made, by `OUT_DIR`.
     scripts: BTreeMap<Utf8PathBuf, Option<Digest>>,
+    /// The same, by the unit of the run.
+    made: BTreeMap<UnitId, Digest>,
     /// The store cannot be written; said once.
     store_failed: bool,
 }
@@ -152,7 +154,9 @@ impl Units {
             (Ok(key), None) => self.cacheable(&mut conversation, id, key, call),
             _ if !unit.external => self.compile(&mut conversation, id, false),
             // Its dependents are recorded, and must find the same metadata anywhere.
-            (Err(Reason::Linked), _) => self.compile(&mut conversation, id, true),
+            (Err(Reason::Linked | Reason::ProcMacro | Reason::BuildScript), _) => {
+                self.compile(&mut conversation, id, true)
+            }
             (Err(_), _) => self.compile(&mut conversation, id, false),
             (Ok(_), Some(reason)) => self.compile(&mut conversation, id, true).map(|()| {
                 self.services.log.record(EventKind::NotRecorded { unit: id, reason });
@@ -310,6 +314,7 @@ impl Units {
         }
         let digest = site.script_digest(plan.unit(run), out_dir);
         let is_first = self.state().scripts.insert(out_dir.to_owned(), digest).is_none();
+        self.state().made.extend(digest.map(|digest| (run, digest)));
         if let (true, Some(digest), Ok(key)) = (is_first, digest, plan.unit(run).key) {
             self.record_script(run, key, out_dir, digest, site);
         }
@@ -327,12 +332,26 @@ impl Units {
         if matches!(prefetch.lookup(run), Lookup::Hit(entry, _) if entry.metadata == Some(digest)) {
             return;
         }
+        let Some(heard) = self.heard(unit) else {
+            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideInput });
+        };
         match site.script(unit, out_dir, store) {
-            Ok(Some(Ok(script))) => self.keep(run, record_script(unit, key, script, roots, millis)),
+            Ok(Some(Ok(script))) => self.keep(run, record_script(unit, key, script, heard, roots, millis)),
             Ok(Some(Err(reason))) => log.record(EventKind::NotRecorded { unit: run, reason }),
             Ok(None) => {}
             Err(error) => self.store_failed(&error),
         }
+    }
+
+    /// What a run heard from others; nothing where that is not known.
+    fn heard(&self, unit: &Unit) -> Option<Option<Digest>> {
+        let Services { plan, prefetch, hydrated, .. } = &self.services;
+        let state = self.state();
+        heard(unit.dependencies.iter().map(|dependency| {
+            let id = dependency.unit;
+            let placed = || prefetch.found(id).filter(|_| hydrated.has(id)).and_then(|entry| entry.metadata);
+            (plan.unit(id), state.made.get(&id).copied().or_else(placed))
+        }))
     }
 
     fn keep(&self, id: UnitId, entry: Entry) {

@@ -41,6 +41,17 @@ pub const SETTINGS: &[Setting] = &[
         default: "10 GiB",
     },
     Setting { name: "compression", summary: "zstd level of packs sent to the remote", default: "3" },
+    Setting { name: "members", summary: "cache packages in directories, too: on or off", default: "on" },
+    Setting {
+        name: "key-files",
+        summary: "files and directories that members read without telling, separated by commas",
+        default: "none",
+    },
+    Setting {
+        name: "key-env",
+        summary: "variables that members read without telling, separated by commas",
+        default: "none",
+    },
 ];
 
 /// The resolved settings.
@@ -63,6 +74,22 @@ pub struct Settings {
     pub max_size: ByteSize,
     /// zstd level.
     pub compression: i32,
+    /// Whether to cache packages that are in a directory.
+    pub members: Switch,
+    /// Files and directories, relative to the workspace, separated by commas.
+    pub key_files: String,
+    /// Names of variables, separated by commas.
+    pub key_env: String,
+}
+
+/// On or off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
 }
 
 impl Default for Settings {
@@ -76,6 +103,9 @@ impl Default for Settings {
             upload_timeout: 300,
             max_size: ByteSize::gib(10),
             compression: 3,
+            members: Switch::On,
+            key_files: String::new(),
+            key_env: String::new(),
         }
     }
 }
@@ -108,6 +138,15 @@ pub struct Overrides {
     /// `--compression`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<i32>,
+    /// `--members`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<String>,
+    /// `--key-files`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_files: Option<String>,
+    /// `--key-env`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_env: Option<String>,
 }
 
 impl Settings {
@@ -130,6 +169,11 @@ impl Settings {
             .extract::<Self>()
             .map_err(config_error)?
             .validated()
+    }
+
+    /// The parts of a list that is separated by commas.
+    pub fn list(text: &str) -> impl Iterator<Item = &str> {
+        text.split(',').map(str::trim).filter(|part| !part.is_empty())
     }
 
     /// The seconds of [`Settings::timeout`].

@@ -57,6 +57,8 @@ pub enum Reason {
     ForeignDependency,
     /// A build script that reads something outside of its package, or hears from one of which nothing is known.
     OutsideInput,
+    /// A source file was written while the build went on.
+    ChangedMeanwhile,
     /// A build script made links, programs or empty directories.
     SpecialFiles,
     /// rustc was called in a way that fits no unit, or more than one.
@@ -70,11 +72,11 @@ impl Reason {
             Self::ProcMacro => "a procedural macro in a directory, or for a host whose linker is not known",
             Self::BuildScript => "a build script in a directory, or for a host whose linker is not known",
             Self::BuildScriptRun => "a build script in a directory, or on a host that is not known: it runs",
-            Self::Bin => "binaries are linked against the host",
-            Self::Test => "test, bench and example targets are linked against the host",
+            Self::Bin => "for a host whose linker is not known, or members are not cached",
+            Self::Test => "for a host whose linker is not known, or members are not cached; doctests never are",
             Self::Linked => "dynamic and static libraries are linked against the host",
             Self::Doc => "rustdoc output is not cached",
-            Self::Path => "packages in a directory change with every edit",
+            Self::Path => "packages in directories are not cached in this session",
             Self::Incremental => "compiled incrementally",
             Self::Native => "holds or links native code",
             Self::PathBound => "the output holds a path of this machine",
@@ -87,6 +89,7 @@ impl Reason {
             Self::OutsideInput => {
                 "its build script reads outside of its package, or hears from one of which nothing is known"
             }
+            Self::ChangedMeanwhile => "a source file was written while the build went on",
             Self::SpecialFiles => "its build script makes links, programs or empty directories",
             Self::Unplanned => "rustc was called in a way that fits no unit of the plan",
         }

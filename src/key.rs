@@ -7,7 +7,8 @@
 //! modification times, the target directory, `CARGO_HOME`, the number of jobs, lock entries the unit does not depend on,
 //! the order in which anything was listed, and the workspace that is being built. A dependency enters only as the name it
 //! is imported under and its own key. Neither is the host a unit was linked on an input: it makes a key of its own for the
-//! linked unit ([`UnitKey::on_host`]), and not for what depends on it.
+//! linked unit ([`UnitKey::in_place`]), and not for what depends on it. The same goes for the path of the workspace that a
+//! package in a directory belongs to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 /// Changes whenever the meaning of a key input changes; old entries are then simply never asked for.
-pub const KEY_SCHEMA: u32 = 2;
+pub const KEY_SCHEMA: u32 = 3;
 
 /// Identifies what a unit is made from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
@@ -26,11 +27,11 @@ pub const KEY_SCHEMA: u32 = 2;
 pub struct UnitKey(pub Digest);
 
 impl UnitKey {
-    /// The key of a unit that is linked, or run, on hosts of this class only.
+    /// The key of a unit that is good in this place only: on hosts of a class, in a workspace at a path.
     #[must_use]
-    pub fn on_host(self, class: Digest) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache unit key on a host");
-        hasher.update(self.0.as_bytes()).update(class.as_bytes());
+    pub fn in_place(self, place: Digest) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache unit key in a place");
+        hasher.update(self.0.as_bytes()).update(place.as_bytes());
         Self(hasher.into())
     }
 }
@@ -116,6 +117,8 @@ pub struct KeyInputs {
     pub rustflags: BTreeMap<String, Vec<String>>,
     /// Environment that changes what the compiler accepts or writes.
     pub environment: BTreeMap<String, String>,
+    /// What a package in a directory may read besides its own files: the digest of each, by its name.
+    pub surroundings: BTreeMap<String, String>,
     /// Unstable cargo configuration, as written.
     pub config: BTreeMap<String, serde_json::Value>,
     /// Dependency edges.

@@ -250,8 +250,8 @@ impl Session<'_> {
             Settled::remember(self.options, &store, &workspace, &plan, user_wrapper);
         }
         if let (Some(upload), Some(remote)) = (upload, &remote) {
-            let keys = plan.cacheable().into_iter().map(|(_, key)| key);
-            let keys: Vec<UnitKey> = keys.filter(|key| matches!(store.entry(*key), Ok(Some(_)))).collect();
+            let keys: Vec<UnitKey> =
+                plan.shared_keys().filter(|key| matches!(store.entry(*key), Ok(Some(_)))).collect();
             let only_local =
                 prefetch.known_entries().into_iter().filter(|entry| !store.is_pushed(remote.id(), entry.key));
             only_local.for_each(|entry| upload.send(Entry::clone(&entry)));

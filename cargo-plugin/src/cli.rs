@@ -86,12 +86,45 @@ struct SettingFlags {
     /// zstd level of packs sent to the remote
     #[arg(long, value_name = "LEVEL")]
     compression: Option<i32>,
+    /// Cache packages in directories, too: on or off
+    #[arg(long, value_name = "SWITCH")]
+    members: Option<String>,
+    /// Files and directories that members read without telling, separated by commas
+    #[arg(long, value_name = "PATHS")]
+    key_files: Option<String>,
+    /// Variables that members read without telling, separated by commas
+    #[arg(long, value_name = "NAMES")]
+    key_env: Option<String>,
 }
 
 impl From<SettingFlags> for Overrides {
     fn from(flags: SettingFlags) -> Self {
-        let SettingFlags { remote, dir, upload, concurrency, timeout, upload_timeout, max_size, compression } = flags;
-        Self { remote, dir, upload, concurrency, timeout, upload_timeout, max_size, compression }
+        let SettingFlags {
+            remote,
+            dir,
+            upload,
+            concurrency,
+            timeout,
+            upload_timeout,
+            max_size,
+            compression,
+            members,
+            key_files,
+            key_env,
+        } = flags;
+        Self {
+            remote,
+            dir,
+            upload,
+            concurrency,
+            timeout,
+            upload_timeout,
+            max_size,
+            compression,
+            members,
+            key_files,
+            key_env,
+        }
     }
 }
 

@@ -34,6 +34,11 @@ impl CargoConfig {
         self.get(&["target", triple, "linker"])?.as_str()
     }
 
+    /// `build.rustc-workspace-wrapper`.
+    pub fn workspace_wrapper(&self) -> Option<&str> {
+        self.get(&["build", "rustc-workspace-wrapper"])?.as_str().filter(|wrapper| !wrapper.is_empty())
+    }
+
     /// Whether a `target.'cfg(…)'` table names a linker.
     pub fn has_conditional_linker(&self) -> bool {
         let targets = self.tables.get("target").and_then(Value::as_object).into_iter().flatten();

@@ -61,7 +61,7 @@ impl Layout {
     pub fn of_compiled(self, profile: &Utf8Path, package: &str, hash: &str, out_dir: &Utf8Path) -> Option<Places> {
         let outputs = out_dir.strip_prefix(profile).ok()?;
         let fingerprint = match self {
-            _ if hash.is_empty() => return None,
+            Self::Classic if hash.is_empty() => return None,
             Self::Classic => format!(".fingerprint/{package}-{hash}"),
             Self::PerUnit => outputs.parent()?.join("fingerprint").into(),
         };

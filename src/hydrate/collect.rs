@@ -43,12 +43,18 @@ impl Site<'_> {
         let profile = self.profile(unit)?;
         let places = self.layout.of_compiled(&profile, &unit.package, hash, out_dir)?;
         let (mut fresh, fingerprint) = self.fingerprint(unit, &profile, &places)?;
-        // Cargo takes the path of anything outside of the workspace as it is (`util/workspace.rs`, `path_args`).
-        if fingerprint.path() != hash_path(unit.root_file.as_std_path()) {
+        if fingerprint.path() != self.hash_source(unit, &unit.root_file) {
             return None;
         }
         fresh.source = Some(self.roots.abstract_text(unit.root_file.as_str()).into_owned());
         Some(fresh)
+    }
+
+    /// The hash of a root file's path. Cargo takes that of a package in a directory relative to the workspace
+    /// (`util/workspace.rs`, `path_args`).
+    pub fn hash_source(&self, unit: &Unit, file: &Utf8Path) -> u64 {
+        let workspace = self.roots.get(Root::Workspace).filter(|_| !unit.external);
+        hash_path(workspace.and_then(|workspace| file.strip_prefix(workspace).ok()).unwrap_or(file).as_std_path())
     }
 
     /// The fingerprint's directory, with all values of variables cut out; and the fingerprint with them.

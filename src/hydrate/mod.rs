@@ -137,15 +137,23 @@ fn say_waiting(log: &EventLog) {
 /// (`core/compiler/fingerprint/mod.rs`, `check_filesystem`). In a directory where nothing was built yet, all outputs can
 /// be of the store's own age, and so be linked from it. Anywhere else they have to be new.
 fn times(hydration: &Hydration<'_>, is_unused: bool, chosen: &[Chosen]) -> Times {
-    let home = hydration.site.roots.get(Root::CargoHome);
-    let below_home = |directory: &Utf8Path| home.is_some_and(|home| directory.starts_with(home));
-    if is_unused && chosen.iter().all(|one| below_home(&hydration.plan.unit(one.unit).package_dir)) {
-        return Times { outputs: UNIX_EPOCH + FILE_TIME, link: true };
-    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // What was built a moment ago may be younger than the last whole second.
-    let outputs = if is_unused { Duration::from_secs(now.as_secs()) } else { now };
-    Times { outputs: UNIX_EPOCH + outputs, link: false }
+    let now = UNIX_EPOCH + if is_unused { Duration::from_secs(now.as_secs()) } else { now };
+    if is_unused && chosen.iter().all(|one| may_be_old(hydration, one)) {
+        return Times { outputs: UNIX_EPOCH + FILE_TIME, link: true, members: now };
+    }
+    Times { outputs: now, link: false, members: now }
+}
+
+/// Whether a unit can be of the store's age: it is a member, which is always new, or neither read nor made after that.
+fn may_be_old(hydration: &Hydration<'_>, chosen: &Chosen) -> bool {
+    let unit = hydration.plan.unit(chosen.unit);
+    let home = hydration.site.roots.get(Root::CargoHome);
+    let is_external = |id| hydration.plan.unit(id).external;
+    !unit.external
+        || home.is_some_and(|home| unit.package_dir.starts_with(home))
+            && unit.dependencies.iter().all(|dependency| is_external(dependency.unit))
 }
 
 /// Leaves out what depends on a unit that could not be placed.
@@ -167,6 +175,7 @@ impl Placed {
         let fresh = chosen.fresh();
         let output = fresh.files.iter().find(|file| is_run && file.path.rsplit('/').next() == Some(name));
         Self {
+            // The runs of members' scripts are never placed.
             output: output.map(|file| (chosen.profile.join(&file.path), times.outputs)),
             hash_file: chosen.profile.join(&fresh.fingerprint_dir).join(&fresh.name),
             fingerprint: chosen.fingerprint,

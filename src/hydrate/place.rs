@@ -26,6 +26,8 @@ pub(super) struct Times {
     pub outputs: SystemTime,
     /// That is the time of the files in the store: they may be linked.
     pub link: bool,
+    /// All outputs of packages in directories.
+    pub members: SystemTime,
 }
 
 /// Puts all files of the units where they belong, but not the hashes of their fingerprints. Says how long each took, in
@@ -67,7 +69,11 @@ fn files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()>
     let outputs = chosen.profile.join(&fresh.directory);
     create_dir_all(outputs.as_std_path())?;
     // Cargo turns back the time of what `check` writes, and linkers may write into what is there.
-    let is_check = hydration.plan.unit(chosen.unit).mode == "check";
+    let unit = hydration.plan.unit(chosen.unit);
+    let (modified, may_link) = match unit.external {
+        true => (times.outputs, times.link && unit.mode != "check"),
+        false => (times.members, false),
+    };
     for file in &chosen.entry.files {
         let path = outputs.join(&file.name);
         if file.kind == FileKind::Generated {
@@ -79,8 +85,8 @@ fn files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()>
                 write(&path, hydration.site.roots.concrete_text(&text).as_bytes(), None)?;
             }
             kind => {
-                let link = times.link && !is_check && matches!(kind, FileKind::Rlib | FileKind::Rmeta);
-                hydration.store.place(file, path.as_std_path(), times.outputs, link)?;
+                let link = may_link && matches!(kind, FileKind::Rlib | FileKind::Rmeta);
+                hydration.store.place(file, path.as_std_path(), modified, link)?;
             }
         }
     }
@@ -91,14 +97,19 @@ fn files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()>
     write(&json, chosen.fingerprint.to_json().as_bytes(), None)
 }
 
-/// What cargo keeps of a build script's run counts as an output; the rest is of no age.
+/// What cargo keeps of a build script's run counts as an output. Of the rest, only a member's dep-info is of any age:
+/// sources that are younger are taken as changed, so it must not be younger than what was compared with the entry.
 fn small_file(hydration: &Hydration<'_>, chosen: &Chosen, file: &SmallFile, times: Times) -> Result<()> {
     let path = chosen.profile.join(&file.path);
     let is_output = !Utf8Path::new(&file.path).starts_with(&chosen.fresh().fingerprint_dir);
     if is_output {
         create_dir_all(path.parent().unwrap_or(&chosen.profile).as_std_path())?;
     }
-    let time = is_output.then_some(times.outputs);
+    let is_member = !hydration.plan.unit(chosen.unit).external;
+    let time = match is_output {
+        true => Some(times.outputs),
+        false => is_member.then(|| hydration.plan.began()),
+    };
     match &file.content {
         Content::Text(text) => write(&path, hydration.site.roots.concrete_text(text).as_bytes(), time),
         Content::Bytes(bytes) => write(&path, bytes, time),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
-use super::fingerprint::{Fingerprint, from_hex, hash_path, to_hex};
+use super::fingerprint::{Fingerprint, from_hex, to_hex};
 use super::{Hydration, heard};
 use crate::digest::Digest;
 use crate::entry::{Content, DependencyRecord, Entry, FileKind, Fresh};
@@ -122,7 +122,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         if !self.holds(unit, &entry, &edges) {
             return None;
         }
-        let fingerprint = self.fingerprint(fresh, &edges)?;
+        let fingerprint = self.fingerprint(unit, fresh, &edges)?;
         let hash = fingerprint.hash();
         let chosen =
             Chosen { unit: id, profile: hydration.site.profile(unit)?, entry: Arc::clone(&entry), fingerprint, hash };
@@ -153,7 +153,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         let roots = self.hydration.site.roots;
         let constraints = &entry.constraints;
         let run = unit.script_run(plan).and_then(|run| edges.iter().find(|edge| edge.unit == run));
-        let crates = edges.iter().filter(|edge| !plan.unit(edge.unit).is_script_run());
+        let crates = edges.iter().filter(|edge| plan.unit(edge.unit).is_crate());
         let records: Option<Vec<_>> = crates
             .map(|edge| {
                 let metadata = edge.known.entry.metadata?;
@@ -208,7 +208,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
 
     /// The fingerprint as cargo would compute it here. Nothing where the recorded one cannot be reproduced: then this
     /// cargo hashes in another way.
-    fn fingerprint(&self, fresh: &Fresh, edges: &[Edge<'_>]) -> Option<Fingerprint> {
+    fn fingerprint(&self, unit: &Unit, fresh: &Fresh, edges: &[Edge<'_>]) -> Option<Fingerprint> {
         let mut fingerprint = Fingerprint::parse(&fresh.fingerprint).ok()?;
         for (name, value) in fingerprint.environment_mut() {
             *value = self.variable(name);
@@ -216,11 +216,12 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         if Some(fingerprint.hash()) != from_hex(&fresh.hash) {
             return None;
         }
-        let hashes = hashes(&fingerprint, edges)?;
+        let hashed = |edge: &&Edge<'_>| self.hydration.plan.unit(edge.unit).kind != "bin";
+        let hashes = hashes(&fingerprint, &edges.iter().filter(hashed).collect::<Vec<_>>())?;
         fingerprint.replace_dependencies(|hash| hashes.get(&hash).copied());
         if let Some(source) = &fresh.source {
             let source = self.hydration.site.roots.concrete_text(source);
-            fingerprint.set_path(hash_path(source.as_ref().as_ref()));
+            fingerprint.set_path(self.hydration.site.hash_source(unit, source.as_ref().into()));
         }
         Some(fingerprint)
     }
@@ -249,8 +250,8 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
     }
 }
 
-/// For each dependency in a fingerprint, the hash it had there and the one it has here.
-fn hashes(fingerprint: &Fingerprint, edges: &[Edge<'_>]) -> Option<HashMap<u64, u64>> {
+/// For each dependency in a fingerprint, the hash it had there and the one it has here. Programs do not count in it.
+fn hashes(fingerprint: &Fingerprint, edges: &[&Edge<'_>]) -> Option<HashMap<u64, u64>> {
     let mut hashes = HashMap::new();
     for (name, recorded) in fingerprint.dependencies() {
         let mut named = edges.iter().filter(|edge| edge.name == name);
@@ -265,8 +266,9 @@ fn hashes(fingerprint: &Fingerprint, edges: &[Edge<'_>]) -> Option<HashMap<u64, 
 
 /// Variables that cargo sets for rustc (`core/compiler/compilation.rs`, `fill_env`; `core/compiler/mod.rs`).
 fn is_cargos(name: &str) -> bool {
-    const NAMES: &[&str] = &["OUT_DIR", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_CRATE_NAME", "CARGO"];
-    name.starts_with("CARGO_PKG_") || NAMES.contains(&name)
+    const NAMES: &[&str] =
+        &["OUT_DIR", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_CRATE_NAME", "CARGO_BIN_NAME", "CARGO"];
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_BIN_EXE_") || NAMES.contains(&name)
 }
 
 /// Whether a build script set this variable for its package.

@@ -11,12 +11,15 @@
 pub mod content;
 mod identify;
 mod lto;
+mod reasons;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use guppy::graph::{ExternalSource, PackageGraph};
 
+use self::reasons::Policy;
 use crate::cargo::{CargoConfig, GraphProfile, GraphUnit, LockedSource, Lockfile, UnitGraph};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -65,6 +68,8 @@ pub struct Unit {
     pub dependencies: Vec<Dependency>,
     /// From a registry or a git repository: its outputs are compiled with remapped paths.
     pub external: bool,
+    /// The content of its package's directory, if it has no other identity.
+    pub content: Option<Digest>,
     /// The key under which it is stored, or why there is none.
     pub key: Result<UnitKey, Reason>,
 }
@@ -84,9 +89,17 @@ impl Unit {
         self.mode == SCRIPT_RUN
     }
 
-    /// A procedural macro or the binary of a build script.
+    /// A procedural macro or a program.
     pub fn is_linked(&self) -> bool {
-        !self.is_script_run() && ["proc-macro", "custom-build"].contains(&self.kind.as_str())
+        const KINDS: &[&str] = &["proc-macro", "custom-build", "bin", "test", "bench", "example"];
+        let is_linked = self.mode == "test" || KINDS.contains(&self.kind.as_str());
+        // Examples may be libraries.
+        is_linked && !self.is_script_run() && self.mode != "check" && !self.crate_types.contains("cdylib")
+    }
+
+    /// Whether those that depend on it are compiled against it, and not only built after it.
+    pub fn is_crate(&self) -> bool {
+        !self.is_script_run() && self.kind != "bin"
     }
 
     /// Only as good as the host: it was linked or run there.
@@ -139,11 +152,24 @@ pub struct PlanInputs<'a> {
     pub environment_rustflags: Option<Vec<String>>,
     /// Variables that change what the compiler accepts or writes.
     pub environment: BTreeMap<String, String>,
+    /// What packages in directories may read besides their own files; nothing if they are not cached.
+    pub surroundings: Option<Surroundings>,
+}
+
+/// What packages in directories may read besides their own files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Surroundings {
+    /// The workspace's directory. It is in what is compiled there, so such units are good at this path only.
+    pub workspace: Utf8PathBuf,
+    /// The digest of each file, directory and variable, by its name.
+    pub digests: BTreeMap<String, String>,
 }
 
 /// The units of a build.
 #[derive(Clone, PartialEq, Debug)]
 pub struct BuildPlan {
+    /// When the first file of a package in a directory was read. What is younger may not be what was planned.
+    began: SystemTime,
     units: Vec<Unit>,
     by_root_file: HashMap<Utf8PathBuf, Vec<UnitId>>,
 }
@@ -154,10 +180,12 @@ impl BuildPlan {
         if inputs.graph.version != 1 {
             return Err(unplannable(format!("unit graph version {} is not known", inputs.graph.version)));
         }
+        let began = SystemTime::now();
         let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
         let host = inputs.toolchain.host_class;
+        let policy = Policy { host_is_known: host.is_some(), members: inputs.surroundings.is_some() };
         let reasons: Vec<_> =
-            inputs.graph.units.iter().zip(&units).map(|(graph, unit)| reason(graph, unit, host.is_some())).collect();
+            inputs.graph.units.iter().zip(&units).map(|(graph, unit)| policy.against(graph, unit)).collect();
         let mut keys = Keys {
             inputs,
             content: &content,
@@ -167,21 +195,29 @@ impl BuildPlan {
         };
         let result: Vec<_> =
             reasons.iter().enumerate().map(|(index, reason)| reason.map_or_else(|| keys.key(index), Err)).collect();
+        let workspace = inputs.surroundings.as_ref().map(|surroundings| Digest::of(surroundings.workspace.as_str()));
         for (unit, key) in units.iter_mut().zip(result) {
-            unit.key = match host.filter(|_| unit.is_of_host()) {
-                Some(class) => key.map(|key| key.on_host(class)),
-                None => key,
-            };
+            let class = host.filter(|_| unit.is_of_host());
+            let place = [class, workspace.filter(|_| !unit.external)];
+            unit.key = key.map(|key| place.into_iter().flatten().fold(key, UnitKey::in_place));
+            if !unit.external && unit.key.is_ok() {
+                unit.content = content(&unit.package_dir).ok();
+            }
         }
-        Ok(Self::from_units(units))
+        Ok(Self::from_units(units, began))
     }
 
-    fn from_units(units: Vec<Unit>) -> Self {
+    fn from_units(units: Vec<Unit>, began: SystemTime) -> Self {
         let mut by_root_file = HashMap::<_, Vec<_>>::new();
         for (index, unit) in units.iter().enumerate() {
             by_root_file.entry(unit.root_file.clone()).or_default().push(UnitId(index));
         }
-        Self { units, by_root_file }
+        Self { began, units, by_root_file }
+    }
+
+    /// When the first file of a package in a directory was read.
+    pub fn began(&self) -> SystemTime {
+        self.began
     }
 
     /// One unit.
@@ -193,6 +229,11 @@ impl BuildPlan {
     pub fn cacheable(&self) -> Vec<(UnitId, UnitKey)> {
         let units = self.units.iter().enumerate();
         units.filter_map(|(index, unit)| Some((UnitId(index), unit.key.ok()?))).collect()
+    }
+
+    /// The keys of the units whose packages everybody has: those that a graph index is for.
+    pub fn shared_keys(&self) -> impl Iterator<Item = UnitKey> {
+        self.units.iter().filter(|unit| unit.external).filter_map(|unit| unit.key.ok())
     }
 
     /// The manifests of all packages that are built where they are edited.
@@ -239,44 +280,9 @@ fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
         profile: unit.profile.clone(),
         dependencies: dependencies.collect(),
         external: package.source().external_source().is_some() && !unit.is_std,
+        content: None,
         key: Err(Reason::NoIdentity),
     })
-}
-
-/// Why a unit cannot be cached, as far as the plan can tell.
-fn reason(graph: &GraphUnit, unit: &Unit, host_is_known: bool) -> Option<Reason> {
-    let kind = |name: &str| graph.target.kind.iter().any(|kind| kind == name);
-    let rlib = |crate_type: &String| crate_type == "lib" || crate_type == "rlib";
-    let by_mode = match unit.mode.as_str() {
-        "doc" | "docscrape" => Some(Reason::Doc),
-        "test" | "doctest" => Some(Reason::Test),
-        SCRIPT_RUN => Some(Reason::BuildScriptRun).filter(|_| !unit.external || !host_is_known),
-        _ => None,
-    };
-    let by_kind = || {
-        let of_host = !unit.external || !host_is_known;
-        [
-            ("custom-build", Reason::BuildScript, of_host),
-            ("proc-macro", Reason::ProcMacro, of_host),
-            ("bin", Reason::Bin, true),
-            ("test", Reason::Test, true),
-            ("bench", Reason::Test, true),
-            ("example", Reason::Test, true),
-        ]
-        .into_iter()
-        .find_map(|(name, reason, holds)| (kind(name) && holds).then_some(reason))
-    };
-    let rest = || match () {
-        () if graph.is_std => Some(Reason::NoIdentity),
-        () if !unit.external => Some(Reason::Path),
-        () if !unit.is_of_host() && !unit.crate_types.iter().all(rlib) => Some(Reason::Linked),
-        () if graph.profile.fields.get("incremental").is_some_and(|on| on == true) => Some(Reason::Incremental),
-        () if unit.platform.as_deref().is_some_and(|platform| platform.ends_with(".json")) => {
-            Some(Reason::CustomTarget)
-        }
-        () => None,
-    };
-    by_mode.or_else(by_kind).or_else(rest)
 }
 
 /// Computes keys depth first, each once.
@@ -328,6 +334,10 @@ impl<F: Fn(&Utf8Path) -> Result<Digest>> Keys<'_, F> {
             platform: unit.platform.clone(),
             rustflags: self.rustflags(unit),
             environment: self.inputs.environment.clone(),
+            surroundings: match &self.inputs.surroundings {
+                Some(surroundings) if !unit.external => surroundings.digests.clone(),
+                _ => BTreeMap::new(),
+            },
             config: self.config(unit),
             dependencies,
         })

@@ -206,6 +206,7 @@ impl World {
             config: &config,
             environment_rustflags: self.environment_rustflags.clone(),
             environment: self.environment.clone(),
+            surroundings: None,
         };
         BuildPlan::new(&inputs, |_| panic!("no unit here depends on a directory")).unwrap()
     }
@@ -308,6 +309,7 @@ fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
             config: &CargoConfig::default(),
             environment_rustflags: world.environment_rustflags.clone(),
             environment: BTreeMap::new(),
+            surroundings: None,
         };
         let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();
         plan.units.iter().find(|unit| unit.package == "beta").unwrap().key
@@ -361,6 +363,7 @@ fn a_package_without_checksum_has_no_key_and_neither_have_its_dependents() {
         config: &CargoConfig::default(),
         environment_rustflags: None,
         environment: BTreeMap::new(),
+        surroundings: None,
     };
     let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();
     assert_eq!(plan.cacheable(), []);

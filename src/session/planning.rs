@@ -1,20 +1,28 @@
 //! Everything that has to be known before cargo starts: survey, graph index, plan.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use super::Options;
 use super::survey::{self, Survey};
 use crate::cargo::{Cargo, Workspace};
+use crate::config::Settings;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, Phase};
 use crate::fs;
 use crate::hydrate::Hydrated;
-use crate::plan::{BuildPlan, PlanInputs, content};
+use crate::plan::content::Contents;
+use crate::plan::{BuildPlan, PlanInputs, Surroundings};
 use crate::prefetch::Prefetch;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 use crate::upload::Upload;
 use crate::wrapper::Services;
+
+/// What sqlx's macros read of a workspace.
+const KNOWN_FILES: &[&str] = &[".sqlx", ".env"];
+const KNOWN_VARIABLES: &[&str] = &["DATABASE_URL", "SQLX_OFFLINE", "SQLX_OFFLINE_DIR"];
 
 /// A plan, and what goes on in the background for it.
 pub(super) struct Ready {
@@ -44,7 +52,8 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     log.record(EventKind::PhaseStarted { phase: Phase::Prefetch });
     prefetch.start_graph(graph_key);
 
-    let plan = plan(options, cargo, &store, &survey, log)?;
+    let contents = Contents::new(vec![survey.workspace.target_dir.clone(), survey.workspace.build_dir.clone()]);
+    let plan = plan(options, cargo, &store, &survey, &contents, log)?;
     log.record(EventKind::Planned { units: plan.planned() });
     prefetch.want(plan.cacheable(), survey.roots.clone());
     let upload = remote
@@ -55,12 +64,19 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     let user_wrapper = survey.user_wrapper(&options.environment);
     let Survey { workspace, roots, .. } = survey;
     let hydrated = Hydrated::default();
-    let services = Services { plan, roots, layout, store, prefetch, upload, hydrated, log: log.clone() };
+    let services = Services { plan, contents, roots, layout, store, prefetch, upload, hydrated, log: log.clone() };
     Ok(Ready { services, rest: Rest { workspace, graph_key, remote, user_wrapper, runtime } })
 }
 
 /// Asks cargo for the units and the packages, both at once.
-fn plan(options: &Options, cargo: &Cargo, store: &LocalStore, survey: &Survey, log: &EventLog) -> Result<BuildPlan> {
+fn plan(
+    options: &Options,
+    cargo: &Cargo,
+    store: &LocalStore,
+    survey: &Survey,
+    contents: &Contents,
+    log: &EventLog,
+) -> Result<BuildPlan> {
     let platforms = survey.platforms();
     let packages = |fetched| cargo.packages(&platforms, &store.scratch(), fetched);
     let say = |line: &str| log.record(EventKind::CargoStatus { line: line.to_owned() });
@@ -77,8 +93,27 @@ fn plan(options: &Options, cargo: &Cargo, store: &LocalStore, survey: &Survey, l
         config: &survey.config,
         environment_rustflags: survey::environment_rustflags(&options.environment),
         environment: survey::key_environment(&options.environment, user_wrapper.as_deref()),
+        surroundings: survey.caches_members(options).then(|| surroundings(options, survey, contents)).transpose()?,
     };
-    BuildPlan::new(&inputs, content::digest)
+    BuildPlan::new(&inputs, |directory| contents.package(directory))
+}
+
+/// What members read without telling is named by the user, or by the few tools that everybody knows to do that.
+fn surroundings(options: &Options, survey: &Survey, contents: &Contents) -> Result<Surroundings> {
+    let workspace = survey.workspace.root.clone();
+    let mut digests = BTreeMap::new();
+    for name in KNOWN_FILES.iter().copied().chain(Settings::list(&options.settings.key_files)) {
+        let path = workspace.join(name);
+        let digest = if path.exists() { Some(contents.path(&path)?.to_string()) } else { None };
+        digests.insert(format!("file {name}"), digest.unwrap_or_default());
+    }
+    for name in KNOWN_VARIABLES.iter().copied().chain(Settings::list(&options.settings.key_env)) {
+        let value = options.environment.0.get(OsStr::new(name));
+        let digest = value.map(|value| Digest::of(value.as_encoded_bytes()).to_string());
+        digests.insert(format!("variable {name}"), digest.unwrap_or_default());
+    }
+    digests.insert("workspace.package".into(), survey.inherited()?);
+    Ok(Surroundings { workspace, digests })
 }
 
 /// Makes the target directory as cargo would (`util/paths.rs`), so that the planning run can keep rustc's answers there

@@ -11,6 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Environment, Options};
 use crate::cargo::{Cargo, CargoConfig, Invocation, Layout, Lockfile, Workspace, layout, rustc_command};
+use crate::config::Switch;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -97,6 +98,24 @@ impl Survey {
     /// The platforms whose packages matter.
     pub(super) fn platforms(&self) -> Vec<String> {
         self.toolchain.libraries.keys().cloned().collect()
+    }
+
+    /// Whether packages in directories are cached: with a compiler of their own (`clippy-driver`), they are not.
+    pub(super) fn caches_members(&self, options: &Options) -> bool {
+        let variables = ["RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"];
+        let has_wrapper = self.config.workspace_wrapper().is_some()
+            || variables.iter().any(|name| options.environment.get(name).is_some());
+        options.settings.members == Switch::On && !has_wrapper && options.invocation.command != "clippy"
+    }
+
+    /// What members inherit from the workspace's manifest, besides their dependencies and lints.
+    pub(super) fn inherited(&self) -> Result<String> {
+        let path = self.workspace.root.join("Cargo.toml");
+        let text = fs::read_optional(path.as_std_path())?.unwrap_or_default();
+        let manifest: toml::Table = toml::from_str(&String::from_utf8_lossy(&text))
+            .map_err(|error| Error::corrupt(path.as_str(), error.message().to_owned()))?;
+        let package = manifest.get("workspace").and_then(|workspace| workspace.get("package"));
+        Ok(package.map(ToString::to_string).unwrap_or_default())
     }
 
     /// How cargo arranges the build directory, where that is known.

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
+use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
@@ -34,6 +35,8 @@ pub(super) struct Compiled<'a> {
     pub dependencies: Vec<DependencyRecord>,
     pub finished: &'a Finished,
     pub outputs: Vec<Output>,
+    /// When the plan began to read files.
+    pub planned: SystemTime,
     /// What the package's own build script had made.
     pub script: Option<Digest>,
 }
@@ -85,10 +88,10 @@ pub(super) fn expected_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> V
 
 /// Procedural macros and build scripts are always for the host, which is where this runs.
 fn linked_name(invocation: &Invocation, stem: &str) -> String {
-    if invocation.crate_types.contains("proc-macro") {
+    if invocation.crate_types.contains("proc-macro") && !invocation.test {
         return format!("{DLL_PREFIX}{stem}{DLL_SUFFIX}");
     }
-    match invocation.crate_types.contains("bin") {
+    match invocation.test || invocation.crate_types.contains("bin") {
         true => format!("{stem}{EXE_SUFFIX}"),
         false => format!("lib{stem}.rlib"),
     }
@@ -130,7 +133,7 @@ pub(super) fn record(
             Some("rmeta") => (FileKind::Rmeta, bytes),
             Some("rlib") if has_foreign_objects(&bytes) => return Ok(Recorded::Not(Reason::Native)),
             Some("rlib") => (FileKind::Rlib, bytes),
-            _ if compiled.invocation.crate_types.contains("proc-macro") => (FileKind::Dylib, bytes),
+            _ if compiled.unit.kind == "proc-macro" && !compiled.invocation.test => (FileKind::Dylib, bytes),
             _ => (FileKind::Executable, bytes),
         };
         if kind == FileKind::Dylib {
@@ -146,12 +149,15 @@ pub(super) fn record(
         files.push(FileRecord { name: path.file_name().unwrap_or_default().into(), kind, size, digest });
     }
     bound.extend(roots_in_environment(&info, roots));
+    let Some(inputs) = inputs(&info, &compiled, roots)? else {
+        return Ok(Recorded::Not(Reason::ChangedMeanwhile));
+    };
     let rendering = (!diagnostics.is_empty()).then(|| compiled.invocation.rendering());
     let constraints = Constraints {
         invocation: Some(compiled.invocation.digest(roots)),
         rendering,
         environment: environment(&info, compiled.environment, roots),
-        inputs: inputs(&info, &compiled, roots)?,
+        inputs,
         bound: digests(bound, roots),
         dependencies: compiled.dependencies,
         script: compiled.script,
@@ -221,17 +227,22 @@ fn roots_in_environment(info: &DepInfo, roots: &Roots) -> BTreeSet<Root> {
         .collect()
 }
 
-/// The files that were read from outside the package and the toolchain.
-fn inputs(info: &DepInfo, compiled: &Compiled<'_>, roots: &Roots) -> Result<BTreeMap<String, Digest>> {
-    let outside = |path: &Utf8Path| {
-        !path.starts_with(&compiled.unit.package_dir)
-            && !roots.get(Root::Sysroot).is_some_and(|sysroot| path.starts_with(sysroot))
+/// The files that were read: from outside the package and the toolchain, or all if nothing fixes what is in the package.
+/// Nothing where one of them may have been written since it was planned or read; generated files are written in time.
+fn inputs(info: &DepInfo, compiled: &Compiled<'_>, roots: &Roots) -> Result<Option<BTreeMap<String, Digest>>> {
+    let in_root = |path: &Utf8Path, root| roots.get(root).is_some_and(|root| path.starts_with(root));
+    let counts = |path: &Utf8Path| {
+        !(compiled.unit.external && path.starts_with(&compiled.unit.package_dir)) && !in_root(path, Root::Sysroot)
     };
-    let files = info.files.iter().map(|file| compiled.directory.join(file)).filter(|file| outside(file));
-    files
-        .map(|file| {
-            let digest = Digest::of_file(Path::new(&file)).map_err(Error::io("read", &file))?;
-            Ok((roots.abstract_text(file.as_str()).into_owned(), digest))
-        })
-        .collect()
+    let mut inputs = BTreeMap::new();
+    for file in info.files.iter().map(|file| compiled.directory.join(file)).filter(|file| counts(file)) {
+        let modified =
+            fs::metadata(&file).and_then(|metadata| metadata.modified()).map_err(Error::io("read", &file))?;
+        if !in_root(&file, Root::BuildDir) && !compiled.unit.external && modified >= compiled.planned {
+            return Ok(None);
+        }
+        let digest = Digest::of_file(Path::new(&file)).map_err(Error::io("read", &file))?;
+        inputs.insert(roots.abstract_text(file.as_str()).into_owned(), digest);
+    }
+    Ok(Some(inputs))
 }

@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, MissReason, Reason, UnitId};
 use crate::hydrate::{Hydrated, Site, heard};
 use crate::key::UnitKey;
+use crate::plan::content::Contents;
 use crate::plan::{BuildPlan, Unit};
 use crate::prefetch::{Lookup, Prefetch};
 use crate::roots::{Root, Roots};
@@ -40,6 +41,8 @@ const FINGERPRINT_TICK: Duration = Duration::from_millis(3);
 pub struct Services {
     /// The plan of this build.
     pub plan: BuildPlan,
+    /// What is in the directories of packages that have no other identity.
+    pub contents: Contents,
     /// Where things are on this machine.
     pub roots: Roots,
     /// How cargo arranges its build directory, where that is known.
@@ -239,8 +242,13 @@ impl Units {
     fn miss(&self, conversation: &mut Conversation, id: UnitId, key: UnitKey, call: &Call) -> io::Result<()> {
         let dependencies = dependency_records(&call.invocation, &self.metadata);
         self.state().ours.insert(id);
-        let Services { roots, log, .. } = &self.services;
-        let finished = conversation.run(roots.remap_arguments(), roots.unmap_pairs(), Capture::Stderr)?;
+        let Services { plan, roots, log, .. } = &self.services;
+        // Members are compiled as plain cargo compiles them.
+        let (arguments, replacements) = match plan.unit(id).external {
+            true => (roots.remap_arguments(), roots.unmap_pairs()),
+            false => (Vec::new(), Vec::new()),
+        };
+        let finished = conversation.run(arguments, replacements, Capture::Stderr)?;
         let outputs = open_outputs(&call.invocation, &call.out_dir);
         conversation.release()?;
         let success = finished.code == Some(0);
@@ -272,9 +280,14 @@ impl Units {
         finished: &Finished,
         outputs: Vec<Output>,
     ) -> Result<Recorded> {
-        let Services { plan, roots, store, .. } = &self.services;
+        let Services { plan, contents, roots, store, .. } = &self.services;
+        let unit = plan.unit(id);
+        if unit.content.is_some_and(|content| contents.package(&unit.package_dir).ok() != Some(content)) {
+            return Ok(Recorded::Not(Reason::ChangedMeanwhile));
+        }
         let compiled = Compiled {
-            unit: plan.unit(id),
+            unit,
+            planned: plan.began(),
             key,
             invocation: &call.invocation,
             directory: &call.directory,

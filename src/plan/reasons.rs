@@ -1,0 +1,62 @@
+//! Why a unit cannot be cached, as far as a plan can tell.
+
+use super::{SCRIPT_RUN, Unit};
+use crate::cargo::GraphUnit;
+use crate::event::Reason;
+
+/// What is cached at all in a session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    /// Linker and C library of this host are known.
+    pub host_is_known: bool,
+    /// Packages in directories are cached.
+    pub members: bool,
+}
+
+impl Policy {
+    /// The reason against a unit, if there is one.
+    pub(super) fn against(self, graph: &GraphUnit, unit: &Unit) -> Option<Reason> {
+        by_mode(unit).or_else(|| self.by_origin(unit)).or_else(|| by_profile(graph, unit))
+    }
+
+    fn by_origin(self, unit: &Unit) -> Option<Reason> {
+        let kind = match unit.kind.as_str() {
+            _ if unit.is_script_run() => Reason::BuildScriptRun,
+            _ if unit.mode == "test" => Reason::Test,
+            "custom-build" => Reason::BuildScript,
+            "proc-macro" => Reason::ProcMacro,
+            "bin" => Reason::Bin,
+            "test" | "bench" | "example" => Reason::Test,
+            _ => Reason::Path,
+        };
+        let is_lib = kind == Reason::Path;
+        match unit.external {
+            true => (!is_lib && !self.host_is_known).then_some(kind),
+            // Only a checksum or a commit says that a build script would do the same again.
+            false if unit.is_script_run() => Some(kind),
+            false => (!self.members || !is_lib && !self.host_is_known).then_some(kind),
+        }
+    }
+}
+
+fn by_mode(unit: &Unit) -> Option<Reason> {
+    match unit.mode.as_str() {
+        "doc" | "docscrape" => Some(Reason::Doc),
+        "doctest" => Some(Reason::Test),
+        "build" | "check" | "test" | SCRIPT_RUN => None,
+        _ => Some(Reason::Unplanned),
+    }
+}
+
+fn by_profile(graph: &GraphUnit, unit: &Unit) -> Option<Reason> {
+    let rlib = |crate_type: &String| crate_type == "lib" || crate_type == "rlib";
+    match () {
+        () if graph.is_std => Some(Reason::NoIdentity),
+        () if unit.mode != "check" && !unit.is_of_host() && !unit.crate_types.iter().all(rlib) => Some(Reason::Linked),
+        () if graph.profile.fields.get("incremental").is_some_and(|on| on == true) => Some(Reason::Incremental),
+        () if unit.platform.as_deref().is_some_and(|platform| platform.ends_with(".json")) => {
+            Some(Reason::CustomTarget)
+        }
+        () => None,
+    }
+}

@@ -2,16 +2,18 @@
 //!
 //! The moment is what these tests vary: in round `n` of `ROUNDS` the signal comes after `n / ROUNDS` of the time that a
 //! whole build takes. In every second round the store is full, so that restoring is interrupted instead of recording.
+//! What happens before cargo is started is interrupted more often, with a workspace that is built in a moment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use support::registry::fan;
-use support::{Project, Registry, Running, Sandbox, tree, wait_until};
+use support::{Package, Project, Registry, Running, Sandbox, tree, wait_until};
 use xcache::digest::Digest;
 
+const NONE: [&str; 0] = [];
 const ROUNDS: u32 = 20;
 const LEAVES: usize = 8;
 
@@ -77,18 +79,7 @@ impl Victim {
         project.clean();
         project.xcache(["build"]).ok();
         assert!(&project.binary("demo") == binary, "the binary differs from the one of an undisturbed build");
-        self.assert_whole();
-    }
-
-    /// Whatever has its final name has its final content.
-    fn assert_whole(&self) {
-        let files = tree::files(&self.sandbox.store().join("v1/file"));
-        assert!(files.len() > LEAVES, "{files:?}");
-        for file in files {
-            let name = file.file_name().expect("files have names").to_string_lossy().into_owned();
-            let content = std::fs::read(&file).expect("the file can be read");
-            assert_eq!(name, Digest::of(&content).to_string(), "{}", file.display());
-        }
+        assert!(assert_whole(&sandbox.store()) > LEAVES, "most of what was compiled is not in the store");
     }
 
     fn assert_others_can_use_the_remote(&self) {
@@ -100,6 +91,18 @@ impl Victim {
         assert_eq!(self.sandbox.compiled_dependencies(), [""; 0]);
         assert_eq!(other.run_binary("demo"), self.said);
     }
+}
+
+/// Whatever has its final name in a store has its final content. Gives the number of files.
+#[track_caller]
+fn assert_whole(store: &Path) -> usize {
+    let files = tree::files(&store.join("v1/file"));
+    for file in &files {
+        let name = file.file_name().expect("files have names").to_string_lossy().into_owned();
+        let content = std::fs::read(file).expect("the file can be read");
+        assert_eq!(name, Digest::of(&content).to_string(), "{}", file.display());
+    }
+    files.len()
 }
 
 #[test]
@@ -140,4 +143,162 @@ fn a_request_to_terminate_ends_the_build_too() {
     session.wait();
     wait_until("everything the session started has ended", || !session.has_survivors());
     victim.assert_usable();
+}
+
+/// How often hydration is interrupted, by each of the two tests.
+const HYDRATIONS: u32 = 100;
+
+/// A workspace that is built in a moment, and a full store.
+struct Hydration {
+    sandbox: Sandbox,
+    project: Project,
+    /// When hydration begins and ends.
+    window: (Duration, Duration),
+    /// How many files there are when it has ended, all its own.
+    files: usize,
+}
+
+const SMALL_SAID: &str = "1 2 3 of 4 macro 5\n";
+
+/// Libraries, a macro, and a script: each as small as can be.
+fn small() -> Vec<Package> {
+    let library = |name: &str, n: u32| Package::new(name, "1.0.0", &format!("#![no_std]\npub const N: u32 = {n};"));
+    let named = "#[proc_macro] pub fn named(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
+        \"\\\"macro\\\"\".parse().unwrap()
+    }";
+    let script = "println!(\"cargo::rerun-if-changed=build.rs\");
+        let dir = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
+        std::fs::write(dir.join(\"five.rs\"), \"5\").unwrap();";
+    let all = "#![no_std]
+        pub const ALL: [u32; 5] =
+            [one::N, two::N, three::N, four::N, include!(concat!(env!(\"OUT_DIR\"), \"/five.rs\"))];
+        pub const NAME: &str = named::named!();";
+    let all = Package::new("all", "1.0.0", all).counted_script(script).dependency("named", "1");
+    let libraries = [("one", 1), ("two", 2), ("three", 3), ("four", 4)];
+    let all = libraries.iter().fold(all, |all, (name, _)| all.dependency(name, "1"));
+    let named = Package::new("named", "1.0.0", &format!("extern crate proc_macro;\n{named}")).procedural_macro();
+    libraries.map(|(name, n)| library(name, n)).into_iter().chain([named, all]).collect()
+}
+
+impl Hydration {
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let main = "fn main() {
+            let [one, two, three, four, five] = all::ALL;
+            println!(\"{one} {two} {three} of {four} {} {five}\", all::NAME);
+        }";
+        let project = sandbox.demo(&sandbox.registry(small()), "all = \"1\"", main);
+        project.edit("Cargo.toml", "[dependencies]", "[profile.dev]\ndebug = false\n[dependencies]");
+        project.xcache(["build"]).ok();
+        let mut hydration = Self { sandbox, project, window: Default::default(), files: 0 };
+        hydration.measure();
+        hydration
+    }
+
+    /// One session that nobody interrupts.
+    fn measure(&mut self) {
+        let Self { sandbox, project, .. } = self;
+        project.clean();
+        sandbox.reset();
+        project.xcache(["build"]).ok();
+        assert_eq!(sandbox.compiled(), ["demo"]);
+        assert_eq!(sandbox.scripts_run(), NONE);
+        let report = project.report();
+        assert_eq!(report.total("hydrated"), 8, "{}", report.json());
+        let (begin, end) = report.phase("hydrate");
+        self.window = (Duration::from_millis(begin), Duration::from_millis(end));
+        self.files = self.placed();
+    }
+
+    /// How many files are there that are not of the workspace itself.
+    fn placed(&self) -> usize {
+        let profile = self.project.target().join("debug");
+        let of_dependency = |path: &PathBuf| {
+            let names = path.strip_prefix(&profile).expect("it was found there").iter();
+            names.map(|name| name.to_string_lossy()).all(|name| !name.starts_with("demo") && name != ".cargo-lock")
+        };
+        tree::files(&profile).iter().filter(|path| of_dependency(path)).count()
+    }
+
+    /// Kills a session, and everything it started, when it is `time`.
+    fn kill(&self, time: impl FnOnce()) {
+        self.project.clean();
+        let mut session = self.project.xcache(["build"]).start();
+        time();
+        session.signal_all(Signal::SIGKILL);
+        session.wait();
+        wait_until("everything the session started has ended", || !session.has_survivors());
+        self.assert_closed();
+    }
+
+    /// Cargo takes a unit as fresh by its hash alone, even if it compiles one of its dependencies anew, to other bytes. So
+    /// no unit may have its hash before all of its dependencies have theirs.
+    #[track_caller]
+    fn assert_closed(&self) {
+        let hashes = tree::files(&self.project.target().join("debug/.fingerprint"));
+        let has = |name: &str| hashes.iter().any(|path| path.file_name().is_some_and(|file| file == name));
+        let run = "run-build-script-build-script-build";
+        let needed = ["lib-one", "lib-two", "lib-three", "lib-four", "lib-named", run];
+        let missing: Vec<_> = needed.into_iter().filter(|name| !has(name)).collect();
+        assert!(!has("lib-all") || missing.is_empty(), "`all` has its hash, and {missing:?} are not there");
+        assert!(!has(run) || has("build-script-build-script-build"), "a run has its hash before its script");
+    }
+
+    /// Plain cargo makes of it what it should be, and then there is nothing to do.
+    #[track_caller]
+    fn assert_usable(&self, when: &str) {
+        let Self { sandbox, project, .. } = self;
+        let output = project.cargo(["build"]).ok();
+        assert_eq!(project.run_binary("demo"), SMALL_SAID, "{when}: {output}");
+        sandbox.reset();
+        let output = project.xcache(["build"]).ok();
+        assert_eq!(sandbox.compiled(), NONE, "{when}: {output}");
+        assert_eq!(sandbox.scripts_run(), NONE, "{when}: {output}");
+    }
+
+    /// The store is what it was.
+    #[track_caller]
+    fn assert_full(mut self) {
+        assert_whole(&self.sandbox.store());
+        self.measure();
+        assert_eq!(self.project.run_binary("demo"), SMALL_SAID);
+        self.sandbox.assert_nothing_to_do(&self.project, &["build"]);
+    }
+}
+
+#[test]
+fn a_hydration_that_is_killed_at_any_moment_leaves_a_target_directory_for_plain_cargo() {
+    let hydration = Hydration::new();
+    let (begin, end) = hydration.window;
+    // Some before it, most within it, some after it: two sessions are never equally fast.
+    let (first, last) = (begin.mul_f64(0.8), end.mul_f64(1.5));
+    for round in 0..HYDRATIONS {
+        let moment = first + (last - first) * round / HYDRATIONS;
+        hydration.kill(|| thread::sleep(moment));
+        hydration.assert_usable(&format!("after {moment:?}, with hydration from {begin:?} to {end:?}"));
+    }
+    hydration.assert_full();
+}
+
+#[test]
+fn a_hydration_that_is_killed_after_any_number_of_files_leaves_a_target_directory_for_plain_cargo() {
+    let hydration = Hydration::new();
+    let mut incomplete = 0;
+    for round in 0..HYDRATIONS {
+        let files = hydration.files * (round as usize + 1) / HYDRATIONS as usize;
+        hydration.kill(|| wait_for_files(&hydration, files));
+        let placed = hydration.placed();
+        incomplete += u32::from((1..hydration.files).contains(&placed));
+        hydration.assert_usable(&format!("after {files} of {} files, with {placed} in the end", hydration.files));
+    }
+    assert!(incomplete > 0, "every session was killed before hydration or after it");
+    hydration.assert_full();
+}
+
+/// As soon as may be: [`wait_until`] would sleep for longer than all of it takes.
+fn wait_for_files(hydration: &Hydration, files: usize) {
+    let started = Instant::now();
+    while hydration.placed() < files && started.elapsed() < Duration::from_secs(30) {
+        thread::yield_now();
+    }
 }

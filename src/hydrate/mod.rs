@@ -79,7 +79,7 @@ pub struct Failure {
 
 /// Places every unit that `found` has an entry for and that may be placed.
 ///
-/// An error means that nothing was placed. What fails later concerns single units and those that depend on them.
+/// An error means that nothing was placed; hashes of some may be gone, and then cargo builds them. What fails later concerns single units and those that depend on them.
 pub fn hydrate(
     hydration: &Hydration<'_>,
     found: impl Fn(UnitId) -> Option<Arc<Entry>>,
@@ -95,6 +95,7 @@ pub fn hydrate(
         .collect::<Result<Vec<_>>>()?;
     let chosen = Selection::new(hydration, &found).choose();
     let times = times(hydration, is_unused, &chosen);
+    place::unseal(&chosen)?;
     let (mut millis, failures) = place::place(hydration, &chosen, times);
     remove_dependents(hydration.plan, &chosen, &failures, &mut millis);
     place::seal(hydration, &chosen, &mut millis);
@@ -177,7 +178,7 @@ impl Placed {
         Self {
             // The runs of members' scripts are never placed.
             output: output.map(|file| (chosen.profile.join(&file.path), times.outputs)),
-            hash_file: chosen.profile.join(&fresh.fingerprint_dir).join(&fresh.name),
+            hash_file: chosen.hash_file(),
             fingerprint: chosen.fingerprint,
         }
     }

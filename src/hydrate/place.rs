@@ -1,7 +1,8 @@
 //! Writing units into the build directory.
 //!
-//! **Invariants.** The old hash of a unit's fingerprint is removed before anything of the unit is written, and the new one
-//! appears only when all of it is there. Outputs appear whole, under their final names.
+//! **Invariants.** The old hashes of all units' fingerprints are removed before anything is written, dependents first, and
+//! the new ones appear only when everything is there, dependencies first: at any moment, a unit that has its hash has
+//! dependencies that have theirs. Outputs appear whole, under their final names.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,25 +47,33 @@ pub(super) fn place(
     })
 }
 
-/// Writes the hashes, by which cargo takes the units as fresh. A unit whose hash cannot be written is not placed.
+/// Removes the hashes that are there, those of dependents first.
+pub(super) fn unseal(chosen: &[Chosen]) -> Result<()> {
+    chosen.iter().rev().try_for_each(|one| remove_file(one.hash_file().as_std_path()))
+}
+
+/// Writes the hashes, by which cargo takes the units as fresh, those of dependencies first. Where one cannot be written,
+/// neither are the rest.
 pub(super) fn seal(hydration: &Hydration<'_>, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, u64>) {
-    let unsealed: Vec<_> = chosen
-        .par_iter()
-        .filter(|one| placed.contains_key(&one.unit))
-        .filter_map(|one| {
-            let path = one.profile.join(&one.fresh().fingerprint_dir).join(&one.fresh().name);
-            let error = write_atomic(path.as_std_path(), to_hex(one.hash).as_bytes()).err()?;
-            hydration.log.warn(error);
-            Some(one.unit)
-        })
-        .collect();
-    placed.retain(|unit, _| !unsealed.contains(unit));
+    let mut to_seal = chosen.iter().filter(|one| placed.contains_key(&one.unit));
+    let write = |one: &&Chosen| write_atomic(one.hash_file().as_std_path(), to_hex(one.hash).as_bytes());
+    let mut sealed = Vec::new();
+    let failed = to_seal.by_ref().find_map(|one| match write(&one) {
+        Ok(()) => {
+            sealed.push(one.unit);
+            None
+        }
+        Err(error) => Some(error),
+    });
+    if let Some(error) = failed {
+        hydration.log.warn(error);
+        placed.retain(|unit, _| sealed.contains(unit));
+    }
 }
 
 fn files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()> {
     let fresh = chosen.fresh();
     let fingerprint = chosen.profile.join(&fresh.fingerprint_dir);
-    remove_file(fingerprint.join(&fresh.name).as_std_path())?;
     create_dir_all(fingerprint.as_std_path())?;
     let outputs = chosen.profile.join(&fresh.directory);
     create_dir_all(outputs.as_std_path())?;

@@ -278,7 +278,7 @@ impl LocalStore {
         let path = self.file_path(digest);
         file.as_file()
             .set_modified(SystemTime::UNIX_EPOCH + FILE_TIME)
-            .and_then(|()| make_read_only(file.as_file()))
+            .and_then(|()| make_world_readable(file.as_file()))
             .map_err(Error::io("write", &path))?;
         rename(file, &path)?;
         self.lock_written().insert(digest);
@@ -366,19 +366,6 @@ fn give_mode(file: &File, kind: FileKind) -> io::Result<()> {
 /// The mode that the compiler's own output has.
 #[cfg(not(unix))]
 fn give_mode(_: &File, _: FileKind) -> io::Result<()> {
-    Ok(())
-}
-
-/// A hard link into a target directory must not let anybody write to the store by accident.
-#[cfg(unix)]
-fn make_read_only(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o444))
-}
-
-/// Where the flag would keep a file from being removed, it is left alone.
-#[cfg(not(unix))]
-fn make_read_only(_: &File) -> io::Result<()> {
     Ok(())
 }
 

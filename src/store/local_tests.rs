@@ -57,14 +57,14 @@ fn an_entry_comes_back_with_its_files() {
 
 #[cfg(unix)]
 #[test]
-fn raw_files_are_read_only_and_copies_are_not() {
+fn raw_files_and_copies_of_them_have_the_mode_of_compiled_files() {
     use std::os::unix::fs::PermissionsExt;
     let (directory, store) = store();
     let entry = entry(&store, "serde", &[b"one"]);
     let destination = directory.path().join("out.rlib");
     store.copy_out(&entry.files[0], &destination).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&store.file_path(entry.files[0].digest)), 0o444);
+    assert_eq!(mode(&store.file_path(entry.files[0].digest)), 0o644);
     assert_eq!(mode(&destination), 0o644);
 }
 

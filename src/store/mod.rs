@@ -3,7 +3,7 @@
 //! ```text
 //! local: DIR/v1/                                    remote: URL/v1/
 //! ├── unit/<aa>/<unit key>     an entry             ├── graph/<graph key>      a graph index
-//! ├── file/<aa>/<blake3>       a raw file, 0444     ├── unit/<aa>/<unit key>   an entry
+//! ├── file/<aa>/<blake3>       a raw file           ├── unit/<aa>/<unit key>   an entry
 //! ├── pushed/<remote>/<aa>/<unit key>   (empty)     └── blob/<aa>/<blake3>     a pack
 //! ├── probe/<aa>/<digest>      a small output
 //! ├── tmp/                     not yet renamed

@@ -231,14 +231,14 @@ fn roots_in_environment(info: &DepInfo, roots: &Roots) -> BTreeSet<Root> {
 /// Nothing where one of them may have been written since it was planned or read; generated files are written in time.
 fn inputs(info: &DepInfo, compiled: &Compiled<'_>, roots: &Roots) -> Result<Option<BTreeMap<String, Digest>>> {
     let in_root = |path: &Utf8Path, root| roots.get(root).is_some_and(|root| path.starts_with(root));
-    let counts = |path: &Utf8Path| {
-        !(compiled.unit.external && path.starts_with(&compiled.unit.package_dir)) && !in_root(path, Root::Sysroot)
-    };
+    let Compiled { unit, .. } = compiled;
+    let counts =
+        |path: &Utf8Path| (!unit.external || !path.starts_with(&unit.package_dir)) && !in_root(path, Root::Sysroot);
     let mut inputs = BTreeMap::new();
     for file in info.files.iter().map(|file| compiled.directory.join(file)).filter(|file| counts(file)) {
         let modified =
             fs::metadata(&file).and_then(|metadata| metadata.modified()).map_err(Error::io("read", &file))?;
-        if !in_root(&file, Root::BuildDir) && !compiled.unit.external && modified >= compiled.planned {
+        if !in_root(&file, Root::BuildDir) && !unit.external && modified >= compiled.planned {
             return Ok(None);
         }
         let digest = Digest::of_file(Path::new(&file)).map_err(Error::io("read", &file))?;

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::registry::SCRIPT_RUNS;
 use crate::{Invocation, Registry, Report, Rustc, Sandbox, tree, xcache_binary};
 
 /// One checkout.
@@ -21,6 +22,7 @@ impl Project {
         set("CARGO_HOME", sandbox.cargo_home().as_os_str());
         set("XCACHE_DIR", sandbox.store().as_os_str());
         set("RUSTC", sandbox.rustc().executable().as_os_str());
+        set(SCRIPT_RUNS, sandbox.script_runs().as_os_str());
         set("CARGO_NET_OFFLINE", OsStr::new("true"));
         set("AWS_EC2_METADATA_DISABLED", OsStr::new("true"));
         Self { dir, environment }
@@ -75,6 +77,15 @@ impl Project {
         Invocation::new(command)
     }
 
+    /// `cargo-xcache xcache …` with something mounted, which only that process and its children see; nothing where that
+    /// is not allowed. `mount` is a shell command in which `$place` is the directory.
+    pub fn xcache_with_mount(&self, place: &Path, mount: &str) -> Option<Invocation> {
+        let allowed = self.program("unshare", ["--map-root-user", "--mount", "true"]).run().status.success();
+        let script = format!("set -e; place=$1; shift; {mount}; exec \"$@\"");
+        let arguments = ["--map-root-user", "--mount", "sh", "-c", &script, "sh"];
+        allowed.then(|| self.program("unshare", arguments).arg(place).arg(xcache_binary()).arg("xcache"))
+    }
+
     /// `cargo …`.
     pub fn cargo<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
         self.program("cargo", arguments)
@@ -93,10 +104,39 @@ impl Project {
         command
     }
 
+    /// The triple of this machine, as rustc names it.
+    #[track_caller]
+    pub fn host(&self) -> String {
+        let version = self.program("rustc", ["-vV"]).ok().stdout;
+        let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+        host.expect("rustc names its host").to_owned()
+    }
+
     /// What the report of the last build says.
     #[track_caller]
     pub fn report(&self) -> Report {
         Report::parse(&self.xcache(["report", "--format", "json"]).ok())
+    }
+
+    /// Removes the entry of one unit from the local store.
+    #[track_caller]
+    pub fn forget_entry(&self, key: &str) {
+        let entries = tree::files(&self.store().join("v1/unit"));
+        let name = |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(key));
+        let found: Vec<_> = entries.iter().filter(name).collect();
+        assert!(!found.is_empty(), "no entry of {key} in {entries:?}");
+        found.iter().for_each(|path| std::fs::remove_file(path).expect("the entry can be removed"));
+    }
+
+    /// The local store.
+    pub fn store(&self) -> &Path {
+        Path::new(&self.environment["XCACHE_DIR"])
+    }
+
+    /// Empties its local store.
+    pub fn empty_store(&self) {
+        let store = self.environment.get("XCACHE_DIR").expect("every project has a store");
+        tree::remove(Path::new(store));
     }
 
     /// Removes the target directory.

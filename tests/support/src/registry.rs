@@ -71,13 +71,22 @@ fn index_path(name: &str) -> PathBuf {
     }
 }
 
+/// What a package needs: for itself, or for its build script.
+#[derive(Clone)]
+struct Dependency {
+    name: String,
+    requirement: String,
+    kind: &'static str,
+}
+
 /// A package to publish.
 #[derive(Clone)]
 pub struct Package {
     name: String,
     version: String,
     edition: String,
-    dependencies: Vec<(String, String)>,
+    links: Option<String>,
+    dependencies: Vec<Dependency>,
     features: Vec<String>,
     manifest: String,
     files: Vec<(String, String)>,
@@ -90,6 +99,7 @@ impl Package {
             name: name.into(),
             version: version.into(),
             edition: "2021".into(),
+            links: None,
             dependencies: Vec::new(),
             features: Vec::new(),
             manifest: String::new(),
@@ -113,8 +123,25 @@ impl Package {
 
     /// Adds a dependency.
     #[must_use]
-    pub fn dependency(mut self, name: &str, requirement: &str) -> Self {
-        self.dependencies.push((name.into(), requirement.into()));
+    pub fn dependency(self, name: &str, requirement: &str) -> Self {
+        self.depends(name, requirement, "normal")
+    }
+
+    /// Adds a dependency of the build script.
+    #[must_use]
+    pub fn build_dependency(self, name: &str, requirement: &str) -> Self {
+        self.depends(name, requirement, "build")
+    }
+
+    fn depends(mut self, name: &str, requirement: &str, kind: &'static str) -> Self {
+        self.dependencies.push(Dependency { name: name.into(), requirement: requirement.into(), kind });
+        self
+    }
+
+    /// Says that it links a library of that name, so that its build script can speak to those of its dependents.
+    #[must_use]
+    pub fn links(mut self, name: &str) -> Self {
+        self.links = Some(name.into());
         self
     }
 
@@ -131,6 +158,13 @@ impl Package {
         self.file("build.rs", code)
     }
 
+    /// Adds a build script that notes each of its runs: see [`Sandbox::scripts_run`](crate::Sandbox::scripts_run).
+    /// `body` is what else it does.
+    #[must_use]
+    pub fn counted_script(self, body: &str) -> Self {
+        self.build_script(&COUNTED_SCRIPT.replace("@variable@", SCRIPT_RUNS).replace("@body@", body))
+    }
+
     /// Adds a file.
     #[must_use]
     pub fn file(mut self, path: &str, content: &str) -> Self {
@@ -141,29 +175,34 @@ impl Package {
     fn manifest(&self) -> String {
         let Self { name, version, edition, .. } = self;
         let mut text = format!("[package]\nname = {name:?}\nversion = {version:?}\nedition = {edition:?}\n");
+        if let Some(links) = &self.links {
+            writeln!(text, "links = {links:?}").expect("writing to memory");
+        }
         text.push_str(&self.manifest);
         text.push_str("[features]\n");
         for feature in &self.features {
             writeln!(text, "{feature} = []").expect("writing to memory");
         }
-        text.push_str("[dependencies]\n");
-        for (name, requirement) in &self.dependencies {
-            writeln!(text, "{name} = {requirement:?}").expect("writing to memory");
+        for (table, kind) in [("dependencies", "normal"), ("build-dependencies", "build")] {
+            writeln!(text, "[{table}]").expect("writing to memory");
+            for Dependency { name, requirement, .. } in self.dependencies.iter().filter(|needed| needed.kind == kind) {
+                writeln!(text, "{name} = {requirement:?}").expect("writing to memory");
+            }
         }
         text
     }
 
     fn index_line(&self, checksum: &str) -> Value {
-        let dependency = |(name, requirement): &(String, String)| {
+        let dependency = |Dependency { name, requirement, kind }: &Dependency| {
             json!({
                 "name": name, "req": requirement, "features": [], "optional": false, "default_features": true,
-                "target": null, "kind": "normal",
+                "target": null, "kind": kind,
             })
         };
         let features: serde_json::Map<_, _> = self.features.iter().map(|name| (name.clone(), json!([]))).collect();
         json!({
             "name": self.name, "vers": self.version, "cksum": checksum, "features": features, "yanked": false,
-            "deps": self.dependencies.iter().map(dependency).collect::<Vec<_>>(),
+            "deps": self.dependencies.iter().map(dependency).collect::<Vec<_>>(), "links": self.links,
         })
     }
 
@@ -214,6 +253,111 @@ pub fn fan(count: usize) -> Vec<Package> {
     let all = (0..count).fold(Package::new("all", "1.0.0", &all), |all, n| all.dependency(&format!("leaf{n}"), "1"));
     (0..count).map(leaf).chain([all]).collect()
 }
+
+/// One of each kind of unit. `top` needs `middle` and `configured`; `middle` needs `leaf`, the procedural macro `derive`
+/// and `generated`, whose build script needs `template`. Of `middle` there are 1.0.0 and 1.0.1.
+///
+/// The script of `generated` declares its file and the variable `MADE_UP_FLAVOUR`, the one of `configured` nothing.
+pub fn mixed() -> Vec<Package> {
+    let leaf = "pub fn voice() -> &'static str {
+        if cfg!(feature = \"loud\") { \"LOUD\" } else if cfg!(shout) { \"SHOUT\" } else { \"quiet\" }
+    }";
+    let template = "pub fn render(value: &str) -> String { format!(\"pub const GENERATED: &str = {value:?};\") }";
+    let configured = "pub fn configured() -> &'static str {
+        if cfg!(configured) { env!(\"CONFIGURED\") } else { \"not configured\" }
+    }";
+    let top = "pub fn top() -> String { format!(\"top of {}, {}\", middle::middle(), configured::configured()) }";
+    vec![
+        Package::new("leaf", "1.0.0", leaf).feature("loud"),
+        Package::new("template", "1.0.0", template),
+        Package::new("generated", "1.0.0", "include!(concat!(env!(\"OUT_DIR\"), \"/generated.rs\"));")
+            .build_dependency("template", "1")
+            .counted_script(GENERATING),
+        Package::new("configured", "1.0.0", configured).counted_script(CONFIGURING),
+        Package::new("derive", "1.0.0", DERIVE).procedural_macro(),
+        mixed_middle("1.0.0"),
+        mixed_middle("1.0.1"),
+        Package::new("top", "1.0.0", top).dependency("middle", "1").dependency("configured", "1"),
+    ]
+}
+
+fn mixed_middle(version: &str) -> Package {
+    let library = format!(
+        "#[derive(derive::Named)] struct Middle;
+        pub fn middle() -> String {{
+            format!(\"{{}} {version} {{}} {{}}\", Middle.name(), leaf::voice(), generated::GENERATED)
+        }}"
+    );
+    let middle = Package::new("middle", version, &library);
+    ["leaf", "derive", "generated"].into_iter().fold(middle, |middle, name| middle.dependency(name, "1"))
+}
+
+const GENERATING: &str = r#"
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=MADE_UP_FLAVOUR");
+    let flavour = std::env::var("MADE_UP_FLAVOUR").unwrap_or_else(|_| "plain".into());
+    let dir = std::path::PathBuf::from(std::env::var_os("OUT_DIR").unwrap());
+    std::fs::write(dir.join("generated.rs"), template::render(&flavour)).unwrap();
+"#;
+
+const CONFIGURING: &str = r#"
+    println!("cargo::rustc-check-cfg=cfg(configured)");
+    println!("cargo::rustc-cfg=configured");
+    println!("cargo::rustc-env=CONFIGURED=configured by its script");
+"#;
+
+const DERIVE: &str = r#"
+    use proc_macro::TokenStream;
+
+    /// Gives a struct a method that returns its name.
+    #[proc_macro_derive(Named)]
+    pub fn named(item: TokenStream) -> TokenStream {
+        let words: Vec<String> = item.into_iter().map(|token| token.to_string()).collect();
+        let name = words.iter().skip_while(|word| *word != "struct").nth(1).expect("a struct has a name");
+        format!("impl {name} {{ pub fn name(&self) -> &'static str {{ {name:?} }} }}").parse().unwrap()
+    }
+"#;
+
+/// The dependencies of a workspace that uses [`mixed`].
+pub const MIXED: &str = "top = \"1\"\nleaf = \"1\"";
+
+/// The binary of a workspace that uses [`mixed`], and a test.
+pub const MIXED_MAIN: &str = r#"
+    fn main() { println!("{}", top::top()); }
+    #[test]
+    fn the_top_is_there() { assert!(top::top().starts_with("top of Middle")); }
+"#;
+
+/// What that binary says.
+pub const MIXED_SAID: &str = "top of Middle 1.0.0 quiet plain, configured by its script\n";
+
+/// The units of [`mixed`], as [`Unit::name`](crate::report::Unit::name) calls them.
+pub const MIXED_UNITS: [&str; 11] = [
+    "configured",
+    "configured (build script)",
+    "configured (run)",
+    "derive",
+    "generated",
+    "generated (build script)",
+    "generated (run)",
+    "leaf",
+    "middle",
+    "template",
+    "top",
+];
+
+/// The variable that names the file in which build scripts note their runs. They do not declare it.
+pub const SCRIPT_RUNS: &str = "BUILD_SCRIPT_RUNS";
+
+const COUNTED_SCRIPT: &str = r#"
+fn main() {
+    if let Some(log) = std::env::var_os("@variable@") {
+        let mut log = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        std::io::Write::write_all(&mut log, concat!(env!("CARGO_PKG_NAME"), "\n").as_bytes()).unwrap();
+    }
+    @body@
+}
+"#;
 
 #[cfg(test)]
 mod tests {

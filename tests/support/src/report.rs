@@ -16,6 +16,8 @@ pub struct Unit {
     pub package: String,
     /// Cargo's target kind.
     pub kind: String,
+    /// Cargo's compile mode.
+    pub mode: String,
     /// `hit`, `fresh`, `miss`, `uncacheable` or `not-reached`.
     pub outcome: String,
     /// Why, where there is a reason.
@@ -24,6 +26,21 @@ pub struct Unit {
     pub not_recorded: Option<String>,
     /// Its key, where it can be cached.
     pub key: Option<String>,
+    /// Put into the target directory before cargo ran, and left alone by cargo.
+    pub hydrated: bool,
+    /// Cargo's reason to build it all the same, where it was hydrated and that was in vain.
+    pub rejected: Option<String>,
+}
+
+impl Unit {
+    /// Its package, and what of it, where it is not the library.
+    pub fn name(&self) -> String {
+        match (self.kind.as_str(), self.mode.as_str()) {
+            (_, "run-custom-build") => format!("{} (run)", self.package),
+            ("custom-build", _) => format!("{} (build script)", self.package),
+            _ => self.package.clone(),
+        }
+    }
 }
 
 impl Report {
@@ -52,6 +69,40 @@ impl Report {
         packages
     }
 
+    /// The names of all units that are like this, sorted; see [`Unit::name`].
+    pub fn names(&self, like: impl Fn(&Unit) -> bool) -> Vec<String> {
+        let mut names: Vec<_> = self.units().iter().filter(|unit| like(unit)).map(Unit::name).collect();
+        names.sort();
+        names
+    }
+
+    /// The units that were hydrated and left alone by cargo, sorted.
+    pub fn hydrated(&self) -> Vec<String> {
+        self.names(|unit| unit.hydrated)
+    }
+
+    /// One of the totals.
+    #[track_caller]
+    pub fn total(&self, name: &str) -> u64 {
+        self.json["totals"][name].as_u64().unwrap_or_else(|| panic!("no total {name} in {}", self.json))
+    }
+
+    /// Milliseconds from the session's begin to the begin and to the end of a phase.
+    #[track_caller]
+    pub fn phase(&self, name: &str) -> (u64, u64) {
+        let phases = self.json["phases"].as_array().map_or(&[][..], Vec::as_slice);
+        let phase = phases.iter().find(|phase| phase["phase"] == name);
+        let times = phase.and_then(|phase| Some((phase["start_ms"].as_u64()?, phase["end_ms"].as_u64()?)));
+        times.unwrap_or_else(|| panic!("no finished phase {name} in {}", self.json))
+    }
+
+    /// The key of the unit of this [name](Unit::name).
+    #[track_caller]
+    pub fn key_of(&self, name: &str) -> String {
+        let unit = self.units().into_iter().find(|unit| unit.name() == name);
+        unit.and_then(|unit| unit.key).unwrap_or_else(|| panic!("no key of {name} in {}", self.json))
+    }
+
     /// The key of a package's library.
     pub fn key(&self, package: &str) -> Option<String> {
         self.units().into_iter().filter(|unit| unit.package == package && unit.kind == "lib").find_map(|unit| unit.key)
@@ -70,9 +121,12 @@ fn unit(json: &Value) -> Unit {
     Unit {
         package: required("package"),
         kind: required("kind"),
+        mode: required("mode"),
         outcome: required("outcome"),
         reason: text("reason"),
         not_recorded: text("not_recorded"),
         key: text("key"),
+        hydrated: json["hydrated"] == true,
+        rejected: text("rejected"),
     }
 }

@@ -37,9 +37,13 @@ impl Start {
 
     /// A library of a registry or of a git repository: what xcache is there for.
     pub fn is_dependency_library(&self) -> bool {
+        self.is_external() && self.crate_type.ends_with("lib")
+    }
+
+    /// Whatever is of a registry or of a git repository: a procedural macro and a build script, too.
+    pub fn is_external(&self) -> bool {
         let dir = self.manifest_dir.to_string_lossy();
-        let from_elsewhere = dir.contains("/registry/src/") || dir.contains("/git/checkouts/");
-        self.crate_name.is_some() && self.crate_type.ends_with("lib") && from_elsewhere
+        self.crate_name.is_some() && (dir.contains("/registry/src/") || dir.contains("/git/checkouts/"))
     }
 }
 

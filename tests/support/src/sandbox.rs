@@ -1,11 +1,12 @@
 //! A directory for one test, and what it simulates: a machine, or several.
 
 use std::cell::RefCell;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::{Package, Project, Registry, Rustc, cargo_home, fixture, registry, rustc, tree};
+use crate::{Output, Package, Project, Registry, Rustc, cargo_home, fixture, registry, rustc, tree};
 
 /// A directory for one test.
 ///
@@ -63,6 +64,13 @@ impl Sandbox {
         home
     }
 
+    /// A directory on another file system than the sandbox's, where the machine has one that anybody may write to.
+    pub fn another_file_system(&self) -> Option<TempDir> {
+        let device = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.dev()).ok();
+        let dir = tempfile::Builder::new().prefix("xcache-test-").tempdir_in("/dev/shm").ok()?;
+        (device(dir.path())? != device(self.root.path())?).then_some(dir)
+    }
+
     /// The counting rustc.
     pub fn rustc(&self) -> &Rustc {
         &self.rustc
@@ -99,6 +107,18 @@ impl Sandbox {
         if dir.exists() { Registry::open(&dir) } else { Registry::new(&dir).with(registry::chain()) }
     }
 
+    /// The workspace that uses [`registry::mixed`], locked to the older `middle`. It has a feature `loud`, which is one
+    /// of `leaf`, and a profile `custom`.
+    pub fn mixed(&self) -> Project {
+        let dir = self.path("mixed-registry");
+        let registry = if dir.exists() { Registry::open(&dir) } else { Registry::new(&dir).with(registry::mixed()) };
+        let demo = self.demo(&registry, registry::MIXED, registry::MIXED_MAIN);
+        demo.edit("Cargo.toml", "[dependencies]", &format!("{MIXED_TABLES}\n[dependencies]"));
+        demo.cargo(["update", "--package", "middle", "--precise", "1.0.0"]).ok();
+        demo.cargo(["fetch"]).ok();
+        demo
+    }
+
     /// Makes cargo unpack a package again.
     pub fn forget_unpacked(&self, package: &str) {
         let registries = std::fs::read_dir(self.cargo_home().join("registry/src")).expect("packages were unpacked");
@@ -128,6 +148,40 @@ impl Sandbox {
     /// Starts counting anew.
     pub fn reset(&self) {
         self.rustc.reset();
+        let _ = std::fs::remove_file(self.script_runs());
+    }
+
+    /// Where build scripts note their runs.
+    pub(crate) fn script_runs(&self) -> PathBuf {
+        self.path("script-runs")
+    }
+
+    /// The packages whose build scripts were run since the last reset, once for each run, sorted. Only scripts of
+    /// [`Package::counted_script`] are seen.
+    pub fn scripts_run(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.script_runs()).unwrap_or_default();
+        let mut packages: Vec<_> = log.lines().map(str::to_owned).collect();
+        packages.sort();
+        packages
+    }
+
+    /// What was compiled since the last reset and belongs to a package of a registry or git repository, whether library,
+    /// procedural macro or build script, sorted.
+    pub fn compiled_externals(&self) -> Vec<String> {
+        sorted(self.rustc.compilations().into_iter().filter(rustc::Start::is_external).collect())
+    }
+
+    /// The same command again, by plain cargo and by xcache, starts no rustc and no build script.
+    #[track_caller]
+    pub fn assert_nothing_to_do(&self, project: &Project, command: &[&str]) {
+        self.reset();
+        let assert_nothing_started = |by: &str, output: &Output| {
+            assert_eq!(self.starts(), [""; 0], "{by}: {output}");
+            assert_eq!(self.scripts_run(), [""; 0], "{by}: {output}");
+        };
+        assert_nothing_started("plain cargo, at first", &project.cargo(command).ok());
+        assert_nothing_started("xcache", &project.xcache(command).ok());
+        assert_nothing_started("plain cargo, after xcache", &project.cargo(command).ok());
     }
 
     /// What was compiled since the last reset, sorted; see [`rustc::Start::name`].
@@ -152,6 +206,14 @@ pub fn sorted(starts: Vec<rustc::Start>) -> Vec<String> {
     names.sort();
     names
 }
+
+const MIXED_TABLES: &str = r#"[features]
+loud = ["leaf/loud"]
+
+[profile.custom]
+inherits = "release"
+opt-level = 1
+"#;
 
 const DEMO: &str = r#"[workspace]
 

@@ -54,6 +54,13 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) {
     fs::write(path, content).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
 }
 
+/// Writes a shell script that can be run.
+pub fn write_script(path: &Path, content: &str) {
+    write(path, format!("#!/bin/sh\n{content}\n"));
+    let executable = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+    fs::set_permissions(path, executable).expect("permissions can be set");
+}
+
 /// Flips one bit in the middle of a file, which stays as long and as old as it was.
 pub fn damage(path: &Path) {
     let mut bytes = fs::read(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));

@@ -1,0 +1,489 @@
+//! What must not be hydrated, and what must not be reused: cargo or the wrapper does it anew, and the result is right.
+//!
+//! Each test has its counter-proof: what did not differ was reused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use support::registry::{MIXED_SAID, MIXED_UNITS};
+use support::{Output, Package, Project, Registry, Report, Sandbox, tree};
+use xcache::digest::Digest;
+
+const NONE: [&str; 0] = [];
+
+/// A sandbox in whose store is all of the workspace, which has nothing built.
+fn warm() -> (Sandbox, Project) {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.mixed();
+    demo.xcache(["build"]).ok();
+    demo.clean();
+    sandbox.reset();
+    (sandbox, demo)
+}
+
+/// `xcache build`, counted from here.
+#[track_caller]
+fn build(sandbox: &Sandbox, demo: &Project) -> Output {
+    sandbox.reset();
+    demo.xcache(["build"]).ok()
+}
+
+/// A cargo that does what `script` says, and is the real one then.
+fn another_cargo(sandbox: &Sandbox, script: &str) -> PathBuf {
+    let path = sandbox.unused("cargo").join("cargo");
+    tree::write_script(&path, &format!("{script}\nexec cargo \"$@\""));
+    path
+}
+
+#[test]
+fn under_a_cargo_that_nobody_has_seen_the_wrapper_restores() {
+    let (sandbox, demo) = warm();
+    let cargo = another_cargo(
+        &sandbox,
+        "case \" $* \" in *\" -V \"*|*\" --version \"*|*\" -vV \"*|*\" -Vv \"*)
+            cargo \"$@\" | sed 's/^cargo .*/cargo 1.200.0 (abc 2030-01-01)/; s/^release: .*/release: 1.200.0/'; exit
+        esac",
+    );
+    let demo = demo.env("CARGO", &cargo);
+    assert_eq!(demo.program(&cargo, ["-V"]).ok().stdout, "cargo 1.200.0 (abc 2030-01-01)\n");
+    // Its units may have keys of their own.
+    for _ in 0..2 {
+        demo.clean();
+        build(&sandbox, &demo);
+        assert_eq!(demo.report().total("hydrated"), 0, "{}", demo.report().json());
+        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    }
+    assert_eq!(sandbox.compiled_externals(), NONE);
+    assert!(demo.report().packages("hit").contains(&"leaf".to_owned()), "{}", demo.report().json());
+    sandbox.assert_nothing_to_do(&demo, &["build"]);
+}
+
+#[test]
+fn what_cargo_rejects_is_restored_by_the_wrapper_and_told_in_the_report() {
+    let (sandbox, demo) = warm();
+    // Between hydration and cargo's own look, the fingerprint of one unit becomes that of another.
+    let cargo = another_cargo(
+        &sandbox,
+        "case \" $* \" in *\" --unit-graph \"*) ;; *\" build \"*)
+            for file in target/debug/.fingerprint/leaf-*/lib-leaf; do
+                test ! -f \"$file\" || { rm \"$file\"; printf 0123456789abcdef > \"$file\"; }
+            done
+        esac",
+    );
+    let meddled = demo.env("CARGO", &cargo);
+    build(&sandbox, &meddled);
+    assert_eq!(sandbox.compiled_externals(), NONE);
+    assert_eq!(meddled.run_binary("demo"), MIXED_SAID);
+    let report = meddled.report();
+    let rejected = report.names(|unit| unit.rejected.is_some());
+    assert!(rejected.contains(&"leaf".to_owned()), "{}", report.json());
+    assert_eq!(report.total("rejected"), rejected.len() as u64, "{}", report.json());
+    assert!(report.names(|unit| unit.rejected.as_deref().is_some_and(str::is_empty)).is_empty(), "without a reason");
+    assert!(report.names(|unit| unit.hydrated && unit.rejected.is_some()).is_empty(), "both: {}", report.json());
+    // What does not depend on it was not touched.
+    assert!(report.hydrated().contains(&"configured (run)".to_owned()), "{}", report.json());
+    // Cargo takes it as compiled just now, and so compiles its dependents the next time, as it would without xcache.
+    let demo = meddled.env_remove("CARGO");
+    demo.cargo(["build"]).ok();
+    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    sandbox.assert_nothing_to_do(&demo, &["build"]);
+}
+
+#[test]
+fn a_script_runs_again_when_a_variable_that_it_declared_has_another_value() {
+    let (sandbox, demo) = warm();
+    let said = |flavour: &str| MIXED_SAID.replace("plain", flavour);
+    let demo = demo.env("MADE_UP_FLAVOUR", "mint");
+    build(&sandbox, &demo);
+    assert_eq!(sandbox.scripts_run(), ["generated"]);
+    assert_eq!(sandbox.compiled_externals(), ["generated", "middle", "top"]);
+    assert_eq!(demo.run_binary("demo"), said("mint"));
+    sandbox.assert_nothing_to_do(&demo, &["build"]);
+    // In the same target directory …
+    let demo = demo.env("MADE_UP_FLAVOUR", "vanilla");
+    build(&sandbox, &demo);
+    assert_eq!(sandbox.scripts_run(), ["generated"]);
+    assert_eq!(demo.run_binary("demo"), said("vanilla"));
+    sandbox.assert_nothing_to_do(&demo, &["build"]);
+    // … and back, to what the store may have still, in the same one and in an empty one.
+    let demo = demo.env_remove("MADE_UP_FLAVOUR");
+    for _ in 0..2 {
+        build(&sandbox, &demo);
+        assert_eq!(demo.run_binary("demo"), said("plain"));
+        sandbox.assert_nothing_to_do(&demo, &["build"]);
+        demo.clean();
+    }
+    // What was recorded last is good where nothing differs.
+    build(&sandbox, &demo);
+    assert_eq!(sandbox.scripts_run(), NONE);
+    assert_eq!(sandbox.compiled(), ["demo"]);
+}
+
+#[test]
+fn a_script_that_declares_a_file_outside_its_package_always_runs() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.path("data.txt");
+    let script = format!(
+        "println!(\"cargo::rerun-if-changed=build.rs\"); println!(\"cargo::rerun-if-changed={0}\");
+        println!(\"cargo::rustc-env=DATA={{}}\", std::fs::read_to_string({0:?}).unwrap());",
+        data.display()
+    );
+    let registry = sandbox.registry([
+        Package::new("outside", "1.0.0", "pub const DATA: &str = env!(\"DATA\");").counted_script(&script),
+        Package::new("user", "1.0.0", "pub static DATA: &str = outside::DATA;").dependency("outside", "1"),
+    ]);
+    let main = "fn main() { println!(\"{} {}\", outside::DATA, user::DATA); }";
+    let demo = sandbox.demo(&registry, "outside = \"1\"\nuser = \"1\"", main);
+    for (word, from_nothing) in [("one", true), ("two", true), ("two", true), ("three", false), ("one", true)] {
+        if from_nothing {
+            demo.clean();
+        }
+        tree::write(&data, word);
+        build(&sandbox, &demo);
+        assert_eq!(sandbox.scripts_run(), ["outside"], "{word}");
+        assert_eq!(demo.run_binary("demo"), format!("{word} {word}\n"));
+        sandbox.assert_nothing_to_do(&demo, &["build"]);
+    }
+}
+
+/// The script runs in every build that starts from nothing, and everything else is reused.
+#[track_caller]
+fn assert_always_runs(library: &str, script: &str) {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([
+        Package::new("native", "1.0.0", library).counted_script(script),
+        Package::new("pure", "1.0.0", "pub fn pure() -> u32 { 2 }")
+            .counted_script("println!(\"cargo::rerun-if-changed=build.rs\");"),
+    ]);
+    let main = "fn main() { println!(\"{} {}\", native::native(), pure::pure()); }";
+    let demo = sandbox.demo(&registry, "native = \"1\"\npure = \"1\"", main);
+    for round in 0..3 {
+        demo.clean();
+        build(&sandbox, &demo);
+        let expected: &[&str] = if round == 0 { &["native", "pure"] } else { &["native"] };
+        assert_eq!(sandbox.scripts_run(), expected, "round {round}");
+        assert_eq!(demo.run_binary("demo"), "2 2\n");
+        let compiled = sandbox.compiled_externals();
+        assert_eq!(compiled.iter().any(|name| name.starts_with("pure")), round == 0, "round {round}: {compiled:?}");
+        sandbox.assert_nothing_to_do(&demo, &["build"]);
+    }
+}
+
+const CUBE_ROOT: &str = "extern \"C\" { fn cbrt(x: f64) -> f64; } pub fn native() -> f64 { unsafe { cbrt(8.0) } }";
+
+#[test]
+fn a_script_that_links_a_library_always_runs() {
+    let script = "println!(\"cargo::rerun-if-changed=build.rs\"); println!(\"cargo::rustc-link-lib=m\");";
+    assert_always_runs(CUBE_ROOT, script);
+}
+
+#[test]
+fn a_script_that_searches_for_libraries_always_runs() {
+    let script = "println!(\"cargo::rerun-if-changed=build.rs\");
+        println!(\"cargo::rustc-link-search=native=/usr/lib\");";
+    assert_always_runs("pub fn native() -> u32 { 2 }", script);
+}
+
+#[test]
+fn a_script_that_leaves_an_archive_always_runs() {
+    let script = "println!(\"cargo::rerun-if-changed=build.rs\");
+        let dir = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
+        std::fs::create_dir_all(dir.join(\"lib\")).unwrap();
+        std::fs::write(dir.join(\"lib/libnothing.a\"), \"!<arch>\\n\").unwrap();";
+    assert_always_runs("pub fn native() -> u32 { 2 }", script);
+}
+
+/// `base` holds what its script made up, and `middle` and `apex` hold what they saw of it when they were compiled.
+fn stamped(sandbox: &Sandbox) -> Registry {
+    let script = "println!(\"cargo::rerun-if-changed=build.rs\");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+        let file = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap()).join(\"stamp.rs\");
+        std::fs::write(file, format!(\"pub const STAMP: u128 = {now};\")).unwrap();";
+    let base = "include!(concat!(env!(\"OUT_DIR\"), \"/stamp.rs\"));";
+    let middle = "pub static STAMP: u128 = base::STAMP;";
+    let apex = "pub use middle; pub static STAMP: u128 = base::STAMP;";
+    sandbox.registry([
+        Package::new("base", "1.0.0", base).counted_script(script),
+        Package::new("middle", "1.0.0", middle).dependency("base", "1"),
+        Package::new("apex", "1.0.0", apex).dependency("middle", "1").dependency("base", "1"),
+    ])
+}
+
+fn stamped_demo(sandbox: &Sandbox, registry: &Registry) -> Project {
+    let main = "fn main() { println!(\"{} {} {}\", base::STAMP, apex::middle::STAMP, apex::STAMP); }";
+    sandbox.demo(registry, "base = \"1\"\napex = \"1\"", main)
+}
+
+/// What the program says, once: it must be one value, and the one in the generated file.
+#[track_caller]
+fn one_stamp(demo: &Project) -> String {
+    let said = demo.run_binary("demo");
+    let mut stamps: Vec<_> = said.split_whitespace().collect();
+    assert_eq!(stamps.len(), 3, "{said}");
+    stamps.dedup();
+    assert_eq!(stamps.len(), 1, "old and new values are combined: {said}");
+    let generated = tree::files(&demo.target().join("debug/build"));
+    let generated: Vec<_> = generated.iter().filter(|path| path.ends_with("stamp.rs")).collect();
+    assert_eq!(generated.len(), 1, "{generated:?}");
+    let content = fs::read_to_string(generated[0]).expect("it can be read");
+    assert!(content.contains(stamps[0]), "{content} is not what was compiled: {said}");
+    stamps[0].to_owned()
+}
+
+#[test]
+fn a_new_output_of_a_script_is_never_combined_with_what_was_compiled_against_an_old_one() {
+    let sandbox = Sandbox::new();
+    let demo = stamped_demo(&sandbox, &stamped(&sandbox));
+    build(&sandbox, &demo);
+    let first = one_stamp(&demo);
+    // The run is lost: another value comes into being, while the old libraries are still there.
+    demo.forget_entry(&demo.report().key_of("base (run)"));
+    demo.clean();
+    build(&sandbox, &demo);
+    assert_eq!(sandbox.scripts_run(), ["base"]);
+    assert_eq!(sandbox.compiled_dependencies(), ["apex", "base", "middle"]);
+    let second = one_stamp(&demo);
+    assert_ne!(first, second);
+    let report = demo.report();
+    sandbox.assert_nothing_to_do(&demo, &["build"]);
+    // Each library is lost, and made again of the value that is there.
+    for lost in ["base", "middle", "apex"] {
+        demo.forget_entry(&report.key_of(lost));
+        demo.clean();
+        build(&sandbox, &demo);
+        assert_eq!(one_stamp(&demo), second, "{lost} was lost");
+    }
+    // A target directory in which the script has run by itself, and in which libraries are missing.
+    demo.clean();
+    demo.cargo(["build", "--package", "base"]).ok();
+    for package in ["middle", "base"] {
+        build(&sandbox, &demo);
+        one_stamp(&demo);
+        sandbox.assert_nothing_to_do(&demo, &["build"]);
+        demo.cargo(["clean", "--package", package]).ok();
+    }
+    build(&sandbox, &demo);
+    one_stamp(&demo);
+    sandbox.assert_nothing_to_do(&demo, &["build"]);
+}
+
+#[test]
+fn stores_that_were_filled_apart_are_never_combined() {
+    let sandbox = Sandbox::new();
+    let registry = stamped(&sandbox);
+    let shared = format!("file://{}", sandbox.path("shared").display());
+    let machine = || {
+        let store = sandbox.unused("store");
+        stamped_demo(&sandbox, &registry).with_store(&store)
+    };
+    // One machine has the tree and says nothing; another fills the remote with a tree of its own.
+    let (quiet, loud) = (machine(), machine().env("XCACHE_REMOTE", &shared));
+    quiet.xcache(["build"]).ok();
+    loud.xcache(["build"]).ok();
+    assert_ne!(one_stamp(&quiet), one_stamp(&loud));
+    // Then the first loses some and gets them from the remote.
+    let quiet = quiet.env("XCACHE_REMOTE", &shared);
+    let keys = quiet.report();
+    for lost in [&["base (run)"][..], &["base"], &["middle"], &["apex"], &["base (run)", "middle"]] {
+        for name in lost {
+            quiet.forget_entry(&keys.key_of(name));
+        }
+        quiet.clean();
+        quiet.xcache(["build"]).ok();
+        one_stamp(&quiet);
+        sandbox.assert_nothing_to_do(&quiet, &["build"]);
+    }
+}
+
+/// The stored file with the content of a file in the target directory.
+#[track_caller]
+fn stored(demo: &Project, of: &Path) -> PathBuf {
+    let digest = Digest::of(fs::read(of).expect("the file is in the target directory")).to_string();
+    let files = tree::files(&demo.store().join("v1/file"));
+    let found = files.iter().find(|path| path.ends_with(&digest));
+    found.unwrap_or_else(|| panic!("the content of {} is not in the store", of.display())).clone()
+}
+
+/// The one file below the target directory whose path has these pieces.
+#[track_caller]
+fn in_target(demo: &Project, pieces: [&str; 2]) -> PathBuf {
+    let files = tree::files(&demo.target());
+    let has = |path: &&PathBuf| {
+        let path = path.to_string_lossy();
+        path.contains(pieces[0]) && path.ends_with(pieces[1])
+    };
+    let found: Vec<_> = files.iter().filter(has).collect();
+    assert_eq!(found.len(), 1, "{pieces:?}: {found:?}");
+    found[0].clone()
+}
+
+/// A damaged file is not placed, costs what it belongs to, and is replaced. Gives the report of the build that found it,
+/// and the digest.
+#[track_caller]
+fn assert_never_placed(pieces: [&str; 2], damage: impl Fn(&Path), compiled: &[&str], run: &[&str]) -> (Report, String) {
+    let (sandbox, demo) = warm();
+    build(&sandbox, &demo);
+    let victim = stored(&demo, &in_target(&demo, pieces));
+    let digest = victim.file_name().expect("files have names").to_string_lossy().into_owned();
+    damage(&victim);
+    demo.clean();
+    let output = build(&sandbox, &demo);
+    let damaged = |path: &PathBuf| Digest::of(fs::read(path).expect("it can be read")).to_string() == digest;
+    assert!(damaged(&in_target(&demo, pieces)), "the damaged file was placed: {output}");
+    assert_eq!(sandbox.compiled_externals(), compiled, "{output}");
+    assert_eq!(sandbox.scripts_run(), run, "{output}");
+    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    let report = demo.report();
+    sandbox.assert_nothing_to_do(&demo, &["build"]);
+    demo.clean();
+    build(&sandbox, &demo);
+    assert_eq!(demo.report().hydrated(), MIXED_UNITS, "after it was replaced");
+    (report, digest)
+}
+
+/// One that is as long as it was is known by its content only, and named.
+#[track_caller]
+fn assert_named(pieces: [&str; 2], compiled: &[&str], run: &[&str]) {
+    let (report, digest) = assert_never_placed(pieces, tree::damage, compiled, run);
+    let objects = report.json()["corrupt_objects"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut names = objects.iter().filter_map(|object| object["object"].as_str());
+    assert!(names.any(|name| name.contains(&digest)), "{digest} is not among {objects:?}");
+}
+
+fn truncate(path: &Path) {
+    let content = fs::read(path).expect("it can be read");
+    fs::remove_file(path).expect("it can be removed");
+    tree::write(path, &content[..content.len() / 2]);
+}
+
+#[test]
+fn a_damaged_library_is_never_placed() {
+    assert_named(["/libleaf-", ".rlib"], &["leaf"], &[]);
+}
+
+#[test]
+fn a_damaged_metadata_file_is_never_placed() {
+    assert_named(["/libmiddle-", ".rmeta"], &["middle"], &[]);
+}
+
+#[test]
+fn a_damaged_procedural_macro_is_never_placed() {
+    assert_named(["/libderive-", ".so"], &["derive"], &[]);
+}
+
+#[test]
+fn a_damaged_generated_file_is_never_placed() {
+    assert_named(["/out/", "generated.rs"], &[], &["generated"]);
+}
+
+#[test]
+fn a_truncated_library_is_never_placed() {
+    assert_never_placed(["/libleaf-", ".rlib"], truncate, &["leaf"], &[]);
+}
+
+#[test]
+fn a_truncated_procedural_macro_is_never_placed() {
+    assert_never_placed(["/libderive-", ".so"], truncate, &["derive"], &[]);
+}
+
+#[test]
+fn a_truncated_generated_file_is_never_placed() {
+    assert_never_placed(["/out/", "generated.rs"], truncate, &[], &["generated"]);
+}
+
+/// All objects of a kind are bad: everything is done anew, once.
+#[track_caller]
+fn assert_heals(kind: &str, damage: impl Fn(&Path)) {
+    let (sandbox, demo) = warm();
+    let objects = tree::files(&sandbox.store().join("v1").join(kind));
+    assert!(objects.len() >= MIXED_UNITS.len(), "{objects:?}");
+    objects.iter().for_each(|object| damage(object));
+    build(&sandbox, &demo);
+    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(sandbox.compiled_externals().len() + sandbox.scripts_run().len(), MIXED_UNITS.len());
+    sandbox.assert_nothing_to_do(&demo, &["build"]);
+    demo.clean();
+    build(&sandbox, &demo);
+    assert_eq!(demo.report().hydrated(), MIXED_UNITS);
+    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+}
+
+#[test]
+fn damaged_entries_are_not_hydrated() {
+    assert_heals("unit", tree::damage);
+}
+
+#[test]
+fn truncated_entries_are_not_hydrated() {
+    assert_heals("unit", truncate);
+}
+
+#[test]
+fn missing_files_are_not_hydrated() {
+    assert_heals("file", |path| fs::remove_file(path).expect("it was there"));
+}
+
+#[test]
+fn another_linker_shares_nothing_that_is_linked() {
+    let sandbox = Sandbox::new();
+    let linker = sandbox.path("linker/cc2");
+    let set_version = |version: &str| {
+        let answer = format!("case \"$*\" in --version|-v|-V) echo 'made up cc {version}'; exit;; esac");
+        tree::write_script(&linker, &format!("{answer}\nexec cc \"$@\""));
+    };
+    let demo = sandbox.mixed();
+    let variable = format!("CARGO_TARGET_{}_LINKER", demo.host().to_uppercase().replace('-', "_"));
+    let demo = demo.env(&variable, &linker);
+    set_version("1.0");
+    demo.xcache(["build"]).ok();
+    demo.clean();
+    build(&sandbox, &demo);
+    assert_eq!(sandbox.compiled_externals(), NONE, "with the same linker");
+    assert_eq!(sandbox.scripts_run(), NONE, "with the same linker");
+    demo.clean();
+    set_version("2.0");
+    build(&sandbox, &demo);
+    let compiled = sandbox.compiled_externals();
+    for linked in ["derive", "configured (build script)", "generated (build script)"] {
+        assert!(compiled.iter().any(|name| name == linked), "{linked} is not among {compiled:?}");
+    }
+    for pure in ["leaf", "template"] {
+        assert!(!compiled.iter().any(|name| name == pure), "{pure} is among {compiled:?}");
+    }
+    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    sandbox.assert_nothing_to_do(&demo, &["build"]);
+    demo.clean();
+    build(&sandbox, &demo);
+    assert_eq!(sandbox.compiled_externals(), NONE, "with the new linker, again");
+}
+
+#[test]
+fn other_flags_and_profiles_share_nothing() {
+    let (sandbox, demo) = warm();
+    let shout = |demo: &Project| demo.xcache(["build"]).env("RUSTFLAGS", "--cfg shout");
+    let shouted = MIXED_SAID.replace("quiet", "SHOUT");
+    // In one target directory, one after the other, twice: what was new is known then.
+    for round in 0..2 {
+        sandbox.reset();
+        shout(&demo).ok();
+        assert_eq!(demo.run_binary("demo"), shouted);
+        assert_eq!(sandbox.compiled_dependencies().contains(&"leaf".to_owned()), round == 0);
+        build(&sandbox, &demo);
+        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(sandbox.compiled_externals(), NONE);
+        sandbox.reset();
+        demo.xcache(["build", "--config", "profile.dev.opt-level=1"]).ok();
+        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(sandbox.compiled_dependencies().contains(&"leaf".to_owned()), round == 0);
+        demo.clean();
+    }
+}
+
+#[test]
+fn a_changed_linker_argument_does_not_hydrate_what_was_linked_without_it() {
+    let (sandbox, demo) = warm();
+    sandbox.reset();
+    demo.xcache(["build"]).env("RUSTFLAGS", "-Clink-arg=-Wl,--build-id=none").ok();
+    assert!(sandbox.compiled_externals().contains(&"derive".to_owned()), "{:?}", sandbox.compiled_externals());
+    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+}

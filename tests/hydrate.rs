@@ -379,6 +379,46 @@ fn a_store_on_another_file_system_is_as_good() {
     assert_eq!(demo.run_binary("demo"), MIXED_SAID);
 }
 
+/// Fills a store and hydrates from it, all on a file system in the file `$1`, and says how much that has grown by it.
+const ON_A_FILE_SYSTEM_OF_ITS_OWN: &str = r#"
+    set -e
+    mkdir -p "$2"
+    mount -o loop "$1" "$2"
+    export XCACHE_DIR="$2/store" CARGO_TARGET_DIR="$2/target"
+    used() { sync; df --block-size=1 --output=used "$2" | tail -n 1; }
+    cargo xcache build
+    rm -rf "$CARGO_TARGET_DIR"
+    before="$(used "$@")"
+    cargo xcache build
+    cargo build -v
+    after="$(used "$@")"
+    copied="$(find "$CARGO_TARGET_DIR" -name '*.so' -o -name 'build_script_build-*[0-9a-f]' | xargs cat | wc -c)"
+    echo "$((after - before)) $copied"
+"#;
+
+#[test]
+fn a_file_system_with_reflinks_shares_what_cannot_be_linked() {
+    let (sandbox, demo) = warm(&["build"]);
+    let (image, place) = (sandbox.path("image"), sandbox.path("mounted"));
+    let file = fs::File::create(&image).expect("it can be made");
+    file.set_len(1 << 30).expect("files may have holes");
+    let made = std::process::Command::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]).arg(&image).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return skipped("there is no mkfs.xfs");
+    }
+    let arguments = ["--mount", "sh", "-c", ON_A_FILE_SYSTEM_OF_ITS_OWN, "sh"].map(std::ffi::OsString::from);
+    let paths = [image, place].map(std::path::PathBuf::into_os_string);
+    let output = demo.program("unshare", arguments.into_iter().chain(paths)).run();
+    if output.stderr.contains("mount: ") || output.stderr.contains("unshare failed") {
+        return skipped("mounting is not allowed here");
+    }
+    let output = output.ok();
+    assert!(output.stderr.contains("Fresh derive v1.0.0"), "{output}");
+    let sizes: Vec<u64> = output.stdout.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let [grown, copied] = sizes[..] else { panic!("{output}") };
+    assert!(copied > 1 << 20 && grown < copied / 2, "{grown} bytes more for {copied} bytes of programs");
+}
+
 #[test]
 fn building_does_not_change_what_is_in_the_store() {
     let (sandbox, demo) = warm(&["build"]);

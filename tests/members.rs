@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 use support::registry::SCRIPT_RUNS;
 use support::sandbox::sorted;
-use support::{Invocation, Output, Package, Project, Registry, Running, Rustc, Sandbox, tree, wait_until};
+use support::{Output, Package, Project, Registry, Running, Rustc, Sandbox, tree, wait_until};
 
 const NONE: [&str; 0] = [];
 
@@ -436,6 +436,60 @@ fn a_path_dependency_outside_of_the_workspace_is_cached_as_well() {
     assert_demo(&sandbox, &demo, &["demo", "outside"], "two");
 }
 
+/// [`workspace`] with a directory in the place of the package `base`.
+fn patched(sandbox: &Sandbox) -> Project {
+    let project = workspace(sandbox);
+    let manifest = project.read("Cargo.toml");
+    let patch = "exclude = [\"patched\"]\n[patch.crates-io]\nbase = { path = \"patched\" }\n";
+    project.write("Cargo.toml", manifest.replace("resolver = \"2\"", &format!("resolver = \"2\"\n{patch}")));
+    project.write("patched/Cargo.toml", "[package]\nname = \"base\"\nversion = \"1.0.0\"\nedition = \"2021\"\n");
+    project.write("patched/src/lib.rs", PATCHED);
+    project
+}
+
+const PATCHED: &str = "#[inline(always)] pub fn name() -> String {
+    format!(\"patched in {}\", std::panic::Location::caller().file()).replace('/', \":\")
+}
+#[inline] pub fn place() -> &'static str { concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/\", file!()) }";
+
+#[test]
+fn a_patched_dependency_in_a_directory_is_reused_with_all_that_need_it() {
+    let sandbox = Sandbox::new();
+    let project = patched(&sandbox);
+    project.xcache(["build"]).ok();
+    let said = SAID.replace("1.0.0", "patched in patched:src:lib.rs");
+    assert_eq!(project.run_binary("app"), said);
+    assert_full_hit(&sandbox, &project, &["build"]);
+    assert_eq!(project.run_binary("app"), said);
+    project.edit("patched/src/lib.rs", "patched in", "mended in");
+    assert_builds(&sandbox, &project, &["apex", "app", "base", "middle", "voice"]);
+    assert_eq!(project.run_binary("app"), said.replace("patched in", "mended in"));
+}
+
+#[test]
+fn a_patched_dependency_in_a_directory_of_another_workspace_is_right() {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([
+        Package::new("inner", "1.0.0", ""),
+        Package::new("outer", "1.0.0", "pub fn place() -> &'static str { inner::place() }").dependency("inner", "1"),
+    ]);
+    let main = "fn main() { println!(\"{}\", outer::place()); }";
+    let [first, second] = [(); 2].map(|()| {
+        let demo = demo(&sandbox, &registry, "outer = \"1\"", main);
+        demo.write("patched/Cargo.toml", "[package]\nname = \"inner\"\nversion = \"1.0.0\"\nedition = \"2021\"\n");
+        demo.write("patched/src/lib.rs", PATCHED);
+        let manifest = demo.read("Cargo.toml");
+        demo.write("Cargo.toml", format!("{manifest}\n[patch.crates-io]\ninner = {{ path = \"patched\" }}\n"));
+        demo
+    });
+    for project in [&first, &second, &first, &second] {
+        project.clean();
+        project.xcache(["build"]).ok();
+        let place = project.dir().join("patched/patched/src/lib.rs");
+        assert_eq!(project.run_binary("demo"), format!("{}\n", place.display()));
+    }
+}
+
 #[test]
 fn an_unrelated_change_of_the_lockfile_costs_only_the_member_that_made_it() {
     let (sandbox, project) = warm();
@@ -482,7 +536,7 @@ fn an_integration_test_runs_the_binary_of_its_own_target_directory() {
     demo.write("tests/runs.rs", test);
     let command = ["test", "--target-dir"];
     let run = |target: &Path, said: &str| {
-        let output = demo.xcache(command).arg(target).args_after_dashes(&["--nocapture"]).ok();
+        let output = demo.xcache(command).arg(target).arg("--").arg("--nocapture").ok();
         let expected = format!("{} said {said}\n", target.join("debug/demo").display());
         assert!(output.stdout.contains(&expected), "{expected} is not in {output}");
     };
@@ -500,16 +554,6 @@ fn an_integration_test_runs_the_binary_of_its_own_target_directory() {
     tree::remove(&second);
     run(&second, "first");
     assert_eq!(sandbox.compiled(), NONE);
-}
-
-trait AfterDashes {
-    fn args_after_dashes(self, arguments: &[&str]) -> Self;
-}
-
-impl AfterDashes for Invocation {
-    fn args_after_dashes(self, arguments: &[&str]) -> Self {
-        arguments.iter().fold(self.arg("--"), |invocation, argument| invocation.arg(argument))
-    }
 }
 
 #[test]
@@ -901,6 +945,16 @@ fn a_lint_of_the_workspace_that_becomes_an_error_fails_the_build() {
             assert!(output.stderr.contains("warning: unused variable: `unused`"), "{output}");
         }
     }
+}
+
+#[test]
+fn lints_that_come_and_go_do_not_displace_what_was_compiled() {
+    let (sandbox, project) = warm();
+    project.edit("Cargo.toml", "unused_variables = \"warn\"", "unused_variables = \"deny\"");
+    assert_builds(&sandbox, &project, &MEMBERS);
+    assert_full_hit(&sandbox, &project, &["build"]);
+    project.edit("Cargo.toml", "unused_variables = \"deny\"", "unused_variables = \"warn\"");
+    assert_full_hit(&sandbox, &project, &["build"]);
 }
 
 #[test]
@@ -1366,7 +1420,7 @@ fn warnings_of_a_hit_have_the_form_that_is_asked_for() {
     let sandbox = Sandbox::new();
     let project = noisy(&sandbox);
     project.xcache(["check"]).ok();
-    let forms: [&[&str]; 3] = [&["--message-format", "short"], &["--color", "always"], &[]];
+    let forms: [&[&str]; 3] = [&["--color", "never"], &[], &["--message-format", "short"]];
     for form in forms {
         let command = [&["check"], form].concat();
         let target = sandbox.unused("plain-target");
@@ -1381,7 +1435,7 @@ fn warnings_of_a_hit_in_json_have_the_form_that_is_asked_for() {
     let sandbox = Sandbox::new();
     let project = noisy(&sandbox);
     project.xcache(["check"]).ok();
-    for form in ["json-diagnostic-short", "json-diagnostic-rendered-ansi", "json"] {
+    for form in ["json", "json-diagnostic-rendered-ansi", "json-diagnostic-short"] {
         let command = ["check", "--message-format", form];
         let target = sandbox.unused("plain-target");
         let plain = messages(&project.cargo(command).env("CARGO_TARGET_DIR", &target).ok());

@@ -72,11 +72,13 @@ pub fn copy_hashing(mut input: impl Read, mut output: impl Write) -> io::Result<
     }
 }
 
-/// What tells whether a file was written again: length, modification time, and its inode where there is one.
+/// What tells whether a file was written again, or put aside and back: length, times, and its inode where there is one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
+    /// When anything about it was changed, its place included.
+    changed: Option<SystemTime>,
     inode: u64,
 }
 
@@ -84,8 +86,30 @@ impl Stamp {
     /// The stamp of a file now.
     pub fn of(path: &Path) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
-        Ok(Self { length: metadata.len(), modified: metadata.modified().ok(), inode: inode(&metadata) })
+        Ok(Self {
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+            changed: changed(&metadata),
+            inode: inode(&metadata),
+        })
     }
+
+    /// When it was changed in any way, as far as the system tells.
+    pub fn changed(&self) -> SystemTime {
+        self.modified.max(self.changed).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
+#[cfg(unix)]
+fn changed(metadata: &fs::Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt;
+    let (seconds, nanoseconds) = (metadata.ctime().try_into().ok()?, metadata.ctime_nsec().try_into().ok()?);
+    Some(SystemTime::UNIX_EPOCH + std::time::Duration::new(seconds, nanoseconds))
+}
+
+#[cfg(not(unix))]
+fn changed(_: &fs::Metadata) -> Option<SystemTime> {
+    None
 }
 
 #[cfg(unix)]

@@ -240,9 +240,23 @@ fn examples_of_unchanged_members_are_not_compiled() {
 }
 
 #[test]
-fn benches_and_tests_without_a_harness_are_not_compiled() {
-    let outputs = assert_commands_hit(&[&["bench"], &["check", "--all-targets"]]);
-    assert!(outputs[0].stdout.contains("measured: one 42"), "{}", outputs[0]);
+fn checking_a_library_with_and_without_its_tests_are_two_things() {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([]);
+    let [demo, fresh] = [(); 2].map(|()| {
+        let demo = demo(&sandbox, &registry, "", "fn main() { demo::library() }");
+        let library = "pub fn library() { let everywhere = 1; }
+            #[cfg(test)] mod tests { #[test] fn it_works() { let in_tests = 1; } }";
+        demo.write("src/lib.rs", library);
+        demo
+    });
+    let commands: [&[&str]; 3] = [&["check"], &["check", "--all-targets"], &["check", "--tests"]];
+    for command in commands.iter().chain(commands.iter().rev()) {
+        demo.clean();
+        fresh.clean();
+        assert_eq!(blocks(&demo.xcache(*command).ok()), blocks(&fresh.cargo(*command).ok()), "{command:?}");
+        sandbox.assert_nothing_to_do(&demo, command);
+    }
 }
 
 #[test]
@@ -669,21 +683,6 @@ fn a_changed_file_that_a_macro_reads_from_a_package_within_the_package_is_not_re
     demo.write("templates/new/x.txt", "first");
     assert_demo(&sandbox, &demo, &["demo", "reading"], "first");
     demo.write("templates/new/x.txt", "later");
-    assert_demo(&sandbox, &demo, &["demo"], "later");
-}
-
-#[test]
-fn a_changed_file_that_is_ignored_and_tracked_is_not_reused() {
-    let sandbox = Sandbox::new();
-    let demo = reads(&sandbox, "file!(\"assets/x.txt\")");
-    demo.write(".gitignore", "/target\nassets\n");
-    demo.write("assets/x.txt", "first");
-    let git = |arguments: &[&str]| demo.program("git", arguments).env("GIT_CONFIG_GLOBAL", "/dev/null").ok();
-    git(&["init", "--quiet"]);
-    git(&["add", "--all"]);
-    git(&["add", "--force", "assets/x.txt"]);
-    assert_demo(&sandbox, &demo, &["demo", "reading"], "first");
-    demo.write("assets/x.txt", "later");
     assert_demo(&sandbox, &demo, &["demo"], "later");
 }
 
@@ -1412,35 +1411,6 @@ fn warnings_of_members_are_shown_again_on_a_hit() {
         assert!(hit.stderr.contains("unused variable: `unused`"), "{hit}");
         // Once more, from what cargo keeps, and in a target directory that was filled.
         assert_eq!(blocks(&project.cargo(command).ok()), blocks(&plain), "{command:?}");
-    }
-}
-
-#[test]
-fn warnings_of_a_hit_have_the_form_that_is_asked_for() {
-    let sandbox = Sandbox::new();
-    let project = noisy(&sandbox);
-    project.xcache(["check"]).ok();
-    let forms: [&[&str]; 3] = [&["--color", "never"], &[], &["--message-format", "short"]];
-    for form in forms {
-        let command = [&["check"], form].concat();
-        let target = sandbox.unused("plain-target");
-        let plain = project.cargo(&command).env("CARGO_TARGET_DIR", &target).ok();
-        project.clean();
-        assert_eq!(blocks(&project.xcache(&command).ok()), blocks(&plain), "{form:?}");
-    }
-}
-
-#[test]
-fn warnings_of_a_hit_in_json_have_the_form_that_is_asked_for() {
-    let sandbox = Sandbox::new();
-    let project = noisy(&sandbox);
-    project.xcache(["check"]).ok();
-    for form in ["json", "json-diagnostic-rendered-ansi", "json-diagnostic-short"] {
-        let command = ["check", "--message-format", form];
-        let target = sandbox.unused("plain-target");
-        let plain = messages(&project.cargo(command).env("CARGO_TARGET_DIR", &target).ok());
-        project.clean();
-        assert_eq!(messages(&project.xcache(command).ok()), plain, "{form}");
     }
 }
 

@@ -67,6 +67,11 @@ impl CargoConfig {
         tables.filter_map(|name| Some((name.to_owned(), self.tables.get(name)?.clone()))).collect()
     }
 
+    /// The variables that the configuration sets, as text.
+    pub fn variables(&self) -> String {
+        self.tables.get("env").map(ToString::to_string).unwrap_or_default()
+    }
+
     /// Tables that change what cargo passes to rustc in ways the unit graph does not show.
     pub fn relevant(&self) -> BTreeMap<String, Value> {
         ["unstable"].into_iter().filter_map(|name| Some((name.to_owned(), self.tables.get(name)?.clone()))).collect()

@@ -195,6 +195,9 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
     fn has_environment(&self, unit: &Unit, entry: &Entry, script: Option<&Fresh>) -> bool {
         let set_by_script = |name: &str| script.is_some_and(|script| sets(script, name));
         let implied = |name: &str| !unit.is_script_run() && (is_cargos(name) || set_by_script(name));
+        if entry.constraints.environment.keys().any(|name| is_of_the_command(name)) {
+            return false;
+        }
         let mut variables = entry.constraints.environment.iter();
         variables.all(|(name, digest)| implied(name) || self.variable(name).map(|value| self.digest(&value)) == *digest)
     }
@@ -263,6 +266,11 @@ fn hashes(fingerprint: &Fingerprint, edges: &[&Edge<'_>]) -> Option<HashMap<u64,
         hashes.insert(recorded, edge.known.hash);
     }
     (fingerprint.dependencies().count() == edges.len()).then_some(hashes)
+}
+
+/// Variables that cargo sets for rustc according to the whole command, and not to the unit alone.
+fn is_of_the_command(name: &str) -> bool {
+    ["CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "CARGO_RUSTC_CURRENT_DIR"].contains(&name)
 }
 
 /// Variables that cargo sets for rustc (`core/compiler/compilation.rs`, `fill_env`; `core/compiler/mod.rs`).

@@ -1,11 +1,13 @@
-//! The content of packages in directories: every file that git would not ignore.
+//! The content of packages in directories: every file that no `.gitignore` in them ignores.
 //!
-//! **Invariant.** A file is read again whenever its length, time or inode says that it may have changed.
+//! **Invariants.** A file is read again whenever its length, its times or its inode say that it may have changed. What is
+//! no file is never opened: of a pipe or a socket only the name counts, and of a link also where it leads.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ignore::WalkBuilder;
@@ -15,68 +17,118 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::Stamp;
 
+/// Files that tools look for in a package, ignored or not.
+const ALWAYS: &[&str] = &[".env"];
+
 /// Digests of directories, and what was read for them so far.
 #[derive(Debug, Default)]
 pub struct Contents {
     /// Directories that are not content: what is built goes there.
-    excluded: Vec<Utf8PathBuf>,
+    built: Vec<Utf8PathBuf>,
+    /// The directories of all packages of the build.
+    packages: Vec<Utf8PathBuf>,
     files: Mutex<HashMap<PathBuf, (Stamp, Digest)>>,
 }
 
+/// What a directory holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// The digest of all names and files.
+    pub digest: Digest,
+    /// When the last one of them was changed in any way, and be it by putting it aside and back.
+    pub changed: SystemTime,
+}
+
 impl Contents {
-    /// Leaves out these directories.
-    pub fn new(excluded: Vec<Utf8PathBuf>) -> Self {
-        Self { excluded, files: Mutex::default() }
+    /// `built` are directories that do not count; `packages` have digests of their own.
+    pub fn new(built: Vec<Utf8PathBuf>, packages: Vec<Utf8PathBuf>) -> Self {
+        Self { built, packages, files: Mutex::default() }
     }
 
-    /// The digest of a package's directory: relative names and contents, in order.
+    /// The content of a package's directory: relative names and contents, in order.
     ///
-    /// Templates, migrations and whatever else a build may read count as much as sources. Directories that are packages
-    /// of their own are left out, as they have digests of their own.
-    pub fn package(&self, directory: &Utf8Path) -> Result<Digest> {
-        let excluded = self.excluded.clone();
+    /// Templates, migrations and whatever else a build may read count as much as sources. The directories of other
+    /// packages of the build are left out, as they have digests of their own.
+    pub fn package(&self, directory: &Utf8Path) -> Result<Content> {
+        let left_out: Vec<_> = self.built.iter().chain(&self.packages).cloned().collect();
         let mut walk = WalkBuilder::new(directory);
-        walk.hidden(false).ignore(false).require_git(false).git_global(false).sort_by_file_path(Ord::cmp);
-        walk.filter_entry(move |entry| {
-            let is_package = || entry.depth() > 0 && entry.path().join("Cargo.toml").is_file();
-            entry.file_name() != ".git" && !excluded.iter().any(|path| entry.path() == path) && !is_package()
+        walk.hidden(false).ignore(false).parents(false).require_git(false).git_global(false);
+        walk.sort_by_file_path(Ord::cmp).filter_entry(move |entry| {
+            entry.file_name() != ".git" && (entry.depth() == 0 || !left_out.iter().any(|path| entry.path() == path))
         });
-        self.digest(directory, walk)
+        let always = ALWAYS.iter().map(|name| directory.join(name).into_std_path_buf());
+        self.content(directory, walk, always.filter(|path| path.exists()).collect())
     }
 
     /// The digest of a file, or of everything below a directory, ignored or not.
     pub fn path(&self, path: &Utf8Path) -> Result<Digest> {
         let mut walk = WalkBuilder::new(path);
         walk.standard_filters(false).sort_by_file_path(Ord::cmp);
-        self.digest(path, walk)
+        Ok(self.content(path, walk, Vec::new())?.digest)
     }
 
-    fn digest(&self, directory: &Utf8Path, walk: WalkBuilder) -> Result<Digest> {
+    fn content(&self, directory: &Utf8Path, walk: WalkBuilder, mut files: Vec<PathBuf>) -> Result<Content> {
         let failed = |error: ignore::Error| Error::io("read", directory)(std::io::Error::other(error));
-        let mut files = Vec::new();
         for entry in walk.build() {
             let entry = entry.map_err(failed)?;
-            if !entry.file_type().is_none_or(|kind| kind.is_dir()) {
+            if entry.file_type().is_none_or(|kind| !kind.is_dir()) {
                 files.push(entry.into_path());
             }
         }
-        let digests: Vec<_> = files.par_iter().map(|file| self.file(file)).collect::<Result<_>>()?;
+        let digests: Vec<_> = files.par_iter().map(|file| self.entry(file)).collect::<Result<_>>()?;
         let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache package content");
-        for (file, digest) in files.iter().zip(digests) {
-            let name = file.strip_prefix(directory).unwrap_or(file).to_string_lossy();
-            hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes()).update(digest.as_bytes());
+        let mut changed = SystemTime::UNIX_EPOCH;
+        for (file, (digest, at)) in files.iter().zip(digests) {
+            let name = file.strip_prefix(directory).unwrap_or(file).as_os_str().as_encoded_bytes();
+            hasher.update(&(name.len() as u64).to_le_bytes()).update(name).update(digest.as_bytes());
+            changed = changed.max(at);
         }
-        Ok(hasher.into())
+        Ok(Content { digest: hasher.into(), changed })
     }
 
-    fn file(&self, path: &Path) -> Result<Digest> {
+    /// What is at a path that is no directory, and when it was changed.
+    fn entry(&self, path: &Path) -> Result<(Digest, SystemTime)> {
+        let kind = fs::symlink_metadata(path).map_err(Error::io("read", path))?.file_type();
+        if kind.is_symlink() {
+            return self.link(path);
+        }
+        if kind.is_file() { self.file(path) } else { Ok((Digest::of("special"), SystemTime::UNIX_EPOCH)) }
+    }
+
+    /// Where a link leads, and what is there. Links below a directory that a link leads to are not followed.
+    fn link(&self, path: &Path) -> Result<(Digest, SystemTime)> {
+        let target = fs::read_link(path).map_err(Error::io("read", path))?;
+        let (there, changed) = match fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => self.file(path)?,
+            Ok(metadata) if metadata.is_dir() => self.linked_directory(path)?,
+            _ => (Digest::of("nothing"), SystemTime::UNIX_EPOCH),
+        };
+        let text = [target.as_os_str().as_encoded_bytes(), there.as_bytes()].concat();
+        Ok((Digest::of(text), changed))
+    }
+
+    fn linked_directory(&self, path: &Path) -> Result<(Digest, SystemTime)> {
+        let directory = fs::canonicalize(path).map_err(Error::io("read", path))?;
+        let mut walk = WalkBuilder::new(&directory);
+        walk.standard_filters(false).sort_by_file_path(Ord::cmp);
+        let mut parts = Vec::new();
+        let mut changed = SystemTime::UNIX_EPOCH;
+        for entry in walk.build().flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file())) {
+            let (digest, at) = self.file(entry.path())?;
+            parts.push((entry.path().strip_prefix(&directory).unwrap_or(entry.path()).to_owned(), digest));
+            changed = changed.max(at);
+        }
+        Ok((Digest::of(format!("{parts:?}")), changed))
+    }
+
+    fn file(&self, path: &Path) -> Result<(Digest, SystemTime)> {
         let stamp = Stamp::of(path)?;
         if let Some((_, digest)) = self.lock().get(path).filter(|(known, _)| *known == stamp) {
-            return Ok(*digest);
+            return Ok((*digest, stamp.changed()));
         }
         let digest = Digest::of(fs::read(path).map_err(Error::io("read", path))?);
         self.lock().insert(path.to_owned(), (stamp, digest));
-        Ok(digest)
+        Ok((digest, stamp.changed()))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, (Stamp, Digest)>> {
@@ -97,32 +149,48 @@ mod tests {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         };
-        let contents = Contents::new(vec![path.join("built")]);
-        let digest = || contents.package(path).unwrap();
+        let contents = Contents::new(vec![path.join("built")], vec![path.to_owned(), path.join("inner")]);
+        let digest = || contents.package(path).unwrap().digest;
         write("src/lib.rs", "");
-        write(".gitignore", "/target\n");
+        write(".gitignore", "/target\n.env\n");
         let before = digest();
         assert_eq!(digest(), before);
         write("target/debug/x", "built");
         write("built/debug/x", "built");
         write("inner/Cargo.toml", "[package]");
         assert_eq!(digest(), before);
-        write("templates/page.html", "a");
-        let with_template = digest();
-        assert_ne!(with_template, before);
-        write("templates/page.html", "bc");
-        assert_ne!(digest(), with_template);
-        assert_ne!(contents.path(path).unwrap(), digest());
+        for (name, text) in
+            [("templates/page.html", "a"), ("templates/page.html", "bc"), ("templates/Cargo.toml", ""), (".env", "A=1")]
+        {
+            let before = digest();
+            write(name, text);
+            assert_ne!(digest(), before, "{name}");
+        }
     }
 
     #[test]
     fn a_file_that_was_named_counts_even_if_it_is_ignored() {
         let directory = tempfile::tempdir().unwrap();
-        let path = Utf8Path::from_path(directory.path()).unwrap().join(".env");
+        let path = Utf8Path::from_path(directory.path()).unwrap().join("ignored");
         let contents = Contents::default();
         fs::write(&path, "A=1").unwrap();
         let before = contents.path(&path).unwrap();
         fs::write(&path, "A=22").unwrap();
         assert_ne!(contents.path(&path).unwrap(), before);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_count_and_lead_nowhere_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(directory.path()).unwrap();
+        let contents = Contents::default();
+        fs::create_dir(path.join("data")).unwrap();
+        std::os::unix::fs::symlink("nowhere", path.join("dangling")).unwrap();
+        std::os::unix::fs::symlink("..", path.join("data/up")).unwrap();
+        let before = contents.package(path).unwrap();
+        fs::write(path.join("data/file"), "x").unwrap();
+        assert_ne!(contents.package(path).unwrap().digest, before.digest);
+        assert!(contents.package(path).unwrap().changed > before.changed);
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
+use guppy::graph::PackageGraph;
+
 use super::Options;
 use super::survey::{self, Survey};
 use crate::cargo::{Cargo, Workspace};
@@ -52,8 +54,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     log.record(EventKind::PhaseStarted { phase: Phase::Prefetch });
     prefetch.start_graph(graph_key);
 
-    let contents = Contents::new(vec![survey.workspace.target_dir.clone(), survey.workspace.build_dir.clone()]);
-    let plan = plan(options, cargo, &store, &survey, &contents, log)?;
+    let (plan, contents) = plan(options, cargo, &store, &survey, log)?;
     log.record(EventKind::Planned { units: plan.planned() });
     prefetch.want(plan.cacheable(), survey.roots.clone());
     let upload = remote
@@ -74,15 +75,15 @@ fn plan(
     cargo: &Cargo,
     store: &LocalStore,
     survey: &Survey,
-    contents: &Contents,
     log: &EventLog,
-) -> Result<BuildPlan> {
+) -> Result<(BuildPlan, Contents)> {
     let platforms = survey.platforms();
     let packages = |fetched| cargo.packages(&platforms, &store.scratch(), fetched);
     let say = |line: &str| log.record(EventKind::CargoStatus { line: line.to_owned() });
     let (graph, fetched) = rayon::join(|| cargo.unit_graph(say), || packages(true));
     let graph = graph?;
     let packages = fetched.or_else(|_| packages(false))?;
+    let contents = contents(survey, &packages);
     let lockfile = survey.lockfile()?;
     let user_wrapper = survey.user_wrapper(&options.environment);
     let inputs = PlanInputs {
@@ -93,9 +94,18 @@ fn plan(
         config: &survey.config,
         environment_rustflags: survey::environment_rustflags(&options.environment),
         environment: survey::key_environment(&options.environment, user_wrapper.as_deref()),
-        surroundings: survey.caches_members(options).then(|| surroundings(options, survey, contents)).transpose()?,
+        surroundings: survey.caches_members(options).then(|| surroundings(options, survey, &contents)).transpose()?,
     };
-    BuildPlan::new(&inputs, |directory| contents.package(directory))
+    let plan = BuildPlan::new(&inputs, |directory| Ok(contents.package(directory)?.digest))?;
+    Ok((plan, contents))
+}
+
+/// Reads packages in directories, each without the others and without what is built.
+fn contents(survey: &Survey, packages: &PackageGraph) -> Contents {
+    let built = vec![survey.workspace.target_dir.clone(), survey.workspace.build_dir.clone()];
+    let in_directories = packages.packages().filter(|package| package.source().external_source().is_none());
+    let directories = in_directories.filter_map(|package| Some(package.manifest_path().parent()?.to_owned()));
+    Contents::new(built, directories.collect())
 }
 
 /// What members read without telling is named by the user, or by the few tools that everybody knows to do that.
@@ -112,7 +122,8 @@ fn surroundings(options: &Options, survey: &Survey, contents: &Contents) -> Resu
         let digest = value.map(|value| Digest::of(value.as_encoded_bytes()).to_string());
         digests.insert(format!("variable {name}"), digest.unwrap_or_default());
     }
-    digests.insert("workspace.package".into(), survey.inherited()?);
+    digests.insert("configured variables".into(), survey.config.variables());
+    digests.insert("inherited".into(), survey.inherited()?);
     Ok(Surroundings { workspace, digests })
 }
 

@@ -108,14 +108,15 @@ impl Survey {
         options.settings.members == Switch::On && !has_wrapper && options.invocation.command != "clippy"
     }
 
-    /// What members inherit from the workspace's manifest, besides their dependencies and lints.
+    /// What members inherit from the workspace's manifest, besides their dependencies.
     pub(super) fn inherited(&self) -> Result<String> {
         let path = self.workspace.root.join("Cargo.toml");
         let text = fs::read_optional(path.as_std_path())?.unwrap_or_default();
         let manifest: toml::Table = toml::from_str(&String::from_utf8_lossy(&text))
             .map_err(|error| Error::corrupt(path.as_str(), error.message().to_owned()))?;
-        let package = manifest.get("workspace").and_then(|workspace| workspace.get("package"));
-        Ok(package.map(ToString::to_string).unwrap_or_default())
+        let workspace = manifest.get("workspace");
+        let inherited = ["package", "lints"].map(|table| workspace.and_then(|workspace| workspace.get(table)));
+        Ok(inherited.into_iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     }
 
     /// How cargo arranges the build directory, where that is known.

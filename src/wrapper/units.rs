@@ -197,6 +197,9 @@ impl Units {
             Lookup::Hit(entry, _) => entry,
             Lookup::Miss(_) => return Err(None),
         };
+        if !self.is_of_now(id, &entry, call) {
+            return Err(Some(MissReason::Input));
+        }
         let environment = &call.request.environment;
         if let Some(reason) = violation(&entry, &call.invocation, environment, roots, &self.metadata) {
             return Err(Some(reason));
@@ -223,6 +226,15 @@ impl Units {
         Ok(printed)
     }
 
+    /// Whether a member's package holds what was planned, and its build script has made what it made then: what it
+    /// depends on is not told by anything else. Packages that are fixed by a checksum tell what they read.
+    fn is_of_now(&self, id: UnitId, entry: &Entry, call: &Call) -> bool {
+        let Services { plan, contents, .. } = &self.services;
+        let unit = plan.unit(id);
+        let planned = |content| contents.package(&unit.package_dir).is_ok_and(|now| now.digest == content);
+        unit.external || unit.content.is_some_and(planned) && entry.constraints.script == self.script(id, call)
+    }
+
     /// Has rustc run for what is not recorded.
     fn compile(&self, conversation: &mut Conversation, id: UnitId, remapped: bool) -> io::Result<()> {
         let roots = &self.services.roots;
@@ -241,7 +253,10 @@ impl Units {
     /// Has rustc run, and records what it wrote.
     fn miss(&self, conversation: &mut Conversation, id: UnitId, key: UnitKey, call: &Call) -> io::Result<()> {
         let dependencies = dependency_records(&call.invocation, &self.metadata);
-        self.state().ours.insert(id);
+        let is_foreign = dependencies.as_ref().is_ok_and(|records| self.foreign_dependency(id, records));
+        if !is_foreign {
+            self.state().ours.insert(id);
+        }
         let Services { plan, roots, log, .. } = &self.services;
         // Members are compiled as plain cargo compiles them.
         let (arguments, replacements) = match plan.unit(id).external {
@@ -256,7 +271,7 @@ impl Units {
         if !success {
             return Ok(());
         }
-        let recorded = dependencies.and_then(|dependencies| match self.foreign_dependency(id, &dependencies) {
+        let recorded = dependencies.and_then(|dependencies| match is_foreign {
             true => Ok(Recorded::Not(Reason::ForeignDependency)),
             false => self.record(id, key, call, dependencies, &finished, outputs?),
         });
@@ -282,7 +297,11 @@ impl Units {
     ) -> Result<Recorded> {
         let Services { plan, contents, roots, store, .. } = &self.services;
         let unit = plan.unit(id);
-        if unit.content.is_some_and(|content| contents.package(&unit.package_dir).ok() != Some(content)) {
+        let is_unchanged = |content| {
+            let now = contents.package(&unit.package_dir);
+            now.is_ok_and(|now| now.digest == content && now.changed < plan.began())
+        };
+        if unit.content.is_some_and(|content| !is_unchanged(content)) {
             return Ok(Recorded::Not(Reason::ChangedMeanwhile));
         }
         let compiled = Compiled {

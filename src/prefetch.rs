@@ -129,7 +129,8 @@ impl Prefetch {
     /// Blocks until every wanted unit is decided, or waiting for the rest is not worth while.
     ///
     /// That is so when the remote has failed, when nothing has arrived for the stall time (the remote is given up then),
-    /// and when the wait has lasted as long as compiling the missing units would. What is still under way goes on.
+    /// and when, at the pace so far, the rest would take longer to arrive than to be compiled. What is still under way
+    /// goes on.
     pub fn wait(&self) {
         let start = Instant::now();
         let shared = &self.shared;
@@ -145,7 +146,7 @@ impl Prefetch {
             if shared.has_failed(&state) {
                 return shared.miss_undecided(&mut state);
             }
-            if start.elapsed() > shared.patience(&state) {
+            if !is_worth_waiting(start.elapsed(), shared.patience(&state), shared.time_left(&state)) {
                 return;
             }
             state = shared.pause(state, TICK);
@@ -285,12 +286,29 @@ impl Shared {
         least.max(Duration::from_millis(compile_ms / cores))
     }
 
+    /// How long the packs of the open units take to arrive, at the pace so far; nothing if there is no saying.
+    fn time_left(&self, state: &State) -> Option<Duration> {
+        let received = self.received.load(Ordering::Relaxed);
+        let left = state.open_bytes()?;
+        if received == 0 {
+            return None;
+        }
+        Some(self.started.elapsed().mul_f64(left as f64 / received as f64))
+    }
+
     /// Progress, if there is any, and not more often than anybody can see.
     fn report(&self, state: &mut State) {
         if let Some((done, total, bytes)) = state.progress(self.received.load(Ordering::Relaxed), TICK) {
             self.events.record(EventKind::PrefetchProgress { done, total, bytes });
         }
     }
+}
+
+/// Whether to go on waiting after `waited`, where compiling what is missing takes `compile` and fetching it `left`.
+///
+/// Where nobody can say how long it takes to fetch, the wait may last as long as compiling would.
+fn is_worth_waiting(waited: Duration, compile: Duration, left: Option<Duration>) -> bool {
+    waited <= compile || left.is_some_and(|left| left <= compile)
 }
 
 #[cfg(all(test, feature = "fs"))]

@@ -321,3 +321,14 @@ fn without_a_remote_only_the_local_store_counts() {
     assert!(is_hit(&prefetch.lookup(UnitId(0)), Tier::Local));
     assert_eq!(prefetch.lookup(UnitId(1)), Lookup::Miss(MissReason::Absent));
 }
+
+#[test]
+fn what_arrives_sooner_than_it_is_compiled_is_waited_for() {
+    let seconds = Duration::from_secs;
+    // Nothing has arrived yet: as long as compiling takes.
+    assert!(is_worth_waiting(seconds(9), seconds(10), None));
+    assert!(!is_worth_waiting(seconds(11), seconds(10), None));
+    // The end of a long download, when little is left to compile.
+    assert!(is_worth_waiting(seconds(60), seconds(1), Some(seconds(1))));
+    assert!(!is_worth_waiting(seconds(60), seconds(1), Some(seconds(2))));
+}

@@ -158,6 +158,11 @@ impl State {
         self.waiting.keys().copied()
     }
 
+    /// The size of all packs that some unit waits for; nothing while the entry of one of them is not known.
+    pub(super) fn open_bytes(&self) -> Option<u64> {
+        self.open_keys().map(|key| Some(self.known.get(&key)?.pack?.size)).sum()
+    }
+
     pub(super) fn compile_ms(&self, key: UnitKey) -> Option<u64> {
         self.known.get(&key).map(|entry| entry.compile_ms)
     }

@@ -62,7 +62,7 @@ impl Survey {
             libraries: BTreeMap::new(),
             host_class: None,
         };
-        toolchain.host_class = host_class(options, &config, toolchain.host(), ask);
+        toolchain.host_class = host_class(&options.environment, &config, toolchain.host(), ask);
         toolchain.libraries = platforms(&toolchain, &options.invocation)
             .into_iter()
             .map(|platform| (platform.clone(), toolchain.library_digest(&platform)))
@@ -167,19 +167,25 @@ fn ask_rustc(
 ///
 /// Flags that name another linker are in keys, but not which version of it: nothing is known of such a host.
 fn host_class(
-    options: &Options,
+    environment: &Environment,
     config: &CargoConfig,
     host: &str,
     ask: impl Fn(&mut Command) -> Result<String>,
 ) -> Option<Digest> {
-    let configured = config.rustflags().into_values().flatten();
-    let in_variables = environment_rustflags(&options.environment).into_iter().flatten();
-    let mut flags = configured.chain(in_variables).chain(key_environment(&options.environment, None).into_values());
+    // Flags for another target say nothing of this host; those under a condition may.
+    let is_for_host = |table: &str| match table.strip_prefix("target.") {
+        Some(target) => target == host || target.starts_with("cfg("),
+        None => true,
+    };
+    let configured = config.rustflags().into_iter().filter(|(table, _)| is_for_host(table));
+    let configured = configured.flat_map(|(_, flags)| flags);
+    let in_variables = environment_rustflags(environment).into_iter().flatten();
+    let mut flags = configured.chain(in_variables).chain(key_environment(environment, None).into_values());
     if flags.any(|flag| flag.contains("link")) || config.has_conditional_linker() {
         return None;
     }
     let variable = format!("CARGO_TARGET_{}_LINKER", host.to_uppercase().replace(['-', '.'], "_"));
-    let linker = options.environment.text(&variable).or_else(|| config.linker(host)).unwrap_or("cc");
+    let linker = environment.text(&variable).or_else(|| config.linker(host)).unwrap_or("cc");
     let said = ask(Command::new(linker).arg("--version")).ok()?;
     let library = match host {
         host if host.contains("linux-gnu") => ask(Command::new("ldd").arg("--version")).ok()?,
@@ -248,10 +254,52 @@ pub fn workspace_directory(directory: &Path) -> Option<&Utf8Path> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
         Environment(variables.iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
+    const HOST: &str = "x86_64-unknown-linux-gnu";
+
+    /// The class of a host on which every program answers to `--version` with its name and this.
+    fn class(said: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<Digest> {
+        let config = serde_json::from_value(config).unwrap();
+        let answer = |command: &mut Command| Ok(format!("{} {said}", command.get_program().display()));
+        host_class(&environment(variables), &config, HOST, answer)
+    }
+
+    #[test]
+    fn a_host_is_known_by_its_linker_and_its_library() {
+        let plain = class("1.0", &[], json!({}));
+        assert!(plain.is_some());
+        assert_ne!(class("2.0", &[], json!({})), plain);
+        let linker = ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "clang");
+        assert_ne!(class("1.0", &[linker], json!({})), plain);
+        assert_ne!(class("1.0", &[], json!({ "target": { HOST: { "linker": "clang" } } })), plain);
+        let silent = |_: &mut Command| Err(Error::corrupt("cc", "no answer"));
+        assert_eq!(host_class(&environment(&[]), &CargoConfig::default(), HOST, silent), None);
+    }
+
+    #[test]
+    fn a_host_whose_linker_flags_name_is_not_known() {
+        let flags = json!({ "rustflags": ["-C", "link-arg=-fuse-ld=mold"] });
+        for config in [
+            json!({ "build": flags }),
+            json!({ "target": { HOST: flags } }),
+            json!({ "target": { "cfg(unix)": flags } }),
+            json!({ "target": { "cfg(unix)": { "linker": "clang" } } }),
+        ] {
+            assert_eq!(class("1.0", &[], config.clone()), None, "{config}");
+        }
+        for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS"] {
+            assert_eq!(class("1.0", &[(variable, "-Clinker=clang")], json!({})), None, "{variable}");
+        }
+        // What is said of another target, or of anything else, is nothing about this linker.
+        let other = json!({ "target": { "x86_64-unknown-linux-musl": flags }, "build": { "rustflags": ["-g"] } });
+        assert_eq!(class("1.0", &[], other), class("1.0", &[], json!({})));
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! the pack, verified and unpacked as it comes in.
 //!
 //! **Invariants.** Every wanted unit is decided exactly once, with one `Found` or one `Missed` event, and what was
-//! decided stays, but for a hit that is revoked because its files are damaged. A key is fetched once, however many units share it. Nobody waits longer for the network than compiling
-//! would take. No error leaves this module: it is a miss, and where the user should know, one event.
+//! decided stays, but for a hit that is revoked because its files are damaged. A key is fetched once, however many units
+//! share it. Nobody waits longer for the network than compiling would take. No error leaves this module: it is a miss, and where the user should know, one event.
 
 mod fetch;
 mod state;

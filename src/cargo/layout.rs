@@ -17,6 +17,11 @@ use crate::fs;
 
 /// The minor versions of cargo 1.x whose build directories are known: read for all of them, run with 1.95.
 const KNOWN: std::ops::RangeInclusive<u32> = 91..=99;
+/// Directories of a profile that change whenever cargo comes to know a unit, or forgets one.
+pub const UNIT_DIRECTORIES: [&str; 2] = [".fingerprint", "build"];
+/// The file that is as old as the start of a build script.
+pub const RUN_BEGAN: &str = "invoked.timestamp";
+
 const NEW_LAYOUT: &str = "build-dir-new-layout";
 
 /// Where the files of one unit are. All paths are below the profile's directory.
@@ -85,6 +90,11 @@ impl Layout {
             Self::Classic => "output",
             Self::PerUnit => "stdout",
         }
+    }
+
+    /// All files that cargo keeps of a build script's run.
+    pub fn run_files(self) -> [&'static str; 4] {
+        [self.script_output(), "stderr", "root-output", RUN_BEGAN]
     }
 
     /// Whether nothing was ever built in a profile's directory.

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::fingerprint::{Fingerprint, from_hex, hash_path};
-use crate::cargo::layout::{Layout, Places};
+use crate::cargo::layout::{Layout, Places, RUN_BEGAN};
 use crate::digest::Digest;
 use crate::entry::{Content, FileKind, FileRecord, Fresh, SmallFile};
 use crate::error::{Error, Result};
@@ -168,14 +168,13 @@ impl Site<'_> {
         let profile = self.profile(unit)?;
         let run = profile.join(self.layout.of_run(&profile, out_dir)?.run?);
         let modified = |name: &str| fs::metadata(run.join(name)).ok()?.modified().ok();
-        let start = modified("invoked.timestamp")?;
+        let start = modified(RUN_BEGAN)?;
         Some((start, modified(self.layout.script_output())?.duration_since(start).unwrap_or_default()))
     }
 
     /// What cargo keeps of a run: all of it small.
     fn kept_of_run(&self, profile: &Utf8Path, run: &str) -> Option<Vec<SmallFile>> {
-        let names = [self.layout.script_output(), "stderr", "root-output", "invoked.timestamp"];
-        names.iter().map(|name| self.small_file(profile, format!("{run}/{name}"))).collect()
+        self.layout.run_files().iter().map(|name| self.small_file(profile, format!("{run}/{name}"))).collect()
     }
 }
 

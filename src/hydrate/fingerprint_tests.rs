@@ -191,6 +191,7 @@ fn the_watched_paths_are_listed() {
 #[test]
 #[cfg(unix)]
 fn a_path_hashes_as_cargo_hashed_it() {
+    // Where cargo had the sources when these fingerprints were recorded: the path is what was hashed.
     let registry = "/tmp/x/fp/home/registry/src/index.crates.io-1949cf8c6b5b557f";
     let root_file = |package: &str| hash_path(&Path::new(registry).join(package).join("src/lib.rs"));
     assert_eq!(LIBRARY.parse().path(), root_file("cfg-if-1.0.4"));

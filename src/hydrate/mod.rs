@@ -79,7 +79,8 @@ pub struct Failure {
 
 /// Places every unit that `found` has an entry for and that may be placed.
 ///
-/// An error means that nothing was placed; hashes of some may be gone, and then cargo builds them. What fails later concerns single units and those that depend on them.
+/// An error means that nothing was placed; hashes of some may be gone, and then cargo builds them. What fails later
+/// concerns single units and those that depend on them.
 pub fn hydrate(
     hydration: &Hydration<'_>,
     found: impl Fn(UnitId) -> Option<Arc<Entry>>,
@@ -88,11 +89,12 @@ pub fn hydrate(
     if profiles.is_empty() {
         return Ok((Hydrated::default(), Vec::new()));
     }
-    let is_unused = profiles.iter().all(|profile| hydration.site.layout.is_unused(profile));
     let _locks = profiles
         .iter()
         .map(|profile| layout::lock(profile, || say_waiting(hydration.log)))
         .collect::<Result<Vec<_>>>()?;
+    // Not asked before: somebody else may just have built there.
+    let is_unused = profiles.iter().all(|profile| hydration.site.layout.is_unused(profile));
     let chosen = Selection::new(hydration, &found).choose();
     let times = times(hydration, is_unused, &chosen);
     place::unseal(&chosen)?;
@@ -210,16 +212,6 @@ impl Hydrated {
     /// Whether this unit was placed.
     pub fn has(&self, unit: UnitId) -> bool {
         self.placed.contains_key(&unit)
-    }
-
-    /// How many units were placed.
-    pub fn len(&self) -> usize {
-        self.placed.len()
-    }
-
-    /// Whether none was.
-    pub fn is_empty(&self) -> bool {
-        self.placed.is_empty()
     }
 
     /// The placed units that cargo did not take as fresh, with its reason. `called` are those that it called rustc for.

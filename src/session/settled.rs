@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Options;
 use crate::cargo::Workspace;
+use crate::cargo::layout::UNIT_DIRECTORIES;
 use crate::digest::Digest;
 use crate::fs::Stamp;
 use crate::plan::BuildPlan;
@@ -51,7 +52,7 @@ impl Settled {
         let mut paths = vec![workspace.root.join("Cargo.lock"), workspace.root.join("Cargo.toml")];
         paths.extend(plan.member_manifests());
         let profiles = plan.profile_dirs().into_iter().map(|profile| workspace.build_dir.join(profile));
-        paths.extend(profiles.flat_map(|profile| [profile.join(".fingerprint"), profile.join("build")]));
+        paths.extend(profiles.flat_map(|profile| UNIT_DIRECTORIES.map(|name| profile.join(name))));
         paths.sort();
         paths.dedup();
         paths.retain(|path| path.exists());

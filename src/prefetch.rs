@@ -7,7 +7,8 @@
 //!
 //! **Invariants.** Every wanted unit is decided exactly once, with one `Found` or one `Missed` event, and what was
 //! decided stays, but for a hit that is revoked because its files are damaged. A key is fetched once, however many units
-//! share it. Nobody waits longer for the network than compiling would take. No error leaves this module: it is a miss, and where the user should know, one event.
+//! share it. Nobody waits longer for the network than compiling would take. No error leaves this module: it is a miss,
+//! and where the user should know, one event.
 
 mod fetch;
 mod state;

@@ -155,13 +155,6 @@ impl Invocation {
         flags
     }
 
-    /// The flags that say whether the lockfile may change and the network may be used.
-    pub fn network_flags(&self) -> Vec<&OsStr> {
-        self.own()
-            .filter(|argument| ["--locked", "--offline", "--frozen"].iter().any(|flag| argument == flag))
-            .collect()
-    }
-
     /// The arguments that say what is built, for the graph index: not where, how loudly, or with how many jobs.
     pub fn identity(&self) -> Vec<String> {
         const VALUED: &[&str] = &["manifest-path", "lockfile-path", "target-dir", "color", "message-format", "jobs"];

@@ -51,9 +51,9 @@ impl Lockfile {
         Ok(Self { packages: packages.collect() })
     }
 
-    /// What identifies a package's source; `source` as `cargo metadata` has it.
-    pub fn source(&self, name: &str, version: &str, source: Option<&str>) -> LockedSource {
-        let id = (name.to_owned(), version.to_owned(), source.map(source_id));
+    /// What identifies a package's source; `source` as package ids have it.
+    pub fn source(&self, name: &str, version: &str, source: &str) -> LockedSource {
+        let id = (name.to_owned(), version.to_owned(), Some(source_id(source)));
         self.packages.get(&id).cloned().unwrap_or(LockedSource::Unknown)
     }
 }
@@ -70,7 +70,7 @@ fn locked_source(package: &Package, metadata: &HashMap<String, String>) -> Locke
     package.checksum.clone().or_else(old).map_or(LockedSource::Unknown, LockedSource::Checksum)
 }
 
-/// Metadata and lockfile spell the crates.io index in two ways, and only one of them pins a git revision.
+/// Package ids and lockfiles spell the crates.io index in two ways, and only one of them pins a git revision.
 fn source_id(source: &str) -> String {
     let source = source.split('#').next().unwrap_or(source);
     source.replace("sparse+https://index.crates.io/", "registry+https://github.com/rust-lang/crates.io-index")
@@ -99,13 +99,13 @@ mod tests {
             "#,
         )
         .unwrap();
-        let registry = Some("registry+https://github.com/rust-lang/crates.io-index");
+        let registry = "registry+https://github.com/rust-lang/crates.io-index";
         assert_eq!(lockfile.source("itoa", "1.0.0", registry), LockedSource::Checksum("abc".into()));
         assert_eq!(
-            lockfile.source("tool", "0.1.0", Some("git+https://example.com/tool?branch=main#0123")),
+            lockfile.source("tool", "0.1.0", "git+https://example.com/tool?branch=main"),
             LockedSource::Revision("0123".into())
         );
-        assert_eq!(lockfile.source("itoa", "1.0.0", Some("registry+https://other")), LockedSource::Unknown);
-        assert_eq!(lockfile.source("app", "0.1.0", None), LockedSource::Unknown);
+        assert_eq!(lockfile.source("itoa", "1.0.0", "registry+https://other"), LockedSource::Unknown);
+        assert_eq!(lockfile.source("app", "0.1.0", registry), LockedSource::Unknown);
     }
 }

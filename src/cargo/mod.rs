@@ -1,7 +1,7 @@
 //! Cargo: the only module that calls it.
 //!
 //! [`Invocation`] is what the user asked cargo for, kept verbatim; [`Cargo`] asks the questions a plan needs (workspace,
-//! unit graph, packages, configuration, version) with the same flags and runs the build itself.
+//! unit graph, configuration, version) with the same flags and runs the build itself.
 //!
 //! **Invariants.** The user's arguments reach cargo unchanged and in their order; what is added stands directly behind
 //! the subcommand. `RUSTC_BOOTSTRAP=1` is set for the two planning processes that need it and for nothing else. No
@@ -12,6 +12,7 @@ mod config;
 mod invocation;
 pub mod layout;
 mod lockfile;
+mod package;
 mod unit_graph;
 
 use std::ffi::OsString;
@@ -20,13 +21,13 @@ use std::process::Command;
 
 use camino::Utf8PathBuf;
 use cargo_metadata::Metadata;
-use guppy::graph::PackageGraph;
 use serde::Deserialize;
 
 pub use self::config::CargoConfig;
 pub use self::invocation::Invocation;
 pub use self::layout::Layout;
 pub use self::lockfile::{LockedSource, Lockfile};
+pub use self::package::{Package, PackageSource, Packages, packages};
 pub use self::unit_graph::{GraphProfile, GraphTarget, GraphUnit, UnitGraph};
 use crate::error::{Error, Result};
 use crate::process;
@@ -40,6 +41,8 @@ pub struct Workspace {
     pub target_dir: Utf8PathBuf,
     /// Intermediate artifacts; the target directory unless it was moved.
     pub build_dir: Utf8PathBuf,
+    /// The directories of all members.
+    pub members: Vec<Utf8PathBuf>,
 }
 
 /// Runs cargo.
@@ -69,29 +72,13 @@ impl Cargo {
         let mut command = self.metadata_command();
         let metadata: Metadata =
             parse_json(&process::output(command.args(["--no-deps", "--offline"]))?, "cargo metadata")?;
+        let manifests = metadata.packages.iter().map(|package| package.manifest_path.as_path());
         Ok(Workspace {
+            members: manifests.filter_map(|manifest| Some(manifest.parent()?.to_owned())).collect(),
             root: metadata.workspace_root,
             build_dir: metadata.build_directory.unwrap_or_else(|| metadata.target_directory.clone()),
             target_dir: metadata.target_directory,
         })
-    }
-
-    /// The package graph, for the platforms that are built.
-    ///
-    /// Filtering by platform makes cargo ask rustc. It keeps the answers in `scratch`: in the target directory they would
-    /// take turns with those of the planning run, which goes on at the same time.
-    /// With `fetched`, everything has to be there already: nothing is downloaded or locked.
-    pub fn packages(&self, platforms: &[String], scratch: &Path, fetched: bool) -> Result<PackageGraph> {
-        let mut command = self.metadata_command();
-        command.env("CARGO_TARGET_DIR", scratch).env("CARGO_BUILD_BUILD_DIR", scratch);
-        match fetched {
-            true => command.args(["--locked", "--offline"]),
-            false => command.args(self.invocation.network_flags()),
-        };
-        for platform in platforms {
-            command.args(["--filter-platform", platform]);
-        }
-        PackageGraph::from_json(process::output(&mut command)?).map_err(|error| unusable("cargo metadata", error))
     }
 
     /// The exact units of the command. Resolves, locks and downloads as the build itself would, so what cargo says of

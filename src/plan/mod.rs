@@ -17,10 +17,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use guppy::graph::{ExternalSource, PackageGraph};
 
 use self::reasons::Policy;
-use crate::cargo::{CargoConfig, GraphProfile, GraphUnit, LockedSource, Lockfile, UnitGraph};
+use crate::cargo::{
+    CargoConfig, GraphProfile, GraphUnit, LockedSource, Lockfile, Package, PackageSource, Packages, UnitGraph,
+};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{PlannedUnit, Reason, UnitId};
@@ -141,7 +142,7 @@ pub struct PlanInputs<'a> {
     /// The exact units.
     pub graph: &'a UnitGraph,
     /// The packages.
-    pub packages: &'a PackageGraph,
+    pub packages: &'a Packages,
     /// Checksums and revisions.
     pub lockfile: &'a Lockfile,
     /// The compiler and cargo.
@@ -256,30 +257,32 @@ fn unplannable(reason: String) -> Error {
     Error::Command { command: "cargo --unit-graph".into(), reason }
 }
 
+fn package<'a>(inputs: &PlanInputs<'a>, unit: &GraphUnit) -> Result<&'a Package> {
+    let package = inputs.packages.get(&unit.pkg_id);
+    package.ok_or_else(|| unplannable(format!("package {} is not known", unit.pkg_id)))
+}
+
 /// Joins a graph unit with its package.
 fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
-    let package = inputs
-        .packages
-        .metadata(&guppy::PackageId::new(unit.pkg_id.clone()))
-        .map_err(|_| unplannable(format!("package {} is not in cargo's metadata", unit.pkg_id)))?;
+    let package = package(inputs, unit)?;
     let dependencies = unit.dependencies.iter().map(|dependency| Dependency {
         extern_name: dependency.extern_crate_name.clone(),
         unit: UnitId(dependency.index),
     });
     Ok(Unit {
-        package: package.name().into(),
-        version: package.version().to_string(),
+        package: package.name.clone(),
+        version: package.version.clone(),
         target: unit.target.name.clone(),
         kind: unit.target.kind.first().cloned().unwrap_or_default(),
         crate_types: unit.target.crate_types.iter().cloned().collect(),
         mode: unit.mode.clone(),
         platform: unit.platform.clone(),
         features: unit.features.iter().cloned().collect(),
-        package_dir: package.manifest_path().parent().unwrap_or(package.manifest_path()).to_owned(),
+        package_dir: package.directory.clone(),
         root_file: unit.target.src_path.clone(),
         profile: unit.profile.clone(),
         dependencies: dependencies.collect(),
-        external: package.source().external_source().is_some() && !unit.is_std,
+        external: package.source != PackageSource::Directory && !unit.is_std,
         content: None,
         key: Err(Reason::NoIdentity),
     })
@@ -353,17 +356,18 @@ impl<F: Fn(&Utf8Path) -> Result<Digest>> Keys<'_, F> {
     }
 
     fn source(&self, graph: &GraphUnit, unit: &Unit) -> Result<Source, Reason> {
-        let package = self.inputs.packages.metadata(&guppy::PackageId::new(graph.pkg_id.clone()));
-        let source = package.map_err(|_| Reason::NoIdentity)?.source();
-        let Some(text) = source.external_source() else {
-            let content = (self.content)(&unit.package_dir).map_err(|_| Reason::NoIdentity)?;
-            return Ok(Source::Directory { content });
-        };
-        let locked = self.inputs.lockfile.source(&unit.package, &unit.version, Some(text));
-        match (locked, source.parse_external()) {
-            (LockedSource::Checksum(checksum), _) => Ok(Source::Registry { registry: text.into(), checksum }),
-            (LockedSource::Revision(revision), Some(ExternalSource::Git { repository, .. })) => {
-                Ok(Source::Git { repository: repository.into(), revision })
+        let source = &package(self.inputs, graph).map_err(|_| Reason::NoIdentity)?.source;
+        let locked = source.name().map(|name| self.inputs.lockfile.source(&unit.package, &unit.version, name));
+        match (source, locked) {
+            (PackageSource::Directory, _) => {
+                let content = (self.content)(&unit.package_dir).map_err(|_| Reason::NoIdentity)?;
+                Ok(Source::Directory { content })
+            }
+            (PackageSource::Registry(registry), Some(LockedSource::Checksum(checksum))) => {
+                Ok(Source::Registry { registry: registry.clone(), checksum })
+            }
+            (PackageSource::Git { repository, .. }, Some(LockedSource::Revision(revision))) => {
+                Ok(Source::Git { repository: repository.clone(), revision })
             }
             _ => Err(Reason::NoIdentity),
         }

@@ -92,46 +92,17 @@ impl World {
         list
     }
 
-    fn packages(&self) -> PackageGraph {
-        let package = |name: &str, dependencies: &[&str]| {
-            let source = (name != "app").then_some(REGISTRY);
-            let dependencies: Vec<_> = dependencies
-                .iter()
-                .map(|name| {
-                    json!({ "name": name, "source": REGISTRY, "req": "*", "kind": null, "rename": null,
-                        "optional": false, "uses_default_features": true, "features": [], "target": null,
-                        "registry": null })
-                })
-                .collect();
-            json!({ "name": name, "version": self.version(name), "id": self.id(name), "license": null,
-                "license_file": null, "description": null, "source": source, "dependencies": dependencies,
-                "targets": [{ "kind": ["lib"], "crate_types": ["lib"], "name": name, "edition": "2021",
-                    "src_path": format!("{}/src/lib.rs", self.directory(name)),
-                    "doc": true, "doctest": true, "test": true }],
-                "features": {}, "manifest_path": format!("{}/Cargo.toml", self.directory(name)), "metadata": null,
-                "publish": null, "authors": [], "categories": [], "keywords": [], "readme": null,
-                "repository": null, "homepage": null, "documentation": null, "edition": "2021", "links": null,
-                "default_run": null, "rust_version": null })
+    fn packages(&self) -> Packages {
+        let package = |name: &str| Package {
+            name: name.into(),
+            version: self.version(name),
+            source: match name {
+                "app" => PackageSource::Directory,
+                _ => PackageSource::Registry(REGISTRY.into()),
+            },
+            directory: self.directory(name).into(),
         };
-        let node = |name: &str, dependencies: &[&str]| {
-            let deps: Vec<_> = dependencies
-                .iter()
-                .map(|name| {
-                    json!({ "name": name, "pkg": self.id(name), "dep_kinds": [{ "kind": null, "target": null }] })
-                })
-                .collect();
-            let ids: Vec<_> = dependencies.iter().map(|name| self.id(name)).collect();
-            json!({ "id": self.id(name), "dependencies": ids, "deps": deps, "features": [] })
-        };
-        let metadata = json!({
-            "packages": self.rotate(vec![package("app", &["alpha"]), package("alpha", &["beta"]), package("beta", &[])]),
-            "workspace_members": [self.id("app")], "workspace_default_members": [self.id("app")],
-            "resolve": {
-                "nodes": self.rotate(vec![node("app", &["alpha"]), node("alpha", &["beta"]), node("beta", &[])]),
-                "root": self.id("app") },
-            "target_directory": format!("{}/target", self.workspace), "version": 1,
-            "workspace_root": self.workspace, "metadata": null });
-        PackageGraph::from_json(metadata.to_string()).unwrap()
+        ["app", "alpha", "beta"].into_iter().map(|name| (self.id(name), package(name))).collect()
     }
 
     fn unit(&self, package: &str, kind: &str, mode: &str, dependencies: &[(usize, &str)]) -> Value {

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use guppy::graph::PackageGraph;
-
 use super::Options;
 use super::survey::{self, Survey};
-use crate::cargo::{Cargo, Workspace};
+use crate::cargo::{Cargo, PackageSource, Packages, Workspace, packages};
 use crate::config::Settings;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -54,7 +52,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     log.record(EventKind::PhaseStarted { phase: Phase::Prefetch });
     prefetch.start_graph(graph_key);
 
-    let (plan, contents) = plan(options, cargo, &store, &survey, log)?;
+    let (plan, contents) = plan(options, cargo, &survey, log)?;
     log.record(EventKind::Planned { units: plan.planned() });
     prefetch.want(plan.cacheable(), survey.roots.clone());
     let upload = remote
@@ -69,20 +67,10 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     Ok(Ready { services, rest: Rest { workspace, graph_key, remote, user_wrapper, runtime } })
 }
 
-/// Asks cargo for the units and the packages, both at once.
-fn plan(
-    options: &Options,
-    cargo: &Cargo,
-    store: &LocalStore,
-    survey: &Survey,
-    log: &EventLog,
-) -> Result<(BuildPlan, Contents)> {
-    let platforms = survey.platforms();
-    let packages = |fetched| cargo.packages(&platforms, &store.scratch(), fetched);
-    let say = |line: &str| log.record(EventKind::CargoStatus { line: line.to_owned() });
-    let (graph, fetched) = rayon::join(|| cargo.unit_graph(say), || packages(true));
-    let graph = graph?;
-    let packages = fetched.or_else(|_| packages(false))?;
+/// Asks cargo for the units, and joins them with what else is known.
+fn plan(options: &Options, cargo: &Cargo, survey: &Survey, log: &EventLog) -> Result<(BuildPlan, Contents)> {
+    let graph = cargo.unit_graph(|line| log.record(EventKind::CargoStatus { line: line.to_owned() }))?;
+    let packages = packages(&graph)?;
     let contents = contents(survey, &packages);
     let lockfile = survey.lockfile()?;
     let user_wrapper = survey.user_wrapper(&options.environment);
@@ -101,11 +89,11 @@ fn plan(
 }
 
 /// Reads packages in directories, each without the others and without what is built.
-fn contents(survey: &Survey, packages: &PackageGraph) -> Contents {
-    let built = vec![survey.workspace.target_dir.clone(), survey.workspace.build_dir.clone()];
-    let in_directories = packages.packages().filter(|package| package.source().external_source().is_none());
-    let directories = in_directories.filter_map(|package| Some(package.manifest_path().parent()?.to_owned()));
-    Contents::new(built, directories.collect())
+fn contents(survey: &Survey, packages: &Packages) -> Contents {
+    let Workspace { target_dir, build_dir, members, .. } = &survey.workspace;
+    let in_directories = packages.values().filter(|package| package.source == PackageSource::Directory);
+    let directories = in_directories.map(|package| &package.directory).chain(members);
+    Contents::new(vec![target_dir.clone(), build_dir.clone()], directories.cloned().collect())
 }
 
 /// What members read without telling is named by the user, or by the few tools that everybody knows to do that.

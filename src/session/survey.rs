@@ -95,11 +95,6 @@ impl Survey {
         self.workspace.root.join("Cargo.lock")
     }
 
-    /// The platforms whose packages matter.
-    pub(super) fn platforms(&self) -> Vec<String> {
-        self.toolchain.libraries.keys().cloned().collect()
-    }
-
     /// Whether packages in directories are cached: with a compiler of their own (`clippy-driver`), they are not.
     pub(super) fn caches_members(&self, options: &Options) -> bool {
         let variables = ["RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"];

@@ -1,0 +1,180 @@
+//! The packages of a unit graph, from what the graph itself says of them.
+//!
+//! A unit names its package by a package id spec, which holds name, version and source. The directory follows from the
+//! spec, or from where the sources lie. `cargo metadata` would say the same, but it waits for the lock of cargo's package
+//! cache as the unit graph does, and downloads what is never built.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use cargo_util_schemas::core::{PackageIdSpec, SourceKind};
+use rayon::prelude::*;
+use serde::Deserialize;
+
+use super::UnitGraph;
+use crate::error::{Error, Result};
+use crate::fs;
+
+/// Packages by their id.
+pub type Packages = BTreeMap<String, Package>;
+
+/// A package of which something is built.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Where it is from.
+    pub source: PackageSource,
+    /// The directory of its manifest.
+    pub directory: Utf8PathBuf,
+}
+
+/// Where a package is from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PackageSource {
+    /// A directory of the user's.
+    Directory,
+    /// A registry; its name as lockfiles have it.
+    Registry(String),
+    /// A git repository.
+    Git {
+        /// The source's name as lockfiles have it, without the revision.
+        name: String,
+        /// The repository's address.
+        repository: String,
+    },
+}
+
+impl PackageSource {
+    /// Its name as lockfiles have it, where they have one.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Directory => None,
+            Self::Registry(name) | Self::Git { name, .. } => Some(name),
+        }
+    }
+}
+
+/// The packages of all units.
+pub fn packages(graph: &UnitGraph) -> Result<Packages> {
+    let mut root_files = BTreeMap::<_, Vec<_>>::new();
+    for unit in &graph.units {
+        root_files.entry(unit.pkg_id.as_str()).or_default().push(unit.target.src_path.as_path());
+    }
+    root_files.into_par_iter().map(|(id, root_files)| Ok((id.to_owned(), package(id, &root_files)?))).collect()
+}
+
+/// The package of this id and with these root files.
+fn package(id: &str, root_files: &[&Utf8Path]) -> Result<Package> {
+    let unknown = |reason: String| Error::Command { command: "cargo --unit-graph".into(), reason };
+    let spec = PackageIdSpec::parse(id).map_err(|error| unknown(error.to_string()))?;
+    let incomplete = || unknown(format!("package id {id} is incomplete"));
+    let url = spec.url().ok_or_else(incomplete)?;
+    let version = spec.version().ok_or_else(incomplete)?.to_string();
+    let name = || id.split('#').next().unwrap_or(id).to_owned();
+    let (source, directory) = match spec.kind() {
+        Some(SourceKind::Path) => {
+            let path = url.to_file_path().ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
+            (PackageSource::Directory, path.ok_or_else(incomplete)?)
+        }
+        kind => {
+            let above = |file: &&Utf8Path| directory(spec.name(), &version, file);
+            // Nothing but its root files is known of a package that has them all elsewhere.
+            let beside = || root_files.iter().find_map(|file| Some(file.parent()?.to_owned()));
+            let directory = root_files.iter().find_map(above).or_else(beside).ok_or_else(incomplete)?;
+            let source = match kind {
+                Some(SourceKind::Git(_)) => PackageSource::Git { name: name(), repository: url.to_string() },
+                _ => PackageSource::Registry(name()),
+            };
+            (source, directory)
+        }
+    };
+    Ok(Package { name: spec.name().into(), version, source, directory })
+}
+
+/// The directory above a root file that holds the package's manifest. Other packages may lie on the way.
+fn directory(name: &str, version: &str, root_file: &Utf8Path) -> Option<Utf8PathBuf> {
+    let unpacked = format!("{name}-{version}");
+    let is_package = |directory: &&Utf8Path| {
+        let manifest = directory.join("Cargo.toml");
+        match directory.file_name() {
+            // As cargo unpacks what it downloads.
+            Some(name) if name == unpacked => manifest.is_file(),
+            _ => manifest_name(&manifest).as_deref() == Some(name),
+        }
+    };
+    root_file.ancestors().skip(1).find(is_package).map(Utf8Path::to_owned)
+}
+
+fn manifest_name(path: &Utf8Path) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        package: Named,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let text = fs::read_optional(path.as_std_path()).ok()??;
+    Some(toml::from_str::<Manifest>(std::str::from_utf8(&text).ok()?).ok()?.package.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory with an empty manifest of each of these packages in it.
+    fn tree(packages: &[(&str, &str)]) -> (tempfile::TempDir, Utf8PathBuf) {
+        let tree = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(tree.path().to_owned()).unwrap();
+        for (directory, name) in packages {
+            std::fs::create_dir_all(root.join(directory).join("src")).unwrap();
+            let manifest = format!("[package]\nname = \"{name}\"\n");
+            std::fs::write(root.join(directory).join("Cargo.toml"), manifest).unwrap();
+        }
+        (tree, root)
+    }
+
+    #[test]
+    fn a_package_is_known_by_its_id() {
+        let (_tree, root) = tree(&[("itoa-1.0.15", "itoa"), ("checkouts/tool/inner", "tool")]);
+        let registry = "registry+https://github.com/rust-lang/crates.io-index";
+        let itoa = package(&format!("{registry}#itoa@1.0.15"), &[&root.join("itoa-1.0.15/src/lib.rs")]).unwrap();
+        assert_eq!((itoa.name.as_str(), itoa.version.as_str()), ("itoa", "1.0.15"));
+        assert_eq!((itoa.source.name(), itoa.directory), (Some(registry), root.join("itoa-1.0.15")));
+
+        let id = "sparse+https://example.com/index/#itoa@1.0.15";
+        let sparse = package(id, &[&root.join("itoa-1.0.15/src/lib.rs")]).unwrap();
+        assert_eq!(sparse.source, PackageSource::Registry("sparse+https://example.com/index/".into()));
+
+        let id = "git+https://example.com/tool?branch=a%2Fb#0.1.0";
+        let git = package(id, &[&root.join("checkouts/tool/inner/src/lib.rs")]).unwrap();
+        let repository = "https://example.com/tool".to_owned();
+        let name = "git+https://example.com/tool?branch=a%2Fb".into();
+        assert_eq!(git.source, PackageSource::Git { name, repository });
+        assert_eq!((git.name.as_str(), git.directory), ("tool", root.join("checkouts/tool/inner")));
+
+        let path = package("path+file:///home/a%20b/app#0.1.0", &["/home/a b/app/src/main.rs".into()]).unwrap();
+        assert_eq!((path.name.as_str(), path.directory.as_str()), ("app", "/home/a b/app"));
+        assert_eq!(path.source, PackageSource::Directory);
+    }
+
+    #[test]
+    fn a_directory_is_that_of_the_packages_own_manifest() {
+        let (_tree, root) = tree(&[("outer", "outer"), ("outer/inner", "inner")]);
+        let source = root.join("outer/inner/src/lib.rs");
+        assert_eq!(directory("outer", "1.0.0", &source), Some(root.join("outer")));
+        assert_eq!(directory("inner", "1.0.0", &source), Some(root.join("outer/inner")));
+        assert_eq!(directory("other", "1.0.0", &source), None);
+    }
+
+    #[test]
+    fn what_is_not_an_id_is_an_error() {
+        for id in ["itoa", "itoa@1.0.15", "registry+https://example.com/index#itoa", "path+http://example.com/a#1.0.0"]
+        {
+            assert!(package(id, &["/src/lib.rs".into()]).is_err(), "{id}");
+        }
+    }
+}

@@ -13,6 +13,7 @@
 //! or written costs one warning and is done without. The exit status is cargo's. Nothing of a session survives it except
 //! what is in the stores and the report in the target directory.
 
+mod graph;
 mod planning;
 mod settled;
 mod survey;

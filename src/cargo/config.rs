@@ -50,6 +50,13 @@ impl CargoConfig {
         self.tables.get("unstable").and_then(Value::as_object).is_some_and(|table| !table.is_empty())
     }
 
+    /// Whether packages may be taken from directories in which nobody has to keep them as they are.
+    pub fn replaces_packages(&self) -> bool {
+        let sources = self.tables.get("source").and_then(Value::as_object).into_iter().flatten();
+        let mut directories = sources.filter(|(_, source)| source.get("directory").is_some());
+        ["paths", "patch"].iter().any(|name| self.tables.contains_key(*name)) || directories.next().is_some()
+    }
+
     /// Every list of rustc flags in the configuration, by the table it stands in. Cargo picks those whose `cfg(…)` fits;
     /// taking all of them into a key can only make it more particular.
     pub fn rustflags(&self) -> BTreeMap<String, Vec<String>> {

@@ -29,6 +29,7 @@ pub use self::layout::Layout;
 pub use self::lockfile::{LockedSource, Lockfile};
 pub use self::package::{Package, PackageSource, Packages, packages};
 pub use self::unit_graph::{GraphProfile, GraphTarget, GraphUnit, UnitGraph};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::process;
 
@@ -43,6 +44,8 @@ pub struct Workspace {
     pub build_dir: Utf8PathBuf,
     /// The directories of all members.
     pub members: Vec<Utf8PathBuf>,
+    /// All that cargo says of the members, the targets that it has found in their directories among it.
+    pub description: Digest,
 }
 
 /// Runs cargo.
@@ -70,29 +73,29 @@ impl Cargo {
     /// The workspace and its directories, without resolving anything.
     pub fn workspace(&self) -> Result<Workspace> {
         let mut command = self.metadata_command();
-        let metadata: Metadata =
-            parse_json(&process::output(command.args(["--no-deps", "--offline"]))?, "cargo metadata")?;
+        let description = process::output(command.args(["--no-deps", "--offline"]))?;
+        let metadata: Metadata = parse_json(&description, "cargo metadata")?;
         let manifests = metadata.packages.iter().map(|package| package.manifest_path.as_path());
         Ok(Workspace {
             members: manifests.filter_map(|manifest| Some(manifest.parent()?.to_owned())).collect(),
+            description: Digest::of(&description),
             root: metadata.workspace_root,
             build_dir: metadata.build_directory.unwrap_or_else(|| metadata.target_directory.clone()),
             target_dir: metadata.target_directory,
         })
     }
 
-    /// The exact units of the command. Resolves, locks and downloads as the build itself would, so what cargo says of
-    /// that (and only that: warnings come again in the build) is passed to `status`.
-    pub fn unit_graph(&self, mut status: impl FnMut(&str)) -> Result<UnitGraph> {
+    /// The exact units of the command, as text for [`UnitGraph::parse`]. Resolves, locks and downloads as the build itself
+    /// would, so what cargo says of that (and only that: warnings come again in the build) is passed to `status`.
+    pub fn unit_graph(&self, mut status: impl FnMut(&str)) -> Result<String> {
         let mut command = self.command();
         command.arg(self.invocation.planning_command()).args(["--unit-graph", "-Zunstable-options"]);
         command.args(self.invocation.planning_arguments()).env("RUSTC_BOOTSTRAP", "1");
-        let graph = process::output_observed(&mut command, |line| {
+        process::output_observed(&mut command, |line| {
             if is_status(line) {
                 status(line);
             }
-        })?;
-        parse_json(&graph, "cargo --unit-graph")
+        })
     }
 
     /// Cargo's merged configuration for the current directory.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_util_schemas::core::{PackageIdSpec, SourceKind};
 use rayon::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::UnitGraph;
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use crate::fs;
 pub type Packages = BTreeMap<String, Package>;
 
 /// A package of which something is built.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Package {
     /// Its name.
     pub name: String,
@@ -32,7 +32,7 @@ pub struct Package {
 }
 
 /// Where a package is from.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum PackageSource {
     /// A directory of the user's.
     Directory,

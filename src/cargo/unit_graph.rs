@@ -6,6 +6,8 @@ use camino::Utf8PathBuf;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::error::{Error, Result};
+
 /// Every unit of a build.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 pub struct UnitGraph {
@@ -15,6 +17,18 @@ pub struct UnitGraph {
     pub units: Vec<GraphUnit>,
     /// The units that were asked for.
     pub roots: Vec<usize>,
+}
+
+impl UnitGraph {
+    /// Reads what cargo printed.
+    pub fn parse(text: &str) -> Result<Self> {
+        let unusable = |reason: String| Error::Command { command: "cargo --unit-graph".into(), reason };
+        let graph: Self = serde_json::from_str(text).map_err(|error| unusable(error.to_string()))?;
+        match graph.version {
+            1 => Ok(graph),
+            version => Err(unusable(format!("unit graph version {version} is not known"))),
+        }
+    }
 }
 
 /// A unit.

@@ -178,9 +178,6 @@ pub struct BuildPlan {
 impl BuildPlan {
     /// Makes the plan. `content` digests a package directory; it is asked only for packages that cacheable units depend on.
     pub fn new(inputs: &PlanInputs<'_>, content: impl Fn(&Utf8Path) -> Result<Digest>) -> Result<Self> {
-        if inputs.graph.version != 1 {
-            return Err(unplannable(format!("unit graph version {} is not known", inputs.graph.version)));
-        }
         let began = SystemTime::now();
         let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
         let host = inputs.toolchain.host_class;

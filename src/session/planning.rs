@@ -5,8 +5,9 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use super::Options;
+use super::graph;
 use super::survey::{self, Survey};
-use crate::cargo::{Cargo, PackageSource, Packages, Workspace, packages};
+use crate::cargo::{Cargo, PackageSource, Packages, Workspace};
 use crate::config::Settings;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -52,7 +53,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     log.record(EventKind::PhaseStarted { phase: Phase::Prefetch });
     prefetch.start_graph(graph_key);
 
-    let (plan, contents) = plan(options, cargo, &survey, log)?;
+    let (plan, contents) = plan(options, cargo, &store, &survey, log)?;
     log.record(EventKind::Planned { units: plan.planned() });
     prefetch.want(plan.cacheable(), survey.roots.clone());
     let upload = remote
@@ -68,9 +69,14 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
 }
 
 /// Asks cargo for the units, and joins them with what else is known.
-fn plan(options: &Options, cargo: &Cargo, survey: &Survey, log: &EventLog) -> Result<(BuildPlan, Contents)> {
-    let graph = cargo.unit_graph(|line| log.record(EventKind::CargoStatus { line: line.to_owned() }))?;
-    let packages = packages(&graph)?;
+fn plan(
+    options: &Options,
+    cargo: &Cargo,
+    store: &LocalStore,
+    survey: &Survey,
+    log: &EventLog,
+) -> Result<(BuildPlan, Contents)> {
+    let (graph, packages) = graph::units(options, cargo, store, survey, log)?;
     let contents = contents(survey, &packages);
     let lockfile = survey.lockfile()?;
     let user_wrapper = survey.user_wrapper(&options.environment);

@@ -63,8 +63,12 @@ impl Settled {
     }
 }
 
-/// The command, the programs, and everything in the environment that cargo or rustc looks at.
 fn name(options: &Options) -> Digest {
+    Digest::of(format!("settled {}", circumstances(options)))
+}
+
+/// The command, the programs, and everything in the environment that cargo or rustc looks at.
+pub(super) fn circumstances(options: &Options) -> Digest {
     let is_ours = |name: &OsString| {
         let name = name.to_string_lossy();
         ["CARGO", "RUST", "XCACHE"].iter().any(|prefix| name.starts_with(prefix)) || name == "HOME" || name == "PATH"
@@ -73,7 +77,7 @@ fn name(options: &Options) -> Digest {
     let programs = ["CARGO", "RUSTC"].iter().filter_map(|name| options.environment.get(name)).map(PathBuf::from);
     let programs: Vec<_> = programs.map(|program| Stamp::of(&program).ok()).collect();
     let parts = (&options.directory, &options.invocation, environment, programs, &options.settings);
-    Digest::of(format!("settled {parts:?}"))
+    Digest::of(format!("{parts:?}"))
 }
 
 fn stamps(paths: &[Utf8PathBuf]) -> Option<Digest> {

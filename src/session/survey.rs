@@ -91,7 +91,8 @@ impl Survey {
         Lockfile::parse(&String::from_utf8(bytes).map_err(|error| Error::corrupt(path.as_str(), error))?)
     }
 
-    fn lockfile_path(&self) -> Utf8PathBuf {
+    /// Where the lockfile is.
+    pub(super) fn lockfile_path(&self) -> Utf8PathBuf {
         self.workspace.root.join("Cargo.lock")
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Entries go first, least recently used first; then the raw files that no remaining entry names. Other processes may
 //! read and write all the while: a file that is younger than [`YOUNG`] may belong to an entry that is about to be
-//! written, so it stays. Should an entry lose a file all the same, it is an absent one.
+//! written, so it stays. Should an entry lose a file all the same, it is an absent one. Whatever the size is, temporary
+//! files of processes that were killed go, and probe outputs that are a month old.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -22,6 +23,8 @@ use crate::key::UnitKey;
 const YOUNG: Duration = Duration::from_secs(60 * 60);
 /// A temporary file this old belongs to a process that was killed.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+/// A probe output this old is found out again.
+const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How often [`collect_if_due`] does anything.
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -173,11 +176,10 @@ impl Unit {
 }
 
 fn remove_stale(store: &LocalStore) -> Result<()> {
-    for path in children(&store.root().join("tmp"))? {
-        if age(&path).is_some_and(|age| age > STALE) {
-            remove_file(&path).ok();
-        }
-    }
+    let is_older = |path: &PathBuf, limit| age(path).is_some_and(|age| age > limit);
+    let temporary = children(&store.root().join("tmp"))?.into_iter().filter(|path| is_older(path, STALE));
+    let probes = walk(&store.root().join("probe"))?.into_iter().filter(|path| is_older(path, FORGOTTEN));
+    temporary.chain(probes).for_each(|path| drop(remove_file(&path)));
     Ok(())
 }
 

@@ -1,0 +1,118 @@
+//! The unit graph of a command, remembered.
+//!
+//! Asking cargo for it takes longer than everything else of a plan. What cargo answers follows from the command, the
+//! environment, the configuration, the toolchain, the lockfile, the manifests, and the targets that it finds beside them:
+//! where all of that is as it was, the answer is taken from the local store.
+//!
+//! **Invariant.** Only the graph of a workspace is remembered whose every package is a member or comes from elsewhere with
+//! a checksum or a commit: of a package in any other directory, nobody says here that it has changed.
+
+use serde::{Deserialize, Serialize};
+
+use super::Options;
+use super::settled::circumstances;
+use super::survey::Survey;
+use crate::cargo::{Cargo, PackageSource, Packages, UnitGraph, packages};
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::event::{EventKind, EventLog};
+use crate::fs;
+use crate::store::LocalStore;
+
+/// Where cargo keeps rustc's answers, in the build directory (`util/rustc.rs`).
+const RUSTC_INFO: &str = ".rustc_info.json";
+/// Text like this is compressed to a tenth in a millisecond.
+const LEVEL: i32 = 1;
+
+/// What is remembered.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    /// As cargo printed it.
+    graph: String,
+    packages: Packages,
+    /// Rustc's answers, which asking would have left in the build directory.
+    rustc_info: Option<String>,
+}
+
+/// The units of the command and their packages: remembered, or asked now.
+pub(super) fn units(
+    options: &Options,
+    cargo: &Cargo,
+    store: &LocalStore,
+    survey: &Survey,
+    log: &EventLog,
+) -> Result<(UnitGraph, Packages)> {
+    let key = key(options, survey);
+    if let Some(remembered) = key.and_then(|key| recall(store, key))
+        && let Ok(graph) = UnitGraph::parse(&remembered.graph)
+    {
+        lend_rustc_info(survey, remembered.rustc_info.as_deref());
+        return Ok((graph, remembered.packages));
+    }
+    let text = cargo.unit_graph(|line| log.record(EventKind::CargoStatus { line: line.to_owned() }))?;
+    let graph = UnitGraph::parse(&text)?;
+    let packages = packages(&graph)?;
+    // What was changed meanwhile, by cargo or by hand, is found the next time.
+    let is_same = |before: &Digest| self::key(options, survey) == Some(*before);
+    if let Some(key) = key.filter(is_same).filter(|_| is_settled(survey, &graph, &packages)) {
+        let rustc_info = std::fs::read_to_string(survey.workspace.build_dir.join(RUSTC_INFO)).ok();
+        remember(store, key, &Remembered { graph: text, packages: packages.clone(), rustc_info });
+    }
+    Ok((graph, packages))
+}
+
+/// Everything that the graph follows from; nothing where there is no lockfile yet or it is elsewhere, or a package may be
+/// put in the place of another.
+fn key(options: &Options, survey: &Survey) -> Option<Digest> {
+    let workspace = &survey.workspace;
+    if options.invocation.value("lockfile-path").is_some() {
+        return None;
+    }
+    let read = |path: &camino::Utf8Path| fs::read_optional(path.as_std_path()).ok()?;
+    let manifest: toml::Table =
+        toml::from_str(str::from_utf8(&read(&workspace.root.join("Cargo.toml"))?).ok()?).ok()?;
+    if ["patch", "replace"].iter().any(|table| manifest.contains_key(*table)) || survey.config.replaces_packages() {
+        return None;
+    }
+    let directories = workspace.members.iter().chain([&workspace.root]);
+    let manifests: Option<Vec<_>> =
+        directories.map(|directory| Some(Digest::of(read(&directory.join("Cargo.toml"))?))).collect();
+    let parts = (
+        circumstances(options),
+        (&survey.toolchain.rustc, &survey.toolchain.cargo, &survey.toolchain.sysroot),
+        (&survey.config, workspace.description),
+        (Digest::of(read(&survey.lockfile_path())?), manifests?),
+    );
+    Some(Digest::of(format!("unit graph {parts:?}")))
+}
+
+/// Whether all that the graph was made from is in its key.
+fn is_settled(survey: &Survey, graph: &UnitGraph, packages: &Packages) -> bool {
+    let is_known = |package: &crate::cargo::Package| {
+        package.source != PackageSource::Directory || survey.workspace.members.contains(&package.directory)
+    };
+    let has_file = |platform: &String| platform.ends_with(".json");
+    packages.values().all(is_known) && !graph.units.iter().any(|unit| unit.platform.as_ref().is_some_and(has_file))
+}
+
+fn recall(store: &LocalStore, key: Digest) -> Option<Remembered> {
+    serde_json::from_slice(&zstd::decode_all(&*store.probe(key)?).ok()?).ok()
+}
+
+/// Where the store cannot be written, cargo is asked again.
+fn remember(store: &LocalStore, key: Digest, remembered: &Remembered) {
+    let bytes = serde_json::to_vec(remembered).ok().and_then(|json| zstd::encode_all(&*json, LEVEL).ok());
+    if let Some(Err(error)) = bytes.map(|bytes| store.put_probe(key, &bytes)) {
+        tracing::debug!(%error, "the unit graph is not remembered");
+    }
+}
+
+/// The next plain `cargo build` finds rustc's answers as if cargo had been asked. It compares them with the compiler.
+fn lend_rustc_info(survey: &Survey, rustc_info: Option<&str>) {
+    let path = survey.workspace.build_dir.join(RUSTC_INFO);
+    if let Some(text) = rustc_info.filter(|_| !path.exists())
+        && let Err(error) = fs::write_atomic(path.as_std_path(), text.as_bytes())
+    {
+        tracing::debug!(%error, "rustc's answers are not lent");
+    }
+}

@@ -201,8 +201,29 @@ impl Prefetch {
 
     /// Cancels what is under way. Units that are still open are misses from now on.
     pub fn stop(&self) {
-        let mut state = self.shared.lock();
-        state.stop();
+        self.stopper().stop();
+    }
+
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.lock().stopped
+    }
+
+    /// For somebody else to stop it with.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// Stops a prefetch.
+pub struct Stopper {
+    shared: Arc<Shared>,
+}
+
+impl Stopper {
+    /// [`Prefetch::stop`].
+    pub fn stop(&self) {
+        self.shared.lock().stop();
         self.shared.changed.notify_all();
     }
 }

@@ -6,6 +6,8 @@
 //! survey ─► graph index ─► plan ─► prefetch ─► hydrate ─► cargo with the wrapper ─► upload ─► report
 //! ```
 //!
+//! They overlap: packs come in from the graph index on, and cargo reads its manifests while they do ([`arrivals`]).
+//!
 //! Where the same command has just succeeded and nothing has changed, cargo is started at once, and the phases before it
 //! come only if the wrapper is asked to compile something ([`settled`]).
 //!
@@ -13,6 +15,7 @@
 //! or written costs one warning and is done without. The exit status is cargo's. Nothing of a session survives it except
 //! what is in the stores and the report in the target directory.
 
+mod arrivals;
 mod graph;
 mod planning;
 mod settled;
@@ -33,9 +36,8 @@ use crate::cargo::{Cargo, Invocation};
 use crate::config::Settings;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::event::{EventKind, EventLog, MissReason, Phase};
+use crate::event::{EventKind, EventLog, Phase};
 use crate::fs;
-use crate::hydrate::{Failure, Hydrated, Hydration, hydrate};
 use crate::key::UnitKey;
 use crate::report::Report;
 use crate::store::{LocalStore, RemoteStore, Runtime, gc};
@@ -58,6 +60,8 @@ pub struct Options {
     pub environment: Environment,
     /// The process's current directory.
     pub directory: PathBuf,
+    /// Somebody watches what arrives: cargo, which would draw over that, starts when it is over.
+    pub is_watched: bool,
 }
 
 /// The environment a session was started with.
@@ -149,16 +153,13 @@ impl Session<'_> {
         (self.build(None), None)
     }
 
-    /// The usual way: everything comes before cargo starts.
+    /// The usual way: what cargo needs is on its way before it starts, and in its place before cargo looks for it.
     fn planned(&self, ready: Ready) -> Ended {
-        let Ready { mut services, rest } = ready;
-        services.prefetch.wait();
-        self.log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
-        services.hydrated = self.hydrate(&services);
+        let Ready { services, rest } = ready;
         let front =
             Front { store: services.store.clone(), user_wrapper: rest.user_wrapper.clone(), log: self.log.clone() };
-        let (code, services) = self.build_wrapped(front, Planned::Now(Box::new(services)));
         let target_dir = rest.workspace.target_dir.clone();
+        let (code, services) = self.build_with_arrivals(front, services);
         if let Some(services) = services {
             self.finish(services, rest, code);
         }
@@ -183,7 +184,7 @@ impl Session<'_> {
             }
         });
         let front = Front { store, user_wrapper: settled.user_wrapper, log: self.log.clone() };
-        let (code, services) = self.build_wrapped(front, Planned::Later(plan));
+        let (code, services) = self.build_wrapped(front, Planned::IfNeeded(plan), || {});
         let rest = rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some((services, rest)) = services.zip(rest) {
             self.finish(services, rest, code);
@@ -191,48 +192,12 @@ impl Session<'_> {
         (code, Some(settled.target_dir))
     }
 
-    /// Puts everything that is there into the build directory, where its layout is known.
-    fn hydrate(&self, services: &Services) -> Hydrated {
-        let Some(site) = services.site() else { return Hydrated::default() };
-        self.log.phase(Phase::Hydrate, || {
-            let Services { plan, store, .. } = services;
-            let hydration = Hydration { site, plan, store, environment: &self.options.environment.0, log: self.log };
-            match hydrate(&hydration, |unit| services.prefetch.found(unit)) {
-                Ok((hydrated, failures)) => {
-                    self.report_failures(services, failures);
-                    hydrated
-                }
-                Err(error) => {
-                    self.log.warn(format!("nothing is put into the build directory: {error}"));
-                    Hydrated::default()
-                }
-            }
-        })
-    }
-
-    /// Damage is one thing, a full disk another: that one is said once.
-    fn report_failures(&self, services: &Services, failures: Vec<Failure>) {
-        let mut said = false;
-        for Failure { unit, entry, error } in failures {
-            if let Error::Corrupt { object, reason } = error {
-                services.store.discard(&entry);
-                services.prefetch.revoke(unit, MissReason::Corrupt);
-                self.log.record(EventKind::CorruptObject { object, reason });
-                continue;
-            }
-            services.prefetch.revoke(unit, MissReason::Restore);
-            if !std::mem::replace(&mut said, true) {
-                let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-                self.log.warn(format!("cannot use the cached {}: {error}{hint}", entry.package));
-            }
-        }
-    }
-
-    /// Cargo with the wrapper.
-    fn build_wrapped(&self, front: Front, planned: Planned) -> (i32, Option<Services>) {
+    /// Cargo with the wrapper; `ended` is called when cargo has ended.
+    fn build_wrapped(&self, front: Front, planned: Planned, ended: impl FnOnce()) -> (i32, Option<Services>) {
         match Wrapper::start(front, planned, &self.options.executable) {
             Ok(wrapper) => {
                 let code = self.build(Some(&wrapper.program()));
+                ended();
                 (code, wrapper.stop())
             }
             Err(error) => {

@@ -195,7 +195,7 @@ fn cargo(toolchain: Option<String>, overrides: &Overrides, mut arguments: Vec<Os
     }
     let options = terminal::Options { quiet: invocation.is_quiet(), color: color(&invocation) };
     let terminal = Arc::new(Terminal::stderr(options));
-    match prepare(invocation.clone(), program.clone(), overrides) {
+    match prepare(invocation.clone(), program.clone(), overrides, terminal.draws_progress()) {
         Ok(options) => with_cache(&options, &terminal),
         Err(error) => {
             terminal.warn(&format!("{error}; building without the cache"));
@@ -204,13 +204,18 @@ fn cargo(toolchain: Option<String>, overrides: &Overrides, mut arguments: Vec<Os
     }
 }
 
-fn prepare(invocation: Invocation, cargo: Option<PathBuf>, overrides: &Overrides) -> xcache::Result<Options> {
+fn prepare(
+    invocation: Invocation,
+    cargo: Option<PathBuf>,
+    overrides: &Overrides,
+    is_watched: bool,
+) -> xcache::Result<Options> {
     let directory = std::env::current_dir().map_err(xcache::Error::io("find", "the current directory"))?;
     let executable = std::env::current_exe().map_err(xcache::Error::io("find", "this executable"))?;
     let manifest = invocation.value("manifest-path").and_then(|path| Path::new(path).parent());
     let settings = load_settings(&manifest.map_or(directory.clone(), |manifest| directory.join(manifest)), overrides)?;
     let environment = Environment(std::env::vars_os().collect());
-    Ok(Options { invocation, cargo, executable, settings, environment, directory })
+    Ok(Options { invocation, cargo, executable, settings, environment, directory, is_watched })
 }
 
 fn load_settings(directory: &Path, overrides: &Overrides) -> xcache::Result<Settings> {

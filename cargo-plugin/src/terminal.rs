@@ -97,6 +97,11 @@ impl<W: Write + Send> Terminal<W> {
         Self { state: Mutex::new(state) }
     }
 
+    /// Whether anybody would see a progress bar.
+    pub(crate) fn draws_progress(&self) -> bool {
+        !(self.state().bars.target)().is_hidden()
+    }
+
     /// Writes final lines, unless quiet. Call it after the session.
     pub(crate) fn print(&self, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         let mut state = self.state();

@@ -7,7 +7,7 @@
 //! **Invariants.** Only closed sets: a unit is placed only together with exactly the units it was compiled against, or on
 //! top of units that are in the build directory already and are the same by content. What a unit consists of is compared
 //! with its digests first, and its fingerprint's hash is written last: whatever is interrupted leaves units that cargo
-//! simply builds. Cargo's own lock is held all the while. Whether a unit is fresh is cargo's decision, by its own
+//! simply builds. Cargo's own [lock](Locks) is held all the while. Whether a unit is fresh is cargo's decision, by its own
 //! fingerprint: what is placed wrongly is asked of the rustc wrapper, like anything else.
 
 mod collect;
@@ -17,6 +17,7 @@ mod select;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -77,24 +78,34 @@ pub struct Failure {
     pub error: Error,
 }
 
+/// Cargo's own locks on the directories of all profiles that something may be put into. They are held until it is dropped.
+#[derive(Debug)]
+pub struct Locks {
+    profiles: BTreeSet<Utf8PathBuf>,
+    _files: Vec<File>,
+}
+
+impl Locks {
+    /// Waits for whoever builds there.
+    pub fn take(site: &Site<'_>, plan: &BuildPlan, log: &EventLog) -> Result<Self> {
+        let units = plan.cacheable().into_iter().map(|(unit, _)| plan.unit(unit));
+        let profiles: BTreeSet<_> = units.filter_map(|unit| site.profile(unit)).collect();
+        let lock = |profile| layout::lock(profile, || say_waiting(log));
+        Ok(Self { _files: profiles.iter().map(|profile| lock(profile)).collect::<Result<_>>()?, profiles })
+    }
+}
+
 /// Places every unit that `found` has an entry for and that may be placed.
 ///
 /// An error means that nothing was placed; hashes of some may be gone, and then cargo builds them. What fails later
 /// concerns single units and those that depend on them.
 pub fn hydrate(
     hydration: &Hydration<'_>,
+    locks: &Locks,
     found: impl Fn(UnitId) -> Option<Arc<Entry>>,
 ) -> Result<(Hydrated, Vec<Failure>)> {
-    let profiles = profiles(hydration, &found);
-    if profiles.is_empty() {
-        return Ok((Hydrated::default(), Vec::new()));
-    }
-    let _locks = profiles
-        .iter()
-        .map(|profile| layout::lock(profile, || say_waiting(hydration.log)))
-        .collect::<Result<Vec<_>>>()?;
-    // Not asked before: somebody else may just have built there.
-    let is_unused = profiles.iter().all(|profile| hydration.site.layout.is_unused(profile));
+    // Not asked before they were locked: somebody else may just have built there.
+    let is_unused = locks.profiles.iter().all(|profile| hydration.site.layout.is_unused(profile));
     let chosen = Selection::new(hydration, &found).choose();
     let times = times(hydration, is_unused, &chosen);
     place::unseal(&chosen)?;
@@ -120,12 +131,6 @@ pub fn heard<'a>(dependencies: impl Iterator<Item = (&'a Unit, Option<Digest>)>)
     let mut made = runs.map(|(unit, digest)| Some((&unit.package, digest?))).collect::<Option<Vec<_>>>()?;
     made.sort();
     Some((!made.is_empty()).then(|| Digest::of(format!("{made:?}"))))
-}
-
-/// The directories of all profiles that something may be put into.
-fn profiles(hydration: &Hydration<'_>, found: impl Fn(UnitId) -> Option<Arc<Entry>>) -> BTreeSet<Utf8PathBuf> {
-    let units = hydration.plan.cacheable().into_iter().map(|(unit, _)| unit).filter(|unit| found(*unit).is_some());
-    units.filter_map(|unit| hydration.site.profile(hydration.plan.unit(unit))).collect()
 }
 
 /// As cargo says it.

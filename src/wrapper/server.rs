@@ -1,12 +1,13 @@
 //! The session's side of the wrapper: listening, and answering what needs no plan.
 //!
 //! [`Wrapper`] accepts calls until it is stopped. Cargo's questions about the compiler are answered here; what compiles a
-//! crate goes to [`Units`], which may have to be planned first: a session that expects nothing to be compiled starts
-//! cargo without a plan ([`Planned::Later`]).
+//! crate goes to [`Units`], which may have to be waited for ([`Planned::Coming`]) or to be planned first: a session that
+//! expects nothing to be compiled starts cargo without a plan ([`Planned::IfNeeded`]).
 
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 
@@ -37,12 +38,12 @@ pub struct Front {
 /// Makes a plan when the first crate is compiled after all. Nothing where there is none to be had.
 pub type Plan = Box<dyn FnOnce() -> Option<Services> + Send>;
 
-/// What is known of the units that cargo will ask for.
+/// How it becomes known what to do with the crates that cargo will ask for.
 pub enum Planned {
-    /// Everything.
-    Now(Box<Services>),
+    /// It is being prepared. Cargo is held up before it looks into the build directory until it is there.
+    Coming(Receiver<Services>),
     /// It is found out when it is needed.
-    Later(Plan),
+    IfNeeded(Plan),
 }
 
 /// The wrapper, ready for cargo: accepts calls until it is stopped.
@@ -81,6 +82,9 @@ impl Wrapper {
     pub fn stop(self) -> Option<Services> {
         let Self { directory, coordinator, accepting } = self;
         coordinator.stopping.store(true, Ordering::SeqCst);
+        if coordinator.is_coming {
+            coordinator.units();
+        }
         // The listener wakes up for one more caller, sees that it is over, and ends.
         if socket(directory.path()).and_then(Stream::connect).is_ok() {
             let connections = accepting.join().unwrap_or_default();
@@ -123,17 +127,22 @@ struct Coordinator {
     /// Taken by whoever needs the units first.
     plan: Mutex<Option<Plan>>,
     units: OnceLock<Option<Units>>,
+    /// The plan is being prepared anyway.
+    is_coming: bool,
+    /// How often cargo has asked for the compiler's version.
+    versions: AtomicUsize,
     stopping: Arc<AtomicBool>,
 }
 
 impl Coordinator {
     fn new(front: Front, planned: Planned) -> Self {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let (plan, units) = match planned {
-            Planned::Now(services) => (None, OnceLock::from(Some(Units::new(*services, stopping.clone())))),
-            Planned::Later(plan) => (Some(plan), OnceLock::new()),
+        let is_coming = matches!(planned, Planned::Coming(_));
+        let plan: Plan = match planned {
+            Planned::Coming(services) => Box::new(move || services.recv().ok()),
+            Planned::IfNeeded(plan) => plan,
         };
-        Self { front, plan: Mutex::new(plan), units, stopping }
+        let (plan, stopping) = (Mutex::new(Some(plan)), Arc::default());
+        Self { front, plan, units: OnceLock::new(), is_coming, versions: AtomicUsize::new(0), stopping }
     }
 
     fn units(&self) -> Option<&Units> {
@@ -169,10 +178,22 @@ impl Coordinator {
         }
     }
 
+    /// Cargo asks for the version when it starts, and once more (`core/profiles.rs`, `Profiles::new`) when it has resolved
+    /// the packages and before it locks the build directory: this is where it waits for what is still put there. Where it
+    /// does not ask, it waits for the lock.
+    fn hold_up(&self) {
+        if self.is_coming && self.versions.fetch_add(1, Ordering::SeqCst) > 0 {
+            self.units();
+        }
+    }
+
     /// Not a compile: one of cargo's questions, or something of a build script's.
     fn query(&self, mut conversation: Conversation, request: &Request) -> io::Result<()> {
         let arguments: Vec<_> = request.arguments.iter().map(String::as_str).collect();
         let asked_by_cargo = matches!(arguments[..], ["-vV"] | ["-", "--crate-name", "___", ..]);
+        if arguments == ["-vV"] {
+            self.hold_up();
+        }
         let variable = |name: &str| request.environment.get(name).cloned();
         let key = probe::key(&request.program, &request.arguments, variable).filter(|_| asked_by_cargo);
         let Some(key) = key else {

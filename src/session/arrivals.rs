@@ -1,0 +1,95 @@
+//! What goes on while cargo starts: the rest of the prefetch, and hydration.
+//!
+//! Cargo reads manifests and resolves for a tenth of a second before it looks into the build directory. All that time
+//! packs may still come in and units be put there: cargo's own lock on that directory is held, and the wrapper does not
+//! answer cargo's last question before it is done ([`Planned::Coming`]).
+//!
+//! **Invariants.** The lock is taken before cargo starts, so cargo never waits for us while we wait for it. What has not
+//! been placed when cargo ends is not placed any more.
+
+use std::sync::mpsc;
+use std::thread;
+
+use super::Session;
+use crate::error::Error;
+use crate::event::{EventKind, MissReason, Phase};
+use crate::hydrate::{Failure, Hydrated, Hydration, Locks, hydrate};
+use crate::wrapper::{Front, Planned, Services};
+
+impl Session<'_> {
+    /// Cargo with the wrapper, while what it needs arrives.
+    pub(super) fn build_with_arrivals(&self, front: Front, services: Services) -> (i32, Option<Services>) {
+        let locks = self.lock(&services);
+        if self.options.is_watched {
+            services.prefetch.wait();
+        }
+        let stopper = services.prefetch.stopper();
+        let (sender, receiver) = mpsc::channel();
+        thread::scope(|scope| {
+            // Where there is no wrapper, nobody takes what has arrived.
+            scope.spawn(|| drop(sender.send(self.place_arrivals(services, locks))));
+            self.build_wrapped(front, Planned::Coming(receiver), || stopper.stop())
+        })
+    }
+
+    fn place_arrivals(&self, mut services: Services, locks: Option<Locks>) -> Services {
+        services.prefetch.wait();
+        self.log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
+        if let Some(locks) = locks.filter(|_| !services.prefetch.is_stopped()) {
+            services.hydrated = self.hydrate(&services, &locks);
+        }
+        services
+    }
+
+    /// Cargo's locks on all directories that units are put into, where their layout is known.
+    fn lock(&self, services: &Services) -> Option<Locks> {
+        match Locks::take(&services.site()?, &services.plan, self.log) {
+            Ok(locks) => Some(locks),
+            Err(error) => {
+                self.say_nothing_is_placed(&error);
+                None
+            }
+        }
+    }
+
+    fn say_nothing_is_placed(&self, error: &Error) {
+        self.log.warn(format!("nothing is put into the build directory: {error}"));
+    }
+
+    /// Puts everything that is there into the build directory.
+    fn hydrate(&self, services: &Services, locks: &Locks) -> Hydrated {
+        let Some(site) = services.site() else { return Hydrated::default() };
+        self.log.phase(Phase::Hydrate, || {
+            let Services { plan, store, .. } = services;
+            let hydration = Hydration { site, plan, store, environment: &self.options.environment.0, log: self.log };
+            match hydrate(&hydration, locks, |unit| services.prefetch.found(unit)) {
+                Ok((hydrated, failures)) => {
+                    self.report_failures(services, failures);
+                    hydrated
+                }
+                Err(error) => {
+                    self.say_nothing_is_placed(&error);
+                    Hydrated::default()
+                }
+            }
+        })
+    }
+
+    /// Damage is one thing, a full disk another: that one is said once.
+    fn report_failures(&self, services: &Services, failures: Vec<Failure>) {
+        let mut said = false;
+        for Failure { unit, entry, error } in failures {
+            if let Error::Corrupt { object, reason } = error {
+                services.store.discard(&entry);
+                services.prefetch.revoke(unit, MissReason::Corrupt);
+                self.log.record(EventKind::CorruptObject { object, reason });
+                continue;
+            }
+            services.prefetch.revoke(unit, MissReason::Restore);
+            if !std::mem::replace(&mut said, true) {
+                let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                self.log.warn(format!("cannot use the cached {}: {error}{hint}", entry.package));
+            }
+        }
+    }
+}

@@ -133,24 +133,40 @@ impl Prefetch {
     /// and when, at the pace so far, the rest would take longer to arrive than to be compiled. What is still under way
     /// goes on.
     pub fn wait(&self) {
-        let start = Instant::now();
+        drop(self.wait_until(|_| false));
+    }
+
+    /// Like [`Prefetch::wait`], but at most until more units are decided than these. Says how many are; nothing when the
+    /// wait is over.
+    pub fn wait_beyond(&self, decided: usize) -> Option<usize> {
+        let state = self.wait_until(|state| state.decided() > decided);
+        Some(state.decided()).filter(|now| *now > decided)
+    }
+
+    /// Like [`Prefetch::wait`], but at most until the entries of all units that may become hits are known.
+    pub fn wait_for_entries(&self) {
+        drop(self.wait_until(|state| state.open_bytes().is_some()));
+    }
+
+    fn wait_until(&self, is_enough: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
         let shared = &self.shared;
         let mut state = shared.lock();
+        let start = *state.waiting_since.get_or_insert_with(Instant::now);
         loop {
             shared.report(&mut state);
-            if state.undecided() == 0 {
-                return;
+            if state.undecided() == 0 || is_enough(&state) {
+                return state;
             }
             if shared.idle() >= shared.stall {
                 shared.give_up();
             }
             if shared.has_failed(&state) {
-                return shared.miss_undecided(&mut state);
+                shared.miss_undecided(&mut state);
+            } else if !is_worth_waiting(start.elapsed(), shared.patience(&state), shared.time_left(&state)) {
+                return state;
+            } else {
+                state = shared.pause(state, TICK);
             }
-            if !is_worth_waiting(start.elapsed(), shared.patience(&state), shared.time_left(&state)) {
-                return;
-            }
-            state = shared.pause(state, TICK);
         }
     }
 
@@ -179,6 +195,16 @@ impl Prefetch {
         match self.shared.lock().lookup(unit)? {
             Lookup::Hit(entry, _) => Some(entry),
             Lookup::Miss(_) => None,
+        }
+    }
+
+    /// The entry of a unit that is a hit or may become one; never waits.
+    pub fn expected(&self, unit: UnitId) -> Option<Arc<Entry>> {
+        let state = self.shared.lock();
+        match state.lookup(unit) {
+            Some(Lookup::Hit(entry, _)) => Some(entry),
+            Some(Lookup::Miss(_)) => None,
+            None => state.known.get(&state.key(unit)?).cloned(),
         }
     }
 

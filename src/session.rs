@@ -21,7 +21,7 @@ mod planning;
 mod settled;
 mod survey;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -216,10 +216,11 @@ impl Session<'_> {
             Settled::remember(self.options, &store, &workspace, &plan, user_wrapper);
         }
         if let (Some(upload), Some(remote)) = (upload, &remote) {
-            let keys: Vec<UnitKey> =
-                plan.shared_keys().filter(|key| matches!(store.entry(*key), Ok(Some(_)))).collect();
-            let only_local =
-                prefetch.known_entries().into_iter().filter(|entry| !store.is_pushed(remote.id(), entry.key));
+            let known = prefetch.known_entries();
+            let is_known: HashSet<_> = known.iter().map(|entry| entry.key).collect();
+            let is_stored = |key: &UnitKey| is_known.contains(key) || matches!(store.entry(*key), Ok(Some(_)));
+            let keys: Vec<UnitKey> = plan.shared_keys().filter(is_stored).collect();
+            let only_local = known.into_iter().filter(|entry| !store.is_pushed(remote.id(), entry.key));
             only_local.for_each(|entry| upload.send(Entry::clone(&entry)));
             let graph = (!prefetch.index_lists(&keys)).then_some((graph_key, keys));
             self.log.phase(Phase::Upload, || upload.finish(graph, &self.interrupt.interrupted));

@@ -1,7 +1,7 @@
 //! Putting units into the build directory, so that cargo finds them built: it starts no process for them.
 //!
 //! A [`Site`] knows where cargo keeps its files ([`collect`] reads them for an entry), [`fingerprint`] what is in them,
-//! [`select`] which units may be placed, and [`place`] how. [`hydrate`] does it for a whole plan, and
+//! [`select`] which units may be placed, and [`place`] how. [`Hydrating`] does it for a whole plan, and
 //! [`Hydrated::rejected`] tells afterwards what cargo did not take, and why.
 //!
 //! **Invariants.** Only closed sets: a unit is placed only together with exactly the units it was compiled against, or on
@@ -95,31 +95,60 @@ impl Locks {
     }
 }
 
-/// Places every unit that `found` has an entry for and that may be placed.
-///
-/// An error means that nothing was placed; hashes of some may be gone, and then cargo builds them. What fails later
-/// concerns single units and those that depend on them.
-pub fn hydrate(
-    hydration: &Hydration<'_>,
-    locks: &Locks,
-    found: impl Fn(UnitId) -> Option<Arc<Entry>>,
-) -> Result<(Hydrated, Vec<Failure>)> {
-    // Not asked before they were locked: somebody else may just have built there.
-    let is_unused = locks.profiles.iter().all(|profile| hydration.site.layout.is_unused(profile));
-    let chosen = Selection::new(hydration, &found).choose();
-    let times = times(hydration, is_unused, &chosen);
-    place::unseal(&chosen)?;
-    let (mut millis, failures) = place::place(hydration, &chosen, times);
-    remove_dependents(hydration.plan, &chosen, &failures, &mut millis);
-    place::seal(hydration, &chosen, &mut millis);
-    let mut placed = BTreeMap::new();
-    for one in chosen {
-        let Some(millis) = millis.get(&one.unit).copied() else { continue };
-        let (bytes, compile_millis) = (one.entry.size(), one.entry.compile_ms);
-        hydration.log.record(EventKind::Hydrated { unit: one.unit, bytes, millis, compile_millis });
-        placed.insert(one.unit, Placed::new(hydration, one, times));
+/// A hydration that is going on: units are placed as their files arrive, and are nothing to cargo before the end.
+pub struct Hydrating<'a> {
+    hydration: &'a Hydration<'a>,
+    _locks: Locks,
+    chosen: Vec<Chosen>,
+    times: Times,
+    /// How long each took that has been placed, in milliseconds.
+    millis: BTreeMap<UnitId, u64>,
+    failures: Vec<Failure>,
+}
+
+impl<'a> Hydrating<'a> {
+    /// Chooses among the units that have an entry, whether or not its files are there, and removes the hashes of what is in
+    /// their place.
+    ///
+    /// An error means that nothing is placed; hashes of some may be gone, and then cargo builds them.
+    pub fn begin(
+        hydration: &'a Hydration<'a>,
+        locks: Locks,
+        entry: impl Fn(UnitId) -> Option<Arc<Entry>>,
+    ) -> Result<Self> {
+        // Not asked before they were locked: somebody else may just have built there.
+        let is_unused = locks.profiles.iter().all(|profile| hydration.site.layout.is_unused(profile));
+        let chosen = Selection::new(hydration, entry).choose();
+        let times = times(hydration, is_unused, &chosen);
+        place::unseal(&chosen)?;
+        Ok(Self { hydration, _locks: locks, chosen, times, millis: BTreeMap::new(), failures: Vec::new() })
     }
-    Ok((Hydrated { placed }, failures))
+
+    /// Places what has arrived by now. A unit whose entry has become another one is left out.
+    pub fn place(&mut self, arrived: impl Fn(UnitId) -> Option<Arc<Entry>>) {
+        let is_open =
+            |unit| !self.millis.contains_key(&unit) && self.failures.iter().all(|failure| failure.unit != unit);
+        let open = self.chosen.iter().filter(|one| is_open(one.unit));
+        let arrived: Vec<_> = open.filter(|one| arrived(one.unit).is_some_and(|entry| entry == one.entry)).collect();
+        let (millis, failures) = place::place(self.hydration, &arrived, self.times);
+        self.millis.extend(millis);
+        self.failures.extend(failures);
+    }
+
+    /// Makes cargo see what was placed, but for what depends on a unit that was not.
+    pub fn finish(self) -> (Hydrated, Vec<Failure>) {
+        let Self { hydration, chosen, times, mut millis, failures, _locks } = self;
+        remove_dependents(hydration.plan, &chosen, &mut millis);
+        place::seal(hydration, &chosen, &mut millis);
+        let mut placed = BTreeMap::new();
+        for one in chosen {
+            let Some(millis) = millis.get(&one.unit).copied() else { continue };
+            let (bytes, compile_millis) = (one.entry.size(), one.entry.compile_ms);
+            hydration.log.record(EventKind::Hydrated { unit: one.unit, bytes, millis, compile_millis });
+            placed.insert(one.unit, Placed::new(hydration, one, times));
+        }
+        (Hydrated { placed }, failures)
+    }
 }
 
 /// What the run of a build script heard from those it depends on (`DEP_…` variables): a digest of all that they made.
@@ -164,10 +193,10 @@ fn may_be_old(hydration: &Hydration<'_>, chosen: &Chosen) -> bool {
             && unit.dependencies.iter().all(|dependency| is_external(dependency.unit))
 }
 
-/// Leaves out what depends on a unit that could not be placed.
-fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], failures: &[Failure], placed: &mut BTreeMap<UnitId, u64>) {
+/// Leaves out what depends on a unit that was not placed.
+fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, u64>) {
+    let mut gone: BTreeSet<_> = chosen.iter().map(|one| one.unit).filter(|unit| !placed.contains_key(unit)).collect();
     // The chosen ones are in the order of their dependencies.
-    let mut gone: BTreeSet<_> = failures.iter().map(|failure| failure.unit).collect();
     for one in chosen {
         if plan.unit(one.unit).dependencies.iter().any(|dependency| gone.contains(&dependency.unit)) {
             gone.insert(one.unit);

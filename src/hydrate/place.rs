@@ -35,7 +35,7 @@ pub(super) struct Times {
 /// milliseconds.
 pub(super) fn place(
     hydration: &Hydration<'_>,
-    chosen: &[Chosen],
+    chosen: &[&Chosen],
     times: Times,
 ) -> (BTreeMap<UnitId, u64>, Vec<Failure>) {
     chosen.par_iter().partition_map(|one| {

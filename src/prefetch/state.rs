@@ -84,6 +84,8 @@ pub(super) struct State {
     pub(super) tasks: Vec<AbortHandle>,
     pub(super) stopped: bool,
     decided: usize,
+    /// When somebody began to wait for what is open.
+    pub(super) waiting_since: Option<Instant>,
     reported: Option<(Instant, usize, u64)>,
 }
 
@@ -140,6 +142,10 @@ impl State {
         if let Some((_, lookup)) = self.units.get_mut(&unit) {
             *lookup = Some(Lookup::Miss(reason));
         }
+    }
+
+    pub(super) fn decided(&self) -> usize {
+        self.decided
     }
 
     pub(super) fn undecided(&self) -> usize {

@@ -13,7 +13,7 @@ use std::thread;
 use super::Session;
 use crate::error::Error;
 use crate::event::{EventKind, MissReason, Phase};
-use crate::hydrate::{Failure, Hydrated, Hydration, Locks, hydrate};
+use crate::hydrate::{Failure, Hydrated, Hydrating, Hydration, Locks};
 use crate::wrapper::{Front, Planned, Services};
 
 impl Session<'_> {
@@ -33,11 +33,10 @@ impl Session<'_> {
     }
 
     fn place_arrivals(&self, mut services: Services, locks: Option<Locks>) -> Services {
+        services.hydrated = locks.and_then(|locks| self.hydrate(&services, locks)).unwrap_or_default();
+        // Where nothing is hydrated, cargo has everything brought by the wrapper.
         services.prefetch.wait();
         self.log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
-        if let Some(locks) = locks.filter(|_| !services.prefetch.is_stopped()) {
-            services.hydrated = self.hydrate(&services, &locks);
-        }
         services
     }
 
@@ -56,22 +55,26 @@ impl Session<'_> {
         self.log.warn(format!("nothing is put into the build directory: {error}"));
     }
 
-    /// Puts everything that is there into the build directory.
-    fn hydrate(&self, services: &Services, locks: &Locks) -> Hydrated {
-        let Some(site) = services.site() else { return Hydrated::default() };
+    /// Puts everything that arrives into the build directory.
+    fn hydrate(&self, services: &Services, locks: Locks) -> Option<Hydrated> {
+        let Services { plan, store, prefetch, .. } = services;
+        prefetch.wait_for_entries();
         self.log.phase(Phase::Hydrate, || {
-            let Services { plan, store, .. } = services;
-            let hydration = Hydration { site, plan, store, environment: &self.options.environment.0, log: self.log };
-            match hydrate(&hydration, locks, |unit| services.prefetch.found(unit)) {
-                Ok((hydrated, failures)) => {
-                    self.report_failures(services, failures);
-                    hydrated
-                }
-                Err(error) => {
-                    self.say_nothing_is_placed(&error);
-                    Hydrated::default()
-                }
+            let environment = &self.options.environment.0;
+            let hydration = Hydration { site: services.site()?, plan, store, environment, log: self.log };
+            let begun = Hydrating::begin(&hydration, locks, |unit| prefetch.expected(unit));
+            let mut hydrating = begun.map_err(|error| self.say_nothing_is_placed(&error)).ok()?;
+            let mut decided = 0;
+            while let Some(now) = prefetch.wait_beyond(decided) {
+                decided = now;
+                hydrating.place(|unit| prefetch.found(unit));
             }
+            if prefetch.is_stopped() {
+                return None;
+            }
+            let (hydrated, failures) = hydrating.finish();
+            self.report_failures(services, failures);
+            Some(hydrated)
         })
     }
 

@@ -65,8 +65,9 @@ fn what_cargo_rejects_is_restored_by_the_wrapper_and_told_in_the_report() {
     let cargo = another_cargo(
         &sandbox,
         "case \" $* \" in *\" --unit-graph \"*) ;; *\" build \"*)
+            until test -f target/debug/.fingerprint/leaf-*/lib-leaf; do sleep 0.01; done
             for file in target/debug/.fingerprint/leaf-*/lib-leaf; do
-                test ! -f \"$file\" || { rm \"$file\"; printf 0123456789abcdef > \"$file\"; }
+                rm \"$file\"; printf 0123456789abcdef > \"$file\"
             done
         esac",
     );

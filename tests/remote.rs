@@ -1,7 +1,7 @@
 //! The remote store, on a real S3 server with a counting proxy in front of it, and in a directory.
 
 use support::server::Remote;
-use support::{Key, Project, Proxy, Request, S3Server, Sandbox, tree};
+use support::{Fault, Key, Project, Proxy, Request, S3Server, Sandbox, tree};
 
 const NONE: [&str; 0] = [];
 /// How many libraries of crates.io the fixture `app` has.
@@ -61,6 +61,25 @@ fn an_empty_machine_gets_everything_before_the_build_with_a_key_that_may_only_ge
     assert_eq!(totals["hits_remote"], CACHEABLE);
     assert_eq!(totals["hydrated"], CACHEABLE);
     assert_eq!(totals["requests"], requests.len());
+}
+
+#[test]
+fn cargo_starts_while_packs_are_coming_in() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    sandbox.checkout("app").with_remote(&bucket.remote, Key::Full).xcache(["build"]).ok();
+
+    sandbox.reset();
+    let started = sandbox.path("started");
+    let cargo = sandbox.path("noting").join("cargo");
+    let note = format!("case \" $* \" in *\" --unit-graph \"*) ;; *\" build \"*) touch '{}';; esac", started.display());
+    tree::write_script(&cargo, &format!("{note}\nexec cargo \"$@\""));
+    bucket.proxy.set(Fault::HoldPacks(started));
+    let second = somebody_else(&sandbox, sandbox.checkout("app")).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = second.env("CARGO", &cargo);
+    assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
+    assert_eq!(sandbox.compiled_dependencies(), NONE, "cargo has not waited");
+    assert_eq!(second.report().total("hydrated"), CACHEABLE as u64, "{}", second.report().json());
 }
 
 #[test]

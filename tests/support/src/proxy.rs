@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -16,6 +17,9 @@ use hyper::{Method, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+
+/// How often it looks for a file.
+const TICK: Duration = Duration::from_millis(5);
 
 /// How it breaks.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -35,6 +39,8 @@ pub enum Fault {
     Truncate,
     /// Flips a bit in the middle of every object it gives.
     Corrupt,
+    /// Keeps every pack back until this file is there.
+    HoldPacks(PathBuf),
 }
 
 /// A request that came by.
@@ -174,6 +180,11 @@ async fn handle(
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     update(state, number, |request| request.sent = body.len());
     let is_get = head.method == Method::GET;
+    if let Fault::HoldPacks(file) = &fault {
+        while head.uri.path().contains("/blob/") && !file.exists() {
+            tokio::time::sleep(TICK).await;
+        }
+    }
     let answer = match &fault {
         Fault::Stall => std::future::pending().await,
         Fault::Status(status, body) => {

@@ -39,7 +39,7 @@ pub enum Reason {
     Path,
     /// Compiled with `-C incremental`.
     Incremental,
-    /// Contains or links native code.
+    /// Native code of which nothing says what it was made from.
     Native,
     /// The output holds a path of the machine that compiled it.
     PathBound,
@@ -57,9 +57,11 @@ pub enum Reason {
     ForeignDependency,
     /// A build script that reads something outside of its package, or hears from one of which nothing is known.
     OutsideInput,
+    /// A build script that found a library of the system.
+    SystemLibrary,
     /// A source file was written while the build went on.
     ChangedMeanwhile,
-    /// A build script made links, programs or empty directories.
+    /// A build script made links or empty directories.
     SpecialFiles,
     /// rustc was called in a way that fits no unit, or more than one.
     Unplanned,
@@ -78,7 +80,7 @@ impl Reason {
             Self::Doc => "rustdoc output is not cached",
             Self::Path => "packages in directories are not cached in this session",
             Self::Incremental => "compiled incrementally",
-            Self::Native => "holds or links native code",
+            Self::Native => "native code of which nothing says what it was made from",
             Self::PathBound => "the output holds a path of this machine",
             Self::NoIdentity => "its source has neither a checksum nor a revision",
             Self::CustomTarget => "the target is described by a file",
@@ -89,8 +91,9 @@ impl Reason {
             Self::OutsideInput => {
                 "its build script reads outside of its package, or hears from one of which nothing is known"
             }
+            Self::SystemLibrary => "its build script finds a library of the system: it runs",
             Self::ChangedMeanwhile => "a source file was written while the build went on",
-            Self::SpecialFiles => "its build script makes links, programs or empty directories",
+            Self::SpecialFiles => "its build script makes links or empty directories",
             Self::Unplanned => "rustc was called in a way that fits no unit of the plan",
         }
     }

@@ -17,6 +17,7 @@
 
 mod arrivals;
 mod graph;
+mod native;
 mod planning;
 mod settled;
 mod survey;

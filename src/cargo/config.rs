@@ -74,6 +74,12 @@ impl CargoConfig {
         tables.filter_map(|name| Some((name.to_owned(), self.tables.get(name)?.clone()))).collect()
     }
 
+    /// The names of the variables that the configuration sets.
+    pub fn variable_names(&self) -> impl Iterator<Item = &str> {
+        let variables = self.tables.get("env").and_then(Value::as_object).into_iter().flatten();
+        variables.map(|(name, _)| name.as_str())
+    }
+
     /// The variables that the configuration sets, as text.
     pub fn variables(&self) -> String {
         self.tables.get("env").map(ToString::to_string).unwrap_or_default()

@@ -4,7 +4,7 @@
 //! spec, or from where the sources lie. `cargo metadata` would say the same, but it waits for the lock of cargo's package
 //! cache as the unit graph does, and downloads what is never built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_util_schemas::core::{PackageIdSpec, SourceKind};
@@ -29,6 +29,8 @@ pub struct Package {
     pub source: PackageSource,
     /// The directory of its manifest.
     pub directory: Utf8PathBuf,
+    /// Its manifest has `links`: its build script is there for a native library. Known of packages with a build script.
+    pub links: bool,
 }
 
 /// Where a package is from.
@@ -63,7 +65,15 @@ pub fn packages(graph: &UnitGraph) -> Result<Packages> {
     for unit in &graph.units {
         root_files.entry(unit.pkg_id.as_str()).or_default().push(unit.target.src_path.as_path());
     }
-    root_files.into_par_iter().map(|(id, root_files)| Ok((id.to_owned(), package(id, &root_files)?))).collect()
+    let scripts = graph.units.iter().filter(|unit| unit.target.kind.iter().any(|kind| kind == "custom-build"));
+    let scripted: BTreeSet<_> = scripts.map(|unit| unit.pkg_id.as_str()).collect();
+    let described = |(id, root_files): (&str, Vec<&Utf8Path>)| {
+        let mut package = package(id, &root_files)?;
+        let manifest = || manifest(&package.directory.join("Cargo.toml"));
+        package.links = scripted.contains(id) && manifest().is_some_and(|manifest| manifest.links.is_some());
+        Ok((id.to_owned(), package))
+    };
+    root_files.into_par_iter().map(described).collect()
 }
 
 /// The package of this id and with these root files.
@@ -91,7 +101,7 @@ fn package(id: &str, root_files: &[&Utf8Path]) -> Result<Package> {
             (source, directory)
         }
     };
-    Ok(Package { name: spec.name().into(), version, source, directory })
+    Ok(Package { name: spec.name().into(), version, source, directory, links: false })
 }
 
 /// The directory above a root file that holds the package's manifest. Other packages may lie on the way.
@@ -102,23 +112,26 @@ fn directory(name: &str, version: &str, root_file: &Utf8Path) -> Option<Utf8Path
         match directory.file_name() {
             // As cargo unpacks what it downloads.
             Some(name) if name == unpacked => manifest.is_file(),
-            _ => manifest_name(&manifest).as_deref() == Some(name),
+            _ => self::manifest(&manifest).is_some_and(|manifest| manifest.name == name),
         }
     };
     root_file.ancestors().skip(1).find(is_package).map(Utf8Path::to_owned)
 }
 
-fn manifest_name(path: &Utf8Path) -> Option<String> {
+/// What a manifest says of its package.
+#[derive(Deserialize)]
+struct ManifestPackage {
+    name: String,
+    links: Option<String>,
+}
+
+fn manifest(path: &Utf8Path) -> Option<ManifestPackage> {
     #[derive(Deserialize)]
     struct Manifest {
-        package: Named,
-    }
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
+        package: ManifestPackage,
     }
     let text = fs::read_optional(path.as_std_path()).ok()??;
-    Some(toml::from_str::<Manifest>(std::str::from_utf8(&text).ok()?).ok()?.package.name)
+    Some(toml::from_str::<Manifest>(std::str::from_utf8(&text).ok()?).ok()?.package)
 }
 
 #[cfg(test)]

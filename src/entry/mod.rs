@@ -44,6 +44,20 @@ pub enum FileKind {
     Executable,
     /// A file that a build script wrote into `OUT_DIR`.
     Generated,
+    /// The same, and it may be executed.
+    GeneratedProgram,
+}
+
+impl FileKind {
+    /// It was written by a build script, and not by the compiler.
+    pub fn is_generated(self) -> bool {
+        matches!(self, Self::Generated | Self::GeneratedProgram)
+    }
+
+    /// It has the mode of a program.
+    pub fn is_program(self) -> bool {
+        matches!(self, Self::Executable | Self::Dylib | Self::GeneratedProgram)
+    }
 }
 
 /// One output of a unit.
@@ -62,7 +76,7 @@ pub struct FileRecord {
 impl FileRecord {
     fn has_plain_name(&self) -> bool {
         match self.kind {
-            FileKind::Generated => is_plain_path(&self.name),
+            kind if kind.is_generated() => is_plain_path(&self.name),
             _ => is_plain_file_name(&self.name),
         }
     }
@@ -102,6 +116,9 @@ pub struct Constraints {
     /// What the package's own build script had made when it was compiled: [`Entry::metadata`] of that run. For a run
     /// itself, a digest of what the runs had made that it heard from.
     pub script: Option<Digest>,
+    /// Of what is linked: a digest of what the runs for native code had made that it depends on, directly or not. The
+    /// metadata of the crates between does not tell.
+    pub linked: Option<Digest>,
     /// Directories whose path is in the outputs: the digest of the path.
     pub bound: BTreeMap<Root, Digest>,
 }
@@ -206,7 +223,7 @@ enum Kind {
 }
 
 const MAGIC: &[u8; 6] = b"xcache";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const HEADER: usize = MAGIC.len() + 2 + 32;
 /// No honest entry or index comes near; a hostile one must not fill the memory.
 const MAX_DECODED: u64 = 256 << 20;

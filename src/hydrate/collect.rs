@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::fingerprint::{Fingerprint, from_hex, hash_path};
+use super::linking::Linking;
 use crate::cargo::layout::{Layout, Places, RUN_BEGAN};
 use crate::digest::Digest;
 use crate::entry::{Content, FileKind, FileRecord, Fresh, SmallFile};
@@ -113,7 +114,7 @@ impl Site<'_> {
         let files: Option<Vec<_>> = generated
             .files
             .iter()
-            .map(|name| Some((name.clone(), Digest::of_file(out_dir.join(name).as_std_path()).ok()?)))
+            .map(|(name, _)| Some((name.clone(), Digest::of_file(out_dir.join(name).as_std_path()).ok()?)))
             .collect();
         Some(digest_run(&self.roots.abstract_text(&printed), files?.iter().map(|(name, digest)| (name, *digest))))
     }
@@ -133,7 +134,8 @@ impl Site<'_> {
         let output = format!("{run}/{}", self.layout.script_output());
         let printed = kept.iter().find(|file| file.path == output).map(|file| file.content.clone());
         let Some(Content::Text(printed)) = printed else { return Ok(None) };
-        if let Some(reason) = unkeepable(&printed, &fingerprint) {
+        let linking = Linking::of(&self.roots.concrete_text(&printed), out_dir, &unit.package_dir);
+        if let Some(reason) = unkeepable(unit.native, linking, &fingerprint) {
             return Ok(Some(Err(reason)));
         }
         fresh.files.extend(kept);
@@ -144,15 +146,15 @@ impl Site<'_> {
             return Ok(Some(Err(Reason::SpecialFiles)));
         }
         let scanner = PathScanner::new(self.roots);
-        for name in generated.files {
+        for (name, kind) in generated.files {
             let path = out_dir.join(&name);
             let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-            if is_native(&name, &bytes) {
+            if !is_declared_native(unit.native, &fingerprint) && is_native(&name, &bytes) {
                 return Ok(Some(Err(Reason::Native)));
             }
             bound.extend(scanner.scan(&bytes));
             let (size, digest) = store.add_bytes(&bytes)?;
-            files.push(FileRecord { name, kind: FileKind::Generated, size, digest });
+            files.push(FileRecord { name, kind, size, digest });
         }
         let digest = digest_run(&printed, files.iter().map(|file| (&file.name, file.digest)));
         let value = |value: &String| Digest::of(self.roots.abstract_text(value).as_bytes());
@@ -161,6 +163,14 @@ impl Site<'_> {
             .map(|(name, current)| (name.to_owned(), current.as_ref().map(value)))
             .collect();
         Ok(Some(Ok(Script { fresh, files, digest, environment, bound })))
+    }
+
+    /// What the run of a build script links; nothing where cargo's files of it are not there.
+    pub fn linking(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<Linking> {
+        let profile = self.profile(unit)?;
+        let run = self.layout.of_run(&profile, out_dir)?.run?;
+        let printed = fs::read_to_string(profile.join(run).join(self.layout.script_output())).ok()?;
+        Some(Linking::of(&printed, out_dir, &unit.package_dir))
     }
 
     /// When the run of a build script that made `out_dir` began and how long it took.
@@ -206,30 +216,30 @@ fn digest_run<'a>(printed: &str, files: impl Iterator<Item = (&'a String, Digest
 /// Why a run must happen every time, as far as what it printed tells.
 ///
 /// A script that does not say what it reads is taken by cargo's own rule: it depends on the files of its package, which
-/// are fixed by a checksum or a commit, and on what is in its key and its host's class.
-fn unkeepable(printed: &str, fingerprint: &Fingerprint) -> Option<Reason> {
-    let links = |line: &str| {
-        let directive = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:"));
-        directive.is_some_and(|directive| {
-            directive.starts_with("rustc-link")
-                || directive.starts_with("rustc-cdylib-link")
-                || directive.starts_with("rustc-flags")
-        })
-    };
+/// are fixed by a checksum or a commit, and on what is in its key and its host's class. Not so a script for native code:
+/// C compilers read more than that.
+fn unkeepable(native: bool, linking: Linking, fingerprint: &Fingerprint) -> Option<Reason> {
     let outside = |path: &Path| path.components().any(|component| !matches!(component, Component::Normal(_)));
-    match () {
-        () if printed.lines().any(links) => Some(Reason::Native),
-        () if fingerprint.changed_paths().any(outside) => Some(Reason::OutsideInput),
-        () => None,
+    match linking {
+        Linking::System { .. } => Some(Reason::SystemLibrary),
+        Linking::Unclear => Some(Reason::Native),
+        Linking::Own if !is_declared_native(native, fingerprint) => Some(Reason::Native),
+        _ if fingerprint.changed_paths().any(outside) => Some(Reason::OutsideInput),
+        _ => None,
     }
+}
+
+/// Whether a script is known to be there for native code, and says what it depends on.
+fn is_declared_native(native: bool, fingerprint: &Fingerprint) -> bool {
+    native && fingerprint.is_declared()
 }
 
 /// What is below a directory.
 #[derive(Default)]
 struct Generated {
-    /// Paths of plain files, sorted.
-    files: Vec<String>,
-    /// There are links, programs or empty directories.
+    /// Paths of plain files, sorted, and which of them may be executed.
+    files: Vec<(String, FileKind)>,
+    /// There are links or empty directories.
     special: bool,
 }
 
@@ -247,24 +257,25 @@ fn generated(directory: &Utf8Path) -> Result<Generated> {
             is_empty = false;
             match metadata.file_type() {
                 kind if kind.is_dir() => open.push(name),
-                kind if kind.is_file() && !is_program(&metadata) => generated.files.push(name.into()),
+                kind if kind.is_file() => generated.files.push((name.into(), generated_kind(&metadata))),
                 _ => generated.special = true,
             }
         }
         generated.special |= is_empty && !below.as_str().is_empty();
     }
-    generated.files.sort();
+    generated.files.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(generated)
 }
 
 #[cfg(unix)]
-fn is_program(metadata: &fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0
+fn generated_kind(metadata: &fs::Metadata) -> FileKind {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+    if mode & 0o111 == 0 { FileKind::Generated } else { FileKind::GeneratedProgram }
 }
 
 #[cfg(not(unix))]
-fn is_program(_: &fs::Metadata) -> bool {
-    false
+fn generated_kind(_: &fs::Metadata) -> FileKind {
+    FileKind::Generated
 }
 
 /// Whether a generated file is compiled code: by its name, or by how it begins.
@@ -290,29 +301,25 @@ mod tests {
     const DECLARED: &str = r#"{"RerunIfChanged":{"output":"debug/build/a-0/output","paths":["build.rs"]}}"#;
 
     #[test]
-    fn a_script_that_says_what_it_read_and_links_nothing_can_be_kept() {
-        let printed = "cargo:rerun-if-changed=build.rs\ncargo::rustc-cfg=x\ncargo::rustc-env=A=b\nhello\n";
-        assert_eq!(unkeepable(printed, &fingerprint(DECLARED)), None);
-    }
-
-    #[test]
-    fn a_script_that_links_is_native() {
-        for line in [
-            "cargo:rustc-link-lib=z",
-            "cargo::rustc-link-search=/usr/lib",
-            "cargo:rustc-flags=-l z",
-            "cargo::rustc-link-arg=-z",
-        ] {
-            assert_eq!(unkeepable(line, &fingerprint(DECLARED)), Some(Reason::Native), "{line}");
-        }
+    fn a_script_that_links_nothing_can_be_kept_and_one_that_links_its_own_if_it_is_known_to_be_native() {
+        let declared = fingerprint(DECLARED);
+        let silent = fingerprint(r#"{"Precalculated":"1.0.0"}"#);
+        assert_eq!(unkeepable(false, Linking::Nothing, &declared), None);
+        assert_eq!(unkeepable(false, Linking::Nothing, &silent), None);
+        assert_eq!(unkeepable(true, Linking::Own, &declared), None);
+        assert_eq!(unkeepable(false, Linking::Own, &declared), Some(Reason::Native));
+        assert_eq!(unkeepable(true, Linking::Own, &silent), Some(Reason::Native));
+        assert_eq!(unkeepable(true, Linking::Unclear, &declared), Some(Reason::Native));
+        let system = Linking::System { is_static: false };
+        assert_eq!(unkeepable(true, system, &declared), Some(Reason::SystemLibrary));
     }
 
     #[test]
     fn a_script_that_reads_outside_of_its_package_runs_every_time() {
-        assert_eq!(unkeepable("", &fingerprint(r#"{"Precalculated":"1.0.0"}"#)), None);
         for path in ["/etc/passwd", "../other/file"] {
             let local = format!(r#"{{"RerunIfChanged":{{"output":"o","paths":["build.rs","{path}"]}}}}"#);
-            assert_eq!(unkeepable("", &fingerprint(&local)), Some(Reason::OutsideInput), "{path}");
+            let outside = unkeepable(false, Linking::Nothing, &fingerprint(&local));
+            assert_eq!(outside, Some(Reason::OutsideInput), "{path}");
         }
     }
 
@@ -332,6 +339,7 @@ mod tests {
         fs::write(out.join("sub/b.rs"), "").unwrap();
         fs::write(out.join("a.rs"), "").unwrap();
         let found = generated(out).unwrap();
-        assert_eq!((found.files, found.special), (vec!["a.rs".to_owned(), "sub/b.rs".to_owned()], false));
+        let plain = |name: &str| (name.to_owned(), FileKind::Generated);
+        assert_eq!((found.files, found.special), (vec![plain("a.rs"), plain("sub/b.rs")], false));
     }
 }

@@ -131,6 +131,11 @@ impl Fingerprint {
         })
     }
 
+    /// Whether a build script says what it depends on.
+    pub fn is_declared(&self) -> bool {
+        self.local.iter().any(|local| matches!(local, Local::RerunIfChanged { .. } | Local::RerunIfEnvChanged { .. }))
+    }
+
     /// The files and directories a build script asked cargo to watch: relative to its package, or absolute.
     pub fn changed_paths(&self) -> impl Iterator<Item = &Path> {
         self.local

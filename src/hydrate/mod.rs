@@ -12,6 +12,7 @@
 
 mod collect;
 pub mod fingerprint;
+mod linking;
 mod place;
 mod select;
 
@@ -25,6 +26,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 pub use self::collect::{Script, Site};
 use self::fingerprint::{Fingerprint, difference, to_hex};
+pub use self::linking::Linking;
 use self::place::Times;
 use self::select::{Chosen, Selection};
 use crate::cargo::layout;
@@ -203,6 +205,23 @@ fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<
             placed.remove(&one.unit);
         }
     }
+}
+
+/// What the runs for native code have made that a unit is linked with: a digest of all of them.
+///
+/// `made` tells of each run. Nothing where that is not known of one of them; nothing within where there are none.
+pub fn linked_with(plan: &BuildPlan, id: UnitId, made: impl Fn(UnitId) -> Option<Digest>) -> Option<Option<Digest>> {
+    if !plan.unit(id).native {
+        return Some(None);
+    }
+    let runs = plan.runs_below(id).into_iter().filter(|run| plan.unit(*run).native);
+    let described = runs.map(|run| {
+        let Unit { package, version, features, .. } = plan.unit(run);
+        Some((package, version, features, made(run)?))
+    });
+    let mut described = described.collect::<Option<Vec<_>>>()?;
+    described.sort();
+    Some(Some(Digest::of(format!("{described:?}"))))
 }
 
 impl Placed {

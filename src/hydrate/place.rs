@@ -85,7 +85,7 @@ fn files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()>
     };
     for file in &chosen.entry.files {
         let path = outputs.join(&file.name);
-        if file.kind == FileKind::Generated {
+        if file.kind.is_generated() {
             create_dir_all(path.parent().unwrap_or(&outputs).as_std_path())?;
         }
         match file.kind {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 
 use super::fingerprint::{Fingerprint, from_hex, to_hex};
-use super::{Hydration, heard};
+use super::{Hydration, heard, linked_with};
 use crate::digest::Digest;
 use crate::entry::{Content, DependencyRecord, Entry, FileKind, Fresh};
 use crate::event::UnitId;
@@ -120,7 +120,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
             return None;
         }
         let edges = self.edges(unit)?;
-        if !self.holds(unit, &entry, &edges) {
+        if !self.holds(unit, &entry, &edges) || self.linked_with(id, unit) != Some(entry.constraints.linked) {
             return None;
         }
         let fingerprint = self.fingerprint(unit, fresh, &edges)?;
@@ -176,6 +176,12 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
             && self.has_inputs(entry, run.map(|run| run.known.fresh()))
             && constraints.bound.iter().all(|(root, digest)| roots.digest(*root) == Some(*digest))
             && self.has_environment(unit, entry, run.map(|run| run.known.fresh()))
+    }
+
+    /// What the runs for native code have made that a unit is linked with: all of them are decided by now.
+    fn linked_with(&self, id: UnitId, unit: &Unit) -> Option<Option<Digest>> {
+        let made = |run| self.standings.get(&run)?.known()?.entry.metadata;
+        if unit.is_linked() { linked_with(self.hydration.plan, id, made) } else { Some(None) }
     }
 
     /// Whether the files that were read from outside of the package are the same. Those of its own build script are part

@@ -5,12 +5,13 @@
 //!
 //! **Invariants.** A plan is made before anything is compiled and never changes. Apart from the digest of packages that
 //! live in a directory ([`content`]), making it does no I/O. A unit without an immutable identity has no key, and neither
-//! has any unit that depends on it. What is linked or run on the host is stored under a key of that host's class; what
-//! depends on it is not, as it is compared by content.
+//! has any unit that depends on it. What is linked or run on the host is stored under a key of that host's class, and of
+//! its C compiler and system where [native code](native) comes in; what depends on it is not, as it is compared by content.
 
 pub mod content;
 mod identify;
 mod lto;
+mod native;
 mod reasons;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -69,6 +70,8 @@ pub struct Unit {
     pub dependencies: Vec<Dependency>,
     /// From a registry or a git repository: its outputs are compiled with remapped paths.
     pub external: bool,
+    /// The run of a build script that is there for native code, or made with what such a run has made.
+    pub native: bool,
     /// The content of its package's directory, if it has no other identity.
     pub content: Option<Digest>,
     /// The key under which it is stored, or why there is none.
@@ -153,6 +156,8 @@ pub struct PlanInputs<'a> {
     pub environment_rustflags: Option<Vec<String>>,
     /// Variables that change what the compiler accepts or writes.
     pub environment: BTreeMap<String, String>,
+    /// What native code depends on besides the host's class; nothing where it is not known.
+    pub native: Option<Digest>,
     /// What packages in directories may read besides their own files; nothing if they are not cached.
     pub surroundings: Option<Surroundings>,
 }
@@ -180,8 +185,14 @@ impl BuildPlan {
     pub fn new(inputs: &PlanInputs<'_>, content: impl Fn(&Utf8Path) -> Result<Digest>) -> Result<Self> {
         let began = SystemTime::now();
         let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
+        native::mark(inputs, &mut units);
         let host = inputs.toolchain.host_class;
-        let policy = Policy { host_is_known: host.is_some(), members: inputs.surroundings.is_some() };
+        let native = host.zip(inputs.native).map(|(host, native)| Digest::of(format!("{host} {native}")));
+        let policy = Policy {
+            host_is_known: host.is_some(),
+            native_is_known: native.is_some(),
+            members: inputs.surroundings.is_some(),
+        };
         let reasons: Vec<_> =
             inputs.graph.units.iter().zip(&units).map(|(graph, unit)| policy.against(graph, unit)).collect();
         let mut keys = Keys {
@@ -195,7 +206,7 @@ impl BuildPlan {
             reasons.iter().enumerate().map(|(index, reason)| reason.map_or_else(|| keys.key(index), Err)).collect();
         let workspace = inputs.surroundings.as_ref().map(|surroundings| Digest::of(surroundings.workspace.as_str()));
         for (unit, key) in units.iter_mut().zip(result) {
-            let class = host.filter(|_| unit.is_of_host());
+            let class = if unit.native { native } else { host.filter(|_| unit.is_of_host()) };
             let place = [class, workspace.filter(|_| !unit.external)];
             unit.key = key.map(|key| place.into_iter().flatten().fold(key, UnitKey::in_place));
             if !unit.external && unit.key.is_ok() {
@@ -221,6 +232,17 @@ impl BuildPlan {
     /// One unit.
     pub fn unit(&self, id: UnitId) -> &Unit {
         &self.units[id.0]
+    }
+
+    /// The runs of build scripts that a unit depends on, directly or not.
+    pub fn runs_below(&self, id: UnitId) -> BTreeSet<UnitId> {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![id]);
+        while let Some(next) = open.pop() {
+            let dependencies = self.unit(next).dependencies.iter().map(|dependency| dependency.unit);
+            open.extend(dependencies.filter(|unit| seen.insert(*unit)));
+        }
+        seen.retain(|unit| self.unit(*unit).is_script_run());
+        seen
     }
 
     /// The units that have a key.
@@ -280,6 +302,7 @@ fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
         profile: unit.profile.clone(),
         dependencies: dependencies.collect(),
         external: package.source != PackageSource::Directory && !unit.is_std,
+        native: false,
         content: None,
         key: Err(Reason::NoIdentity),
     })

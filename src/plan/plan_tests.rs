@@ -25,6 +25,8 @@ struct World {
     rustc: String,
     standard_library: String,
     host: Option<String>,
+    native: Option<String>,
+    links: bool,
     cargo: String,
     environment_rustflags: Option<Vec<String>>,
     config: Value,
@@ -51,6 +53,8 @@ impl Default for World {
             rustc: "rustc 1.95.0\nhost: x86_64-unknown-linux-gnu\n".into(),
             standard_library: "libstd-0123.rlib".into(),
             host: Some("glibc 2.36".into()),
+            native: Some("gcc 12".into()),
+            links: false,
             cargo: "cargo 1.95.0".into(),
             environment_rustflags: None,
             config: json!({}),
@@ -101,6 +105,7 @@ impl World {
                 _ => PackageSource::Registry(REGISTRY.into()),
             },
             directory: self.directory(name).into(),
+            links: self.links && name == "alpha",
         };
         ["app", "alpha", "beta"].into_iter().map(|name| (self.id(name), package(name))).collect()
     }
@@ -177,6 +182,7 @@ impl World {
             config: &config,
             environment_rustflags: self.environment_rustflags.clone(),
             environment: self.environment.clone(),
+            native: self.native.as_ref().map(Digest::of),
             surroundings: None,
         };
         BuildPlan::new(&inputs, |_| panic!("no unit here depends on a directory")).unwrap()
@@ -280,6 +286,7 @@ fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
             config: &CargoConfig::default(),
             environment_rustflags: world.environment_rustflags.clone(),
             environment: BTreeMap::new(),
+            native: None,
             surroundings: None,
         };
         let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();
@@ -314,6 +321,47 @@ fn nothing_is_linked_or_run_for_a_host_that_is_not_known() {
     assert_eq!((keys[0], keys[3]), (keys_on(Some("any"))[0], keys_on(Some("any"))[3]));
 }
 
+/// The keys of alpha's library, build script and its run, and of beta, where alpha's manifest has `links`.
+fn native_keys(native: Option<&str>) -> Vec<Result<UnitKey, Reason>> {
+    let plan = World { native: native.map(Into::into), links: true, ..World::default() }.plan();
+    plan.units[1..].iter().map(|unit| unit.key).collect()
+}
+
+#[test]
+fn what_a_native_script_makes_is_for_hosts_with_the_same_compiler() {
+    let (older, newer) = (native_keys(Some("gcc 12")), native_keys(Some("gcc 13")));
+    let differs: Vec<_> = older.iter().zip(&newer).map(|(older, newer)| older != newer).collect();
+    assert_eq!(differs, [true, false, true, false]);
+    assert_ne!(older[2], keys_on(Some("glibc 2.36"))[2], "a script of another kind");
+    assert_eq!(native_keys(None)[2], Err(Reason::Native));
+}
+
+#[test]
+fn what_is_linked_with_native_code_is_for_hosts_with_the_same_compiler() {
+    let app = |native: &str, links| {
+        let world = World { native: Some(native.into()), links, ..World::default() };
+        let mut graph = world.graph();
+        graph.units[0].target.kind = vec!["bin".into()];
+        graph.units[0].target.crate_types = vec!["bin".into()];
+        graph.units[0].pkg_id = world.id("beta");
+        let toolchain = world.toolchain();
+        let inputs = PlanInputs {
+            graph: &graph,
+            packages: &world.packages(),
+            lockfile: &world.lockfile(),
+            toolchain: &toolchain,
+            config: &CargoConfig::default(),
+            environment_rustflags: None,
+            environment: BTreeMap::new(),
+            native: world.native.as_ref().map(Digest::of),
+            surroundings: None,
+        };
+        BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units[0].key.unwrap()
+    };
+    assert_ne!(app("gcc 12", true), app("gcc 13", true));
+    assert_eq!(app("gcc 12", false), app("gcc 13", false));
+}
+
 #[test]
 fn a_build_script_sees_variables_and_linkers_of_the_configuration() {
     let run = |config: Value| World { config, ..World::default() }.plan().units[3].key.unwrap();
@@ -334,6 +382,7 @@ fn a_package_without_checksum_has_no_key_and_neither_have_its_dependents() {
         config: &CargoConfig::default(),
         environment_rustflags: None,
         environment: BTreeMap::new(),
+        native: None,
         surroundings: None,
     };
     let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();

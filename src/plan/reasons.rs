@@ -9,6 +9,8 @@ use crate::event::Reason;
 pub(super) struct Policy {
     /// Linker and C library of this host are known.
     pub host_is_known: bool,
+    /// So are its C compiler and its system.
+    pub native_is_known: bool,
     /// Packages in directories are cached.
     pub members: bool,
 }
@@ -30,7 +32,9 @@ impl Policy {
             _ => Reason::Path,
         };
         let is_lib = kind == Reason::Path;
+        let is_native = unit.native && unit.is_of_host() && self.host_is_known && !self.native_is_known;
         match unit.external {
+            _ if is_native && (unit.external || self.members) => Some(Reason::Native),
             true => (!is_lib && !self.host_is_known).then_some(kind),
             // Only a checksum or a commit says that a build script would do the same again.
             false if unit.is_script_run() => Some(kind),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Options;
 use super::graph;
+use super::native;
 use super::survey::{self, Survey};
 use crate::cargo::{Cargo, PackageSource, Packages, Workspace};
 use crate::config::Settings;
@@ -76,7 +77,9 @@ fn plan(
     survey: &Survey,
     log: &EventLog,
 ) -> Result<(BuildPlan, Contents)> {
-    let (graph, packages) = graph::units(options, cargo, store, survey, log)?;
+    let units = || graph::units(options, cargo, store, survey, log);
+    let (units, native) = rayon::join(units, || native::class(options, &survey.config, store));
+    let (graph, packages) = units?;
     let contents = contents(survey, &packages);
     let lockfile = survey.lockfile()?;
     let user_wrapper = survey.user_wrapper(&options.environment);
@@ -88,6 +91,7 @@ fn plan(
         config: &survey.config,
         environment_rustflags: survey::environment_rustflags(&options.environment),
         environment: survey::key_environment(&options.environment, user_wrapper.as_deref()),
+        native,
         surroundings: survey.caches_members(options).then(|| surroundings(options, survey, &contents)).transpose()?,
     };
     let plan = BuildPlan::new(&inputs, |directory| Ok(contents.package(directory)?.digest))?;

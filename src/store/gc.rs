@@ -12,11 +12,11 @@ use std::time::{Duration, SystemTime};
 
 use fs4::FileExt;
 
-use super::local::{LocalStore, children, file_digest, walk};
+use super::local::{LocalStore, file_digest, walk};
 use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::fs::{read_optional, remove_file};
+use crate::fs::{children, read_optional, remove_file};
 use crate::key::UnitKey;
 
 /// A file this young may be one whose entry is not written yet.

@@ -23,7 +23,7 @@ use crate::digest::Digest;
 use crate::entry::{Entry, FileKind, FileRecord, is_other_version, pack};
 use crate::error::{Error, Result};
 use crate::fs::{
-    copy_hashing, create_dir_all, make_world_readable, persist, read_optional, remove_file, temporary_file,
+    children, copy_hashing, create_dir_all, make_world_readable, persist, read_optional, remove_file, temporary_file,
 };
 use crate::key::UnitKey;
 
@@ -310,15 +310,6 @@ pub(super) fn walk(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What is in a directory, which need not exist.
-pub(super) fn children(directory: &Path) -> Result<Vec<PathBuf>> {
-    match fs::read_dir(directory) {
-        Ok(entries) => Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Error::io("list", directory)(error)),
-    }
-}
-
 /// The digest that is a file's name.
 pub(super) fn file_digest(path: &Path) -> Option<Digest> {
     path.file_name()?.to_str()?.parse().ok()
@@ -359,8 +350,7 @@ fn hard_link(source: &Path, destination: &Path) -> io::Result<()> {
 #[cfg(unix)]
 fn give_mode(file: &File, kind: FileKind) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let is_program = matches!(kind, FileKind::Executable | FileKind::Dylib);
-    file.set_permissions(fs::Permissions::from_mode(if is_program { 0o755 } else { 0o644 }))
+    file.set_permissions(fs::Permissions::from_mode(if kind.is_program() { 0o755 } else { 0o644 }))
 }
 
 /// The mode that the compiler's own output has.

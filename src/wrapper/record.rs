@@ -39,6 +39,10 @@ pub(super) struct Compiled<'a> {
     pub planned: SystemTime,
     /// What the package's own build script had made.
     pub script: Option<Digest>,
+    /// What the runs for native code had made that it is linked with.
+    pub linked: Option<Digest>,
+    /// Objects in it that rustc did not make are from what the build script has made.
+    pub holds_own_objects: bool,
 }
 
 /// An output, held open since rustc ended: whoever replaces the file does not change what is recorded.
@@ -131,7 +135,9 @@ pub(super) fn record(
                 (FileKind::DepInfo, roots.abstract_text(&text).into_owned().into_bytes())
             }
             Some("rmeta") => (FileKind::Rmeta, bytes),
-            Some("rlib") if has_foreign_objects(&bytes) => return Ok(Recorded::Not(Reason::Native)),
+            Some("rlib") if !compiled.holds_own_objects && has_foreign_objects(&bytes) => {
+                return Ok(Recorded::Not(Reason::Native));
+            }
             Some("rlib") => (FileKind::Rlib, bytes),
             _ if compiled.unit.kind == "proc-macro" && !compiled.invocation.test => (FileKind::Dylib, bytes),
             _ => (FileKind::Executable, bytes),
@@ -161,6 +167,7 @@ pub(super) fn record(
         bound: digests(bound, roots),
         dependencies: compiled.dependencies,
         script: compiled.script,
+        linked: compiled.linked,
     };
     Ok(Recorded::Entry(Box::new(Entry {
         key: compiled.key,

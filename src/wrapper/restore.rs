@@ -25,8 +25,16 @@ pub(super) fn violation(
     metadata: &MetadataDigests,
 ) -> Option<MissReason> {
     // What the build script had made counts only as far as it is in these: its flags, variables and files.
-    let Constraints { invocation: command, rendering, dependencies, environment: variables, inputs, script: _, bound } =
-        &entry.constraints;
+    let Constraints {
+        invocation: command,
+        rendering,
+        dependencies,
+        environment: variables,
+        inputs,
+        script: _,
+        linked: _,
+        bound,
+    } = &entry.constraints;
     if *command != Some(invocation.digest(roots)) || rendering.is_some_and(|digest| digest != invocation.rendering()) {
         return Some(MissReason::Invocation);
     }

@@ -22,7 +22,7 @@ use crate::digest::Digest;
 use crate::entry::{DependencyRecord, Entry};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, MissReason, Reason, UnitId};
-use crate::hydrate::{Hydrated, Site, heard};
+use crate::hydrate::{Hydrated, Linking, Site, heard, linked_with};
 use crate::key::UnitKey;
 use crate::plan::content::Contents;
 use crate::plan::{BuildPlan, Unit};
@@ -88,6 +88,8 @@ struct State {
     scripts: BTreeMap<Utf8PathBuf, Option<Digest>>,
     /// The same, by the unit of the run.
     made: BTreeMap<UnitId, Digest>,
+    /// Runs that bring nothing that is linked.
+    unlinked: BTreeSet<UnitId>,
     /// The store cannot be written; said once.
     store_failed: bool,
 }
@@ -153,7 +155,7 @@ impl Units {
 
     pub(super) fn serve(&self, mut conversation: Conversation, id: UnitId, call: &Call) -> io::Result<()> {
         let unit = self.services.plan.unit(id);
-        let result = match (unit.key, self.uncacheable(unit, &call.invocation)) {
+        let result = match (unit.key, self.uncacheable(unit, call)) {
             (Ok(key), None) => self.cacheable(&mut conversation, id, key, call),
             _ if !unit.external => self.compile(&mut conversation, id, false),
             // Its dependents are recorded, and must find the same metadata anywhere.
@@ -171,11 +173,21 @@ impl Units {
     }
 
     /// What the command line says that the plan could not know.
-    fn uncacheable(&self, unit: &Unit, invocation: &Invocation) -> Option<Reason> {
-        let has_script = || unit.script_run(&self.services.plan).is_some();
-        let native = invocation.links_native && (unit.is_linked() || has_script());
+    fn uncacheable(&self, unit: &Unit, call: &Call) -> Option<Reason> {
+        let Call { invocation, .. } = call;
+        let is_told = || match unit.script_run(&self.services.plan) {
+            Some(_) => self.linking(unit, call).is_some_and(Linking::is_told),
+            None => true,
+        };
+        let native = invocation.links_native && (unit.is_linked() && !unit.native || !is_told());
         let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
         invocation.uncacheable().or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
+    }
+
+    /// What the package's own build script links.
+    fn linking(&self, unit: &Unit, call: &Call) -> Option<Linking> {
+        let run = unit.script_run(&self.services.plan)?;
+        self.services.site()?.linking(self.services.plan.unit(run), call.script_dir()?)
     }
 
     fn cacheable(&self, conversation: &mut Conversation, id: UnitId, key: UnitKey, call: &Call) -> io::Result<()> {
@@ -197,7 +209,7 @@ impl Units {
             Lookup::Hit(entry, _) => entry,
             Lookup::Miss(_) => return Err(None),
         };
-        if !self.is_of_now(id, &entry, call) {
+        if !self.is_of_now(id, &entry, call) || self.linked_with(id) != Some(entry.constraints.linked) {
             return Err(Some(MissReason::Input));
         }
         let environment = &call.request.environment;
@@ -226,13 +238,17 @@ impl Units {
         Ok(printed)
     }
 
-    /// Whether a member's package holds what was planned, and its build script has made what it made then: what it
-    /// depends on is not told by anything else. Packages that are fixed by a checksum tell what they read.
+    /// Whether what nothing else tells is as it was then: what a member's package holds, and what the build script of a
+    /// member or of a crate with native code has made. Other packages are fixed by a checksum, and tell what they read.
     fn is_of_now(&self, id: UnitId, entry: &Entry, call: &Call) -> bool {
         let Services { plan, contents, .. } = &self.services;
         let unit = plan.unit(id);
+        let is_script_same = || entry.constraints.script == self.script(id, call);
+        if unit.external {
+            return self.linking(unit, call).is_none_or(|linking| linking == Linking::Nothing) || is_script_same();
+        }
         let planned = |content| contents.package(&unit.package_dir).is_ok_and(|now| now.digest == content);
-        unit.external || unit.content.is_some_and(planned) && entry.constraints.script == self.script(id, call)
+        unit.content.is_some_and(planned) && is_script_same()
     }
 
     /// Has rustc run for what is not recorded.
@@ -304,8 +320,12 @@ impl Units {
         if unit.content.is_some_and(|content| !is_unchanged(content)) {
             return Ok(Recorded::Not(Reason::ChangedMeanwhile));
         }
+        let Some(linked) = self.linked_with(id).filter(|_| !unit.is_linked() || self.knows_runs_below(id)) else {
+            return Ok(Recorded::Not(Reason::Native));
+        };
         let compiled = Compiled {
             unit,
+            linked,
             planned: plan.began(),
             key,
             invocation: &call.invocation,
@@ -315,6 +335,7 @@ impl Units {
             finished,
             outputs,
             script: self.script(id, call),
+            holds_own_objects: self.linking(unit, call) == Some(Linking::Own),
         };
         record(compiled, store, roots, &self.scanner)
     }
@@ -346,6 +367,8 @@ impl Units {
         }
         let digest = site.script_digest(plan.unit(run), out_dir);
         let is_first = self.state().scripts.insert(out_dir.to_owned(), digest).is_none();
+        let links_nothing = site.linking(plan.unit(run), out_dir) == Some(Linking::Nothing);
+        self.state().unlinked.extend(links_nothing.then_some(run));
         self.state().made.extend(digest.map(|digest| (run, digest)));
         if let (true, Some(digest), Ok(key)) = (is_first, digest, plan.unit(run).key) {
             self.record_script(run, key, out_dir, digest, site);
@@ -362,6 +385,10 @@ impl Units {
             log.record(EventKind::Compiled { unit: run, millis, success: true });
         }
         if matches!(prefetch.lookup(run), Lookup::Hit(entry, _) if entry.metadata == Some(digest)) {
+            // Known, and yet it ran: a run that it depends on has to happen each time.
+            if began >= self.started {
+                log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
+            }
             return;
         }
         let Some(heard) = self.heard(unit) else {
@@ -377,13 +404,30 @@ impl Units {
 
     /// What a run heard from others; nothing where that is not known.
     fn heard(&self, unit: &Unit) -> Option<Option<Digest>> {
-        let Services { plan, prefetch, hydrated, .. } = &self.services;
-        let state = self.state();
-        heard(unit.dependencies.iter().map(|dependency| {
-            let id = dependency.unit;
-            let placed = || prefetch.found(id).filter(|_| hydrated.has(id)).and_then(|entry| entry.metadata);
-            (plan.unit(id), state.made.get(&id).copied().or_else(placed))
-        }))
+        let dependencies = unit.dependencies.iter().map(|dependency| dependency.unit);
+        heard(dependencies.map(|id| (self.services.plan.unit(id), self.made(id))))
+    }
+
+    /// What the runs for native code have made that something is linked with; nothing where that is not known.
+    fn linked_with(&self, id: UnitId) -> Option<Option<Digest>> {
+        let plan = &self.services.plan;
+        if plan.unit(id).is_linked() { linked_with(plan, id, |run| self.made(run)) } else { Some(None) }
+    }
+
+    /// What a run has made, in this session or in the one whose result was placed.
+    fn made(&self, run: UnitId) -> Option<Digest> {
+        let Services { prefetch, hydrated, .. } = &self.services;
+        let placed = || prefetch.found(run).filter(|_| hydrated.has(run)).and_then(|entry| entry.metadata);
+        let made = self.state().made.get(&run).copied();
+        made.or_else(placed)
+    }
+
+    /// Whether it is certain of every run below, other than those for native code, that it brings nothing that is linked:
+    /// it was looked at, or it is one of those that can be kept.
+    fn knows_runs_below(&self, id: UnitId) -> bool {
+        let Services { plan, prefetch, .. } = &self.services;
+        let links_nothing = |run| self.state().unlinked.contains(&run) || prefetch.found(run).is_some();
+        plan.runs_below(id).into_iter().all(|run| plan.unit(run).native || links_nothing(run))
     }
 
     fn keep(&self, id: UnitId, entry: Entry) {

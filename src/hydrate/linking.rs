@@ -1,0 +1,124 @@
+//! What a build script links, as far as what it printed tells.
+
+use camino::Utf8Path;
+
+/// Libraries of the compiler and the C library: they are part of the host's identity.
+const RUNTIME: &[&str] = &["c", "c++", "dl", "gcc", "gcc_s", "m", "pthread", "resolv", "rt", "stdc++", "util"];
+
+/// Where the libraries come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Linking {
+    /// There are none.
+    Nothing,
+    /// The script made them, or they are in its package.
+    Own,
+    /// The system. Static ones become part of what is linked.
+    System {
+        /// At least one is static.
+        is_static: bool,
+    },
+    /// There are directives that nobody here understands.
+    Unclear,
+}
+
+impl Linking {
+    /// Reads what a script with this `OUT_DIR` and package printed.
+    pub fn of(printed: &str, out_dir: &Utf8Path, package_dir: &Utf8Path) -> Self {
+        let mut directories = Vec::new();
+        let mut libraries = Vec::new();
+        for (name, value) in printed.lines().filter_map(directive) {
+            match name {
+                "rustc-link-search" => directories.push(Utf8Path::new(without_kind(value).1)),
+                "rustc-link-lib" => libraries.push(Library::parse(value)),
+                "rustc-flags" => return Self::Unclear,
+                name if name.starts_with("rustc-link") || name.starts_with("rustc-cdylib-link") => {
+                    return Self::Unclear;
+                }
+                _ => {}
+            }
+        }
+        if directories.is_empty() && libraries.is_empty() {
+            return Self::Nothing;
+        }
+        let is_own = |directory: &Utf8Path| directory.starts_with(out_dir) || directory.starts_with(package_dir);
+        let (own, foreign): (Vec<_>, Vec<_>) = directories.into_iter().partition(|directory| is_own(directory));
+        let mut of_system = libraries.iter().filter(|library| !library.is_runtime() && !library.is_in(&own)).peekable();
+        if foreign.is_empty() && of_system.peek().is_none() {
+            return Self::Own;
+        }
+        Self::System { is_static: of_system.any(|library| library.is_static) }
+    }
+
+    /// Whether what is compiled with it follows from what the script printed and made.
+    pub fn is_told(self) -> bool {
+        matches!(self, Self::Nothing | Self::Own | Self::System { is_static: false })
+    }
+}
+
+/// The name and the value of a line for cargo.
+fn directive(line: &str) -> Option<(&str, &str)> {
+    let directive = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:"))?;
+    Some(directive.split_once('=').unwrap_or((directive, "")))
+}
+
+/// `KIND[:MODIFIERS]=VALUE`.
+fn without_kind(value: &str) -> (&str, &str) {
+    value.split_once('=').unwrap_or(("", value))
+}
+
+struct Library<'a> {
+    name: &'a str,
+    is_static: bool,
+    is_framework: bool,
+}
+
+impl<'a> Library<'a> {
+    fn parse(value: &'a str) -> Self {
+        let (kind, name) = without_kind(value);
+        let kind = kind.split(':').next().unwrap_or_default();
+        // `NAME:RENAME`
+        let name = name.split(':').next().unwrap_or(name);
+        Self { name, is_static: kind == "static", is_framework: kind == "framework" }
+    }
+
+    fn is_runtime(&self) -> bool {
+        self.is_framework || !self.is_static && RUNTIME.contains(&self.name)
+    }
+
+    fn is_in(&self, directories: &[&Utf8Path]) -> bool {
+        let Self { name, .. } = self;
+        let files =
+            [format!("lib{name}.a"), format!("lib{name}.so"), format!("lib{name}.dylib"), format!("{name}.lib")];
+        directories.iter().any(|directory| files.iter().any(|file| directory.join(file).exists()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_the_scripts_own_where_it_made_them() {
+        let temporary = tempfile::tempdir().unwrap();
+        let out = Utf8Path::from_path(temporary.path()).unwrap();
+        std::fs::create_dir(out.join("lib")).unwrap();
+        std::fs::write(out.join("lib/libz.a"), "").unwrap();
+        let of = |printed: &str| Linking::of(&printed.replace("OUT", out.as_str()), out, "/package".into());
+        assert_eq!(of("cargo:rerun-if-changed=z.c\nhello\n"), Linking::Nothing);
+        let own = "cargo:rustc-link-search=native=OUT/lib\ncargo::rustc-link-lib=static:+whole-archive=z:other\n";
+        assert_eq!(of(own), Linking::Own);
+        assert_eq!(
+            of(&format!("{own}cargo:rustc-link-lib=stdc++\ncargo:rustc-link-lib=framework=Security")),
+            Linking::Own
+        );
+        let system = |is_static| Linking::System { is_static };
+        assert_eq!(of(&format!("{own}cargo:rustc-link-lib=ssl")), system(false));
+        assert_eq!(of(&format!("{own}cargo:rustc-link-lib=static=stdc++")), system(true));
+        assert_eq!(of("cargo:rustc-link-lib=z"), system(false));
+        assert_eq!(of("cargo:rustc-link-search=/usr/lib"), system(false));
+        assert_eq!(of("cargo:rustc-link-search=native=/usr/lib\ncargo:rustc-link-lib=static=z"), system(true));
+        for line in ["cargo:rustc-flags=-l z", "cargo::rustc-link-arg=-z", "cargo:rustc-cdylib-link-arg=-z"] {
+            assert_eq!(of(line), Linking::Unclear, "{line}");
+        }
+    }
+}

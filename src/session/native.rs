@@ -1,0 +1,118 @@
+//! What native code depends on besides the linker and the C library: compilers, the system, and what is installed.
+//!
+//! Scripts that compile C probe for headers and libraries in ways that nobody can see. So the names of what is installed
+//! where compilers look by themselves are part of a host's identity for native code. Which variables a script reads, and
+//! their values, is its own to declare.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rayon::prelude::*;
+
+use super::{Environment, Options};
+use crate::cargo::CargoConfig;
+use crate::digest::Digest;
+use crate::fs;
+use crate::probe;
+use crate::store::LocalStore;
+
+/// Families of variables that name a program (the `cc` crate's): `CC`, `CC_<target>`, `HOST_CC`, `TARGET_CC`.
+const COMPILERS: &[&str] = &["CC", "CXX"];
+/// Programs that scripts run where they are there.
+const TOOLS: &[&str] = &["ar", "clang", "cmake", "make", "nasm", "perl", "pkg-config"];
+/// Where compilers look by themselves.
+const INCLUDED: &[&str] = &["/usr/include", "/usr/local/include"];
+/// Where pkg-config looks, besides the directory of the host's triple.
+const DESCRIBED: &[&str] =
+    &["/usr/share/pkgconfig", "/usr/lib/pkgconfig", "/usr/lib64/pkgconfig", "/usr/local/lib/pkgconfig"];
+
+/// A digest of all that; nothing where the compiler or the system does not say what it is.
+pub(super) fn class(options: &Options, config: &CargoConfig, store: &LocalStore) -> Option<Digest> {
+    let environment = &options.environment;
+    let names_compiler = |name: &str| COMPILERS.iter().any(|family| is_of_family(name, family));
+    // Cargo sets these for scripts, and for nobody else: whose compiler it is would have to be found out in its place.
+    if config.variable_names().any(names_compiler) {
+        return None;
+    }
+    let ask = |program: &[&str]| {
+        let mut command = Command::new(program.first()?);
+        command.args(&program[1..]).arg("--version");
+        probe::ask(store, &mut command, |name| environment.text(name).map(Into::into)).ok()
+    };
+    let mut compilers: Vec<_> = named(environment, names_compiler);
+    compilers.push("cc".into());
+    let answers = |programs: &[String]| -> Vec<_> {
+        let words = |program: &String| ask(&program.split_whitespace().collect::<Vec<_>>());
+        programs.par_iter().map(words).collect()
+    };
+    let compilers: Vec<_> = answers(&compilers).into_iter().collect::<Option<_>>()?;
+    let optional: Vec<_> = ["c++"].iter().chain(TOOLS).map(|name| (*name).to_owned()).collect();
+    let parts = (compilers, answers(&optional), system(ask)?, installed(environment));
+    Some(Digest::of(format!("{parts:?}")))
+}
+
+/// `CC`, `CC_x86_64-unknown-linux-gnu`, `HOST_CC` …
+fn is_of_family(name: &str, family: &str) -> bool {
+    let rest = ["HOST_", "TARGET_"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
+    rest.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+}
+
+/// The values of variables that name a compiler, in the order of their names.
+fn named(environment: &Environment, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
+    let variables = environment.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+    variables.filter(|(name, value)| is_meant(name) && !value.is_empty()).map(|(_, value)| value.to_owned()).collect()
+}
+
+/// The release of the system.
+fn system(ask: impl Fn(&[&str]) -> Option<String>) -> Option<String> {
+    let release = || std::fs::read_to_string("/etc/os-release").ok();
+    if cfg!(target_os = "macos") { ask(&["clang"]) } else { release() }
+}
+
+/// The names of headers' directories and headers, and the packages that pkg-config knows, with their sizes.
+fn installed(environment: &Environment) -> Vec<(PathBuf, Vec<(String, u64)>)> {
+    let multiarch =
+        fs::children(Path::new("/usr/lib")).unwrap_or_default().into_iter().map(|path| path.join("pkgconfig"));
+    let variables = ["PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR"].iter().filter_map(|name| environment.get(name));
+    let described =
+        DESCRIBED.iter().map(PathBuf::from).chain(multiarch).chain(variables.flat_map(std::env::split_paths));
+    let described = described.filter(|path| path.is_dir()).map(|path| (names(&path, true), path));
+    let included = INCLUDED.iter().map(PathBuf::from).map(|path| (names(&path, false), path));
+    included.chain(described).map(|(names, path)| (path, names)).collect()
+}
+
+fn names(directory: &Path, with_sizes: bool) -> Vec<(String, u64)> {
+    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let size = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
+    let children = fs::children(directory).unwrap_or_default();
+    let mut names: Vec<_> = children.iter().map(|path| (name(path), if with_sizes { size(path) } else { 0 })).collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compilers_are_named_by_families_of_variables() {
+        for name in ["CC", "CXX", "CC_x86_64-unknown-linux-gnu", "HOST_CC", "TARGET_CXX", "CXX_aarch64_apple_darwin"] {
+            assert!(COMPILERS.iter().any(|family| is_of_family(name, family)), "{name}");
+        }
+        for name in ["CCACHE_DIR", "CFLAGS", "SUCC", "XCACHE_DIR", "CARGO"] {
+            assert!(!COMPILERS.iter().any(|family| is_of_family(name, family)), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_installed_is_known_by_names_and_descriptions_by_sizes() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("zlib.pc"), "Version: 1").unwrap();
+        let before = names(directory.path(), true);
+        assert_eq!(names(directory.path(), true), before);
+        std::fs::write(directory.path().join("zlib.pc"), "Version: 1.2").unwrap();
+        assert_ne!(names(directory.path(), true), before);
+        std::fs::write(directory.path().join("z.h"), "").unwrap();
+        assert_eq!(names(directory.path(), false), [("z.h".into(), 0), ("zlib.pc".into(), 0)]);
+    }
+}

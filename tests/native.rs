@@ -1,0 +1,201 @@
+//! Native code: what build scripts compile from C is reused where nothing that it was made from has changed.
+//!
+//! Runs of build scripts are counted by the scripts, and what the programs say comes from the C code.
+
+use std::path::PathBuf;
+
+use support::{Package, Project, Sandbox, tree};
+
+const NONE: [&str; 0] = [];
+
+/// Compiles a C file into a library, as the `cc` crate does, and says what that depends on.
+const COMPILING: &str = r#"
+    let out = std::env::var("OUT_DIR").unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        assert!(std::process::Command::new(program).args(arguments).status().unwrap().success());
+    };
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let flags = std::env::var("CFLAGS").unwrap_or_default();
+    let object = format!("{out}/value.o");
+    let mut arguments = vec!["-c", "value.c", "-o", &object];
+    arguments.extend(flags.split_whitespace());
+    run(&compiler, &arguments);
+    run("ar", &["crsD", &format!("{out}/libvalue.a"), &object]);
+    for name in ["CC", "CFLAGS"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+    println!("cargo:rerun-if-changed=value.c");
+    println!("cargo:rustc-link-search=native={out}");
+    println!("cargo:rustc-link-lib=static=value");
+"#;
+
+const C: &str = "#ifndef VALUE\n#define VALUE 1\n#endif\nint value(void) { return VALUE; }\n";
+
+/// A machine with a workspace of one program, which gets its value from C two crates down.
+struct Scene {
+    sandbox: Sandbox,
+    demo: Project,
+}
+
+impl Scene {
+    /// With `links` in the manifest of the native crate, or without.
+    fn new(script: &str, links: bool) -> Self {
+        let sandbox = Sandbox::new();
+        let native = Package::new("value-sys", "1.0.0", "extern \"C\" { pub fn value() -> i32; }")
+            .counted_script(script)
+            .file("value.c", C);
+        let native = if links { native.links("value") } else { native };
+        let wrapper = Package::new("value", "1.0.0", "pub fn value() -> i32 { unsafe { value_sys::value() } }")
+            .dependency("value-sys", "1");
+        let registry = sandbox.registry([native, wrapper]);
+        let demo = sandbox.demo(&registry, "value = \"1\"", "fn main() { println!(\"{}\", value::value()); }");
+        let demo = demo.env("CARGO_INCREMENTAL", "0");
+        demo.cargo(["fetch"]).ok();
+        Self { sandbox, demo }
+    }
+
+    /// Into an empty target directory: which scripts have run, which crates were compiled, and what the program says.
+    #[track_caller]
+    fn build(&self, variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>, String) {
+        self.demo.clean();
+        self.sandbox.reset();
+        let build = self.demo.xcache(["build"]);
+        variables.iter().fold(build, |build, (name, value)| build.env(name, value)).ok();
+        (self.sandbox.scripts_run(), self.sandbox.compiled(), self.demo.run_binary("demo"))
+    }
+
+    /// Nothing was started, and the program says this.
+    #[track_caller]
+    fn assert_full_hit(&self, variables: &[(&str, &str)], said: &str) {
+        let (scripts, compiled, says) = self.build(variables);
+        assert_eq!((scripts, compiled), (vec![], vec![]), "{}", self.demo.report().json());
+        assert_eq!(says, said);
+    }
+
+    /// The script has run, and the program says this.
+    #[track_caller]
+    fn assert_runs(&self, variables: &[(&str, &str)], said: &str) {
+        let (scripts, _, says) = self.build(variables);
+        assert_eq!(scripts, ["value-sys"], "{}", self.demo.report().json());
+        assert_eq!(says, said);
+    }
+
+    /// A C compiler of another version, which says so and compiles in the same way but for a flag.
+    fn another_compiler(&self, version: &str, flag: &str) -> PathBuf {
+        let path = self.sandbox.unused("compiler").join("cc");
+        let answer = format!("if [ \"$*\" = --version ]; then echo 'cc {version}'; exit; fi");
+        tree::write_script(&path, &format!("{answer}\nexec /usr/bin/cc {flag} \"$@\""));
+        path
+    }
+}
+
+#[test]
+fn what_a_script_compiled_is_a_hit() {
+    let scene = Scene::new(COMPILING, true);
+    scene.assert_runs(&[], "1\n");
+    scene.assert_full_hit(&[], "1\n");
+    scene.sandbox.assert_nothing_to_do(&scene.demo, &["build"]);
+}
+
+#[test]
+fn it_is_a_hit_in_another_checkout_with_the_same_directories_for_packages_and_outputs() {
+    let scene = Scene::new(COMPILING, true);
+    scene.build(&[]);
+    // No debug information, so no path of the machine is in what was compiled.
+    let target = scene.sandbox.unused("target");
+    scene.sandbox.reset();
+    scene.demo.xcache(["build"]).env("CARGO_TARGET_DIR", &target).ok();
+    assert_eq!(scene.sandbox.scripts_run(), NONE);
+}
+
+#[test]
+fn it_runs_when_a_variable_that_it_declared_has_another_value() {
+    let scene = Scene::new(COMPILING, true);
+    scene.assert_runs(&[], "1\n");
+    scene.assert_runs(&[("CFLAGS", "-DVALUE=2")], "2\n");
+    scene.assert_runs(&[], "1\n");
+}
+
+#[test]
+fn it_runs_for_another_compiler_under_the_same_name() {
+    let scene = Scene::new(COMPILING, true);
+    scene.assert_runs(&[], "1\n");
+    let path = |compiler: &PathBuf| {
+        let directory = compiler.parent().expect("it is in a directory").display().to_string();
+        format!("{directory}:{}", std::env::var("PATH").unwrap_or_default())
+    };
+    let other = path(&scene.another_compiler("99.1", "-DVALUE=2"));
+    scene.assert_runs(&[("PATH", &other)], "2\n");
+    scene.assert_full_hit(&[("PATH", &other)], "2\n");
+    scene.assert_full_hit(&[], "1\n");
+}
+
+#[test]
+fn it_runs_when_the_compiler_that_a_variable_names_becomes_another_one() {
+    let scene = Scene::new(COMPILING, true);
+    let compiler = scene.another_compiler("99.1", "-DVALUE=2");
+    let name = compiler.to_str().expect("a path of text").to_owned();
+    scene.assert_runs(&[("CC", &name)], "2\n");
+    scene.assert_full_hit(&[("CC", &name)], "2\n");
+    let next = scene.another_compiler("99.2", "-DVALUE=3");
+    std::fs::rename(next, &compiler).expect("it can be replaced");
+    scene.assert_runs(&[("CC", &name)], "3\n");
+}
+
+#[test]
+fn it_runs_when_the_configuration_names_the_compiler() {
+    let scene = Scene::new(COMPILING, true);
+    scene.assert_runs(&[], "1\n");
+    let compiler = scene.another_compiler("99.1", "-DVALUE=2");
+    let config = scene.demo.read(".cargo/config.toml");
+    scene.demo.write(".cargo/config.toml", format!("{config}\n[env]\nCC = {compiler:?}\n"));
+    for _ in 0..2 {
+        scene.assert_runs(&[], "2\n");
+        assert_eq!(scene.demo.report().reasons("value-sys").last().map(String::as_str), Some("native"));
+    }
+}
+
+#[test]
+fn it_runs_when_a_library_is_installed() {
+    let scene = Scene::new(COMPILING, true);
+    let installed = scene.sandbox.unused("pkgconfig");
+    tree::write(&installed.join("one.pc"), "Version: 1");
+    let variables = [("PKG_CONFIG_PATH", installed.to_str().expect("a path of text"))];
+    scene.assert_runs(&variables, "1\n");
+    scene.assert_full_hit(&variables, "1\n");
+    tree::write(&installed.join("two.pc"), "Version: 2");
+    scene.assert_runs(&variables, "1\n");
+}
+
+#[test]
+fn a_script_that_is_not_known_to_be_for_native_code_runs_and_its_dependents_hit() {
+    let scene = Scene::new(COMPILING, false);
+    scene.assert_runs(&[], "1\n");
+    let (scripts, compiled, said) = scene.build(&[]);
+    assert_eq!((scripts, said), (vec!["value-sys".to_owned()], "1\n".to_owned()));
+    let libraries = ["value", "value_sys"];
+    assert!(libraries.iter().all(|name| !compiled.contains(&(*name).to_owned())), "{compiled:?}");
+    let (_, compiled, said) = scene.build(&[("CFLAGS", "-DVALUE=2")]);
+    assert_eq!(said, "2\n");
+    assert!(compiled.contains(&"value_sys".to_owned()), "{compiled:?}");
+}
+
+#[test]
+fn a_script_that_does_not_say_what_it_depends_on_runs() {
+    let silent = COMPILING.lines().filter(|line| !line.contains("rerun-if")).collect::<Vec<_>>().join("\n");
+    let scene = Scene::new(&silent, true);
+    for _ in 0..2 {
+        scene.assert_runs(&[], "1\n");
+        assert_eq!(scene.demo.report().reasons("value-sys").last().map(String::as_str), Some("native"));
+    }
+}
+
+#[test]
+fn a_script_that_finds_a_library_of_the_system_runs() {
+    let finding = format!("{COMPILING}\n println!(\"cargo:rustc-link-search=native=/usr/lib\");");
+    let scene = Scene::new(&finding, true);
+    for _ in 0..2 {
+        scene.assert_runs(&[], "1\n");
+        assert_eq!(scene.demo.report().reasons("value-sys").last().map(String::as_str), Some("system-library"));
+    }
+}

@@ -5,6 +5,7 @@
 //! held against. This is the only module that reads the environment for settings; what a storage service needs
 //! (`AWS_…`) is read by the store.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +44,11 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "compression", summary: "zstd level of packs sent to the remote", default: "3" },
     Setting { name: "members", summary: "cache packages in directories, too: on or off", default: "on" },
     Setting {
+        name: "incremental",
+        summary: "incremental compilation of members, which cannot be cached: keep or strip",
+        default: "strip where `CI` is set, else keep",
+    },
+    Setting {
         name: "key-files",
         summary: "files and directories that members read without telling, separated by commas",
         default: "none",
@@ -76,6 +82,8 @@ pub struct Settings {
     pub compression: i32,
     /// Whether to cache packages that are in a directory.
     pub members: Switch,
+    /// What becomes of incremental compilation.
+    pub incremental: Incremental,
     /// Files and directories, relative to the workspace, separated by commas.
     pub key_files: String,
     /// Names of variables, separated by commas.
@@ -92,6 +100,26 @@ pub enum Switch {
     Off,
 }
 
+/// What becomes of the incremental compilation of members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Incremental {
+    /// It is as cargo has it, and what is compiled so is not cached.
+    Keep,
+    /// Cargo is asked to do without.
+    Strip,
+}
+
+impl Incremental {
+    /// The default, by the value of `CI`: services start with an empty directory, so that incremental state is of no use.
+    fn by_default(ci: Option<&OsStr>) -> Self {
+        match ci {
+            Some(ci) if !ci.is_empty() && ci != "false" => Self::Strip,
+            _ => Self::Keep,
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -104,6 +132,7 @@ impl Default for Settings {
             max_size: ByteSize::gib(10),
             compression: 3,
             members: Switch::On,
+            incremental: Incremental::by_default(std::env::var_os("CI").as_deref()),
             key_files: String::new(),
             key_env: String::new(),
         }
@@ -141,6 +170,9 @@ pub struct Overrides {
     /// `--members`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<String>,
+    /// `--incremental`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incremental: Option<String>,
     /// `--key-files`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_files: Option<String>,

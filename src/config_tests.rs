@@ -38,3 +38,10 @@ fn a_misspelt_key_and_a_bad_value_are_named() {
     assert!(load("concurrency = 'many'").contains("concurrency"));
     assert!(load("concurrency = 0").contains("concurrency"));
 }
+
+#[test]
+fn incremental_compilation_is_stripped_where_ci_says_yes() {
+    let by_default = |ci: Option<&str>| Incremental::by_default(ci.map(OsStr::new));
+    assert_eq!([None, Some(""), Some("false")].map(by_default), [Incremental::Keep; 3]);
+    assert_eq!([Some("true"), Some("1"), Some("woodpecker")].map(by_default), [Incremental::Strip; 3]);
+}

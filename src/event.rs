@@ -101,7 +101,9 @@ impl Reason {
     /// What would change that, where the user can do something.
     pub fn advice(self) -> Option<&'static str> {
         match self {
-            Self::Incremental => Some("set CARGO_INCREMENTAL=0 (CI gains nothing from incremental builds)"),
+            Self::Incremental => {
+                Some("set XCACHE_INCREMENTAL=strip, or CARGO_INCREMENTAL=0 (CI gains nothing from incremental builds)")
+            }
             Self::PathBound => Some(
                 "hits again where the same directories are used: keep CARGO_HOME and the target directory at one path",
             ),

@@ -17,6 +17,7 @@
 
 mod arrivals;
 mod graph;
+mod incremental;
 mod native;
 mod planning;
 mod settled;
@@ -107,8 +108,9 @@ pub struct Outcome {
 
 /// Runs cargo with the cache around it.
 pub fn run(options: &Options, log: &EventLog, interrupt: &Interrupt) -> Outcome {
-    let session =
-        Session { cargo: Cargo::new(options.cargo.clone(), options.invocation.clone()), options, log, interrupt };
+    let cargo = Cargo::new(options.cargo.clone(), options.invocation.clone())
+        .without_incremental(incremental::is_stripped(options));
+    let session = Session { cargo, options, log, interrupt };
     let (code, target_dir) = match LocalStore::open(&options.settings.dir) {
         Ok(store) => session.with_store(Arc::new(store)),
         Err(error) => session.without_plan(&error),

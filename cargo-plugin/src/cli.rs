@@ -89,6 +89,9 @@ struct SettingFlags {
     /// Cache packages in directories, too: on or off
     #[arg(long, value_name = "SWITCH")]
     members: Option<String>,
+    /// Incremental compilation of members, which cannot be cached: keep or strip
+    #[arg(long, value_name = "WHAT")]
+    incremental: Option<String>,
     /// Files and directories that members read without telling, separated by commas
     #[arg(long, value_name = "PATHS")]
     key_files: Option<String>,
@@ -109,6 +112,7 @@ impl From<SettingFlags> for Overrides {
             max_size,
             compression,
             members,
+            incremental,
             key_files,
             key_env,
         } = flags;
@@ -122,6 +126,7 @@ impl From<SettingFlags> for Overrides {
             max_size,
             compression,
             members,
+            incremental,
             key_files,
             key_env,
         }

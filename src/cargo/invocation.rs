@@ -155,6 +155,16 @@ impl Invocation {
         flags
     }
 
+    /// Whether a `--config` says anything of incremental compilation. Files that one names are not looked into.
+    pub fn configures_incremental(&self) -> bool {
+        self.values("config").into_iter().filter_map(OsStr::to_str).any(|config| {
+            let Ok(config) = config.parse::<toml::Table>() else { return false };
+            let profiles = config.get("profile").and_then(toml::Value::as_table);
+            let profiles = profiles.into_iter().flat_map(|profiles| profiles.values());
+            config.get("build").into_iter().chain(profiles).any(|table| table.get("incremental").is_some())
+        })
+    }
+
     /// The arguments that say what is built, for the graph index: not where, how loudly, or with how many jobs.
     pub fn identity(&self) -> Vec<String> {
         const VALUED: &[&str] = &["manifest-path", "lockfile-path", "target-dir", "color", "message-format", "jobs"];
@@ -213,6 +223,17 @@ mod tests {
         assert_eq!(invocation.value("target-dir").unwrap(), "t");
         assert_eq!(invocation.values("config"), ["a=1", "b=2"]);
         assert_eq!(invocation.config_flags(), ["--config", "a=1", "--config", "b=2", "-Zx", "-Zy"]);
+    }
+
+    #[test]
+    fn incremental_compilation_is_seen_in_configuration() {
+        let configures = |config: &str| invocation("build", &["--config", config]).configures_incremental();
+        assert!(configures("build.incremental=true"));
+        assert!(configures("build = { jobs = 1, incremental = false }"));
+        assert!(configures("profile.dev.incremental=true"));
+        assert!(!configures("build.jobs=1"));
+        assert!(!configures("incremental.toml"));
+        assert!(!invocation("run", &["--", "--config", "build.incremental=true"]).configures_incremental());
     }
 
     #[test]

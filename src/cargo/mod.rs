@@ -53,6 +53,7 @@ pub struct Workspace {
 pub struct Cargo {
     program: PathBuf,
     invocation: Invocation,
+    without_incremental: bool,
 }
 
 impl Cargo {
@@ -62,7 +63,16 @@ impl Cargo {
             (None, Some(program)) => program,
             _ => "cargo".into(),
         };
-        Self { program, invocation }
+        Self { program, invocation, without_incremental: false }
+    }
+
+    /// Has cargo compile members without `-C incremental`, and plan so; or leaves that to cargo.
+    ///
+    /// `build.incremental` overrides what profiles and files say (`core/profiles.rs`). It is given as configuration and
+    /// not as `CARGO_INCREMENTAL=0`, which build scripts, tests and programs would see, and hand on to a cargo they run.
+    #[must_use]
+    pub fn without_incremental(self, without_incremental: bool) -> Self {
+        Self { without_incremental, ..self }
     }
 
     /// What the user asked for.
@@ -89,7 +99,8 @@ impl Cargo {
     /// would, so what cargo says of that (and only that: warnings come again in the build) is passed to `status`.
     pub fn unit_graph(&self, mut status: impl FnMut(&str)) -> Result<String> {
         let mut command = self.command();
-        command.arg(self.invocation.planning_command()).args(["--unit-graph", "-Zunstable-options"]);
+        command.arg(self.invocation.planning_command()).args(self.added_config());
+        command.args(["--unit-graph", "-Zunstable-options"]);
         command.args(self.invocation.planning_arguments()).env("RUSTC_BOOTSTRAP", "1");
         process::output_observed(&mut command, |line| {
             if is_status(line) {
@@ -119,7 +130,7 @@ impl Cargo {
     /// `RUSTC_WRAPPER` that is set already has to be replaced, as it would win.
     pub fn build(&self, wrapper: Option<&Path>, wrapper_in_environment: bool) -> Command {
         let mut command = self.command();
-        command.arg(&self.invocation.command);
+        command.arg(&self.invocation.command).args(self.added_config());
         if let Some(wrapper) = wrapper {
             if wrapper_in_environment {
                 command.env("RUSTC_WRAPPER", wrapper);
@@ -139,6 +150,11 @@ impl Cargo {
         let mut command = Command::new(&self.program);
         command.args(self.invocation.toolchain.as_deref());
         command
+    }
+
+    /// What stands before the user's own `--config` and so gives way to it, in the planning run as in the build.
+    fn added_config(&self) -> &'static [&'static str] {
+        if self.without_incremental { &["--config", "build.incremental=false"] } else { &[] }
     }
 
     fn metadata_command(&self) -> Command {

@@ -1,0 +1,268 @@
+//! Incremental compilation: kept as cargo has it, and not cached; or stripped, and cached. The environment of these tests
+//! is a developer's, without `CI`, unless a test sets it.
+
+use support::{Invocation, Output, Project, Sandbox, registry};
+
+const NONE: [&str; 0] = [];
+
+/// What is compiled of [`project`] itself.
+const MEMBERS: [&str; 2] = ["demo", "voice"];
+
+const MAIN: &str = "fn main() { println!(\"{} {}\", voice::voice(), apex::name()); }";
+
+/// A workspace of a binary and a library, which uses [`registry::chain`].
+fn project(sandbox: &Sandbox) -> Project {
+    let project = sandbox.demo_unlocked(&format!("{}\nvoice = {{ path = \"voice\" }}", registry::CHAIN), MAIN);
+    project.write("voice/Cargo.toml", "[package]\nname = \"voice\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+    project.write("voice/src/lib.rs", "pub fn voice() -> &'static str { \"one\" }");
+    project.use_registry(&sandbox.chain_registry());
+    project.cargo(["fetch"]).ok();
+    project
+}
+
+/// Members are compiled incrementally by this, each time in an empty target directory.
+#[track_caller]
+fn assert_kept(sandbox: &Sandbox, project: &Project, build: impl Fn() -> Invocation) {
+    for _ in 0..2 {
+        let output = built_from_nothing(sandbox, project, &build);
+        assert!(has_state(project), "{output}");
+        assert!(MEMBERS.iter().all(|name| sandbox.compiled().contains(&(*name).to_owned())), "{output}");
+        assert!(output.stderr.contains("2 not cacheable (2 incremental)"), "{output}");
+        let report = project.report();
+        assert_eq!(MEMBERS.map(|name| report.reasons(name).concat()), ["incremental"; 2]);
+        assert_eq!(project.run_binary("demo").split(' ').next(), Some("one"));
+    }
+    assert_eq!(sandbox.compiled(), MEMBERS, "dependencies come from the store");
+}
+
+/// Members are compiled without by this, and once only; then there is nothing to do.
+#[track_caller]
+fn assert_stripped(sandbox: &Sandbox, project: &Project, build: impl Fn() -> Invocation) {
+    built_from_nothing(sandbox, project, &build);
+    let output = built_from_nothing(sandbox, project, &build);
+    assert_eq!(sandbox.compiled(), NONE, "{output}");
+    assert!(!has_state(project), "{output}");
+    assert!(MEMBERS.iter().all(|name| project.report().packages("hit").contains(&(*name).to_owned())), "{output}");
+    assert_eq!(project.run_binary("demo").split(' ').next(), Some("one"));
+    let plain = || project.cargo(["build"]).env("CARGO_INCREMENTAL", "0");
+    sandbox.reset();
+    for again in [build().ok(), plain().ok(), build().ok()] {
+        assert_eq!(sandbox.starts(), NONE, "{again}");
+    }
+}
+
+#[track_caller]
+fn built_from_nothing(sandbox: &Sandbox, project: &Project, build: impl Fn() -> Invocation) -> Output {
+    project.clean();
+    sandbox.reset();
+    build().ok()
+}
+
+/// Whether anything was compiled incrementally. Cargo makes the directory in any case.
+fn has_state(project: &Project) -> bool {
+    !names(project, "incremental").is_empty()
+}
+
+fn strip(project: &Project) -> Invocation {
+    project.xcache(["--incremental", "strip", "build"])
+}
+
+fn keep(project: &Project) -> Invocation {
+    project.xcache(["--incremental", "keep", "build"])
+}
+
+#[test]
+fn outside_of_ci_members_are_compiled_incrementally_and_are_not_cached() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    assert_kept(&sandbox, &project, || project.xcache(["build"]));
+    for ci in ["", "false"] {
+        assert_kept(&sandbox, &project, || project.xcache(["build"]).env("CI", ci));
+    }
+}
+
+#[test]
+fn in_ci_members_are_compiled_without_and_cached() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    assert_stripped(&sandbox, &project, || project.xcache(["build"]).env("CI", "true"));
+}
+
+#[test]
+fn the_setting_decides_wherever_it_is_given() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    assert_kept(&sandbox, &project, || keep(&project).env("CI", "true"));
+    assert_kept(&sandbox, &project, || project.xcache(["build"]).env("XCACHE_INCREMENTAL", "keep").env("CI", "true"));
+    assert_stripped(&sandbox, &project, || strip(&project).env("XCACHE_INCREMENTAL", "keep"));
+    project.write(".config/xcache.toml", "incremental = \"strip\"\n");
+    assert_stripped(&sandbox, &project, || project.xcache(["build"]).env("CI", "false"));
+}
+
+#[test]
+fn a_setting_that_makes_no_sense_is_named() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    let output = project.xcache(["--incremental", "perhaps", "build"]).ok();
+    assert!(output.warnings().iter().any(|line| line.contains("incremental")), "{output}");
+}
+
+#[test]
+fn a_variable_of_cargos_wins() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    for (name, value) in
+        [("CARGO_INCREMENTAL", "1"), ("CARGO_BUILD_INCREMENTAL", "true"), ("CARGO_PROFILE_DEV_INCREMENTAL", "true")]
+    {
+        assert_kept(&sandbox, &project, || strip(&project).env(name, value).env("CI", "true"));
+    }
+}
+
+#[test]
+fn cargos_own_option_wins() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    project.write("other.toml", "build.incremental = true\n");
+    for config in ["build.incremental=true", "profile.dev.incremental=true", "other.toml"] {
+        assert_kept(&sandbox, &project, || strip(&project).arg("--config").arg(config));
+    }
+    assert_stripped(&sandbox, &project, || keep(&project).arg("--config=build.incremental=false"));
+}
+
+#[test]
+fn manifests_and_configuration_files_give_way() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    project.edit("Cargo.toml", "[dependencies]", "[profile.dev]\nincremental = true\n[dependencies]");
+    assert_stripped(&sandbox, &project, || strip(&project));
+    let config = project.read(".cargo/config.toml");
+    project.write(
+        ".cargo/config.toml",
+        format!("{config}\n[build]\nincremental = true\n[profile.dev]\nincremental = true\n"),
+    );
+    assert_stripped(&sandbox, &project, || strip(&project));
+    assert_kept(&sandbox, &project, || keep(&project));
+}
+
+#[test]
+fn a_release_is_the_same_in_both_ways() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    keep(&project).arg("--release").ok();
+    for build in [strip, keep] {
+        let output = built_from_nothing(&sandbox, &project, || build(&project).arg("--release"));
+        assert_eq!(sandbox.compiled(), NONE, "{output}");
+    }
+    for build in [strip, keep, strip] {
+        let output = build(&project).arg("--release").ok();
+        assert_eq!(sandbox.compiled(), NONE, "{output}");
+    }
+}
+
+#[test]
+fn checks_and_tests_are_stripped_like_builds() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    project.write("voice/tests/all.rs", "#[test] fn it_speaks() { assert_eq!(voice::voice(), \"one\"); }");
+    for command in [&["check"][..], &["test", "--workspace"]] {
+        let run = || project.xcache(command).env("CI", "true");
+        built_from_nothing(&sandbox, &project, run);
+        let output = built_from_nothing(&sandbox, &project, run);
+        assert_eq!(sandbox.compiled(), NONE, "{command:?}: {output}");
+        assert!(!has_state(&project), "{command:?}");
+    }
+}
+
+#[test]
+fn a_member_that_was_changed_is_compiled() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    strip(&project).ok();
+    for (from, to, is_empty) in [("one", "two", false), ("two", "six", true)] {
+        project.edit("voice/src/lib.rs", from, to);
+        if is_empty {
+            project.clean();
+        }
+        sandbox.reset();
+        let output = strip(&project).ok();
+        assert_eq!(sandbox.compiled(), MEMBERS, "{output}");
+        assert_eq!(project.run_binary("demo").split(' ').next(), Some(to));
+    }
+}
+
+#[test]
+fn what_was_recorded_without_is_not_used_with() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    strip(&project).ok();
+    assert_kept(&sandbox, &project, || keep(&project));
+    assert_stripped(&sandbox, &project, || strip(&project));
+}
+
+#[test]
+fn both_take_turns_in_one_target_directory() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    let plain = |project: &Project| project.cargo(["build"]);
+    let compiled_by = |build: &dyn Fn(&Project) -> Invocation, said: &str| {
+        sandbox.reset();
+        let output = build(&project).ok();
+        assert_eq!(project.run_binary("demo").split(' ').next(), Some(said), "{output}");
+        sandbox.compiled()
+    };
+    strip(&project).ok();
+    assert_eq!(compiled_by(&plain, "one"), MEMBERS, "plain cargo has none of its own yet");
+    for build in [strip, keep, plain, strip, strip, plain, keep, keep] {
+        assert_eq!(compiled_by(&build, "one"), NONE);
+    }
+    project.edit("voice/src/lib.rs", "one", "two");
+    assert_eq!(compiled_by(&keep, "two"), MEMBERS);
+    assert_eq!(compiled_by(&strip, "two"), MEMBERS);
+    for build in [plain, strip, keep] {
+        assert_eq!(compiled_by(&build, "two"), NONE);
+    }
+}
+
+#[test]
+fn it_looks_like_cargo_without_incremental_compilation() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    let compare = |arguments: &[&str]| {
+        let builds = [project.cargo(["build"]).env("CARGO_INCREMENTAL", "0"), strip(&project)];
+        let outputs = builds.map(|build| {
+            let build = arguments.iter().fold(build, |build, argument| build.arg(argument));
+            project.clean();
+            project.empty_store();
+            let output = build.run();
+            let mut lines: Vec<_> = output.cargo_stderr().lines().map(str::to_owned).collect();
+            lines.sort();
+            (output.code(), output.stdout, lines, names(&project, "deps"), names(&project, ".fingerprint"))
+        });
+        assert_eq!(outputs[0], outputs[1]);
+        outputs[0].0
+    };
+    assert_eq!(compare(&[]), Some(0));
+    project.edit("voice/src/lib.rs", "\"one\"", "1");
+    // Alone, as nobody can tell how far others get before cargo gives up.
+    assert_eq!(compare(&["--package", "voice"]), Some(101));
+}
+
+/// The names in a directory of the profile, sorted.
+fn names(project: &Project, directory: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(project.target().join("debug").join(directory)).expect("cargo has made it");
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_cargo_starts_sees_nothing_of_it() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    let seen = "std::env::vars().find(|(name, _)| name.ends_with(\"INCREMENTAL\"))";
+    project.write("build.rs", format!("fn main() {{ assert_eq!({seen}, None); }}"));
+    project.write("src/main.rs", format!("fn main() {{ println!(\"{{:?}}\", {seen}); }}"));
+    let output = project.xcache(["run"]).env("CI", "true").ok();
+    assert_eq!(output.stdout, "None\n");
+    assert!(!has_state(&project), "{output}");
+}

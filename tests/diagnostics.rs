@@ -1,0 +1,89 @@
+//! What rustc has to say of a dependency's future is said for a hit as it is for a crate that was compiled.
+//!
+//! Cargo prints a summary at the end of every build, also where it finds all crates fresh, and keeps the whole of it in
+//! the target directory for `cargo report future-incompatibilities`.
+
+use support::{Package, Project, Sandbox};
+
+/// Accepted today, with a warning that cargo shows for dependencies, too.
+const REJECTED_IN_FUTURE: &str = "pub fn leaf<T = u8>(_: T) {}";
+
+const SUMMARY: &str = "warning: the following packages contain code that will be rejected by a future version of Rust: \
+                       leaf v1.0.0";
+
+fn demo(sandbox: &Sandbox) -> Project {
+    let registry = sandbox.registry([Package::new("leaf", "1.0.0", REJECTED_IN_FUTURE)]);
+    sandbox.demo(&registry, "leaf = \"1\"", "fn main() { leaf::leaf(1) }")
+}
+
+/// What cargo says of the last build, which was not quiet about it.
+#[track_caller]
+fn future_report(project: &Project) -> String {
+    let report = project.cargo(["report", "future-incompatibilities"]).ok().stdout;
+    assert!(report.contains("defaults for generic parameters are not allowed here"), "{report}");
+    report
+}
+
+/// `xcache build` says what plain cargo says, at once and with nothing to do.
+#[track_caller]
+fn assert_told(project: &Project, expected: &str, hydrated: Option<bool>) {
+    project.clean();
+    for again in [false, true] {
+        let output = project.xcache(["build"]).ok();
+        assert_eq!(output.warnings(), [SUMMARY], "{output}");
+        assert_eq!(future_report(project), expected, "{output}");
+        if let (false, Some(hydrated)) = (again, hydrated) {
+            let report = project.report();
+            assert!(report.packages("hit").contains(&"leaf".to_owned()), "{output}");
+            assert_eq!(report.hydrated().contains(&"leaf".to_owned()), hydrated, "{output}");
+        }
+    }
+    let plain = project.cargo(["build"]).ok();
+    assert_eq!(plain.warnings(), [SUMMARY], "{plain}");
+    assert_eq!(future_report(project), expected);
+}
+
+#[test]
+fn what_a_future_rust_rejects_is_told_of_hits() {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox);
+    assert_eq!(demo.cargo(["build"]).ok().warnings(), [SUMMARY]);
+    let expected = future_report(&demo);
+    assert_told(&demo, &expected, None);
+    assert_told(&demo, &expected, Some(true));
+    // An unstable setting, whatever it is, leaves hits to the wrapper. It is part of the key.
+    let unhydrated = demo.env("CARGO_UNSTABLE_X", "true");
+    assert_told(&unhydrated, &expected, None);
+    assert_told(&unhydrated, &expected, Some(false));
+}
+
+#[test]
+fn it_names_the_sources_of_whoever_builds() {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox);
+    demo.xcache(["build"]).ok();
+    let home = sandbox.another_cargo_home();
+    let demo = demo.with_cargo_home(&home);
+    demo.clean();
+    demo.cargo(["build"]).ok();
+    let expected = future_report(&demo);
+    assert!(expected.contains(&*home.to_string_lossy()), "{expected}");
+    assert_told(&demo, &expected, Some(true));
+    let unhydrated = demo.env("CARGO_UNSTABLE_X", "true").with_cargo_home(&sandbox.cargo_home());
+    unhydrated.xcache(["build"]).ok();
+    assert_told(&unhydrated.with_cargo_home(&home), &expected, Some(false));
+}
+
+#[test]
+fn the_long_form_is_the_same() {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox);
+    let command = ["build", "--future-incompat-report"];
+    let expected = demo.cargo(command).ok().cargo_stderr();
+    let told = |text: &str| text.lines().skip_while(|line| *line != SUMMARY).map(str::to_owned).collect::<Vec<_>>();
+    for _ in 0..2 {
+        demo.clean();
+        let output = demo.xcache(command).ok();
+        assert_eq!(told(&output.cargo_stderr()), told(&expected), "{output}");
+    }
+}

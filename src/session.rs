@@ -150,7 +150,7 @@ impl Session<'_> {
         }
     }
 
-    /// There is no plan: the user is told why, and cargo runs as it would without us.
+    /// There is no plan: the user is told why, and cargo runs as it would without the cache.
     fn without_plan(&self, error: &Error) -> Ended {
         self.log.record(EventKind::PlanFailed { reason: error.to_string() });
         (self.build(None), None)

@@ -174,6 +174,18 @@ fn checks_and_tests_are_stripped_like_builds() {
 }
 
 #[test]
+fn clippy_and_a_build_without_a_store_are_stripped_although_nothing_is_cached() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    built_from_nothing(&sandbox, &project, || project.xcache(["clippy"]).env("CI", "true"));
+    assert!(!has_state(&project));
+    project.write("no-directory", "");
+    let output = built_from_nothing(&sandbox, &project, || strip(&project).env("XCACHE_DIR", "no-directory"));
+    assert!(!output.warnings().is_empty(), "{output}");
+    assert!(!has_state(&project));
+}
+
+#[test]
 fn a_member_that_was_changed_is_compiled() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);

@@ -13,7 +13,8 @@
 //! | [`prefetch`], [`upload`], [`probe`] | entries into the local store; recorded entries to the remote; answers remembered |
 //! | [`store`], [`cargo`], [`rustc`] | the two tiers; everything asked of cargo; rustc's command line and outputs |
 //! | [`key`], [`entry`], [`event`], [`roots`] | pure data |
-//! | [`config`], [`process`], [`fs`], [`digest`], [`error`] | settings; running a program; atomic writes; hashes; errors with hints |
+//! | [`config`], [`process`], [`link`] | settings; running a program; this binary under another name |
+//! | [`fs`], [`digest`], [`error`] | atomic writes; hashes; errors with hints |
 
 pub mod cargo;
 pub mod config;
@@ -24,6 +25,7 @@ pub mod event;
 pub mod fs;
 pub mod hydrate;
 pub mod key;
+pub mod link;
 pub mod plan;
 pub mod prefetch;
 pub mod probe;

@@ -199,7 +199,7 @@ impl Session<'_> {
     fn build_wrapped(&self, front: Front, planned: Planned, ended: impl FnOnce()) -> (i32, Option<Services>) {
         match Wrapper::start(front, planned, &self.options.executable) {
             Ok(wrapper) => {
-                let code = self.build(Some(&wrapper.program()));
+                let code = self.build(Some(wrapper.program()));
                 ended();
                 (code, wrapper.stop())
             }

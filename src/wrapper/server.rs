@@ -5,7 +5,7 @@
 //! expects nothing to be compiled starts cargo without a plan ([`Planned::IfNeeded`]).
 
 use std::io::{self, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -13,13 +13,13 @@ use std::thread::{self, JoinHandle};
 
 use interprocess::local_socket::traits::{Listener as _, Stream as _};
 use interprocess::local_socket::{Listener, ListenerOptions, Stream};
-use tempfile::TempDir;
 
 use super::client::NAME;
 use super::protocol::{Capture, Finished, Released, Request, Response, receive, send, socket};
 use super::units::{Call, Services, Units};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
+use crate::link::Link;
 use crate::probe::{self, Answer};
 use crate::rustc::Invocation;
 use crate::store::LocalStore;
@@ -48,7 +48,8 @@ pub enum Planned {
 
 /// The wrapper, ready for cargo: accepts calls until it is stopped.
 pub struct Wrapper {
-    directory: TempDir,
+    /// The directory has the socket, too.
+    link: Link,
     coordinator: Arc<Coordinator>,
     accepting: JoinHandle<Vec<JoinHandle<()>>>,
 }
@@ -56,52 +57,37 @@ pub struct Wrapper {
 impl Wrapper {
     /// Makes a directory with the link and the socket, and starts to listen.
     pub fn start(front: Front, planned: Planned, executable: &Path) -> Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("xcache-")
-            .tempdir()
-            .map_err(Error::io("create a directory in", std::env::temp_dir()))?;
-        let link = directory.path().join(format!("{NAME}{}", std::env::consts::EXE_SUFFIX));
-        link_executable(executable, &link).map_err(Error::io("create", &link))?;
-        let listener = socket(directory.path())
+        let link = Link::new(executable, NAME)?;
+        let listener = socket(link.directory())
             .and_then(|name| ListenerOptions::new().name(name).create_sync())
-            .map_err(Error::io("listen in", directory.path()))?;
+            .map_err(Error::io("listen in", link.directory()))?;
         let coordinator = Arc::new(Coordinator::new(front, planned));
         let accepting = thread::spawn({
             let coordinator = coordinator.clone();
             move || accept(&listener, &coordinator)
         });
-        Ok(Self { directory, coordinator, accepting })
+        Ok(Self { link, coordinator, accepting })
     }
 
     /// The program cargo has to put before rustc.
-    pub fn program(&self) -> PathBuf {
-        self.directory.path().join(format!("{NAME}{}", std::env::consts::EXE_SUFFIX))
+    pub fn program(&self) -> &Path {
+        self.link.program()
     }
 
     /// Stops listening, waits until everything compiled is recorded, and gives the services back, if there was a plan.
     pub fn stop(self) -> Option<Services> {
-        let Self { directory, coordinator, accepting } = self;
+        let Self { link, coordinator, accepting } = self;
         coordinator.stopping.store(true, Ordering::SeqCst);
         if coordinator.is_coming {
             coordinator.units();
         }
         // The listener wakes up for one more caller, sees that it is over, and ends.
-        if socket(directory.path()).and_then(Stream::connect).is_ok() {
+        if socket(link.directory()).and_then(Stream::connect).is_ok() {
             let connections = accepting.join().unwrap_or_default();
             connections.into_iter().for_each(|connection| drop(connection.join()));
         }
         Arc::into_inner(coordinator)?.units.into_inner().flatten().map(Units::finish)
     }
-}
-
-#[cfg(unix)]
-fn link_executable(executable: &Path, link: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(executable, link)
-}
-
-#[cfg(not(unix))]
-fn link_executable(executable: &Path, link: &Path) -> io::Result<()> {
-    std::fs::hard_link(executable, link).or_else(|_| std::fs::copy(executable, link).map(drop))
 }
 
 /// One thread a call: there are never more calls at a time than cargo has job slots.

@@ -5,6 +5,7 @@
 //! held against. This is the only module that reads the environment for settings; what a storage service needs
 //! (`AWS_…`) is read by the store.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -179,6 +180,19 @@ pub struct Overrides {
     /// `--key-env`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_env: Option<String>,
+}
+
+impl Overrides {
+    /// The same settings as variables.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        let settings = serde_json::to_value(self).unwrap_or_default();
+        let settings = settings.as_object().into_iter().flatten();
+        let variable = |(name, value): (&String, &serde_json::Value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), Into::into);
+            (format!("XCACHE_{}", name.to_uppercase().replace('-', "_")), text)
+        };
+        settings.map(variable).collect()
+    }
 }
 
 impl Settings {

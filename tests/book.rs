@@ -1,11 +1,11 @@
 //! The examples in README and book work: every command line with `cargo xcache` in it is run, in order, page by page.
 //!
-//! Buckets become a directory, and the README's clone becomes the copied fixture; nothing else is changed. Commands of
-//! other programs (`cargo install`, `jq`) are left out.
+//! Buckets become a directory, the README's clone becomes the copied fixture, and the reader's `ci.sh` is made; nothing
+//! else is changed. Commands of other programs (`cargo install`, `jq`) are left out.
 
 use std::path::{Path, PathBuf};
 
-use support::{Project, Sandbox};
+use support::{Project, Sandbox, skipped, tree};
 
 /// The pages, by path.
 fn pages() -> Vec<PathBuf> {
@@ -46,6 +46,9 @@ fn run(project: &Project, remote: &Path, command: &str) {
     }
     let start = words.iter().position(|word| word == "cargo").expect("it is a cargo command");
     let (variables, arguments) = words.split_at(start);
+    if arguments[2] == "nextest" && !project.has_nextest() {
+        return skipped(&format!("`{command}`: cargo-nextest is not installed"));
+    }
     let mut invocation = project.xcache(&arguments[2..]);
     for variable in variables {
         let (name, value) = variable.split_once('=').expect("only variables stand before cargo");
@@ -61,6 +64,8 @@ fn every_command_in_the_documentation_works() {
     let mut count = 0;
     for page in pages() {
         let project = sandbox.checkout("app").env("XCACHE_REMOTE", format!("file://{}", remote.display()));
+        let project = project.with_nextest();
+        tree::write_script(&project.dir().join("ci.sh"), "cargo build --workspace && cargo test --workspace");
         // What a page shows may rest on a build that the reader has done.
         project.xcache(["build"]).ok();
         let text = std::fs::read_to_string(&page).expect("the page can be read");

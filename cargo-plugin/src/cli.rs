@@ -12,11 +12,13 @@ use xcache::event::{EventKind, EventLog};
 use xcache::report::{Report, text};
 use xcache::session::{self, Environment, Interrupt, Options};
 
+use crate::exec::Frame;
+use crate::outside::Outside;
 use crate::signals;
 use crate::terminal::{self, Terminal};
 
 /// The cargo commands that go through the cache.
-const CARGO_COMMANDS: &[&str] =
+pub(crate) const CARGO_COMMANDS: &[&str] =
     &["build", "b", "check", "c", "run", "r", "test", "t", "bench", "clippy", "doc", "d", "rustc"];
 
 const COMMANDS_HELP: &str = "\
@@ -30,7 +32,19 @@ variables, variables over files. Credentials are the storage service's own (AWS_
 Examples:
   cargo xcache build --release
   XCACHE_REMOTE=s3://bucket/prefix cargo xcache test --workspace
+  cargo xcache exec -- ./ci.sh
+  cargo xcache nextest run
   cargo xcache report";
+
+const EXEC_HELP: &str = "\
+The command finds a `cargo` first in PATH, and in the variable CARGO, that is `cargo xcache` for the commands which \
+xcache knows, and the real cargo for all others. The exit status is the command's.
+
+A program that is started as `cargo foo` has the real cargo in CARGO. Start it as `cargo-foo foo` where it calls that.
+
+Examples:
+  cargo xcache exec -- make test
+  cargo xcache --remote s3://bucket/prefix exec -- cargo-hack hack check --each-feature";
 
 #[derive(Parser)]
 #[command(name = "cargo", bin_name = "cargo", disable_help_subcommand = true)]
@@ -55,6 +69,11 @@ enum Command {
     Report(ReportArguments),
     /// Send everything in the local store that the remote does not have
     Push,
+    /// Run any command: each cargo that it calls goes through the cache
+    Exec(ExecArguments),
+    /// Run `cargo nextest`: what it builds goes through the cache
+    #[command(disable_help_flag = true)]
+    Nextest(NextestArguments),
     #[command(external_subcommand)]
     Cargo(Vec<OsString>),
 }
@@ -146,6 +165,21 @@ struct ReportArguments {
     target_dir: Option<PathBuf>,
 }
 
+#[derive(clap::Args)]
+#[command(after_help = EXEC_HELP, override_usage = "cargo xcache [+toolchain] [OPTIONS] exec -- <COMMAND> [ARGUMENTS]…")]
+struct ExecArguments {
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+#[derive(clap::Args)]
+struct NextestArguments {
+    /// Nextest's own arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    arguments: Vec<OsString>,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
     Text,
@@ -160,6 +194,13 @@ pub(crate) fn run() -> ExitCode {
     match command {
         Command::Report(arguments) => report(&arguments),
         Command::Push => push(&settings.into()),
+        Command::Exec(ExecArguments { command }) => {
+            let (program, arguments) = command.split_first().expect("clap requires one");
+            Frame { toolchain, overrides: settings.into() }.exec(program, arguments)
+        }
+        Command::Nextest(NextestArguments { arguments }) => {
+            Frame { toolchain, overrides: settings.into() }.nextest(&arguments)
+        }
         Command::Cargo(arguments) => cargo(toolchain, &settings.into(), arguments),
     }
 }
@@ -170,6 +211,15 @@ fn start_tracing() {
     if let Ok(filter) = filter {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
+}
+
+/// The arguments behind `xcache`, as they were given.
+fn own_arguments() -> Vec<OsString> {
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == "xcache") {
+        arguments.remove(0);
+    }
+    arguments
 }
 
 /// Takes `+toolchain` from behind `xcache`, where rustup's users put it, and adds `xcache` where the binary was called
@@ -188,6 +238,10 @@ fn split_toolchain(mut arguments: Vec<OsString>) -> (Option<String>, Vec<OsStrin
 
 /// Any cargo command: with the cache where it is one of ours, else as it is.
 fn cargo(toolchain: Option<String>, overrides: &Overrides, mut arguments: Vec<OsString>) -> ExitCode {
+    let outside = Outside::find();
+    if !outside.is_here() {
+        return outside.xcache(None, &own_arguments());
+    }
     let command = arguments.remove(0);
     let Some(command) = command.to_str().filter(|command| CARGO_COMMANDS.contains(command)) else {
         let message = format!("no such command: `{}`\n\n{COMMANDS_HELP}", command.to_string_lossy());
@@ -195,16 +249,17 @@ fn cargo(toolchain: Option<String>, overrides: &Overrides, mut arguments: Vec<Os
     };
     let invocation = Invocation::new(toolchain, command, arguments);
     let program = std::env::var_os("CARGO").map(PathBuf::from);
-    if invocation.has_flag(&["-h", "--help"]) {
-        return plainly(&Cargo::new(program, invocation), &Terminal::stderr(terminal::Options::default()));
-    }
     let options = terminal::Options { quiet: invocation.is_quiet(), color: color(&invocation) };
     let terminal = Arc::new(Terminal::stderr(options));
-    match prepare(invocation.clone(), program.clone(), overrides, terminal.draws_progress()) {
+    let plain = Cargo::new(program.clone(), invocation.clone());
+    if invocation.has_flag(&["-h", "--help"]) || plain.is_alias() {
+        return plainly(&plain, &terminal);
+    }
+    match prepare(invocation, program, overrides, terminal.draws_progress()) {
         Ok(options) => with_cache(&options, &terminal),
         Err(error) => {
             terminal.warn(&format!("{error}; building without the cache"));
-            plainly(&Cargo::new(program, invocation), &terminal)
+            plainly(&plain, &terminal)
         }
     }
 }
@@ -237,7 +292,10 @@ fn with_cache(options: &Options, terminal: &Arc<Terminal>) -> ExitCode {
         remote: options.settings.remote.clone(),
     });
     let interrupt = Arc::new(Interrupt::default());
-    signals::forward(interrupt.clone());
+    signals::forward({
+        let interrupt = interrupt.clone();
+        move || interrupt.interrupt()
+    });
     let outcome = session::run(options, &log, &interrupt);
     terminal.print(|out| text::summary(&outcome.report, out));
     exit(outcome.code)
@@ -267,7 +325,7 @@ fn color(invocation: &Invocation) -> Option<anstream::ColorChoice> {
     }
 }
 
-fn exit(code: i32) -> ExitCode {
+pub(crate) fn exit(code: i32) -> ExitCode {
     // Codes beyond a byte exist on Windows only.
     if let Ok(code) = u8::try_from(code) { ExitCode::from(code) } else { std::process::exit(code) }
 }
@@ -306,7 +364,10 @@ fn push(overrides: &Overrides) -> ExitCode {
     let terminal = Arc::new(Terminal::stderr(terminal::Options::default()));
     let log = EventLog::new(terminal.clone());
     let interrupt = Arc::new(Interrupt::default());
-    signals::forward(interrupt.clone());
+    signals::forward({
+        let interrupt = interrupt.clone();
+        move || interrupt.interrupt()
+    });
     let directory = std::env::current_dir().unwrap_or_default();
     let pushed = load_settings(&directory, overrides).and_then(|settings| session::push(&settings, &log, &interrupt));
     match pushed {

@@ -4,7 +4,7 @@
 //! unit graph, configuration, version) with the same flags and runs the build itself.
 //!
 //! **Invariants.** The user's arguments reach cargo unchanged and in their order; what is added stands directly behind
-//! the subcommand. `RUSTC_BOOTSTRAP=1` is set for the two planning processes that need it and for nothing else. No
+//! the subcommand. `RUSTC_BOOTSTRAP=1` is set for the questions that need it and for nothing else. No
 //! variable is set for the build except `CARGO_CACHE_RUSTC_INFO` (and a `RUSTC_WRAPPER` that was set already), so programs that cargo starts see the environment they
 //! would see without us.
 
@@ -114,6 +114,17 @@ impl Cargo {
         let mut command = self.command();
         command.args(self.invocation.config_flags()).args(["-Zunstable-options", "config", "get", "--format=json"]);
         parse_json(&process::output(command.env("RUSTC_BOOTSTRAP", "1"))?, "cargo config get")
+    }
+
+    /// Whether the user's configuration has another meaning for the subcommand, as it may for all that are not built into
+    /// cargo (`cli.rs`).
+    pub fn is_alias(&self) -> bool {
+        const REPLACEABLE: &[&str] = &["b", "c", "d", "r", "t", "clippy"];
+        let name = &self.invocation.command;
+        let mut command = self.command();
+        command.args(["-Zunstable-options", "config", "get", "--format=json"]).args(self.invocation.config_flags());
+        command.arg(format!("alias.{name}")).env("RUSTC_BOOTSTRAP", "1");
+        REPLACEABLE.contains(&name.as_str()) && process::output(&mut command).is_ok()
     }
 
     /// The command that prints cargo's version.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::registry::SCRIPT_RUNS;
-use crate::{Invocation, Registry, Report, Rustc, Sandbox, tree, xcache_binary};
+use crate::{Invocation, Registry, Report, Rustc, Sandbox, repository, tree, xcache_binary};
 
 /// One checkout.
 pub struct Project {
@@ -68,6 +68,23 @@ impl Project {
     /// Takes its packages from a registry made at run time, instead of crates.io.
     pub fn use_registry(&self, registry: &Registry) {
         self.write(".cargo/config.toml", registry.source_replacement());
+    }
+
+    /// Has the installed `cargo nextest` in `PATH`, if there is one.
+    #[must_use]
+    pub fn with_nextest(self) -> Self {
+        let installed = repository().join("tests/.servers/bin");
+        let dirs = self.path_dirs().into_iter().chain([installed]);
+        self.env("PATH", std::env::join_paths(dirs).expect("PATH is made of paths"))
+    }
+
+    /// Whether there is a `cargo nextest` in `PATH`.
+    pub fn has_nextest(&self) -> bool {
+        self.path_dirs().iter().any(|dir| dir.join("cargo-nextest").is_file())
+    }
+
+    fn path_dirs(&self) -> Vec<PathBuf> {
+        std::env::split_paths(&self.environment["PATH"]).collect()
     }
 
     /// `cargo-xcache xcache …`.

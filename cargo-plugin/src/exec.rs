@@ -1,0 +1,97 @@
+//! `cargo xcache exec` and `cargo xcache nextest`: any command, with the cache for every cargo that it calls.
+//!
+//! The command finds our [`cargo`](crate::proxy) first in `PATH` and in `CARGO`. It has the terminal, and its exit status
+//! is ours. Flags before it become variables, so that they hold for every session.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use xcache::config::Overrides;
+use xcache::error::Error;
+use xcache::link::Link;
+use xcache::session;
+
+use crate::outside::{CARGO, Outside, cannot_run};
+use crate::terminal::{self, Terminal};
+use crate::{cli, signals};
+
+/// What is around every command.
+pub(crate) struct Frame {
+    /// `+toolchain`.
+    pub toolchain: Option<String>,
+    /// Flags of ours.
+    pub overrides: Overrides,
+}
+
+impl Frame {
+    /// Runs `program` with the arguments.
+    pub(crate) fn exec(self, program: &OsStr, arguments: &[OsString]) -> ExitCode {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        self.prepare(&mut command);
+        let link = env::current_exe()
+            .map_err(Error::io("find", "this executable"))
+            .and_then(|executable| Link::new(&executable, CARGO));
+        match &link {
+            Ok(link) => Outside::find().leave(&mut command, link),
+            Err(error) => {
+                Terminal::stderr(terminal::Options::default()).warn(&format!("{error}; running without the cache"));
+            }
+        }
+        match run(&mut command) {
+            Ok(status) => {
+                drop(link);
+                cli::exit(session::exit_code(status))
+            }
+            Err(error) => cannot_run(program, &error),
+        }
+    }
+
+    /// Runs `cargo nextest` with the arguments. Cargo itself would name itself to it, so it is called without cargo.
+    pub(crate) fn nextest(self, arguments: &[OsString]) -> ExitCode {
+        const NAME: &str = "cargo-nextest";
+        let in_home = || Some(cargo_home()?.join("bin").join(format!("{NAME}{}", env::consts::EXE_SUFFIX)));
+        let Some(program) = Outside::find().find_program(NAME).or_else(|| in_home().filter(|path| path.is_file()))
+        else {
+            let message = "cargo-nextest is not installed\n\n`cargo install cargo-nextest --locked` installs it";
+            return terminal::fail(message, 1);
+        };
+        let arguments: Vec<_> = [OsString::from("nextest")].into_iter().chain(arguments.iter().cloned()).collect();
+        self.exec(program.as_os_str(), &arguments)
+    }
+
+    /// Sets what holds for every session. A relative directory is meant to be relative to this one.
+    fn prepare(self, command: &mut Command) {
+        let Self { toolchain, overrides } = self;
+        let in_variable = || env::var_os("XCACHE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let dir = overrides.dir.clone().or_else(in_variable);
+        command.envs(Overrides { dir: None, ..overrides }.variables());
+        command.envs(dir.and_then(|dir| std::path::absolute(dir).ok()).map(|dir| ("XCACHE_DIR", dir)));
+        command.envs(toolchain.map(|toolchain| ("RUSTUP_TOOLCHAIN", toolchain.trim_start_matches('+').to_owned())));
+    }
+}
+
+/// Runs the command to its end; whoever ends us, ends it.
+fn run(command: &mut Command) -> io::Result<ExitStatus> {
+    let running = Arc::new(AtomicU32::new(0));
+    signals::forward({
+        let running = running.clone();
+        move || Some(running.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
+    });
+    let mut child = command.spawn()?;
+    running.store(child.id(), Ordering::SeqCst);
+    let status = child.wait();
+    running.store(0, Ordering::SeqCst);
+    status
+}
+
+/// Where cargo installs programs, unless it was told otherwise.
+fn cargo_home() -> Option<PathBuf> {
+    let set = env::var_os("CARGO_HOME").filter(|home| !home.is_empty());
+    set.map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(Path::new(".cargo"))))
+}

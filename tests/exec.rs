@@ -160,6 +160,7 @@ fn a_toolchain_can_be_named_on_either_side() {
 fn an_alias_is_the_real_cargos() {
     let sandbox = Sandbox::new();
     let demo = sandbox.chain();
+    assert_same(&demo, "CARGO_ALIAS_T=tree cargo t && CARGO_ALIAS_CLIPPY=tree cargo clippy").ok();
     let config = demo.read(".cargo/config.toml");
     let aliases = "[alias]\nxb = \"build\"\nr = \"run --quiet -- one\"\nc = \"tree\"";
     demo.write(".cargo/config.toml", format!("{config}\n{aliases}\n"));

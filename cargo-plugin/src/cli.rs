@@ -12,6 +12,7 @@ use xcache::event::{EventKind, EventLog};
 use xcache::report::{Report, text};
 use xcache::session::{self, Environment, Interrupt, Options};
 
+use crate::alias::is_alias;
 use crate::exec::Frame;
 use crate::outside::Outside;
 use crate::signals;
@@ -252,7 +253,7 @@ fn cargo(toolchain: Option<String>, overrides: &Overrides, mut arguments: Vec<Os
     let options = terminal::Options { quiet: invocation.is_quiet(), color: color(&invocation) };
     let terminal = Arc::new(Terminal::stderr(options));
     let plain = Cargo::new(program.clone(), invocation.clone());
-    if invocation.has_flag(&["-h", "--help"]) || plain.is_alias() {
+    if invocation.has_flag(&["-h", "--help"]) || is_alias(&plain) {
         return plainly(&plain, &terminal);
     }
     match prepare(invocation, program, overrides, terminal.draws_progress()) {

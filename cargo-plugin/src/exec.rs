@@ -6,7 +6,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use xcache::error::Error;
 use xcache::link::Link;
 use xcache::session;
 
-use crate::outside::{CARGO, Outside, cannot_run};
+use crate::outside::{CARGO, Outside, cannot_run, cargo_home};
 use crate::terminal::{self, Terminal};
 use crate::{cli, signals};
 
@@ -88,10 +88,4 @@ fn run(command: &mut Command) -> io::Result<ExitStatus> {
     let status = child.wait();
     running.store(0, Ordering::SeqCst);
     status
-}
-
-/// Where cargo installs programs, unless it was told otherwise.
-fn cargo_home() -> Option<PathBuf> {
-    let set = env::var_os("CARGO_HOME").filter(|home| !home.is_empty());
-    set.map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(Path::new(".cargo"))))
 }

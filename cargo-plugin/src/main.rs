@@ -5,6 +5,7 @@
 //! own options cannot be understood. The same binary is the rustc wrapper and the `cargo` under `exec` when it is started
 //! under those names.
 
+mod alias;
 mod cli;
 mod exec;
 mod outside;

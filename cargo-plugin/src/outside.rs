@@ -109,6 +109,12 @@ pub(crate) fn cannot_run(program: &OsStr, error: &std::io::Error) -> ExitCode {
     terminal::fail(&format!("cannot run `{}`: {error}", program.to_string_lossy()), code)
 }
 
+/// Where cargo keeps its configuration and installs programs, unless it was told otherwise.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    let set = env::var_os("CARGO_HOME").filter(|home| !home.is_empty());
+    set.map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))
+}
+
 /// Whether a program is this one, under whatever name.
 fn is_ours(program: &Path) -> bool {
     resolved(program).is_some_and(|program| env::current_exe().is_ok_and(|own| resolved(&own) == Some(program)))

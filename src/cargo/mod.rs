@@ -116,15 +116,12 @@ impl Cargo {
         parse_json(&process::output(command.env("RUSTC_BOOTSTRAP", "1"))?, "cargo config get")
     }
 
-    /// Whether the user's configuration has another meaning for the subcommand, as it may for all that are not built into
-    /// cargo (`cli.rs`).
+    /// Whether the configuration has an alias of the subcommand's name. Cargo looks before it reads `--config`.
     pub fn is_alias(&self) -> bool {
-        const REPLACEABLE: &[&str] = &["b", "c", "d", "r", "t", "clippy"];
-        let name = &self.invocation.command;
         let mut command = self.command();
-        command.args(["-Zunstable-options", "config", "get", "--format=json"]).args(self.invocation.config_flags());
-        command.arg(format!("alias.{name}")).env("RUSTC_BOOTSTRAP", "1");
-        REPLACEABLE.contains(&name.as_str()) && process::output(&mut command).is_ok()
+        command.args(["-Zunstable-options", "config", "get", "--format=json"]);
+        command.arg(format!("alias.{}", self.invocation.command)).env("RUSTC_BOOTSTRAP", "1");
+        process::output(&mut command).is_ok()
     }
 
     /// The command that prints cargo's version.

@@ -35,11 +35,11 @@ impl PathScanner {
 
 /// Whether an rlib holds anything that rustc did not compile itself: objects of a bundled native library.
 ///
-/// rustc names its own members `*.rcgu.o`, `*.dwo` and `lib.rmeta`
+/// rustc names its own members `*.rcgu.o`, `*.dwo`, `lib.rmeta` and, from 1.97 on, `lib.rmeta-link`
 /// (`rustc_codegen_ssa::back::{write, metadata}`). What cannot be read counts as native.
 pub fn has_foreign_objects(rlib: &[u8]) -> bool {
     let ours = |name: &[u8]| {
-        name == b"lib.rmeta" || name.ends_with(b".rcgu.o") || name.ends_with(b".rcgu.dwo") || name.ends_with(b".dwo")
+        name.starts_with(b"lib.rmeta") || [".rcgu.o", ".dwo"].iter().any(|end| name.ends_with(end.as_bytes()))
     };
     let Ok(archive) = ArchiveFile::parse(rlib) else { return true };
     archive.members().any(|member| member.map_or(true, |member| !ours(member.name())))
@@ -90,6 +90,19 @@ mod tests {
         assert_eq!(scanner.scan(b"..x/home/ann/.cargo/registry\0"), [Root::CargoHome].into());
         assert_eq!(scanner.scan(b"/app/target/debug"), [Root::BuildDir, Root::Workspace].into());
         assert_eq!(scanner.scan(b"/application and /xcache/cargo-home"), [].into());
+    }
+
+    /// An archive with an empty member of each name.
+    fn archive(names: &[&str]) -> Vec<u8> {
+        let member = |name: &&str| format!("{:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", format!("{name}/"), 0, 0, 0, 644, 0);
+        let members: String = names.iter().map(member).collect();
+        format!("!<arch>\n{members}").into_bytes()
+    }
+
+    #[test]
+    fn members_of_rustcs_own_are_known_by_their_names() {
+        assert!(!has_foreign_objects(&archive(&["lib.rmeta", "lib.rmeta-link", "a.0.rcgu.o", "a.dwo"])));
+        assert!(has_foreign_objects(&archive(&["lib.rmeta", "sqlite3.o"])));
     }
 
     #[test]

@@ -155,6 +155,7 @@ impl Units {
 
     pub(super) fn serve(&self, mut conversation: Conversation, id: UnitId, call: &Call) -> io::Result<()> {
         let unit = self.services.plan.unit(id);
+        self.note_linking(unit, call);
         let result = match (unit.key, self.uncacheable(unit, call)) {
             (Ok(key), None) => self.cacheable(&mut conversation, id, key, call),
             _ if !unit.external => self.compile(&mut conversation, id, false),
@@ -182,6 +183,16 @@ impl Units {
         let native = invocation.links_native && (unit.is_linked() && !unit.native || !is_told());
         let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
         invocation.uncacheable().or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
+    }
+
+    /// Remembers of a package's build script that it brings nothing that is linked. Where its output cannot be read, the
+    /// command line tells: cargo passes the libraries on to the package's own crate.
+    fn note_linking(&self, unit: &Unit, call: &Call) {
+        let links_nothing = match self.linking(unit, call) {
+            Some(linking) => linking == Linking::Nothing,
+            None => !call.invocation.links_native,
+        };
+        self.state().unlinked.extend(unit.script_run(&self.services.plan).filter(|_| links_nothing));
     }
 
     /// What the package's own build script links.
@@ -367,8 +378,6 @@ impl Units {
         }
         let digest = site.script_digest(plan.unit(run), out_dir);
         let is_first = self.state().scripts.insert(out_dir.to_owned(), digest).is_none();
-        let links_nothing = site.linking(plan.unit(run), out_dir) == Some(Linking::Nothing);
-        self.state().unlinked.extend(links_nothing.then_some(run));
         self.state().made.extend(digest.map(|digest| (run, digest)));
         if let (true, Some(digest), Ok(key)) = (is_first, digest, plan.unit(run).key) {
             self.record_script(run, key, out_dir, digest, site);

@@ -5,6 +5,7 @@
 //! left out of the comparison: it differs between two runs of plain cargo, even with one job at a time. With a full store,
 //! cargo may find units fresh that it would have compiled: then it does not say `Compiling`, and says so in its messages.
 
+use support::compare::{assert_equal, assert_equal_but_for_what_is_fresh, but_for_fresh};
 use support::rustc::real;
 use support::{Invocation, Output, Package, Project, Sandbox, skipped};
 
@@ -28,64 +29,6 @@ fn assert_same_with(project: &Project, arguments: &[&str], change: impl Fn(Invoc
     assert_equal_but_for_what_is_fresh(&xcache(), &from_nothing, &format!("{arguments:?} with a full store"));
     assert_equal(&xcache(), &fresh, &format!("{arguments:?} with nothing to do"));
     from_nothing
-}
-
-#[track_caller]
-fn assert_equal(ours: &Output, cargos: &Output, when: &str) {
-    assert_eq!(ours.code(), cargos.code(), "{when}: {ours}");
-    assert_same_lines(&ours.cargo_stderr(), &cargos.cargo_stderr(), &format!("on stderr, {when}"));
-    assert_same_lines(&ours.timeless_stdout(), &cargos.timeless_stdout(), &format!("on stdout, {when}"));
-}
-
-#[track_caller]
-fn assert_equal_but_for_what_is_fresh(ours: &Output, cargos: &Output, when: &str) {
-    assert_eq!(ours.code(), cargos.code(), "{when}: {ours}");
-    let (our_lines, cargos_lines) = (ours.cargo_stderr(), cargos.cargo_stderr());
-    for line in our_lines.lines().filter(|line| is_compiling(line)) {
-        assert!(cargos_lines.lines().any(|other| other == line), "{when}: only xcache says {line}");
-    }
-    let [our_lines, cargos_lines] = [our_lines, cargos_lines].map(|text| {
-        // Cargo waits for other jobs only where there are any.
-        let is_other = |line: &&str| !is_compiling(line) && !line.contains("waiting for other jobs to finish");
-        let lines = text.lines().filter(is_other);
-        lines.map(|line| format!("{line}\n")).collect::<String>()
-    });
-    assert_same_lines(&our_lines, &cargos_lines, &format!("on stderr, {when}"));
-    let [our_messages, cargos_messages] = [ours, cargos].map(|output| but_for_fresh(&output.timeless_stdout()));
-    assert_same_lines(&our_messages, &cargos_messages, &format!("on stdout, {when}"));
-}
-
-/// Messages about artifacts, whether they were fresh or not.
-fn but_for_fresh(messages: &str) -> String {
-    messages.replace("\"fresh\":true", "\"fresh\":false")
-}
-
-/// Cargo says this of what it compiles, and nothing of what is fresh.
-fn is_compiling(line: &str) -> bool {
-    ["Compiling", "Checking", "Dirty"].iter().any(|verb| line.trim_start().starts_with(verb)) && is_status(line)
-}
-
-/// What is about one unit may come in any order, and everything else comes in this one.
-#[track_caller]
-fn assert_same_lines(ours: &str, cargos: &str, when: &str) {
-    let is_free = |line: &&str| is_status(line) || line.starts_with("{\"reason\":");
-    let [mut ours, mut cargos] = [ours, cargos].map(|text| text.lines().partition::<Vec<_>, _>(is_free));
-    ours.0.sort_unstable();
-    cargos.0.sort_unstable();
-    let lacking = |these: &[&str], those: &[&str]| {
-        let lines = these.iter().filter(|line| !those.contains(line));
-        lines.map(|line| format!("\n  {line}")).collect::<String>()
-    };
-    for (ours, cargos) in [(ours.0, cargos.0), (ours.1, cargos.1)] {
-        let (more, less) = (lacking(&ours, &cargos), lacking(&cargos, &ours));
-        assert!(ours == cargos, "{when}\nonly xcache says:{more}\nonly cargo says:{less}\nin all, xcache: {ours:#?}");
-    }
-}
-
-/// Cargo's status lines have a verb that ends in column 12.
-fn is_status(line: &str) -> bool {
-    let Some((verb, rest)) = line.split_at_checked(12) else { return false };
-    rest.starts_with(' ') && verb.trim_start().bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
 }
 
 #[test]

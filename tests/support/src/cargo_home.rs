@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::{fixture, kept_dir, tree};
 
 /// The fixtures that use crates.io.
-const FIXTURES: &[&str] = &["app"];
+const FIXTURES: &[&str] = &["app", "natives"];
 
 /// Makes `to` a package home of its own that needs no network for the fixtures.
 pub fn copy(to: &Path) {
@@ -18,6 +18,20 @@ pub fn copy(to: &Path) {
     tree::copy(&registry.join("index"), &to.join("registry/index"));
     tree::link(&registry.join("cache"), &to.join("registry/cache"));
     tree::link(&registry.join("src"), &to.join("registry/src"));
+}
+
+/// The archive of a package of the fixtures, and its version.
+#[track_caller]
+pub fn archive(package: &str) -> (PathBuf, String) {
+    let version = |path: &PathBuf| {
+        let name = path.file_name()?.to_str()?.strip_suffix(".crate")?;
+        let version = name.strip_prefix(package)?.strip_prefix('-')?;
+        version.starts_with(|first: char| first.is_ascii_digit()).then(|| version.to_owned())
+    };
+    let archives = tree::files(&FETCHED.join("registry/cache")).into_iter();
+    let found = archives.filter_map(|path| Some((version(&path)?, path))).next();
+    let (version, path) = found.unwrap_or_else(|| panic!("no fixture has {package} in its lockfile"));
+    (path, version)
 }
 
 static FETCHED: LazyLock<PathBuf> = LazyLock::new(|| {

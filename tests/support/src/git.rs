@@ -14,6 +14,11 @@ impl Repository {
     /// Makes `dir` a repository with the files of a fixture.
     pub fn of_fixture(name: &str, dir: &Path) -> Self {
         tree::copy(&fixture(name), dir);
+        Self::of_dir(dir)
+    }
+
+    /// Makes `dir` a repository with the files that are in it.
+    pub fn of_dir(dir: &Path) -> Self {
         let repository = Self { dir: dir.to_owned() };
         repository.git(&["init", "--quiet", "--initial-branch=main"]);
         repository.commit();

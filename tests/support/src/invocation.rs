@@ -224,6 +224,12 @@ impl Output {
         self.status.code()
     }
 
+    /// The same with other texts.
+    #[must_use]
+    pub fn map(&self, change: impl Fn(&str) -> String) -> Self {
+        Self { stdout: change(&self.stdout), stderr: change(&self.stderr), ..self.clone() }
+    }
+
     /// Expects success.
     #[track_caller]
     pub fn ok(self) -> Self {

@@ -8,6 +8,8 @@
 //! | [`rustc`] | [`Rustc`]: an executable that notes each start of the real rustc |
 //! | [`registry`], [`git`] | packages made up at run time: [`Registry`], [`Package`], [`Repository`] |
 //! | [`server`], [`proxy`] | a real S3 server, and a [`Proxy`] in front of it that counts and breaks |
+//! | [`compare`] | what cargo prints, compared |
+//! | [`matrix`] | [`Matrix`]: one workspace in every situation, compared with plain cargo |
 //! | [`report`] | [`Report`]: what `cargo xcache report` says |
 //!
 //! **Invariants.** Everything is real: cargo, rustc, git, the server. Every test has a directory of its own and an
@@ -15,8 +17,10 @@
 //! were started here are ended, and nothing waits for ever.
 
 pub mod cargo_home;
+pub mod compare;
 pub mod git;
 pub mod invocation;
+pub mod matrix;
 pub mod project;
 pub mod proxy;
 pub mod registry;
@@ -28,6 +32,7 @@ pub mod tree;
 
 pub use git::Repository;
 pub use invocation::{Invocation, Output, Running};
+pub use matrix::Matrix;
 pub use project::Project;
 pub use proxy::{Fault, Proxy, Request};
 pub use registry::{Package, Registry};

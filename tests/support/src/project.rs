@@ -9,6 +9,7 @@ use crate::registry::SCRIPT_RUNS;
 use crate::{Invocation, Registry, Report, Rustc, Sandbox, repository, tree, xcache_binary};
 
 /// One checkout.
+#[derive(Clone)]
 pub struct Project {
     dir: PathBuf,
     environment: BTreeMap<String, OsString>,
@@ -31,6 +32,17 @@ impl Project {
     /// Where it is.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The same in another directory, where there is another checkout.
+    #[must_use]
+    pub fn at(&self, dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), environment: self.environment.clone() }
+    }
+
+    /// Its package home.
+    pub fn cargo_home(&self) -> &Path {
+        Path::new(&self.environment["CARGO_HOME"])
     }
 
     /// Sets a variable for everything that is run in it.

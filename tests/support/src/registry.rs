@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::tree;
+use crate::{Repository, cargo_home, tree};
 
 /// A registry in a directory.
 pub struct Registry {
@@ -40,9 +40,17 @@ impl Registry {
 
     /// Adds a package, in the place of one of the same name and version.
     pub fn publish(&self, package: Package) {
-        let archive = self.dir.join(format!("{}-{}.crate", package.name, package.version));
-        package.pack(&archive);
-        let checksum = Sha256::digest(fs::read(&archive).expect("the archive was written"));
+        package.pack(&self.archive(&package));
+        self.list(&package);
+    }
+
+    fn archive(&self, package: &Package) -> PathBuf {
+        self.dir.join(format!("{}-{}.crate", package.name, package.version))
+    }
+
+    /// Puts a package whose archive is there into the index.
+    fn list(&self, package: &Package) {
+        let checksum = Sha256::digest(fs::read(self.archive(package)).expect("the archive was written"));
         let checksum: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
         let path = self.dir.join("index").join(index_path(&package.name));
         let mut lines: Vec<Value> = fs::read_to_string(&path).map_or_else(|_| Vec::new(), |index| parse(&index));
@@ -50,6 +58,24 @@ impl Registry {
         lines.push(package.index_line(&checksum));
         let index: String = lines.iter().map(|line| format!("{line}\n")).collect();
         tree::write(&path, index);
+    }
+
+    /// Adds a real package of the fixtures with what it needs, and without its features.
+    pub fn publish_real(&self, name: &str, needs: &[&str]) {
+        let (archive, version) = cargo_home::archive(name);
+        let package =
+            needs.iter().fold(Package::new(name, &version, ""), |package, need| package.dependency(need, "*"));
+        fs::copy(&archive, self.archive(&package)).expect("the archive can be copied");
+        self.list(&package);
+    }
+
+    /// Makes it a registry that a manifest can name, and gives the URL of its index.
+    pub fn git_index(&self) -> String {
+        let index = self.dir.join("git-index");
+        tree::copy(&self.dir.join("index"), &index);
+        let archives = format!("file://{}/{{crate}}-{{version}}.crate", self.dir.display());
+        tree::write(&index.join("config.json"), json!({ "dl": archives }).to_string());
+        Repository::of_dir(&index).url()
     }
 
     /// The configuration that replaces crates.io.

@@ -1,0 +1,586 @@
+//! Plain cargo is the oracle for whole workspaces: each is built, checked, run, tested and documented with an empty and
+//! with a full store, in another place, with another `CARGO_HOME`, and after something that it is made of has changed.
+//!
+//! Every time, the exit status, what is printed, the files that are left, what the programs say, and that nothing is
+//! compiled once more are those of plain cargo in an empty target directory. [`Matrix`] is the loop; here are the
+//! workspaces, each with what changes in it and with the commands that make sense for it.
+
+use std::path::{Path, PathBuf};
+
+use support::{Matrix, Package, Project, Registry, Repository, Sandbox, skipped, tree};
+
+/// What can be asked of a workspace that [`says`] makes.
+const ALL: [&[&str]; 9] = [
+    &["build"],
+    &["build", "--release"],
+    &["check"],
+    &["clippy"],
+    &["run"],
+    &["test"],
+    &["test", "--no-run"],
+    &["bench"],
+    &["doc"],
+];
+
+/// What shows whether the right thing was compiled.
+const BUILD_CHECK_TEST: [&[&str]; 3] = [&["build"], &["check"], &["test"]];
+
+/// A package whose program, test and benchmark say what an expression gives. `tables` begin with its dependencies.
+fn says(sandbox: &Sandbox, registry: &Registry, tables: &str, expression: &str) -> Project {
+    let project = says_unlocked(sandbox, tables, expression);
+    project.use_registry(registry);
+    project.cargo(["fetch"]).ok();
+    project
+}
+
+fn says_unlocked(sandbox: &Sandbox, tables: &str, expression: &str) -> Project {
+    let main = |what: &str| format!("fn main() {{ println!(\"{what} {{}}\", {expression}); }}");
+    let unit_test = format!("#[test] fn it_says() {{ assert!(!{expression}.to_string().is_empty()); }}");
+    let project = sandbox.demo_unlocked(&format!("{tables}\n{TARGETS}"), &format!("{}\n{unit_test}", main("said:")));
+    project.write("tests/tested.rs", main("tested:"));
+    project.write("benches/measured.rs", main("measured:"));
+    project
+}
+
+const TARGETS: &str = r#"
+[[test]]
+name = "tested"
+harness = false
+[[bench]]
+name = "measured"
+harness = false
+"#;
+
+// Native code.
+
+/// `wrapper` needs `native-sys`, which links a library of C that its build script compiles.
+fn native(script: &str) -> [Package; 2] {
+    let library = "extern \"C\" { fn native_value() -> std::ffi::c_int; }
+        pub fn value() -> i32 { unsafe { native_value() } }";
+    let sys = Package::new("native-sys", "1.0.0", library).links("value").build_script(script);
+    let sys =
+        sys.file("src/value.c", "#ifndef VALUE\n#define VALUE 1\n#endif\nint native_value(void) { return VALUE; }\n");
+    let wrapper = "pub fn value() -> String { format!(\"value {}\", native_sys::value()) }";
+    [sys, Package::new("wrapper", "1.0.0", wrapper).dependency("native-sys", "1")]
+}
+
+/// A compiler at one path for all: `cc`, which may be replaced by one of another version.
+fn write_compiler(tools: &Path, version: &str, flags: &str) {
+    let answer = format!("case \"$*\" in *--version*) echo 'made-up cc {version}'; exit ;; esac");
+    tree::write_script(&tools.join("made-up-cc"), &format!("{answer}\nexec cc {flags} \"$@\""));
+}
+
+fn native_matrix(sandbox: Sandbox, registry: &Registry) -> Matrix {
+    let tools = sandbox.path("tools");
+    write_compiler(&tools, "1.0", "");
+    let project = says(&sandbox, registry, "wrapper = \"1\"", "wrapper::value()").env("CC", tools.join("made-up-cc"));
+    Matrix::new(sandbox, project)
+        .keep(&tools)
+        .change("flags for the C compiler", |project| project.clone().env("CFLAGS", "-DVALUE=2"))
+        .change("another C compiler in the same place", move |project| {
+            write_compiler(&tools, "2.0", "-DVALUE=3");
+            project.clone()
+        })
+}
+
+#[test]
+fn native_code_two_crates_down() {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry(native(COMPILING));
+    native_matrix(sandbox, &registry).commands(&ALL).assert_like_cargo();
+}
+
+const COMPILING: &str = r#"
+use std::process::Command;
+
+fn run(program: &str, arguments: &[&str]) {
+    assert!(Command::new(program).args(arguments).status().unwrap().success());
+}
+
+fn main() {
+    let out = std::env::var("OUT_DIR").unwrap();
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let flags = std::env::var("CFLAGS").unwrap_or_default();
+    let object = format!("{out}/value.o");
+    let mut arguments: Vec<_> = flags.split_whitespace().collect();
+    arguments.extend(["-fPIC", "-c", "src/value.c", "-o", &object]);
+    run(&compiler, &arguments);
+    run("ar", &["crs", &format!("{out}/libvalue.a"), &object]);
+    println!("cargo:rustc-link-lib=static=value");
+    println!("cargo:rustc-link-search=native={out}");
+    println!("cargo:rerun-if-changed=src/value.c");
+    println!("cargo:rerun-if-env-changed=CC");
+    println!("cargo:rerun-if-env-changed=CFLAGS");
+}
+"#;
+
+#[test]
+fn native_code_that_the_cc_crate_compiles() {
+    let sandbox = Sandbox::new();
+    let script = "fn main() {
+        println!(\"cargo:rerun-if-changed=src/value.c\");
+        cc::Build::new().file(\"src/value.c\").compile(\"value\");
+    }";
+    let [sys, wrapper] = native(script);
+    let registry = sandbox.registry([sys.build_dependency("cc", "1"), wrapper]);
+    registry.publish_real("cc", &["shlex", "find-msvc-tools"]);
+    registry.publish_real("shlex", &[]);
+    registry.publish_real("find-msvc-tools", &[]);
+    native_matrix(sandbox, &registry).commands(&BUILD_CHECK_TEST).assert_like_cargo();
+}
+
+/// What pkg-config finds in `dir`: the library of the system, under a version of ours.
+fn write_pkg_config(dir: &Path, version: &str) {
+    let file = format!("Name: zlib\nDescription: made up\nVersion: {version}\nLibs: -lz\nCflags:\n");
+    tree::write(&dir.join("zlib.pc"), file);
+}
+
+#[test]
+fn a_library_of_the_system_that_pkg_config_finds() {
+    let sandbox = Sandbox::new();
+    let found = std::process::Command::new("pkg-config").args(["--libs", "zlib"]).output();
+    if !found.is_ok_and(|output| output.status.success()) {
+        return skipped("pkg-config does not find zlib here");
+    }
+    let script = "fn main() {
+        let zlib = pkg_config::probe_library(\"zlib\").unwrap();
+        println!(\"cargo:rustc-env=FOUND={}\", zlib.version);
+    }";
+    let library = "extern \"C\" { fn zlibVersion() -> *const std::ffi::c_char; }
+        pub fn versions() -> (&'static str, &'static str) {
+            (env!(\"FOUND\"), unsafe { std::ffi::CStr::from_ptr(zlibVersion()) }.to_str().unwrap())
+        }";
+    let sys = Package::new("zed-sys", "1.0.0", library).links("z").build_script(script);
+    let wrapper = "pub fn versions() -> String { format!(\"{:?}\", zed_sys::versions()) }";
+    let wrapper = Package::new("wrapper", "1.0.0", wrapper).dependency("zed-sys", "1");
+    let registry = sandbox.registry([sys.build_dependency("pkg-config", "0.3"), wrapper]);
+    registry.publish_real("pkg-config", &[]);
+    let [here, there] = ["tools", "other-tools"].map(|dir| sandbox.path(dir));
+    write_pkg_config(&here, "1.0.0");
+    write_pkg_config(&there, "2.0.0");
+    let project = says(&sandbox, &registry, "wrapper = \"1\"", "wrapper::versions()").env("PKG_CONFIG_PATH", &here);
+    Matrix::new(sandbox, project)
+        .keep(&here)
+        .commands(&[&["build"], &["build", "--release"], &["check"], &["test"], &["run"]])
+        .change("another path for pkg-config", move |project| project.clone().env("PKG_CONFIG_PATH", &there))
+        .change("another version in the same place", move |project| {
+            write_pkg_config(&here, "3.0.0");
+            project.clone()
+        })
+        .assert_like_cargo();
+}
+
+// Procedural macros.
+
+/// A macro that gives the content of a file of the package that uses it, and tells nobody.
+const READING: &str = r#"
+use proc_macro::TokenStream;
+
+#[proc_macro] pub fn file(path: TokenStream) -> TokenStream {
+    let dir = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    let path = std::path::Path::new(&dir).join(path.to_string().trim_matches('"'));
+    format!("{:?}", std::fs::read_to_string(path).unwrap().trim()).parse().unwrap()
+}
+"#;
+
+fn reading_matrix(sandbox: Sandbox, project: Project) -> Matrix {
+    project.write("templates/page.txt", "one");
+    Matrix::new(sandbox, project).change("a file that a macro reads", |project| {
+        project.write("templates/page.txt", "two");
+        project.clone()
+    })
+}
+
+#[test]
+fn a_macro_of_a_registry_that_reads_a_file_of_the_workspace() {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([Package::new("reading", "1.0.0", READING).procedural_macro()]);
+    let project = says(&sandbox, &registry, "reading = \"1\"", "reading::file!(\"templates/page.txt\")");
+    reading_matrix(sandbox, project).commands(&ALL).assert_like_cargo();
+}
+
+#[test]
+fn a_macro_of_the_workspace_that_reads_a_file_of_the_workspace() {
+    let sandbox = Sandbox::new();
+    let reading = "reading = { path = \"reading\" }";
+    let project = says_unlocked(&sandbox, reading, "reading::file!(\"templates/page.txt\")");
+    write_package(&project, "reading", "[lib]\nproc-macro = true", READING);
+    project.cargo(["fetch"]).ok();
+    reading_matrix(sandbox, project).commands(&BUILD_CHECK_TEST).commands(&[&["clippy"]]).assert_like_cargo();
+}
+
+/// A package with a library, in a directory of its name.
+fn write_package(project: &Project, dir: &str, tables: &str, library: &str) {
+    let name = Path::new(dir).file_name().and_then(|name| name.to_str()).expect("a package has a name");
+    let package = format!("[package]\nname = {name:?}\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+    project.write(&format!("{dir}/Cargo.toml"), format!("{package}{tables}\n"));
+    project.write(&format!("{dir}/src/lib.rs"), library);
+}
+
+// Build scripts that write where they should not.
+
+fn writing(statement: &str) -> [Package; 1] {
+    let script = format!(
+        "fn main() {{
+            println!(\"cargo:rerun-if-changed=build.rs\");
+            println!(\"cargo:rerun-if-env-changed=MADE_UP\");
+            let text = std::env::var(\"MADE_UP\").unwrap_or_else(|_| \"plain\".into());
+            println!(\"cargo:rustc-env=MADE_UP={{text}}\");
+            let out = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
+            {statement}
+        }}"
+    );
+    [Package::new("writing", "1.0.0", "pub fn text() -> &'static str { env!(\"MADE_UP\") }").build_script(&script)]
+}
+
+fn writing_matrix(sandbox: Sandbox, statement: &str) -> Matrix {
+    let project = says(&sandbox, &sandbox.registry(writing(statement)), "writing = \"1\"", "writing::text()");
+    Matrix::new(sandbox, project)
+        .commands(&BUILD_CHECK_TEST)
+        .change("a variable that the script declares", |project| project.clone().env("MADE_UP", "other"))
+}
+
+#[test]
+fn a_build_script_that_writes_beside_the_target_directory() {
+    let statement = "let target = out.ancestors().find(|dir| dir.ends_with(\"target\")).unwrap();
+        std::fs::write(target.with_file_name(\"made-by-a-script.txt\"), text).unwrap();";
+    writing_matrix(Sandbox::new(), statement)
+        .leaves(|project| project.dir().join("made-by-a-script.txt"))
+        .assert_like_cargo();
+}
+
+#[test]
+fn a_build_script_that_writes_into_the_profiles_directory() {
+    let statement = "let profile = out.ancestors().nth(3).unwrap();
+        std::fs::write(profile.join(\"made-by-a-script.txt\"), text).unwrap();";
+    writing_matrix(Sandbox::new(), statement).assert_like_cargo();
+}
+
+#[test]
+fn a_build_script_that_writes_into_its_own_package() {
+    let statement = "drop(out); std::fs::write(\"made-by-a-script.txt\", text).unwrap();";
+    writing_matrix(Sandbox::new(), statement)
+        .leaves(|project| unpacked(project, "writing-1.0.0").join("made-by-a-script.txt"))
+        .assert_like_cargo();
+}
+
+/// The sources of a package of a registry.
+fn unpacked(project: &Project, package: &str) -> PathBuf {
+    let registries = std::fs::read_dir(project.cargo_home().join("registry/src")).expect("packages were unpacked");
+    let dirs = registries.flatten().map(|registry| registry.path().join(package));
+    dirs.into_iter().find(|dir| dir.is_dir()).unwrap_or_else(|| panic!("{package} was not unpacked"))
+}
+
+// Paths.
+
+/// A library that knows two directories, and whether what it needs at run time is there.
+const PLACED: &str = r#"
+pub fn places() -> String {
+    let generated = std::fs::read_to_string(concat!(env!("OUT_DIR"), "/generated.txt"));
+    let own = std::fs::exists(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs"));
+    format!("{} {generated:?} {} {own:?}", env!("OUT_DIR"), env!("CARGO_MANIFEST_DIR"))
+}
+"#;
+
+const PLACED_SCRIPT: &str = r#"fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=MADE_UP");
+    let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").unwrap());
+    std::fs::write(out.join("generated.txt"), std::env::var("MADE_UP").unwrap_or_default()).unwrap();
+}"#;
+
+#[test]
+fn directories_that_are_compiled_in() {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([Package::new("placed", "1.0.0", PLACED).build_script(PLACED_SCRIPT)]);
+    let tables = "placed = \"1\"\nmember = { path = \"member\" }";
+    let project = says_unlocked(&sandbox, tables, "[placed::places(), member::places()].concat()");
+    project.use_registry(&registry);
+    write_package(&project, "member", "", PLACED);
+    project.write("member/build.rs", PLACED_SCRIPT);
+    project.cargo(["fetch"]).ok();
+    Matrix::new(sandbox, project)
+        .commands(&ALL)
+        .change("a generated file", |project| project.clone().env("MADE_UP", "other"))
+        .assert_like_cargo();
+}
+
+#[test]
+#[ignore = "dependencies are compiled with remapped paths, as the book says under Limits"]
+fn the_place_of_a_panic_in_a_dependency() {
+    let sandbox = Sandbox::new();
+    let library = "pub fn place() -> &'static str { concat!(file!(), \" \", env!(\"CARGO_PKG_NAME\")) }";
+    let registry = sandbox.registry([Package::new("placed", "1.0.0", library)]);
+    let project = says(&sandbox, &registry, "placed = \"1\"", "placed::place()");
+    Matrix::new(sandbox, project).commands(&[&["run"]]).assert_like_cargo();
+}
+
+// A workspace with one of each.
+
+const MANIFEST: &str = r#"
+[workspace]
+members = ["app", "words", "macros", "scripted", "shared", "dynamic"]
+default-members = ["app"]
+resolver = "3"
+"#;
+
+const APP_TABLES: &str = r#"
+[features]
+extra = ["dep:lone"]
+[dependencies]
+words = { path = "../words" }
+macros = { path = "../macros" }
+scripted = { path = "../scripted" }
+renamed = { package = "base", version = "1" }
+lone = { version = "1", optional = true }
+[target.'cfg(unix)'.dependencies]
+middle = "1"
+[target.'cfg(windows)'.dependencies]
+never = "1"
+[[test]]
+name = "plain"
+harness = false
+[[bench]]
+name = "measured"
+harness = false
+"#;
+
+const APP: &str = r#"//! The library of the application.
+/// What all of it says.
+pub fn all() -> String {
+    #[cfg(feature = "extra")]
+    let extra = lone::name();
+    #[cfg(not(feature = "extra"))]
+    let extra = "nothing extra";
+    let unused = 1;
+    format!(
+        "{} {} {} {} {} {extra}",
+        words::word(), macros::answer!(), scripted::TEXT, renamed::name(), middle::name()
+    )
+}
+"#;
+
+const APP_FILES: &[(&str, &str)] = &[
+    ("src/main.rs", "fn main() { println!(\"said: {}\", app::all()); }"),
+    ("examples/show.rs", "fn main() { println!(\"shown: {}\", app::all()); }"),
+    ("tests/plain.rs", "fn main() { println!(\"tested: {}\", app::all()); }"),
+    (
+        "tests/whole.rs",
+        "#[test] fn the_words_are_short() -> Result<(), String> {
+            if words::word().len() < 4 { Ok(()) } else { Err(app::all()) }
+        }",
+    ),
+    ("benches/measured.rs", "fn main() { println!(\"measured: {}\", app::all()); }"),
+];
+
+/// Of the dependencies in a registry one is renamed, one optional, and one is of this system only.
+fn workspace(sandbox: &Sandbox) -> Project {
+    let never = Package::new("never", "1.0.0", "compile_error!(\"this is not windows\");");
+    let registry = sandbox.registry(support::registry::chain().into_iter().chain([never]));
+    let project = sandbox.demo_unlocked("", "");
+    tree::remove(&project.dir().join("src"));
+    project.write("Cargo.toml", MANIFEST);
+    project.use_registry(&registry);
+    write_package(&project, "app", APP_TABLES, APP);
+    APP_FILES.iter().for_each(|(path, text)| project.write(&format!("app/{path}"), text));
+    write_package(&project, "words", "", "pub fn word() -> &'static str { \"one\" }");
+    let answer = "#[proc_macro] pub fn answer(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
+        \"42\".parse().unwrap()
+    }";
+    write_package(&project, "macros", "[lib]\nproc-macro = true", answer);
+    write_package(
+        &project,
+        "scripted",
+        "",
+        "pub const TEXT: &str = include_str!(concat!(env!(\"OUT_DIR\"), \"/text\"));",
+    );
+    let script = "fn main() {
+        let out = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
+        std::fs::copy(\"text.txt\", out.join(\"text\")).unwrap();
+        println!(\"cargo:warning=a script of a member warns\");
+    }";
+    project.write("scripted/build.rs", script);
+    project.write("scripted/text.txt", "scripted");
+    let exported = "#[unsafe(no_mangle)] pub extern \"C\" fn exported() -> usize { words::word().len() }";
+    let shared =
+        "[lib]\ncrate-type = [\"cdylib\", \"staticlib\", \"rlib\"]\n[dependencies]\nwords = { path = \"../words\" }";
+    write_package(&project, "shared", shared, exported);
+    write_package(&project, "dynamic", "[lib]\ncrate-type = [\"dylib\"]", "pub fn dynamic() {}");
+    project.cargo(["fetch"]).ok();
+    project
+}
+
+fn workspace_matrix() -> Matrix {
+    let sandbox = Sandbox::new();
+    let project = workspace(&sandbox);
+    let edit = |path: &'static str, from: &'static str, to: &'static str| {
+        move |project: &Project| {
+            project.edit(path, from, to);
+            project.clone()
+        }
+    };
+    Matrix::new(sandbox, project)
+        .change("an edit of a member", edit("words/src/lib.rs", "one", "three"))
+        .change("a file that the script of a member reads", edit("scripted/text.txt", "scripted", "generated"))
+        .change("another answer of a macro", edit("macros/src/lib.rs", "42", "43"))
+}
+
+#[test]
+fn a_workspace_is_built() {
+    workspace_matrix().commands(&[&["build", "--workspace", "--all-targets"]]).assert_like_cargo();
+}
+
+#[test]
+fn a_workspace_is_built_for_release() {
+    workspace_matrix()
+        .commands(&[&["build", "--release", "--workspace", "--features", "app/extra"]])
+        .assert_like_cargo();
+}
+
+#[test]
+fn a_workspace_is_checked() {
+    let commands: [&[&str]; 2] = [&["check", "--workspace", "--all-targets"], &["clippy", "--workspace"]];
+    workspace_matrix().commands(&commands).assert_like_cargo();
+}
+
+#[test]
+fn a_workspace_is_tested() {
+    workspace_matrix().commands(&[&["test", "--workspace"]]).assert_like_cargo();
+}
+
+#[test]
+fn the_default_members_of_a_workspace_are_run_and_measured() {
+    let commands: [&[&str]; 3] = [&["run"], &["bench"], &["run", "--example", "show", "--features", "extra"]];
+    workspace_matrix().commands(&commands).assert_like_cargo();
+}
+
+#[test]
+fn a_workspace_is_documented() {
+    workspace_matrix().commands(&[&["doc", "--workspace"]]).assert_like_cargo();
+}
+
+// Sources.
+
+/// A library that says a word, for each of the places that a package can come from.
+fn word(text: &str) -> String {
+    format!("pub fn word() -> &'static str {{ {text:?} }}")
+}
+
+#[test]
+fn a_dependency_from_git() {
+    let sandbox = Sandbox::new();
+    let repository = Repository::of_fixture("greeting", &sandbox.path("repository"));
+    let tables = format!("greeting = {{ git = {:?} }}", repository.url());
+    // Offline, cargo does not even read a repository on the same disk.
+    let project = says_unlocked(&sandbox, &tables, "greeting::greet(\"git\")").env_remove("CARGO_NET_OFFLINE");
+    project.cargo(["fetch"]).ok();
+    let dir = repository.dir().to_owned();
+    Matrix::new(sandbox, project)
+        .commands(&BUILD_CHECK_TEST)
+        .keep(&dir)
+        .change("another commit", move |project| {
+            let library = dir.join("src/lib.rs");
+            let text = std::fs::read_to_string(&library).expect("the fixture has a library");
+            tree::write(&library, text.replace("hello", "goodbye"));
+            repository.commit();
+            project.cargo(["update"]).ok();
+            project.clone()
+        })
+        .assert_like_cargo();
+}
+
+#[test]
+fn a_package_beside_the_workspace() {
+    let sandbox = Sandbox::new();
+    let project = says_unlocked(&sandbox, "outside = { path = \"../outside\" }", "outside::word()");
+    write_package(&project, "../outside", "", &word("one"));
+    project.cargo(["fetch"]).ok();
+    assert_edit(sandbox, project, "../outside/src/lib.rs");
+}
+
+/// What a package with a [`word`] says follows an edit.
+#[track_caller]
+fn assert_edit(sandbox: Sandbox, project: Project, library: &'static str) {
+    let change = move |project: &Project| {
+        project.edit(library, "one", "two");
+        project.clone()
+    };
+    Matrix::new(sandbox, project).commands(&BUILD_CHECK_TEST).change("an edit", change).assert_like_cargo();
+}
+
+/// `needing` says the word of `leaf`.
+fn leaf_and_dependent() -> [Package; 2] {
+    let needing = Package::new("needing", "1.0.0", "pub fn word() -> &'static str { leaf::word() }");
+    [Package::new("leaf", "1.0.0", &word("one")), needing.dependency("leaf", "1")]
+}
+
+#[test]
+fn a_patch_of_crates_io_in_a_directory() {
+    let sandbox = Sandbox::new();
+    let patch = "needing = \"1\"\n[patch.crates-io]\nleaf = { path = \"patched/leaf\" }";
+    let project = says_unlocked(&sandbox, patch, "needing::word()");
+    project.use_registry(&sandbox.registry(leaf_and_dependent()));
+    write_package(&project, "patched/leaf", "", &word("one, patched"));
+    project.edit("patched/leaf/Cargo.toml", "0.1.0", "1.0.0");
+    project.cargo(["fetch"]).ok();
+    assert_edit(sandbox, project, "patched/leaf/src/lib.rs");
+}
+
+/// A workspace whose packages of crates.io are in `vendor`.
+fn vendored(sandbox: &Sandbox) -> Project {
+    let project = says(sandbox, &sandbox.registry(leaf_and_dependent()), "needing = \"1\"", "needing::word()");
+    project.cargo(["vendor"]).ok();
+    let source = "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = \"vendor\"\n";
+    project.write(".cargo/config.toml", source);
+    project
+}
+
+#[test]
+fn vendored_packages() {
+    let sandbox = Sandbox::new();
+    let project = vendored(&sandbox);
+    let change = |project: &Project| {
+        project.edit("src/main.rs", "said:", "changed:");
+        project.edit("tests/tested.rs", "tested:", "changed:");
+        project.clone()
+    };
+    Matrix::new(sandbox, project).commands(&BUILD_CHECK_TEST).change("an edit", change).assert_like_cargo();
+}
+
+#[test]
+fn an_edited_vendored_package() {
+    let sandbox = Sandbox::new();
+    let project = vendored(&sandbox);
+    // As distributions do: without checksums of the files, cargo takes an edited package as it is.
+    let change = |project: &Project| {
+        project.edit("vendor/leaf/src/lib.rs", "one", "two");
+        let checksums = project.read("vendor/leaf/.cargo-checksum.json");
+        let package = checksums.split_once("\"package\"").expect("the package has a checksum").1;
+        project.write("vendor/leaf/.cargo-checksum.json", format!("{{\"files\":{{}},\"package\"{package}"));
+        project.clone()
+    };
+    Matrix::new(sandbox, project).commands(&BUILD_CHECK_TEST).change("an edit", change).assert_like_cargo();
+}
+
+#[test]
+fn a_registry_that_is_not_crates_io() {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry(leaf_and_dependent());
+    let newer = Package::new("leaf", "1.0.1", &word("two"));
+    registry.publish(newer);
+    let index = registry.git_index();
+    let tables = "needing = { version = \"1\", registry = \"other\" }";
+    let project = says_unlocked(&sandbox, tables, "needing::word()").env_remove("CARGO_NET_OFFLINE");
+    project.write(".cargo/config.toml", format!("[registries.other]\nindex = {index:?}\n"));
+    let lock = |project: &Project, version: &str| {
+        project.cargo(["update", "--package", "leaf", "--precise", version]).ok();
+        project.cargo(["fetch"]).ok();
+        project.clone()
+    };
+    project.cargo(["generate-lockfile"]).ok();
+    lock(&project, "1.0.0");
+    Matrix::new(sandbox, project)
+        .commands(&BUILD_CHECK_TEST)
+        .change("another version", move |project| lock(project, "1.0.1"))
+        .assert_like_cargo();
+}

@@ -1,0 +1,280 @@
+//! One workspace in every situation in which xcache must do what plain cargo does in a fresh directory.
+//!
+//! The main types are [`Matrix`], the workspace with the commands and changes that make sense for it, and [`Observed`],
+//! all of a command that is compared: how it exits, what it prints, the files it leaves, what the programs among them
+//! say, and what the same command does once more.
+//!
+//! **Invariants.** The expectation always comes from plain cargo, never from a constant. Names of directories are
+//! replaced by what they are, each by those of its own run: a path of another situation remains and is a difference.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::compare::{assert_equal, assert_equal_but_for_what_is_fresh};
+use crate::{Output, Project, Sandbox, tree};
+
+/// What is done to a project before the same command must give something else.
+type Change = Box<dyn Fn(&Project) -> Project>;
+
+/// A workspace, what is done with it, and what is compared.
+///
+/// The place of the workspace is the directory above it, so that packages beside it move along.
+pub struct Matrix {
+    sandbox: Sandbox,
+    project: Project,
+    commands: Vec<Vec<String>>,
+    changes: Vec<(String, Change)>,
+    left_behind: Vec<Box<dyn Fn(&Project) -> PathBuf>>,
+    kept: Vec<PathBuf>,
+}
+
+impl Matrix {
+    /// A locked project, whose packages are unpacked. Members are compiled so that they can be cached.
+    pub fn new(sandbox: Sandbox, project: Project) -> Self {
+        let project = project.env("CARGO_INCREMENTAL", "0").env("RUST_TEST_THREADS", "1");
+        Self { sandbox, project, commands: vec![], changes: vec![], left_behind: vec![], kept: vec![] }
+    }
+
+    /// What is called, each word by word.
+    #[must_use]
+    pub fn commands(mut self, commands: &[&[&str]]) -> Self {
+        let words = |command: &&[&str]| command.iter().map(|&word| word.to_owned()).collect();
+        self.commands.extend(commands.iter().map(words));
+        self
+    }
+
+    /// Something that makes the programs say something else. Only the place of the workspace is put right afterwards,
+    /// and what [`Self::keep`] names.
+    #[must_use]
+    pub fn change(mut self, what: &str, change: impl Fn(&Project) -> Project + 'static) -> Self {
+        self.changes.push((what.into(), Box::new(change)));
+        self
+    }
+
+    /// A directory outside of the workspace that a change writes to.
+    #[must_use]
+    pub fn keep(mut self, dir: &Path) -> Self {
+        self.kept.push(dir.to_owned());
+        self
+    }
+
+    /// A file outside of the target directory that the build makes.
+    #[must_use]
+    pub fn leaves(mut self, path: impl Fn(&Project) -> PathBuf + 'static) -> Self {
+        self.left_behind.push(Box::new(path));
+        self
+    }
+
+    /// Every command gives what it gives with plain cargo.
+    #[track_caller]
+    pub fn assert_like_cargo(&self) {
+        let moved = self.moved();
+        let homed = self.with_another_cargo_home();
+        for command in &self.commands {
+            let store = self.sandbox.unused("store");
+            let [here, moved, homed] =
+                [&self.project, &moved, &homed].map(|project| project.clone().with_store(&store));
+            let expected = self.observe(&here, command, By::Cargo);
+            self.assert_xcache(&here, command, &expected, "with an empty store");
+            self.assert_xcache(&here, command, &expected, "with a full store");
+            self.assert_xcache(&moved, command, &expected, "in another place");
+            self.assert_xcache(&homed, command, &expected, "with another CARGO_HOME");
+            for (what, change) in &self.changes {
+                self.assert_change(&here, command, &expected, what, change);
+            }
+        }
+    }
+
+    /// What was recorded before a change is not used after it, and the other way round.
+    fn assert_change(&self, here: &Project, command: &[String], before: &Observed, what: &str, change: &Change) {
+        let kept = self.save();
+        let changed = change(here);
+        let after = self.observe(&changed, command, By::Cargo);
+        if before.shows_values() || after.shows_values() {
+            assert_ne!(before.values(), after.values(), "{command:?} does not show that {what}");
+        }
+        self.assert_xcache(&changed, command, &after, &format!("after {what}"));
+        restore(&kept);
+        self.assert_xcache(here, command, before, &format!("after {what}, and back"));
+    }
+
+    #[track_caller]
+    fn assert_xcache(&self, project: &Project, command: &[String], expected: &Observed, when: &str) {
+        let when = format!("{command:?} {when}");
+        let ours = self.observe(project, command, By::Xcache);
+        match when.ends_with("with an empty store") {
+            true => assert_equal(&ours.first, &expected.first, &when),
+            false => assert_equal_but_for_what_is_fresh(&ours.first, &expected.first, &when),
+        }
+        assert_eq!(ours.files, expected.files, "files, {when}: {}", ours.first);
+        assert_eq!(ours.said, expected.said, "what programs say, {when}: {}", ours.first);
+        assert_equal(&ours.again, &expected.again, &format!("{when}, and again with plain cargo"));
+        assert_eq!(ours.started_again, expected.started_again, "{when}, and again with plain cargo: {}", ours.again);
+        if when.ends_with("store") {
+            let again = self.place_free(project, &project.xcache(command).run());
+            assert_equal(&again, &expected.again, &format!("{when}, and again"));
+        }
+    }
+
+    /// Runs a command in an empty target directory, and once more with plain cargo.
+    fn observe(&self, project: &Project, command: &[String], by: By) -> Observed {
+        project.clean();
+        let left_behind = || self.left_behind.iter().map(|path| path(project));
+        left_behind().for_each(|path| drop(fs::remove_file(path)));
+        let first = match by {
+            By::Cargo => project.cargo(command).run(),
+            By::Xcache => project.xcache(command).run(),
+        };
+        let said = programs(project, &first).iter().map(|path| self.said(project, path)).collect();
+        let mut files = artifacts(&project.target(), &|text| self.without_places(project, text));
+        files.extend(left_behind().map(|path| {
+            let name = self.without_places(project, &path.display().to_string());
+            (name, fs::read_to_string(path).unwrap_or_else(|error| error.to_string()))
+        }));
+        self.sandbox.reset();
+        let again = project.cargo(command).run();
+        let started_again = [self.sandbox.compiled(), self.sandbox.scripts_run()].concat();
+        let [first, again] = [first, again].map(|output| self.place_free(project, &output));
+        Observed { first, files, said, again, started_again }
+    }
+
+    /// How a program exits, and what it prints to standard output. Its errors name a thread by its number.
+    fn said(&self, project: &Project, program: &Path) -> (String, String) {
+        let output = project.program(program, [""; 0]).run();
+        let name = self.without_places(project, &program.display().to_string());
+        let said = self.without_places(project, &output.timeless_stdout());
+        (name, format!("{}\n{said}", output.status))
+    }
+
+    fn place_free(&self, project: &Project, output: &Output) -> Output {
+        output.map(|text| self.without_places(project, text))
+    }
+
+    fn without_places(&self, project: &Project, text: &str) -> String {
+        let text = text.replace(&format!("{}", place(project).display()), "[PLACE]");
+        without_hashes(&text.replace(&format!("{}", project.cargo_home().display()), "[CARGO_HOME]"))
+    }
+
+    /// The same checkout elsewhere, in a directory with a name of another length.
+    fn moved(&self) -> Project {
+        let to = self.sandbox.unused("a-checkout-of-somebody-else");
+        tree::copy(place(&self.project), &to);
+        self.project.at(&to.join(self.project.dir().file_name().expect("a checkout has a name")))
+    }
+
+    fn with_another_cargo_home(&self) -> Project {
+        let project = self.project.clone().with_cargo_home(&self.sandbox.another_cargo_home());
+        project.cargo(["fetch"]).ok();
+        project
+    }
+
+    fn save(&self) -> Vec<(PathBuf, PathBuf)> {
+        let dirs = self.kept.iter().map(PathBuf::as_path).chain([place(&self.project)]);
+        let save = |dir: &Path| {
+            let copy = self.sandbox.unused("saved");
+            tree::copy(dir, &copy);
+            (dir.to_owned(), copy)
+        };
+        dirs.map(save).collect()
+    }
+}
+
+/// Who builds.
+enum By {
+    Cargo,
+    Xcache,
+}
+
+/// All of a command that is compared.
+struct Observed {
+    first: Output,
+    /// What is in the target directory for the user, with the content where that is always the same.
+    files: BTreeMap<String, String>,
+    /// What each program says, and how it exits.
+    said: Vec<(String, String)>,
+    again: Output,
+    /// The crates and build scripts of the second time.
+    started_again: Vec<String>,
+}
+
+impl Observed {
+    /// Whether values that were compiled in can be seen.
+    fn shows_values(&self) -> bool {
+        !self.said.is_empty() || !self.first.stdout.is_empty() || !self.first.status.success()
+    }
+
+    fn values(&self) -> (Option<i32>, String, &[(String, String)]) {
+        (self.first.code(), self.first.timeless_stdout(), &self.said)
+    }
+}
+
+fn place(project: &Project) -> &Path {
+    project.dir().parent().expect("a checkout is in a directory")
+}
+
+fn restore(saved: &[(PathBuf, PathBuf)]) {
+    for (dir, copy) in saved {
+        tree::remove(dir);
+        tree::copy(copy, dir);
+    }
+}
+
+/// The programs that a command made for the user: those beside the build directory, and those that `--no-run` names.
+fn programs(project: &Project, output: &Output) -> Vec<PathBuf> {
+    let named = output.stderr.lines().filter(|line| line.trim_start().starts_with("Executable "));
+    let named = named.filter_map(|line| Some(project.dir().join(line.rsplit_once('(')?.1.strip_suffix(')')?)));
+    let is_program = |path: &PathBuf| {
+        let executable = fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0);
+        executable && path.extension().is_none()
+    };
+    tree::files(&project.target())
+        .into_iter()
+        .filter(|path| is_for_user(&project.target(), path))
+        .filter(is_program)
+        .chain(named)
+        .collect()
+}
+
+/// What lies beside the directories that are cargo's own, or of xcache.
+fn is_for_user(target: &Path, path: &Path) -> bool {
+    const OWN: [&str; 6] = ["deps", "build", "incremental", "tmp", "package", "xcache"];
+    let path = path.strip_prefix(target).expect("it is in the target directory");
+    let names = path.iter().map(|name| name.to_string_lossy());
+    path.iter().count() > 1 && names.into_iter().all(|name| !OWN.contains(&&*name) && !name.starts_with('.'))
+}
+
+/// The files for the user, with the content of those that are text and say the same each time.
+fn artifacts(target: &Path, without_places: &dyn Fn(&str) -> String) -> BTreeMap<String, String> {
+    let files = tree::files(target).into_iter().filter(|path| is_for_user(target, path));
+    let describe = |path: PathBuf| {
+        let name =
+            without_places(&path.strip_prefix(target).expect("it is in the target directory").display().to_string());
+        let is_text = path.extension().is_some_and(|extension| extension == "d" || extension == "html");
+        let text = is_text.then(|| fs::read_to_string(&path).ok()).flatten().unwrap_or_default();
+        let mut words: Vec<_> = text.split_whitespace().collect();
+        words.sort_unstable();
+        (name, without_places(&words.join(" ")))
+    };
+    files.map(describe).collect()
+}
+
+/// Cargo's hashes depend on the path of a package outside of the workspace.
+fn without_hashes(text: &str) -> String {
+    let hashless = |piece: &str| match piece.split_at_checked(16) {
+        Some((hash, rest)) if hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => format!("[HASH]{rest}"),
+        _ => piece.to_owned(),
+    };
+    text.split('-').map(hashless).collect::<Vec<_>>().join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_replaced() {
+        assert_eq!(without_hashes("deps/a-b-0123456789abcdef.d a-b"), "deps/a-b-[HASH].d a-b");
+    }
+}

@@ -45,7 +45,7 @@ impl Matrix {
         self
     }
 
-    /// Something that makes the programs say something else. Only the place of the workspace is put right afterwards,
+    /// Something that makes the programs say something else. The changes take turns from command to command. Only the place of the workspace is put right afterwards,
     /// and what [`Self::keep`] names.
     #[must_use]
     pub fn change(mut self, what: &str, change: impl Fn(&Project) -> Project + 'static) -> Self {
@@ -68,11 +68,16 @@ impl Matrix {
     }
 
     /// Every command gives what it gives with plain cargo.
+    ///
+    /// # Panics
+    ///
+    /// Where there are more changes than commands.
     #[track_caller]
     pub fn assert_like_cargo(&self) {
+        assert!(self.changes.len() <= self.commands.len(), "each change needs a command");
         let moved = self.moved();
         let homed = self.with_another_cargo_home();
-        for command in &self.commands {
+        for (number, command) in self.commands.iter().enumerate() {
             let store = self.sandbox.unused("store");
             let [here, moved, homed] =
                 [&self.project, &moved, &homed].map(|project| project.clone().with_store(&store));
@@ -81,7 +86,7 @@ impl Matrix {
             self.assert_xcache(&here, command, &expected, "with a full store");
             self.assert_xcache(&moved, command, &expected, "in another place");
             self.assert_xcache(&homed, command, &expected, "with another CARGO_HOME");
-            for (what, change) in &self.changes {
+            for (what, change) in self.changes.get(number % self.changes.len().max(1)) {
                 self.assert_change(&here, command, &expected, what, change);
             }
         }
@@ -242,7 +247,8 @@ fn is_for_user(target: &Path, path: &Path) -> bool {
     const OWN: [&str; 6] = ["deps", "build", "incremental", "tmp", "package", "xcache"];
     let path = path.strip_prefix(target).expect("it is in the target directory");
     let names = path.iter().map(|name| name.to_string_lossy());
-    path.iter().count() > 1 && names.into_iter().all(|name| !OWN.contains(&&*name) && !name.starts_with('.'))
+    let is_tag = path.ends_with("CACHEDIR.TAG");
+    path.iter().count() > 1 && !is_tag && names.into_iter().all(|name| !OWN.contains(&&*name) && !name.starts_with('.'))
 }
 
 /// The files for the user, with the content of those that are text and say the same each time.

@@ -750,9 +750,14 @@ fn a_target_that_is_not_the_host() {
 fn warnings_of_dependencies() {
     let sandbox = Sandbox::new();
     // Cargo hides what is only a warning, and announces what a later compiler will refuse.
-    let library = "pub fn word() -> &'static str { let unused = 1; option_env!(\"MADE_UP\").unwrap_or(\"one\") }
-        pub enum Void {}
-        unsafe extern \"C\" { pub static NEVER: Void; }";
+    let library = "pub fn word() -> &'static str { let unused = C; option_env!(\"MADE_UP\").unwrap_or(\"one\") }
+        use sub::*;
+        mod sub {
+            mod first { pub const C: u32 = 1; }
+            mod second { pub const C: u32 = 2; }
+            pub use first::*;
+            pub use second::*;
+        }";
     let script = "fn main() { println!(\"cargo:warning=a script of a registry warns\"); }";
     let registry = sandbox.registry([Package::new("noisy", "1.0.0", library).build_script(script)]);
     let tables = "noisy = \"1\"\nmember = { path = \"member\" }";
@@ -760,7 +765,8 @@ fn warnings_of_dependencies() {
     project.use_registry(&registry);
     let member = "pub fn word() -> &'static str { #[cfg(not(test))] let unused = 1; \"member\" }";
     write_package(&project, "member", "", member);
-    project.cargo(["fetch"]).ok();
+    let output = project.cargo(["build"]).ok();
+    assert!(output.stderr.contains("will be rejected by a future version of Rust: noisy v1.0.0"), "{output}");
     Matrix::new(sandbox, project)
         .commands(&[&["build"], &["check"], &["clippy"], &["build", "--message-format", "json"]])
         .change("a variable that is compiled in", |project| project.clone().env("MADE_UP", "two"))

@@ -724,24 +724,37 @@ fn the_tag_of_a_targets_directory() {
     }
 }
 
-#[test]
-fn a_target_that_is_not_the_host() {
-    const TARGET: &str = "wasm32-unknown-unknown";
-    let sandbox = Sandbox::new();
-    let project = says(&sandbox, &sandbox.registry(profiled()), "profiled = \"1\"", "profiled::profile()");
-    let libraries = project.program("rustc", ["--print", "target-libdir", "--target", TARGET]).ok().stdout;
-    if !Path::new(libraries.trim_end()).is_dir() {
-        return skipped("rustc has no libraries for wasm32 here");
+const FOREIGN: &str = "wasm32-unknown-unknown";
+
+/// A program for another target, where rustc has its libraries.
+fn foreign(sandbox: &Sandbox) -> Option<Project> {
+    let project = says(sandbox, &sandbox.registry(profiled()), "profiled = \"1\"", "profiled::profile()");
+    let libraries = project.program("rustc", ["--print", "target-libdir", "--target", FOREIGN]).ok().stdout;
+    if Path::new(libraries.trim_end()).is_dir() {
+        return Some(project);
     }
-    project.write(
-        "src/lib.rs",
-        "#[unsafe(no_mangle)] pub extern \"C\" fn length() -> usize { profiled::profile().len() }",
-    );
-    let library = "[lib]\ncrate-type = [\"cdylib\"]\n[dependencies]";
-    project.edit("Cargo.toml", "[dependencies]", library);
-    Matrix::new(sandbox, project)
-        .commands(&[&["build", "--target", TARGET], &["check", "--target", TARGET, "--release"]])
-        .assert_like_cargo();
+    skipped("rustc has no libraries of wasm32 here: `rustup target add` gets them");
+    None
+}
+
+#[test]
+fn a_library_of_another_target() {
+    let sandbox = Sandbox::new();
+    let Some(project) = foreign(&sandbox) else { return };
+    let library = "#[unsafe(no_mangle)] pub extern \"C\" fn length() -> usize { profiled::profile().len() }";
+    project.write("src/lib.rs", library);
+    let table = "[lib]\nname = \"exports\"\ncrate-type = [\"cdylib\", \"rlib\"]\n[dependencies]";
+    project.edit("Cargo.toml", "[dependencies]", table);
+    let commands: [&[&str]; 2] = [&["build", "--target", FOREIGN], &["check", "--target", FOREIGN, "--release"]];
+    Matrix::new(sandbox, project).commands(&commands).assert_like_cargo();
+}
+
+#[test]
+#[ignore = "a program for wasm32 has an extension, and xcache warns that it does not find it without"]
+fn a_program_of_another_target() {
+    let sandbox = Sandbox::new();
+    let Some(project) = foreign(&sandbox) else { return };
+    Matrix::new(sandbox, project).commands(&[&["build", "--target", FOREIGN]]).assert_like_cargo();
 }
 
 // Warnings and errors.

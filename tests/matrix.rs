@@ -288,7 +288,7 @@ fn a_build_script_that_writes_a_source_of_its_own_package() {
     let registry = sandbox.registry([Package::new("writing", "1.0.0", library).build_script(script)]);
     let project = says(&sandbox, &registry, "writing = \"1\"", "writing::text()");
     project.xcache(["build"]).ok();
-    let elsewhere = project.clone().with_cargo_home(&sandbox.another_cargo_home());
+    let elsewhere = project.with_cargo_home(&sandbox.another_cargo_home());
     elsewhere.clean();
     elsewhere.xcache(["check"]).ok();
 }

@@ -18,6 +18,9 @@ use crate::{Output, Project, Sandbox, tree};
 /// What is done to a project before the same command must give something else.
 type Change = Box<dyn Fn(&Project) -> Project>;
 
+/// Where a build leaves a file.
+type Locate = Box<dyn Fn(&Project) -> PathBuf>;
+
 /// A workspace, what is done with it, and what is compared.
 ///
 /// The place of the workspace is the directory above it, so that packages beside it move along.
@@ -26,7 +29,7 @@ pub struct Matrix {
     project: Project,
     commands: Vec<Vec<String>>,
     changes: Vec<(String, Change)>,
-    left_behind: Vec<Box<dyn Fn(&Project) -> PathBuf>>,
+    left_behind: Vec<Locate>,
     kept: Vec<PathBuf>,
 }
 

@@ -63,6 +63,8 @@ pub enum Reason {
     ChangedMeanwhile,
     /// A build script made links or empty directories.
     SpecialFiles,
+    /// A build script wrote outside of `OUT_DIR`.
+    OutsideOutput,
     /// rustc was called in a way that fits no unit, or more than one.
     Unplanned,
 }
@@ -94,6 +96,7 @@ impl Reason {
             Self::SystemLibrary => "its build script finds a library of the system: it runs",
             Self::ChangedMeanwhile => "a source file was written while the build went on",
             Self::SpecialFiles => "its build script makes links or empty directories",
+            Self::OutsideOutput => "its build script writes outside of OUT_DIR: it runs",
             Self::Unplanned => "rustc was called in a way that fits no unit of the plan",
         }
     }

@@ -1,7 +1,8 @@
-//! Running another program to ask it something.
+//! Running another program: to ask it something, or in our place.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 
 use crate::error::{Error, Result};
@@ -34,6 +35,35 @@ pub fn output_observed(command: &mut Command, mut line: impl FnMut(&str)) -> Res
         return Err(failed(first_error(&stderr).to_owned()));
     }
     String::from_utf8(stdout).map_err(|_| failed("its output is not UTF-8".into()))
+}
+
+/// A child that signals are passed on to.
+#[derive(Debug, Default)]
+pub struct Running {
+    /// Held while it is started, so that whoever asks then is told of it.
+    child: Mutex<Option<u32>>,
+}
+
+impl Running {
+    /// Its process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        *self.lock()
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, command: &mut Command) -> io::Result<ExitStatus> {
+        let mut running = self.lock();
+        let mut child = command.spawn()?;
+        *running = Some(child.id());
+        drop(running);
+        let status = child.wait();
+        *self.lock() = None;
+        status
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<u32>> {
+        self.child.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 /// The program's name and its first arguments.

@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use camino::Utf8PathBuf;
@@ -41,6 +41,7 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, Phase};
 use crate::fs;
 use crate::key::UnitKey;
+use crate::process::Running;
 use crate::report::Report;
 use crate::store::{LocalStore, RemoteStore, Runtime, gc};
 use crate::upload::{Upload, UploadSummary};
@@ -86,14 +87,14 @@ impl Environment {
 #[derive(Debug, Default)]
 pub struct Interrupt {
     interrupted: AtomicBool,
-    cargo: AtomicU32,
+    cargo: Running,
 }
 
 impl Interrupt {
     /// Says that the user wants an end, and returns cargo's process id if it runs.
     pub fn interrupt(&self) -> Option<u32> {
         self.interrupted.store(true, Ordering::SeqCst);
-        Some(self.cargo.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
+        self.cargo.id()
     }
 }
 
@@ -241,12 +242,7 @@ impl Session<'_> {
         let Self { cargo, options, log, interrupt } = self;
         log.phase(Phase::Build, || {
             let in_environment = options.environment.get("RUSTC_WRAPPER").is_some();
-            let status = cargo.build(wrapper, in_environment).spawn().and_then(|mut child| {
-                interrupt.cargo.store(child.id(), Ordering::SeqCst);
-                let status = child.wait();
-                interrupt.cargo.store(0, Ordering::SeqCst);
-                status
-            });
+            let status = interrupt.cargo.run(&mut cargo.build(wrapper, in_environment));
             let code = match status {
                 Ok(status) => exit_code(status),
                 Err(error) => {

@@ -9,11 +9,11 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use xcache::config::Overrides;
 use xcache::error::Error;
 use xcache::link::Link;
+use xcache::process::Running;
 use xcache::session;
 
 use crate::outside::{CARGO, Outside, cannot_run, cargo_home};
@@ -78,14 +78,10 @@ impl Frame {
 
 /// Runs the command to its end; whoever ends us, ends it.
 fn run(command: &mut Command) -> io::Result<ExitStatus> {
-    let running = Arc::new(AtomicU32::new(0));
+    let running = Arc::new(Running::default());
     signals::forward({
         let running = running.clone();
-        move || Some(running.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
+        move || running.id()
     });
-    let mut child = command.spawn()?;
-    running.store(child.id(), Ordering::SeqCst);
-    let status = child.wait();
-    running.store(0, Ordering::SeqCst);
-    status
+    running.run(command)
 }

@@ -107,10 +107,21 @@ impl Layout {
     }
 }
 
+/// Makes a directory as cargo makes those that backups need not have (`util/paths.rs`), where there is none yet.
+pub fn make_tagged(directory: &Utf8Path) -> Result<()> {
+    if directory.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory.as_std_path())?;
+    cachedir::ensure_tag(directory).map_err(Error::io("write to", directory))
+}
+
 /// Cargo's own lock on a profile's directory: nobody builds in it while this is held.
 ///
 /// `waiting` is called when somebody does. A file system that has no locks has none for cargo, either.
 pub fn lock(profile: &Utf8Path, waiting: impl FnOnce()) -> Result<File> {
+    // The build directory, or that of a target in it.
+    make_tagged(profile.parent().unwrap_or(profile))?;
     fs::create_dir_all(profile.as_std_path())?;
     let path: Utf8PathBuf = profile.join(".cargo-lock");
     let options = File::options().create(true).truncate(false).read(true).write(true).open(&path);

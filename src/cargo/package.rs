@@ -31,6 +31,9 @@ pub struct Package {
     pub directory: Utf8PathBuf,
     /// Its manifest has `links`: its build script is there for a native library. Known of packages with a build script.
     pub links: bool,
+    /// Its directory is one that only cargo writes to. Any other says nothing of what is in it, whatever the lockfile has
+    /// for the package.
+    pub is_of_cargo: bool,
 }
 
 /// Where a package is from.
@@ -59,8 +62,10 @@ impl PackageSource {
     }
 }
 
-/// The packages of all units.
-pub fn packages(graph: &UnitGraph) -> Result<Packages> {
+/// The packages of all units. `home` is `CARGO_HOME`.
+pub fn packages(graph: &UnitGraph, home: Option<&Utf8Path>) -> Result<Packages> {
+    let of_cargo: Vec<_> =
+        home.into_iter().flat_map(|home| [home.join("registry/src"), home.join("git/checkouts")]).collect();
     let mut root_files = BTreeMap::<_, Vec<_>>::new();
     for unit in &graph.units {
         root_files.entry(unit.pkg_id.as_str()).or_default().push(unit.target.src_path.as_path());
@@ -69,6 +74,8 @@ pub fn packages(graph: &UnitGraph) -> Result<Packages> {
     let scripted: BTreeSet<_> = scripts.map(|unit| unit.pkg_id.as_str()).collect();
     let described = |(id, root_files): (&str, Vec<&Utf8Path>)| {
         let mut package = package(id, &root_files)?;
+        package.is_of_cargo = package.source != PackageSource::Directory
+            && of_cargo.iter().any(|directory| package.directory.starts_with(directory));
         let manifest = || manifest(&package.directory.join("Cargo.toml"));
         package.links = scripted.contains(id) && manifest().is_some_and(|manifest| manifest.links.is_some());
         Ok((id.to_owned(), package))
@@ -101,7 +108,7 @@ fn package(id: &str, root_files: &[&Utf8Path]) -> Result<Package> {
             (source, directory)
         }
     };
-    Ok(Package { name: spec.name().into(), version, source, directory, links: false })
+    Ok(Package { name: spec.name().into(), version, source, directory, links: false, is_of_cargo: false })
 }
 
 /// The directory above a root file that holds the package's manifest. Other packages may lie on the way.

@@ -13,6 +13,7 @@
 mod collect;
 pub mod fingerprint;
 mod linking;
+mod outside;
 mod place;
 mod select;
 

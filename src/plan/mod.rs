@@ -17,7 +17,7 @@ mod reasons;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use self::reasons::Policy;
 use crate::cargo::{
@@ -181,8 +181,9 @@ pub struct BuildPlan {
 }
 
 impl BuildPlan {
-    /// Makes the plan. `content` digests a package directory; it is asked only for packages that cacheable units depend on.
-    pub fn new(inputs: &PlanInputs<'_>, content: impl Fn(&Utf8Path) -> Result<Digest>) -> Result<Self> {
+    /// Makes the plan. `content` digests the directory of a unit's package; it is asked only for packages that have no
+    /// other identity and that cacheable units depend on.
+    pub fn new(inputs: &PlanInputs<'_>, content: impl Fn(&Unit) -> Result<Digest>) -> Result<Self> {
         let began = SystemTime::now();
         let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
         native::mark(inputs, &mut units);
@@ -210,7 +211,7 @@ impl BuildPlan {
             let place = [class, workspace.filter(|_| !unit.external)];
             unit.key = key.map(|key| place.into_iter().flatten().fold(key, UnitKey::in_place));
             if !unit.external && unit.key.is_ok() {
-                unit.content = content(&unit.package_dir).ok();
+                unit.content = content(unit).ok();
             }
         }
         Ok(Self::from_units(units, began))
@@ -243,6 +244,11 @@ impl BuildPlan {
         }
         seen.retain(|unit| self.unit(*unit).is_script_run());
         seen
+    }
+
+    /// The names of all targets.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        self.units.iter().map(|unit| unit.target.as_str())
     }
 
     /// The units that have a key.
@@ -317,7 +323,7 @@ struct Keys<'a, F> {
     done: Vec<Option<Result<UnitKey, Reason>>>,
 }
 
-impl<F: Fn(&Utf8Path) -> Result<Digest>> Keys<'_, F> {
+impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
     fn key(&mut self, index: usize) -> Result<UnitKey, Reason> {
         if let Some(done) = self.done[index] {
             return done;
@@ -376,11 +382,12 @@ impl<F: Fn(&Utf8Path) -> Result<Digest>> Keys<'_, F> {
     }
 
     fn source(&self, graph: &GraphUnit, unit: &Unit) -> Result<Source, Reason> {
-        let source = &package(self.inputs, graph).map_err(|_| Reason::NoIdentity)?.source;
+        let package = package(self.inputs, graph).map_err(|_| Reason::NoIdentity)?;
+        let source = &package.source;
         let locked = source.name().map(|name| self.inputs.lockfile.source(&unit.package, &unit.version, name));
         match (source, locked) {
-            (PackageSource::Directory, _) => {
-                let content = (self.content)(&unit.package_dir).map_err(|_| Reason::NoIdentity)?;
+            _ if !package.is_of_cargo => {
+                let content = (self.content)(unit).map_err(|_| Reason::NoIdentity)?;
                 Ok(Source::Directory { content })
             }
             (PackageSource::Registry(registry), Some(LockedSource::Checksum(checksum))) => {

@@ -1,5 +1,6 @@
 //! Keys over a small made-up world: an app that uses `alpha`, which uses `beta` and has a build script.
 
+use camino::Utf8Path;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -106,6 +107,7 @@ impl World {
             },
             directory: self.directory(name).into(),
             links: self.links && name == "alpha",
+            is_of_cargo: name != "app",
         };
         ["app", "alpha", "beta"].into_iter().map(|name| (self.id(name), package(name))).collect()
     }

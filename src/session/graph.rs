@@ -17,6 +17,7 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::event::{EventKind, EventLog};
 use crate::fs;
+use crate::roots::Root;
 use crate::store::LocalStore;
 
 /// Where cargo keeps rustc's answers, in the build directory (`util/rustc.rs`).
@@ -51,7 +52,7 @@ pub(super) fn units(
     }
     let text = cargo.unit_graph(|line| log.record(EventKind::CargoStatus { line: line.to_owned() }))?;
     let graph = UnitGraph::parse(&text)?;
-    let packages = packages(&graph)?;
+    let packages = packages(&graph, survey.roots.get(Root::CargoHome))?;
     // What was changed meanwhile, by cargo or by hand, is found the next time.
     let is_same = |before: &Digest| self::key(options, survey) == Some(*before);
     if let Some(key) = key.filter(is_same).filter(|_| is_settled(survey, &graph, &packages)) {

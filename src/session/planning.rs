@@ -8,15 +8,14 @@ use super::Options;
 use super::graph;
 use super::native;
 use super::survey::{self, Survey};
-use crate::cargo::{Cargo, PackageSource, Packages, Workspace};
+use crate::cargo::{Cargo, PackageSource, Packages, Workspace, layout};
 use crate::config::Settings;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{EventKind, EventLog, Phase};
-use crate::fs;
 use crate::hydrate::Hydrated;
 use crate::plan::content::Contents;
-use crate::plan::{BuildPlan, PlanInputs, Surroundings};
+use crate::plan::{BuildPlan, PlanInputs, Surroundings, Unit};
 use crate::prefetch::Prefetch;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 use crate::upload::Upload;
@@ -94,7 +93,12 @@ fn plan(
         native,
         surroundings: survey.caches_members(options).then(|| surroundings(options, survey, &contents)).transpose()?,
     };
-    let plan = BuildPlan::new(&inputs, |directory| Ok(contents.package(directory)?.digest))?;
+    let content = |unit: &Unit| match unit.external {
+        // Nobody says what `.gitignore` in what somebody else has packed is about.
+        true => contents.path(&unit.package_dir),
+        false => Ok(contents.package(&unit.package_dir)?.digest),
+    };
+    let plan = BuildPlan::new(&inputs, content)?;
     Ok((plan, contents))
 }
 
@@ -125,16 +129,10 @@ fn surroundings(options: &Options, survey: &Survey, contents: &Contents) -> Resu
     Ok(Surroundings { workspace, digests })
 }
 
-/// Makes the target directory as cargo would (`util/paths.rs`), so that the planning run can keep rustc's answers there
+/// Makes the target directory as cargo would, so that the planning run can keep rustc's answers there
 /// for the next plain `cargo build`.
 fn make_target_dir(workspace: &Workspace) -> Result<()> {
-    for directory in [&workspace.target_dir, &workspace.build_dir] {
-        if !directory.exists() {
-            fs::create_dir_all(directory.as_std_path())?;
-            cachedir::ensure_tag(directory).map_err(Error::io("write to", directory))?;
-        }
-    }
-    Ok(())
+    [&workspace.target_dir, &workspace.build_dir].into_iter().try_for_each(|directory| layout::make_tagged(directory))
 }
 
 /// A remote that cannot even be opened is a warning.

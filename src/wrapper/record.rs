@@ -90,13 +90,24 @@ pub(super) fn expected_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> V
     names.map(|name| out_dir.join(name)).collect()
 }
 
+/// What the name of a program ends with (`rustc_target::spec`, `exe_suffix`).
+fn program_suffix(target: Option<&str>) -> &'static str {
+    match target {
+        None => EXE_SUFFIX,
+        Some(target) if target.contains("-windows") || target.ends_with("-uefi") => ".exe",
+        Some(target) if target.contains("-emscripten") => ".js",
+        Some(target) if target.starts_with("wasm") => ".wasm",
+        Some(_) => "",
+    }
+}
+
 /// Procedural macros and build scripts are always for the host, which is where this runs.
 fn linked_name(invocation: &Invocation, stem: &str) -> String {
     if invocation.crate_types.contains("proc-macro") && !invocation.test {
         return format!("{DLL_PREFIX}{stem}{DLL_SUFFIX}");
     }
     match invocation.test || invocation.crate_types.contains("bin") {
-        true => format!("{stem}{EXE_SUFFIX}"),
+        true => format!("{stem}{}", program_suffix(invocation.target.as_deref())),
         false => format!("lib{stem}.rlib"),
     }
 }

@@ -403,6 +403,10 @@ impl Units {
         let Some(heard) = self.heard(unit) else {
             return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideInput });
         };
+        let plain = |name: &str| name.replace('-', "_");
+        if site.wrote_outside(unit, began, |name| plan.targets().any(|target| plain(target) == plain(name))) {
+            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideOutput });
+        }
         match site.script(unit, out_dir, store) {
             Ok(Some(Ok(script))) => self.keep(run, record_script(unit, key, script, heard, roots, millis)),
             Ok(Some(Err(reason))) => log.record(EventKind::NotRecorded { unit: run, reason }),

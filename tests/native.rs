@@ -2,7 +2,8 @@
 //!
 //! Runs of build scripts are counted by the scripts, and what the programs say comes from the C code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use support::{Package, Project, Sandbox, tree};
 
@@ -197,5 +198,36 @@ fn a_script_that_finds_a_library_of_the_system_runs() {
     for _ in 0..2 {
         scene.assert_runs(&[], "1\n");
         assert_eq!(scene.demo.report().reasons("value-sys").last().map(String::as_str), Some("system-library"));
+    }
+}
+
+/// Makes a library in a directory that is nobody's.
+fn install(directory: &Path, value: u32) {
+    let source = directory.join("value.c");
+    tree::write(&source, format!("int value(void) {{ return {value}; }}"));
+    let run = |command: &mut Command| assert!(command.status().expect("it is installed").success());
+    run(Command::new("cc").arg("-c").arg(&source).arg("-o").arg(directory.join("value.o")));
+    run(Command::new("ar").arg("crsD").arg(directory.join("libvalue.a")).arg(directory.join("value.o")));
+}
+
+#[test]
+fn what_holds_a_static_library_of_the_system_is_compiled_every_time() {
+    // The script says the same whatever is in the library.
+    let elsewhere = Sandbox::new();
+    let directory = elsewhere.path("lib");
+    let found = format!(
+        "println!(\"cargo:rerun-if-changed=build.rs\");
+         println!(\"cargo:rustc-link-search=native={}\");
+         println!(\"cargo:rustc-link-lib=static=value\");",
+        directory.display()
+    );
+    for links in [true, false] {
+        let scene = Scene::new(&found, links);
+        for value in [1, 2] {
+            install(&directory, value);
+            scene.assert_runs(&[], &format!("{value}\n"));
+            assert!(scene.sandbox.compiled_dependencies().contains(&"value_sys".to_owned()));
+        }
+        assert!(scene.demo.report().reasons("value-sys").contains(&"native".to_owned()));
     }
 }

@@ -381,26 +381,3 @@ fn members_that_are_compiled_incrementally_are_compiled_every_time() {
     assert_eq!(sandbox.compiled(), ["demo"]);
     assert_eq!(demo.report().reasons("demo"), ["incremental"]);
 }
-
-#[test]
-fn a_library_that_links_native_code_is_compiled_every_time() {
-    let sandbox = Sandbox::new();
-    let script = "fn main() {
-        println!(\"cargo::rerun-if-changed=build.rs\");
-        println!(\"cargo::rustc-link-lib=m\");
-    }";
-    let native = "extern \"C\" { fn cbrt(x: f64) -> f64; } pub fn root(x: f64) -> f64 { unsafe { cbrt(x) } }";
-    let registry = sandbox.registry([
-        Package::new("native", "1.0.0", native).build_script(script),
-        Package::new("user", "1.0.0", "pub fn two() -> f64 { native::root(8.0) }").dependency("native", "1"),
-    ]);
-    let demo = sandbox.demo(&registry, "user = \"1\"", "fn main() { println!(\"{}\", user::two()); }");
-    for _ in 0..2 {
-        demo.clean();
-        sandbox.reset();
-        demo.xcache(["build"]).ok();
-        assert!(sandbox.compiled_dependencies().contains(&"native".to_owned()));
-        assert_eq!(demo.run_binary("demo"), "2\n");
-        assert!(demo.report().reasons("native").contains(&"native".to_owned()), "{}", demo.report().json());
-    }
-}

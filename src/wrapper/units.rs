@@ -88,8 +88,8 @@ struct State {
     scripts: BTreeMap<Utf8PathBuf, Option<Digest>>,
     /// The same, by the unit of the run.
     made: BTreeMap<UnitId, Digest>,
-    /// Runs that bring nothing that is linked.
-    unlinked: BTreeSet<UnitId>,
+    /// Runs that were looked at, and whether all that they bring to link is told by what they made.
+    told: BTreeMap<UnitId, bool>,
     /// The store cannot be written; said once.
     store_failed: bool,
 }
@@ -185,14 +185,16 @@ impl Units {
         invocation.uncacheable().or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
     }
 
-    /// Remembers of a package's build script that it brings nothing that is linked. Where its output cannot be read, the
-    /// command line tells: cargo passes the libraries on to the package's own crate.
+    /// Remembers of a package's build script whether all that it brings to link is told by what it made. Where its output
+    /// cannot be read, the command line tells: cargo passes the libraries on to the package's own crate.
     fn note_linking(&self, unit: &Unit, call: &Call) {
-        let links_nothing = match self.linking(unit, call) {
+        let Some(run) = unit.script_run(&self.services.plan) else { return };
+        let is_told = match self.linking(unit, call) {
+            Some(Linking::Own) => self.services.plan.unit(run).native,
             Some(linking) => linking == Linking::Nothing,
             None => !call.invocation.links_native,
         };
-        self.state().unlinked.extend(unit.script_run(&self.services.plan).filter(|_| links_nothing));
+        self.state().told.insert(run, is_told);
     }
 
     /// What the package's own build script links.
@@ -331,7 +333,7 @@ impl Units {
         if unit.content.is_some_and(|content| !is_unchanged(content)) {
             return Ok(Recorded::Not(Reason::ChangedMeanwhile));
         }
-        let Some(linked) = self.linked_with(id).filter(|_| !unit.is_linked() || self.knows_runs_below(id)) else {
+        let Some(linked) = self.linked_with(id) else {
             return Ok(Recorded::Not(Reason::Native));
         };
         let compiled = Compiled {
@@ -421,10 +423,21 @@ impl Units {
         heard(dependencies.map(|id| (self.services.plan.unit(id), self.made(id))))
     }
 
-    /// What the runs for native code have made that something is linked with; nothing where that is not known.
+    /// What the runs for native code have made that something is linked with; nothing where that is not known, or where
+    /// something comes from elsewhere.
     fn linked_with(&self, id: UnitId) -> Option<Option<Digest>> {
         let plan = &self.services.plan;
-        if plan.unit(id).is_linked() { linked_with(plan, id, |run| self.made(run)) } else { Some(None) }
+        if !plan.unit(id).is_linked() {
+            return Some(None);
+        }
+        linked_with(plan, id, |run| self.made(run))
+            .filter(|_| plan.runs_below(id).into_iter().all(|run| self.is_told(run)))
+    }
+
+    /// Whether all that a run brings to link is told by what it made: it was looked at, or it is one that can be kept.
+    fn is_told(&self, run: UnitId) -> bool {
+        let seen = self.state().told.get(&run).copied();
+        seen.unwrap_or_else(|| self.services.prefetch.found(run).is_some())
     }
 
     /// What a run has made, in this session or in the one whose result was placed.
@@ -433,14 +446,6 @@ impl Units {
         let placed = || prefetch.found(run).filter(|_| hydrated.has(run)).and_then(|entry| entry.metadata);
         let made = self.state().made.get(&run).copied();
         made.or_else(placed)
-    }
-
-    /// Whether it is certain of every run below, other than those for native code, that it brings nothing that is linked:
-    /// it was looked at, or it is one of those that can be kept.
-    fn knows_runs_below(&self, id: UnitId) -> bool {
-        let Services { plan, prefetch, .. } = &self.services;
-        let links_nothing = |run| self.state().unlinked.contains(&run) || prefetch.found(run).is_some();
-        plan.runs_below(id).into_iter().all(|run| plan.unit(run).native || links_nothing(run))
     }
 
     fn keep(&self, id: UnitId, entry: Entry) {

@@ -138,6 +138,21 @@ fn the_report_says_what_was_hydrated() {
 }
 
 #[test]
+fn a_log_of_the_build_in_the_workspace_is_not_taken_for_a_scripts_output() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.mixed();
+    let binary = support::xcache_binary();
+    // It grows all the while.
+    let logged = format!(
+        "while :; do echo . >> build.log; sleep 0.01; done & '{}' xcache build >> build.log 2>&1; code=$?; kill $!; exit $code",
+        binary.display()
+    );
+    demo.program("sh", ["-c", &logged]).ok();
+    assert_eq!(sandbox.scripts_run(), SCRIPTS);
+    assert_hydrates(&sandbox, &demo, &["build"]);
+}
+
+#[test]
 fn a_command_hydrates_what_another_command_built() {
     let (sandbox, demo) = warm(&["build"]);
     assert_hydrates(&sandbox, &demo, &["test", "--no-run"]);

@@ -28,6 +28,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 pub use self::collect::{Script, Site};
 use self::fingerprint::{Fingerprint, difference, to_hex};
 pub use self::linking::Linking;
+pub use self::outside::Before;
 use self::place::Times;
 use self::select::{Chosen, Selection};
 use crate::cargo::layout;

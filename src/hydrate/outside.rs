@@ -1,12 +1,14 @@
 //! Whether a build script wrote anything outside of `OUT_DIR`.
 //!
 //! Cargo starts scripts without asking anybody, so what can be seen is what is younger than the begin of the run, in the
-//! places that scripts are known to write to: their own package, and the directories around the build directory.
+//! places that scripts are known to write to: their own package, the build directory, and the workspace around it. What
+//! others are known to write there (cargo its products, a shell the log of the build) is left out.
 
+use std::collections::HashMap;
 use std::fs;
 use std::time::SystemTime;
 
-use camino::Utf8Path;
+use camino::{Utf8DirEntry, Utf8Path, Utf8PathBuf};
 use ignore::WalkBuilder;
 
 use super::Site;
@@ -17,18 +19,53 @@ use crate::roots::Root;
 const OF_CARGO: &[&str] =
     &[".cargo-lock", ".fingerprint", ".rustc_info.json", "CACHEDIR.TAG", "build", "deps", "examples", "incremental"];
 
+/// What was in the workspace before anything ran: names, and the sizes of files.
+#[derive(Debug, Default)]
+pub struct Before {
+    sizes: HashMap<Utf8PathBuf, Option<u64>>,
+}
+
+impl Before {
+    /// Looks at what is right in the places that are the workspace's.
+    pub fn of(site: &Site<'_>) -> Self {
+        let entries =
+            site.of_workspace().into_iter().filter_map(|place| place.read_dir_utf8().ok()).flatten().flatten();
+        let size = |entry: &Utf8DirEntry| entry.metadata().ok().filter(fs::Metadata::is_file).map(|file| file.len());
+        Self { sizes: entries.map(|entry| (entry.path().to_owned(), size(&entry))).collect() }
+    }
+
+    /// Whether it is somebody else's that this has changed: a directory that was there, or a file that has only grown,
+    /// as logs do.
+    fn explains(&self, path: &Utf8Path, now: &fs::Metadata) -> bool {
+        self.sizes.get(path).is_some_and(|size| size.is_none_or(|size| now.len() > size))
+    }
+}
+
 impl Site<'_> {
     /// Whether there is anything outside of `OUT_DIR` that may have been written by the run of a build script that began
     /// then. `is_product` knows what is built into the profile's directory, by its name without extension.
-    pub fn wrote_outside(&self, unit: &Unit, began: SystemTime, is_product: impl Fn(&str) -> bool) -> bool {
-        let (build_dir, workspace) = (self.roots.get(Root::BuildDir), self.roots.get(Root::Workspace));
-        let profile = self.profile(unit);
-        // Anybody may write to a directory that is not the workspace's.
-        let beside =
-            build_dir.and_then(Utf8Path::parent).zip(workspace).filter(|(beside, root)| beside.starts_with(root));
-        let places = [profile.as_deref(), build_dir, beside.map(|(beside, _)| beside), workspace].into_iter().flatten();
+    pub fn wrote_outside(
+        &self,
+        unit: &Unit,
+        began: SystemTime,
+        before: &Before,
+        is_product: impl Fn(&str) -> bool,
+    ) -> bool {
+        let build_dir = self.roots.get(Root::BuildDir);
+        let is_written_to = |place: &Utf8Path| has_new(place, began, build_dir, before, &is_product);
         is_written(&unit.package_dir, began)
-            || places.into_iter().any(|place| has_new(place, began, build_dir, &is_product))
+            || self.profile(unit).is_some_and(|profile| is_written_to(&profile))
+            || build_dir.is_some_and(is_written_to)
+            || self.of_workspace().into_iter().any(is_written_to)
+    }
+
+    /// The workspace's directory, and the one around the build directory. Anybody may write to it if it is not in the
+    /// workspace.
+    fn of_workspace(&self) -> Vec<&Utf8Path> {
+        let (build_dir, workspace) = (self.roots.get(Root::BuildDir), self.roots.get(Root::Workspace));
+        let beside = build_dir.and_then(Utf8Path::parent).zip(workspace);
+        let beside = beside.filter(|(beside, workspace)| beside.starts_with(workspace)).map(|(beside, _)| beside);
+        beside.into_iter().chain(workspace).collect()
     }
 }
 
@@ -47,6 +84,7 @@ fn has_new(
     directory: &Utf8Path,
     began: SystemTime,
     build_dir: Option<&Utf8Path>,
+    before: &Before,
     is_product: &impl Fn(&str) -> bool,
 ) -> bool {
     let entries = directory.read_dir_utf8().into_iter().flatten().flatten();
@@ -57,7 +95,9 @@ fn has_new(
             || build_dir.is_some_and(|build_dir| directory == build_dir) && entry.path().is_dir();
         !OF_CARGO.contains(&name) && !is_place && !is_product(stem.strip_prefix("lib").unwrap_or(stem))
     });
-    others.into_iter().any(|entry| entry.metadata().is_ok_and(|metadata| is_younger(&metadata, began)))
+    let is_new =
+        |metadata: fs::Metadata, path: &Utf8Path| is_younger(&metadata, began) && !before.explains(path, &metadata);
+    others.into_iter().any(|entry| entry.metadata().is_ok_and(|metadata| is_new(metadata, entry.path())))
 }
 
 #[cfg(test)]
@@ -77,13 +117,21 @@ mod tests {
             write(name);
             fs::File::options().write(true).open(directory.join(name)).unwrap().set_modified(began).unwrap();
         };
-        let found = || has_new(directory, began, None, &|name: &str| name == "app");
-        assert!(!found() && !is_written(directory, began));
+        let mut before = Before::default();
+        let found = |before: &Before| has_new(directory, began, None, before, &|name: &str| name == "app");
+        assert!(!found(&before) && !is_written(directory, began));
         for name in ["app", "libapp.rlib", "app.d", ".rustc_info.json"] {
             touch(name);
-            assert!(!found(), "{name}");
+            assert!(!found(&before), "{name}");
         }
         touch("helper.dll");
-        assert!(found() && is_written(directory, began));
+        assert!(found(&before) && is_written(directory, began));
+        // A log that grows is not the script's; a file that is written again may be.
+        let path = directory.join("helper.dll");
+        before.sizes.insert(path.clone(), Some(0));
+        assert!(found(&before));
+        fs::write(&path, "grown").unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(began).unwrap();
+        assert!(!found(&before));
     }
 }

@@ -22,7 +22,7 @@ use crate::digest::Digest;
 use crate::entry::{DependencyRecord, Entry};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, MissReason, Reason, UnitId};
-use crate::hydrate::{Hydrated, Linking, Site, heard, linked_with};
+use crate::hydrate::{Before, Hydrated, Linking, Site, heard, linked_with};
 use crate::key::UnitKey;
 use crate::plan::content::Contents;
 use crate::plan::{BuildPlan, Unit};
@@ -74,6 +74,8 @@ pub(super) struct Units {
     state: Mutex<State>,
     stopping: Arc<AtomicBool>,
     started: SystemTime,
+    /// What was around the build directory before any build script ran.
+    before: Before,
 }
 
 #[derive(Default)]
@@ -119,7 +121,8 @@ impl Units {
     pub(super) fn new(services: Services, stopping: Arc<AtomicBool>) -> Self {
         let scanner = PathScanner::new(&services.roots);
         let metadata = MetadataDigests::default();
-        Self { services, scanner, metadata, state: Mutex::default(), stopping, started: SystemTime::now() }
+        let before = services.site().map(|site| Before::of(&site)).unwrap_or_default();
+        Self { services, scanner, metadata, state: Mutex::default(), stopping, started: SystemTime::now(), before }
     }
 
     /// The end: says which of the hydrated units cargo did not take.
@@ -406,7 +409,9 @@ impl Units {
             return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideInput });
         };
         let plain = |name: &str| name.replace('-', "_");
-        if site.wrote_outside(unit, began, |name| plan.targets().any(|target| plain(target) == plain(name))) {
+        if site
+            .wrote_outside(unit, began, &self.before, |name| plan.targets().any(|target| plain(target) == plain(name)))
+        {
             return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideOutput });
         }
         match site.script(unit, out_dir, store) {

@@ -158,7 +158,7 @@ pub enum Tier {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Asking cargo for the workspace, its units and its packages.
+    /// Asking cargo for the workspace and, unless they are remembered, for its units.
     Plan,
     /// Bringing entries and packs into the local store. With a remote it begins while the build is still planned.
     Prefetch,

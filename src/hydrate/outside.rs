@@ -64,7 +64,9 @@ impl Site<'_> {
     fn of_workspace(&self) -> Vec<&Utf8Path> {
         let (build_dir, workspace) = (self.roots.get(Root::BuildDir), self.roots.get(Root::Workspace));
         let beside = build_dir.and_then(Utf8Path::parent).zip(workspace);
-        let beside = beside.filter(|(beside, workspace)| beside.starts_with(workspace)).map(|(beside, _)| beside);
+        let beside = beside
+            .filter(|(beside, workspace)| beside != workspace && beside.starts_with(workspace))
+            .map(|(beside, _)| beside);
         beside.into_iter().chain(workspace).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! The plan: cargo's exact units, each with its key or the reason why it has none.
 //!
-//! [`BuildPlan::new`] joins the unit graph with the package graph and the lockfile. [`BuildPlan::identify`] finds the unit
+//! [`BuildPlan::new`] joins the unit graph with its packages and the lockfile. [`BuildPlan::identify`] finds the unit
 //! that a rustc command line belongs to.
 //!
 //! **Invariants.** A plan is made before anything is compiled and never changes. Apart from the digest of packages that

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use super::settled::circumstances;
 use super::survey::Survey;
-use crate::cargo::{Cargo, PackageSource, Packages, UnitGraph, packages};
+use crate::cargo::{Cargo, Package, PackageSource, Packages, UnitGraph, packages};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::event::{EventKind, EventLog};
@@ -89,7 +89,7 @@ fn key(options: &Options, survey: &Survey) -> Option<Digest> {
 
 /// Whether all that the graph was made from is in its key.
 fn is_settled(survey: &Survey, graph: &UnitGraph, packages: &Packages) -> bool {
-    let is_known = |package: &crate::cargo::Package| {
+    let is_known = |package: &Package| {
         package.source != PackageSource::Directory || survey.workspace.members.contains(&package.directory)
     };
     let has_file = |platform: &String| platform.ends_with(".json");

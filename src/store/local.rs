@@ -227,14 +227,6 @@ impl LocalStore {
         self.write(&self.probe_path(digest), &[Digest::of(bytes).as_bytes(), bytes].concat())
     }
 
-    /// A directory for what other programs want to remember beside the store's objects.
-    pub fn scratch(&self) -> PathBuf {
-        let directory = self.root.join("scratch");
-        // Where it cannot be made, they remember nothing.
-        let _ = create_dir_all(&directory);
-        directory
-    }
-
     /// The directory with everything of this format version in it.
     pub(super) fn root(&self) -> &Path {
         &self.root

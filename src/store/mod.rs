@@ -7,7 +7,6 @@
 //! ├── pushed/<remote>/<aa>/<unit key>   (empty)     └── blob/<aa>/<blake3>     a pack
 //! ├── probe/<aa>/<digest>      a small output
 //! ├── tmp/                     not yet renamed
-//! ├── scratch/                 what cargo remembers of rustc
 //! └── gc.lock, gc.stamp
 //! ```
 //!

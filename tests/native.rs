@@ -231,3 +231,26 @@ fn what_holds_a_static_library_of_the_system_is_compiled_every_time() {
         assert!(scene.demo.report().reasons("value-sys").contains(&"native".to_owned()));
     }
 }
+
+#[test]
+fn a_program_that_a_script_made_can_be_run_where_it_is_reused() {
+    let script = r##"
+        use std::os::unix::fs::PermissionsExt;
+        println!("cargo:rerun-if-changed=build.rs");
+        let program = std::path::PathBuf::from(std::env::var_os("OUT_DIR").unwrap()).join("program");
+        std::fs::write(&program, "#!/bin/sh\necho made").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    "##;
+    let library = r#"
+        pub fn run() -> String {
+            let program = concat!(env!("OUT_DIR"), "/program");
+            String::from_utf8(std::process::Command::new(program).output().unwrap().stdout).unwrap()
+        }
+    "#;
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([Package::new("making", "1.0.0", library).counted_script(script)]);
+    let demo = sandbox.demo(&registry, "making = \"1\"", "fn main() { print!(\"{}\", making::run()); }");
+    let scene = Scene { sandbox, demo: demo.env("CARGO_INCREMENTAL", "0") };
+    scene.build(&[]);
+    scene.assert_full_hit(&[], "made\n");
+}

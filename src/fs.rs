@@ -138,6 +138,19 @@ pub fn make_world_readable(file: &File) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
+/// Gives a temporary file the mode of a program.
+#[cfg(unix)]
+pub fn make_executable(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o755))
+}
+
+/// Gives a temporary file the mode of a program.
+#[cfg(not(unix))]
+pub fn make_executable(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// Temporary files are private; what becomes visible gets the mode any other new file has.
 #[cfg(not(unix))]
 pub fn make_world_readable(_: &File) -> io::Result<()> {

@@ -267,6 +267,12 @@ fn generated(directory: &Utf8Path) -> Result<Generated> {
     Ok(generated)
 }
 
+/// The names of all files that are in an `OUT_DIR`; nothing where there is more than plain files.
+pub fn generated_files(directory: &Utf8Path) -> Option<Vec<String>> {
+    let generated = generated(directory).ok().filter(|generated| !generated.special)?;
+    Some(generated.files.into_iter().map(|(name, _)| name).collect())
+}
+
 #[cfg(unix)]
 fn generated_kind(metadata: &fs::Metadata) -> FileKind {
     let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());

@@ -246,6 +246,17 @@ impl BuildPlan {
         seen
     }
 
+    /// The runs of build scripts.
+    pub fn script_runs(&self) -> impl Iterator<Item = UnitId> {
+        (0..self.units.len()).map(UnitId).filter(|id| self.unit(*id).is_script_run())
+    }
+
+    /// The script that a run is of.
+    pub fn script_of(&self, run: UnitId) -> Option<UnitId> {
+        let mut dependencies = self.unit(run).dependencies.iter().map(|dependency| dependency.unit);
+        dependencies.find(|id| self.unit(*id).kind == "custom-build" && !self.unit(*id).is_script_run())
+    }
+
     /// The names of all targets.
     pub fn targets(&self) -> impl Iterator<Item = &str> {
         self.units.iter().map(|unit| unit.target.as_str())

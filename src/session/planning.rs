@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::Options;
 use super::graph;
@@ -64,7 +65,19 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     let user_wrapper = survey.user_wrapper(&options.environment);
     let Survey { workspace, roots, .. } = survey;
     let hydrated = Hydrated::default();
-    let services = Services { plan, contents, roots, layout, store, prefetch, upload, hydrated, log: log.clone() };
+    let services = Services {
+        plan,
+        contents,
+        roots,
+        layout,
+        store,
+        prefetch,
+        upload,
+        hydrated,
+        environment: options.environment.0.clone(),
+        log: log.clone(),
+        store_failed: AtomicBool::new(false),
+    };
     Ok(Ready { services, rest: Rest { workspace, graph_key, remote, user_wrapper, runtime } })
 }
 

@@ -14,10 +14,15 @@ use std::time::Instant;
 use interprocess::local_socket::Stream;
 use interprocess::local_socket::traits::Stream as _;
 
-use super::protocol::{Capture, Finished, Released, Request, Response, receive, send, socket};
+use super::protocol::{Capture, Finished, Released, Request, Response, Role, receive, send, socket};
 
 /// The name under which this binary is a rustc wrapper.
 pub const NAME: &str = "xcache-rustc";
+/// The first argument where a build script's stand-in asks; its program follows.
+pub(super) const SCRIPT: &str = "--build-script";
+
+/// To a stand-in, any code but 0.
+const HAS_TO_RUN: u8 = 1;
 
 /// Runs as the wrapper if that is the name this process was started by.
 ///
@@ -31,17 +36,32 @@ pub fn run_if_wrapper() -> Option<ExitCode> {
     }
     let program = arguments.next()?;
     let arguments: Vec<_> = arguments.collect();
-    let code = own
-        .parent()
-        .and_then(|directory| ask(directory, &program, &arguments).ok())
-        .unwrap_or_else(|| pass_through(&program, &arguments));
+    let directory = own.parent()?;
+    let code = match arguments.as_slice() {
+        [script] if program == SCRIPT => ask_for_script(directory, script).unwrap_or(HAS_TO_RUN),
+        arguments => ask(directory, &program, arguments).unwrap_or_else(|_| pass_through(&program, arguments)),
+    };
     Some(ExitCode::from(code))
+}
+
+/// Has the result of a build script printed where it is known.
+fn ask_for_script(directory: &Path, script: &OsStr) -> io::Result<u8> {
+    let mut stream = BufReader::new(Stream::connect(socket(directory)?)?);
+    send(stream.get_mut(), &request(Role::Script, script, &[]).ok_or(io::ErrorKind::InvalidData)?)?;
+    match receive(&mut stream)? {
+        Response::Print { stdout, stderr, .. } => {
+            io::stdout().write_all(stdout.as_bytes())?;
+            io::stderr().write_all(stderr.as_bytes())?;
+            Ok(0)
+        }
+        Response::Decline | Response::Run { .. } => Ok(HAS_TO_RUN),
+    }
 }
 
 /// The whole exchange. An error means that nothing was run yet.
 fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
     let mut stream = BufReader::new(Stream::connect(socket(directory)?)?);
-    send(stream.get_mut(), &request(program, arguments).ok_or(io::ErrorKind::InvalidData)?)?;
+    send(stream.get_mut(), &request(Role::Compiler, program, arguments).ok_or(io::ErrorKind::InvalidData)?)?;
     match receive(&mut stream)? {
         Response::Print { stdout, stderr, code } => {
             // Cargo closes its end only when it gave up on this call: there is nobody left to tell.
@@ -49,6 +69,7 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
             let _ = io::stderr().write_all(stderr.as_bytes());
             Ok(code.try_into().unwrap_or(1))
         }
+        Response::Decline => Err(io::ErrorKind::InvalidData.into()),
         Response::Run { wrapper, arguments: extra, replacements, capture } => {
             let mut command = match wrapper {
                 Some(wrapper) => {
@@ -72,8 +93,9 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
 }
 
 /// What the session needs to know; nothing where some of it is not UTF-8.
-fn request(program: &OsStr, arguments: &[OsString]) -> Option<Request> {
+fn request(role: Role, program: &OsStr, arguments: &[OsString]) -> Option<Request> {
     Some(Request {
+        role,
         program: program.to_str()?.to_owned(),
         arguments: arguments.iter().map(|argument| argument.to_str().map(Into::into)).collect::<Option<_>>()?,
         directory: env::current_dir().ok()?.into_os_string().into_string().ok()?,

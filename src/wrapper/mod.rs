@@ -3,7 +3,8 @@
 //! The wrapper ([`client`]) is this same binary under another name. It does as little as possible: it tells the session
 //! what cargo asked for and prints what the session answers, or runs rustc as told and says how that went. Every decision
 //! is made in the session: [`server`] listens and answers cargo's questions about the compiler, [`units`] holds the plan,
-//! [`restore`] checks an entry and copies its files, [`record`] makes an entry of what rustc wrote.
+//! [`restore`] checks an entry and copies its files, [`record`] makes an entry of what rustc wrote. The runs of build
+//! scripts are the matter of [`scripts`], and [`shim`] is how some of them come to be asked for.
 //!
 //! **Invariants.** Whatever goes wrong between the two, rustc runs: a wrapper that cannot reach the session, or loses
 //! it, runs the command as cargo gave it. An entry is used only if all of its [constraints](crate::entry::Constraints)
@@ -14,7 +15,9 @@ mod metadata;
 mod protocol;
 mod record;
 mod restore;
+mod scripts;
 pub mod server;
+mod shim;
 pub mod units;
 
 pub use server::{Front, Plan, Planned, Wrapper};

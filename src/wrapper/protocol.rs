@@ -8,10 +8,21 @@ use interprocess::local_socket::{GenericFilePath, Name, ToFsName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The wrapper's first word: what cargo asked for.
+/// Who asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Role {
+    /// The wrapper of the compiler.
+    Compiler,
+    /// The stand-in of a build script.
+    Script,
+}
+
+/// The first word: what cargo asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Request {
-    /// The compiler, or the workspace wrapper in front of it.
+    /// Who asks.
+    pub role: Role,
+    /// The compiler, or the workspace wrapper in front of it; or the build script.
     pub program: String,
     /// Its arguments.
     pub arguments: Vec<String>,
@@ -26,6 +37,8 @@ pub(super) struct Request {
 pub(super) enum Response {
     /// Nothing to run: print this and exit.
     Print { stdout: String, stderr: String, code: i32 },
+    /// A build script has to run.
+    Decline,
     /// Run the command, and report its end if `capture` says so.
     Run {
         /// A wrapper of the user's own, to be put in front.

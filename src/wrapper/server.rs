@@ -5,7 +5,7 @@
 //! expects nothing to be compiled starts cargo without a plan ([`Planned::IfNeeded`]).
 
 use std::io::{self, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -15,7 +15,8 @@ use interprocess::local_socket::traits::{Listener as _, Stream as _};
 use interprocess::local_socket::{Listener, ListenerOptions, Stream};
 
 use super::client::NAME;
-use super::protocol::{Capture, Finished, Released, Request, Response, receive, send, socket};
+use super::protocol::{Capture, Finished, Released, Request, Response, Role, receive, send, socket};
+use super::scripts::Printed;
 use super::units::{Call, Services, Units};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
@@ -61,7 +62,7 @@ impl Wrapper {
         let listener = socket(link.directory())
             .and_then(|name| ListenerOptions::new().name(name).create_sync())
             .map_err(Error::io("listen in", link.directory()))?;
-        let coordinator = Arc::new(Coordinator::new(front, planned));
+        let coordinator = Arc::new(Coordinator::new(front, planned, link.program()));
         let accepting = thread::spawn({
             let coordinator = coordinator.clone();
             move || accept(&listener, &coordinator)
@@ -86,7 +87,7 @@ impl Wrapper {
             let connections = accepting.join().unwrap_or_default();
             connections.into_iter().for_each(|connection| drop(connection.join()));
         }
-        Arc::into_inner(coordinator)?.units.into_inner().flatten().map(Units::finish)
+        Arc::into_inner(coordinator)?.units.into_inner().flatten().and_then(Units::finish)
     }
 }
 
@@ -115,26 +116,28 @@ struct Coordinator {
     units: OnceLock<Option<Units>>,
     /// The plan is being prepared anyway.
     is_coming: bool,
+    /// The wrapper, as cargo starts it.
+    program: PathBuf,
     /// How often cargo has asked for the compiler's version.
     versions: AtomicUsize,
     stopping: Arc<AtomicBool>,
 }
 
 impl Coordinator {
-    fn new(front: Front, planned: Planned) -> Self {
+    fn new(front: Front, planned: Planned, program: &Path) -> Self {
         let is_coming = matches!(planned, Planned::Coming(_));
         let plan: Plan = match planned {
             Planned::Coming(services) => Box::new(move || services.recv().ok()),
             Planned::IfNeeded(plan) => plan,
         };
-        let (plan, stopping) = (Mutex::new(Some(plan)), Arc::default());
-        Self { front, plan, units: OnceLock::new(), is_coming, versions: AtomicUsize::new(0), stopping }
+        let (plan, stopping, program) = (Mutex::new(Some(plan)), Arc::default(), program.to_owned());
+        Self { front, plan, units: OnceLock::new(), is_coming, program, versions: AtomicUsize::new(0), stopping }
     }
 
     fn units(&self) -> Option<&Units> {
         let make = || {
             let plan = self.plan.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()?;
-            Some(Units::new(plan()?, self.stopping.clone()))
+            Some(Units::new(plan()?, &self.program, self.stopping.clone()))
         };
         self.units.get_or_init(make).as_ref()
     }
@@ -143,6 +146,9 @@ impl Coordinator {
         let mut stream = BufReader::new(stream);
         let request: Request = receive(&mut stream)?;
         let mut conversation = Conversation { stream, wrapper: self.front.user_wrapper.clone() };
+        if request.role == Role::Script {
+            return conversation.answer(self.units().and_then(|units| units.replay(&request)));
+        }
         // A workspace wrapper (clippy-driver) has the compiler's path as its first argument.
         let arguments = match request.arguments.first() {
             Some(first) if Path::new(first).is_absolute() && !first.ends_with(".rs") => &request.arguments[1..],
@@ -207,6 +213,14 @@ impl Conversation {
     /// Has it print this, and end with success.
     pub(super) fn print(&mut self, stdout: String, stderr: String) -> io::Result<()> {
         send(self.stream.get_mut(), &Response::Print { stdout, stderr, code: 0 })
+    }
+
+    /// Has a build script's stand-in print this, or start the script.
+    fn answer(&mut self, printed: Option<Printed>) -> io::Result<()> {
+        match printed {
+            Some(Printed { stdout, stderr }) => self.print(stdout, stderr),
+            None => send(self.stream.get_mut(), &Response::Decline),
+        }
     }
 
     /// Has it run the command with arguments before cargo's, and waits for the end.

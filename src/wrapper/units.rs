@@ -1,28 +1,28 @@
 //! What to do with each crate that cargo wants compiled: restore it, or have it compiled and record it.
-//!
-//! The runs of build scripts, which cargo starts without asking anybody, are recorded here as well: when the package's
-//! crate is asked for, its script has run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::metadata::MetadataDigests;
 use super::protocol::{Capture, Finished, Request};
-use super::record::{Compiled, Output, Recorded, expected_outputs, open_outputs, record, record_script};
+use super::record::{Compiled, Output, Recorded, expected_outputs, open_outputs, record};
 use super::restore::{dependency_records, restore, violation};
+use super::scripts::{Printed, Scripts};
 use super::server::Conversation;
 use crate::cargo::Layout;
 use crate::digest::Digest;
 use crate::entry::{DependencyRecord, Entry};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, MissReason, Reason, UnitId};
-use crate::hydrate::{Before, Hydrated, Linking, Site, heard, linked_with};
+use crate::hydrate::{Hydrated, Linking, Site};
 use crate::key::UnitKey;
 use crate::plan::content::Contents;
 use crate::plan::{BuildPlan, Unit};
@@ -55,8 +55,12 @@ pub struct Services {
     pub upload: Option<Upload>,
     /// The units that cargo should not ask for.
     pub hydrated: Hydrated,
+    /// The environment that cargo was started with.
+    pub environment: BTreeMap<OsString, OsString>,
     /// What happens.
     pub log: EventLog,
+    /// The local store cannot be written; said once.
+    pub store_failed: AtomicBool,
 }
 
 impl Services {
@@ -64,18 +68,46 @@ impl Services {
     pub fn site(&self) -> Option<Site<'_>> {
         Some(Site { layout: self.layout?, roots: &self.roots })
     }
+
+    /// Puts an entry into the stores.
+    pub(super) fn keep(&self, id: UnitId, entry: Entry) {
+        if let Err(error) = self.store.put_entry(&entry) {
+            return self.store_failed(&error);
+        }
+        let path_bound = !entry.constraints.bound.is_empty();
+        self.log.record(EventKind::Recorded { unit: id, bytes: entry.size(), path_bound });
+        if let Some(upload) = &self.upload {
+            upload.send(entry);
+        }
+    }
+
+    /// Why an entry that holds could not be put in its place. A damaged one is gone then.
+    pub(super) fn unusable(&self, entry: &Entry, error: Error) -> MissReason {
+        let Error::Corrupt { object, reason } = error else {
+            self.log.warn(error);
+            return MissReason::Restore;
+        };
+        self.store.discard(entry);
+        self.log.record(EventKind::CorruptObject { object, reason });
+        MissReason::Corrupt
+    }
+
+    pub(super) fn store_failed(&self, error: &Error) {
+        if !self.store_failed.swap(true, Ordering::SeqCst) {
+            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            self.log.warn(format!("what is compiled cannot be kept: {error}{hint}"));
+        }
+    }
 }
 
 /// The decisions.
 pub(super) struct Units {
-    services: Services,
+    services: Arc<Services>,
     scanner: PathScanner,
     metadata: MetadataDigests,
     state: Mutex<State>,
+    scripts: Scripts,
     stopping: Arc<AtomicBool>,
-    started: SystemTime,
-    /// What was around the build directory before any build script ran.
-    before: Before,
 }
 
 #[derive(Default)]
@@ -86,14 +118,6 @@ struct State {
     ours: BTreeSet<UnitId>,
     /// Outputs without their extension, by unit.
     outputs: BTreeMap<Utf8PathBuf, UnitId>,
-    /// What build scripts have made, by `OUT_DIR`.
-    scripts: BTreeMap<Utf8PathBuf, Option<Digest>>,
-    /// The same, by the unit of the run.
-    made: BTreeMap<UnitId, Digest>,
-    /// Runs that were looked at, and whether all that they bring to link is told by what they made.
-    told: BTreeMap<UnitId, bool>,
-    /// The store cannot be written; said once.
-    store_failed: bool,
 }
 
 /// A rustc call, understood.
@@ -112,27 +136,34 @@ impl Call {
     }
 
     /// `OUT_DIR`, if the package has a build script.
-    fn script_dir(&self) -> Option<&Utf8Path> {
+    pub(super) fn script_dir(&self) -> Option<&Utf8Path> {
         self.request.environment.get("OUT_DIR").map(Utf8Path::new)
     }
 }
 
 impl Units {
-    pub(super) fn new(services: Services, stopping: Arc<AtomicBool>) -> Self {
+    /// `asking` is the wrapper, for the stand-ins of build scripts to ask by.
+    pub(super) fn new(services: Services, asking: &Path, stopping: Arc<AtomicBool>) -> Self {
+        let services = Arc::new(services);
+        let scripts = Scripts::new(services.clone(), asking);
         let scanner = PathScanner::new(&services.roots);
-        let metadata = MetadataDigests::default();
-        let before = services.site().map(|site| Before::of(&site)).unwrap_or_default();
-        Self { services, scanner, metadata, state: Mutex::default(), stopping, started: SystemTime::now(), before }
+        Self { services, scanner, metadata: MetadataDigests::default(), state: Mutex::default(), scripts, stopping }
     }
 
     /// The end: says which of the hydrated units cargo did not take.
-    pub(super) fn finish(self) -> Services {
-        let Self { services, state, .. } = self;
+    pub(super) fn finish(self) -> Option<Services> {
+        let Self { services, state, scripts, .. } = self;
+        scripts.finish();
         let state = state.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         for (unit, reason) in services.hydrated.rejected(&state.claimed) {
             services.log.record(EventKind::Rejected { unit, reason });
         }
-        services
+        Arc::into_inner(services)
+    }
+
+    /// What the run of a build script would print, where it need not happen: all that it would make is there.
+    pub(super) fn replay(&self, request: &Request) -> Option<Printed> {
+        self.scripts.replay(request)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -158,7 +189,7 @@ impl Units {
 
     pub(super) fn serve(&self, mut conversation: Conversation, id: UnitId, call: &Call) -> io::Result<()> {
         let unit = self.services.plan.unit(id);
-        self.note_linking(unit, call);
+        self.scripts.note_linking(unit, call);
         let result = match (unit.key, self.uncacheable(unit, call)) {
             (Ok(key), None) => self.cacheable(&mut conversation, id, key, call),
             _ if !unit.external => self.compile(&mut conversation, id, false),
@@ -172,7 +203,7 @@ impl Units {
             }),
         };
         drop(conversation);
-        self.script(id, call);
+        self.scripts.made_for(id, call);
         result
     }
 
@@ -180,30 +211,12 @@ impl Units {
     fn uncacheable(&self, unit: &Unit, call: &Call) -> Option<Reason> {
         let Call { invocation, .. } = call;
         let is_told = || match unit.script_run(&self.services.plan) {
-            Some(_) => self.linking(unit, call).is_some_and(Linking::is_told),
+            Some(_) => self.scripts.linking(unit, call).is_some_and(Linking::is_told),
             None => true,
         };
         let native = invocation.links_native && (unit.is_linked() && !unit.native || !is_told());
         let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
         invocation.uncacheable().or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
-    }
-
-    /// Remembers of a package's build script whether all that it brings to link is told by what it made. Where its output
-    /// cannot be read, the command line tells: cargo passes the libraries on to the package's own crate.
-    fn note_linking(&self, unit: &Unit, call: &Call) {
-        let Some(run) = unit.script_run(&self.services.plan) else { return };
-        let is_told = match self.linking(unit, call) {
-            Some(Linking::Own) => self.services.plan.unit(run).native,
-            Some(linking) => linking == Linking::Nothing,
-            None => !call.invocation.links_native,
-        };
-        self.state().told.insert(run, is_told);
-    }
-
-    /// What the package's own build script links.
-    fn linking(&self, unit: &Unit, call: &Call) -> Option<Linking> {
-        let run = unit.script_run(&self.services.plan)?;
-        self.services.site()?.linking(self.services.plan.unit(run), call.script_dir()?)
     }
 
     fn cacheable(&self, conversation: &mut Conversation, id: UnitId, key: UnitKey, call: &Call) -> io::Result<()> {
@@ -220,12 +233,12 @@ impl Units {
 
     /// Restores a unit, or says why not; nothing to say where the miss is known already.
     fn hit(&self, id: UnitId, call: &Call) -> Result<String, Option<MissReason>> {
-        let Services { prefetch, roots, store, log, .. } = &self.services;
+        let Services { prefetch, roots, store, log, .. } = &*self.services;
         let entry = match prefetch.lookup(id) {
             Lookup::Hit(entry, _) => entry,
             Lookup::Miss(_) => return Err(None),
         };
-        if !self.is_of_now(id, &entry, call) || self.linked_with(id) != Some(entry.constraints.linked) {
+        if !self.is_of_now(id, &entry, call) || self.scripts.linked_with(id) != Some(entry.constraints.linked) {
             return Err(Some(MissReason::Input));
         }
         let environment = &call.request.environment;
@@ -233,17 +246,9 @@ impl Units {
             return Err(Some(reason));
         }
         let start = Instant::now();
-        let printed = restore(&entry, &call.invocation, &call.out_dir, store, roots).map_err(|error| match error {
-            Error::Corrupt { object, reason } => {
-                store.discard(&entry);
-                log.record(EventKind::CorruptObject { object, reason });
-                Some(MissReason::Corrupt)
-            }
-            error => {
-                log.warn(error);
-                Some(MissReason::Restore)
-            }
-        })?;
+        let printed = restore(&entry, &call.invocation, &call.out_dir, store, roots)
+            .map_err(|error| Some(self.services.unusable(&entry, error)))?;
+        self.scripts.stand_in(id, &entry, &call.out_dir);
         self.state().ours.insert(id);
         log.record(EventKind::Restored {
             unit: id,
@@ -257,11 +262,12 @@ impl Units {
     /// Whether what nothing else tells is as it was then: what a member's package holds, and what the build script of a
     /// member or of a crate with native code has made. Other packages are fixed by a checksum, and tell what they read.
     fn is_of_now(&self, id: UnitId, entry: &Entry, call: &Call) -> bool {
-        let Services { plan, contents, .. } = &self.services;
+        let Services { plan, contents, .. } = &*self.services;
         let unit = plan.unit(id);
-        let is_script_same = || entry.constraints.script == self.script(id, call);
+        let is_script_same = || entry.constraints.script == self.scripts.made_for(id, call);
         if unit.external {
-            return self.linking(unit, call).is_none_or(|linking| linking == Linking::Nothing) || is_script_same();
+            return self.scripts.linking(unit, call).is_none_or(|linking| linking == Linking::Nothing)
+                || is_script_same();
         }
         let planned = |content| contents.package(&unit.package_dir).is_ok_and(|now| now.digest == content);
         unit.content.is_some_and(planned) && is_script_same()
@@ -289,7 +295,7 @@ impl Units {
         if !is_foreign {
             self.state().ours.insert(id);
         }
-        let Services { plan, roots, log, .. } = &self.services;
+        let Services { plan, roots, log, .. } = &*self.services;
         // Members are compiled as plain cargo compiles them.
         let (arguments, replacements) = match plan.unit(id).external {
             true => (roots.remap_arguments(), roots.unmap_pairs()),
@@ -310,10 +316,10 @@ impl Units {
         match recorded {
             Ok(Recorded::Entry(mut entry)) => {
                 entry.fresh = self.fresh(id, call);
-                self.keep(id, *entry);
+                self.services.keep(id, *entry);
             }
             Ok(Recorded::Not(reason)) => log.record(EventKind::NotRecorded { unit: id, reason }),
-            Err(error) => self.store_failed(&error),
+            Err(error) => self.services.store_failed(&error),
         }
         Ok(())
     }
@@ -327,7 +333,7 @@ impl Units {
         finished: &Finished,
         outputs: Vec<Output>,
     ) -> Result<Recorded> {
-        let Services { plan, contents, roots, store, .. } = &self.services;
+        let Services { plan, contents, roots, store, .. } = &*self.services;
         let unit = plan.unit(id);
         let is_unchanged = |content| {
             let now = contents.package(&unit.package_dir);
@@ -336,7 +342,7 @@ impl Units {
         if unit.content.is_some_and(|content| !is_unchanged(content)) {
             return Ok(Recorded::Not(Reason::ChangedMeanwhile));
         }
-        let Some(linked) = self.linked_with(id) else {
+        let Some(linked) = self.scripts.linked_with(id) else {
             return Ok(Recorded::Not(Reason::Native));
         };
         let compiled = Compiled {
@@ -350,8 +356,8 @@ impl Units {
             dependencies,
             finished,
             outputs,
-            script: self.script(id, call),
-            holds_own_objects: self.linking(unit, call) == Some(Linking::Own),
+            script: self.scripts.made_for(id, call),
+            holds_own_objects: self.scripts.linking(unit, call) == Some(Linking::Own),
         };
         record(compiled, store, roots, &self.scanner)
     }
@@ -372,112 +378,12 @@ impl Units {
         }
     }
 
-    /// What the package's own build script has made. Records its run when it is asked for the first time.
-    fn script(&self, id: UnitId, call: &Call) -> Option<Digest> {
-        let site = self.services.site()?;
-        let plan = &self.services.plan;
-        let run = plan.unit(id).script_run(plan)?;
-        let out_dir = call.script_dir()?;
-        if let Some(digest) = self.state().scripts.get(out_dir) {
-            return *digest;
-        }
-        let digest = site.script_digest(plan.unit(run), out_dir);
-        let is_first = self.state().scripts.insert(out_dir.to_owned(), digest).is_none();
-        self.state().made.extend(digest.map(|digest| (run, digest)));
-        if let (true, Some(digest), Ok(key)) = (is_first, digest, plan.unit(run).key) {
-            self.record_script(run, key, out_dir, digest, site);
-        }
-        digest
-    }
-
-    fn record_script(&self, run: UnitId, key: UnitKey, out_dir: &Utf8Path, digest: Digest, site: Site<'_>) {
-        let Services { plan, store, prefetch, log, roots, .. } = &self.services;
-        let unit = plan.unit(run);
-        let (began, took) = site.script_time(unit, out_dir).unwrap_or((SystemTime::UNIX_EPOCH, Duration::ZERO));
-        let millis = took.as_millis() as u64;
-        if began >= self.started {
-            log.record(EventKind::Compiled { unit: run, millis, success: true });
-        }
-        if matches!(prefetch.lookup(run), Lookup::Hit(entry, _) if entry.metadata == Some(digest)) {
-            // Known, and yet it ran: a run that it depends on has to happen each time.
-            if began >= self.started {
-                log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
-            }
-            return;
-        }
-        let Some(heard) = self.heard(unit) else {
-            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideInput });
-        };
-        let plain = |name: &str| name.replace('-', "_");
-        if site
-            .wrote_outside(unit, began, &self.before, |name| plan.targets().any(|target| plain(target) == plain(name)))
-        {
-            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideOutput });
-        }
-        match site.script(unit, out_dir, store) {
-            Ok(Some(Ok(script))) => self.keep(run, record_script(unit, key, script, heard, roots, millis)),
-            Ok(Some(Err(reason))) => log.record(EventKind::NotRecorded { unit: run, reason }),
-            Ok(None) => {}
-            Err(error) => self.store_failed(&error),
-        }
-    }
-
-    /// What a run heard from others; nothing where that is not known.
-    fn heard(&self, unit: &Unit) -> Option<Option<Digest>> {
-        let dependencies = unit.dependencies.iter().map(|dependency| dependency.unit);
-        heard(dependencies.map(|id| (self.services.plan.unit(id), self.made(id))))
-    }
-
-    /// What the runs for native code have made that something is linked with; nothing where that is not known, or where
-    /// something comes from elsewhere.
-    fn linked_with(&self, id: UnitId) -> Option<Option<Digest>> {
-        let plan = &self.services.plan;
-        if !plan.unit(id).is_linked() {
-            return Some(None);
-        }
-        linked_with(plan, id, |run| self.made(run))
-            .filter(|_| plan.runs_below(id).into_iter().all(|run| self.is_told(run)))
-    }
-
-    /// Whether all that a run brings to link is told by what it made: it was looked at, or it is one that can be kept.
-    fn is_told(&self, run: UnitId) -> bool {
-        let seen = self.state().told.get(&run).copied();
-        seen.unwrap_or_else(|| self.services.prefetch.found(run).is_some())
-    }
-
-    /// What a run has made, in this session or in the one whose result was placed.
-    fn made(&self, run: UnitId) -> Option<Digest> {
-        let Services { prefetch, hydrated, .. } = &self.services;
-        let placed = || prefetch.found(run).filter(|_| hydrated.has(run)).and_then(|entry| entry.metadata);
-        let made = self.state().made.get(&run).copied();
-        made.or_else(placed)
-    }
-
-    fn keep(&self, id: UnitId, entry: Entry) {
-        let Services { store, upload, log, .. } = &self.services;
-        if let Err(error) = store.put_entry(&entry) {
-            return self.store_failed(&error);
-        }
-        let path_bound = !entry.constraints.bound.is_empty();
-        log.record(EventKind::Recorded { unit: id, bytes: entry.size(), path_bound });
-        if let Some(upload) = upload {
-            upload.send(entry);
-        }
-    }
-
-    fn store_failed(&self, error: &Error) {
-        if !std::mem::replace(&mut self.state().store_failed, true) {
-            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-            self.services.log.warn(format!("what is compiled cannot be kept: {error}{hint}"));
-        }
-    }
-
     /// Whether a dependency was compiled by plain cargo: an entry made against it would be of no use anywhere else.
     ///
     /// A dependency is known if this session made it, if an earlier one did, or if it is the very file that its entry in
     /// the store describes.
     fn foreign_dependency(&self, id: UnitId, records: &[DependencyRecord]) -> bool {
-        let Services { plan, prefetch, store, .. } = &self.services;
+        let Services { plan, prefetch, store, .. } = &*self.services;
         plan.unit(id).dependencies.iter().any(|dependency| {
             let Some(record) = records.iter().find(|record| record.extern_name == dependency.extern_name) else {
                 return false;

@@ -1,0 +1,279 @@
+//! The runs of build scripts.
+//!
+//! Cargo starts them without asking anybody. When the package's crate is asked for, its script has run: what it made is
+//! looked at then, and recorded. A run that is known, and that cargo has to start all the same because one that it hears
+//! from happens every time, is replayed: a [stand-in](super::shim) has been put before the script, and it asks here.
+//!
+//! **Invariant.** A run is replayed only where all of its entry's constraints hold, those that it hears from have made
+//! what they made then, and nothing is in `OUT_DIR` but what it made.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant, SystemTime};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::protocol::Request;
+use super::record::record_script;
+use super::shim::Shims;
+use super::units::{Call, Services};
+use crate::digest::Digest;
+use crate::entry::{Constraints, Content, Entry, FileKind, Fresh};
+use crate::error::Result;
+use crate::event::{EventKind, MissReason, Reason, UnitId};
+use crate::fs;
+use crate::hydrate::{Before, Linking, Site, generated_files, heard, linked_with};
+use crate::key::UnitKey;
+use crate::plan::Unit;
+use crate::prefetch::Lookup;
+
+/// What a build script prints.
+pub(super) struct Printed {
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// What is known of the runs.
+pub(super) struct Scripts {
+    services: Arc<Services>,
+    started: SystemTime,
+    /// What was around the build directory before any build script ran.
+    before: Before,
+    shims: Shims,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What runs have made, by `OUT_DIR`.
+    digests: BTreeMap<Utf8PathBuf, Option<Digest>>,
+    /// The same, by unit.
+    made: BTreeMap<UnitId, Digest>,
+    /// Runs that were looked at, and whether all that they bring to link is told by what they made.
+    told: BTreeMap<UnitId, bool>,
+    /// The `OUT_DIR` of runs whose stand-in has asked.
+    asked: BTreeMap<UnitId, Utf8PathBuf>,
+}
+
+impl Scripts {
+    /// Puts stand-ins before the scripts that are in the build directory, where one of their runs may be replayed. `asking`
+    /// is the wrapper.
+    pub(super) fn new(services: Arc<Services>, asking: &Path) -> Self {
+        let before = services.site().map(|site| Before::of(&site)).unwrap_or_default();
+        let (shims, state) = (Shims::new(asking), Mutex::default());
+        let scripts = Self { services, started: SystemTime::now(), before, shims, state };
+        scripts.stand_in_for_all();
+        scripts
+    }
+
+    /// Puts the scripts back.
+    pub(super) fn finish(self) {
+        self.shims.remove();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Runs that are not in the build directory, as far as is known.
+    fn open_runs(&self) -> impl Iterator<Item = UnitId> {
+        let Services { plan, hydrated, .. } = &*self.services;
+        plan.script_runs().filter(|run| !hydrated.has(*run))
+    }
+
+    /// Those whose runs are to be replayed, and those that they may hear from.
+    fn stand_in_for_all(&self) {
+        let Services { plan, prefetch, hydrated, .. } = &*self.services;
+        let Some(site) = self.services.site() else { return };
+        if !self.open_runs().any(|run| prefetch.found(run).is_some()) {
+            return;
+        }
+        let scripts: Vec<_> = self.open_runs().filter_map(|run| plan.script_of(run)).collect();
+        for script in scripts.into_iter().filter(|script| hydrated.has(*script)) {
+            if let Some(entry) = prefetch.found(script)
+                && let Some(fresh) = &entry.fresh
+                && let Some(profile) = site.profile(plan.unit(script))
+            {
+                self.stand_in(script, &entry, &profile.join(&fresh.directory));
+            }
+        }
+    }
+
+    /// Puts a stand-in before a script that was put into `directory`, if its run is one and cargo has to start it.
+    pub(super) fn stand_in(&self, script: UnitId, entry: &Entry, directory: &Utf8Path) {
+        let plan = &self.services.plan;
+        let mut runs = self.open_runs().filter(|run| plan.script_of(*run) == Some(script));
+        let program = entry.files.iter().find(|file| file.kind == FileKind::Executable);
+        // The same script may run for the host and for the target: then it is not said here which of the two asks.
+        if let (Some(run), None, Some(program)) = (runs.next(), runs.next(), program) {
+            self.shims.put(run, &directory.join(&program.name));
+        }
+    }
+
+    /// What a run would print, where it need not happen: all that it would make is in `OUT_DIR` then.
+    pub(super) fn replay(&self, request: &Request) -> Option<Printed> {
+        let Services { plan, prefetch, log, roots, .. } = &*self.services;
+        let run = self.shims.run_of(Utf8Path::new(&request.program))?;
+        let out_dir = Utf8Path::new(request.environment.get("OUT_DIR")?);
+        self.state().asked.insert(run, out_dir.to_owned());
+        let Lookup::Hit(entry, _) = prefetch.lookup(run) else { return None };
+        let fresh = entry.fresh.as_ref()?;
+        let start = Instant::now();
+        if !self.holds(plan.unit(run), &entry, fresh, out_dir) {
+            return None;
+        }
+        let printed = |name| {
+            let file = fresh.files.iter().find(|file| file.path.rsplit('/').next() == Some(name))?;
+            let Content::Text(text) = &file.content else { return None };
+            Some(roots.concrete_text(text).into_owned())
+        };
+        let (stdout, stderr) = (printed(fresh.layout.script_output())?, printed("stderr")?);
+        if let Err(error) = self.make(&entry, out_dir) {
+            prefetch.revoke(run, self.services.unusable(&entry, error));
+            return None;
+        }
+        let mut state = self.state();
+        state.digests.insert(out_dir.to_owned(), entry.metadata);
+        state.made.extend(entry.metadata.map(|digest| (run, digest)));
+        drop(state);
+        let (bytes, millis, compile_millis) = (entry.size(), start.elapsed().as_millis() as u64, entry.compile_ms);
+        log.record(EventKind::Restored { unit: run, bytes, millis, compile_millis });
+        Some(Printed { stdout, stderr })
+    }
+
+    /// Whether a recorded run would be the same here and now.
+    fn holds(&self, unit: &Unit, entry: &Entry, fresh: &Fresh, out_dir: &Utf8Path) -> bool {
+        let Services { roots, environment, .. } = &*self.services;
+        let Constraints { environment: variables, script, bound, inputs, .. } = &entry.constraints;
+        let is_here = || Some(self.services.site()?.profile(unit)?.join(&fresh.directory) == out_dir);
+        let variable = |name: &String| environment.get(OsStr::new(name))?.to_str();
+        let digest = |name: &String| variable(name).map(|value| Digest::of(roots.abstract_text(value).as_bytes()));
+        let is_known = |name: &String| entry.files.iter().any(|file| file.name == *name);
+        is_here() == Some(true)
+            && self.heard(unit) == Some(*script)
+            && inputs.is_empty()
+            && variables.iter().all(|(name, value)| digest(name) == *value)
+            && bound.iter().all(|(root, digest)| roots.digest(*root) == Some(*digest))
+            && generated_files(out_dir).is_some_and(|names| names.iter().all(is_known))
+    }
+
+    /// Makes what the run made. Where that fails, the script makes it again.
+    fn make(&self, entry: &Entry, out_dir: &Utf8Path) -> Result<()> {
+        for file in &entry.files {
+            let path = out_dir.join(&file.name);
+            fs::create_dir_all(path.parent().unwrap_or(out_dir).as_std_path())?;
+            self.services.store.copy_out(file, path.as_std_path())?;
+        }
+        Ok(())
+    }
+
+    /// Remembers of a package's build script whether all that it brings to link is told by what it made. Where its output
+    /// cannot be read, the command line tells: cargo passes the libraries on to the package's own crate.
+    pub(super) fn note_linking(&self, unit: &Unit, call: &Call) {
+        let Some(run) = unit.script_run(&self.services.plan) else { return };
+        let is_told = match self.linking(unit, call) {
+            Some(Linking::Own) => self.services.plan.unit(run).native,
+            Some(linking) => linking == Linking::Nothing,
+            None => !call.invocation.links_native,
+        };
+        self.state().told.insert(run, is_told);
+    }
+
+    /// What the package's own build script links.
+    pub(super) fn linking(&self, unit: &Unit, call: &Call) -> Option<Linking> {
+        let run = unit.script_run(&self.services.plan)?;
+        self.services.site()?.linking(self.services.plan.unit(run), call.script_dir()?)
+    }
+
+    /// What the package's own build script has made. Records its run when it is asked for the first time.
+    pub(super) fn made_for(&self, id: UnitId, call: &Call) -> Option<Digest> {
+        let site = self.services.site()?;
+        let plan = &self.services.plan;
+        let run = plan.unit(id).script_run(plan)?;
+        let out_dir = call.script_dir()?;
+        if let Some(digest) = self.state().digests.get(out_dir) {
+            return *digest;
+        }
+        let digest = site.script_digest(plan.unit(run), out_dir);
+        let is_first = self.state().digests.insert(out_dir.to_owned(), digest).is_none();
+        self.state().made.extend(digest.map(|digest| (run, digest)));
+        if let (true, Some(digest), Ok(key)) = (is_first, digest, plan.unit(run).key) {
+            self.record(run, key, out_dir, digest, site);
+        }
+        digest
+    }
+
+    fn record(&self, run: UnitId, key: UnitKey, out_dir: &Utf8Path, digest: Digest, site: Site<'_>) {
+        let Services { plan, store, prefetch, log, roots, .. } = &*self.services;
+        let unit = plan.unit(run);
+        let (began, took) = site.script_time(unit, out_dir).unwrap_or((SystemTime::UNIX_EPOCH, Duration::ZERO));
+        let millis = took.as_millis() as u64;
+        if began >= self.started {
+            log.record(EventKind::Compiled { unit: run, millis, success: true });
+        }
+        let heard = self.heard(unit);
+        if let Lookup::Hit(entry, _) = prefetch.lookup(run)
+            && entry.metadata == Some(digest)
+            && heard.is_none_or(|heard| heard == entry.constraints.script)
+        {
+            // Known, and yet it ran: it heard from a run that nobody had looked at.
+            if began >= self.started {
+                log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
+            }
+            return;
+        }
+        let Some(heard) = heard else {
+            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideInput });
+        };
+        let plain = |name: &str| name.replace('-', "_");
+        let is_target = |name: &str| plan.targets().any(|target| plain(target) == plain(name));
+        if site.wrote_outside(unit, began, &self.before, is_target) {
+            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideOutput });
+        }
+        match site.script(unit, out_dir, store) {
+            Ok(Some(Ok(script))) => self.services.keep(run, record_script(unit, key, script, heard, roots, millis)),
+            Ok(Some(Err(reason))) => log.record(EventKind::NotRecorded { unit: run, reason }),
+            Ok(None) => {}
+            Err(error) => self.services.store_failed(&error),
+        }
+    }
+
+    /// What a run heard from others; nothing where that is not known.
+    fn heard(&self, unit: &Unit) -> Option<Option<Digest>> {
+        let dependencies = unit.dependencies.iter().map(|dependency| dependency.unit);
+        heard(dependencies.map(|id| (self.services.plan.unit(id), self.made(id))))
+    }
+
+    /// What the runs for native code have made that something is linked with; nothing where that is not known, or where
+    /// something comes from elsewhere.
+    pub(super) fn linked_with(&self, id: UnitId) -> Option<Option<Digest>> {
+        let plan = &self.services.plan;
+        if !plan.unit(id).is_linked() {
+            return Some(None);
+        }
+        linked_with(plan, id, |run| self.made(run))
+            .filter(|_| plan.runs_below(id).into_iter().all(|run| self.is_told(run)))
+    }
+
+    /// Whether all that a run brings to link is told by what it made: it was looked at, or it is one that can be kept.
+    fn is_told(&self, run: UnitId) -> bool {
+        let seen = self.state().told.get(&run).copied();
+        seen.unwrap_or_else(|| self.services.prefetch.found(run).is_some())
+    }
+
+    /// What a run has made, in this session or in the one whose result was placed.
+    fn made(&self, run: UnitId) -> Option<Digest> {
+        let Services { prefetch, hydrated, .. } = &*self.services;
+        let placed = || prefetch.found(run).filter(|_| hydrated.has(run)).and_then(|entry| entry.metadata);
+        let made = self.state().made.get(&run).copied();
+        made.or_else(placed).or_else(|| self.made_by_asking(run))
+    }
+
+    /// What a run has made whose stand-in has asked. Whoever hears from it starts when it is over.
+    fn made_by_asking(&self, run: UnitId) -> Option<Digest> {
+        let out_dir = self.state().asked.get(&run).cloned()?;
+        self.services.site()?.script_digest(self.services.plan.unit(run), &out_dir)
+    }
+}

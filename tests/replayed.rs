@@ -1,0 +1,200 @@
+//! A build script that hears from one which runs every time has to be started by cargo, every time. Where it hears what it
+//! heard before, what it made then is used all the same, and it does not run.
+#![cfg(unix)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use support::{Package, Project, Sandbox, tree};
+
+/// Finds a library of the system, and so runs every time. It passes on what a variable says.
+const FINDING: &str = r#"
+    println!("cargo:rerun-if-env-changed=LEVEL");
+    println!("cargo:rustc-link-search=native=/usr/lib");
+    println!("cargo:level={}", std::env::var("LEVEL").unwrap_or_else(|_| "1".into()));
+"#;
+
+/// Compiles what it heard into a library of its own, and says so.
+const COMPILING: &str = r#"
+    let out = std::env::var("OUT_DIR").unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        assert!(std::process::Command::new(program).args(arguments).status().unwrap().success());
+    };
+    let level = format!("-DVALUE={}{}", std::env::var("DEP_FOUND_LEVEL").unwrap(), std::env::var("DIGITS").unwrap_or_default());
+    let object = format!("{out}/value.o");
+    run("cc", &["-c", "value.c", "-o", &object, &level]);
+    run("ar", &["crsD", &format!("{out}/libvalue.a"), &object]);
+    std::fs::create_dir_all(format!("{out}/include")).unwrap();
+    std::fs::write(format!("{out}/include/value.h"), "int value(void);").unwrap();
+    eprintln!("compiled {level}");
+    println!("cargo:rerun-if-changed=value.c");
+    println!("cargo:rerun-if-env-changed=DIGITS");
+    println!("cargo:rustc-link-search=native={out}");
+    println!("cargo:rustc-link-lib=static=value");
+    println!("cargo:rustc-env=HEARD={level}");
+"#;
+
+const LIBRARY: &str = r#"
+    extern "C" { fn value() -> i32; }
+    pub fn said() -> String { format!("{} {}", unsafe { value() }, env!("HEARD")) }
+"#;
+
+/// A program that depends on both.
+struct Scene {
+    sandbox: Sandbox,
+    demo: Project,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let found = Package::new("found-sys", "1.0.0", "").links("found").counted_script(FINDING);
+        let own = Package::new("own-sys", "1.0.0", LIBRARY)
+            .links("own")
+            .dependency("found-sys", "1")
+            .counted_script(COMPILING)
+            .file("value.c", "int value(void) { return VALUE; }");
+        let registry = sandbox.registry([found, own]);
+        let demo = sandbox.demo(&registry, "own-sys = \"1\"", "fn main() { println!(\"{}\", own_sys::said()); }");
+        Self { sandbox, demo: demo.env("CARGO_INCREMENTAL", "0") }
+    }
+
+    /// Into what is in the target directory: which scripts have run, which dependencies were compiled, and what the program
+    /// says.
+    #[track_caller]
+    fn build(&self, variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>, String) {
+        self.sandbox.reset();
+        let build = self.demo.xcache(["build"]);
+        variables.iter().fold(build, |build, (name, value)| build.env(name, value)).ok();
+        (self.sandbox.scripts_run(), self.sandbox.compiled_dependencies(), self.demo.run_binary("demo"))
+    }
+
+    #[track_caller]
+    fn build_anew(&self, variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>, String) {
+        self.demo.clean();
+        self.build(variables)
+    }
+
+    /// Only the script that finds something has run, and no dependency was compiled.
+    #[track_caller]
+    fn assert_replayed(&self, variables: &[(&str, &str)], said: &str) {
+        let (scripts, compiled, says) = self.build_anew(variables);
+        assert_eq!((scripts, compiled), (vec!["found-sys".to_owned()], vec![]), "{}", self.demo.report().json());
+        assert_eq!(says, said);
+    }
+
+    /// Both scripts have run.
+    #[track_caller]
+    fn assert_runs(&self, variables: &[(&str, &str)], said: &str) {
+        let (mut scripts, _, says) = self.build_anew(variables);
+        scripts.sort();
+        assert_eq!((scripts, says), (both(), said.to_owned()), "{}", self.demo.report().json());
+    }
+
+    /// The directory of the script that may be replayed, and of its run.
+    fn directories(&self) -> (PathBuf, PathBuf) {
+        let units = std::fs::read_dir(self.demo.target().join("debug/build")).expect("there are scripts");
+        let units: Vec<_> = units.map(|unit| unit.expect("it can be listed").path()).collect();
+        let holds = |name: &str| {
+            let is_own = |path: &PathBuf| path.iter().any(|part| part.to_string_lossy().starts_with("own-sys-"));
+            let mut found = units.iter().filter(|path| is_own(path) && path.join(name).exists());
+            found.next().unwrap_or_else(|| panic!("there is no {name} in {units:?}")).clone()
+        };
+        (holds("build-script-build"), holds("output"))
+    }
+}
+
+/// All files below a directory.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = tree::files(dir).into_iter().filter(|path| path.is_file());
+    files.map(|file| (file.clone(), std::fs::read(file).expect("it can be read"))).collect()
+}
+
+fn both() -> Vec<String> {
+    vec!["found-sys".into(), "own-sys".into()]
+}
+
+#[test]
+fn a_script_that_hears_what_it_heard_does_not_run() {
+    let scene = Scene::new();
+    scene.assert_runs(&[], "1 -DVALUE=1\n");
+    let (_, run) = scene.directories();
+    let made = contents(&run.join("out"));
+    scene.assert_replayed(&[], "1 -DVALUE=1\n");
+    assert_eq!(contents(&run.join("out")), made);
+    let text = |name: &str| std::fs::read_to_string(run.join(name)).expect("cargo keeps what it printed");
+    assert_eq!(text("stderr"), "compiled -DVALUE=1\n");
+    assert!(text("output").contains(&format!("native={}/out", run.display())), "{}", text("output"));
+    assert_eq!((scene.demo.report().total("rejected"), scene.demo.report().total("not_reached")), (0, 0));
+    scene.sandbox.assert_nothing_to_do(&scene.demo, &["build"]);
+}
+
+#[test]
+fn afterwards_the_program_of_the_script_is_in_its_place() {
+    let scene = Scene::new();
+    scene.build(&[]);
+    let (script, _) = scene.directories();
+    let program = contents(&script);
+    scene.assert_replayed(&[], "1 -DVALUE=1\n");
+    assert_eq!(contents(&script), program);
+    // And it is what cargo starts.
+    scene.sandbox.reset();
+    scene.demo.cargo(["build"]).env("DIGITS", "0").ok();
+    assert_eq!(scene.sandbox.scripts_run(), ["own-sys"]);
+    assert_eq!(scene.demo.run_binary("demo"), "10 -DVALUE=10\n");
+}
+
+#[test]
+fn it_runs_when_it_hears_something_else() {
+    let scene = Scene::new();
+    scene.assert_runs(&[], "1 -DVALUE=1\n");
+    scene.assert_runs(&[("LEVEL", "2")], "2 -DVALUE=2\n");
+    scene.assert_replayed(&[("LEVEL", "2")], "2 -DVALUE=2\n");
+    scene.assert_runs(&[], "1 -DVALUE=1\n");
+}
+
+#[test]
+fn it_runs_when_a_variable_that_it_declared_has_another_value() {
+    let scene = Scene::new();
+    scene.assert_runs(&[], "1 -DVALUE=1\n");
+    scene.assert_runs(&[("DIGITS", "5")], "15 -DVALUE=15\n");
+    scene.assert_replayed(&[("DIGITS", "5")], "15 -DVALUE=15\n");
+}
+
+#[test]
+fn it_runs_when_something_else_is_where_it_writes() {
+    let scene = Scene::new();
+    scene.assert_runs(&[], "1 -DVALUE=1\n");
+    let (_, run) = scene.directories();
+    scene.demo.clean();
+    tree::write(&run.join("out/stray"), "");
+    let (mut scripts, _, said) = scene.build(&[]);
+    scripts.sort();
+    assert_eq!((scripts, said), (both(), "1 -DVALUE=1\n".to_owned()));
+}
+
+#[test]
+fn it_runs_when_what_it_made_is_damaged_in_the_store() {
+    let scene = Scene::new();
+    scene.assert_runs(&[], "1 -DVALUE=1\n");
+    let (_, run) = scene.directories();
+    let library = std::fs::read(run.join("out/libvalue.a")).expect("it was made");
+    let stored = tree::files(scene.demo.store()).into_iter();
+    let stored: Vec<_> = stored.filter(|file| std::fs::read(file).is_ok_and(|bytes| bytes == library)).collect();
+    assert_eq!(stored.len(), 1);
+    tree::damage(&stored[0]);
+    scene.assert_runs(&[], "1 -DVALUE=1\n");
+    scene.assert_replayed(&[], "1 -DVALUE=1\n");
+}
+
+#[test]
+fn it_fails_as_it_would_without_the_cache() {
+    let scene = Scene::new();
+    scene.build(&[]);
+    scene.demo.clean();
+    scene.sandbox.reset();
+    // The compiler is given a value that is none.
+    let failed = scene.demo.xcache(["build"]).env("DIGITS", "x").run().fails();
+    assert!(failed.stderr.contains("failed to run custom build command for `own-sys"), "{}", failed.stderr);
+    scene.assert_replayed(&[], "1 -DVALUE=1\n");
+}

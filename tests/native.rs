@@ -232,6 +232,54 @@ fn what_holds_a_static_library_of_the_system_is_compiled_every_time() {
     }
 }
 
+/// Makes a shared library in a directory that is nobody's.
+fn install_shared(directory: &Path, value: u32) {
+    let source = directory.join("value.c");
+    tree::write(&source, format!("int value(void) {{ return {value}; }}"));
+    let library = directory.join("libvalue.so");
+    let mut compiler = Command::new("cc");
+    compiler.arg("-shared").arg("-fPIC").arg(&source).arg("-o").arg(&library);
+    assert!(compiler.status().expect("it is installed").success());
+}
+
+#[test]
+fn what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_is_the_same() {
+    let elsewhere = Sandbox::new();
+    let directory = elsewhere.path("lib");
+    let found = format!(
+        "println!(\"cargo:rerun-if-changed=build.rs\");
+         println!(\"cargo:rustc-link-search=native={}\");
+         println!(\"cargo:rustc-link-lib=value\");",
+        directory.display()
+    );
+    let scene = Scene::new(&found, true);
+    let path = directory.display().to_string();
+    let build = || {
+        scene.demo.clean();
+        scene.sandbox.reset();
+        scene.demo.xcache(["build"]).ok();
+        assert_eq!(scene.sandbox.scripts_run(), ["value-sys"]);
+        let said = scene.demo.program(scene.demo.target().join("debug/demo"), NONE).env("LD_LIBRARY_PATH", &path);
+        (scene.sandbox.compiled(), said.ok().stdout)
+    };
+    install_shared(&directory, 1);
+    build();
+    assert_eq!(build(), (vec![], "1\n".to_owned()), "{}", scene.demo.report().json());
+    install_shared(&directory, 2);
+    assert_eq!(build(), (vec!["demo".to_owned()], "2\n".to_owned()));
+    assert_eq!(build(), (vec![], "2\n".to_owned()));
+    // The linker prefers it, or may.
+    install(&directory, 3);
+    assert_eq!(build().0, ["demo"]);
+    std::fs::remove_file(directory.join("libvalue.a")).expect("it was installed");
+    // A linker script says that the library is elsewhere: what is there is not known.
+    std::fs::rename(directory.join("libvalue.so"), directory.join("libreal.so")).expect("it can be renamed");
+    tree::write(&directory.join("libvalue.so"), format!("INPUT({path}/libreal.so)"));
+    for _ in 0..2 {
+        assert_eq!(build().0, ["demo"]);
+    }
+}
+
 #[test]
 fn a_program_that_a_script_made_can_be_run_where_it_is_reused() {
     let script = r##"

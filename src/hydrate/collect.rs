@@ -107,9 +107,7 @@ impl Site<'_> {
 
     /// The digest of everything that the run of a build script made, the same wherever the roots are.
     pub fn script_digest(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<Digest> {
-        let profile = self.profile(unit)?;
-        let run = self.layout.of_run(&profile, out_dir)?.run?;
-        let printed = fs::read_to_string(profile.join(run).join(self.layout.script_output())).ok()?;
+        let printed = self.printed(unit, out_dir)?;
         let generated = generated(out_dir).ok()?;
         let files: Option<Vec<_>> = generated
             .files
@@ -167,10 +165,19 @@ impl Site<'_> {
 
     /// What the run of a build script links; nothing where cargo's files of it are not there.
     pub fn linking(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<Linking> {
+        Some(Linking::of(&self.printed(unit, out_dir)?, out_dir, &unit.package_dir))
+    }
+
+    /// The names of the libraries that the run of a build script links, but for those of the compiler.
+    pub fn libraries(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<Vec<String>> {
+        Some(Linking::libraries(&self.printed(unit, out_dir)?))
+    }
+
+    /// What the run of a build script printed for cargo.
+    fn printed(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<String> {
         let profile = self.profile(unit)?;
         let run = self.layout.of_run(&profile, out_dir)?.run?;
-        let printed = fs::read_to_string(profile.join(run).join(self.layout.script_output())).ok()?;
-        Some(Linking::of(&printed, out_dir, &unit.package_dir))
+        fs::read_to_string(profile.join(run).join(self.layout.script_output())).ok()
     }
 
     /// When the run of a build script that made `out_dir` began and how long it took.

@@ -24,19 +24,9 @@ pub enum Linking {
 impl Linking {
     /// Reads what a script with this `OUT_DIR` and package printed.
     pub fn of(printed: &str, out_dir: &Utf8Path, package_dir: &Utf8Path) -> Self {
-        let mut directories = Vec::new();
-        let mut libraries = Vec::new();
-        for (name, value) in printed.lines().filter_map(directive) {
-            match name {
-                "rustc-link-search" => directories.push(Utf8Path::new(without_kind(value).1)),
-                "rustc-link-lib" => libraries.push(Library::parse(value)),
-                "rustc-flags" => return Self::Unclear,
-                name if name.starts_with("rustc-link") || name.starts_with("rustc-cdylib-link") => {
-                    return Self::Unclear;
-                }
-                _ => {}
-            }
-        }
+        let Some(Directives { directories, libraries }) = Directives::parse(printed) else {
+            return Self::Unclear;
+        };
         if directories.is_empty() && libraries.is_empty() {
             return Self::Nothing;
         }
@@ -49,9 +39,38 @@ impl Linking {
         Self::System { is_static: of_system.any(|library| library.is_static) }
     }
 
+    /// The names of the libraries that a script links, whoever has made them, but for those of the compiler.
+    pub fn libraries(printed: &str) -> Vec<String> {
+        let libraries = Directives::parse(printed).map(|directives| directives.libraries).unwrap_or_default();
+        libraries.iter().filter(|library| !library.is_runtime()).map(|library| library.name.to_owned()).collect()
+    }
+
     /// Whether what is compiled with it follows from what the script printed and made.
     pub fn is_told(self) -> bool {
         matches!(self, Self::Nothing | Self::Own | Self::System { is_static: false })
+    }
+}
+
+/// What a script says about linking.
+struct Directives<'a> {
+    directories: Vec<&'a Utf8Path>,
+    libraries: Vec<Library<'a>>,
+}
+
+impl<'a> Directives<'a> {
+    /// Nothing where there is more than directories and libraries.
+    fn parse(printed: &'a str) -> Option<Self> {
+        let (mut directories, mut libraries) = (Vec::new(), Vec::new());
+        for (name, value) in printed.lines().filter_map(directive) {
+            match name {
+                "rustc-link-search" => directories.push(Utf8Path::new(without_kind(value).1)),
+                "rustc-link-lib" => libraries.push(Library::parse(value)),
+                "rustc-flags" => return None,
+                name if name.starts_with("rustc-link") || name.starts_with("rustc-cdylib-link") => return None,
+                _ => {}
+            }
+        }
+        Some(Self { directories, libraries })
     }
 }
 
@@ -114,6 +133,7 @@ mod tests {
         let system = |is_static| Linking::System { is_static };
         assert_eq!(of(&format!("{own}cargo:rustc-link-lib=ssl")), system(false));
         assert_eq!(of(&format!("{own}cargo:rustc-link-lib=static=stdc++")), system(true));
+        assert_eq!(Linking::libraries(&format!("{own}cargo:rustc-link-lib=ssl\ncargo:rustc-link-lib=m")), ["z", "ssl"]);
         assert_eq!(of("cargo:rustc-link-lib=z"), system(false));
         assert_eq!(of("cargo:rustc-link-search=/usr/lib"), system(false));
         assert_eq!(of("cargo:rustc-link-search=native=/usr/lib\ncargo:rustc-link-lib=static=z"), system(true));

@@ -169,6 +169,7 @@ impl World {
             cargo: self.cargo.clone(),
             sysroot: "/usr/lib/rust".into(),
             libraries: [("x86_64-unknown-linux-gnu".to_owned(), Digest::of(&self.standard_library))].into(),
+            linker: "cc".into(),
             host_class: self.host.as_ref().map(Digest::of),
         }
     }

@@ -60,6 +60,8 @@ pub struct Invocation {
     pub artifact_notices: bool,
     /// `-l` or `-L native` is there.
     pub links_native: bool,
+    /// Where libraries are looked for, in order.
+    pub library_dirs: Vec<Utf8PathBuf>,
     /// Everything that may change the outputs, in order.
     relevant: Vec<String>,
     /// How diagnostics are to be rendered.
@@ -238,6 +240,8 @@ impl Invocation {
             return;
         }
         self.links_native = true;
+        let directory = value.split_once('=').map_or(value, |(_, directory)| directory);
+        self.library_dirs.push(directory.into());
         self.relevant.push(format!("library-path={value}"));
     }
 

@@ -19,6 +19,8 @@ pub struct Toolchain {
     pub sysroot: Utf8PathBuf,
     /// The standard library of each platform that is compiled for: [`Toolchain::library_digest`].
     pub libraries: BTreeMap<String, Digest>,
+    /// The program that links for this host.
+    pub linker: String,
     /// What a program that is linked here depends on besides: linker and C library. Nothing where they are not known.
     pub host_class: Option<Digest>,
 }

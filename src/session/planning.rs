@@ -63,7 +63,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         .map(|remote| Upload::new(&runtime, store.clone(), remote, log.clone(), &options.settings));
     let layout = survey.layout(options);
     let user_wrapper = survey.user_wrapper(&options.environment);
-    let Survey { workspace, roots, .. } = survey;
+    let Survey { workspace, roots, toolchain, .. } = survey;
     let hydrated = Hydrated::default();
     let services = Services {
         plan,
@@ -75,6 +75,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         upload,
         hydrated,
         environment: options.environment.0.clone(),
+        linker: toolchain.linker,
         log: log.clone(),
         store_failed: AtomicBool::new(false),
     };

@@ -60,8 +60,10 @@ impl Survey {
             cargo: cargo_version?.trim().into(),
             sysroot,
             libraries: BTreeMap::new(),
+            linker: String::new(),
             host_class: None,
         };
+        toolchain.linker = linker(&options.environment, &config, toolchain.host()).into();
         toolchain.host_class = host_class(&options.environment, &config, toolchain.host(), ask);
         toolchain.libraries = platforms(&toolchain, &options.invocation)
             .into_iter()
@@ -180,8 +182,7 @@ fn host_class(
     if flags.any(|flag| flag.contains("link")) || config.has_conditional_linker() {
         return None;
     }
-    let variable = format!("CARGO_TARGET_{}_LINKER", host.to_uppercase().replace(['-', '.'], "_"));
-    let linker = environment.text(&variable).or_else(|| config.linker(host)).unwrap_or("cc");
+    let linker = linker(environment, config, host);
     let said = ask(Command::new(linker).arg("--version")).ok()?;
     let library = match host {
         host if host.contains("linux-gnu") => ask(Command::new("ldd").arg("--version")).ok()?,
@@ -189,6 +190,12 @@ fn host_class(
         _ => String::new(),
     };
     Some(Digest::of(format!("{:?}\n{said}\n{library}", Path::new(linker).file_name())))
+}
+
+/// The program that rustc links with.
+fn linker<'a>(environment: &'a Environment, config: &'a CargoConfig, host: &str) -> &'a str {
+    let variable = format!("CARGO_TARGET_{}_LINKER", host.to_uppercase().replace(['-', '.'], "_"));
+    environment.text(&variable).or_else(|| config.linker(host)).unwrap_or("cc")
 }
 
 /// A toolchain's own `bin/rustc` stands in its sysroot.

@@ -7,10 +7,10 @@
 //! **Invariant.** A run is replayed only where all of its entry's constraints hold, those that it hears from have made
 //! what they made then, and nothing is in `OUT_DIR` but what it made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -28,11 +28,23 @@ use crate::hydrate::{Before, Linking, Site, generated_files, heard, linked_with}
 use crate::key::UnitKey;
 use crate::plan::Unit;
 use crate::prefetch::Lookup;
+use crate::rustc::linker;
 
 /// What a build script prints.
 pub(super) struct Printed {
     pub stdout: String,
     pub stderr: String,
+}
+
+/// What a run brings to link to whatever it ends up in.
+#[derive(Clone)]
+enum Brought {
+    /// What it made tells.
+    Told,
+    /// Shared libraries that the linker finds by these names.
+    Found(Vec<String>),
+    /// Nobody knows.
+    Unknown,
 }
 
 /// What is known of the runs.
@@ -42,6 +54,8 @@ pub(super) struct Scripts {
     /// What was around the build directory before any build script ran.
     before: Before,
     shims: Shims,
+    /// Where the linker looks by itself.
+    own_dirs: OnceLock<Option<Vec<Utf8PathBuf>>>,
     state: Mutex<State>,
 }
 
@@ -51,8 +65,8 @@ struct State {
     digests: BTreeMap<Utf8PathBuf, Option<Digest>>,
     /// The same, by unit.
     made: BTreeMap<UnitId, Digest>,
-    /// Runs that were looked at, and whether all that they bring to link is told by what they made.
-    told: BTreeMap<UnitId, bool>,
+    /// What runs that were looked at bring to link.
+    linking: BTreeMap<UnitId, Brought>,
     /// The `OUT_DIR` of runs whose stand-in has asked.
     asked: BTreeMap<UnitId, Utf8PathBuf>,
 }
@@ -63,7 +77,7 @@ impl Scripts {
     pub(super) fn new(services: Arc<Services>, asking: &Path) -> Self {
         let before = services.site().map(|site| Before::of(&site)).unwrap_or_default();
         let (shims, state) = (Shims::new(asking), Mutex::default());
-        let scripts = Self { services, started: SystemTime::now(), before, shims, state };
+        let scripts = Self { services, started: SystemTime::now(), before, shims, own_dirs: OnceLock::new(), state };
         scripts.stand_in_for_all();
         scripts
     }
@@ -169,16 +183,20 @@ impl Scripts {
         Ok(())
     }
 
-    /// Remembers of a package's build script whether all that it brings to link is told by what it made. Where its output
-    /// cannot be read, the command line tells: cargo passes the libraries on to the package's own crate.
+    /// Remembers of a package's build script what it brings to link. Where its output cannot be read, the command line tells
+    /// whether it is anything: cargo passes the libraries on to the package's own crate.
     pub(super) fn note_linking(&self, unit: &Unit, call: &Call) {
-        let Some(run) = unit.script_run(&self.services.plan) else { return };
-        let is_told = match self.linking(unit, call) {
-            Some(Linking::Own) => self.services.plan.unit(run).native,
-            Some(linking) => linking == Linking::Nothing,
-            None => !call.invocation.links_native,
+        let Services { plan, .. } = &*self.services;
+        let Some(run) = unit.script_run(plan) else { return };
+        let libraries = || self.services.site()?.libraries(plan.unit(run), call.script_dir()?);
+        let brought = match self.linking(unit, call) {
+            Some(Linking::Own) if plan.unit(run).native => Brought::Told,
+            Some(Linking::Nothing) => Brought::Told,
+            Some(Linking::System { is_static: false }) => libraries().map_or(Brought::Unknown, Brought::Found),
+            None if !call.invocation.links_native => Brought::Told,
+            _ => Brought::Unknown,
         };
-        self.state().told.insert(run, is_told);
+        self.state().linking.insert(run, brought);
     }
 
     /// What the package's own build script links.
@@ -246,21 +264,42 @@ impl Scripts {
         heard(dependencies.map(|id| (self.services.plan.unit(id), self.made(id))))
     }
 
-    /// What the runs for native code have made that something is linked with; nothing where that is not known, or where
-    /// something comes from elsewhere.
-    pub(super) fn linked_with(&self, id: UnitId) -> Option<Option<Digest>> {
+    /// What something is linked with besides crates: what the runs for native code have made, and what the linker finds.
+    /// Nothing where that is not known.
+    pub(super) fn linked_with(&self, id: UnitId, call: &Call) -> Option<Option<Digest>> {
         let plan = &self.services.plan;
         if !plan.unit(id).is_linked() {
             return Some(None);
         }
-        linked_with(plan, id, |run| self.made(run))
-            .filter(|_| plan.runs_below(id).into_iter().all(|run| self.is_told(run)))
+        let made = linked_with(plan, id, |run| self.made(run))?;
+        let mut names = BTreeSet::new();
+        for run in plan.runs_below(id) {
+            match self.brought(run) {
+                Brought::Told => {}
+                Brought::Found(libraries) => names.extend(libraries),
+                Brought::Unknown => return None,
+            }
+        }
+        if names.is_empty() {
+            return Some(made);
+        }
+        let directories = self.library_dirs(plan.unit(id), call)?;
+        let found = linker::digest(names.iter().map(String::as_str), &directories)?;
+        Some(Some(Digest::of(format!("{made:?} {found}"))))
     }
 
-    /// Whether all that a run brings to link is told by what it made: it was looked at, or it is one that can be kept.
-    fn is_told(&self, run: UnitId) -> bool {
-        let seen = self.state().told.get(&run).copied();
-        seen.unwrap_or_else(|| self.services.prefetch.found(run).is_some())
+    /// Where the linker looks for libraries, in order; nothing where it is one for another platform.
+    fn library_dirs(&self, unit: &Unit, call: &Call) -> Option<Vec<Utf8PathBuf>> {
+        let own = self.own_dirs.get_or_init(|| linker::search_directories(&self.services.linker)).as_ref();
+        let own = own.filter(|_| unit.platform.is_none())?;
+        Some(call.invocation.library_dirs.iter().chain(own).cloned().collect())
+    }
+
+    /// What a run brings to link. One that can be kept has made all of it.
+    fn brought(&self, run: UnitId) -> Brought {
+        let seen = self.state().linking.get(&run).cloned();
+        let is_kept = || self.services.prefetch.found(run).is_some();
+        seen.unwrap_or_else(|| if is_kept() { Brought::Told } else { Brought::Unknown })
     }
 
     /// What a run has made, in this session or in the one whose result was placed.

@@ -57,6 +57,8 @@ pub struct Services {
     pub hydrated: Hydrated,
     /// The environment that cargo was started with.
     pub environment: BTreeMap<OsString, OsString>,
+    /// The program that links for this host.
+    pub linker: String,
     /// What happens.
     pub log: EventLog,
     /// The local store cannot be written; said once.
@@ -192,15 +194,14 @@ impl Units {
         self.scripts.note_linking(unit, call);
         let result = match (unit.key, self.uncacheable(unit, call)) {
             (Ok(key), None) => self.cacheable(&mut conversation, id, key, call),
-            _ if !unit.external => self.compile(&mut conversation, id, false),
-            // Its dependents are recorded, and must find the same metadata anywhere.
-            (Err(Reason::Linked | Reason::ProcMacro | Reason::BuildScript), _) => {
-                self.compile(&mut conversation, id, true)
-            }
-            (Err(_), _) => self.compile(&mut conversation, id, false),
-            (Ok(_), Some(reason)) => self.compile(&mut conversation, id, true).map(|()| {
+            (Ok(_), Some(reason)) => self.compile(&mut conversation, id, unit.external).map(|()| {
                 self.services.log.record(EventKind::NotRecorded { unit: id, reason });
             }),
+            // What depends on it is recorded, and must find the same metadata anywhere.
+            (Err(Reason::Linked | Reason::ProcMacro | Reason::BuildScript), _) => {
+                self.compile(&mut conversation, id, unit.external)
+            }
+            (Err(_), _) => self.compile(&mut conversation, id, false),
         };
         drop(conversation);
         self.scripts.made_for(id, call);
@@ -238,7 +239,7 @@ impl Units {
             Lookup::Hit(entry, _) => entry,
             Lookup::Miss(_) => return Err(None),
         };
-        if !self.is_of_now(id, &entry, call) || self.scripts.linked_with(id) != Some(entry.constraints.linked) {
+        if !self.is_of_now(id, &entry, call) || self.scripts.linked_with(id, call) != Some(entry.constraints.linked) {
             return Err(Some(MissReason::Input));
         }
         let environment = &call.request.environment;
@@ -342,7 +343,7 @@ impl Units {
         if unit.content.is_some_and(|content| !is_unchanged(content)) {
             return Ok(Recorded::Not(Reason::ChangedMeanwhile));
         }
-        let Some(linked) = self.scripts.linked_with(id) else {
+        let Some(linked) = self.scripts.linked_with(id, call) else {
             return Ok(Recorded::Not(Reason::Native));
         };
         let compiled = Compiled {

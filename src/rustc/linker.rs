@@ -1,0 +1,97 @@
+//! The libraries that a linker finds by name.
+//!
+//! A program that is linked with a shared library holds its name and the versions of its symbols: what there is to hold
+//! is in the library's own file. So the content of every file that the linker may take for a name stands for what is linked.
+//!
+//! **Invariant.** A name for which no file is found, or one that only refers to others (a linker script), is not known.
+
+use std::process::Command;
+
+use camino::Utf8PathBuf;
+
+use crate::digest::Digest;
+use crate::process;
+
+/// How files begin that are what is linked: ELF, Mach-O and archives.
+const MAGICS: &[&[u8]] = &[b"\x7fELF", b"!<arch>", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
+
+/// Where a compiler that links looks by itself, in order; nothing where it does not say.
+pub fn search_directories(linker: &str) -> Option<Vec<Utf8PathBuf>> {
+    let printed = process::output(Command::new(linker).arg("-print-search-dirs")).ok()?;
+    let directories = printed.lines().find_map(|line| line.strip_prefix("libraries: ="))?;
+    Some(std::env::split_paths(directories).filter_map(|path| path.try_into().ok()).collect())
+}
+
+/// A digest of all that may be taken for libraries with these names; nothing where one of them is not known.
+pub fn digest<'a>(names: impl IntoIterator<Item = &'a str>, directories: &[Utf8PathBuf]) -> Option<Digest> {
+    let mut found = Vec::new();
+    for name in names {
+        let files = [format!("lib{name}.so"), format!("lib{name}.dylib"), format!("lib{name}.a")];
+        let paths = directories.iter().flat_map(|directory| files.iter().map(|file| directory.join(file)));
+        let before = found.len();
+        for (path, bytes) in paths.filter_map(|path| Some((path.clone(), std::fs::read(path).ok()?))) {
+            if !MAGICS.iter().any(|magic| bytes.starts_with(magic)) {
+                return None;
+            }
+            found.push((path.file_name()?.to_owned(), Digest::of(bytes)));
+        }
+        if found.len() == before {
+            return None;
+        }
+    }
+    Some(Digest::of(format!("{found:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIBRARY: &[u8] = b"\x7fELF one";
+
+    fn directories(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Vec<Utf8PathBuf>) {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::try_from(temporary.path().to_owned()).unwrap();
+        let directories = vec![root.join("first"), root.join("second"), root.join("absent")];
+        directories[..2].iter().for_each(|directory| std::fs::create_dir(directory).unwrap());
+        files.iter().for_each(|(path, bytes)| std::fs::write(root.join(path), bytes).unwrap());
+        (temporary, directories)
+    }
+
+    fn of(names: &[&str], files: &[(&str, &[u8])]) -> Option<Digest> {
+        let (_kept, directories) = directories(files);
+        digest(names.iter().copied(), &directories)
+    }
+
+    #[test]
+    fn a_library_is_known_by_the_content_of_what_may_be_taken_for_it() {
+        let one = of(&["z"], &[("second/libz.so", LIBRARY)]);
+        assert!(one.is_some());
+        assert_eq!(of(&["z"], &[("second/libz.so", LIBRARY), ("first/liby.so", b"")]), one);
+        let others: [&[(&str, &[u8])]; 4] = [
+            &[("second/libz.so", b"\x7fELF two")],
+            &[("second/libz.a", b"!<arch>")],
+            &[("second/libz.so", LIBRARY), ("first/libz.so", LIBRARY)],
+            &[("second/libz.so", LIBRARY), ("second/libz.a", b"!<arch>")],
+        ];
+        for files in others {
+            let other = of(&["z"], files);
+            assert!(other.is_some() && other != one, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn a_library_that_is_not_found_or_refers_to_others_is_not_known() {
+        assert_eq!(of(&["z"], &[]), None);
+        assert_eq!(of(&["z", "y"], &[("first/libz.so", LIBRARY)]), None);
+        assert_eq!(of(&["z"], &[("first/libz.so", b"INPUT(-lx)")]), None);
+    }
+
+    #[test]
+    fn a_compiler_says_where_it_looks() {
+        let directories = search_directories("cc");
+        if cfg!(target_os = "linux") {
+            assert!(directories.is_some_and(|directories| !directories.is_empty()));
+        }
+        assert_eq!(search_directories("/nowhere/cc"), None);
+    }
+}

@@ -381,3 +381,28 @@ fn members_that_are_compiled_incrementally_are_compiled_every_time() {
     assert_eq!(sandbox.compiled(), ["demo"]);
     assert_eq!(demo.report().reasons("demo"), ["incremental"]);
 }
+
+#[test]
+fn what_is_linked_or_run_is_not_shared_with_a_host_that_has_an_older_c_library() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.mixed().env("CARGO_INCREMENTAL", "0");
+    let tools = sandbox.unused("tools");
+    tree::write_script(&tools.join("ldd"), "echo 'ldd (GNU libc) 2.17'");
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap_or_default());
+    let build = |is_older: bool| {
+        demo.clean();
+        sandbox.reset();
+        let build = demo.xcache(["build"]);
+        if is_older { build.env("PATH", &path) } else { build }.ok();
+        (sandbox.compiled(), sandbox.scripts_run())
+    };
+    build(false);
+    let (compiled, mut scripts) = build(true);
+    let linked = ["configured (build script)", "demo", "derive", "generated (build script)"];
+    assert_eq!(compiled, linked, "{}", demo.report().json());
+    scripts.sort();
+    assert_eq!(scripts, ["configured", "generated"]);
+    for is_older in [true, false] {
+        assert_eq!(build(is_older), (vec![], vec![]), "older: {is_older}");
+    }
+}

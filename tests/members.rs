@@ -224,6 +224,17 @@ fn building_and_checking_unchanged_members_starts_no_rustc() {
 }
 
 #[test]
+fn all_targets_of_unchanged_members_are_not_compiled() {
+    assert_commands_hit(&[&["check", "--all-targets"], &["build", "--all-targets"], &["check", "--tests"]]);
+}
+
+#[test]
+fn a_benchmark_with_a_main_of_its_own_is_run_and_not_compiled() {
+    let outputs = assert_commands_hit(&[&["bench", "--bench", "quick"]]);
+    assert!(outputs[0].stdout.contains("measured: one 42"), "{}", outputs[0]);
+}
+
+#[test]
 fn tests_of_unchanged_members_are_run_and_not_compiled() {
     let outputs = assert_commands_hit(&[&["test"], &["test", "--release"]]);
     for output in outputs {

@@ -59,7 +59,7 @@ fn fits(unit: &Unit, invocation: &Invocation) -> bool {
     let mode = match unit.mode.as_str() {
         "build" => links && !invocation.test,
         "test" => links && invocation.test,
-        "check" => !links,
+        "check" => !links && unit.harness.is_none_or(|harness| harness == invocation.test),
         _ => false,
     };
     mode && invocation.crate_name.as_deref() == Some(&unit.target.replace('-', "_"))

@@ -13,6 +13,7 @@ mod identify;
 mod lto;
 mod native;
 mod reasons;
+mod twins;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
@@ -56,6 +57,8 @@ pub struct Unit {
     pub crate_types: BTreeSet<String>,
     /// Cargo's compile mode.
     pub mode: String,
+    /// Of a crate that is checked twice: whether it is with its tests.
+    pub harness: Option<bool>,
     /// The target triple, where one was asked for.
     pub platform: Option<String>,
     /// Enabled features.
@@ -186,6 +189,7 @@ impl BuildPlan {
     pub fn new(inputs: &PlanInputs<'_>, content: impl Fn(&Unit) -> Result<Digest>) -> Result<Self> {
         let began = SystemTime::now();
         let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
+        twins::harnesses(&inputs.graph.units).into_iter().for_each(|(unit, has)| units[unit].harness = Some(has));
         native::mark(inputs, &mut units);
         let host = inputs.toolchain.host_class;
         let native = host.zip(inputs.native).map(|(host, native)| Digest::of(format!("{host} {native}")));
@@ -312,6 +316,7 @@ fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
         kind: unit.target.kind.first().cloned().unwrap_or_default(),
         crate_types: unit.target.crate_types.iter().cloned().collect(),
         mode: unit.mode.clone(),
+        harness: None,
         platform: unit.platform.clone(),
         features: unit.features.iter().cloned().collect(),
         package_dir: package.directory.clone(),
@@ -367,7 +372,7 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
             crate_types: unit.crate_types.clone(),
             root_file: unit.root_file.strip_prefix(&unit.package_dir).unwrap_or(&unit.root_file).to_string(),
             edition: graph.target.edition.clone(),
-            mode: unit.mode.clone(),
+            mode: if unit.harness == Some(true) { format!("{} with tests", unit.mode) } else { unit.mode.clone() },
             profile: graph.profile.fields.clone(),
             lto: self.lto[index].into(),
             features: unit.features.clone(),

@@ -48,7 +48,7 @@ pub struct Invocation {
     pub emit: BTreeSet<Emit>,
     /// `--target`.
     pub target: Option<String>,
-    /// `--test`.
+    /// `--test`, or `--cfg test` where a test has a `main` of its own.
     pub test: bool,
     /// Features, from `--cfg feature="…"`.
     pub features: BTreeSet<String>,
@@ -215,6 +215,7 @@ impl Invocation {
     }
 
     fn cfg(&mut self, value: &str) {
+        self.test |= value == "test";
         let feature = value.strip_prefix("feature=\"").and_then(|rest| rest.strip_suffix('"'));
         self.features.extend(feature.map(Into::into));
     }

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use xcache::cargo::{Cargo, Invocation};
 use xcache::config::{Overrides, Settings};
 use xcache::event::{EventKind, EventLog};
-use xcache::report::{Report, text};
+use xcache::report::text;
 use xcache::session::{self, Environment, Interrupt, Options};
 
 use crate::alias::is_alias;
 use crate::exec::Frame;
 use crate::outside::Outside;
+use crate::report::{self, ReportArguments};
 use crate::signals;
 use crate::terminal::{self, Terminal};
 
@@ -154,19 +155,6 @@ impl From<SettingFlags> for Overrides {
 }
 
 #[derive(clap::Args)]
-struct ReportArguments {
-    /// As a table, or as JSON
-    #[arg(long, default_value = "text")]
-    format: Format,
-    /// The workspace's Cargo.toml
-    #[arg(long, value_name = "PATH")]
-    manifest_path: Option<PathBuf>,
-    /// The target directory that was built into
-    #[arg(long, value_name = "DIRECTORY")]
-    target_dir: Option<PathBuf>,
-}
-
-#[derive(clap::Args)]
 #[command(after_help = EXEC_HELP, override_usage = "cargo xcache [+toolchain] [OPTIONS] exec -- <COMMAND> [ARGUMENTS]…")]
 struct ExecArguments {
     /// The command and its arguments
@@ -181,19 +169,13 @@ struct NextestArguments {
     arguments: Vec<OsString>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 /// Parses the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
     start_tracing();
     let (toolchain, arguments) = split_toolchain(std::env::args_os().collect());
     let Root::Xcache(Arguments { settings, command }) = Root::parse_from(arguments);
     match command {
-        Command::Report(arguments) => report(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Push => push(&settings.into()),
         Command::Exec(ExecArguments { command }) => {
             let (program, arguments) = command.split_first().expect("clap requires one");
@@ -329,36 +311,6 @@ fn color(invocation: &Invocation) -> Option<anstream::ColorChoice> {
 pub(crate) fn exit(code: i32) -> ExitCode {
     // Codes beyond a byte exist on Windows only.
     if let Ok(code) = u8::try_from(code) { ExitCode::from(code) } else { std::process::exit(code) }
-}
-
-fn report(arguments: &ReportArguments) -> ExitCode {
-    let shown = last_report(arguments).and_then(|report| {
-        terminal::output(terminal::Options::default(), |out, width| match arguments.format {
-            Format::Text => text::table(&report, width, out),
-            Format::Json => writeln!(out, "{:#}", serde_json::to_value(&report)?),
-        })
-        .map_err(|error| error.to_string())
-    });
-    shown.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
-}
-
-/// The report that the last build left in the target directory.
-fn last_report(arguments: &ReportArguments) -> Result<Report, String> {
-    let target_dir = match &arguments.target_dir {
-        Some(target_dir) => target_dir.clone(),
-        None => {
-            let manifest = arguments.manifest_path.iter().map(|path| [OsStr::new("--manifest-path"), path.as_os_str()]);
-            let arguments = manifest.flatten().map(Into::into).collect();
-            let cargo = std::env::var_os("CARGO").map(PathBuf::from);
-            let workspace = Cargo::new(cargo, Invocation::new(None, "build", arguments)).workspace();
-            workspace.map_err(|error| error.to_string())?.target_dir.into()
-        }
-    };
-    let path = session::report_path(&target_dir);
-    let json = std::fs::read(&path).map_err(|error| {
-        format!("there is no report at {}: {error}; `cargo xcache build` writes one", path.display())
-    })?;
-    serde_json::from_slice(&json).map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }
 
 fn push(overrides: &Overrides) -> ExitCode {

@@ -10,6 +10,7 @@ mod cli;
 mod exec;
 mod outside;
 mod proxy;
+mod report;
 mod signals;
 mod terminal;
 

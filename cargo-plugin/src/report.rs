@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use xcache::cargo::{Cargo, Invocation};
-use xcache::report::{Report, text};
+use xcache::report::Report;
+use xcache::report::text::{self, View};
 use xcache::session;
 
 use crate::terminal;
@@ -16,6 +17,9 @@ pub(crate) struct ReportArguments {
     /// As a table, or as JSON
     #[arg(long, default_value = "text")]
     format: Format,
+    /// A row for every unit, also for those that were not compiled
+    #[arg(long)]
+    all: bool,
     /// The workspace's Cargo.toml
     #[arg(long, value_name = "PATH")]
     manifest_path: Option<PathBuf>,
@@ -34,7 +38,7 @@ enum Format {
 pub(crate) fn run(arguments: &ReportArguments) -> ExitCode {
     let shown = last_report(arguments).and_then(|report| {
         terminal::output(terminal::Options::default(), |out, width| match arguments.format {
-            Format::Text => text::table(&report, width, out),
+            Format::Text => text::table(&report, View { width, all: arguments.all }, out),
             Format::Json => writeln!(out, "{:#}", serde_json::to_value(&report)?),
         })
         .map_err(|error| error.to_string())

@@ -9,6 +9,7 @@
 //! not have taken in the end), and which claims nothing that no event says.
 
 mod fold;
+mod kind;
 pub mod reasons;
 pub mod text;
 
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::kind::Kind;
 use crate::event::{Event, MissReason, Phase, Reason, Tier};
 use crate::key::UnitKey;
 

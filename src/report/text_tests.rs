@@ -1,5 +1,6 @@
 use super::super::tests::{Fate, session};
 use super::*;
+use crate::event::{MissReason, Tier};
 
 fn hit(tier: Tier, compile_millis: u64) -> Fate {
     Fate::Hit { tier, millis: 20, compile_millis }
@@ -57,26 +58,68 @@ fn the_verb_is_styled_like_cargos() {
     assert_eq!(String::from_utf8(out).unwrap(), "\x1b[1m\x1b[32m      Cached\x1b[0m x\n");
 }
 
+fn rows(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.contains(" package-")).collect()
+}
+
 #[test]
-fn the_table_lists_every_unit_and_every_cause() {
-    let text = plain(|out| table(&sample(), None, out));
-    assert!(text.starts_with("cargo build --release\nstarted 1970-01-01 00:00:00 UTC, took 0.2 s, exit code 0\n"));
-    assert_eq!(text.lines().filter(|line| line.trim_start().starts_with("package-")).count(), 8, "{text}");
+fn the_table_lists_every_unit_and_every_cause_and_ends_with_the_totals() {
+    let text = plain(|out| table(&sample(), View::default(), out));
+    assert_eq!(rows(&text).len(), 8, "{text}");
     assert!(text.contains("not recorded: native"), "{text}");
     assert!(text.contains("1 unit  "), "{text}");
     assert!(text.contains("CARGO_INCREMENTAL=0"), "{text}");
     assert!(text.lines().all(|line| line == line.trim_end()), "no blanks at line ends: {text:?}");
     let position = |name: &str| text.find(name).unwrap();
-    assert!(position("package-4") < position("package-2"), "the most expensive unit comes first: {text}");
+    assert!(position("package-4") < position("package-5"), "the most expensive unit of a kind comes first: {text}");
+    assert!(position("package-3") < position("package-1"), "what was compiled comes before hits: {text}");
+    let (_, totals) = text.split_once("     Session cargo build --release\n").unwrap();
+    assert!(totals.contains(" started 1970-01-01 00:00:00 UTC, took 0.2 s, exit code 0\n"), "{totals}");
+    assert!(totals.contains("Units 8: 2 hits (1 remote, 1 local; 0 before cargo started), 2 misses, 3 not cacheable"));
 }
 
 #[test]
-fn the_table_keeps_to_the_terminals_width() {
-    let text = plain(|out| table(&sample(), Some(90), out));
-    let units = text.split("Not cached").next().unwrap();
-    let body = units.lines().skip_while(|line| !line.is_empty());
-    assert!(body.clone().count() > 8);
-    assert!(body.into_iter().all(|line| line.chars().count() <= 90), "{text}");
+fn every_row_fits_the_terminal_and_numbers_are_never_cut() {
+    for width in [80, 120, 200] {
+        let text = plain(|out| table(&sample(), View { width: Some(width), all: true }, out));
+        assert_eq!(rows(&text).len(), 8, "{text}");
+        assert!(rows(&text).iter().all(|line| line.chars().count() <= width.into()), "{text}");
+        assert!(text.contains(" 40.00 s "), "{text}");
+    }
+}
+
+#[test]
+fn without_a_terminal_nothing_is_cut() {
+    let mut report = sample();
+    report.units[0].package = format!("package-{}", "x".repeat(300));
+    assert!(plain(|out| table(&report, View::default(), out)).contains(&report.units[0].package));
+}
+
+#[test]
+fn of_many_hits_the_expensive_ones_are_shown_and_the_rest_is_summed() {
+    let fates: Vec<_> = (0..40).map(|index| hit(Tier::Local, 1_000 * (index + 1))).collect();
+    let report = Report::from_events(&session(&fates, Some(0)));
+    let text = plain(|out| table(&report, View::default(), out));
+    assert_eq!(rows(&text).len(), 10, "{text}");
+    let rest = text.lines().find(|line| line.contains("… and 30 more")).unwrap();
+    assert!(rest.contains("7m 45s") && rest.contains("0.60 s") && rest.contains("3.0 kB"), "{rest}");
+    assert_eq!(rows(&plain(|out| table(&report, View { all: true, ..View::default() }, out))).len(), 40);
+}
+
+#[test]
+fn what_was_compiled_is_never_left_out() {
+    let fates = vec![Fate::Uncacheable { reason: Reason::ProcMacro, millis: 3000 }; 40];
+    let report = Report::from_events(&session(&fates, Some(0)));
+    assert_eq!(rows(&plain(|out| table(&report, View::default(), out))).len(), 40);
+}
+
+#[test]
+fn text_from_elsewhere_stays_on_its_line() {
+    let mut report = sample();
+    report.units[0].package = "pack\nage".into();
+    report.warnings = vec!["one\n\x1b[2J\ttwo".into()];
+    let text = plain(|out| table(&report, View::default(), out));
+    assert!(text.contains("pack age 1.2.3") && text.contains("Warning one [2J two\n"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,90 @@
+//! What keeps units from being hits, and what would change that.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use anstyle::Style;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use super::{View, duration, units};
+use crate::event::{MissReason, Reason};
+use crate::report::reasons::{describe_miss, miss_advice, name};
+use crate::report::{Count, Outcome, Report};
+
+const HEADING: Style = Style::new().bold();
+
+/// What keeps a unit from being a hit. Each unit has one cause: the one that holds for the next build, too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    Reason(Reason),
+    Miss(Option<MissReason>),
+}
+
+impl Cause {
+    fn of(outcome: &Outcome) -> Option<Self> {
+        match *outcome {
+            Outcome::Uncacheable { reason, .. } | Outcome::Miss { not_recorded: Some(reason), .. } => {
+                Some(Self::Reason(reason))
+            }
+            Outcome::Miss { path_bound: true, .. } => Some(Self::Reason(Reason::PathBound)),
+            Outcome::Miss { reason, .. } => Some(Self::Miss(reason)),
+            Outcome::Hit { .. } | Outcome::Fresh | Outcome::NotReached => None,
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Reason(reason) => name(reason),
+            Self::Miss(Some(reason)) => format!("miss: {}", name(reason)),
+            Self::Miss(None) => "miss".into(),
+        }
+    }
+
+    fn words(self) -> String {
+        let (description, advice) = match self {
+            Self::Reason(reason) => (reason.describe(), reason.advice()),
+            Self::Miss(Some(reason)) => (describe_miss(reason), miss_advice(reason)),
+            Self::Miss(None) => ("the log does not say why", None),
+        };
+        advice.map_or_else(|| description.to_owned(), |advice| format!("{description}\n{advice}"))
+    }
+}
+
+/// A heading and a row for each cause, the most expensive first; nothing where everything was a hit.
+pub(super) fn write(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
+    let causes = causes(report);
+    if causes.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{HEADING}Not cached, and what would change that{HEADING:#}\n")?;
+    writeln!(out, "{}", table(&causes, view.width).trim_fmt())
+}
+
+fn causes(report: &Report) -> Vec<(Cause, Count)> {
+    let mut causes: BTreeMap<Cause, Count> = BTreeMap::new();
+    for outcome in report.units.iter().map(|unit| &unit.outcome) {
+        if let Some(cause) = Cause::of(outcome) {
+            causes.entry(cause).or_default().add(outcome.compiled_ms().unwrap_or(0));
+        }
+    }
+    let mut causes: Vec<_> = causes.into_iter().collect();
+    causes.sort_by_key(|(_, count)| std::cmp::Reverse((count.compile_ms, count.units)));
+    causes
+}
+
+fn table(causes: &[(Cause, Count)], width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    for (cause, count) in causes {
+        table.add_row([
+            Cell::new(cause.name()),
+            Cell::new(units(count.units)).set_alignment(CellAlignment::Right),
+            Cell::new(duration(count.compile_ms)).set_alignment(CellAlignment::Right),
+            Cell::new(cause.words()),
+        ]);
+    }
+    table
+}

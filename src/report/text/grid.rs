@@ -1,0 +1,100 @@
+//! Rows that each fit a line: a verb as cargo's status lines have it, then cells in columns.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets};
+
+/// Cargo's verbs are right-aligned to this width.
+const VERB: u16 = 12;
+/// Narrower than this, nothing would be left of a name.
+const NARROWEST: u16 = 40;
+
+pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(super) const NOTE: Style = AnsiColor::Cyan.on_default().bold();
+pub(super) const ATTENTION: Style = AnsiColor::Yellow.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const QUIET: Style = Style::new().dimmed();
+
+/// What stands in a column: numbers are never cut, text is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    Text,
+    Number,
+}
+
+/// A table of such rows. A column with nothing in it is left out.
+pub(super) struct Grid {
+    width: Option<u16>,
+    columns: Vec<(&'static str, Column)>,
+    rows: Vec<(Style, String, Vec<String>)>,
+}
+
+impl Grid {
+    /// Without rows yet. `width` is the terminal's; without it, nothing is cut.
+    pub(super) fn new<const N: usize>(width: Option<u16>, columns: [(&'static str, Column); N]) -> Self {
+        Self { width, columns: columns.into(), rows: Vec::new() }
+    }
+
+    pub(super) fn add<const N: usize>(&mut self, style: Style, verb: impl Into<String>, cells: [String; N]) {
+        self.rows.push((style, verb.into(), cells.iter().map(|cell| one_line(cell)).collect()));
+    }
+
+    /// Writes the rows below the columns' names; nothing where there are none.
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let verbs = self.rows.iter().map(|(style, verb, _)| (*style, verb.as_str()));
+        let verbs = [(QUIET, "")].into_iter().chain(verbs).filter(|_| !self.rows.is_empty());
+        for ((style, verb), cells) in verbs.zip(self.table().lines()) {
+            let (cells, width) = (cells.trim_end(), usize::from(VERB));
+            match verb {
+                "" => writeln!(out, "{QUIET}{:width$}{cells}{QUIET:#}", "")?,
+                verb => writeln!(out, "{style}{verb:>width$}{style:#}{cells}")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&self) -> Table {
+        let is_used = |index: &usize| self.rows.iter().any(|(_, _, cells)| !cells[*index].is_empty());
+        let used: Vec<_> = (0..self.columns.len()).filter(is_used).collect();
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_truncation_indicator("…");
+        if let Some(width) = self.width {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(NARROWEST) - VERB);
+        }
+        table.set_header(row(used.iter().map(|index| self.columns[*index])));
+        for (_, _, cells) in &self.rows {
+            table.add_row(row(used.iter().map(|index| (&cells[*index], self.columns[*index].1))));
+        }
+        for (index, column) in used.iter().enumerate() {
+            if let (Column::Number, Some(column)) = (self.columns[*column].1, table.column_mut(index)) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        table
+    }
+}
+
+fn row(cells: impl IntoIterator<Item = (impl ToString, Column)>) -> Row {
+    let cells = cells.into_iter().map(|(cell, column)| {
+        Cell::new(cell).set_alignment(match column {
+            Column::Text => CellAlignment::Left,
+            Column::Number => CellAlignment::Right,
+        })
+    });
+    let mut row = Row::from(cells.collect::<Vec<_>>());
+    row.max_height(1);
+    row
+}
+
+/// A line with a verb and without columns.
+pub(super) fn line(out: &mut dyn Write, style: Style, verb: &str, text: &str) -> io::Result<()> {
+    let width = usize::from(VERB);
+    writeln!(out, "{style}{verb:>width$}{style:#} {}", one_line(text))
+}
+
+/// Names and messages come from elsewhere: nothing in them moves the cursor or changes colours.
+fn one_line(text: &str) -> String {
+    let is_gap = |letter: char| letter.is_whitespace() || letter.is_control();
+    text.split(is_gap).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}

@@ -407,6 +407,12 @@ pub fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
+/// A name for the session of this process, which no other has and which sorts by when it began.
+pub fn session_name(started: Option<jiff::Timestamp>) -> String {
+    let started = started.unwrap_or_else(now);
+    format!("{}-{}", started.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
+}
+
 /// The list of events of one session.
 #[derive(Clone)]
 pub struct EventLog {

@@ -7,6 +7,7 @@
 //! | module | responsibility |
 //! |---|---|
 //! | [`session`] | the phases, in order |
+//! | [`history`] | reports, kept |
 //! | [`wrapper`], [`report`] | one rustc call; the fold of events |
 //! | [`hydrate`] | units into the build directory, as cargo would find them |
 //! | [`plan`] | units and keys |
@@ -23,6 +24,7 @@ pub mod entry;
 pub mod error;
 pub mod event;
 pub mod fs;
+pub mod history;
 pub mod hydrate;
 pub mod key;
 pub mod link;

@@ -39,7 +39,7 @@ use crate::config::Settings;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, Phase};
-use crate::fs;
+use crate::history::History;
 use crate::key::UnitKey;
 use crate::process::Running;
 use crate::report::Report;
@@ -122,11 +122,6 @@ pub fn run(options: &Options, log: &EventLog, interrupt: &Interrupt) -> Outcome 
         keep_report(&report, target_dir.as_std_path());
     }
     Outcome { code, report }
-}
-
-/// Where the last report of a target directory is kept.
-pub fn report_path(target_dir: &Path) -> PathBuf {
-    target_dir.join("xcache").join("report.json")
 }
 
 /// What all phases need.
@@ -268,8 +263,7 @@ pub fn exit_code(status: ExitStatus) -> i32 {
 /// The report is worth nothing if it costs anything: failures are not mentioned.
 fn keep_report(report: &Report, target_dir: &Path) {
     if target_dir.is_dir()
-        && let Ok(json) = serde_json::to_vec(report)
-        && let Err(error) = fs::write_atomic(&report_path(target_dir), &json)
+        && let Err(error) = History::of(target_dir).keep(report)
     {
         tracing::debug!(%error, "the report was not kept");
     }

@@ -1,18 +1,29 @@
 //! `cargo xcache report`: what the sessions in a target directory left there, on standard output.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use serde::Serialize;
 use xcache::cargo::{Cargo, Invocation};
+use xcache::history::{History, KEPT, read_report};
 use xcache::report::Report;
+use xcache::report::compare::Comparison;
+use xcache::report::sessions::Sessions;
 use xcache::report::text::{self, View};
-use xcache::session;
 
 use crate::terminal;
 
+const HELP: &str = "\
+Examples:
+  cargo xcache report --all
+  cargo xcache report --last
+  cargo xcache report --compare 1 0";
+
 #[derive(clap::Args)]
+#[command(after_help = HELP)]
 pub(crate) struct ReportArguments {
     /// As a table, or as JSON
     #[arg(long, default_value = "text")]
@@ -20,6 +31,12 @@ pub(crate) struct ReportArguments {
     /// A row for every unit, also for those that were not compiled
     #[arg(long)]
     all: bool,
+    /// A line for each of the last sessions [default: all that are kept]
+    #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "20", conflicts_with = "compare")]
+    last: Option<usize>,
+    /// What changed from one build to another: numbers back from the last (0), or report files
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"])]
+    compare: Option<Vec<PathBuf>>,
     /// The workspace's Cargo.toml
     #[arg(long, value_name = "PATH")]
     manifest_path: Option<PathBuf>,
@@ -36,18 +53,59 @@ enum Format {
 
 /// Shows it, and returns the exit code.
 pub(crate) fn run(arguments: &ReportArguments) -> ExitCode {
-    let shown = last_report(arguments).and_then(|report| {
-        terminal::output(terminal::Options::default(), |out, width| match arguments.format {
-            Format::Text => text::table(&report, View { width, all: arguments.all }, out),
-            Format::Json => writeln!(out, "{:#}", serde_json::to_value(&report)?),
-        })
-        .map_err(|error| error.to_string())
-    });
+    let shown = match (&arguments.compare, arguments.last) {
+        (Some(builds), _) => compare(arguments, builds),
+        (None, Some(count)) => last(arguments, count),
+        (None, None) => newest(arguments).and_then(|report| show(arguments, &report, text::table)),
+    };
     shown.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
 }
 
+/// As text, or as JSON.
+fn show<T: Serialize>(
+    arguments: &ReportArguments,
+    answer: &T,
+    render: fn(&T, View, &mut dyn io::Write) -> io::Result<()>,
+) -> Result<(), String> {
+    terminal::output(terminal::Options::default(), |out, width| match arguments.format {
+        Format::Text => render(answer, View { width, all: arguments.all }, out),
+        Format::Json => writeln!(out, "{:#}", serde_json::to_value(answer)?),
+    })
+    .map_err(|error| error.to_string())
+}
+
+fn last(arguments: &ReportArguments, count: usize) -> Result<(), String> {
+    let reports = history(arguments)?.last(count).map_err(|error| error.to_string())?;
+    show(arguments, &Sessions::of(&reports), text::sessions)
+}
+
+fn compare(arguments: &ReportArguments, builds: &[PathBuf]) -> Result<(), String> {
+    let [before, after] = builds else { unreachable!("clap takes two") };
+    let [before, after] = [build(arguments, before)?, build(arguments, after)?];
+    show(arguments, &Comparison::of(&before, &after), text::comparison)
+}
+
+/// The report that a number or a path stands for.
+fn build(arguments: &ReportArguments, name: &Path) -> Result<Report, String> {
+    let Some(index) = name.to_str().and_then(|name| name.parse::<usize>().ok()) else { return read(name) };
+    let mut reports = history(arguments)?.last(KEPT).map_err(|error| error.to_string())?;
+    match reports.len() {
+        count if index >= count => Err(format!("there is no report {index}: {count} are kept")),
+        _ => Ok(reports.swap_remove(index)),
+    }
+}
+
 /// The report that the last build left in the target directory.
-fn last_report(arguments: &ReportArguments) -> Result<Report, String> {
+fn newest(arguments: &ReportArguments) -> Result<Report, String> {
+    read(&history(arguments)?.newest())
+}
+
+fn read(path: &Path) -> Result<Report, String> {
+    let report = read_report(path).map_err(|error| error.to_string())?;
+    report.ok_or_else(|| format!("there is no report at {}; `cargo xcache build` writes one", path.display()))
+}
+
+fn history(arguments: &ReportArguments) -> Result<History, String> {
     let target_dir = match &arguments.target_dir {
         Some(target_dir) => target_dir.clone(),
         None => {
@@ -58,9 +116,5 @@ fn last_report(arguments: &ReportArguments) -> Result<Report, String> {
             workspace.map_err(|error| error.to_string())?.target_dir.into()
         }
     };
-    let path = session::report_path(&target_dir);
-    let json = std::fs::read(&path).map_err(|error| {
-        format!("there is no report at {}: {error}; `cargo xcache build` writes one", path.display())
-    })?;
-    serde_json::from_slice(&json).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    Ok(History::of(&target_dir))
 }

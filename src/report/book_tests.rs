@@ -1,4 +1,4 @@
-//! The book is held against the code here: the schema, the settings, and the names of all reasons.
+//! The book is held against the code here: the schemas, the settings, and the names of all reasons.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 
 use super::Report;
+use super::compare::Comparison;
+use super::sessions::Sessions;
 use crate::config::SETTINGS;
 use crate::event::{MissReason, Reason};
 
@@ -18,14 +20,21 @@ fn chapter(file: &str) -> String {
 }
 
 #[test]
-fn the_schema_in_the_book_is_the_reports() {
-    let generated = format!("{:#}\n", Report::schema());
-    let path = book("report.schema.json");
-    if std::env::var_os("XCACHE_BLESS").is_some() {
-        fs::write(&path, &generated).unwrap();
+fn the_schemas_in_the_book_are_those_of_the_answers() {
+    let schemas = [
+        ("report.schema.json", Report::schema()),
+        ("sessions.schema.json", Sessions::schema()),
+        ("comparison.schema.json", Comparison::schema()),
+    ];
+    for (file, schema) in schemas {
+        let (path, generated) = (book(file), format!("{schema:#}\n"));
+        if std::env::var_os("XCACHE_BLESS").is_some() {
+            fs::write(&path, &generated).unwrap();
+        }
+        let checked_in = fs::read_to_string(&path).unwrap_or_default();
+        assert!(checked_in == generated, "book/src/{file} is out of date; XCACHE_BLESS=1 writes it");
+        assert!(chapter("report.md").contains(&format!("]({file})")), "report.md does not name {file}");
     }
-    let checked_in = fs::read_to_string(&path).unwrap_or_default();
-    assert!(checked_in == generated, "book/src/report.schema.json is out of date; XCACHE_BLESS=1 writes it");
 }
 
 #[test]

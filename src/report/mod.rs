@@ -1,16 +1,19 @@
 //! The report: what happened to every unit of a build, and why.
 //!
 //! [`Report::from_events`] folds the events of one session; [`text`] renders the result for people and
-//! [`Report::schema`] describes its JSON form. [`reasons`] says what each miss reason means.
+//! [`Report::schema`] describes its JSON form. [`reasons`] says what each miss reason means. [`sessions`] and [`compare`]
+//! look at more than one report.
 //!
 //! **Invariants.** A pure fold: no I/O, no clock, nothing but the events. Every unit of the plan is there exactly once, in
 //! the plan's order, with exactly one [`Outcome`], and the totals are sums over the units. A list of events that stops
 //! early gives a report whose [`Report::complete`] is false, whose totals are lower bounds (but for hits that cargo would
 //! not have taken in the end), and which claims nothing that no event says.
 
+pub mod compare;
 mod fold;
 mod kind;
 pub mod reasons;
+pub mod sessions;
 pub mod text;
 
 use std::collections::BTreeMap;

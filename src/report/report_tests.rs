@@ -187,7 +187,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     ]
 }
 
-fn sessions() -> impl Strategy<Value = (Vec<Fate>, Option<i32>)> {
+pub(super) fn sessions() -> impl Strategy<Value = (Vec<Fate>, Option<i32>)> {
     (prop::collection::vec(fate(), 0..12), prop_oneof![Just(Some(0)), Just(Some(101)), Just(None)])
 }
 

@@ -5,7 +5,9 @@
 //! the width is in the [`View`].
 
 mod causes;
+mod comparison;
 mod grid;
+mod sessions;
 mod table;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,9 @@ use std::io::{self, Write};
 
 use bytesize::ByteSize;
 
+pub use self::comparison::comparison;
 use self::grid::GOOD;
+pub use self::sessions::sessions;
 pub use self::table::table;
 use super::reasons::name;
 use super::{Outcome, Report, Totals};

@@ -1,3 +1,5 @@
+use super::super::compare::Comparison;
+use super::super::sessions::Sessions;
 use super::super::tests::{Fate, session};
 use super::*;
 use crate::event::{MissReason, Tier};
@@ -84,7 +86,7 @@ fn every_row_fits_the_terminal_and_numbers_are_never_cut() {
         let text = plain(|out| table(&sample(), View { width: Some(width), all: true }, out));
         assert_eq!(rows(&text).len(), 8, "{text}");
         assert!(rows(&text).iter().all(|line| line.chars().count() <= width.into()), "{text}");
-        assert!(text.contains(" 40.00 s "), "{text}");
+        assert!(text.contains(" 40.00 s"), "{text}");
     }
 }
 
@@ -120,6 +122,49 @@ fn text_from_elsewhere_stays_on_its_line() {
     report.warnings = vec!["one\n\x1b[2J\ttwo".into()];
     let text = plain(|out| table(&report, View::default(), out));
     assert!(text.contains("pack age 1.2.3") && text.contains("Warning one [2J two\n"), "{text}");
+}
+
+fn failed() -> Report {
+    let mut report = sample();
+    (report.exit_code, report.complete) = (Some(101), true);
+    report
+}
+
+#[test]
+fn sessions_are_numbered_from_the_last_one_on() {
+    let settled = Report { settled: true, complete: true, exit_code: Some(0), ..Report::default() };
+    let reports = [sample(), settled, failed(), Report::default()];
+    let text = plain(|out| sessions(&Sessions::of(&reports), View::default(), out));
+    let words: Vec<Vec<_>> = text.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[0][..6], ["Built", "0", "01-01", "00:00:00", "build", "--release"]);
+    assert_eq!(words[1], ["No", "change", "1", "0.0", "s"]);
+    assert_eq!(words[2][..2], ["Failed", "2"]);
+    assert_eq!(words[3][..2], ["Incomplete", "3"]);
+}
+
+#[test]
+fn sessions_keep_to_the_width_without_a_number_cut() {
+    let text = plain(|out| sessions(&Sessions::of(&[sample()]), View { width: Some(80), all: false }, out));
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.contains(" 41.9 s") && !text.contains("received"), "{text}");
+    let text = plain(|out| sessions(&Sessions::of(&[sample()]), View { width: Some(120), all: false }, out));
+    assert!(text.contains(" 5.0 kB"), "{text}");
+}
+
+#[test]
+fn a_comparison_shows_what_changed_and_the_totals_beside_each_other() {
+    let mut after = sample();
+    after.units[0].version = "1.3.0".into();
+    after.units[1].outcome = after.units[2].outcome.clone();
+    after.units.remove(4);
+    after.totals.hits = 1;
+    let text = plain(|out| comparison(&Comparison::of(&sample(), &after), View::default(), out));
+    let line = |start: &str| text.lines().find(|line| line.trim_start().starts_with(start)).unwrap_or_default();
+    assert!(line("Miss package-1 1.2.3").contains("remote hit   absent  "), "{text}");
+    assert!(line("Local hit package-0 1.2.3 → 1.3.0").contains("local hit"), "{text}");
+    assert!(line("Gone package-4").contains("uncacheable  was proc-macro"), "{text}");
+    assert_eq!(line("Units"), "       Units 3 units changed, 5 as before");
+    assert_eq!(line("Hits").split_whitespace().collect::<Vec<_>>(), ["Hits", "2", "1", "-1"]);
 }
 
 #[test]

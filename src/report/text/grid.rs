@@ -16,11 +16,18 @@ pub(super) const ATTENTION: Style = AnsiColor::Yellow.on_default().bold();
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(super) const QUIET: Style = Style::new().dimmed();
 
-/// What stands in a column: numbers are never cut, text is.
+/// A name is cut no shorter than this while there are columns to do without.
+const NAME: usize = 32;
+
+/// What stands in a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
+    /// Is cut where the line would be too long.
     Text,
+    /// Is never cut.
     Number,
+    /// A number that is left out where names would be cut for it, the last such column first.
+    Extra,
 }
 
 /// A table of such rows. A column with nothing in it is left out.
@@ -55,31 +62,51 @@ impl Grid {
     }
 
     fn table(&self) -> Table {
-        let is_used = |index: &usize| self.rows.iter().any(|(_, _, cells)| !cells[*index].is_empty());
-        let used: Vec<_> = (0..self.columns.len()).filter(is_used).collect();
+        let used = self.used_columns();
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_truncation_indicator("…");
         if let Some(width) = self.width {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(NARROWEST) - VERB);
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(cells_width(width));
         }
         table.set_header(row(used.iter().map(|index| self.columns[*index])));
         for (_, _, cells) in &self.rows {
             table.add_row(row(used.iter().map(|index| (&cells[*index], self.columns[*index].1))));
         }
         for (index, column) in used.iter().enumerate() {
-            if let (Column::Number, Some(column)) = (self.columns[*column].1, table.column_mut(index)) {
+            if let (Column::Number | Column::Extra, Some(column)) = (self.columns[*column].1, table.column_mut(index)) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
         table
     }
+
+    /// Those with something in them, as far as there is room.
+    fn used_columns(&self) -> Vec<usize> {
+        let cells = |index: usize| self.rows.iter().map(move |(_, _, cells)| cells[index].chars().count());
+        let mut used: Vec<_> = (0..self.columns.len()).filter(|index| cells(*index).any(|width| width > 0)).collect();
+        let width = |index: usize| {
+            let (name, column) = self.columns[index];
+            let width = cells(index).max().unwrap_or(0).max(name.len());
+            2 + if column == Column::Text { width.min(NAME) } else { width }
+        };
+        let room = self.width.map_or(usize::MAX, |width| cells_width(width).into());
+        while used.iter().map(|index| width(*index)).sum::<usize>() > room {
+            let Some(extra) = used.iter().rposition(|index| self.columns[*index].1 == Column::Extra) else { break };
+            used.remove(extra);
+        }
+        used
+    }
+}
+
+fn cells_width(width: u16) -> u16 {
+    width.max(NARROWEST) - VERB
 }
 
 fn row(cells: impl IntoIterator<Item = (impl ToString, Column)>) -> Row {
     let cells = cells.into_iter().map(|(cell, column)| {
         Cell::new(cell).set_alignment(match column {
             Column::Text => CellAlignment::Left,
-            Column::Number => CellAlignment::Right,
+            Column::Number | Column::Extra => CellAlignment::Right,
         })
     });
     let mut row = Row::from(cells.collect::<Vec<_>>());

@@ -12,7 +12,7 @@ use crate::report::reasons::name;
 use crate::report::{Kind, Outcome, Report, UnitReport};
 
 /// How many rows there are of a kind that nobody has to do anything about, unless all are asked for.
-const SHOWN: usize = 10;
+pub(super) const SHOWN: usize = 10;
 
 /// The whole report.
 pub fn table(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
@@ -26,10 +26,10 @@ pub fn table(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()>
 }
 
 fn units_table(report: &Report, view: View) -> Grid {
-    let (text, number) = (Column::Text, Column::Number);
+    let (text, number, extra) = (Column::Text, Column::Number, Column::Extra);
     let mut grid = Grid::new(
         view.width,
-        [("unit", text), ("reason", text), ("compile", number), ("restore", number), ("size", number)],
+        [("unit", text), ("reason", text), ("compile", number), ("restore", extra), ("size", extra)],
     );
     let mut units: Vec<_> = report.units.iter().collect();
     let name = |unit: &UnitReport| (unit.package.clone(), unit.version.clone(), unit.kind.clone());

@@ -94,6 +94,20 @@ impl Invocation {
         self.run().ok()
     }
 
+    /// Runs it to its end, with nobody there to read its standard output.
+    #[track_caller]
+    pub fn run_unread(mut self) -> (ExitStatus, String) {
+        let what = format!("{:?}", self.command);
+        let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+        drop(reader);
+        let child = self.command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).process_group(0).spawn();
+        let child = child.unwrap_or_else(|error| panic!("cannot start {what}: {error}"));
+        let watch = Watch::start(group(&child), self.limit);
+        let output = child.wait_with_output().expect("a child can be waited for");
+        assert!(watch.stop(), "{what} did not end within {:?}", self.limit);
+        (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     /// Starts it without waiting for anything; what it says is not kept.
     #[track_caller]
     pub fn start(mut self) -> Running {

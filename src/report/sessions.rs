@@ -1,0 +1,92 @@
+//! Several sessions, one line each.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Report, SCHEMA_VERSION};
+
+/// The last sessions in a target directory.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Sessions {
+    /// The version of the report's JSON form.
+    pub schema_version: u32,
+    /// The newest first. A session's place in this list is the number that `--compare` takes.
+    pub sessions: Vec<Session>,
+}
+
+/// A session without its units.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Session {
+    /// Cargo's arguments.
+    pub command: Vec<String>,
+    /// When it began.
+    pub started: Option<jiff::Timestamp>,
+    /// Milliseconds from its begin to its end.
+    pub duration_ms: u64,
+    /// Cargo's exit code, where it ended and was not killed.
+    pub exit_code: Option<i32>,
+    /// It came to its regular end. Otherwise every number is a lower bound.
+    pub complete: bool,
+    /// Cargo was started without a plan, since nothing had changed.
+    pub settled: bool,
+    /// Units of the plan.
+    pub units: usize,
+    /// Units restored.
+    pub hits: usize,
+    /// Units compiled that could have been hits.
+    pub misses: usize,
+    /// Units the cache does not take.
+    pub uncacheable: usize,
+    /// Units the target directory had already.
+    pub fresh: usize,
+    /// Units cargo did not come to.
+    pub not_reached: usize,
+    /// What rustc took, over all units, in milliseconds.
+    pub compile_ms: u64,
+    /// Compile time saved, in milliseconds.
+    pub saved_ms: u64,
+    /// Bytes received from the remote.
+    pub received_bytes: u64,
+    /// Bytes sent to the remote.
+    pub sent_bytes: u64,
+    /// Requests sent to the remote.
+    pub requests: u64,
+}
+
+impl Sessions {
+    /// A line for each report, in the same order.
+    pub fn of(reports: &[Report]) -> Self {
+        Self { schema_version: SCHEMA_VERSION, sessions: reports.iter().map(Session::of).collect() }
+    }
+
+    /// The JSON schema.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
+    }
+}
+
+impl Session {
+    /// A report without its units.
+    pub fn of(report: &Report) -> Self {
+        let totals = &report.totals;
+        Self {
+            command: report.command.clone(),
+            started: report.started,
+            duration_ms: report.duration_ms,
+            exit_code: report.exit_code,
+            complete: report.complete,
+            settled: report.settled,
+            units: totals.units,
+            hits: totals.hits,
+            misses: totals.misses,
+            uncacheable: totals.uncacheable,
+            fresh: totals.fresh,
+            not_reached: totals.not_reached,
+            compile_ms: totals.compile_ms,
+            saved_ms: totals.saved_ms,
+            received_bytes: totals.received_bytes,
+            sent_bytes: totals.sent_bytes,
+            requests: totals.requests,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Two builds: the units that changed, by how, and at the end the totals beside each other.
+
+use std::cmp::Reverse;
+use std::io::{self, Write};
+
+use super::grid::{ATTENTION, Column, Grid, NOTE, QUIET, line};
+use super::table::{SHOWN, reason, title, verb};
+use super::{View, bytes, duration, precise, units};
+use crate::report::compare::{Comparison, UnitChange};
+use crate::report::reasons::name;
+use crate::report::sessions::Session;
+use crate::report::{Kind, Outcome, UnitReport};
+
+/// What became of a unit that changed: now, and before.
+type Step = (Option<Kind>, Option<Kind>);
+
+/// Its name, its value, and how that is written.
+type Sum = (&'static str, fn(&Session) -> u64, fn(u64) -> String);
+
+/// What changed.
+pub fn comparison(comparison: &Comparison, view: View, out: &mut dyn Write) -> io::Result<()> {
+    changes(&comparison.changed, view).write(out)?;
+    if !comparison.changed.is_empty() {
+        writeln!(out)?;
+    }
+    line(out, NOTE, "Before", &session(&comparison.before))?;
+    line(out, NOTE, "After", &session(&comparison.after))?;
+    let (changed, unchanged) = (units(comparison.changed.len()), comparison.unchanged);
+    line(out, NOTE, "Units", &format!("{changed} changed, {unchanged} as before"))?;
+    totals(comparison, view).write(out)
+}
+
+fn changes(changed: &[UnitChange], view: View) -> Grid {
+    let (text, number) = (Column::Text, Column::Number);
+    let columns = [("unit", text), ("was", text), ("reason", text), ("before", number), ("after", number)];
+    let mut grid = Grid::new(view.width, columns);
+    let mut changed: Vec<_> = changed.iter().collect();
+    let cost = |change: &UnitChange| spent(change.after.as_ref()).max(spent(change.before.as_ref()));
+    // Where there is a unit now comes first, and of these, what was compiled.
+    changed.sort_by_cached_key(|change| {
+        (step(change).0.is_none(), step(change), Reverse(cost(change)), titles(change), reasons(change))
+    });
+    for group in changed.chunk_by(|one, other| step(one) == step(other)) {
+        add_group(&mut grid, group, view.all);
+    }
+    grid
+}
+
+fn add_group(grid: &mut Grid, group: &[&UnitChange], all: bool) {
+    let (after, before) = step(group[0]);
+    let (style, verb) = after.map_or((NOTE, "Gone"), verb);
+    let was = before.map_or("not there", |before| self::verb(before).1);
+    let is_long = !all && !after.is_some_and(Kind::is_compiled) && group.len() > SHOWN + 1;
+    let (shown, rest) = group.split_at(if is_long { SHOWN } else { group.len() });
+    for change in shown {
+        let times = [change.before.as_ref(), change.after.as_ref()];
+        let [before, after] = times.map(|unit| spent(unit).map_or_else(String::new, precise));
+        grid.add(style, verb, [titles(change), was.to_lowercase(), reasons(change), before, after]);
+    }
+    if !rest.is_empty() {
+        let rest = format!("… and {} more, each with --all", rest.len());
+        grid.add(QUIET, "", [rest, String::new(), String::new(), String::new(), String::new()]);
+    }
+}
+
+fn step(change: &UnitChange) -> Step {
+    let kind = |unit: &Option<UnitReport>| unit.as_ref().map(|unit| Kind::of(&unit.outcome));
+    (kind(&change.after), kind(&change.before))
+}
+
+fn spent(unit: Option<&UnitReport>) -> Option<u64> {
+    match &unit?.outcome {
+        Outcome::Hit { restore_ms, .. } => Some(*restore_ms),
+        outcome => outcome.compiled_ms(),
+    }
+}
+
+/// `memchr 2.8.2 → 2.8.3`.
+fn titles(change: &UnitChange) -> String {
+    match (&change.before, &change.after) {
+        (Some(before), Some(after)) if before.version != after.version => {
+            title(after).replacen(&after.version, &format!("{} → {}", before.version, after.version), 1)
+        }
+        (before, after) => after.as_ref().or(before.as_ref()).map_or_else(String::new, title),
+    }
+}
+
+/// `dependency, was absent`; the features that came and went.
+fn reasons(change: &UnitChange) -> String {
+    let is_compiled = |unit: &&UnitReport| Kind::of(&unit.outcome).is_compiled();
+    let of = |unit: &Option<UnitReport>| {
+        unit.as_ref().filter(is_compiled).map_or_else(String::new, |unit| reason(&unit.outcome))
+    };
+    let (before, after) = (of(&change.before), of(&change.after));
+    let mut parts = match (before.as_str(), after.as_str()) {
+        (before, after) if before == after || before.is_empty() => vec![after.to_owned()],
+        (before, "") => vec![format!("was {before}")],
+        (before, after) => vec![after.to_owned(), format!("was {before}")],
+    };
+    if let (Some(before), Some(after)) = (&change.before, &change.after) {
+        let missing = |from: &UnitReport, other: &UnitReport, sign: char| -> Vec<String> {
+            let features = from.features.iter().filter(|feature| !other.features.contains(feature));
+            features.map(|feature| format!("{sign}{feature}")).collect()
+        };
+        parts.extend(missing(after, before, '+').into_iter().chain(missing(before, after, '-')));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join(", ")
+}
+
+/// `cargo build, started 2026-05-04 10:11:12 UTC, exit code 0`.
+fn session(session: &Session) -> String {
+    let mut parts = vec![format!("cargo {}", session.command.join(" "))];
+    parts.extend(session.started.map(|started| format!("started {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"))));
+    parts.extend(session.exit_code.map(|code| format!("exit code {code}")));
+    if !session.complete {
+        parts.push("incomplete".into());
+    }
+    parts.join(", ")
+}
+
+fn totals(comparison: &Comparison, view: View) -> Grid {
+    let number = Column::Number;
+    let mut grid = Grid::new(view.width, [("before", number), ("after", number), ("change", number)]);
+    let (before, after) = (&comparison.before, &comparison.after);
+    let sums: [Sum; 11] = [
+        ("Took", |session| session.duration_ms, duration),
+        ("Hits", |session| session.hits as u64, |units| units.to_string()),
+        ("Misses", |session| session.misses as u64, |units| units.to_string()),
+        ("Uncacheable", |session| session.uncacheable as u64, |units| units.to_string()),
+        ("Fresh", |session| session.fresh as u64, |units| units.to_string()),
+        ("Compiling", |session| session.compile_ms, duration),
+        ("Saved", |session| session.saved_ms, duration),
+        ("Received", |session| session.received_bytes, bytes),
+        ("Sent", |session| session.sent_bytes, bytes),
+        ("Requests", |session| session.requests, |requests| requests.to_string()),
+        ("Not reached", |session| session.not_reached as u64, |units| units.to_string()),
+    ];
+    for (verb, value, words) in sums {
+        let (before, after) = (Some(value(before)), Some(value(after)));
+        if before != Some(0) || after != Some(0) {
+            add_sum(&mut grid, verb, [before, after], words);
+        }
+    }
+    for phase in &comparison.phases {
+        add_sum(&mut grid, &name(phase.phase), [phase.before_ms, phase.after_ms], duration);
+    }
+    grid
+}
+
+fn add_sum(grid: &mut Grid, verb: &str, values: [Option<u64>; 2], words: fn(u64) -> String) {
+    let [before, after] = values.map(|value| value.map_or_else(|| "–".into(), words));
+    let change = match values {
+        [Some(before), Some(after)] if after > before => format!("+{}", words(after - before)),
+        [Some(before), Some(after)] if after < before => format!("-{}", words(before - after)),
+        _ => String::new(),
+    };
+    let change = if change.trim_start_matches(['+', '-']) == words(0) { String::new() } else { change };
+    grid.add(if change.is_empty() { QUIET } else { ATTENTION }, verb, [before, after, change]);
+}

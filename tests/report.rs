@@ -1,0 +1,168 @@
+//! What `cargo xcache report` says, held against what really happened: cargo's own list of units, and a count of rustc's
+//! starts that nobody here has a part in.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use support::{Project, Sandbox, tree};
+
+/// What tells a unit of a plan from others: package, target, kind, mode.
+type Name = [String; 4];
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
+}
+
+/// The units of a command, asked of cargo.
+fn planned(project: &Project, command: &[&str]) -> Vec<Name> {
+    let plan = project.cargo(command).arg("--unit-graph").arg("-Zunstable-options").env("RUSTC_BOOTSTRAP", "1").ok();
+    let plan: Value = serde_json::from_str(&plan.stdout).expect("cargo prints JSON");
+    let unit = |unit: &Value| {
+        let id = text(&unit["pkg_id"]);
+        // `…#name@1.2.3`, or `…/name#1.2.3`.
+        let (before, after) = id.split_once('#').expect("a package id has a version");
+        let name =
+            after.split_once('@').map_or_else(|| before.rsplit('/').next().unwrap_or_default(), |(name, _)| name);
+        [name.to_owned(), text(&unit["target"]["name"]), text(&unit["target"]["kind"][0]), text(&unit["mode"])]
+    };
+    let mut units: Vec<_> = plan["units"].as_array().expect("a list").iter().map(unit).collect();
+    units.sort();
+    units
+}
+
+/// The units of the last report.
+fn reported(project: &Project) -> Vec<Name> {
+    let report = project.report();
+    let units = report.json()["units"].as_array().expect("a list");
+    let name = |unit: &Value| ["package", "target", "kind", "mode"].map(|field| text(&unit[field]));
+    let mut units: Vec<_> = units.iter().map(name).collect();
+    units.sort();
+    units
+}
+
+/// The report has cargo's units, each once, and as many were compiled as rustc was started for.
+#[track_caller]
+fn assert_true(sandbox: &Sandbox, project: &Project, command: &[&str]) {
+    assert_eq!(reported(project), planned(project, command));
+    let report = project.report();
+    let sum =
+        ["hits", "misses", "uncacheable", "fresh", "not_reached"].map(|name| report.total(name)).iter().sum::<u64>();
+    assert_eq!(sum, report.total("units"));
+    let units = report.json()["units"].as_array().expect("a list");
+    // rustc has no part in the runs of build scripts.
+    let is_compiled = |unit: &&Value| {
+        let outcome = unit["outcome"].as_str();
+        unit["mode"] != "run-custom-build"
+            && (outcome == Some("miss") || outcome == Some("uncacheable") && !unit["compile_ms"].is_null())
+    };
+    let compiled = units.iter().filter(is_compiled).count();
+    assert_eq!(compiled, sandbox.compiled().len(), "{:?} in {}", sandbox.compiled(), report.json());
+}
+
+#[test]
+fn every_unit_is_reported_once_and_as_many_were_compiled_as_rustc_was_started_for() {
+    let sandbox = Sandbox::new();
+    let app = sandbox.checkout("app");
+    let build = |project: &Project, command: &[&str], fails: bool| {
+        sandbox.reset();
+        let output = project.xcache(command).run();
+        assert_eq!(output.status.success(), !fails, "{output}");
+        assert_true(&sandbox, project, command);
+    };
+    build(&app, &["build"], false);
+    app.clean();
+    build(&app, &["build"], false);
+    assert!(app.report().total("hits") > 10);
+    // Cargo finds the rest fresh.
+    app.edit("util/src/lib.rs", "pub fn", "// edited\npub fn");
+    build(&app, &["build"], false);
+    assert_eq!(app.report().total("misses") + app.report().total("uncacheable"), 2);
+    app.forget_entry(&app.report().key("memchr").expect("it can be cached"));
+    app.clean();
+    build(&app, &["test", "--workspace"], false);
+    assert_eq!(app.report().packages("miss").iter().filter(|package| *package == "memchr").count(), 1);
+    build(&app, &["check", "--features", "broken"], true);
+    assert!(app.report().total("not_reached") > 0);
+    build(&sandbox.mixed(), &["build", "--release"], false);
+}
+
+/// The lines of `report --last` or a comparison, as JSON.
+fn json(project: &Project, arguments: &[&str]) -> Value {
+    let output = project.xcache(["report", "--format", "json"].iter().chain(arguments)).ok();
+    serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output}"))
+}
+
+#[test]
+fn builds_are_listed_and_compared_by_their_number_or_file() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed();
+    mixed.xcache(["build"]).ok();
+    let kept = sandbox.path("cold.json");
+    std::fs::copy(mixed.target().join("xcache/report.json"), &kept).expect("there is a report");
+    tree::remove(&mixed.target().join("debug"));
+    mixed.xcache(["build", "--all-targets"]).ok();
+    mixed.xcache(["build", "--all-targets"]).ok();
+
+    let sessions = json(&mixed, &["--last"]);
+    let sessions = sessions["sessions"].as_array().expect("a list");
+    assert_eq!(sessions.len(), 3);
+    assert_eq!([&sessions[0]["settled"], &sessions[1]["settled"]], [true, false]);
+    assert_eq!(sessions[2]["misses"], sessions[1]["hits"]);
+    assert_eq!(json(&mixed, &["--last", "1"])["sessions"].as_array().map(Vec::len), Some(1));
+    let table = mixed.xcache(["report", "--last"]).ok().stdout;
+    assert_eq!(table.lines().count(), 4, "{table}");
+
+    let comparison = json(&mixed, &["--compare", "2", "1"]);
+    let hits = comparison["changed"].as_array().expect("a list").iter();
+    let hits = hits.filter(|change| change["before"]["outcome"] == "miss" && change["after"]["outcome"] == "hit");
+    assert_eq!(hits.count() as u64, sessions[1]["hits"].as_u64().expect("a number"));
+    let by_file = ["--compare", kept.to_str().expect("a plain path"), "1"];
+    assert_eq!(json(&mixed, &by_file), comparison);
+
+    let beyond = mixed.xcache(["report", "--compare", "0", "3"]).run().fails();
+    assert!(beyond.stderr.contains("there is no report 3: 3 are kept"), "{beyond}");
+}
+
+#[test]
+fn the_reports_of_a_target_directory_are_bounded() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed();
+    for _ in 0..23 {
+        mixed.xcache(["check", "--quiet"]).ok();
+    }
+    let files: Vec<PathBuf> = tree::files(&mixed.target().join("xcache"));
+    assert_eq!(files.len(), 20 + 1, "{files:?}");
+    assert_eq!(json(&mixed, &["--last", "100"])["sessions"].as_array().map(Vec::len), Some(20));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed();
+    mixed.xcache(["check"]).ok();
+    for arguments in [&["report"][..], &["report", "--all", "--format", "json"], &["report", "--last"]] {
+        let (status, stderr) = mixed.xcache(arguments).run_unread();
+        assert!(status.success(), "{arguments:?}: {stderr}");
+        assert_eq!(stderr, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_and_for_those_who_ask_for_them() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed();
+    mixed.xcache(["check"]).ok();
+    let report = |name: &str, value: &str| mixed.xcache(["report"]).env(name, value).ok().stdout;
+    assert!(!report("TERM", "xterm").contains('\x1b'));
+    assert!(!report("NO_COLOR", "1").contains('\x1b'));
+    assert!(report("CARGO_TERM_COLOR", "always").contains('\x1b'));
+}
+
+#[test]
+fn without_a_build_there_is_no_report_and_a_hint() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed();
+    let none = mixed.xcache(["report"]).run().fails();
+    assert!(none.stderr.contains("`cargo xcache build` writes one"), "{none}");
+    assert_eq!(mixed.xcache(["report", "--last"]).ok().stdout, "");
+}

@@ -29,6 +29,17 @@ pub struct Setting {
     pub default: &'static str,
 }
 
+impl Setting {
+    /// Its variable.
+    pub fn variable(&self) -> String {
+        variable(self.name)
+    }
+}
+
+fn variable(name: &str) -> String {
+    format!("XCACHE_{}", name.to_uppercase().replace('-', "_"))
+}
+
 /// Every setting.
 pub const SETTINGS: &[Setting] = &[
     Setting { name: "remote", summary: "the remote store: s3://bucket/prefix or file:///directory", default: "none" },
@@ -59,6 +70,7 @@ pub const SETTINGS: &[Setting] = &[
         summary: "variables that members read without telling, separated by commas",
         default: "none",
     },
+    Setting { name: "events", summary: "a file to add every event to, as a line of JSON", default: "none" },
 ];
 
 /// The resolved settings.
@@ -89,6 +101,8 @@ pub struct Settings {
     pub key_files: String,
     /// Names of variables, separated by commas.
     pub key_env: String,
+    /// The file that events are added to.
+    pub events: Option<PathBuf>,
 }
 
 /// On or off.
@@ -136,6 +150,7 @@ impl Default for Settings {
             incremental: Incremental::by_default(std::env::var_os("CI").as_deref()),
             key_files: String::new(),
             key_env: String::new(),
+            events: None,
         }
     }
 }
@@ -180,6 +195,9 @@ pub struct Overrides {
     /// `--key-env`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_env: Option<String>,
+    /// `--events`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<PathBuf>,
 }
 
 impl Overrides {
@@ -187,11 +205,11 @@ impl Overrides {
     pub fn variables(&self) -> BTreeMap<String, String> {
         let settings = serde_json::to_value(self).unwrap_or_default();
         let settings = settings.as_object().into_iter().flatten();
-        let variable = |(name, value): (&String, &serde_json::Value)| {
+        let named = |(name, value): (&String, &serde_json::Value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), Into::into);
-            (format!("XCACHE_{}", name.to_uppercase().replace('-', "_")), text)
+            (variable(name), text)
         };
-        settings.map(variable).collect()
+        settings.map(named).collect()
     }
 }
 
@@ -217,6 +235,12 @@ impl Settings {
             .validated()
     }
 
+    /// What a build goes by: without the settings that say only what is told about it.
+    #[must_use]
+    pub fn of_the_build(&self) -> Self {
+        Self { events: None, ..self.clone() }
+    }
+
     /// The parts of a list that is separated by commas.
     pub fn list(text: &str) -> impl Iterator<Item = &str> {
         text.split(',').map(str::trim).filter(|part| !part.is_empty())
@@ -239,8 +263,9 @@ impl Settings {
         if !zstd::compression_level_range().contains(&self.compression) {
             return invalid("compression", "it is not a zstd level");
         }
-        if self.dir.is_relative() {
-            self.dir = std::path::absolute(&self.dir).map_err(Error::io("resolve", &self.dir))?;
+        self.events = self.events.filter(|events| !events.as_os_str().is_empty());
+        for path in [Some(&mut self.dir), self.events.as_mut()].into_iter().flatten() {
+            *path = std::path::absolute(&*path).map_err(Error::io("resolve", &*path))?;
         }
         Ok(self)
     }

@@ -2,7 +2,12 @@ use super::*;
 
 #[test]
 fn the_documented_list_is_the_parsers() {
-    let fields = serde_json::to_value(Settings { remote: Some("s3://b".into()), ..Settings::default() }).unwrap();
+    let fields = serde_json::to_value(Settings {
+        remote: Some("s3://b".into()),
+        events: Some("e".into()),
+        ..Settings::default()
+    })
+    .unwrap();
     let mut fields: Vec<_> = fields.as_object().unwrap().keys().cloned().collect();
     fields.sort();
     let mut documented: Vec<_> = SETTINGS.iter().map(|setting| setting.name.to_owned()).collect();

@@ -2,11 +2,14 @@
 //!
 //! The report is a fold over the list of events and of nothing else ([`crate::report`]). The terminal, too, learns of
 //! progress only through them: an [`Observer`] is told of each event as it is recorded. Defining them is pure; the log
-//! only keeps them in memory.
+//! only keeps them in memory. [`lines`] is what they are in a file.
+
+pub mod lines;
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+pub use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -204,7 +207,7 @@ pub enum EventKind {
         /// The version of xcache.
         version: String,
         /// Wall-clock time.
-        started: jiff::Timestamp,
+        started: Timestamp,
         /// The remote's URL, where one is configured.
         remote: Option<String>,
     },
@@ -403,12 +406,12 @@ impl Observer for () {
 }
 
 /// The wall clock, for [`EventKind::SessionStarted`].
-pub fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
+pub fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 /// A name for the session of this process, which no other has and which sorts by when it began.
-pub fn session_name(started: Option<jiff::Timestamp>) -> String {
+pub fn session_name(started: Option<Timestamp>) -> String {
     let started = started.unwrap_or_else(now);
     format!("{}-{}", started.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
 }

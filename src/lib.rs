@@ -7,7 +7,7 @@
 //! | module | responsibility |
 //! |---|---|
 //! | [`session`] | the phases, in order |
-//! | [`history`] | reports, kept |
+//! | [`history`], [`journal`] | reports, kept; events, written to a file |
 //! | [`wrapper`], [`report`] | one rustc call; the fold of events |
 //! | [`hydrate`] | units into the build directory, as cargo would find them |
 //! | [`plan`] | units and keys |
@@ -26,6 +26,7 @@ pub mod event;
 pub mod fs;
 pub mod history;
 pub mod hydrate;
+pub mod journal;
 pub mod key;
 pub mod link;
 pub mod plan;

@@ -124,6 +124,75 @@ fn builds_are_listed_and_compared_by_their_number_or_file() {
 }
 
 #[test]
+fn a_journal_gives_the_same_report_and_any_beginning_of_it_an_incomplete_one() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed();
+    let file = sandbox.path("events.jsonl");
+    let from = ["--from", file.to_str().expect("a plain path")];
+    mixed.xcache(["--events"]).arg(&file).arg("build").ok();
+    assert_eq!(&json(&mixed, &from), mixed.report().json());
+
+    let whole = std::fs::read(&file).expect("events were written");
+    let lines = whole.iter().filter(|byte| **byte == b'\n').count();
+    assert!(lines > 20, "{lines} lines");
+    std::fs::write(&file, &whole[..whole.len() / 2]).expect("the file can be written");
+    let half = json(&mixed, &from);
+    assert_eq!(half["complete"], false);
+    assert_eq!(half["units"].as_array().map(Vec::len), mixed.report().json()["units"].as_array().map(Vec::len));
+
+    std::fs::write(&file, "not an event\n").expect("the file can be written");
+    let error = mixed.xcache(["report"]).args(from).run().fails();
+    assert!(error.stderr.contains("events.jsonl cannot be read: line 1"), "{error}");
+}
+
+#[test]
+fn every_session_of_a_script_adds_to_one_journal() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed().env("XCACHE_EVENTS", "events.jsonl");
+    let script = "cargo check -q && mkdir sub && cd sub && cargo check -q --manifest-path ../Cargo.toml --release";
+    mixed.xcache(["exec", "--", "sh", "-c", script]).ok();
+    let sessions = json(&mixed, &["--from", "events.jsonl", "--last"]);
+    assert_eq!(sessions["sessions"].as_array().map(Vec::len), Some(2), "{sessions}");
+    assert_eq!(json(&mixed, &["--from", "events.jsonl", "--compare", "1", "0"])["before"], sessions["sessions"][1]);
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_costs_one_warning() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed();
+    for (file, expected) in [("/dev/full", "cannot write /dev/full"), ("Cargo.toml/events", "Cargo.toml/events")] {
+        let built = mixed.xcache(["--events", file, "build"]).ok();
+        let warnings: Vec<_> = built.warnings().into_iter().filter(|line| line.contains(expected)).collect();
+        assert_eq!(warnings.len(), 1, "{built}");
+    }
+    assert_eq!(mixed.xcache(["report", "--last"]).ok().stdout.lines().count(), 3);
+}
+
+#[test]
+fn what_is_told_about_a_build_does_not_change_what_there_is_to_do() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed();
+    mixed.xcache(["build"]).ok();
+    mixed.xcache(["--events", "one", "build"]).ok();
+    assert_eq!(mixed.report().json()["settled"], true);
+    mixed.xcache(["build"]).env("XCACHE_EVENTS", "another").ok();
+    assert_eq!(mixed.report().json()["settled"], true);
+    mixed.xcache(["--members", "off", "build"]).ok();
+    assert_eq!(mixed.report().json()["settled"], false);
+}
+
+#[test]
+fn a_journal_in_a_package_is_no_part_of_it() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed();
+    mixed.xcache(["--events", "events.jsonl", "build", "--release"]).ok();
+    assert_eq!(mixed.report().reasons("demo"), ["absent"]);
+    mixed.clean();
+    mixed.xcache(["--events", "events.jsonl", "build", "--release"]).ok();
+    assert!(mixed.report().packages("hit").contains(&"demo".to_owned()), "{}", mixed.report().json());
+}
+
+#[test]
 fn the_reports_of_a_target_directory_are_bounded() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use xcache::cargo::{Cargo, Invocation};
 use xcache::config::{Overrides, Settings};
-use xcache::event::{EventKind, EventLog};
+use xcache::event::{EventKind, EventLog, Observer, Timestamp, session_name};
+use xcache::journal::Journal;
 use xcache::report::text;
 use xcache::session::{self, Environment, Interrupt, Options};
 
@@ -119,6 +120,9 @@ struct SettingFlags {
     /// Variables that members read without telling, separated by commas
     #[arg(long, value_name = "NAMES")]
     key_env: Option<String>,
+    /// A file to add every event to, as a line of JSON
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
 }
 
 impl From<SettingFlags> for Overrides {
@@ -136,6 +140,7 @@ impl From<SettingFlags> for Overrides {
             incremental,
             key_files,
             key_env,
+            events,
         } = flags;
         Self {
             remote,
@@ -150,6 +155,7 @@ impl From<SettingFlags> for Overrides {
             incremental,
             key_files,
             key_env,
+            events,
         }
     }
 }
@@ -267,11 +273,12 @@ fn load_settings(directory: &Path, overrides: &Overrides) -> xcache::Result<Sett
 }
 
 fn with_cache(options: &Options, terminal: &Arc<Terminal>) -> ExitCode {
-    let log = EventLog::new(terminal.clone());
+    let started = xcache::event::now();
+    let log = EventLog::new(observer(options, terminal, started));
     log.record(EventKind::SessionStarted {
         command: command_line(&options.invocation),
         version: env!("CARGO_PKG_VERSION").into(),
-        started: xcache::event::now(),
+        started,
         remote: options.settings.remote.clone(),
     });
     let interrupt = Arc::new(Interrupt::default());
@@ -282,6 +289,14 @@ fn with_cache(options: &Options, terminal: &Arc<Terminal>) -> ExitCode {
     let outcome = session::run(options, &log, &interrupt);
     terminal.print(|out| text::summary(&outcome.report, out));
     exit(outcome.code)
+}
+
+/// The terminal, with a journal before it where one is asked for.
+fn observer(options: &Options, terminal: &Arc<Terminal>, started: Timestamp) -> Arc<dyn Observer> {
+    match &options.settings.events {
+        Some(path) => Arc::new(Journal::new(path, session_name(Some(started)), terminal.clone())),
+        None => terminal.clone(),
+    }
 }
 
 /// Cargo without anything around it.

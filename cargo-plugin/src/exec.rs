@@ -65,13 +65,16 @@ impl Frame {
         self.exec(program.as_os_str(), &arguments)
     }
 
-    /// Sets what holds for every session. A relative directory is meant to be relative to this one.
+    /// Sets what holds for every session. Relative paths are meant to be relative to this directory.
     fn prepare(self, command: &mut Command) {
         let Self { toolchain, overrides } = self;
-        let in_variable = || env::var_os("XCACHE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        let dir = overrides.dir.clone().or_else(in_variable);
-        command.envs(Overrides { dir: None, ..overrides }.variables());
-        command.envs(dir.and_then(|dir| std::path::absolute(dir).ok()).map(|dir| ("XCACHE_DIR", dir)));
+        let paths = [("XCACHE_DIR", overrides.dir.clone()), ("XCACHE_EVENTS", overrides.events.clone())];
+        command.envs(Overrides { dir: None, events: None, ..overrides }.variables());
+        for (name, path) in paths {
+            let in_variable = || env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+            let path = path.or_else(in_variable).and_then(|path| std::path::absolute(path).ok());
+            command.envs(path.map(|path| (name, path)));
+        }
         command.envs(toolchain.map(|toolchain| ("RUSTUP_TOOLCHAIN", toolchain.trim_start_matches('+').to_owned())));
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xcache report`: what the sessions in a target directory left there, on standard output.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,7 +9,8 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde::Serialize;
 use xcache::cargo::{Cargo, Invocation};
-use xcache::history::{History, KEPT, read_report};
+use xcache::event::lines;
+use xcache::history::{History, read_report};
 use xcache::report::Report;
 use xcache::report::compare::Comparison;
 use xcache::report::sessions::Sessions;
@@ -20,7 +22,8 @@ const HELP: &str = "\
 Examples:
   cargo xcache report --all
   cargo xcache report --last
-  cargo xcache report --compare 1 0";
+  cargo xcache report --compare 1 0
+  cargo xcache report --from target/events.jsonl";
 
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
@@ -37,6 +40,9 @@ pub(crate) struct ReportArguments {
     /// What changed from one build to another: numbers back from the last (0), or report files
     #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"])]
     compare: Option<Vec<PathBuf>>,
+    /// A file that `--events` wrote, instead of the target directory
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifest_path", "target_dir"])]
+    from: Option<PathBuf>,
     /// The workspace's Cargo.toml
     #[arg(long, value_name = "PATH")]
     manifest_path: Option<PathBuf>,
@@ -75,8 +81,7 @@ fn show<T: Serialize>(
 }
 
 fn last(arguments: &ReportArguments, count: usize) -> Result<(), String> {
-    let reports = history(arguments)?.last(count).map_err(|error| error.to_string())?;
-    show(arguments, &Sessions::of(&reports), text::sessions)
+    show(arguments, &Sessions::of(&reports(arguments, count)?), text::sessions)
 }
 
 fn compare(arguments: &ReportArguments, builds: &[PathBuf]) -> Result<(), String> {
@@ -88,16 +93,30 @@ fn compare(arguments: &ReportArguments, builds: &[PathBuf]) -> Result<(), String
 /// The report that a number or a path stands for.
 fn build(arguments: &ReportArguments, name: &Path) -> Result<Report, String> {
     let Some(index) = name.to_str().and_then(|name| name.parse::<usize>().ok()) else { return read(name) };
-    let mut reports = history(arguments)?.last(KEPT).map_err(|error| error.to_string())?;
+    let mut reports = reports(arguments, usize::MAX)?;
     match reports.len() {
         count if index >= count => Err(format!("there is no report {index}: {count} are kept")),
         _ => Ok(reports.swap_remove(index)),
     }
 }
 
-/// The report that the last build left in the target directory.
+/// The report of the last build.
 fn newest(arguments: &ReportArguments) -> Result<Report, String> {
-    read(&history(arguments)?.newest())
+    match &arguments.from {
+        Some(path) => reports(arguments, 1)?.pop().ok_or_else(|| format!("there is no event in {}", path.display())),
+        None => read(&history(arguments)?.newest()),
+    }
+}
+
+/// The last reports, the newest first.
+fn reports(arguments: &ReportArguments, count: usize) -> Result<Vec<Report>, String> {
+    let Some(path) = &arguments.from else {
+        return history(arguments)?.last(count).map_err(|error| error.to_string());
+    };
+    let describe = |error: &dyn Display| format!("{} cannot be read: {error}", path.display());
+    let text = std::fs::read(path).map_err(|error| describe(&error))?;
+    let sessions = lines::read(&text).map_err(|error| describe(&error))?;
+    Ok(sessions.iter().rev().take(count).map(|events| Report::from_events(events)).collect())
 }
 
 fn read(path: &Path) -> Result<Report, String> {

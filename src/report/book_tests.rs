@@ -9,6 +9,7 @@ use super::Report;
 use super::compare::Comparison;
 use super::sessions::Sessions;
 use crate::config::SETTINGS;
+use crate::event::lines::Line;
 use crate::event::{MissReason, Reason};
 
 fn book(file: &str) -> PathBuf {
@@ -25,6 +26,7 @@ fn the_schemas_in_the_book_are_those_of_the_answers() {
         ("report.schema.json", Report::schema()),
         ("sessions.schema.json", Sessions::schema()),
         ("comparison.schema.json", Comparison::schema()),
+        ("events.schema.json", Line::schema()),
     ];
     for (file, schema) in schemas {
         let (path, generated) = (book(file), format!("{schema:#}\n"));
@@ -43,8 +45,8 @@ fn the_book_lists_every_setting_as_flag_variable_and_key() {
     let rows: Vec<_> = chapter.lines().filter(|line| line.starts_with("| `--")).map(str::to_owned).collect();
     let expected = SETTINGS.iter().map(|setting| {
         let (name, summary, default) = (setting.name, setting.summary, setting.default);
-        let variable = name.to_uppercase().replace('-', "_");
-        format!("| `--{name}` | `XCACHE_{variable}` | `{name}` | {summary} | {default} |")
+        let variable = setting.variable();
+        format!("| `--{name}` | `{variable}` | `{name}` | {summary} | {default} |")
     });
     assert_eq!(rows, expected.collect::<Vec<_>>());
 }

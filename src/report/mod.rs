@@ -312,4 +312,4 @@ impl Outcome {
 mod book_tests;
 #[cfg(test)]
 #[path = "report_tests.rs"]
-mod tests;
+pub(crate) mod tests;

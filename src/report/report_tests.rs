@@ -5,7 +5,7 @@ use crate::event::{EventKind, PlannedUnit, UnitId};
 
 /// What becomes of one unit in a made-up session.
 #[derive(Clone, Debug)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     Hit {
         tier: Tier,
         millis: u64,
@@ -91,7 +91,7 @@ fn built(unit: UnitId, fate: &Fate) -> Vec<EventKind> {
 }
 
 /// A whole session in which the units have these fates.
-pub(super) fn session(fates: &[Fate], code: Option<i32>) -> Vec<Event> {
+pub(crate) fn session(fates: &[Fate], code: Option<i32>) -> Vec<Event> {
     let ids = || fates.iter().enumerate().map(|(index, fate)| (UnitId(index), fate));
     let started = EventKind::SessionStarted {
         command: vec!["build".into(), "--release".into()],
@@ -187,7 +187,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     ]
 }
 
-pub(super) fn sessions() -> impl Strategy<Value = (Vec<Fate>, Option<i32>)> {
+pub(crate) fn sessions() -> impl Strategy<Value = (Vec<Fate>, Option<i32>)> {
     (prop::collection::vec(fate(), 0..12), prop_oneof![Just(Some(0)), Just(Some(101)), Just(None)])
 }
 
@@ -218,6 +218,23 @@ fn is_said(events: &[Event], unit: UnitId, outcome: &Outcome) -> bool {
     }
 }
 
+/// The report of the beginning of a session is a lower bound of that of all, and each outcome is one the events tell.
+pub(crate) fn assert_nothing_is_made_up(prefix: &[Event], events: &[Event]) {
+    let (report, whole) = (Report::from_events(prefix), Report::from_events(events));
+    assert_sums_match(&report);
+    for (index, unit) in report.units.iter().enumerate() {
+        assert!(is_said(prefix, UnitId(index), &unit.outcome), "{:?}", unit.outcome);
+    }
+    let (some, all) = (&report.totals, &whole.totals);
+    // That cargo did not take a hydrated unit is known at the end only.
+    assert!(some.hits <= all.hits + all.rejected);
+    assert!(some.restored_bytes <= all.restored_bytes + 100 * all.rejected as u64);
+    assert!(some.misses <= all.misses && some.fresh <= all.fresh);
+    assert!(some.recorded_bytes <= all.recorded_bytes);
+    assert!(some.received_bytes <= all.received_bytes && some.requests <= all.requests);
+    assert!(report.warnings.iter().all(|warning| whole.warnings.contains(warning)));
+}
+
 proptest! {
     #[test]
     fn every_unit_has_exactly_the_outcome_of_its_events((fates, code) in sessions()) {
@@ -236,23 +253,11 @@ proptest! {
         cut in any::<prop::sample::Index>(),
     ) {
         let events = session(&fates, code);
-        let whole = Report::from_events(&events);
         let prefix = &events[..cut.index(events.len())];
         let report = Report::from_events(prefix);
         prop_assert!(!report.complete);
-        assert_sums_match(&report);
         prop_assert!(report.units.is_empty() || report.units.len() == fates.len());
-        for (index, unit) in report.units.iter().enumerate() {
-            prop_assert!(is_said(prefix, UnitId(index), &unit.outcome), "{:?}", unit.outcome);
-        }
-        let (some, all) = (&report.totals, &whole.totals);
-        // That cargo did not take a hydrated unit is known at the end only.
-        prop_assert!(some.hits <= all.hits + all.rejected);
-        prop_assert!(some.restored_bytes <= all.restored_bytes + 100 * all.rejected as u64);
-        prop_assert!(some.misses <= all.misses && some.fresh <= all.fresh);
-        prop_assert!(some.recorded_bytes <= all.recorded_bytes);
-        prop_assert!(some.received_bytes <= all.received_bytes && some.requests <= all.requests);
-        prop_assert!(report.warnings.iter().all(|warning| whole.warnings.contains(warning)));
+        assert_nothing_is_made_up(prefix, &events);
     }
 
     #[test]

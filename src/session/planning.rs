@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use camino::Utf8PathBuf;
+
 use super::Options;
 use super::graph;
 use super::native;
@@ -93,7 +95,7 @@ fn plan(
     let units = || graph::units(options, cargo, store, survey, log);
     let (units, native) = rayon::join(units, || native::class(options, &survey.config, store));
     let (graph, packages) = units?;
-    let contents = contents(survey, &packages);
+    let contents = contents(options, survey, &packages);
     let lockfile = survey.lockfile()?;
     let user_wrapper = survey.user_wrapper(&options.environment);
     let inputs = PlanInputs {
@@ -117,11 +119,14 @@ fn plan(
 }
 
 /// Reads packages in directories, each without the others and without what is built.
-fn contents(survey: &Survey, packages: &Packages) -> Contents {
+fn contents(options: &Options, survey: &Survey, packages: &Packages) -> Contents {
     let Workspace { target_dir, build_dir, members, .. } = &survey.workspace;
     let in_directories = packages.values().filter(|package| package.source == PackageSource::Directory);
     let directories = in_directories.map(|package| &package.directory).chain(members);
-    Contents::new(vec![target_dir.clone(), build_dir.clone()], directories.cloned().collect())
+    // It grows all the while.
+    let journal = options.settings.events.clone().and_then(|events| Utf8PathBuf::try_from(events).ok());
+    let built = [target_dir, build_dir].into_iter().cloned().chain(journal).collect();
+    Contents::new(built, directories.cloned().collect())
 }
 
 /// What members read without telling is named by the user, or by the few tools that everybody knows to do that.

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use crate::cargo::Workspace;
 use crate::cargo::layout::UNIT_DIRECTORIES;
+use crate::config::{SETTINGS, Setting};
 use crate::digest::Digest;
 use crate::fs::Stamp;
 use crate::plan::BuildPlan;
@@ -69,14 +70,17 @@ fn name(options: &Options) -> Digest {
 
 /// The command, the programs, and everything in the environment that cargo or rustc looks at.
 pub(super) fn circumstances(options: &Options) -> Digest {
-    let is_ours = |name: &OsString| {
+    // Where a setting comes from does not matter.
+    let settings: Vec<_> = SETTINGS.iter().map(Setting::variable).collect();
+    let is_looked_at = |name: &OsString| {
         let name = name.to_string_lossy();
-        ["CARGO", "RUST", "XCACHE"].iter().any(|prefix| name.starts_with(prefix)) || name == "HOME" || name == "PATH"
+        let is_prefixed = ["CARGO", "RUST", "XCACHE"].iter().any(|prefix| name.starts_with(prefix));
+        (is_prefixed || name == "HOME" || name == "PATH") && !settings.iter().any(|setting| *setting == name)
     };
-    let environment: Vec<_> = options.environment.0.iter().filter(|(name, _)| is_ours(name)).collect();
+    let environment: Vec<_> = options.environment.0.iter().filter(|(name, _)| is_looked_at(name)).collect();
     let programs = ["CARGO", "RUSTC"].iter().filter_map(|name| options.environment.get(name)).map(PathBuf::from);
     let programs: Vec<_> = programs.map(|program| Stamp::of(&program).ok()).collect();
-    let parts = (&options.directory, &options.invocation, environment, programs, &options.settings);
+    let parts = (&options.directory, &options.invocation, environment, programs, options.settings.of_the_build());
     Digest::of(format!("{parts:?}"))
 }
 

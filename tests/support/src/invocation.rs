@@ -52,6 +52,13 @@ impl Invocation {
         self
     }
 
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
     /// Runs it in another directory.
     #[must_use]
     pub fn in_dir(mut self, dir: &Path) -> Self {

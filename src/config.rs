@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
-use figment::Figment;
-use figment::providers::{Env, Format, Serialized, Toml};
+use figment::providers::{Data, Env, Format, Serialized, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -71,6 +72,15 @@ pub const SETTINGS: &[Setting] = &[
         default: "none",
     },
     Setting { name: "events", summary: "a file to add every event to, as a line of JSON", default: "none" },
+    Setting {
+        name: "ci-summary",
+        summary: "tell GitHub and GitLab what happened, in their way: on or off",
+        default: "on",
+    },
+    Setting { name: "price-core-minute", summary: "what a minute of one core of the CI machine costs", default: "0" },
+    Setting { name: "price-gb-received", summary: "what a gigabyte received from the remote costs", default: "0" },
+    Setting { name: "price-gb-sent", summary: "what a gigabyte sent to the remote costs", default: "0" },
+    Setting { name: "price-request", summary: "what a request to the remote costs", default: "0" },
 ];
 
 /// The resolved settings.
@@ -103,6 +113,29 @@ pub struct Settings {
     pub key_env: String,
     /// The file that events are added to.
     pub events: Option<PathBuf>,
+    /// Whether to tell a CI service.
+    pub ci_summary: Switch,
+    /// Of a minute of one core.
+    pub price_core_minute: f64,
+    /// Of 10⁹ bytes.
+    pub price_gb_received: f64,
+    /// Of 10⁹ bytes.
+    pub price_gb_sent: f64,
+    /// Of one request.
+    pub price_request: f64,
+}
+
+/// What things cost, in the user's own currency.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Prices {
+    /// Of a minute of one core.
+    pub core_minute: f64,
+    /// Of 10⁹ bytes.
+    pub gb_received: f64,
+    /// Of 10⁹ bytes.
+    pub gb_sent: f64,
+    /// Of one request.
+    pub request: f64,
 }
 
 /// On or off.
@@ -151,6 +184,11 @@ impl Default for Settings {
             key_files: String::new(),
             key_env: String::new(),
             events: None,
+            ci_summary: Switch::On,
+            price_core_minute: 0.0,
+            price_gb_received: 0.0,
+            price_gb_sent: 0.0,
+            price_request: 0.0,
         }
     }
 }
@@ -198,6 +236,21 @@ pub struct Overrides {
     /// `--events`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<PathBuf>,
+    /// `--ci-summary`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ci_summary: Option<String>,
+    /// `--price-core-minute`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_core_minute: Option<f64>,
+    /// `--price-gb-received`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_gb_received: Option<f64>,
+    /// `--price-gb-sent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_gb_sent: Option<f64>,
+    /// `--price-request`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_request: Option<f64>,
 }
 
 impl Overrides {
@@ -218,10 +271,10 @@ impl Settings {
     pub fn load(workspace: Option<&Path>, overrides: &Overrides) -> Result<Self> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = user_config_file() {
-            figment = figment.merge(Toml::file(file));
+            figment = figment.merge(ConfigFile(Toml::file(file)));
         }
         if let Some(workspace) = workspace {
-            figment = figment.merge(Toml::file(workspace.join(".config/xcache.toml")));
+            figment = figment.merge(ConfigFile(Toml::file(workspace.join(".config/xcache.toml"))));
         }
         let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
         let variables = Env::prefixed("XCACHE_")
@@ -238,7 +291,19 @@ impl Settings {
     /// What a build goes by: without the settings that say only what is told about it.
     #[must_use]
     pub fn of_the_build(&self) -> Self {
-        Self { events: None, ..self.clone() }
+        let Self { events, ci_summary, price_core_minute, price_gb_received, price_gb_sent, price_request, .. } =
+            Self::default();
+        Self { events, ci_summary, price_core_minute, price_gb_received, price_gb_sent, price_request, ..self.clone() }
+    }
+
+    /// What things cost.
+    pub fn prices(&self) -> Prices {
+        Prices {
+            core_minute: self.price_core_minute,
+            gb_received: self.price_gb_received,
+            gb_sent: self.price_gb_sent,
+            request: self.price_request,
+        }
     }
 
     /// The parts of a list that is separated by commas.
@@ -263,12 +328,44 @@ impl Settings {
         if !zstd::compression_level_range().contains(&self.compression) {
             return invalid("compression", "it is not a zstd level");
         }
+        let prices = self.prices();
+        for price in [prices.core_minute, prices.gb_received, prices.gb_sent, prices.request] {
+            if !(price.is_finite() && price >= 0.0) {
+                return invalid("price", "it must be a number that is not negative");
+            }
+        }
         self.events = self.events.filter(|events| !events.as_os_str().is_empty());
         for path in [Some(&mut self.dir), self.events.as_mut()].into_iter().flatten() {
             *path = std::path::absolute(&*path).map_err(Error::io("resolve", &*path))?;
         }
         Ok(self)
     }
+}
+
+/// A config file. Prices may stand in a table of their own there: `core-minute` in `[report.prices]` is
+/// `price-core-minute`.
+struct ConfigFile(Data<Toml>);
+
+impl Provider for ConfigFile {
+    fn metadata(&self) -> Metadata {
+        self.0.metadata()
+    }
+
+    fn data(&self) -> std::result::Result<Map<Profile, Dict>, figment::Error> {
+        let mut profiles = self.0.data()?;
+        profiles.values_mut().for_each(lift_prices);
+        Ok(profiles)
+    }
+}
+
+/// Whatever else is in the table `report` stays there, and is no setting.
+fn lift_prices(settings: &mut Dict) {
+    let Some(Value::Dict(_, report)) = settings.get_mut("report") else { return };
+    let Some(Value::Dict(_, prices)) = report.remove("prices") else { return };
+    if report.is_empty() {
+        settings.remove("report");
+    }
+    settings.extend(prices.into_iter().map(|(name, price)| (format!("price-{name}"), price)));
 }
 
 /// The user's config file, where the platform has a place for one.

@@ -50,3 +50,40 @@ fn incremental_compilation_is_stripped_where_ci_says_yes() {
     assert_eq!([None, Some(""), Some("false")].map(by_default), [Incremental::Keep; 3]);
     assert_eq!([Some("true"), Some("1"), Some("woodpecker")].map(by_default), [Incremental::Strip; 3]);
 }
+
+#[test]
+fn prices_may_stand_in_a_table_and_flags_win() {
+    let workspace = tempfile::tempdir().unwrap();
+    std::fs::create_dir(workspace.path().join(".config")).unwrap();
+    let load = |text: &str, overrides: &Overrides| {
+        std::fs::write(workspace.path().join(".config/xcache.toml"), text).unwrap();
+        Settings::load(Some(workspace.path()), overrides)
+    };
+    let text = "concurrency = 7\n[report.prices]\ncore-minute = 0.004\ngb-received = 0.09\nrequest = 1";
+    let overrides = Overrides { price_gb_received: Some(0.5), ..Overrides::default() };
+    let settings = load(text, &overrides).unwrap();
+    let expected = Prices { core_minute: 0.004, gb_received: 0.5, gb_sent: 0.0, request: 1.0 };
+    assert_eq!((settings.prices(), settings.concurrency), (expected, 7));
+    let plain = load("price-core-minute = 0.004", &Overrides::default()).unwrap();
+    assert_eq!(plain.prices(), Prices { core_minute: 0.004, ..Prices::default() });
+
+    let bad = |text| load(text, &Overrides::default()).unwrap_err().to_string();
+    assert!(bad("[report.prices]\nminutes = 1").contains("price-minutes"));
+    assert!(bad("[report]\nprice = 1").contains("report"));
+    assert!(bad("price-request = -1").contains("negative"));
+    assert!(bad("price-request = nan").contains("negative"));
+}
+
+#[test]
+fn what_is_only_told_about_a_build_is_no_part_of_it() {
+    let told = Settings {
+        events: Some("events".into()),
+        ci_summary: Switch::Off,
+        price_request: 1.0,
+        price_gb_sent: 1.0,
+        ..Settings::default()
+    };
+    assert_eq!(told.of_the_build(), Settings::default());
+    let other = Settings { members: Switch::Off, ..Settings::default() };
+    assert_ne!(other.of_the_build(), Settings::default());
+}

@@ -7,7 +7,7 @@
 //! | module | responsibility |
 //! |---|---|
 //! | [`session`] | the phases, in order |
-//! | [`history`], [`journal`] | reports, kept; events, written to a file |
+//! | [`history`], [`ledger`], [`journal`], [`ci`] | reports, kept; sums over them; events in a file; what CI is told |
 //! | [`wrapper`], [`report`] | one rustc call; the fold of events |
 //! | [`hydrate`] | units into the build directory, as cargo would find them |
 //! | [`plan`] | units and keys |
@@ -18,6 +18,7 @@
 //! | [`fs`], [`digest`], [`error`] | atomic writes; hashes; errors with hints |
 
 pub mod cargo;
+pub mod ci;
 pub mod config;
 pub mod digest;
 pub mod entry;
@@ -28,6 +29,7 @@ pub mod history;
 pub mod hydrate;
 pub mod journal;
 pub mod key;
+pub mod ledger;
 pub mod link;
 pub mod plan;
 pub mod prefetch;

@@ -13,11 +13,12 @@
 //!
 //! **Invariants.** Cargo runs exactly once, with the user's arguments, whatever else fails: what cannot be planned, read
 //! or written costs one warning and is done without. The exit status is cargo's. Nothing of a session survives it except
-//! what is in the stores and the report in the target directory.
+//! what is in the stores, the report in the target directory, and what a CI service is told.
 
 mod arrivals;
 mod graph;
 mod incremental;
+mod left;
 mod native;
 mod planning;
 mod settled;
@@ -30,7 +31,7 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use self::planning::{Ready, Rest, prepare};
 use self::settled::Settled;
@@ -38,11 +39,12 @@ use crate::cargo::{Cargo, Invocation};
 use crate::config::Settings;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::event::{EventKind, EventLog, Phase};
-use crate::history::History;
+use crate::event::{EventKind, EventLog, Phase, session_name};
 use crate::key::UnitKey;
+use crate::ledger::Ledger;
 use crate::process::Running;
 use crate::report::Report;
+use crate::report::stats::Tally;
 use crate::store::{LocalStore, RemoteStore, Runtime, gc};
 use crate::upload::{Upload, UploadSummary};
 use crate::wrapper::{Front, Plan, Planned, Services, Wrapper};
@@ -112,15 +114,14 @@ pub fn run(options: &Options, log: &EventLog, interrupt: &Interrupt) -> Outcome 
     let cargo = Cargo::new(options.cargo.clone(), options.invocation.clone())
         .without_incremental(incremental::is_stripped(options));
     let session = Session { cargo, options, log, interrupt };
-    let (code, target_dir) = match LocalStore::open(&options.settings.dir) {
-        Ok(store) => session.with_store(Arc::new(store)),
-        Err(error) => session.without_plan(&error),
+    let store = LocalStore::open(&options.settings.dir);
+    let (code, target_dir) = match &store {
+        Ok(store) => session.with_store(Arc::new(store.clone())),
+        Err(error) => session.without_plan(error),
     };
     log.record(EventKind::SessionFinished);
     let report = Report::from_events(&log.events());
-    if let Some(target_dir) = target_dir {
-        keep_report(&report, target_dir.as_std_path());
-    }
+    left::leave(options, &report, target_dir.as_deref().map(Utf8Path::as_std_path), store.as_ref().ok());
     Outcome { code, report }
 }
 
@@ -260,15 +261,6 @@ pub fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or(101)
 }
 
-/// The report is worth nothing if it costs anything: failures are not mentioned.
-fn keep_report(report: &Report, target_dir: &Path) {
-    if target_dir.is_dir()
-        && let Err(error) = History::of(target_dir).keep(report)
-    {
-        tracing::debug!(%error, "the report was not kept");
-    }
-}
-
 /// Sends every local entry that the remote does not have.
 pub fn push(settings: &Settings, log: &EventLog, interrupt: &Interrupt) -> Result<UploadSummary> {
     let Some(url) = settings.remote.as_deref() else {
@@ -278,7 +270,12 @@ pub fn push(settings: &Settings, log: &EventLog, interrupt: &Interrupt) -> Resul
     let runtime = Runtime::new()?;
     let remote = Arc::new(RemoteStore::open(url, settings, log)?);
     let entries: Vec<Entry> = store.unpushed(remote.id())?;
-    let upload = Upload::new(&runtime, store, remote, log.clone(), settings);
+    let upload = Upload::new(&runtime, store.clone(), remote, log.clone(), settings);
     entries.into_iter().for_each(|entry| upload.send(entry));
-    Ok(log.phase(Phase::Upload, || upload.finish(None, &interrupt.interrupted)))
+    let summary = log.phase(Phase::Upload, || upload.finish(None, &interrupt.interrupted));
+    let traffic = Tally::of_traffic(&Report::from_events(&log.events()));
+    if let Err(error) = Ledger::of(&store).record(&session_name(None), &traffic) {
+        tracing::debug!(%error, "the push was not counted");
+    }
+    Ok(summary)
 }

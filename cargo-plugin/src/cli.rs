@@ -18,6 +18,7 @@ use crate::exec::Frame;
 use crate::outside::Outside;
 use crate::report::{self, ReportArguments};
 use crate::signals;
+use crate::stats::{self, StatsArguments};
 use crate::terminal::{self, Terminal};
 
 /// The cargo commands that go through the cache.
@@ -37,7 +38,8 @@ Examples:
   XCACHE_REMOTE=s3://bucket/prefix cargo xcache test --workspace
   cargo xcache exec -- ./ci.sh
   cargo xcache nextest run
-  cargo xcache report";
+  cargo xcache report
+  cargo xcache stats";
 
 const EXEC_HELP: &str = "\
 The command finds a `cargo` first in PATH, and in the variable CARGO, that is `cargo xcache` for the commands which \
@@ -70,6 +72,8 @@ struct Arguments {
 enum Command {
     /// Show what happened in the last build: every unit, and why what was not cached was not
     Report(ReportArguments),
+    /// Show what the cache did in all sessions, and what the local store holds
+    Stats(StatsArguments),
     /// Send everything in the local store that the remote does not have
     Push,
     /// Run any command: each cargo that it calls goes through the cache
@@ -123,6 +127,21 @@ struct SettingFlags {
     /// A file to add every event to, as a line of JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    /// Tell GitHub and GitLab what happened, in their way: on or off
+    #[arg(long, value_name = "SWITCH")]
+    ci_summary: Option<String>,
+    /// What a minute of one core of the CI machine costs
+    #[arg(long, value_name = "PRICE")]
+    price_core_minute: Option<f64>,
+    /// What a gigabyte received from the remote costs
+    #[arg(long, value_name = "PRICE")]
+    price_gb_received: Option<f64>,
+    /// What a gigabyte sent to the remote costs
+    #[arg(long, value_name = "PRICE")]
+    price_gb_sent: Option<f64>,
+    /// What a request to the remote costs
+    #[arg(long, value_name = "PRICE")]
+    price_request: Option<f64>,
 }
 
 impl From<SettingFlags> for Overrides {
@@ -141,6 +160,11 @@ impl From<SettingFlags> for Overrides {
             key_files,
             key_env,
             events,
+            ci_summary,
+            price_core_minute,
+            price_gb_received,
+            price_gb_sent,
+            price_request,
         } = flags;
         Self {
             remote,
@@ -156,6 +180,11 @@ impl From<SettingFlags> for Overrides {
             key_files,
             key_env,
             events,
+            ci_summary,
+            price_core_minute,
+            price_gb_received,
+            price_gb_sent,
+            price_request,
         }
     }
 }
@@ -181,7 +210,8 @@ pub(crate) fn run() -> ExitCode {
     let (toolchain, arguments) = split_toolchain(std::env::args_os().collect());
     let Root::Xcache(Arguments { settings, command }) = Root::parse_from(arguments);
     match command {
-        Command::Report(arguments) => report::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments, &settings.into()),
+        Command::Stats(arguments) => stats::run(&arguments, &settings.into()),
         Command::Push => push(&settings.into()),
         Command::Exec(ExecArguments { command }) => {
             let (program, arguments) = command.split_first().expect("clap requires one");
@@ -267,7 +297,7 @@ fn prepare(
     Ok(Options { invocation, cargo, executable, settings, environment, directory, is_watched })
 }
 
-fn load_settings(directory: &Path, overrides: &Overrides) -> xcache::Result<Settings> {
+pub(crate) fn load_settings(directory: &Path, overrides: &Overrides) -> xcache::Result<Settings> {
     let workspace = session::workspace_directory(directory);
     Settings::load(workspace.map(|workspace| workspace.as_std_path()), overrides)
 }

@@ -2,21 +2,21 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-use serde::Serialize;
 use xcache::cargo::{Cargo, Invocation};
+use xcache::config::{Overrides, Prices};
 use xcache::event::lines;
 use xcache::history::{History, read_report};
 use xcache::report::Report;
 use xcache::report::compare::Comparison;
 use xcache::report::sessions::Sessions;
-use xcache::report::text::{self, View};
+use xcache::report::text;
 
-use crate::terminal;
+use crate::answer::{Format, show};
+use crate::cli;
+use crate::terminal::{self, Terminal};
 
 const HELP: &str = "\
 Examples:
@@ -51,43 +51,38 @@ pub(crate) struct ReportArguments {
     target_dir: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 /// Shows it, and returns the exit code.
-pub(crate) fn run(arguments: &ReportArguments) -> ExitCode {
+pub(crate) fn run(arguments: &ReportArguments, overrides: &Overrides) -> ExitCode {
+    let ReportArguments { format, all, .. } = *arguments;
     let shown = match (&arguments.compare, arguments.last) {
-        (Some(builds), _) => compare(arguments, builds),
-        (None, Some(count)) => last(arguments, count),
-        (None, None) => newest(arguments).and_then(|report| show(arguments, &report, text::table)),
+        (Some(builds), _) => {
+            compare(arguments, builds).and_then(|comparison| show(&comparison, format, all, text::comparison))
+        }
+        (None, Some(count)) => {
+            reports(arguments, count).and_then(|reports| show(&Sessions::of(&reports), format, all, text::sessions))
+        }
+        (None, None) => {
+            newest(arguments).and_then(|report| show(&report.with_prices(prices(overrides)), format, all, text::table))
+        }
     };
     shown.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
 }
 
-/// As text, or as JSON.
-fn show<T: Serialize>(
-    arguments: &ReportArguments,
-    answer: &T,
-    render: fn(&T, View, &mut dyn io::Write) -> io::Result<()>,
-) -> Result<(), String> {
-    terminal::output(terminal::Options::default(), |out, width| match arguments.format {
-        Format::Text => render(answer, View { width, all: arguments.all }, out),
-        Format::Json => writeln!(out, "{:#}", serde_json::to_value(answer)?),
-    })
-    .map_err(|error| error.to_string())
+/// A report is shown also where the settings cannot be read: without what it means in money.
+fn prices(overrides: &Overrides) -> Prices {
+    let directory = std::env::current_dir().unwrap_or_default();
+    match cli::load_settings(&directory, overrides) {
+        Ok(settings) => settings.prices(),
+        Err(error) => {
+            Terminal::stderr(terminal::Options::default()).warn(&error.to_string());
+            Prices::default()
+        }
+    }
 }
 
-fn last(arguments: &ReportArguments, count: usize) -> Result<(), String> {
-    show(arguments, &Sessions::of(&reports(arguments, count)?), text::sessions)
-}
-
-fn compare(arguments: &ReportArguments, builds: &[PathBuf]) -> Result<(), String> {
+fn compare(arguments: &ReportArguments, builds: &[PathBuf]) -> Result<Comparison, String> {
     let [before, after] = builds else { unreachable!("clap takes two") };
-    let [before, after] = [build(arguments, before)?, build(arguments, after)?];
-    show(arguments, &Comparison::of(&before, &after), text::comparison)
+    Ok(Comparison::of(&build(arguments, before)?, &build(arguments, after)?))
 }
 
 /// The report that a number or a path stands for.

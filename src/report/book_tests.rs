@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use super::Report;
 use super::compare::Comparison;
 use super::sessions::Sessions;
+use super::stats::Stats;
 use crate::config::SETTINGS;
 use crate::event::lines::Line;
 use crate::event::{MissReason, Reason};
@@ -26,6 +27,7 @@ fn the_schemas_in_the_book_are_those_of_the_answers() {
         ("report.schema.json", Report::schema()),
         ("sessions.schema.json", Sessions::schema()),
         ("comparison.schema.json", Comparison::schema()),
+        ("stats.schema.json", Stats::schema()),
         ("events.schema.json", Line::schema()),
     ];
     for (file, schema) in schemas {

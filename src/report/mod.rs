@@ -2,7 +2,7 @@
 //!
 //! [`Report::from_events`] folds the events of one session; [`text`] renders the result for people and
 //! [`Report::schema`] describes its JSON form. [`reasons`] says what each miss reason means. [`sessions`] and [`compare`]
-//! look at more than one report.
+//! look at more than one report, [`stats`] at all there ever were; [`markdown`] and [`metrics`] are for CI services.
 //!
 //! **Invariants.** A pure fold: no I/O, no clock, nothing but the events. Every unit of the plan is there exactly once, in
 //! the plan's order, with exactly one [`Outcome`], and the totals are sums over the units. A list of events that stops
@@ -10,10 +10,14 @@
 //! not have taken in the end), and which claims nothing that no event says.
 
 pub mod compare;
+pub mod costs;
 mod fold;
 mod kind;
+pub mod markdown;
+pub mod metrics;
 pub mod reasons;
 pub mod sessions;
+pub mod stats;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -21,7 +25,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::costs::{Amounts, Costs};
 pub use self::kind::Kind;
+use crate::config::Prices;
 use crate::event::{Event, MissReason, Phase, Reason, Tier};
 use crate::key::UnitKey;
 
@@ -69,6 +75,9 @@ pub struct Report {
     pub corrupt_objects: Vec<CorruptObject>,
     /// Warnings, each once.
     pub warnings: Vec<String>,
+    /// What was saved and spent, where prices are set when the report is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Costs>,
 }
 
 /// Why the remote was given up.
@@ -257,6 +266,19 @@ impl Report {
         fold::fold(events)
     }
 
+    /// Cargo was started without a plan, and none was made later, as nothing was compiled.
+    pub fn had_nothing_to_do(&self) -> bool {
+        self.settled && self.units.is_empty()
+    }
+
+    /// The same with what it means in money.
+    #[must_use]
+    pub fn with_prices(self, prices: Prices) -> Self {
+        let Totals { saved_ms, received_bytes, sent_bytes, requests, .. } = self.totals;
+        let costs = Costs::of(Amounts { saved_ms, received_bytes, sent_bytes, requests }, prices);
+        Self { costs, ..self }
+    }
+
     /// The JSON schema of a report.
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Self).to_value()
@@ -284,6 +306,7 @@ impl Default for Report {
             passed_through: Vec::new(),
             corrupt_objects: Vec::new(),
             warnings: Vec::new(),
+            costs: None,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The report in words: a [`summary`] of a few lines after a build, the [`table`] of its units, the [`sessions`] of a
-//! directory, and how two of them [differ](comparison).
+//! directory, how two of them [differ](comparison), and [`stats`] over all.
 //!
 //! All write ANSI styles; whoever owns the stream strips them where they are not wanted. None asks the terminal anything:
 //! the width is in the [`View`].
@@ -8,6 +8,7 @@ mod causes;
 mod comparison;
 mod grid;
 mod sessions;
+mod stats;
 mod table;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,9 @@ use bytesize::ByteSize;
 pub use self::comparison::comparison;
 use self::grid::GOOD;
 pub use self::sessions::sessions;
+pub use self::stats::stats;
 pub use self::table::table;
+pub(super) use self::table::{reason, title};
 use super::reasons::name;
 use super::{Outcome, Report, Totals};
 use crate::event::Reason;
@@ -125,7 +128,7 @@ fn compiled(report: &Report) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-fn units(number: usize) -> String {
+pub(super) fn units(number: usize) -> String {
     format!("{number} {}", if number == 1 { "unit" } else { "units" })
 }
 

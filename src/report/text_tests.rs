@@ -1,5 +1,6 @@
 use super::super::compare::Comparison;
 use super::super::sessions::Sessions;
+use super::super::stats::{Stats, StoreSize, Tally};
 use super::super::tests::{Fate, session};
 use super::*;
 use crate::event::{MissReason, Tier};
@@ -165,6 +166,24 @@ fn a_comparison_shows_what_changed_and_the_totals_beside_each_other() {
     assert!(line("Gone package-4").contains("uncacheable  was proc-macro"), "{text}");
     assert_eq!(line("Units"), "       Units 3 units changed, 5 as before");
     assert_eq!(line("Hits").split_whitespace().collect::<Vec<_>>(), ["Hits", "2", "1", "-1"]);
+}
+
+#[test]
+fn sums_over_all_sessions_are_a_line_each() {
+    let mut tally = Tally::of(&sample());
+    tally.add(&Tally::of(&failed()));
+    let store = StoreSize { directory: "/store".into(), entries: 3, files: 5, bytes: 2000, max_bytes: 10_000_000_000 };
+    let prices = crate::config::Prices { core_minute: 0.5, ..crate::config::Prices::default() };
+    let text = plain(|out| stats(&Stats::new(tally, store, prices), View::default(), out));
+    let expected = "       Since 1970-01-01 00:00:00 UTC
+    Sessions 2, 1 failed
+       Units 4 hits (2 remote, 2 local), 4 misses: 50 %; 6 not cacheable
+        Time 12.4 s compiling, 0.0 s restoring, 1m 23s of compile time saved
+      Remote 14 requests, 10.0 kB received, 5.0 kB sent
+       Store /store: 3 units in 5 files, 2.0 kB of at most 10.0 GB
+       Costs 0.6993 saved by not compiling, 0.0000 spent (0.0000 received, 0.0000 sent, 0.0000 requests), 0.6993 gained
+";
+    assert_eq!(text, expected);
 }
 
 #[test]

@@ -42,6 +42,17 @@ pub struct LocalStore {
     written: Arc<Mutex<HashSet<Digest>>>,
 }
 
+/// How much is in a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// Entries.
+    pub entries: usize,
+    /// Raw files.
+    pub files: usize,
+    /// Bytes of everything that counts towards the store's size.
+    pub bytes: u64,
+}
+
 impl LocalStore {
     /// Opens the store in `directory`, creating it where that is possible.
     ///
@@ -228,8 +239,17 @@ impl LocalStore {
     }
 
     /// The directory with everything of this format version in it.
-    pub(super) fn root(&self) -> &Path {
+    pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// How much there is.
+    pub fn usage(&self) -> Result<Usage> {
+        let [units, files, probes] = ["unit", "file", "probe"].map(|name| walk(&self.root.join(name)));
+        let (units, files, probes) = (units?, files?, probes?);
+        let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let bytes = units.iter().chain(&files).chain(&probes).map(size).sum();
+        Ok(Usage { entries: units.len(), files: files.len(), bytes })
     }
 
     /// The keys of all stored entries, each with its file.

@@ -8,6 +8,7 @@ use anstyle::Style;
 
 use super::grid::{ATTENTION, BAD, Column, GOOD, Grid, NOTE, QUIET, line};
 use super::{View, bytes, causes, duration, precise, units};
+use crate::report::costs::Costs;
 use crate::report::reasons::name;
 use crate::report::{Kind, Outcome, Report, UnitReport};
 
@@ -75,7 +76,7 @@ pub(super) fn verb(kind: Kind) -> (Style, &'static str) {
 }
 
 /// `anyhow 1.0.104 (build script)`.
-pub(super) fn title(unit: &UnitReport) -> String {
+pub(in crate::report) fn title(unit: &UnitReport) -> String {
     let UnitReport { package, version, target, kind, mode, .. } = unit;
     let what = match (kind.as_str(), mode.as_str()) {
         ("custom-build", "run-custom-build") => "build script run".into(),
@@ -93,7 +94,7 @@ pub(super) fn title(unit: &UnitReport) -> String {
 }
 
 /// `absent; not recorded: native`.
-pub(super) fn reason(outcome: &Outcome) -> String {
+pub(in crate::report) fn reason(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Miss { reason, path_bound, not_recorded, .. } => {
             let mut parts = Vec::from_iter(reason.map(name));
@@ -177,7 +178,15 @@ fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let (requests, received, sent) = (totals.requests, bytes(totals.received_bytes), bytes(totals.sent_bytes));
         line(out, NOTE, "Remote", &format!("{remote}: {requests} requests, {received} received, {sent} sent"))?;
     }
-    Ok(())
+    report.costs.iter().try_for_each(|costs| line(out, NOTE, "Costs", &money(costs)))
+}
+
+/// `0.1640 saved by not compiling, 0.0105 spent (0.0080 received, 0.0020 sent, 0.0005 requests), 0.1535 gained`.
+pub(super) fn money(costs: &Costs) -> String {
+    let Costs { saved, received, sent, requests, gained } = costs;
+    let spent = format!("{:.4} spent ({received:.4} received, {sent:.4} sent, {requests:.4} requests)", costs.spent());
+    let result = if *gained < 0.0 { "lost" } else { "gained" };
+    format!("{saved:.4} saved by not compiling, {spent}, {:.4} {result}", gained.abs())
 }
 
 /// `started 2026-05-04 10:11:12 UTC, took 12.3 s, exit code 0`.

@@ -1,0 +1,53 @@
+//! `cargo xcache stats`: what the cache did in all sessions that used the local store.
+
+use std::process::ExitCode;
+
+use xcache::config::{Overrides, Settings};
+use xcache::ledger::Ledger;
+use xcache::report::stats::{Stats, StoreSize};
+use xcache::report::text;
+use xcache::store::LocalStore;
+
+use crate::answer::{Format, show};
+use crate::{cli, terminal};
+
+#[derive(clap::Args)]
+pub(crate) struct StatsArguments {
+    /// As text, or as JSON
+    #[arg(long, default_value = "text")]
+    format: Format,
+    /// Begin to count anew; the store keeps what it has
+    #[arg(long, conflicts_with = "format")]
+    reset: bool,
+}
+
+/// Shows or resets them, and returns the exit code.
+pub(crate) fn run(arguments: &StatsArguments, overrides: &Overrides) -> ExitCode {
+    let directory = std::env::current_dir().unwrap_or_default();
+    let settings = cli::load_settings(&directory, overrides).map_err(|error| error.to_string());
+    let done = settings.and_then(|settings| match arguments.reset {
+        true => reset(&settings).map_err(|error| error.to_string()),
+        false => {
+            let stats = stats(&settings).map_err(|error| error.to_string())?;
+            show(&stats, arguments.format, true, text::stats)
+        }
+    });
+    done.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
+}
+
+fn stats(settings: &Settings) -> xcache::Result<Stats> {
+    let store = LocalStore::open(&settings.dir)?;
+    let usage = store.usage()?;
+    let size = StoreSize {
+        directory: settings.dir.display().to_string(),
+        entries: usage.entries,
+        files: usage.files,
+        bytes: usage.bytes,
+        max_bytes: settings.max_size.as_u64(),
+    };
+    Ok(Stats::new(Ledger::of(&store).total()?, size, settings.prices()))
+}
+
+fn reset(settings: &Settings) -> xcache::Result<()> {
+    Ledger::of(&LocalStore::open(&settings.dir)?).reset()
+}

@@ -1,0 +1,97 @@
+use std::fs;
+use std::thread;
+
+use super::*;
+
+fn ledger() -> (tempfile::TempDir, Ledger) {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger { directory: directory.path().join("stats") };
+    (directory, ledger)
+}
+
+fn hits(hits: u64) -> Tally {
+    Tally { sessions: 1, hits, ..Tally::default() }
+}
+
+fn total(ledger: &Ledger) -> (u64, u64) {
+    let tally = ledger.total().unwrap();
+    (tally.sessions, tally.hits)
+}
+
+#[test]
+fn sessions_side_by_side_all_count_and_their_files_do_not_pile_up() {
+    let (_directory, ledger) = ledger();
+    thread::scope(|scope| {
+        for thread in 0..8 {
+            let ledger = &ledger;
+            scope.spawn(move || {
+                for session in 0..50 {
+                    ledger.record(&format!("{thread}-{session}"), &hits(session)).unwrap();
+                    if session == 25 {
+                        ledger.total().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    assert!(ledger.files().unwrap().len() <= MANY + 8, "{:?}", ledger.files());
+    assert_eq!(total(&ledger), (400, 8 * (0..50).sum::<u64>()));
+    assert!(ledger.files().unwrap().is_empty());
+    assert_eq!(total(&ledger).0, 400);
+}
+
+#[test]
+fn a_session_whose_file_was_not_removed_counts_once() {
+    let (_directory, ledger) = ledger();
+    ledger.record("one", &hits(1)).unwrap();
+    let kept = fs::read(ledger.sessions().join("one.json")).unwrap();
+    assert_eq!(total(&ledger), (1, 1));
+    // As if the process had been killed before it removed the file.
+    fs::write(ledger.sessions().join("one.json"), kept).unwrap();
+    ledger.record("two", &hits(2)).unwrap();
+    assert_eq!(total(&ledger), (2, 3));
+    assert_eq!(total(&ledger), (2, 3));
+}
+
+#[test]
+fn what_is_damaged_is_not_counted_and_in_nobodys_way() {
+    let (_directory, ledger) = ledger();
+    ledger.record("one", &hits(1)).unwrap();
+    fs::write(ledger.sessions().join("two.json"), "{\"sess").unwrap();
+    assert_eq!(total(&ledger), (1, 1));
+    assert!(ledger.files().unwrap().is_empty());
+    fs::write(ledger.total_path(), "\0").unwrap();
+    ledger.record("three", &hits(3)).unwrap();
+    assert_eq!(total(&ledger), (1, 3));
+}
+
+#[test]
+fn a_reset_forgets_everything() {
+    let (_directory, ledger) = ledger();
+    ledger.record("one", &hits(1)).unwrap();
+    ledger.total().unwrap();
+    ledger.record("two", &hits(1)).unwrap();
+    ledger.reset().unwrap();
+    assert_eq!(total(&ledger), (0, 0));
+    ledger.reset().unwrap();
+}
+
+#[test]
+fn a_ledger_that_cannot_be_locked_is_read() {
+    let (_directory, ledger) = ledger();
+    ledger.record("one", &hits(1)).unwrap();
+    fs::create_dir(ledger.directory.join("lock")).unwrap();
+    assert_eq!(total(&ledger), (1, 1));
+    assert_eq!(ledger.files().unwrap().len(), 1);
+}
+
+#[test]
+fn who_holds_the_lock_keeps_no_session_waiting() {
+    let (_directory, ledger) = ledger();
+    let lock = ledger.open_lock().unwrap();
+    FileExt::lock(&lock).unwrap();
+    for session in 0..=MANY + 1 {
+        ledger.record(&session.to_string(), &hits(1)).unwrap();
+    }
+    assert_eq!(ledger.files().unwrap().len(), MANY + 2);
+}

@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{Project, Sandbox, tree};
+use support::{Project, Sandbox, tree, wait_until};
 
 /// What tells a unit of a plan from others: package, target, kind, mode.
 type Name = [String; 4];
@@ -143,6 +144,28 @@ fn a_journal_gives_the_same_report_and_any_beginning_of_it_an_incomplete_one() {
     std::fs::write(&file, "not an event\n").expect("the file can be written");
     let error = mixed.xcache(["report"]).args(from).run().fails();
     assert!(error.stderr.contains("events.jsonl cannot be read: line 1"), "{error}");
+}
+
+#[test]
+fn what_happened_before_a_session_was_killed_is_known() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed();
+    mixed.xcache(["build"]).ok();
+    mixed.clean();
+    let waiting = sandbox.path("waiting");
+    let wait = "fn main() { std::fs::write(env!(\"WAITING\"), \"\").unwrap(); loop { std::thread::park() } }";
+    mixed.write("build.rs", wait);
+    let file = sandbox.path("events.jsonl");
+    let mut session = mixed.xcache(["--events"]).arg(&file).arg("build").env("WAITING", &waiting).start();
+    wait_until("the build script runs", || waiting.exists());
+    session.signal_all(Signal::SIGKILL);
+    session.wait();
+
+    let report = json(&mixed, &["--from", file.to_str().expect("a plain path")]);
+    assert_eq!((&report["complete"], &report["exit_code"]), (&Value::Bool(false), &Value::Null));
+    assert!(report["totals"]["hits"].as_u64() > Some(3), "{report}");
+    let table = mixed.xcache(["report", "--from"]).arg(&file).ok().stdout;
+    assert!(table.contains("incomplete: the session did not come to its end"), "{table}");
 }
 
 #[test]

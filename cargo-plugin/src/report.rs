@@ -34,7 +34,7 @@ pub(crate) struct ReportArguments {
     /// A row for every unit, also for those that were not compiled
     #[arg(long)]
     all: bool,
-    /// A line for each of the last sessions [default: all that are kept]
+    /// A line for each of the last sessions [default: 20]
     #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "20", conflicts_with = "compare")]
     last: Option<usize>,
     /// What changed from one build to another: numbers back from the last (0), or report files

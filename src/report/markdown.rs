@@ -72,7 +72,7 @@ fn compiled(report: &Report) -> Vec<String> {
 /// Names and messages come from elsewhere: none of them is markup, a mention, a link or the end of a table's cell.
 fn escape(text: &str) -> String {
     let escaped = |letter: char| match letter {
-        ' ' | '-' | '.' | ',' | '=' | '(' | ')' => letter.to_string(),
+        ' ' | '-' | '.' | ',' | ';' | '=' | '(' | ')' => letter.to_string(),
         letter if letter.is_control() || letter.is_whitespace() => " ".into(),
         letter if letter.is_ascii_punctuation() => format!("&#{};", u32::from(letter)),
         letter => letter.to_string(),

@@ -113,6 +113,9 @@ fn session(session: &Session) -> String {
     let mut parts = vec![format!("cargo {}", session.command.join(" "))];
     parts.extend(session.started.map(|started| format!("started {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"))));
     parts.extend(session.exit_code.map(|code| format!("exit code {code}")));
+    if session.settled && session.units == 0 {
+        parts.push("nothing was planned, since nothing had changed".into());
+    }
     if !session.complete {
         parts.push("incomplete".into());
     }

@@ -7,7 +7,7 @@
 pub mod lines;
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -194,6 +194,9 @@ pub struct PlannedUnit {
     pub key: Option<UnitKey>,
     /// Why it cannot be cached, where that is known before it is compiled.
     pub uncacheable: Option<Reason>,
+    /// What has to be there before it can be compiled.
+    #[serde(default)]
+    pub dependencies: Vec<UnitId>,
 }
 
 /// What happened.
@@ -251,6 +254,9 @@ pub enum EventKind {
         tier: Tier,
         /// Bytes transferred for it.
         transferred: u64,
+        /// How long its pack took to arrive and be unpacked; nothing where none was fetched.
+        #[serde(default)]
+        millis: u64,
     },
     /// A unit was not found, or what was found cannot be used.
     Missed {
@@ -352,6 +358,17 @@ pub enum EventKind {
         /// Bytes sent so far.
         bytes: u64,
     },
+    /// A unit is in the remote now.
+    Uploaded {
+        /// Its key: it may be of an earlier session's plan.
+        key: UnitKey,
+        /// The package and its version.
+        package: String,
+        /// Bytes sent.
+        bytes: u64,
+        /// How long packing and sending took.
+        millis: u64,
+    },
     /// The uploads are over.
     UploadFinished {
         /// Units sent.
@@ -384,7 +401,7 @@ pub enum EventKind {
     SessionFinished,
 }
 
-/// An [`EventKind`] and when it happened.
+/// An [`EventKind`] and when it happened. What took time has ended then; what is learned late has a time in the past.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Milliseconds since the session began.
@@ -436,7 +453,13 @@ impl EventLog {
 
     /// Records an event.
     pub fn record(&self, kind: EventKind) {
-        let event = Event { at_ms: self.inner.start.elapsed().as_millis() as u64, kind };
+        self.record_past(Duration::ZERO, kind);
+    }
+
+    /// Records an event that happened some time ago.
+    pub fn record_past(&self, ago: Duration, kind: EventKind) {
+        let at_ms = self.inner.start.elapsed().saturating_sub(ago).as_millis() as u64;
+        let event = Event { at_ms, kind };
         let mut events = self.inner.events.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.inner.observer.observe(&event);
         events.push(event);

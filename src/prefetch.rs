@@ -310,10 +310,15 @@ impl Shared {
         if !state.decide(unit, outcome) {
             return;
         }
-        self.events.record(match outcome {
-            Outcome::Hit { tier, transferred, .. } => EventKind::Found { unit, tier: *tier, transferred: *transferred },
-            Outcome::Miss(reason) => EventKind::Missed { unit, reason: *reason },
-        });
+        match outcome {
+            Outcome::Hit { tier, fetched, .. } => {
+                // It may have arrived before the units of its key were known.
+                let ago = fetched.map_or(Duration::ZERO, |fetched| fetched.arrived.elapsed());
+                let (transferred, millis) = fetched.map_or((0, 0), |fetched| (fetched.bytes, fetched.millis));
+                self.events.record_past(ago, EventKind::Found { unit, tier: *tier, transferred, millis });
+            }
+            Outcome::Miss(reason) => self.events.record(EventKind::Missed { unit, reason: *reason }),
+        }
         self.report(state);
     }
 

@@ -63,6 +63,12 @@ struct Shared {
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
+/// A unit that was sent.
+struct Sent {
+    bytes: u64,
+    began: Instant,
+}
+
 impl Upload {
     /// Nothing is sent before [`Upload::send`].
     pub fn new(
@@ -120,9 +126,11 @@ impl Upload {
 impl Shared {
     async fn send(&self, entry: Entry) {
         let Ok(_slot) = self.slots.acquire().await else { return };
-        let key = entry.key;
+        let (key, package) = (entry.key, entry.package.clone());
         match self.try_send(entry).await {
-            Ok(bytes) => {
+            Ok(Sent { bytes, began }) => {
+                let millis = began.elapsed().as_millis() as u64;
+                self.events.record(EventKind::Uploaded { key, package, bytes, millis });
                 self.bytes.fetch_add(bytes, Ordering::Relaxed);
                 self.sent.fetch_add(1, Ordering::Relaxed);
             }
@@ -136,22 +144,25 @@ impl Shared {
         }
     }
 
-    async fn try_send(&self, mut entry: Entry) -> Result<u64> {
-        let (pack, bytes) = self.pack(&entry).await?;
+    async fn try_send(&self, mut entry: Entry) -> Result<Sent> {
+        let (began, pack, bytes) = self.pack(&entry).await?;
         self.remote.put_pack(pack, bytes).await?;
         entry.pack = Some(pack);
         let size = self.remote.put_entry(&entry).await?;
         self.local.put_entry(&entry)?;
         self.local.mark_pushed(self.remote.id(), entry.key)?;
-        Ok(pack.size + size)
+        Ok(Sent { bytes: pack.size + size, began })
     }
 
-    async fn pack(&self, entry: &Entry) -> Result<(PackRef, Vec<u8>)> {
+    /// The pack, and when its turn came.
+    async fn pack(&self, entry: &Entry) -> Result<(Instant, PackRef, Vec<u8>)> {
         self.remote.check(Direction::Write)?;
         let _packer = self.packers.acquire().await;
+        let began = Instant::now();
         let (local, entry, compression) = (Arc::clone(&self.local), entry.clone(), self.compression);
         let packed = self.runtime.spawn_blocking(move || pack_files(&local, &entry, compression)).await;
-        packed.map_err(|error| Error::corrupt("pack", error))?
+        let (pack, bytes) = packed.map_err(|error| Error::corrupt("pack", error))??;
+        Ok((began, pack, bytes))
     }
 
     fn drain(&self, end: Instant, cancelled: &AtomicBool) {

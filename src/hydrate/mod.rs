@@ -29,7 +29,7 @@ pub use self::collect::{Script, Site, generated_files};
 use self::fingerprint::{Fingerprint, difference, to_hex};
 pub use self::linking::Linking;
 pub use self::outside::Before;
-use self::place::Times;
+use self::place::{Times, Took};
 use self::select::{Chosen, Selection};
 use crate::cargo::layout;
 use crate::digest::Digest;
@@ -105,8 +105,8 @@ pub struct Hydrating<'a> {
     _locks: Locks,
     chosen: Vec<Chosen>,
     times: Times,
-    /// How long each took that has been placed, in milliseconds.
-    millis: BTreeMap<UnitId, u64>,
+    /// Those that have been placed.
+    placed: BTreeMap<UnitId, Took>,
     failures: Vec<Failure>,
 }
 
@@ -125,30 +125,31 @@ impl<'a> Hydrating<'a> {
         let chosen = Selection::new(hydration, entry).choose();
         let times = times(hydration, is_unused, &chosen);
         place::unseal(&chosen)?;
-        Ok(Self { hydration, _locks: locks, chosen, times, millis: BTreeMap::new(), failures: Vec::new() })
+        Ok(Self { hydration, _locks: locks, chosen, times, placed: BTreeMap::new(), failures: Vec::new() })
     }
 
     /// Places what has arrived by now. A unit whose entry has become another one is left out.
     pub fn place(&mut self, arrived: impl Fn(UnitId) -> Option<Arc<Entry>>) {
         let is_open =
-            |unit| !self.millis.contains_key(&unit) && self.failures.iter().all(|failure| failure.unit != unit);
+            |unit| !self.placed.contains_key(&unit) && self.failures.iter().all(|failure| failure.unit != unit);
         let open = self.chosen.iter().filter(|one| is_open(one.unit));
         let arrived: Vec<_> = open.filter(|one| arrived(one.unit).is_some_and(|entry| entry == one.entry)).collect();
-        let (millis, failures) = place::place(self.hydration, &arrived, self.times);
-        self.millis.extend(millis);
+        let (placed, failures) = place::place(self.hydration, &arrived, self.times);
+        self.placed.extend(placed);
         self.failures.extend(failures);
     }
 
     /// Makes cargo see what was placed, but for what depends on a unit that was not.
     pub fn finish(self) -> (Hydrated, Vec<Failure>) {
-        let Self { hydration, chosen, times, mut millis, failures, _locks } = self;
-        remove_dependents(hydration.plan, &chosen, &mut millis);
-        place::seal(hydration, &chosen, &mut millis);
+        let Self { hydration, chosen, times, placed: mut took, failures, _locks } = self;
+        remove_dependents(hydration.plan, &chosen, &mut took);
+        place::seal(hydration, &chosen, &mut took);
         let mut placed = BTreeMap::new();
         for one in chosen {
-            let Some(millis) = millis.get(&one.unit).copied() else { continue };
+            let Some(Took { millis, ended }) = took.get(&one.unit).copied() else { continue };
             let (bytes, compile_millis) = (one.entry.size(), one.entry.compile_ms);
-            hydration.log.record(EventKind::Hydrated { unit: one.unit, bytes, millis, compile_millis });
+            let hydrated = EventKind::Hydrated { unit: one.unit, bytes, millis, compile_millis };
+            hydration.log.record_past(ended.elapsed(), hydrated);
             placed.insert(one.unit, Placed::new(hydration, one, times));
         }
         (Hydrated { placed }, failures)
@@ -198,7 +199,7 @@ fn may_be_old(hydration: &Hydration<'_>, chosen: &Chosen) -> bool {
 }
 
 /// Leaves out what depends on a unit that was not placed.
-fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, u64>) {
+fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, Took>) {
     let mut gone: BTreeSet<_> = chosen.iter().map(|one| one.unit).filter(|unit| !placed.contains_key(unit)).collect();
     // The chosen ones are in the order of their dependencies.
     for one in chosen {

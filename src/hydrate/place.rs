@@ -31,17 +31,26 @@ pub(super) struct Times {
     pub members: SystemTime,
 }
 
-/// Puts all files of the units where they belong, but not the hashes of their fingerprints. Says how long each took, in
-/// milliseconds.
+/// How long the files of a unit took to be put where they belong, and when they were there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Took {
+    pub millis: u64,
+    pub ended: Instant,
+}
+
+/// Puts all files of the units where they belong, but not the hashes of their fingerprints.
 pub(super) fn place(
     hydration: &Hydration<'_>,
     chosen: &[&Chosen],
     times: Times,
-) -> (BTreeMap<UnitId, u64>, Vec<Failure>) {
+) -> (BTreeMap<UnitId, Took>, Vec<Failure>) {
     chosen.par_iter().partition_map(|one| {
         let start = Instant::now();
         match files(hydration, one, times) {
-            Ok(()) => Either::Left((one.unit, start.elapsed().as_millis() as u64)),
+            Ok(()) => {
+                let took = Took { millis: start.elapsed().as_millis() as u64, ended: Instant::now() };
+                Either::Left((one.unit, took))
+            }
             Err(error) => Either::Right(Failure { unit: one.unit, entry: one.entry.clone(), error }),
         }
     })
@@ -54,7 +63,7 @@ pub(super) fn unseal(chosen: &[Chosen]) -> Result<()> {
 
 /// Writes the hashes, by which cargo takes the units as fresh, those of dependencies first. Where one cannot be written,
 /// neither are the rest.
-pub(super) fn seal(hydration: &Hydration<'_>, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, u64>) {
+pub(super) fn seal(hydration: &Hydration<'_>, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, Took>) {
     let mut to_seal = chosen.iter().filter(|one| placed.contains_key(&one.unit));
     let write = |one: &&Chosen| write_atomic(one.hash_file().as_std_path(), to_hex(one.hash).as_bytes());
     let mut sealed = Vec::new();

@@ -138,6 +138,7 @@ impl Unit {
             features: self.features.iter().cloned().collect(),
             key: self.key.ok(),
             uncacheable: self.key.err(),
+            dependencies: self.dependencies.iter().map(|dependency| dependency.unit).collect(),
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use opendal::Buffer;
 use rayon::prelude::*;
 use tokio::sync::mpsc;
 
-use super::state::{Index, Job, Outcome, State};
+use super::state::{Fetched, Index, Job, Outcome, State};
 use super::{Digest, Shared};
 use crate::entry::{Entry, PackRef};
 use crate::error::{Error, Result};
@@ -61,7 +62,7 @@ impl Shared {
             let reason = match found {
                 Ok(entry) => match state.fits(&entry) {
                     Some(true) => {
-                        let outcome = Outcome::Hit { entry: Arc::new(entry), tier: Tier::Local, transferred: 0 };
+                        let outcome = Outcome::Hit { entry: Arc::new(entry), tier: Tier::Local, fetched: None };
                         self.settle(&mut state, key, outcome);
                         continue;
                     }
@@ -155,9 +156,12 @@ impl Shared {
         if self.disk_failed.load(Ordering::Relaxed) {
             return self.settle_miss(key, MissReason::Restore);
         }
+        let start = Instant::now();
         match self.download(remote, Arc::clone(&entry), pack).await {
             Ok(true) => {
-                let outcome = Outcome::Hit { entry, tier: Tier::Remote, transferred: pack.size };
+                let millis = start.elapsed().as_millis() as u64;
+                let fetched = Some(Fetched { bytes: pack.size, millis, arrived: Instant::now() });
+                let outcome = Outcome::Hit { entry, tier: Tier::Remote, fetched };
                 self.settle(&mut self.lock(), key, outcome);
             }
             Ok(false) => {

@@ -19,15 +19,23 @@ use crate::roots::Roots;
 /// How a key ended.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    Hit { entry: Arc<Entry>, tier: Tier, transferred: u64 },
+    Hit { entry: Arc<Entry>, tier: Tier, fetched: Option<Fetched> },
     Miss(MissReason),
+}
+
+/// The pack that a key's outcome came with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fetched {
+    pub(super) bytes: u64,
+    pub(super) millis: u64,
+    pub(super) arrived: Instant,
 }
 
 impl Outcome {
     /// For another unit of the same key: the bytes came only once.
     pub(super) fn shared(self) -> Self {
         match self {
-            Self::Hit { entry, tier, .. } => Self::Hit { entry, tier, transferred: 0 },
+            Self::Hit { entry, tier, .. } => Self::Hit { entry, tier, fetched: None },
             miss => miss,
         }
     }

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{CorruptObject, Count, Outcome, PassedThrough, PhaseSpan, RemoteFailure, Report, Totals, UnitReport};
+use super::{
+    CorruptObject, Count, Outcome, PassedThrough, PhaseSpan, RemoteFailure, Report, Totals, UnitReport, timeline,
+};
 use crate::event::{Event, EventKind, MissReason, Phase, PlannedUnit, Reason, Tier, UnitId};
 
 pub(super) fn fold(events: &[Event]) -> Report {
@@ -14,7 +16,7 @@ pub(super) fn fold(events: &[Event]) -> Report {
         fold.report.duration_ms = fold.report.duration_ms.max(event.at_ms);
         fold.apply(event.at_ms, &event.kind);
     }
-    fold.finish()
+    Report { spans: timeline::spans(events), ..fold.finish() }
 }
 
 #[derive(Default)]
@@ -57,7 +59,10 @@ impl Fold {
             | EventKind::CorruptObject { .. }
             | EventKind::RemoteFailed { .. }
             | EventKind::Warning { .. } => note(report, kind),
-            EventKind::CargoStatus { .. } | EventKind::PrefetchProgress { .. } | EventKind::UploadProgress { .. } => {}
+            EventKind::CargoStatus { .. }
+            | EventKind::PrefetchProgress { .. }
+            | EventKind::Uploaded { .. }
+            | EventKind::UploadProgress { .. } => {}
             EventKind::CargoFinished { code } => report.exit_code = *code,
             EventKind::SessionFinished => report.complete = true,
         }
@@ -216,8 +221,9 @@ fn without_rustc(unit: &PlannedUnit) -> Option<Reason> {
 }
 
 fn unit_report(unit: PlannedUnit, outcome: Outcome, rejected: Option<String>) -> UnitReport {
-    let PlannedUnit { package, version, target, kind, mode, platform, features, key, uncacheable: _ } = unit;
-    UnitReport { package, version, target, kind, mode, platform, features, key, rejected, outcome }
+    let PlannedUnit { package, version, target, kind, mode, platform, features, key, uncacheable: _, dependencies } =
+        unit;
+    UnitReport { package, version, target, kind, mode, platform, features, key, dependencies, rejected, outcome }
 }
 
 impl Totals {

@@ -19,6 +19,7 @@ pub mod reasons;
 pub mod sessions;
 pub mod stats;
 pub mod text;
+pub mod timeline;
 
 use std::collections::BTreeMap;
 
@@ -28,7 +29,8 @@ use serde::{Deserialize, Serialize};
 use self::costs::{Amounts, Costs};
 pub use self::kind::Kind;
 use crate::config::Prices;
-use crate::event::{Event, MissReason, Phase, Reason, Tier};
+use self::timeline::Span;
+use crate::event::{Event, MissReason, Phase, Reason, Tier, UnitId};
 use crate::key::UnitKey;
 
 /// The version of the report's JSON form; it changes when a field is removed or changes its meaning.
@@ -69,6 +71,9 @@ pub struct Report {
     pub totals: Totals,
     /// Every unit of the plan, in the plan's order.
     pub units: Vec<UnitReport>,
+    /// What took time and when, in the order in which it began.
+    #[serde(default)]
+    pub spans: Vec<Span>,
     /// Calls of rustc that belong to no unit of the plan.
     pub passed_through: Vec<PassedThrough>,
     /// Damaged objects that were found and ignored.
@@ -137,6 +142,9 @@ pub struct UnitReport {
     pub features: Vec<String>,
     /// Its key, where it can be cached.
     pub key: Option<UnitKey>,
+    /// What has to be there before it can be compiled; indices into the report's units.
+    #[serde(default)]
+    pub dependencies: Vec<UnitId>,
     /// It was put into the build directory, and cargo did not take it as fresh: cargo's reason.
     #[serde(default)]
     pub rejected: Option<String>,
@@ -303,6 +311,7 @@ impl Default for Report {
             phases: Vec::new(),
             totals: Totals::default(),
             units: Vec::new(),
+            spans: Vec::new(),
             passed_through: Vec::new(),
             corrupt_objects: Vec::new(),
             warnings: Vec::new(),

@@ -48,15 +48,16 @@ pub(super) fn planned(index: usize, fate: &Fate) -> PlannedUnit {
         features: Vec::new(),
         key: None,
         uncacheable,
+        dependencies: Vec::new(),
     }
 }
 
 /// What the prefetch says of a unit.
 fn prefetched(unit: UnitId, fate: &Fate) -> Option<EventKind> {
     match *fate {
-        Fate::Hit { tier, .. } => Some(EventKind::Found { unit, tier, transferred: 10 }),
-        Fate::Hydrated { .. } => Some(EventKind::Found { unit, tier: Tier::Remote, transferred: 10 }),
-        Fate::Fresh { found: true } => Some(EventKind::Found { unit, tier: Tier::Local, transferred: 0 }),
+        Fate::Hit { tier, .. } => Some(EventKind::Found { unit, tier, transferred: 10, millis: 3 }),
+        Fate::Hydrated { .. } => Some(EventKind::Found { unit, tier: Tier::Remote, transferred: 10, millis: 3 }),
+        Fate::Fresh { found: true } => Some(EventKind::Found { unit, tier: Tier::Local, transferred: 0, millis: 0 }),
         Fate::Miss { reason, .. } => Some(EventKind::Missed { unit, reason }),
         _ => None,
     }
@@ -309,7 +310,7 @@ fn rustdoc_is_not_taken_for_fresh() {
 #[test]
 fn events_about_a_unit_that_no_plan_names_are_ignored() {
     let restored = EventKind::Restored { unit: UnitId(usize::MAX), bytes: 1, millis: 1, compile_millis: 9 };
-    let found = EventKind::Found { unit: UnitId(3), tier: Tier::Remote, transferred: 9 };
+    let found = EventKind::Found { unit: UnitId(3), tier: Tier::Remote, transferred: 9, millis: 1 };
     let totals = Report::from_events(&events([restored, found])).totals;
     assert_eq!(totals, Totals::default());
 }

@@ -229,7 +229,8 @@ impl Scripts {
         let (began, took) = site.script_time(unit, out_dir).unwrap_or((SystemTime::UNIX_EPOCH, Duration::ZERO));
         let millis = took.as_millis() as u64;
         if began >= self.started {
-            log.record(EventKind::Compiled { unit: run, millis, success: true });
+            let ago = (began + took).elapsed().unwrap_or_default();
+            log.record_past(ago, EventKind::Compiled { unit: run, millis, success: true });
         }
         let heard = self.heard(unit);
         if let Lookup::Hit(entry, _) = prefetch.lookup(run)

@@ -1,0 +1,137 @@
+//! What took time in a session, and when: a second fold over the same events.
+//!
+//! [`spans`] says of each fetch, each unit that was placed or restored, each run of rustc or of a build script, and each
+//! upload when it began and ended; [`critical_path`] which of the compilations had to wait for one another.
+//!
+//! **Invariants.** Pure, like the rest of the report. A span never ends before it begins. The events are data from a file:
+//! units that no plan names have no spans, and dependencies may point anywhere, even in a circle.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::UnitReport;
+use crate::event::{Event, EventKind, PlannedUnit, UnitId};
+use crate::key::UnitKey;
+
+/// Something that took time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Span {
+    /// What was done.
+    pub kind: SpanKind,
+    /// With which unit of the plan; an index into the report's units.
+    pub unit: Option<UnitId>,
+    /// Its name, where it is no unit of the plan.
+    pub name: Option<String>,
+    /// When it began, in milliseconds since the session began.
+    pub start_ms: u64,
+    /// When it ended, in the same way.
+    pub end_ms: u64,
+    /// Bytes transferred or written.
+    pub bytes: Option<u64>,
+}
+
+/// The kinds of [`Span`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpanKind {
+    /// A pack was fetched from the remote and unpacked into the local store.
+    Fetch,
+    /// A unit was put into the build directory before cargo looked there.
+    Hydrate,
+    /// A unit was restored when cargo asked for it.
+    Restore,
+    /// rustc was run for a unit, or a build script was.
+    Compile,
+    /// rustc was run for something that is not in the plan.
+    PassedThrough,
+    /// A unit was packed and sent to the remote.
+    Upload,
+}
+
+/// What the events say took time, in the order in which it began.
+pub(super) fn spans(events: &[Event]) -> Vec<Span> {
+    let planned = events.iter().rev().find_map(|event| match &event.kind {
+        EventKind::Planned { units } => Some(units.as_slice()),
+        _ => None,
+    });
+    let planned = planned.unwrap_or_default();
+    let by_key: HashMap<_, _> =
+        planned.iter().enumerate().rev().filter_map(|(id, unit)| Some((unit.key?, id))).collect();
+    let mut spans: Vec<_> = events.iter().filter_map(|event| span(event, planned, &by_key)).collect();
+    spans.sort_by_key(|span| (span.start_ms, span.end_ms));
+    spans
+}
+
+fn span(event: &Event, planned: &[PlannedUnit], by_key: &HashMap<UnitKey, usize>) -> Option<Span> {
+    let (kind, unit, name, bytes, millis) = match &event.kind {
+        EventKind::Found { unit, transferred, millis, .. } if *transferred > 0 => {
+            (SpanKind::Fetch, Some(*unit), None, Some(*transferred), *millis)
+        }
+        EventKind::Hydrated { unit, bytes, millis, .. } => {
+            (SpanKind::Hydrate, Some(*unit), None, Some(*bytes), *millis)
+        }
+        EventKind::Restored { unit, bytes, millis, .. } => {
+            (SpanKind::Restore, Some(*unit), None, Some(*bytes), *millis)
+        }
+        EventKind::Compiled { unit, millis, .. } => (SpanKind::Compile, Some(*unit), None, None, *millis),
+        EventKind::PassedThrough { what, millis } => (SpanKind::PassedThrough, None, Some(what), None, *millis),
+        EventKind::Uploaded { key, package, bytes, millis } => {
+            let unit = by_key.get(key).map(|id| UnitId(*id));
+            (SpanKind::Upload, unit, Some(package).filter(|_| unit.is_none()), Some(*bytes), *millis)
+        }
+        _ => return None,
+    };
+    if unit.is_some_and(|unit| unit.0 >= planned.len()) {
+        return None;
+    }
+    let (start_ms, end_ms) = (event.at_ms.saturating_sub(millis), event.at_ms);
+    Some(Span { kind, unit, name: name.cloned(), start_ms, end_ms, bytes })
+}
+
+/// The chain of dependencies that took rustc and build scripts longest, first things first. Units that were not compiled
+/// cost nothing and are left out.
+///
+/// Cargo starts a crate when the metadata of its dependencies is there, so the chain may take less time on the clock than
+/// the sum over it.
+pub fn critical_path(units: &[UnitReport]) -> Vec<UnitId> {
+    let cost = |id: usize| units[id].outcome.compiled_ms().unwrap_or(0);
+    let dependencies = |id: usize| units[id].dependencies.iter().map(|unit| unit.0).filter(|id| *id < units.len());
+    // Of each unit: what the longest chain up to and with it costs, and the unit before it. What has none yet when it is
+    // asked for is in a circle.
+    let mut longest: Vec<Option<(u64, Option<usize>)>> = vec![None; units.len()];
+    for id in dependencies_first(units.len(), |id| dependencies(id).collect()) {
+        let before = dependencies(id).filter_map(|before| Some((longest[before]?.0, Reverse(before)))).max();
+        let (spent, before) = before.map_or((0, None), |(spent, Reverse(before))| (spent, Some(before)));
+        longest[id] = Some((spent.saturating_add(cost(id)), before));
+    }
+    let last = (0..units.len()).max_by_key(|id| (longest[*id].map(|(spent, _)| spent), Reverse(*id)));
+    let path = std::iter::successors(last, |id| longest[*id]?.1);
+    let mut path: Vec<_> = path.filter(|id| cost(*id) > 0).map(UnitId).collect();
+    path.reverse();
+    path
+}
+
+/// All units, each after those it depends on, as far as there is no circle. Without recursion: chains may be long.
+fn dependencies_first(units: usize, dependencies: impl Fn(usize) -> Vec<usize>) -> Vec<usize> {
+    let mut order = Vec::with_capacity(units);
+    let mut seen = vec![false; units];
+    for root in 0..units {
+        let mut open = vec![(root, false)];
+        while let Some((id, is_done)) = open.pop() {
+            if is_done {
+                order.push(id);
+            } else if !std::mem::replace(&mut seen[id], true) {
+                open.push((id, true));
+                open.extend(dependencies(id).into_iter().filter(|id| !seen[*id]).map(|id| (id, false)));
+            }
+        }
+    }
+    order
+}
+
+#[cfg(test)]
+#[path = "timeline_tests.rs"]
+mod tests;

@@ -180,13 +180,15 @@ impl Site<'_> {
         fs::read_to_string(profile.join(run).join(self.layout.script_output())).ok()
     }
 
-    /// When the run of a build script that made `out_dir` began and how long it took.
+    /// When the run of a build script that made `out_dir` began and how long it took. Cargo turns the time of what the
+    /// script printed back to the begin (`compiler/custom_build.rs`), so the youngest of its files tells the end.
     pub fn script_time(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<(SystemTime, Duration)> {
         let profile = self.profile(unit)?;
         let run = profile.join(self.layout.of_run(&profile, out_dir)?.run?);
         let modified = |name: &str| fs::metadata(run.join(name)).ok()?.modified().ok();
         let start = modified(RUN_BEGAN)?;
-        Some((start, modified(self.layout.script_output())?.duration_since(start).unwrap_or_default()))
+        let end = self.layout.run_files().into_iter().filter_map(modified).max()?;
+        Some((start, end.duration_since(start).unwrap_or_default()))
     }
 
     /// What cargo keeps of a run: all of it small.

@@ -1,6 +1,7 @@
 //! Answers of our own commands, on standard output: as text, or as JSON.
 
 use std::io;
+use std::path::Path;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -22,9 +23,27 @@ pub(crate) fn show<T: Serialize>(
     all: bool,
     render: fn(&T, View, &mut dyn io::Write) -> io::Result<()>,
 ) -> Result<(), String> {
-    terminal::output(terminal::Options::default(), |out, width| match format {
+    write(None, |out, width| match format {
         Format::Text => render(answer, View { width, all }, out),
-        Format::Json => writeln!(out, "{:#}", serde_json::to_value(answer)?),
+        Format::Json => json(answer, out),
     })
-    .map_err(|error| error.to_string())
+}
+
+/// Writes an answer as JSON.
+pub(crate) fn json(answer: &impl Serialize, out: &mut dyn io::Write) -> io::Result<()> {
+    writeln!(out, "{:#}", serde_json::to_value(answer)?)
+}
+
+/// Writes to standard output, or into a file: there without colours, and in lines as long as they need to be.
+pub(crate) fn write(
+    file: Option<&Path>,
+    render: impl FnOnce(&mut dyn io::Write, Option<u16>) -> io::Result<()>,
+) -> Result<(), String> {
+    let Some(path) = file else {
+        return terminal::output(terminal::Options::default(), render).map_err(|error| error.to_string());
+    };
+    let mut bytes = Vec::new();
+    let rendered = render(&mut anstream::StripStream::new(&mut bytes), None);
+    let written = rendered.and_then(|()| std::fs::write(path, bytes));
+    written.map_err(|error| format!("cannot write {}: {error}", path.display()))
 }

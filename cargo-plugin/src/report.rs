@@ -5,16 +5,17 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::ValueEnum;
 use xcache::cargo::{Cargo, Invocation};
 use xcache::config::{Overrides, Prices};
 use xcache::event::lines;
 use xcache::history::{History, read_report};
-use xcache::report::Report;
 use xcache::report::compare::Comparison;
 use xcache::report::sessions::Sessions;
-use xcache::report::text;
+use xcache::report::text::{self, View};
+use xcache::report::{Report, html};
 
-use crate::answer::{Format, show};
+use crate::answer::{Format, json, show, write};
 use crate::cli;
 use crate::terminal::{self, Terminal};
 
@@ -28,9 +29,12 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct ReportArguments {
-    /// As a table, or as JSON
+    /// As a table, as JSON, or as a page for a browser
     #[arg(long, default_value = "text")]
-    format: Format,
+    format: ReportFormat,
+    /// Write it to a file
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["last", "compare"])]
+    output: Option<PathBuf>,
     /// A row for every unit, also for those that were not compiled
     #[arg(long)]
     all: bool,
@@ -51,21 +55,47 @@ pub(crate) struct ReportArguments {
     target_dir: Option<PathBuf>,
 }
 
+/// How a report is written.
+#[derive(Clone, Copy, ValueEnum)]
+enum ReportFormat {
+    Text,
+    Json,
+    Html,
+}
+
+impl ReportFormat {
+    /// That of an answer about several builds.
+    fn of_answer(self) -> Result<Format, String> {
+        match self {
+            Self::Text => Ok(Format::Text),
+            Self::Json => Ok(Format::Json),
+            Self::Html => Err("there is a page for one build only: --last and --compare are text or JSON".into()),
+        }
+    }
+}
+
 /// Shows it, and returns the exit code.
 pub(crate) fn run(arguments: &ReportArguments, overrides: &Overrides) -> ExitCode {
     let ReportArguments { format, all, .. } = *arguments;
     let shown = match (&arguments.compare, arguments.last) {
         (Some(builds), _) => {
-            compare(arguments, builds).and_then(|comparison| show(&comparison, format, all, text::comparison))
+            format.of_answer().and_then(|format| show(&compare(arguments, builds)?, format, all, text::comparison))
         }
-        (None, Some(count)) => {
-            reports(arguments, count).and_then(|reports| show(&Sessions::of(&reports), format, all, text::sessions))
-        }
-        (None, None) => {
-            newest(arguments).and_then(|report| show(&report.with_prices(prices(overrides)), format, all, text::table))
-        }
+        (None, Some(count)) => format
+            .of_answer()
+            .and_then(|format| show(&Sessions::of(&reports(arguments, count)?), format, all, text::sessions)),
+        (None, None) => newest(arguments).and_then(|report| one(arguments, &report.with_prices(prices(overrides)))),
     };
     shown.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
+}
+
+fn one(arguments: &ReportArguments, report: &Report) -> Result<(), String> {
+    let ReportArguments { format, all, output, .. } = arguments;
+    write(output.as_deref(), |out, width| match format {
+        ReportFormat::Text => text::table(report, View { width, all: *all }, out),
+        ReportFormat::Json => json(report, out),
+        ReportFormat::Html => out.write_all(html::page(report).as_bytes()),
+    })
 }
 
 /// A report is shown also where the settings cannot be read: without what it means in money.

@@ -1,6 +1,6 @@
 //! The report: what happened to every unit of a build, and why.
 //!
-//! [`Report::from_events`] folds the events of one session; [`text`] renders the result for people and
+//! [`Report::from_events`] folds the events of one session; [`text`] and [`html`] render the result for people and
 //! [`Report::schema`] describes its JSON form. [`reasons`] says what each miss reason means. [`sessions`] and [`compare`]
 //! look at more than one report, [`stats`] at all there ever were; [`markdown`] and [`metrics`] are for CI services.
 //!
@@ -9,9 +9,11 @@
 //! early gives a report whose [`Report::complete`] is false, whose totals are lower bounds (but for hits that cargo would
 //! not have taken in the end), and which claims nothing that no event says.
 
+mod cause;
 pub mod compare;
 pub mod costs;
 mod fold;
+pub mod html;
 mod kind;
 pub mod markdown;
 pub mod metrics;
@@ -28,8 +30,8 @@ use serde::{Deserialize, Serialize};
 
 use self::costs::{Amounts, Costs};
 pub use self::kind::Kind;
-use crate::config::Prices;
 use self::timeline::Span;
+use crate::config::Prices;
 use crate::event::{Event, MissReason, Phase, Reason, Tier, UnitId};
 use crate::key::UnitKey;
 

@@ -7,48 +7,10 @@ use anstyle::Style;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{View, duration, units};
-use crate::event::{MissReason, Reason};
-use crate::report::reasons::{describe_miss, miss_advice, name};
-use crate::report::{Count, Outcome, Report};
+use crate::report::cause::Cause;
+use crate::report::{Count, Report};
 
 const HEADING: Style = Style::new().bold();
-
-/// What keeps a unit from being a hit. Each unit has one cause: the one that holds for the next build, too.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Cause {
-    Reason(Reason),
-    Miss(Option<MissReason>),
-}
-
-impl Cause {
-    fn of(outcome: &Outcome) -> Option<Self> {
-        match *outcome {
-            Outcome::Uncacheable { reason, .. } | Outcome::Miss { not_recorded: Some(reason), .. } => {
-                Some(Self::Reason(reason))
-            }
-            Outcome::Miss { path_bound: true, .. } => Some(Self::Reason(Reason::PathBound)),
-            Outcome::Miss { reason, .. } => Some(Self::Miss(reason)),
-            Outcome::Hit { .. } | Outcome::Fresh | Outcome::NotReached => None,
-        }
-    }
-
-    fn name(self) -> String {
-        match self {
-            Self::Reason(reason) => name(reason),
-            Self::Miss(Some(reason)) => format!("miss: {}", name(reason)),
-            Self::Miss(None) => "miss".into(),
-        }
-    }
-
-    fn words(self) -> String {
-        let (description, advice) = match self {
-            Self::Reason(reason) => (reason.describe(), reason.advice()),
-            Self::Miss(Some(reason)) => (describe_miss(reason), miss_advice(reason)),
-            Self::Miss(None) => ("the log does not say why", None),
-        };
-        advice.map_or_else(|| description.to_owned(), |advice| format!("{description}\n{advice}"))
-    }
-}
 
 /// A heading and a row for each cause, the most expensive first; nothing where everything was a hit.
 pub(super) fn write(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {

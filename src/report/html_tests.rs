@@ -1,0 +1,100 @@
+use super::super::tests::{Fate, session};
+use super::*;
+use crate::event::{MissReason, Reason, Tier};
+
+/// What a page must not take for markup.
+const HOSTILE: &str = "</script><img src=x onerror='alert(1)'><!-- \" {{ 7 * 7 }} {% raw %} &lt;";
+
+fn report() -> Report {
+    let fates = [
+        Fate::Hit { tier: Tier::Remote, millis: 20, compile_millis: 40_000 },
+        Fate::Hydrated { millis: 3, rejected: None },
+        Fate::Miss { reason: MissReason::Absent, millis: 1500, recorded: Ok(false) },
+        Fate::Miss { reason: MissReason::Dependency, millis: 700, recorded: Err(Reason::Native) },
+        Fate::Uncacheable { reason: Reason::Incremental, millis: 3000 },
+        Fate::BuildScriptRun,
+        Fate::Fresh { found: true },
+    ];
+    Report::from_events(&session(&fates, Some(0)))
+}
+
+#[test]
+fn the_same_report_is_the_same_page() {
+    assert_eq!(page(&report()), page(&report()));
+}
+
+#[test]
+fn the_page_refers_to_nothing_outside_of_it() {
+    let page = page(&report());
+    for address in ["http:", "https:", "//cdn", "@import", "url(", " src=", "<iframe", "<object"] {
+        assert!(!page.contains(address), "there is {address} in the page");
+    }
+    assert_eq!(
+        page.matches("href=\"").count(),
+        page.matches("href=\"#").count() + page.matches("href=\"data:,\"").count()
+    );
+}
+
+#[test]
+fn one_script_may_run_and_its_word_differs_from_report_to_report() {
+    let word = |page: &str| page.split("script-src 'nonce-").nth(1).unwrap()[..32].to_owned();
+    let (one, other) = (page(&report()), page(&Report::default()));
+    assert_ne!(word(&one), word(&other));
+    assert_eq!(one.matches("<script").count(), 1);
+    assert!(one.contains(&format!("<script nonce=\"{}\">", word(&one))));
+}
+
+#[test]
+fn names_are_text_wherever_they_stand() {
+    let mut report = report();
+    report.command = vec![HOSTILE.into()];
+    report.remote = Some(HOSTILE.into());
+    report.plan_failed = Some(HOSTILE.into());
+    report.warnings = vec![HOSTILE.into()];
+    for unit in &mut report.units {
+        let texts = [&mut unit.package, &mut unit.version, &mut unit.target, &mut unit.kind, &mut unit.mode];
+        texts.into_iter().for_each(|text| *text = HOSTILE.into());
+        unit.features = vec![HOSTILE.into()];
+        unit.platform = Some(HOSTILE.into());
+        unit.rejected = Some(HOSTILE.into());
+    }
+    for span in &mut report.spans {
+        (span.unit, span.name) = (None, Some(HOSTILE.into()));
+    }
+    let page = page(&report);
+    assert!(!page.contains("<img") && !page.contains("onerror='"), "markup got through");
+    assert_eq!((page.matches("</script>").count(), page.matches("<!--").count()), (1, 0));
+    assert!(page.contains("{{ 7 * 7 }}"), "a name was taken for a template");
+}
+
+#[test]
+fn every_unit_and_every_reason_is_there_with_its_advice() {
+    let page = page(&report());
+    for unit in 0..7 {
+        assert!(page.contains(&format!("<tr id=\"unit-{unit}\"")), "unit {unit} is missing");
+    }
+    for words in [Reason::Native.describe(), Reason::Incremental.advice().unwrap(), "no store has it"] {
+        let escaped = words.replace('/', "&#x2f;").replace('\'', "&#x27;");
+        assert!(page.contains(&escaped), "{words}");
+    }
+}
+
+#[test]
+fn a_session_without_units_has_a_page() {
+    let page = page(&Report::default());
+    assert!(page.contains("Incomplete"), "an empty log is one that ended early");
+    assert!(!page.contains("<table") && !page.contains("id=\"timeline\""));
+    let settled = super::page(&Report { complete: true, settled: true, ..Report::default() });
+    assert!(settled.contains("without a plan") && !settled.contains("Incomplete"));
+}
+
+#[test]
+fn an_absurd_log_has_a_page() {
+    let mut report = report();
+    for span in &mut report.spans {
+        (span.start_ms, span.end_ms) = (u64::MAX - 1, u64::MAX);
+    }
+    report.units[2].dependencies = vec![crate::event::UnitId(2), crate::event::UnitId(99)];
+    report.duration_ms = u64::MAX;
+    assert!(page(&report).contains("Timeline"));
+}

@@ -168,6 +168,8 @@
     canvas.addEventListener("focusout", hide);
     canvas.addEventListener("click", (event) => {
       const block = near(event);
+      // A finger cannot point without touching: it gets the details.
+      if (block && event.pointerType === "touch") return show(block, event.clientX, event.clientY);
       if (block && block.dataset.unit && units) units.reveal(`unit-${block.dataset.unit}`);
     });
     canvas.addEventListener("keydown", (event) => {

@@ -9,7 +9,7 @@ use super::super::text;
 use super::super::timeline::{Span, SpanKind};
 use super::super::{Outcome, PhaseSpan, Report, UnitReport};
 use super::lanes::lanes;
-use super::view::{class, has_failed, reason, time, unit_name};
+use super::view::{class, has_failed, time};
 use crate::event::{Phase, UnitId};
 
 #[derive(Serialize)]
@@ -139,7 +139,7 @@ impl Canvas<'_> {
             label: "inside",
             left,
             width,
-            name: unit.map_or_else(|| span.name.clone().unwrap_or_default(), |(_, unit)| unit_name(unit)),
+            name: unit.map_or_else(|| span.name.clone().unwrap_or_default(), |(_, unit)| text::title(unit)),
             details: details(span, unit.map(|(_, unit)| unit), is_critical),
         }
     }
@@ -190,7 +190,7 @@ fn details(span: &Span, unit: Option<&UnitReport>, is_critical: bool) -> String 
     let mut lines = vec![format!("{what} in {took}{bytes}"), when(span.start_ms, span.end_ms)];
     if let Some(unit) = unit {
         let (_, label) = class(&unit.outcome);
-        let reason = Some(reason(&unit.outcome)).filter(|reason| !reason.is_empty());
+        let reason = Some(text::reason(&unit.outcome)).filter(|reason| !reason.is_empty());
         lines.push(reason.map_or_else(|| label.to_owned(), |reason| format!("{label}: {reason}")));
         if let Outcome::Hit { compile_ms, .. } = unit.outcome {
             lines.push(format!("it took {} to compile", time(compile_ms)));

@@ -1,0 +1,239 @@
+// What a reader does with the pages that `tests/html.rs` has made, done by Chromium.
+//
+// PAGES is their directory, CHROMIUM the browser, BROWSER_MODULES where playwright-core and axe-core are, HOSTILE the text
+// that must stay one.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+const require = createRequire(join(process.env.BROWSER_MODULES, "index.js"));
+const { chromium } = require("playwright-core");
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+const NAMES = ["cold", "warm", "settled", "failed", "incomplete", "hostile", "large"];
+const WIDTHS = [360, 768, 1280, 1920, 2560];
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"],
+});
+after(() => browser.close());
+
+// Opens a page, and closes it when `use` is done. Nothing may go wrong in it, and nothing but the file may be asked for.
+async function open(name, use, options = {}) {
+  const url = pathToFileURL(join(process.env.PAGES, `${name}.html`)).href;
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  const problems = [], requests = [];
+  page.on("console", (message) => problems.push(`${message.type()}: ${message.text()}`));
+  page.on("pageerror", (error) => problems.push(String(error)));
+  page.on("request", (request) => requests.push(request.url()));
+  await page.goto(url);
+  await use(page);
+  assert.deepEqual(problems, []);
+  assert.deepEqual([...new Set(requests.map((request) => request.split("#")[0]))], [url]);
+  await context.close();
+}
+
+// The widest of some blocks: narrow ones may lie under their neighbours.
+async function widest(page, selector) {
+  const blocks = page.locator(selector);
+  const widths = await blocks.evaluateAll((blocks) => blocks.map((block) => block.clientWidth));
+  return blocks.nth(widths.indexOf(Math.max(...widths)));
+}
+
+const shownRows = (page) => page.locator("#table tbody tr:visible");
+const column = (page, index) => shownRows(page).evaluateAll((rows, index) => rows.map((row) => row.cells[index].dataset.value ?? row.cells[index].textContent.trim()), index);
+
+for (const name of NAMES) {
+  test(`${name}: nothing is wider than the window`, () => open(name, async (page) => {
+    for (const width of WIDTHS) {
+      await page.setViewportSize({ width, height: 800 });
+      const scrolls = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(scrolls <= 0, `${width} px: ${scrolls} too wide`);
+    }
+  }));
+
+  // There is nothing in the large one that is not in the others, only more of it.
+  for (const colorScheme of name === "large" ? [] : ["light", "dark"]) {
+    test(`${name}: everybody can read it, in ${colorScheme} colours`, () => open(name, async (page) => {
+      await page.evaluate(axe);
+      const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"];
+      const { violations } = await page.evaluate((tags) => axe.run(document, { runOnly: tags }), tags);
+      const found = violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => `${node.html}\n${node.failureSummary}`).join("\n")}`);
+      assert.deepEqual(found, []);
+    }, { colorScheme }));
+  }
+}
+
+test("the filter narrows the table, by words and by outcome", () => open("cold", async (page) => {
+  const all = await shownRows(page).count();
+  assert.equal(await page.locator("#shown").textContent(), `${all} units`);
+  await page.fill("#filter", "anyhow run");
+  assert.equal(await shownRows(page).count(), 1);
+  assert.equal(await page.locator("#shown").textContent(), `1 of ${all} units`);
+  assert.ok((await page.locator(".block.faded").count()) > 0, "the timeline does not show what the filter leaves");
+  await page.fill("#filter", "no such thing");
+  assert.equal(await shownRows(page).count(), 0);
+  await page.fill("#filter", "");
+  assert.equal(await shownRows(page).count(), all);
+  const misses = page.locator("[name=outcome][value=miss]");
+  const others = await page.locator("tbody tr:not([data-outcome=miss])").count();
+  await misses.uncheck();
+  assert.equal(await shownRows(page).count(), others);
+  assert.ok(others < all);
+}));
+
+test("columns sort, numbers as numbers, and what is empty comes last", () => open("large", async (page) => {
+  const numbers = async () => (await column(page, 5)).map((value) => (value === "" ? undefined : Number(value)));
+  const head = page.getByRole("button", { name: "Restoring" });
+  await head.click();
+  const falling = await numbers();
+  assert.equal(falling.length, 1000);
+  assert.deepEqual(falling, [...falling].sort((a, b) => b - a));
+  assert.equal(falling.filter((value) => value === undefined).length, 500);
+  await head.click();
+  const rising = await numbers();
+  assert.deepEqual(rising, [...rising].sort((a, b) => a - b));
+  assert.equal(await page.locator("th[aria-sort=ascending]").textContent(), "Restoring");
+  await page.locator("thead").getByRole("button", { name: "Package" }).click();
+  const names = await column(page, 0);
+  const lower = names.map((name) => name.toLowerCase());
+  assert.deepEqual(lower, [...lower].sort());
+  assert.equal(await page.locator("th[aria-sort=ascending]").textContent(), "Package");
+}));
+
+for (const name of ["cold", "warm"]) {
+  test(`${name}: pointing at a block and walking to it with the keyboard say the same`, () => open(name, async (page) => {
+    const block = await widest(page, ".block[data-unit]");
+    const tip = page.locator("#tip");
+    assert.ok(await tip.isHidden());
+    await block.hover();
+    assert.ok(await tip.isVisible());
+    const hovered = await tip.textContent();
+    assert.match(hovered, /from \d+\.\d{3} s to \d+\.\d{3} s/);
+    await page.mouse.move(1, 1);
+    assert.ok(await tip.isHidden());
+    // One stop of the tabulator for all of the timeline; from there with arrows.
+    await page.focus("#zoom-fit");
+    await page.keyboard.press("Tab");
+    const focused = () => page.evaluate(() => document.activeElement.dataset.details);
+    const wanted = await block.getAttribute("data-details");
+    for (let steps = 0; (await focused()) !== wanted && steps < 200; steps += 1) {
+      const before = await focused();
+      await page.keyboard.press("ArrowRight");
+      if ((await focused()) !== before) continue;
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("Home");
+    }
+    assert.equal(await focused(), wanted);
+    assert.ok(await tip.isVisible());
+    assert.equal(await tip.textContent(), hovered);
+    assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-describedby")), "tip");
+    await page.keyboard.press("Escape");
+    assert.ok(await tip.isHidden());
+    await page.keyboard.press("Enter");
+    const row = await block.getAttribute("data-unit");
+    assert.equal(await page.evaluate(() => document.activeElement.id), `unit-${row}`);
+  }));
+}
+
+test("a row that the filter hides is shown to who follows a link to it", () => open("cold", async (page) => {
+  await page.fill("#filter", "no such thing");
+  await page.locator("#critical a").first().click();
+  const id = (await page.locator("#critical a").first().getAttribute("href")).slice(1);
+  await page.waitForFunction((id) => document.activeElement.id === id, id);
+  assert.ok(await page.locator(`#${id}`).isVisible());
+}));
+
+test("zooming stretches the timeline and keeps the page as wide as it is", () => open("large", async (page) => {
+  const width = () => page.evaluate(() => document.querySelector("#canvas").clientWidth);
+  const before = await width();
+  await page.click("#zoom-in");
+  const nearer = await width();
+  assert.ok(nearer > before * 1.4, `${before} to ${nearer}`);
+  const box = await page.locator("#scroll").boundingBox();
+  await page.mouse.move(box.x + 300, box.y + 10);
+  await page.keyboard.down("Control");
+  await page.mouse.wheel(0, -300);
+  await page.keyboard.up("Control");
+  await page.waitForFunction((least) => document.querySelector("#canvas").clientWidth > least, nearer);
+  await page.locator("#zoom").fill("100");
+  assert.ok((await width()) > before * 20);
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  await page.click("#zoom-fit");
+  assert.equal(await width(), before);
+}));
+
+test("colours follow the system, until the reader says otherwise", () => open("cold", async (page) => {
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await ground();
+  await page.emulateMedia({ colorScheme: "dark" });
+  const dark = await ground();
+  assert.notEqual(light, dark);
+  await page.click("#theme");
+  assert.equal(await ground(), light);
+  await page.click("#theme");
+  assert.equal(await ground(), dark);
+}));
+
+for (const name of ["cold", "hostile"]) {
+  test(`${name}: what looks like markup is text`, () => open(name, async (page) => {
+    const text = process.env.HOSTILE;
+    assert.ok((await page.locator("h1").textContent()).includes(text));
+    assert.ok((await page.title()).includes(text));
+    assert.equal(await page.evaluate(() => window.hacked), undefined);
+    assert.equal(await page.locator("img").count(), 0);
+    assert.equal(await page.locator("script").count(), 1);
+    if (name === "hostile") {
+      assert.ok((await page.locator(".notes").first().textContent()).includes(text));
+      assert.ok((await page.locator("tbody tr th").first().textContent()).includes(text));
+      await (await widest(page, ".block:not(.phase)")).hover();
+      assert.ok((await page.locator("#tip").textContent()).includes(text));
+      await page.fill("#filter", text);
+      assert.equal(await shownRows(page).count(), await page.locator("tbody tr").count());
+    }
+  }));
+}
+
+test("what fetched, compiled, ran a script and sent is in the timeline", async () => {
+  await open("cold", async (page) => {
+    for (const kind of [".miss", ".upload", ".miss.script", ".miss.critical"]) assert.ok((await page.locator(`.block${kind}`).count()) > 0, kind);
+    assert.equal(await page.locator(".block.fetch").count(), 0);
+    assert.ok((await page.locator("#slowest li").count()) > 1);
+  });
+  await open("warm", async (page) => {
+    for (const kind of [".fetch", ".hit", ".uncacheable"]) assert.ok((await page.locator(`.block${kind}`).count()) > 0, kind);
+    assert.equal(await page.locator(".block.miss, tr[data-outcome=miss]").count(), 0);
+  });
+});
+
+test("a build that did not come to its end, or failed, says so first", async () => {
+  await open("incomplete", async (page) => assert.match(await page.locator(".notes").textContent(), /Incomplete: .* lower bound/));
+  await open("failed", async (page) => {
+    assert.match(await page.locator(".session").textContent(), /exit code 101/);
+    assert.match(await page.locator(".notes").textContent(), /because of an error: app /);
+    assert.ok((await page.locator(".block.failed").count()) > 0);
+  });
+  await open("cold", async (page) => assert.equal(await page.locator(".notes, .badge.failed").count(), 0));
+});
+
+test("a session that had nothing to do has neither units nor a table", () => open("settled", async (page) => {
+  assert.match(await page.locator(".empty").textContent(), /without a plan/);
+  assert.equal(await page.locator("table, .figures, #reasons").count(), 0);
+  assert.equal(await page.locator(".block.phase").count(), 1);
+}));
+
+test("without scripts everything can be read", () => open("cold", async (page) => {
+  assert.equal(await page.locator(".control:visible").count(), 0);
+  assert.ok((await page.locator(".block:visible").count()) > 10);
+  assert.ok((await shownRows(page).count()) > 10);
+}, { javaScriptEnabled: false }));
+
+test("on paper there are no controls, and nothing is cut off", () => open("large", async (page) => {
+  await page.emulateMedia({ media: "print" });
+  assert.equal(await page.locator(".control:visible").count(), 0);
+  assert.equal(await shownRows(page).count(), 1000);
+}));

@@ -483,3 +483,27 @@ impl EventLog {
         self.inner.events.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_late_has_the_time_at_which_it_happened() {
+        let log = EventLog::new(Arc::new(()));
+        log.record(EventKind::NothingToPlan);
+        log.record_past(Duration::from_secs(3600), EventKind::SessionFinished);
+        assert_eq!(log.events()[1], Event { at_ms: 0, kind: EventKind::SessionFinished });
+    }
+
+    #[test]
+    fn a_log_of_an_older_version_can_be_read() {
+        let found = r#"{"at_ms":7,"event":"found","unit":1,"tier":"remote","transferred":9}"#;
+        let event: Event = serde_json::from_str(found).unwrap();
+        assert_eq!(event.kind, EventKind::Found { unit: UnitId(1), tier: Tier::Remote, transferred: 9, millis: 0 });
+        let unit = r#"{"package":"a","version":"1","target":"a","kind":"lib","mode":"build","features":[]}"#;
+        let planned = format!(r#"{{"at_ms":7,"event":"planned","units":[{unit}]}}"#);
+        let event: Event = serde_json::from_str(&planned).unwrap();
+        assert!(matches!(event.kind, EventKind::Planned { units } if units[0].dependencies.is_empty()));
+    }
+}

@@ -67,6 +67,27 @@ fn one_index_and_one_pack_for_each_unit() {
 }
 
 #[test]
+fn a_pack_that_came_before_the_plan_was_found_when_it_came() {
+    let (shared, _, entries) = shared_units(&["one"]);
+    let machine = Machine::new(shared.path());
+    let prefetch = machine.prefetch();
+    prefetch.start_graph(graph());
+    let is_there = || machine.local.entry(entries[0].key).unwrap().is_some() && prefetch.shared.lock().workers == 0;
+    while !is_there() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // The events' clock ticks in milliseconds.
+    std::thread::sleep(Duration::from_millis(5));
+    machine.events.record(EventKind::NothingToPlan);
+    prefetch.want(units(&entries), Roots::default());
+    prefetch.wait();
+    let events = machine.events.events();
+    let at = |wanted: &dyn Fn(&EventKind) -> bool| events.iter().find(|event| wanted(&event.kind)).unwrap().at_ms;
+    let found = at(&|kind| matches!(kind, EventKind::Found { transferred, .. } if *transferred > 0));
+    assert!(found < at(&|kind| *kind == EventKind::NothingToPlan), "{events:?}");
+}
+
+#[test]
 fn units_may_be_wanted_before_the_index_is_asked_for_or_without_it() {
     for with_index in [true, false] {
         let (shared, _, entries) = shared_units(&["one", "two"]);

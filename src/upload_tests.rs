@@ -19,6 +19,14 @@ fn what_is_sent_is_in_the_remote_and_known_to_be_there() {
     assert!(graph.entries.len() == 2 && graph.entries.iter().all(|entry| entry.pack.is_some()));
     let UploadSummary { sent, left, bytes } = summary;
     assert!(machine.kinds().contains(&EventKind::UploadFinished { sent, left, bytes }));
+    let uploaded = |kind| match kind {
+        EventKind::Uploaded { key, package, bytes, .. } => Some((key, package, bytes > 0)),
+        _ => None,
+    };
+    let mut uploaded: Vec<_> = machine.kinds().into_iter().filter_map(uploaded).collect();
+    uploaded.sort_by(|one, other| one.1.cmp(&other.1));
+    let [one, two] = &entries;
+    assert_eq!(uploaded, [(one.key, "one 1.0.0".into(), true), (two.key, "two 1.0.0".into(), true)]);
     assert_eq!(machine.requests(), 5, "two packs, two entries, one index");
 }
 
@@ -44,6 +52,7 @@ fn what_cannot_be_sent_stays_and_is_said_once() {
     let summary = machine.send(&entries, Some(Digest::of("graph")));
     assert_eq!((summary.sent, summary.left), (0, 20));
     assert_eq!(machine.count(|kind| matches!(kind, EventKind::RemoteFailed { .. } | EventKind::Warning { .. })), 1);
+    assert_eq!(machine.count(|kind| matches!(kind, EventKind::Uploaded { .. })), 0);
     assert_eq!(machine.local.unpushed(machine.remote.id()).unwrap().len(), 20);
 }
 

@@ -161,6 +161,38 @@ fn a_page_that_cannot_be_written_is_an_error_that_names_it() {
     assert_eq!(failed.stdout, "");
 }
 
+#[test]
+fn what_took_time_lies_within_its_phase() {
+    let sandbox = Sandbox::new();
+    let remote = format!("file://{}", sandbox.path("remote").display());
+    let project = sandbox.checkout("app").env("XCACHE_REMOTE", &remote);
+    project.xcache(["build"]).ok();
+    assert_lies_within_its_phase(project.report().json(), "compile", "build");
+    let elsewhere = project.clone().with_store(&sandbox.unused("store"));
+    elsewhere.clean();
+    elsewhere.xcache(["build"]).ok();
+    let report = elsewhere.report();
+    for (kind, phase) in [("fetch", "prefetch"), ("hydrate", "hydrate"), ("compile", "build")] {
+        assert_lies_within_its_phase(report.json(), kind, phase);
+    }
+}
+
+#[track_caller]
+fn assert_lies_within_its_phase(report: &Value, kind: &str, phase: &str) {
+    let list = |name: &str| report[name].as_array().unwrap_or_else(|| panic!("no {name} in {report}")).clone();
+    let span = list("phases").into_iter().find(|span| span["phase"] == phase).expect("the phase was there");
+    let times =
+        |span: &Value| (span["start_ms"].as_u64().expect("it began"), span["end_ms"].as_u64().expect("it ended"));
+    let spans: Vec<_> = list("spans").into_iter().filter(|span| span["kind"] == kind).collect();
+    assert!(spans.len() > 1, "{kind}: {report}");
+    let (begin, end) = times(&span);
+    for span in &spans {
+        // Each time is cut off to a millisecond.
+        let (start_ms, end_ms) = times(span);
+        assert!(begin <= start_ms + 1 && start_ms <= end_ms && end_ms <= end + 1, "{span} in {begin} to {end}");
+    }
+}
+
 /// Cargo turns the time of a script's output back, which once made every run take no time at all.
 #[test]
 fn the_run_of_a_build_script_took_as_long_as_it_took() {

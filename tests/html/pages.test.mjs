@@ -140,6 +140,12 @@ for (const name of ["cold", "warm"]) {
   }));
 }
 
+test("a finger gets the details and stays where it is", () => open("cold", async (page) => {
+  await (await widest(page, ".block[data-unit]")).tap();
+  assert.ok(await page.locator("#tip").isVisible());
+  assert.notEqual(await page.evaluate(() => document.activeElement.tagName), "TR");
+}, { hasTouch: true }));
+
 test("a row that the filter hides is shown to who follows a link to it", () => open("cold", async (page) => {
   await page.fill("#filter", "no such thing");
   await page.locator("#critical a").first().click();

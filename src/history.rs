@@ -2,19 +2,28 @@
 //!
 //! ```text
 //! <target-dir>/xcache/
-//! ├── report.json                            the last one
+//! ├── report.json                            the last one: where there are links, a link to it
 //! └── reports/20260504T101112345Z-4711.json  the last 20, by when they began and in which process
 //! ```
+//!
+//! A link, since a file system may write a file to the disk at once when it replaces another one, and the build waits.
 //!
 //! **Invariants.** Each file is written whole or not at all, by one process, under a name that no other has; so sessions
 //! that run side by side need no lock. A report that cannot be read, or is of another version, is one that is not there.
 
+#[cfg(unix)]
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+#[cfg(unix)]
+use tempfile::Builder;
+
+use crate::error::{Error, Result};
 use crate::event::session_name;
-use crate::fs::{children, create_dir_all, read_optional, remove_file, write_atomic};
+use crate::fs::{children, read_optional, remove_file, write_atomic};
 use crate::report::{Report, SCHEMA_VERSION};
+
+const REPORTS: &str = "reports";
 
 /// How many reports are kept.
 pub const KEPT: usize = 20;
@@ -39,11 +48,28 @@ impl History {
     /// Adds a report, and removes those that are too old.
     pub fn keep(&self, report: &Report) -> Result<()> {
         let json = serde_json::to_vec(report).expect("a report is plain data");
-        write_atomic(&self.newest(), &json)?;
-        let reports = self.reports();
-        create_dir_all(&reports)?;
-        write_atomic(&reports.join(format!("{}.json", session_name(report.started))), &json)?;
+        let name = format!("{}.json", session_name(report.started));
+        write_atomic(&self.reports().join(&name), &json)?;
+        if self.link_newest(&name).is_err() {
+            write_atomic(&self.newest(), &json)?;
+        }
         self.newest_first()?.iter().skip(KEPT).try_for_each(|path| remove_file(path))
+    }
+
+    #[cfg(unix)]
+    fn link_newest(&self, name: &str) -> Result<()> {
+        let target = Path::new(REPORTS).join(name);
+        let link = Builder::new().prefix(".xcache-").make_in(&self.directory, |path| symlink(&target, path));
+        let newest = self.newest();
+        link.map_err(Error::io("create a link in", &self.directory))?
+            .into_temp_path()
+            .persist(&newest)
+            .map_err(|error| Error::io("rename a link to", &newest)(error.error))
+    }
+
+    #[cfg(not(unix))]
+    fn link_newest(&self, _: &str) -> Result<()> {
+        Err(Error::io("create a link in", &self.directory)(std::io::ErrorKind::Unsupported.into()))
     }
 
     /// The last reports, the newest first.
@@ -53,7 +79,7 @@ impl History {
     }
 
     fn reports(&self) -> PathBuf {
-        self.directory.join("reports")
+        self.directory.join(REPORTS)
     }
 
     /// Temporary files of other sessions are none.
@@ -99,6 +125,23 @@ mod tests {
         assert_eq!(commands(&history, 3), ["24", "23", "22"]);
         assert_eq!(commands(&history, usize::MAX).last().unwrap(), "5");
         assert_eq!(read_report(&history.newest()).unwrap(), Some(report(24)));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_last_report_is_a_link_that_can_be_moved_and_where_that_cannot_be_a_file() {
+        let target = tempfile::tempdir().unwrap();
+        let history = History::of(&target.path().join("before"));
+        fs::create_dir_all(target.path().join("before/xcache/report.json")).unwrap();
+        assert!(history.keep(&report(1)).is_err());
+        fs::remove_dir(history.newest()).unwrap();
+        history.keep(&report(2)).unwrap();
+        assert!(history.newest().is_symlink());
+        fs::rename(target.path().join("before"), target.path().join("after")).unwrap();
+        let history = History::of(&target.path().join("after"));
+        assert_eq!(read_report(&history.newest()).unwrap(), Some(report(2)));
+        let files = fs::read_dir(target.path().join("after/xcache")).unwrap().count();
+        assert_eq!(files, 2, "nothing temporary is left");
     }
 
     #[test]

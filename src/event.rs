@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::key::UnitKey;
+use crate::roots::Root;
 
 /// A unit's position in the plan.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
@@ -147,6 +148,56 @@ pub enum MissReason {
     Restore,
 }
 
+/// In what an entry, which was there, does not fit; or what else kept it from being used. Never a value.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Difference {
+    /// rustc's command line.
+    CommandLine,
+    /// How diagnostics are asked for.
+    Rendering,
+    /// The path of this directory is in it, and is another one here.
+    Path {
+        /// Which.
+        root: Root,
+    },
+    /// The value of a variable.
+    Variable {
+        /// Its name.
+        name: String,
+    },
+    /// The content of a file.
+    File {
+        /// Its path, with placeholders for the roots.
+        path: String,
+    },
+    /// The content of the package's directory has changed since it was planned.
+    Content,
+    /// What the package's own build script has made.
+    Script,
+    /// What build scripts for native code have made that it is linked with.
+    Linked,
+    /// A dependency, by content.
+    Dependency {
+        /// The name it is imported under.
+        name: String,
+    },
+    /// A build script's run that it depends on happens each time.
+    Reruns,
+    /// A stored object was damaged.
+    Damaged {
+        /// Its name in the store.
+        object: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// It could not be put into the target directory.
+    Failed {
+        /// Why.
+        message: String,
+    },
+}
+
 /// Which tier a hit came from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -264,6 +315,13 @@ pub enum EventKind {
         unit: UnitId,
         /// Why.
         reason: MissReason,
+    },
+    /// In what the entry of a unit that was missed does not fit.
+    Differs {
+        /// Which unit.
+        unit: UnitId,
+        /// In what.
+        difference: Difference,
     },
     /// How much of the prefetch is done.
     PrefetchProgress {

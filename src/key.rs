@@ -8,7 +8,11 @@
 //! the order in which anything was listed, and the workspace that is being built. A dependency enters only as the name it
 //! is imported under and its own key. Neither is the host a unit was linked on an input: it makes a key of its own for the
 //! linked unit ([`UnitKey::in_place`]), and not for what depends on it. The same goes for the path of the workspace that a
-//! package in a directory belongs to.
+//! package in a directory belongs to. Both are in the [`recipe`] that is kept of a unit, by which a miss is explained
+//! ([`diff`]).
+
+pub mod diff;
+pub mod recipe;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`session`] | the phases, in order |
 //! | [`history`], [`ledger`], [`journal`], [`ci`] | reports, kept; sums over them; events in a file; what CI is told |
+//! | [`explain`] | why the last build compiled what it compiled |
 //! | [`wrapper`], [`report`] | one rustc call; the fold of events |
 //! | [`hydrate`] | units into the build directory, as cargo would find them |
 //! | [`plan`] | units and keys |
@@ -24,6 +25,7 @@ pub mod digest;
 pub mod entry;
 pub mod error;
 pub mod event;
+pub mod explain;
 pub mod fs;
 pub mod history;
 pub mod hydrate;

@@ -37,15 +37,18 @@ use self::planning::{Ready, Rest, prepare};
 use self::settled::Settled;
 use crate::cargo::{Cargo, Invocation};
 use crate::config::Settings;
+use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, Phase, session_name};
+use crate::explain::LastBuild;
 use crate::key::UnitKey;
 use crate::ledger::Ledger;
+use crate::plan::BuildPlan;
 use crate::process::Running;
 use crate::report::Report;
 use crate::report::stats::Tally;
-use crate::store::{LocalStore, RemoteStore, Runtime, gc};
+use crate::store::{LocalStore, RemoteStore, Runtime, gc, known};
 use crate::upload::{Upload, UploadSummary};
 use crate::wrapper::{Front, Plan, Planned, Services, Wrapper};
 pub use survey::workspace_directory;
@@ -212,6 +215,8 @@ impl Session<'_> {
         let Services { plan, store, prefetch, upload, .. } = services;
         let Rest { workspace, graph_key, remote, user_wrapper, runtime } = rest;
         prefetch.stop();
+        let shared = known::Shared::name(&plan.member_names(), self.options.invocation.planning_command());
+        self.keep_explanation(&plan, shared, &workspace.target_dir);
         if code == 0 {
             Settled::remember(self.options, &store, &workspace, &plan, user_wrapper);
         }
@@ -223,6 +228,7 @@ impl Session<'_> {
             let only_local = known.into_iter().filter(|entry| !store.is_pushed(remote.id(), entry.key));
             only_local.for_each(|entry| upload.send(Entry::clone(&entry)));
             let graph = (!prefetch.index_lists(&keys)).then_some((graph_key, keys));
+            let upload = if upload.is_idle() { upload } else { upload.knowing(shared, plan.shared_recipes()) };
             self.log.phase(Phase::Upload, || upload.finish(graph, &self.interrupt.interrupted));
         } else if let Some(remote) = remote {
             remote.close();
@@ -231,6 +237,14 @@ impl Session<'_> {
             tracing::debug!(%error, "the local store was not cleaned up");
         }
         drop(runtime);
+    }
+
+    /// Like the report, it is worth nothing if it costs anything.
+    fn keep_explanation(&self, plan: &BuildPlan, shared: Digest, target_dir: &Utf8Path) {
+        let last = LastBuild::new(plan, shared, &self.log.events());
+        if let Some(Err(error)) = last.map(|last| last.write(target_dir.as_std_path())) {
+            tracing::debug!(%error, "what the build was made from was not kept");
+        }
     }
 
     /// Runs cargo to its end.

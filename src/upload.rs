@@ -22,8 +22,9 @@ use crate::entry::{Entry, GraphIndex, PackRef, pack};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
 use crate::key::UnitKey;
+use crate::key::recipe::Recipe;
 use crate::store::remote::health::Direction;
-use crate::store::{LocalStore, RemoteStore, Runtime};
+use crate::store::{LocalStore, RemoteStore, Runtime, known};
 
 /// Units on their way at a time: each is a pack in memory.
 const MAX_SLOTS: usize = 16;
@@ -46,6 +47,8 @@ pub struct UploadSummary {
 pub struct Upload {
     shared: Arc<Shared>,
     deadline: Duration,
+    /// What the build was made from, for those who ask why theirs was not a hit.
+    known: Option<(Digest, Vec<Recipe>)>,
 }
 
 struct Shared {
@@ -92,7 +95,18 @@ impl Upload {
             bytes: AtomicU64::new(0),
             tasks: Mutex::default(),
         };
-        Self { shared: Arc::new(shared), deadline: Duration::from_secs(settings.upload_timeout) }
+        Self { shared: Arc::new(shared), deadline: Duration::from_secs(settings.upload_timeout), known: None }
+    }
+
+    /// Once something was sent, [`Upload::finish`] adds what the build was made from to the object of this name.
+    #[must_use]
+    pub fn knowing(self, name: Digest, recipes: Vec<Recipe>) -> Self {
+        Self { known: Some((name, recipes)), ..self }
+    }
+
+    /// Whether nothing was queued so far.
+    pub fn is_idle(&self) -> bool {
+        self.shared.queued.load(Ordering::Relaxed) == 0
     }
 
     /// Queues an entry whose files are in the local store. Returns at once.
@@ -114,6 +128,10 @@ impl Upload {
         shared.drain(end, cancelled);
         if let Some((key, units)) = graph.filter(|_| !cancelled.load(Ordering::Relaxed)) {
             shared.put_graph(key, &units, end);
+        }
+        let is_sent = shared.summary().sent > 0 && !cancelled.load(Ordering::Relaxed);
+        if let Some((name, recipes)) = self.known.filter(|_| is_sent) {
+            shared.put_known(name, recipes, end);
         }
         let summary = shared.summary();
         let UploadSummary { sent, left, bytes } = summary;
@@ -198,6 +216,22 @@ impl Shared {
         let put = async { tokio::time::timeout(time, self.remote.put_graph(key, &index)).await };
         if let Ok(Ok(size)) = self.runtime.block_on(put) {
             self.bytes.fetch_add(size, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds to what is there already: else whoever asks would hear of this build only, which is mostly their own.
+    fn put_known(&self, name: Digest, recipes: Vec<Recipe>, end: Instant) {
+        let time = end.saturating_duration_since(Instant::now());
+        let put = async {
+            let there = self.remote.known(name).await?;
+            let mut known = there.map(|bytes| known::Shared::decode(&bytes)).unwrap_or_default();
+            known.add(recipes, jiff::Timestamp::now());
+            self.remote.put_known(name, known.encode()).await
+        };
+        match self.runtime.block_on(async { tokio::time::timeout(time, put).await }) {
+            Ok(Ok(size)) => drop(self.bytes.fetch_add(size, Ordering::Relaxed)),
+            Ok(Err(error)) => tracing::debug!(%error, "what the build was made from is not shared"),
+            Err(_) => tracing::debug!("what the build was made from is not shared: there is no time left"),
         }
     }
 

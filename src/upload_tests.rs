@@ -81,3 +81,27 @@ fn a_cancelled_drain_ends_at_once() {
     assert!(start.elapsed() < Duration::from_secs(1));
     assert_eq!(summary.sent + summary.left, 50);
 }
+
+#[test]
+fn what_a_build_was_made_from_is_added_to_what_the_remote_knows_once_something_was_sent() {
+    let shared = tempfile::tempdir().unwrap();
+    let name = Digest::of("workspace");
+    let not_cancelled = AtomicBool::new(false);
+    let send = |name_of_unit: &str| {
+        let machine = Machine::new(shared.path());
+        let entry = machine.compile(name_of_unit, &[1; 100]);
+        let upload = machine.upload();
+        upload.send(entry);
+        upload.knowing(name, vec![known::recipe(name_of_unit)]).finish(None, &not_cancelled);
+        machine.requests()
+    };
+    assert_eq!([send("one"), send("two")], [4, 4], "a pack, an entry, and what is known: once read, once written");
+    let machine = Machine::new(shared.path());
+    let upload = machine.upload();
+    assert!(upload.is_idle());
+    upload.knowing(name, vec![known::recipe("three")]).finish(None, &not_cancelled);
+    assert_eq!(machine.requests(), 0, "nothing was sent");
+    let bytes = machine.runtime.handle().block_on(machine.remote.known(name)).unwrap().unwrap();
+    let there = |unit: &str| known::Shared::decode(&bytes).of(known::recipe(unit).identity()).len();
+    assert_eq!(["one", "two", "three"].map(there), [1, 1, 0]);
+}

@@ -197,3 +197,34 @@ fn a_directory_serves_as_a_remote() {
     assert_eq!(sandbox.compiled_dependencies(), NONE);
     assert_eq!(second.run_binary("app"), first.run_binary("app"));
 }
+
+#[test]
+fn an_explanation_asks_the_remote_once_and_only_where_this_machine_knows_nothing() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    demo.xcache(["build"]).ok();
+    let of_known = |request: &Request| request.path.contains("/v1/known/");
+    assert_eq!(count(&bucket.proxy.requests(), |request| of_known(request) && request.is_write()), 1);
+    let explain = |project: &Project| {
+        bucket.proxy.reset();
+        let output = project.xcache(["explain"]).ok();
+        (output.stdout, bucket.proxy.requests())
+    };
+
+    let bump = |project: &Project| {
+        project.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
+        project.clean();
+        project.xcache(["build"]).ok();
+    };
+    let second = sandbox.chain().with_remote(&bucket.remote, Key::ReadOnly).with_store(&sandbox.unused("store"));
+    bump(&second);
+    let (said, requests) = explain(&second);
+    assert!(said.contains("dependency base 1.0.0 → 1.0.1"), "{said}");
+    assert_eq!((requests.len(), count(&requests, of_known), count(&requests, Request::is_write)), (1, 1, 0), "{said}");
+
+    bump(&demo);
+    let (said, requests) = explain(&demo);
+    assert!(said.contains("dependency base 1.0.0 → 1.0.1"), "{said}");
+    assert_eq!(requests.len(), 0, "{requests:#?}");
+}

@@ -15,6 +15,7 @@ use xcache::session::{self, Environment, Interrupt, Options};
 
 use crate::alias::is_alias;
 use crate::exec::Frame;
+use crate::explain;
 use crate::outside::Outside;
 use crate::report::{self, ReportArguments};
 use crate::signals;
@@ -39,6 +40,7 @@ Examples:
   cargo xcache exec -- ./ci.sh
   cargo xcache nextest run
   cargo xcache report
+  cargo xcache explain
   cargo xcache stats";
 
 const EXEC_HELP: &str = "\
@@ -72,6 +74,8 @@ struct Arguments {
 enum Command {
     /// Show what happened in the last build: every unit, and why what was not cached was not
     Report(ReportArguments),
+    /// Say why the last build compiled what it compiled: which input was another one, and who brought it in
+    Explain(explain::Arguments),
     /// Show what the cache did in all sessions, and what the local store holds
     Stats(StatsArguments),
     /// Send everything in the local store that the remote does not have
@@ -211,6 +215,7 @@ pub(crate) fn run() -> ExitCode {
     let Root::Xcache(Arguments { settings, command }) = Root::parse_from(arguments);
     match command {
         Command::Report(arguments) => report::run(&arguments, &settings.into()),
+        Command::Explain(arguments) => explain::run(&arguments, &settings.into()),
         Command::Stats(arguments) => stats::run(&arguments, &settings.into()),
         Command::Push => push(&settings.into()),
         Command::Exec(ExecArguments { command }) => {

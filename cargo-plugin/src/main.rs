@@ -1,7 +1,8 @@
 //! `cargo xcache`: the command line of the library `xcache`.
 //!
 //! The exit status is cargo's for every command that runs cargo, and that of the command for `exec` and `nextest` (127
-//! where there is none to run, 126 where it cannot be); 1 when a command of ours (`report`, `stats`, `push`) fails and 2 when our
+//! where there is none to run, 126 where it cannot be); 1 when a command of ours (`report`, `explain`, `stats`, `push`) fails
+//! and 2 when our
 //! own options cannot be understood. The same binary is the rustc wrapper and the `cargo` under `exec` when it is started
 //! under those names.
 
@@ -9,6 +10,7 @@ mod alias;
 mod answer;
 mod cli;
 mod exec;
+mod explain;
 mod outside;
 mod proxy;
 mod report;

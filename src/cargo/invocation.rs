@@ -137,6 +137,27 @@ impl Invocation {
         flags
     }
 
+    /// The flags that say which features are on.
+    pub fn feature_flags(&self) -> Vec<OsString> {
+        let mut flags: Vec<OsString> = Vec::new();
+        let mut arguments = self.own();
+        while let Some(argument) = arguments.next() {
+            let text = argument.to_str().unwrap_or_default();
+            if ["--all-features", "--no-default-features"].contains(&text) || text.starts_with("--features=") {
+                flags.push(argument.to_owned());
+            } else if ["--features", "-F"].contains(&text) {
+                flags.extend(
+                    arguments.next().into_iter().flat_map(|features| ["--features".into(), features.to_owned()]),
+                );
+            } else if let Some(features) = text.strip_prefix("-F") {
+                flags.extend(["--features".into(), features.into()]);
+            } else if is_valued(text) {
+                arguments.next();
+            }
+        }
+        flags
+    }
+
     /// `--config` and `-Z`.
     pub fn config_flags(&self) -> Vec<OsString> {
         let mut flags: Vec<OsString> = Vec::new();

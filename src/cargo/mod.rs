@@ -95,6 +95,15 @@ impl Cargo {
         })
     }
 
+    /// The packages of the workspace and all that they depend on, on these platforms and with the features of the command,
+    /// as text for [`crate::explain::Origins::parse`]. Never asked in a build: it may have to download what is not built.
+    pub fn package_graph(&self, platforms: &[String]) -> Result<String> {
+        let mut command = self.metadata_command();
+        command.arg("--locked").args(self.invocation.feature_flags());
+        command.args(platforms.iter().flat_map(|platform| ["--filter-platform", platform]));
+        process::output(&mut command)
+    }
+
     /// The exact units of the command, as text for [`UnitGraph::parse`]. Resolves, locks and downloads as the build itself
     /// would, so what cargo says of that (and only that: warnings come again in the build) is passed to `status`.
     pub fn unit_graph(&self, mut status: impl FnMut(&str)) -> Result<String> {

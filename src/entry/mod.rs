@@ -216,10 +216,19 @@ pub(crate) fn is_plain_file_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', ':', '\0']) && name.len() <= 255
 }
 
+/// What an encoded object is.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
+    /// An [`Entry`].
     Entry = 1,
+    /// A [`GraphIndex`].
     Graph = 2,
+    /// What is known of units of one identity ([`crate::explain`]).
+    Known = 3,
+    /// What is needed to explain a build.
+    LastBuild = 4,
+    /// What those who share a remote know of units.
+    Shared = 5,
 }
 
 const MAGIC: &[u8; 6] = b"xcache";
@@ -228,8 +237,8 @@ const HEADER: usize = MAGIC.len() + 2 + 32;
 /// No honest entry or index comes near; a hostile one must not fill the memory.
 const MAX_DECODED: u64 = 256 << 20;
 
-/// magic, kind, version, digest of the rest, zstd(JSON).
-fn frame(kind: Kind, value: &impl Serialize) -> Vec<u8> {
+/// Encodes: magic, kind, version, digest of the rest, zstd(JSON).
+pub(crate) fn frame(kind: Kind, value: &impl Serialize) -> Vec<u8> {
     let json = serde_json::to_vec(value).expect("entries are plain data with string keys");
     let body = zstd::bulk::compress(&json, 3).expect("compressing memory into memory");
     let mut bytes = Vec::with_capacity(HEADER + body.len());
@@ -245,7 +254,7 @@ pub fn is_other_version(bytes: &[u8]) -> bool {
     bytes.len() > MAGIC.len() + 1 && bytes.starts_with(MAGIC) && bytes[MAGIC.len() + 1] != VERSION
 }
 
-fn unframe<T: DeserializeOwned>(kind: Kind, object: &str, bytes: &[u8]) -> Result<T> {
+pub(crate) fn unframe<T: DeserializeOwned>(kind: Kind, object: &str, bytes: &[u8]) -> Result<T> {
     let corrupt = |reason: &str| Error::corrupt(object, reason);
     let (header, body) = bytes.split_at_checked(HEADER).ok_or_else(|| corrupt("it is too short"))?;
     let (magic, rest) = header.split_at(MAGIC.len());

@@ -13,6 +13,7 @@ mod identify;
 mod lto;
 mod native;
 mod reasons;
+mod recipes;
 mod twins;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,12 +22,14 @@ use std::time::SystemTime;
 use camino::Utf8PathBuf;
 
 use self::reasons::Policy;
+use self::recipes::Places;
 use crate::cargo::{
     CargoConfig, GraphProfile, GraphUnit, LockedSource, Lockfile, Package, PackageSource, Packages, UnitGraph,
 };
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{PlannedUnit, Reason, UnitId};
+use crate::key::recipe::Class;
 use crate::key::{DependencyKey, KeyInputs, Source, UnitKey};
 use crate::rustc::Toolchain;
 
@@ -161,7 +164,7 @@ pub struct PlanInputs<'a> {
     /// Variables that change what the compiler accepts or writes.
     pub environment: BTreeMap<String, String>,
     /// What native code depends on besides the host's class; nothing where it is not known.
-    pub native: Option<Digest>,
+    pub native: Option<Class>,
     /// What packages in directories may read besides their own files; nothing if they are not cached.
     pub surroundings: Option<Surroundings>,
 }
@@ -182,6 +185,9 @@ pub struct BuildPlan {
     began: SystemTime,
     units: Vec<Unit>,
     by_root_file: HashMap<Utf8PathBuf, Vec<UnitId>>,
+    /// What the keys of the units were made from, where there is one.
+    inputs: Vec<Option<KeyInputs>>,
+    places: Places,
 }
 
 impl BuildPlan {
@@ -192,11 +198,11 @@ impl BuildPlan {
         let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
         twins::harnesses(&inputs.graph.units).into_iter().for_each(|(unit, has)| units[unit].harness = Some(has));
         native::mark(inputs, &mut units);
-        let host = inputs.toolchain.host_class;
-        let native = host.zip(inputs.native).map(|(host, native)| Digest::of(format!("{host} {native}")));
+        let workspace = inputs.surroundings.as_ref().map(|surroundings| Digest::of(surroundings.workspace.as_str()));
+        let places = Places::new(inputs.toolchain.host_class.as_ref(), inputs.native.as_ref(), workspace);
         let policy = Policy {
-            host_is_known: host.is_some(),
-            native_is_known: native.is_some(),
+            host_is_known: places.host.is_some(),
+            native_is_known: places.native.is_some(),
             members: inputs.surroundings.is_some(),
         };
         let reasons: Vec<_> =
@@ -207,19 +213,18 @@ impl BuildPlan {
             units: &units,
             lto: lto::resolve(inputs.graph),
             done: vec![None; units.len()],
+            made_from: vec![None; units.len()],
         };
         let result: Vec<_> =
             reasons.iter().enumerate().map(|(index, reason)| reason.map_or_else(|| keys.key(index), Err)).collect();
-        let workspace = inputs.surroundings.as_ref().map(|surroundings| Digest::of(surroundings.workspace.as_str()));
+        let made_from = keys.made_from;
         for (unit, key) in units.iter_mut().zip(result) {
-            let class = if unit.native { native } else { host.filter(|_| unit.is_of_host()) };
-            let place = [class, workspace.filter(|_| !unit.external)];
-            unit.key = key.map(|key| place.into_iter().flatten().fold(key, UnitKey::in_place));
+            unit.key = key.map(|key| places.digests(unit).fold(key, UnitKey::in_place));
             if !unit.external && unit.key.is_ok() {
                 unit.content = content(unit).ok();
             }
         }
-        Ok(Self::from_units(units, began))
+        Ok(Self { inputs: made_from, places, ..Self::from_units(units, began) })
     }
 
     fn from_units(units: Vec<Unit>, began: SystemTime) -> Self {
@@ -227,7 +232,7 @@ impl BuildPlan {
         for (index, unit) in units.iter().enumerate() {
             by_root_file.entry(unit.root_file.clone()).or_default().push(UnitId(index));
         }
-        Self { began, units, by_root_file }
+        Self { began, units, by_root_file, inputs: Vec::new(), places: Places::default() }
     }
 
     /// When the first file of a package in a directory was read.
@@ -338,6 +343,7 @@ struct Keys<'a, F> {
     units: &'a [Unit],
     lto: Vec<&'static str>,
     done: Vec<Option<Result<UnitKey, Reason>>>,
+    made_from: Vec<Option<KeyInputs>>,
 }
 
 impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
@@ -345,7 +351,9 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
         if let Some(done) = self.done[index] {
             return done;
         }
-        let key = self.key_inputs(index).map(|inputs| inputs.key());
+        let inputs = self.key_inputs(index);
+        let key = inputs.as_ref().map(KeyInputs::key).map_err(|reason| *reason);
+        self.made_from[index] = inputs.ok();
         self.done[index] = Some(key);
         key
     }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::key::recipe::Part;
 
 /// Everything a key may or may not depend on.
 #[derive(Clone, Debug)]
@@ -63,6 +64,11 @@ impl Default for World {
             extern_name: "beta".into(),
         }
     }
+}
+
+/// A class that says this of itself.
+fn class(said: &str) -> Class {
+    Class { digest: Digest::of(said), parts: [("it".to_owned(), Part::said(said))].into() }
 }
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
@@ -170,7 +176,7 @@ impl World {
             sysroot: "/usr/lib/rust".into(),
             libraries: [("x86_64-unknown-linux-gnu".to_owned(), Digest::of(&self.standard_library))].into(),
             linker: "cc".into(),
-            host_class: self.host.as_ref().map(Digest::of),
+            host_class: self.host.as_deref().map(class),
         }
     }
 
@@ -185,7 +191,7 @@ impl World {
             config: &config,
             environment_rustflags: self.environment_rustflags.clone(),
             environment: self.environment.clone(),
-            native: self.native.as_ref().map(Digest::of),
+            native: self.native.as_deref().map(class),
             surroundings: None,
         };
         BuildPlan::new(&inputs, |_| panic!("no unit here depends on a directory")).unwrap()
@@ -356,7 +362,7 @@ fn what_is_linked_with_native_code_is_for_hosts_with_the_same_compiler() {
             config: &CargoConfig::default(),
             environment_rustflags: None,
             environment: BTreeMap::new(),
-            native: world.native.as_ref().map(Digest::of),
+            native: world.native.as_deref().map(class),
             surroundings: None,
         };
         BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units[0].key.unwrap()
@@ -416,4 +422,32 @@ fn a_call_is_identified_by_its_source_features_platform_and_mode() {
     assert_eq!(call(&format!("{alpha} --target x86_64-unknown-linux-gnu")), None);
     assert_eq!(call(&format!("{alpha} --test")), None);
     assert_eq!(call(&alpha.replace("alpha-1.0.0", "alpha-2.0.0")), None);
+}
+
+#[test]
+fn there_is_a_recipe_of_all_that_has_a_key_and_of_what_it_depends_on() {
+    let world = World { links: true, native: Some("gcc 12".into()), ..World::default() };
+    let plan = world.plan();
+    let recipes = plan.recipes_below(plan.cacheable().into_iter().map(|(id, _)| id));
+    for (id, key) in plan.cacheable() {
+        let recipe = &recipes[&id];
+        assert_eq!((recipe.stored, recipe.package().split(' ').next()), (key, Some(&*plan.unit(id).package)));
+        assert_eq!(recipe.key, recipe.inputs.key(), "nothing is hidden in this world");
+        for dependency in &recipe.inputs.dependencies {
+            assert!(recipes.values().any(|other| other.key == dependency.key), "{dependency:?}");
+            assert!(recipe.names.contains_key(&dependency.key), "{dependency:?}");
+        }
+        assert_eq!(recipe.key == key, recipe.place.is_empty(), "{}", recipe.package());
+    }
+    assert!(recipes.values().any(|recipe| !recipe.place.is_empty()));
+}
+
+#[test]
+fn nobody_reads_in_a_recipe_what_the_configuration_sets_for_build_scripts() {
+    let world =
+        World { config: json!({ "env": { "TOKEN": "SECRET" }, "unstable": { "x": true } }), ..World::default() };
+    let plan = world.plan();
+    let recipes: Vec<_> = plan.cacheable().into_iter().filter_map(|(id, _)| plan.recipe(id)).collect();
+    let kept = serde_json::to_string(&recipes).unwrap();
+    assert!(kept.contains("env.TOKEN") && kept.contains("unstable.x") && !kept.contains("SECRET"), "{kept}");
 }

@@ -60,6 +60,7 @@ impl Fold {
             | EventKind::RemoteFailed { .. }
             | EventKind::Warning { .. } => note(report, kind),
             EventKind::CargoStatus { .. }
+            | EventKind::Differs { .. }
             | EventKind::PrefetchProgress { .. }
             | EventKind::Uploaded { .. }
             | EventKind::UploadProgress { .. } => {}

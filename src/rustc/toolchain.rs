@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use camino::Utf8PathBuf;
 
 use crate::digest::Digest;
+use crate::key::recipe::Class;
 
 /// What keys and paths need to know about the toolchain.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,7 +23,7 @@ pub struct Toolchain {
     /// The program that links for this host.
     pub linker: String,
     /// What a program that is linked here depends on besides: linker and C library. Nothing where they are not known.
-    pub host_class: Option<Digest>,
+    pub host_class: Option<Class>,
 }
 
 impl Toolchain {

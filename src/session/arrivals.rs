@@ -12,7 +12,7 @@ use std::thread;
 
 use super::Session;
 use crate::error::Error;
-use crate::event::{EventKind, MissReason, Phase};
+use crate::event::{Difference, EventKind, MissReason, Phase};
 use crate::hydrate::{Failure, Hydrated, Hydrating, Hydration, Locks};
 use crate::wrapper::{Front, Planned, Services};
 
@@ -85,10 +85,13 @@ impl Session<'_> {
             if let Error::Corrupt { object, reason } = error {
                 services.store.discard(&entry);
                 services.prefetch.revoke(unit, MissReason::Corrupt);
+                let difference = Difference::Damaged { object: object.clone(), reason: reason.clone() };
+                self.log.record(EventKind::Differs { unit, difference });
                 self.log.record(EventKind::CorruptObject { object, reason });
                 continue;
             }
             services.prefetch.revoke(unit, MissReason::Restore);
+            self.log.record(EventKind::Differs { unit, difference: Difference::Failed { message: error.to_string() } });
             if !std::mem::replace(&mut said, true) {
                 let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
                 self.log.warn(format!("cannot use the cached {}: {error}{hint}", entry.package));

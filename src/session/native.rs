@@ -13,6 +13,7 @@ use super::{Environment, Options};
 use crate::cargo::CargoConfig;
 use crate::digest::Digest;
 use crate::fs;
+use crate::key::recipe::{Class, Part, Parts};
 use crate::probe;
 use crate::store::LocalStore;
 
@@ -27,7 +28,7 @@ const DESCRIBED: &[&str] =
     &["/usr/share/pkgconfig", "/usr/lib/pkgconfig", "/usr/lib64/pkgconfig", "/usr/local/lib/pkgconfig"];
 
 /// A digest of all that; nothing where the compiler or the system does not say what it is.
-pub(super) fn class(options: &Options, config: &CargoConfig, store: &LocalStore) -> Option<Digest> {
+pub(super) fn class(options: &Options, config: &CargoConfig, store: &LocalStore) -> Option<Class> {
     let environment = &options.environment;
     let names_compiler = |name: &str| COMPILERS.iter().any(|family| is_of_family(name, family));
     // Cargo sets these for scripts, and for nobody else: whose compiler it is would have to be found out in its place.
@@ -47,8 +48,28 @@ pub(super) fn class(options: &Options, config: &CargoConfig, store: &LocalStore)
     };
     let compilers: Vec<_> = answers(&compilers).into_iter().collect::<Option<_>>()?;
     let optional: Vec<_> = ["c++"].iter().chain(TOOLS).map(|name| (*name).to_owned()).collect();
-    let parts = (compilers, answers(&optional), system(ask)?, installed(environment));
-    Some(Digest::of(format!("{parts:?}")))
+    let all = (compilers, answers(&optional), system(ask)?, installed(environment));
+    Some(Class { digest: Digest::of(format!("{all:?}")), parts: parts(&optional, &all) })
+}
+
+/// Compilers, tools, the system, and what is installed.
+type All = (Vec<String>, Vec<Option<String>>, String, Vec<(PathBuf, Vec<(String, u64)>)>);
+
+/// The same in words.
+fn parts(tools: &[String], (compilers, answers, system, installed): &All) -> Parts {
+    let lines: Vec<_> = compilers.iter().map(|said| Part::said(said).words).collect();
+    let compilers = Part { words: lines.join(" and "), digest: Digest::of(format!("{compilers:?}")) };
+    let tools = tools.iter().zip(answers).filter_map(|(name, said)| Some((name.clone(), Part::said(said.as_deref()?))));
+    let installed = Part::silent(Digest::of(format!("{installed:?}")));
+    let system = Part { words: pretty_name(system), digest: Digest::of(system) };
+    let named = [("C compiler", compilers), ("system", system), ("installed headers and libraries", installed)];
+    named.map(|(name, part)| (name.to_owned(), part)).into_iter().chain(tools).collect()
+}
+
+/// What a system calls itself in `os-release`, or its first line.
+fn pretty_name(system: &str) -> String {
+    let named = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    named.map_or_else(|| Part::said(system).words, |name| name.trim_matches('"').to_owned())
 }
 
 /// `CC`, `CC_x86_64-unknown-linux-gnu`, `HOST_CC` …
@@ -102,6 +123,23 @@ mod tests {
         for name in ["CCACHE_DIR", "CFLAGS", "SUCC", "XCACHE_DIR", "CARGO"] {
             assert!(!COMPILERS.iter().any(|family| is_of_family(name, family)), "{name}");
         }
+    }
+
+    #[test]
+    fn each_part_has_words_and_what_is_not_there_is_no_part() {
+        let system = "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n";
+        let tools = ["ar", "cmake"].map(str::to_owned);
+        let compilers = vec!["clang 14\nTarget: here".to_owned(), "cc 12".to_owned()];
+        let all = (compilers, vec![Some("GNU ar 2.40\nfree".to_owned()), None], system.to_owned(), Vec::new());
+        let words: Vec<_> = parts(&tools, &all).into_iter().map(|(name, part)| (name, part.words)).collect();
+        let expected = [
+            ("C compiler", "clang 14 and cc 12"),
+            ("ar", "GNU ar 2.40"),
+            ("installed headers and libraries", ""),
+            ("system", "Debian GNU/Linux 12 (bookworm)"),
+        ];
+        assert_eq!(words, expected.map(|(name, words)| (name.to_owned(), words.to_owned())));
+        assert_eq!(pretty_name("Alpine 3\nx"), "Alpine 3");
     }
 
     #[test]

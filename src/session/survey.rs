@@ -16,6 +16,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::key::KEY_SCHEMA;
+use crate::key::recipe::{Class, Part};
 use crate::probe;
 use crate::roots::{Root, Roots};
 use crate::rustc::{Toolchain, toolchain};
@@ -169,7 +170,7 @@ fn host_class(
     config: &CargoConfig,
     host: &str,
     ask: impl Fn(&mut Command) -> Result<String>,
-) -> Option<Digest> {
+) -> Option<Class> {
     // Flags for another target say nothing of this host; those under a condition may.
     let is_for_host = |table: &str| match table.strip_prefix("target.") {
         Some(target) => target == host || target.starts_with("cfg("),
@@ -189,7 +190,13 @@ fn host_class(
         host if host.contains("apple") => ask(Command::new("sw_vers").arg("-productVersion")).ok()?,
         _ => String::new(),
     };
-    Some(Digest::of(format!("{:?}\n{said}\n{library}", Path::new(linker).file_name())))
+    let name = Path::new(linker).file_name();
+    let linker = Part { digest: Digest::of(format!("{name:?}\n{said}")), ..Part::said(&said) };
+    let parts = [("linker", linker), ("C library", Part::said(&library))].into_iter();
+    Some(Class {
+        digest: Digest::of(format!("{name:?}\n{said}\n{library}")),
+        parts: parts.map(|(name, part)| (name.to_owned(), part)).collect(),
+    })
 }
 
 /// The program that rustc links with.
@@ -268,7 +275,7 @@ mod tests {
     const HOST: &str = "x86_64-unknown-linux-gnu";
 
     /// The class of a host on which every program answers to `--version` with its name and this.
-    fn class(said: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<Digest> {
+    fn class(said: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<Class> {
         let config = serde_json::from_value(config).unwrap();
         let answer = |command: &mut Command| Ok(format!("{} {said}", command.get_program().display()));
         host_class(&environment(variables), &config, HOST, answer)
@@ -282,6 +289,10 @@ mod tests {
         let linker = ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "clang");
         assert_ne!(class("1.0", &[linker], json!({})), plain);
         assert_ne!(class("1.0", &[], json!({ "target": { HOST: { "linker": "clang" } } })), plain);
+        let words = |class: Option<Class>, name: &str| class.unwrap().parts[name].words.clone();
+        assert_eq!(words(plain.clone(), "linker"), "cc 1.0");
+        assert_eq!(words(plain, "C library"), "ldd 1.0");
+        assert_eq!(words(class("1.0", &[linker], json!({})), "linker"), "clang 1.0");
         let silent = |_: &mut Command| Err(Error::corrupt("cc", "no answer"));
         assert_eq!(host_class(&environment(&[]), &CargoConfig::default(), HOST, silent), None);
     }

@@ -3,7 +3,8 @@
 //! Entries go first, least recently used first; then the raw files that no remaining entry names. Other processes may
 //! read and write all the while: a file that is younger than [`YOUNG`] may belong to an entry that is about to be
 //! written, so it stays. Should an entry lose a file all the same, it is an absent one. Whatever the size is, temporary
-//! files of processes that were killed go, and probe outputs that are a month old.
+//! files of processes that were killed go, probe outputs that are a month old, and what is known of units that were not
+//! compiled for three months.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -25,6 +26,8 @@ const YOUNG: Duration = Duration::from_secs(60 * 60);
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A probe output this old is found out again.
 const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// What is known of a unit that was not compiled for so long is of no use for an explanation.
+const OUTDATED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// How often [`collect_if_due`] does anything.
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -71,6 +74,7 @@ fn collect_as_of(store: &LocalStore, max: u64, now: SystemTime) -> Result<Collec
         collection.drop_entries(max / 10 * 9);
         collection.drop_files(now);
         collection.drop_markers();
+        collection.drop_known(max);
     }
     Ok(Collected { left: collection.total, ..collection.collected })
 }
@@ -103,7 +107,7 @@ impl<'a> Collection<'a> {
         for (digest, _) in units.iter().flat_map(|unit| &unit.files) {
             *references.entry(*digest).or_default() += 1;
         }
-        let others = ["file", "probe"].map(|name| walk(&store.root().join(name)));
+        let others = ["file", "probe", "known"].map(|name| walk(&store.root().join(name)));
         let mut total = units.iter().map(|unit| unit.size).sum();
         for files in others {
             total += files?.iter().map(|path| size(path)).sum::<u64>();
@@ -150,6 +154,22 @@ impl<'a> Collection<'a> {
         }
     }
 
+    /// What is known of units goes last, the oldest first: it is small, and tells what the entries were that have gone.
+    fn drop_known(&mut self, max: u64) {
+        let mut known: Vec<_> = walk(&self.store.root().join("known")).unwrap_or_default();
+        known.sort_by_key(|path| std::cmp::Reverse(age(path)));
+        for path in known {
+            if self.total <= max {
+                return;
+            }
+            let size = size(&path);
+            if remove_file(&path).is_ok() {
+                self.collected.bytes += size;
+                self.total = self.total.saturating_sub(size);
+            }
+        }
+    }
+
     fn drop_markers(&self) {
         for remote in children(&self.store.root().join("pushed")).unwrap_or_default() {
             for path in walk(&remote).unwrap_or_default() {
@@ -179,7 +199,8 @@ fn remove_stale(store: &LocalStore) -> Result<()> {
     let is_older = |path: &PathBuf, limit| age(path).is_some_and(|age| age > limit);
     let temporary = children(&store.root().join("tmp"))?.into_iter().filter(|path| is_older(path, STALE));
     let probes = walk(&store.root().join("probe"))?.into_iter().filter(|path| is_older(path, FORGOTTEN));
-    temporary.chain(probes).for_each(|path| drop(remove_file(&path)));
+    let known = walk(&store.root().join("known"))?.into_iter().filter(|path| is_older(path, OUTDATED));
+    temporary.chain(probes).chain(known).for_each(|path| drop(remove_file(&path)));
     Ok(())
 }
 

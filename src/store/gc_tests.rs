@@ -110,3 +110,28 @@ fn only_one_process_collects_and_only_once_an_hour() {
     set_age(&store.root().join("gc.stamp"), DAY);
     assert!(collect_if_due(&store, 1).unwrap().is_some());
 }
+
+#[test]
+fn what_is_known_of_units_goes_when_it_is_old_and_last_of_all_when_there_is_no_room() {
+    let (_directory, store) = store();
+    let identities = ["one", "two", "three"].map(Digest::of);
+    for (identity, days) in identities.iter().zip([100, 20, 10]) {
+        store.put_known(*identity, &[0; 1_000]).unwrap();
+        set_age(
+            &walk(&store.root().join("known"))
+                .unwrap()
+                .into_iter()
+                .find(|path| file_digest(path) == Some(*identity))
+                .unwrap(),
+            DAY * days,
+        );
+    }
+    let there = || identities.map(|identity| store.known(identity).is_some());
+    collect(&store, 1 << 20).unwrap();
+    assert_eq!(there(), [false, true, true]);
+    put(&store, "one", 1, 9);
+    collect_as_of(&store, 5_000, later()).unwrap();
+    assert_eq!((store.keys().unwrap().len(), there()), (0, [false, true, true]), "entries go first");
+    collect_as_of(&store, 1_500, later()).unwrap();
+    assert_eq!(there(), [false, false, true]);
+}

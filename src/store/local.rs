@@ -1,7 +1,7 @@
 //! The local tier: a plain directory that any number of processes and threads may use at once.
 //!
-//! [`LocalStore`] has three kinds of objects: entries by unit key, raw files by content, and small probe outputs by
-//! whatever digest the caller derives. An entry is written after its files, and an entry whose files are not all there
+//! [`LocalStore`] has four kinds of objects: entries by unit key, raw files by content, small probe outputs by whatever
+//! digest the caller derives, and what is known of a unit by what it is. An entry is written after its files, and an entry whose files are not all there
 //! is an absent one, so nothing has to be locked: the worst that a race or a crash can do is a miss.
 //!
 //! **Invariants.** What is read is compared with its digest; what does not fit is removed. A raw file, once there, is
@@ -238,6 +238,16 @@ impl LocalStore {
         self.write(&self.probe_path(digest), &[Digest::of(bytes).as_bytes(), bytes].concat())
     }
 
+    /// What is known of units of this identity, as [`LocalStore::put_known`] stored it.
+    pub fn known(&self, identity: Digest) -> Option<Vec<u8>> {
+        read_optional(&self.known_path(identity)).ok()?
+    }
+
+    /// Stores what is known of units of this identity.
+    pub fn put_known(&self, identity: Digest, bytes: &[u8]) -> Result<()> {
+        self.write(&self.known_path(identity), bytes)
+    }
+
     /// The directory with everything of this format version in it.
     pub fn root(&self) -> &Path {
         &self.root
@@ -264,6 +274,10 @@ impl LocalStore {
 
     fn probe_path(&self, digest: Digest) -> PathBuf {
         self.root.join("probe").join(sharded(digest))
+    }
+
+    fn known_path(&self, identity: Digest) -> PathBuf {
+        self.root.join("known").join(sharded(identity))
     }
 
     fn marker(&self, remote_id: &str, key: UnitKey) -> PathBuf {

@@ -4,8 +4,9 @@
 //! local: DIR/v1/                                    remote: URL/v1/
 //! ├── unit/<aa>/<unit key>     an entry             ├── graph/<graph key>      a graph index
 //! ├── file/<aa>/<blake3>       a raw file           ├── unit/<aa>/<unit key>   an entry
-//! ├── pushed/<remote>/<aa>/<unit key>   (empty)     └── blob/<aa>/<blake3>     a pack
-//! ├── probe/<aa>/<digest>      a small output
+//! ├── pushed/<remote>/<aa>/<unit key>   (empty)     ├── blob/<aa>/<blake3>     a pack
+//! ├── probe/<aa>/<digest>      a small output       └── known/<name>           what units were made from
+//! ├── known/<aa>/<identity>    what units were made from
 //! ├── tmp/                     not yet renamed
 //! └── gc.lock, gc.stamp
 //! ```
@@ -18,6 +19,7 @@
 //! on the entries. Another format version is an absent object. Nothing is ever listed in the remote.
 
 pub mod gc;
+pub mod known;
 pub mod local;
 pub mod remote;
 #[cfg(all(test, feature = "fs"))]

@@ -1,6 +1,6 @@
 //! A hit: checking that an entry may be used, and putting its files where rustc would have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use camino::Utf8Path;
@@ -10,11 +10,14 @@ use super::metadata::MetadataDigests;
 use crate::digest::Digest;
 use crate::entry::{Constraints, DependencyRecord, Entry, FileKind};
 use crate::error::Result;
-use crate::event::MissReason;
+use crate::event::{Difference, MissReason};
 use crate::fs;
-use crate::roots::Roots;
+use crate::roots::{Root, Roots};
 use crate::rustc::Invocation;
 use crate::store::LocalStore;
+
+/// Why an entry cannot be used, and in what it does not fit.
+pub(super) type Violation = (MissReason, Vec<Difference>);
 
 /// The first of an entry's constraints that does not hold for this call, if any.
 pub(super) fn violation(
@@ -23,7 +26,7 @@ pub(super) fn violation(
     environment: &BTreeMap<String, String>,
     roots: &Roots,
     metadata: &MetadataDigests,
-) -> Option<MissReason> {
+) -> Option<Violation> {
     // What the build script had made counts only as far as it is in these: its flags, variables and files.
     let Constraints {
         invocation: command,
@@ -35,22 +38,55 @@ pub(super) fn violation(
         linked: _,
         bound,
     } = &entry.constraints;
-    if *command != Some(invocation.digest(roots)) || rendering.is_some_and(|digest| digest != invocation.rendering()) {
-        return Some(MissReason::Invocation);
-    }
-    if bound.iter().any(|(root, digest)| roots.digest(*root) != Some(*digest)) {
-        return Some(MissReason::PathBound);
-    }
-    if variables.iter().any(|(name, digest)| variable_digest(name, environment, roots) != *digest) {
-        return Some(MissReason::Environment);
-    }
-    if inputs.iter().any(|(path, digest)| {
-        !Digest::of_file(Path::new(&*roots.concrete_text(path))).is_ok_and(|actual| actual == *digest)
-    }) {
-        return Some(MissReason::Input);
-    }
-    let here = dependency_records(invocation, metadata);
-    (here.ok().as_ref() != Some(dependencies)).then_some(MissReason::Dependency)
+    let because = |reason, differences: Vec<_>| (!differences.is_empty()).then_some((reason, differences));
+    let told = [
+        (*command != Some(invocation.digest(roots)), Difference::CommandLine),
+        (rendering.is_some_and(|digest| digest != invocation.rendering()), Difference::Rendering),
+    ];
+    let told = told.into_iter().filter(|(differs, _)| *differs).map(|(_, difference)| difference).collect();
+    because(MissReason::Invocation, told)
+        .or_else(|| because(MissReason::PathBound, other_paths(bound, roots)))
+        .or_else(|| because(MissReason::Environment, other_variables(variables, environment, roots)))
+        .or_else(|| because(MissReason::Input, other_files(inputs, roots)))
+        .or_else(|| {
+            let here = dependency_records(invocation, metadata).ok();
+            let fits = here.as_ref() == Some(dependencies);
+            (!fits).then(|| (MissReason::Dependency, other_dependencies(dependencies, &here.unwrap_or_default())))
+        })
+}
+
+/// The directories whose paths are in it, and are others here.
+pub(super) fn other_paths(bound: &BTreeMap<Root, Digest>, roots: &Roots) -> Vec<Difference> {
+    let others = bound.iter().filter(|(root, digest)| roots.digest(**root) != Some(**digest));
+    others.map(|(root, _)| Difference::Path { root: *root }).collect()
+}
+
+/// The variables that have other values.
+pub(super) fn other_variables(
+    variables: &BTreeMap<String, Option<Digest>>,
+    environment: &BTreeMap<String, String>,
+    roots: &Roots,
+) -> Vec<Difference> {
+    let others = variables.iter().filter(|(name, digest)| variable_digest(name, environment, roots) != **digest);
+    others.map(|(name, _)| Difference::Variable { name: name.clone() }).collect()
+}
+
+/// The first file with other content: it is enough, and each has to be read.
+fn other_files(inputs: &BTreeMap<String, Digest>, roots: &Roots) -> Vec<Difference> {
+    let mut others = inputs.iter().filter(|(path, digest)| {
+        !Digest::of_file(Path::new(&*roots.concrete_text(path))).is_ok_and(|actual| actual == **digest)
+    });
+    others.next().map(|(path, _)| Difference::File { path: path.clone() }).into_iter().collect()
+}
+
+/// The dependencies that are not the ones it was compiled against.
+fn other_dependencies(recorded: &[DependencyRecord], here: &[DependencyRecord]) -> Vec<Difference> {
+    let only_in = |one: &[DependencyRecord], other: &[DependencyRecord]| -> BTreeSet<String> {
+        let records = one.iter().filter(|record| !other.contains(record));
+        records.map(|record| record.extern_name.clone()).collect()
+    };
+    let names = only_in(recorded, here).into_iter().chain(only_in(here, recorded)).collect::<BTreeSet<_>>();
+    names.into_iter().map(|name| Difference::Dependency { name }).collect()
 }
 
 /// The digest of a variable's value, the same wherever the roots are; nothing where it is not set.

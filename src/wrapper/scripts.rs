@@ -17,12 +17,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::protocol::Request;
 use super::record::record_script;
+use super::restore::other_variables;
 use super::shim::Shims;
 use super::units::{Call, Services};
 use crate::digest::Digest;
 use crate::entry::{Constraints, Content, Entry, FileKind, Fresh};
 use crate::error::Result;
-use crate::event::{EventKind, MissReason, Reason, UnitId};
+use crate::event::{Difference, EventKind, MissReason, Reason, UnitId};
 use crate::fs;
 use crate::hydrate::{Before, Linking, Site, generated_files, heard, linked_with};
 use crate::key::UnitKey;
@@ -145,7 +146,7 @@ impl Scripts {
         };
         let (stdout, stderr) = (printed(fresh.layout.script_output())?, printed("stderr")?);
         if let Err(error) = self.make(&entry, out_dir) {
-            prefetch.revoke(run, self.services.unusable(&entry, error));
+            prefetch.revoke(run, self.services.unusable(run, &entry, error));
             return None;
         }
         let mut state = self.state();
@@ -218,12 +219,13 @@ impl Scripts {
         let is_first = self.state().digests.insert(out_dir.to_owned(), digest).is_none();
         self.state().made.extend(digest.map(|digest| (run, digest)));
         if let (true, Some(digest), Ok(key)) = (is_first, digest, plan.unit(run).key) {
-            self.record(run, key, out_dir, digest, site);
+            self.record(run, key, call, digest, site);
         }
         digest
     }
 
-    fn record(&self, run: UnitId, key: UnitKey, out_dir: &Utf8Path, digest: Digest, site: Site<'_>) {
+    fn record(&self, run: UnitId, key: UnitKey, call: &Call, digest: Digest, site: Site<'_>) {
+        let Some(out_dir) = call.script_dir() else { return };
         let Services { plan, store, prefetch, log, roots, .. } = &*self.services;
         let unit = plan.unit(run);
         let (began, took) = site.script_time(unit, out_dir).unwrap_or((SystemTime::UNIX_EPOCH, Duration::ZERO));
@@ -233,15 +235,22 @@ impl Scripts {
             log.record_past(ago, EventKind::Compiled { unit: run, millis, success: true });
         }
         let heard = self.heard(unit);
-        if let Lookup::Hit(entry, _) = prefetch.lookup(run)
-            && entry.metadata == Some(digest)
-            && heard.is_none_or(|heard| heard == entry.constraints.script)
-        {
-            // Known, and yet it ran: it heard from a run that nobody had looked at.
-            if began >= self.started {
-                log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
+        match prefetch.lookup(run) {
+            Lookup::Hit(entry, _)
+                if entry.metadata == Some(digest) && heard.is_none_or(|it| it == entry.constraints.script) =>
+            {
+                // Known, and yet it ran: it heard from a run that nobody had looked at.
+                if began >= self.started {
+                    self.services.differs(run, [Difference::Reruns]);
+                    log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
+                }
+                return;
             }
-            return;
+            Lookup::Hit(entry, _) => {
+                let variables = &entry.constraints.environment;
+                self.services.differs(run, other_variables(variables, &call.request.environment, roots));
+            }
+            Lookup::Miss(reason) => self.services.note_paths(run, reason),
         }
         let Some(heard) = heard else {
             return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideInput });

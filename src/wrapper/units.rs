@@ -1,5 +1,7 @@
 //! What to do with each crate that cargo wants compiled: restore it, or have it compiled and record it.
 
+mod differs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
@@ -21,7 +23,7 @@ use crate::cargo::Layout;
 use crate::digest::Digest;
 use crate::entry::{DependencyRecord, Entry};
 use crate::error::{Error, Result};
-use crate::event::{EventKind, EventLog, MissReason, Reason, UnitId};
+use crate::event::{Difference, EventKind, EventLog, MissReason, Reason, UnitId};
 use crate::hydrate::{Hydrated, Linking, Site};
 use crate::key::UnitKey;
 use crate::plan::content::Contents;
@@ -30,7 +32,7 @@ use crate::prefetch::{Lookup, Prefetch};
 use crate::roots::{Root, Roots};
 use crate::rustc::Invocation;
 use crate::rustc::outputs::PathScanner;
-use crate::store::LocalStore;
+use crate::store::{LocalStore, known};
 use crate::upload::Upload;
 
 /// Cargo writes a unit's fingerprint right after its compiler has ended; this long it is waited for.
@@ -76,6 +78,10 @@ impl Services {
         if let Err(error) = self.store.put_entry(&entry) {
             return self.store_failed(&error);
         }
+        let recipe = self.plan.recipe(id);
+        if let Some(Err(error)) = recipe.map(|recipe| known::remember(&self.store, recipe, jiff::Timestamp::now())) {
+            tracing::debug!(%error, "what a unit was made from is not remembered");
+        }
         let path_bound = !entry.constraints.bound.is_empty();
         self.log.record(EventKind::Recorded { unit: id, bytes: entry.size(), path_bound });
         if let Some(upload) = &self.upload {
@@ -84,12 +90,14 @@ impl Services {
     }
 
     /// Why an entry that holds could not be put in its place. A damaged one is gone then.
-    pub(super) fn unusable(&self, entry: &Entry, error: Error) -> MissReason {
+    pub(super) fn unusable(&self, id: UnitId, entry: &Entry, error: Error) -> MissReason {
         let Error::Corrupt { object, reason } = error else {
+            self.differs(id, [Difference::Failed { message: error.to_string() }]);
             self.log.warn(error);
             return MissReason::Restore;
         };
         self.store.discard(entry);
+        self.differs(id, [Difference::Damaged { object: object.clone(), reason: reason.clone() }]);
         self.log.record(EventKind::CorruptObject { object, reason });
         MissReason::Corrupt
     }
@@ -237,18 +245,23 @@ impl Units {
         let Services { prefetch, roots, store, log, .. } = &*self.services;
         let entry = match prefetch.lookup(id) {
             Lookup::Hit(entry, _) => entry,
-            Lookup::Miss(_) => return Err(None),
+            Lookup::Miss(reason) => {
+                self.services.note_paths(id, reason);
+                return Err(None);
+            }
         };
-        if !self.is_of_now(id, &entry, call) || self.scripts.linked_with(id, call) != Some(entry.constraints.linked) {
+        if let Some(difference) = self.since(id, &entry, call) {
+            self.services.differs(id, [difference]);
             return Err(Some(MissReason::Input));
         }
         let environment = &call.request.environment;
-        if let Some(reason) = violation(&entry, &call.invocation, environment, roots, &self.metadata) {
+        if let Some((reason, differences)) = violation(&entry, &call.invocation, environment, roots, &self.metadata) {
+            self.services.differs(id, differences);
             return Err(Some(reason));
         }
         let start = Instant::now();
         let printed = restore(&entry, &call.invocation, &call.out_dir, store, roots)
-            .map_err(|error| Some(self.services.unusable(&entry, error)))?;
+            .map_err(|error| Some(self.services.unusable(id, &entry, error)))?;
         self.scripts.stand_in(id, &entry, &call.out_dir);
         self.state().ours.insert(id);
         log.record(EventKind::Restored {
@@ -258,20 +271,6 @@ impl Units {
             compile_millis: entry.compile_ms,
         });
         Ok(printed)
-    }
-
-    /// Whether what nothing else tells is as it was then: what a member's package holds, and what the build script of a
-    /// member or of a crate with native code has made. Other packages are fixed by a checksum, and tell what they read.
-    fn is_of_now(&self, id: UnitId, entry: &Entry, call: &Call) -> bool {
-        let Services { plan, contents, .. } = &*self.services;
-        let unit = plan.unit(id);
-        let is_script_same = || entry.constraints.script == self.scripts.made_for(id, call);
-        if unit.external {
-            return self.scripts.linking(unit, call).is_none_or(|linking| linking == Linking::Nothing)
-                || is_script_same();
-        }
-        let planned = |content| contents.package(&unit.package_dir).is_ok_and(|now| now.digest == content);
-        unit.content.is_some_and(planned) && is_script_same()
     }
 
     /// Has rustc run for what is not recorded.

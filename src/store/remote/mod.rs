@@ -1,6 +1,6 @@
 //! The remote tier: an object store that many machines share.
 //!
-//! [`RemoteStore`] gets and puts three kinds of objects by name: graph indexes, entries and packs. Each is one GET or one
+//! [`RemoteStore`] gets and puts four kinds of objects by name: graph indexes, entries, packs, and what is known of units. Each is one GET or one
 //! PUT: nothing is listed, nothing is asked about before it is read, so leave to GET is all a reader needs. The service
 //! behind it is an [`opendal::Operator`], chosen by the URL's scheme.
 //!
@@ -182,6 +182,18 @@ impl RemoteStore {
         let bytes = index.encode();
         let size = bytes.len() as u64;
         self.put(&format!("v1/graph/{key}"), bytes).await?;
+        Ok(size)
+    }
+
+    /// What those who share this remote know of units, as [`RemoteStore::put_known`] stored it.
+    pub async fn known(&self, name: Digest) -> Result<Option<Vec<u8>>> {
+        self.get(&format!("v1/known/{name}")).await
+    }
+
+    /// Stores what is known of units. Returns its size.
+    pub async fn put_known(&self, name: Digest, bytes: Vec<u8>) -> Result<u64> {
+        let size = bytes.len() as u64;
+        self.put(&format!("v1/known/{name}"), bytes).await?;
         Ok(size)
     }
 

@@ -1,0 +1,160 @@
+//! `cargo xcache explain`: what is known of the last build, put together for an explanation.
+//!
+//! **Invariants.** Nothing is written. What cannot be found out (by a cargo that fails, or a remote that is not there) is a
+//! note in the answer, and the rest is said all the same.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use xcache::cargo::{Cargo, Invocation, Workspace};
+use xcache::config::{Overrides, Settings};
+use xcache::explain::{Beyond, Explanation, LastBuild, Origins, Selection, Sources, What, remote, similar, text};
+use xcache::history::{History, read_report};
+use xcache::report::Report;
+use xcache::store::known::Shared;
+use xcache::store::{LocalStore, known};
+
+use crate::answer::{Format, json, write};
+use crate::cli::load_settings;
+use crate::terminal;
+
+pub(crate) const HELP: &str = "\
+For each unit that was compiled though the cache takes it, the nearest one that is known and the input that differs; what \
+happened to one crate is said once, with all that follows from it. A crate that is named is explained in any case, and \
+also if it cannot be cached.
+
+Examples:
+  cargo xcache explain
+  cargo xcache explain serde syn@2
+  cargo xcache explain --format json";
+
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Arguments {
+    /// Crates to explain: a name, or a name and a version
+    #[arg(value_name = "CRATE[@VERSION]")]
+    crates: Vec<String>,
+    /// As text, or as JSON
+    #[arg(long, default_value = "text")]
+    format: Format,
+    /// The workspace's Cargo.toml
+    #[arg(long, value_name = "PATH")]
+    manifest_path: Option<PathBuf>,
+    /// The target directory that was built into
+    #[arg(long, value_name = "DIRECTORY")]
+    target_dir: Option<PathBuf>,
+}
+
+/// Explains the last build.
+pub(crate) fn run(arguments: &Arguments, overrides: &Overrides) -> ExitCode {
+    let shown = explain(arguments, overrides).and_then(|explanation| {
+        write(None, |out, width| match arguments.format {
+            Format::Text => text::write(&explanation, !arguments.crates.is_empty(), width, out),
+            Format::Json => json(&explanation, out),
+        })
+    });
+    shown.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
+}
+
+fn explain(arguments: &Arguments, overrides: &Overrides) -> Result<Explanation, String> {
+    let workspace = workspace(arguments);
+    let target_dir = match (&arguments.target_dir, &workspace) {
+        (Some(target_dir), _) => target_dir.clone(),
+        (None, Ok(workspace)) => workspace.target_dir.clone().into(),
+        (None, Err(error)) => return Err(error.to_string()),
+    };
+    let (report, mut notes) = last_report(&target_dir)?;
+    let settings = settings(arguments, overrides)?;
+    let store = LocalStore::open(&settings.dir).map_err(|error| error.to_string())?;
+    let last = LastBuild::read(&target_dir, report.started);
+    let selections: Vec<_> = arguments.crates.iter().map(|name| Selection::parse(name)).collect();
+    notes.extend(selections.iter().filter_map(|selection| unmatched(selection, &report)));
+    let origins = origins(&report, last.as_ref(), workspace.as_ref().ok()).unwrap_or_else(|error| {
+        notes.push(format!("who brings a crate in is not known: {error}"));
+        None
+    });
+    let sources =
+        Sources { last: last.as_ref(), selections: &selections, origins: origins.as_ref(), ..Sources::default() };
+    let mut explanation = Explanation::new(&report, sources, |identity| known::recall(&store, identity));
+    if settings.remote.is_some() && explanation.causes.iter().any(|cause| cause.what == What::New) {
+        let shared = shared(&settings, last.as_ref(), &mut notes);
+        let beyond = if shared.is_some() { Beyond::Asked } else { Beyond::Silent };
+        let shared = shared.unwrap_or_default();
+        let everything = |identity| [known::recall(&store, identity), shared.of(identity)].concat();
+        explanation = Explanation::new(&report, Sources { beyond, ..sources }, everything);
+    }
+    explanation.notes.append(&mut notes);
+    Ok(explanation)
+}
+
+/// What the remote knows, where it says.
+fn shared(settings: &Settings, last: Option<&LastBuild>, notes: &mut Vec<String>) -> Option<Shared> {
+    let asked = remote::ask(settings, last?.shared?);
+    asked.unwrap_or_else(|error| {
+        notes.push(format!("the remote was asked in vain: {error}"));
+        None
+    })
+}
+
+fn workspace(arguments: &Arguments) -> xcache::Result<Workspace> {
+    let manifest = arguments.manifest_path.iter().flat_map(|path| ["--manifest-path".into(), path.into()]);
+    Cargo::new(program(), Invocation::new(None, "build", manifest.collect())).workspace()
+}
+
+/// The cargo that started us.
+fn program() -> Option<PathBuf> {
+    std::env::var_os("CARGO").map(PathBuf::from)
+}
+
+fn settings(arguments: &Arguments, overrides: &Overrides) -> Result<Settings, String> {
+    let directory = std::env::current_dir().map_err(|error| error.to_string())?;
+    let manifest = arguments.manifest_path.as_deref().and_then(Path::parent);
+    let directory = manifest.map_or(directory.clone(), |manifest| directory.join(manifest));
+    load_settings(&directory, overrides).map_err(|error| error.to_string())
+}
+
+/// The report that the last build has left, or what to say where there is none.
+fn last_report(target_dir: &Path) -> Result<(Report, Vec<String>), String> {
+    let read = read_report(&History::of(target_dir).newest()).map_err(|error| error.to_string())?;
+    Ok(read.map_or_else(
+        || {
+            let directory = target_dir.display();
+            let note = format!("there is no report of a build in {directory}: `cargo xcache build` writes one");
+            (Report::default(), vec![note])
+        },
+        |report| (report, Vec::new()),
+    ))
+}
+
+fn unmatched(selection: &Selection, report: &Report) -> Option<String> {
+    if report.units.is_empty() || report.units.iter().any(|unit| selection.matches(unit)) {
+        return None;
+    }
+    let similar = similar(selection, &report.units);
+    let hint = match similar.is_empty() {
+        true => "`cargo xcache report` lists all".to_owned(),
+        false => format!("did you mean {}?", similar.join(" or ")),
+    };
+    Some(format!("no unit of the last build is of `{}`; {hint}", selection.text()))
+}
+
+/// Asks cargo who depends on whom, with the features of the last build. Not if there is nothing to say about it.
+fn origins(
+    report: &Report,
+    last: Option<&LastBuild>,
+    workspace: Option<&Workspace>,
+) -> xcache::Result<Option<Origins>> {
+    let Some(workspace) = workspace.filter(|_| !report.units.is_empty()) else { return Ok(None) };
+    let mut words = report.command.iter().map(OsString::from).peekable();
+    let toolchain = words.next_if(|word| word.to_string_lossy().starts_with('+'));
+    let toolchain = toolchain.map(|toolchain| toolchain.to_string_lossy().into_owned());
+    let built = Invocation::new(toolchain.clone(), "build", words.skip(1).collect());
+    let manifest: OsString = workspace.root.join("Cargo.toml").into_string().into();
+    let arguments = built.feature_flags().into_iter().chain(["--manifest-path".into(), manifest]);
+    let cargo = Cargo::new(program(), Invocation::new(toolchain, "build", arguments.collect()));
+    let host = last.and_then(LastBuild::host).map(str::to_owned);
+    let platforms: BTreeSet<_> = report.units.iter().filter_map(|unit| unit.platform.clone()).chain(host).collect();
+    Origins::parse(&cargo.package_graph(&platforms.into_iter().collect::<Vec<_>>())?).map(Some)
+}

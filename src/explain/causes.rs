@@ -1,0 +1,279 @@
+//! From misses to their causes.
+//!
+//! A miss by key is compared with the nearest recipe that was known when the build began. What differs in the unit itself
+//! is its cause; where a dependency differs, so are the causes of that dependency, down to where they began. So whatever
+//! happened to one package is one cause, and all that depends on it follows.
+//!
+//! **Invariant.** Pure: the recipes are all given.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::Timestamp;
+
+use super::{Known, LastBuild, What};
+use crate::digest::Digest;
+use crate::event::{MissReason, UnitId};
+use crate::key::diff::{Change, Edge, Input, between};
+use crate::key::recipe::Recipe;
+use crate::key::{Source, UnitKey};
+use crate::report::{Outcome, UnitReport};
+
+/// What a unit may have been compiled as before: another mode is a change, and not a new unit.
+const MODES: &[&str] = &["build", "check", "test"];
+
+/// What a cause is about.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Subject {
+    /// The whole build.
+    Build,
+    /// A package: name, version, and whether it is in a directory.
+    Package(String, String, bool),
+}
+
+/// A cause, before it is put into words.
+pub type Found = (Subject, What);
+
+/// The causes of a unit.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Verdict {
+    /// What happened to the unit itself.
+    pub own: BTreeSet<Found>,
+    /// What happened to units it depends on.
+    pub inherited: BTreeSet<Found>,
+    /// When what it was compared with was recorded.
+    pub compared_with: Option<Timestamp>,
+}
+
+/// Finds causes.
+pub struct Causes<'a> {
+    last: &'a LastBuild,
+    /// The recipes of the last build, by the key that dependents know.
+    by_key: HashMap<UnitKey, &'a Recipe>,
+    shelves: HashMap<Digest, Vec<Known>>,
+    began: Timestamp,
+    /// What was compared already, by the stored keys of both: a dependency is reached in many ways.
+    compared: RefCell<HashMap<(UnitKey, UnitKey), Differing>>,
+}
+
+/// What happened to a unit itself, and what to those it depends on.
+type Differing = (BTreeSet<Found>, BTreeSet<Found>);
+
+/// The identities of which something may be known that is of use: those of the units, and what else they may have been
+/// compiled as.
+pub fn identities(last: &LastBuild) -> BTreeSet<Digest> {
+    last.recipes.values().flat_map(|recipe| std::iter::once(recipe.identity()).chain(siblings(recipe))).collect()
+}
+
+fn siblings(recipe: &Recipe) -> Vec<Digest> {
+    let mut siblings = Vec::new();
+    let host = recipe.inputs.rustc.lines().find_map(|line| line.strip_prefix("host: ")).map(Into::into);
+    let platforms = BTreeSet::from([None, host, recipe.inputs.platform.clone()]);
+    if recipe.inputs.mode == "run-custom-build" {
+        return siblings;
+    }
+    for mode in MODES {
+        for platform in &platforms {
+            let mut other = recipe.clone();
+            other.inputs.mode = (*mode).into();
+            other.inputs.platform.clone_from(platform);
+            siblings.push(other.identity());
+        }
+    }
+    siblings
+}
+
+impl<'a> Causes<'a> {
+    /// `shelf` gives all that is known of units of an identity.
+    pub fn new(last: &'a LastBuild, shelf: impl Fn(Digest) -> Vec<Known>) -> Self {
+        let shelves = identities(last).into_iter().map(|identity| (identity, shelf(identity))).collect();
+        let by_key = last.recipes.values().map(|recipe| (recipe.key, recipe)).collect();
+        let began = last.started.unwrap_or(Timestamp::MAX);
+        Self { last, by_key, shelves, began, compared: RefCell::default() }
+    }
+
+    /// The causes of one unit.
+    pub fn of(&self, id: UnitId, unit: &UnitReport) -> Verdict {
+        let subject = Subject::Package(unit.package.clone(), unit.version.clone(), self.is_in_directory(id));
+        let own = |what| Verdict { own: [(subject.clone(), what)].into(), ..Verdict::default() };
+        let (reason, not_recorded) = match &unit.outcome {
+            Outcome::Uncacheable { reason, .. } => return own(What::Uncacheable { reason: *reason }),
+            Outcome::Miss { reason, not_recorded, .. } => (*reason, *not_recorded),
+            Outcome::Hit { .. } | Outcome::Fresh | Outcome::NotReached => return Verdict::default(),
+        };
+        let differences: Vec<_> = self.last.differences.get(&id).into_iter().flatten().cloned().collect();
+        match reason {
+            Some(MissReason::Absent) => {}
+            Some(MissReason::RemoteFailed) => {
+                let what = What::Unusable { reason: MissReason::RemoteFailed, differences };
+                return Verdict { own: [(Subject::Build, what)].into(), ..Verdict::default() };
+            }
+            Some(reason) => return own(What::Unusable { reason, differences }),
+            None if differences.is_empty() => return own(What::Again),
+            None => return own(What::Unusable { reason: MissReason::Environment, differences }),
+        }
+        let verdict = match self.last.recipes.get(&id) {
+            Some(recipe) => self.of_recipe(&subject, recipe),
+            None => own(What::Unknown),
+        };
+        let is_new = verdict.own.iter().any(|(_, what)| *what == What::New);
+        match not_recorded {
+            Some(reason) if is_new => own(What::NotKept { reason }),
+            _ => verdict,
+        }
+    }
+
+    fn is_in_directory(&self, id: UnitId) -> bool {
+        self.last.recipes.get(&id).is_some_and(is_in_directory)
+    }
+
+    fn of_recipe(&self, subject: &Subject, now: &Recipe) -> Verdict {
+        let shelf = self.shelf(now.identity());
+        let same = shelf.iter().find(|known| known.recipe.stored == now.stored);
+        if let Some(at) = same.and_then(|known| known.as_of(self.began)) {
+            let own = [(subject.clone(), What::Gone)].into();
+            return Verdict { own, compared_with: Some(at), ..Verdict::default() };
+        }
+        let Some((at, before)) = self.nearest(now) else {
+            return Verdict { own: [(subject.clone(), What::New)].into(), ..Verdict::default() };
+        };
+        let (own, inherited) = self.compare(before, now);
+        Verdict { own, inherited, compared_with: Some(at) }
+    }
+
+    fn shelf(&self, identity: Digest) -> &[Known] {
+        self.shelves.get(&identity).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The recipe with the fewest differences, and of these the latest.
+    fn nearest(&self, now: &Recipe) -> Option<(Timestamp, &Recipe)> {
+        let nearest = |shelf: &'_ [Known]| -> Option<usize> {
+            let known = shelf.iter().enumerate();
+            let known = known.filter_map(|(index, known)| Some((index, known, known.as_of(self.began)?)));
+            let other = known.filter(|(_, known, _)| known.recipe.stored != now.stored);
+            let rank = |known: &Known, at| (between(&known.recipe, now).distance(), Reverse(at));
+            other.min_by_key(|(_, known, at)| rank(known, *at)).map(|(index, ..)| index)
+        };
+        let shelves = std::iter::once(now.identity()).chain(siblings(now));
+        shelves.map(|identity| self.shelf(identity)).find_map(|shelf| {
+            let known = &shelf[nearest(shelf)?];
+            Some((known.as_of(self.began)?, &known.recipe))
+        })
+    }
+
+    fn compare(&self, before: &Recipe, now: &Recipe) -> Differing {
+        let pair = (before.stored, now.stored);
+        if let Some(known) = self.compared.borrow().get(&pair) {
+            return known.clone();
+        }
+        let differing = self.differing(before, now);
+        self.compared.borrow_mut().insert(pair, differing.clone());
+        differing
+    }
+
+    fn differing(&self, before: &Recipe, now: &Recipe) -> Differing {
+        let diff = between(before, now);
+        let (of_build, mut of_package): (Vec<_>, Vec<_>) =
+            diff.changes.into_iter().partition(|change| change.input.is_of_build());
+        let mut own: BTreeSet<_> = of_build.into_iter().map(|change| (Subject::Build, changed(vec![change]))).collect();
+        let mut inherited = BTreeSet::new();
+        for edge in diff.edges {
+            match self.dependency(before, now, edge) {
+                Dependency::Own(change) => of_package.extend(change),
+                Dependency::Follows(causes) => inherited.extend(causes),
+            }
+        }
+        if !of_package.is_empty() {
+            of_package.sort();
+            own.insert((subject(now), changed(of_package)));
+        }
+        (own, inherited)
+    }
+
+    fn dependency(&self, before: &Recipe, now: &Recipe, edge: Edge<'_>) -> Dependency {
+        let names = [edge.from.and_then(|key| before.names.get(&key)), edge.to.and_then(|key| now.names.get(&key))];
+        let [(_, from), (name, to)] = names.map(|name| name.and_then(|name| name.split_once(' ')).unwrap_or_default());
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let change = |name: &str| Change {
+            input: Input::Dependency,
+            name: Some(name.to_owned()),
+            from: text(from),
+            to: text(to),
+        };
+        let (Some(old), Some(new)) = (edge.from, edge.to) else {
+            let name = names.into_iter().flatten().find_map(|name| name.split(' ').next());
+            // A package's own build script comes and goes with the package's version.
+            let name = name.unwrap_or(edge.extern_name);
+            return Dependency::Own((name != now.inputs.name).then(|| change(name)));
+        };
+        if old == new {
+            return Dependency::Own(Some(Change { from: None, to: None, ..change(edge.extern_name) }));
+        }
+        let causes = self.by_key.get(&new).and_then(|now| {
+            let known = |recipe: &&Recipe| recipe.key == old;
+            let exactly = self.shelf(now.identity()).iter().map(|known| &known.recipe).find(known);
+            let before = exactly.or_else(|| self.nearest(now).map(|(_, recipe)| recipe))?;
+            let (own, inherited) = self.compare(before, now);
+            Some(own.into_iter().chain(inherited).collect::<BTreeSet<_>>())
+        });
+        match causes.filter(|causes| !causes.is_empty()) {
+            Some(causes) => Dependency::Follows(causes),
+            None => Dependency::Follows([self.by_name(name, from, to, new, change(name))].into()),
+        }
+    }
+
+    /// All that is known of a dependency are its name and its versions.
+    fn by_name(&self, name: &str, from: &str, to: &str, key: UnitKey, change: Change) -> Found {
+        let is_in_directory = self.by_key.get(&key).is_some_and(|recipe| is_in_directory(recipe));
+        let subject = Subject::Package(name.into(), to.into(), is_in_directory);
+        match from == to || from.is_empty() {
+            true => (subject, changed(vec![change])),
+            false => (subject, changed(vec![Change { input: Input::Version, name: None, ..change }])),
+        }
+    }
+}
+
+/// What a dependency that differs is to its dependent.
+enum Dependency {
+    /// A change of the dependent.
+    Own(Option<Change>),
+    /// The dependent follows from these.
+    Follows(BTreeSet<Found>),
+}
+
+fn changed(changes: Vec<Change>) -> What {
+    What::Changed { changes }
+}
+
+fn subject(recipe: &Recipe) -> Subject {
+    Subject::Package(recipe.inputs.name.clone(), recipe.inputs.version.clone(), is_in_directory(recipe))
+}
+
+fn is_in_directory(recipe: &Recipe) -> bool {
+    matches!(recipe.inputs.source, Source::Directory { .. })
+}
+
+/// What happened to a package, where it is seen in several of its units: all of it, once.
+pub fn merge(causes: impl IntoIterator<Item = Found>) -> BTreeMap<Subject, BTreeSet<What>> {
+    let mut merged: BTreeMap<Subject, (BTreeSet<Change>, BTreeSet<What>)> = BTreeMap::new();
+    for (subject, what) in causes {
+        let is_of_build = subject == Subject::Build;
+        let (changes, others) = merged.entry(subject).or_default();
+        match what {
+            What::Changed { changes: more } if !is_of_build => changes.extend(more),
+            other => drop(others.insert(other)),
+        }
+    }
+    let whole = |(changes, mut others): (BTreeSet<Change>, BTreeSet<What>)| {
+        if !changes.is_empty() {
+            others.insert(changed(changes.into_iter().collect()));
+        }
+        others
+    };
+    merged.into_iter().map(|(subject, parts)| (subject, whole(parts))).collect()
+}
+
+#[cfg(test)]
+#[path = "causes_tests.rs"]
+mod tests;

@@ -1,0 +1,367 @@
+//! The difference between two recipes, input by input, in words.
+//!
+//! **Invariants.** Every input of a key and every part of a place is compared: the fields are taken apart without `..`, so
+//! a new one cannot be forgotten. Values appear only where the user wrote them as flags or settings of the compiler.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::recipe::{Parts, Recipe, is_hidden};
+use super::{DependencyKey, KeyInputs, Source, UnitKey};
+
+/// Which input of a unit differs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Input {
+    /// The compiler.
+    Rustc,
+    /// The standard library.
+    StandardLibrary,
+    /// Cargo.
+    Cargo,
+    /// The package's name.
+    Package,
+    /// The package's version.
+    Version,
+    /// Where the package is from; `name` says what of it.
+    Source,
+    /// The kind of target.
+    TargetKind,
+    /// The target's name.
+    TargetName,
+    /// The crate types.
+    CrateTypes,
+    /// The root file.
+    RootFile,
+    /// The edition.
+    Edition,
+    /// The compile mode.
+    Mode,
+    /// A profile setting; `name` is its.
+    Profile,
+    /// LTO, as it is resolved for the unit.
+    Lto,
+    /// A feature; `name` is its.
+    Feature,
+    /// The platform.
+    Platform,
+    /// Compiler flags; `name` says where they are set.
+    Rustflags,
+    /// A variable of the compiler; `name` is its.
+    Environment,
+    /// Something that members may read besides their own files; `name` says what.
+    Surroundings,
+    /// A value of cargo's configuration; `name` is its path.
+    Config,
+    /// A dependency; `name` is its, `from` and `to` are versions.
+    Dependency,
+    /// The host, or the workspace's path; `name` says what of it.
+    Place,
+}
+
+impl Input {
+    /// It is about the whole build, and not about one package.
+    pub fn is_of_build(self) -> bool {
+        use Input::{
+            Cargo, Config, Environment, Lto, Mode, Place, Platform, Profile, Rustc, Rustflags, StandardLibrary,
+            Surroundings,
+        };
+        let of_build = [Rustc, StandardLibrary, Cargo, Mode, Profile, Lto, Platform, Rustflags, Environment];
+        of_build.contains(&self) || [Surroundings, Config, Place].contains(&self)
+    }
+}
+
+/// One input that differs.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Change {
+    /// Which.
+    pub input: Input,
+    /// What of it, where there is more than one.
+    pub name: Option<String>,
+    /// As it was; nothing where it was not there, or may not be shown.
+    pub from: Option<String>,
+    /// As it is now.
+    pub to: Option<String>,
+}
+
+/// A dependency that differs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Edge<'a> {
+    /// The name it is imported under.
+    pub extern_name: &'a str,
+    /// As it was.
+    pub from: Option<UnitKey>,
+    /// As it is now.
+    pub to: Option<UnitKey>,
+}
+
+/// All that differs between two recipes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeyDiff<'a> {
+    /// The unit's own inputs.
+    pub changes: Vec<Change>,
+    /// Its dependencies.
+    pub edges: Vec<Edge<'a>>,
+}
+
+impl KeyDiff<'_> {
+    /// How far the two are from each other.
+    pub fn distance(&self) -> usize {
+        self.changes.len() + self.edges.len()
+    }
+}
+
+/// Compares what a unit was made from `before` with what it is made from `now`.
+pub fn between<'a>(before: &'a Recipe, now: &'a Recipe) -> KeyDiff<'a> {
+    let Recipe { key: _, stored: _, inputs, place, names: _ } = now;
+    let mut changes = of_inputs(&before.inputs, inputs);
+    changes.extend(of_place(&before.place, place));
+    KeyDiff { changes, edges: edges(&before.inputs.dependencies, &inputs.dependencies) }
+}
+
+fn of_inputs(before: &KeyInputs, now: &KeyInputs) -> Vec<Change> {
+    let KeyInputs {
+        rustc,
+        standard_library,
+        cargo,
+        name,
+        version,
+        source,
+        target_kind,
+        target_name,
+        crate_types,
+        root_file,
+        edition,
+        mode,
+        profile,
+        lto,
+        features,
+        platform,
+        rustflags,
+        environment,
+        surroundings,
+        config,
+        dependencies: _,
+    } = now;
+    let (rustc_before, rustc) = speaking_lines(&before.rustc, rustc);
+    let platform_name = |platform: &Option<String>| platform.clone().unwrap_or_else(|| "the host".into());
+    let texts = [
+        (Input::Rustc, rustc_before, rustc),
+        (Input::Cargo, before.cargo.clone(), cargo.clone()),
+        (Input::Package, before.name.clone(), name.clone()),
+        (Input::Version, before.version.clone(), version.clone()),
+        (Input::TargetKind, list(&before.target_kind), list(target_kind)),
+        (Input::TargetName, before.target_name.clone(), target_name.clone()),
+        (Input::CrateTypes, list(&before.crate_types), list(crate_types)),
+        (Input::RootFile, before.root_file.clone(), root_file.clone()),
+        (Input::Edition, before.edition.clone(), edition.clone()),
+        (Input::Mode, before.mode.clone(), mode.clone()),
+        (Input::Lto, before.lto.clone(), lto.clone()),
+        (Input::Platform, platform_name(&before.platform), platform_name(platform)),
+    ];
+    let is_same = |(_, from, to): &(Input, String, String)| from == to;
+    let texts = texts.into_iter().filter(|text| !is_same(text));
+    let mut changes: Vec<_> = texts.map(|(input, from, to)| change(input, None, Some(from), Some(to))).collect();
+    if before.standard_library != *standard_library {
+        changes.push(change(Input::StandardLibrary, None, None, None));
+    }
+    // A version says more than the checksum that goes with it.
+    changes.extend(of_source(&before.source, source).filter(|_| before.version == *version));
+    changes.extend(of_map(Input::Profile, &before.profile, profile, |_, value| Some(plain(value))));
+    changes.extend(of_features(&before.features, features));
+    changes.extend(of_map(Input::Rustflags, &before.rustflags, rustflags, |_, flags| Some(flags.join(" "))));
+    changes.extend(of_map(Input::Environment, &before.environment, environment, |_, value| Some(value.clone())));
+    changes.extend(of_map(Input::Surroundings, &before.surroundings, surroundings, |_, _| None));
+    let shown = |path: &str, value: &Value| (!is_hidden(path)).then(|| plain(value));
+    changes.extend(of_map(Input::Config, &before.config, config, shown));
+    changes
+}
+
+fn change(input: Input, name: Option<&str>, from: Option<String>, to: Option<String>) -> Change {
+    Change { input, name: name.map(Into::into), from, to }
+}
+
+fn list(set: &BTreeSet<String>) -> String {
+    set.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// A JSON value as people write it.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), Into::into)
+}
+
+/// The first lines that differ; where they are the same, so is everything.
+fn speaking_lines(before: &str, now: &str) -> (String, String) {
+    let mut lines = before.lines().map(Some).chain([None]).zip(now.lines().map(Some).chain([None]));
+    let first = lines.find(|(before, now)| before != now);
+    let text = |line: Option<&str>| line.unwrap_or_default().to_owned();
+    match first {
+        Some((from, to)) => (text(from), text(to)),
+        None if before == now => (String::new(), String::new()),
+        None => (before.to_owned(), now.to_owned()),
+    }
+}
+
+fn of_source(before: &Source, now: &Source) -> impl Iterator<Item = Change> {
+    let short = |text: &str| text.chars().take(12).collect::<String>();
+    let of =
+        |name, from: String, to: String| (from != to).then(|| change(Input::Source, Some(name), Some(from), Some(to)));
+    let changes = match (before, now) {
+        (Source::Registry { registry: from, checksum: old }, Source::Registry { registry: to, checksum }) => {
+            [of("registry", from.clone(), to.clone()), of("checksum", short(old), short(checksum))]
+        }
+        (Source::Git { repository: from, revision: old }, Source::Git { repository: to, revision }) => {
+            [of("repository", from.clone(), to.clone()), of("revision", short(old), short(revision))]
+        }
+        (Source::Directory { content: from }, Source::Directory { content }) => {
+            [(from != content).then(|| change(Input::Source, Some("content"), None, None)), None]
+        }
+        (before, now) => [of("kind", kind(before).into(), kind(now).into()), None],
+    };
+    changes.into_iter().flatten()
+}
+
+fn kind(source: &Source) -> &'static str {
+    match source {
+        Source::Registry { .. } => "a registry",
+        Source::Git { .. } => "a git repository",
+        Source::Directory { .. } => "a directory",
+    }
+}
+
+/// The entries of two maps that differ, each with what may be shown of it.
+fn of_map<T: PartialEq>(
+    input: Input,
+    before: &BTreeMap<String, T>,
+    now: &BTreeMap<String, T>,
+    shown: impl Fn(&str, &T) -> Option<String>,
+) -> Vec<Change> {
+    let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+    let differs = |name: &&String| before.get(*name) != now.get(*name);
+    let show = |map: &BTreeMap<String, T>, name: &String| map.get(name).and_then(|value| shown(name, value));
+    let changes = names.into_iter().filter(differs);
+    changes.map(|name| change(input, Some(name), show(before, name), show(now, name))).collect()
+}
+
+fn of_features(before: &BTreeSet<String>, now: &BTreeSet<String>) -> Vec<Change> {
+    let added = now.difference(before).map(|name| change(Input::Feature, Some(name), None, Some("on".into())));
+    let removed = before.difference(now).map(|name| change(Input::Feature, Some(name), Some("on".into()), None));
+    added.chain(removed).collect()
+}
+
+fn of_place(before: &Parts, now: &Parts) -> Vec<Change> {
+    let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+    let words =
+        |parts: &Parts, name: &String| parts.get(name).map(|part| part.words.clone()).filter(|words| !words.is_empty());
+    let differs = |name: &&String| before.get(*name).map(|part| part.digest) != now.get(*name).map(|part| part.digest);
+    let changes = names.into_iter().filter(differs);
+    changes.map(|name| change(Input::Place, Some(name), words(before, name), words(now, name))).collect()
+}
+
+/// The edges that differ, paired by the name they are imported under.
+fn edges<'a>(before: &'a BTreeSet<DependencyKey>, now: &'a BTreeSet<DependencyKey>) -> Vec<Edge<'a>> {
+    let mut named: BTreeMap<&str, (Vec<UnitKey>, Vec<UnitKey>)> = BTreeMap::new();
+    for DependencyKey { extern_name, noprelude: _, key } in before.difference(now) {
+        named.entry(extern_name).or_default().0.push(*key);
+    }
+    for DependencyKey { extern_name, noprelude: _, key } in now.difference(before) {
+        named.entry(extern_name).or_default().1.push(*key);
+    }
+    let pairs = |(extern_name, (from, to)): (&'a str, (Vec<UnitKey>, Vec<UnitKey>))| {
+        let at = |keys: &[UnitKey], index: usize| keys.get(index).copied();
+        let edge = |index| Edge { extern_name, from: at(&from, index), to: at(&to, index) };
+        (0..from.len().max(to.len())).map(edge).collect::<Vec<_>>()
+    };
+    named.into_iter().flat_map(pairs).collect()
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { input, name, from, to } = self;
+        let name = name.as_deref().unwrap_or_default();
+        let [before, now] = [from, to].map(|text| text.as_deref().unwrap_or_default());
+        let quoted = |text: &Option<String>| text.as_ref().map_or_else(|| "nothing".into(), |text| format!("{text:?}"));
+        let (old, new) = (quoted(from), quoted(to));
+        match input {
+            Input::StandardLibrary => f.write_str("another build of the standard library"),
+            Input::Source => source_words(name, before, now, f),
+            Input::Rustc | Input::Cargo => write!(f, "{before} → {now}"),
+            Input::Version => write!(f, "version {before} → {now}"),
+            Input::Feature if to.is_some() => write!(f, "feature {name:?} added"),
+            Input::Feature => write!(f, "feature {name:?} removed"),
+            Input::Profile => write!(f, "profile: {} {now} instead of {before}", name.replace('_', "-")),
+            Input::Rustflags => {
+                let flags = |text: &Option<String>| format!("{:?}", text.as_deref().unwrap_or_default());
+                write!(f, "{}: {} instead of {}", flags_name(name), flags(to), flags(from))
+            }
+            Input::Environment => write!(f, "{name}: {new} instead of {old}"),
+            Input::Surroundings => f.write_str(&surroundings_words(name)),
+            Input::Config if is_hidden(name) => write!(f, "`{name}` of cargo's configuration has another value"),
+            Input::Config => write!(f, "`{name}` of cargo's configuration: {new} instead of {old}"),
+            Input::Dependency => dependency_words(name, from.as_deref(), to.as_deref(), f),
+            Input::Place => place_words(name, from.as_deref(), to.as_deref(), f),
+            Input::Package => write!(f, "package: {new} instead of {old}"),
+            Input::TargetKind => write!(f, "target kind: {new} instead of {old}"),
+            Input::TargetName => write!(f, "target: {new} instead of {old}"),
+            Input::CrateTypes => write!(f, "crate types: {new} instead of {old}"),
+            Input::RootFile => write!(f, "root file: {new} instead of {old}"),
+            Input::Edition => write!(f, "edition {before} → {now}"),
+            Input::Mode => write!(f, "mode: {new} instead of {old}"),
+            Input::Lto => write!(f, "LTO for this unit: {new} instead of {old}"),
+            Input::Platform => write!(f, "platform: {now} instead of {before}"),
+        }
+    }
+}
+
+fn source_words(name: &str, from: &str, to: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match name {
+        "content" => f.write_str("files in its directory have changed"),
+        "kind" => write!(f, "from {to} instead of {from}"),
+        "revision" => write!(f, "git revision {from} → {to}"),
+        name => write!(f, "{name}: {to} instead of {from}"),
+    }
+}
+
+/// Where flags are set, as users call it.
+fn flags_name(table: &str) -> String {
+    if table == "environment" { "RUSTFLAGS".into() } else { format!("{table}.rustflags") }
+}
+
+/// What members may read besides their own files.
+fn surroundings_words(name: &str) -> String {
+    match name.split_once(' ') {
+        _ if name == "configured variables" => "[env] of cargo's configuration has other values".into(),
+        _ if name == "inherited" => "what members inherit from the workspace's Cargo.toml has changed".into(),
+        Some(("file", path)) => format!("{path} in the workspace's directory has changed, came or went"),
+        Some(("variable", variable)) => format!("the variable {variable} has another value"),
+        _ => format!("{name} has changed"),
+    }
+}
+
+fn dependency_words(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match (from, to) {
+        (Some(from), Some(to)) if from == to => write!(f, "dependency {name} {to} was made from something else"),
+        (Some(from), Some(to)) => write!(f, "dependency {name} {from} → {to}"),
+        (None, Some(to)) => write!(f, "dependency {name} {to} added"),
+        (Some(from), None) => write!(f, "dependency {name} {from} removed"),
+        (None, None) => write!(f, "dependency {name} is imported in another way"),
+    }
+}
+
+fn place_words(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match (from, to) {
+        (None, None) if name == "workspace" => f.write_str("the workspace is at another path"),
+        (Some(from), Some(to)) if from != to => write!(f, "{name}: {to} instead of {from}"),
+        (None, Some(to)) => write!(f, "{name}: {to}, which was not there before"),
+        (Some(from), None) => write!(f, "{name}: not there any more ({from})"),
+        _ => write!(f, "{name}: not the same as before"),
+    }
+}
+
+#[cfg(test)]
+#[path = "diff_tests.rs"]
+mod tests;

@@ -1,0 +1,258 @@
+//! One sentence for each input: whatever changes a key has words.
+
+use serde_json::json;
+
+use super::super::recipe::Part;
+use super::*;
+use crate::digest::Digest;
+
+fn inputs() -> KeyInputs {
+    KeyInputs {
+        rustc: "rustc 1.94.0 (aaaa 2026-01-01)\nbinary: rustc\nhost: x86_64-unknown-linux-gnu\nLLVM version: 21.1.0\n"
+            .into(),
+        standard_library: Some(Digest::of("std")),
+        cargo: "cargo 1.94.0 (bbbb 2026-01-01)".into(),
+        name: "serde".into(),
+        version: "1.0.1".into(),
+        source: registry("crates", "0123456789abcdef"),
+        target_kind: ["lib".to_owned()].into(),
+        target_name: "serde".into(),
+        crate_types: ["lib".to_owned()].into(),
+        root_file: "src/lib.rs".into(),
+        edition: "2021".into(),
+        mode: "build".into(),
+        profile: [("opt_level".to_owned(), json!("0")), ("debuginfo".to_owned(), json!(2))].into(),
+        lto: "object".into(),
+        features: ["std".to_owned()].into(),
+        platform: None,
+        rustflags: BTreeMap::new(),
+        environment: BTreeMap::new(),
+        surroundings: [("file .env".to_owned(), String::new()), ("inherited".to_owned(), "[lints]".to_owned())].into(),
+        config: BTreeMap::new(),
+        dependencies: BTreeSet::from([edge("libc", "libc 1")]),
+    }
+}
+
+fn registry(registry: &str, checksum: &str) -> Source {
+    Source::Registry { registry: registry.into(), checksum: checksum.into() }
+}
+
+fn git(revision: &str) -> Source {
+    Source::Git { repository: "https://git/serde".into(), revision: revision.into() }
+}
+
+fn key(text: &str) -> UnitKey {
+    UnitKey(Digest::of(text))
+}
+
+fn edge(extern_name: &str, made_from: &str) -> DependencyKey {
+    DependencyKey { extern_name: extern_name.into(), noprelude: false, key: key(made_from) }
+}
+
+fn recipe(inputs: &KeyInputs, place: &[(&str, Part)]) -> Recipe {
+    let place = place.iter().map(|(name, part)| ((*name).to_owned(), part.clone())).collect();
+    Recipe::new(inputs, inputs.key(), place, BTreeMap::new())
+}
+
+fn sentences(before: &Recipe, now: &Recipe) -> Vec<String> {
+    between(before, now).changes.iter().map(ToString::to_string).collect()
+}
+
+type Case = (&'static str, fn(&mut KeyInputs), &'static str);
+
+/// For each field, what is changed in it and what is said then. Dependencies are not here: they are followed.
+const CASES: &[Case] = &[
+    (
+        "rustc",
+        |inputs| inputs.rustc = inputs.rustc.replace("rustc 1.94.0 (aaaa", "rustc 1.95.0 (cccc"),
+        "rustc 1.94.0 (aaaa 2026-01-01) → rustc 1.95.0 (cccc 2026-01-01)",
+    ),
+    (
+        "rustc",
+        |inputs| inputs.rustc = inputs.rustc.replace("21.1.0", "21.2.0"),
+        "LLVM version: 21.1.0 → LLVM version: 21.2.0",
+    ),
+    ("standard_library", |inputs| inputs.standard_library = None, "another build of the standard library"),
+    ("cargo", |inputs| inputs.cargo = "cargo 1.95.0".into(), "cargo 1.94.0 (bbbb 2026-01-01) → cargo 1.95.0"),
+    ("name", |inputs| inputs.name = "other".into(), "package: \"other\" instead of \"serde\""),
+    ("version", |inputs| inputs.version = "1.0.2".into(), "version 1.0.1 → 1.0.2"),
+    (
+        "source",
+        |inputs| inputs.source = registry("crates", "fedcba9876543210"),
+        "checksum: fedcba987654 instead of 0123456789ab",
+    ),
+    ("source", |inputs| inputs.source = registry("mine", "0123456789abcdef"), "registry: mine instead of crates"),
+    ("source", |inputs| inputs.source = git("1234"), "from a git repository instead of a registry"),
+    (
+        "target_kind",
+        |inputs| inputs.target_kind.extend(["rlib".to_owned()]),
+        "target kind: \"lib, rlib\" instead of \"lib\"",
+    ),
+    ("target_name", |inputs| inputs.target_name = "s".into(), "target: \"s\" instead of \"serde\""),
+    (
+        "crate_types",
+        |inputs| inputs.crate_types = ["rlib".to_owned()].into(),
+        "crate types: \"rlib\" instead of \"lib\"",
+    ),
+    ("root_file", |inputs| inputs.root_file = "lib.rs".into(), "root file: \"lib.rs\" instead of \"src/lib.rs\""),
+    ("edition", |inputs| inputs.edition = "2024".into(), "edition 2021 → 2024"),
+    ("mode", |inputs| inputs.mode = "check".into(), "mode: \"check\" instead of \"build\""),
+    (
+        "profile",
+        |inputs| drop(inputs.profile.insert("opt_level".into(), json!("3"))),
+        "profile: opt-level 3 instead of 0",
+    ),
+    ("lto", |inputs| inputs.lto = "bitcode".into(), "LTO for this unit: \"bitcode\" instead of \"object\""),
+    ("features", |inputs| inputs.features.extend(["derive".to_owned()]), "feature \"derive\" added"),
+    ("features", |inputs| inputs.features.clear(), "feature \"std\" removed"),
+    (
+        "platform",
+        |inputs| inputs.platform = Some("aarch64-apple-darwin".into()),
+        "platform: aarch64-apple-darwin instead of the host",
+    ),
+    (
+        "rustflags",
+        |inputs| drop(inputs.rustflags.insert("environment".into(), vec!["-C".into(), "target-cpu=native".into()])),
+        "RUSTFLAGS: \"-C target-cpu=native\" instead of \"\"",
+    ),
+    (
+        "rustflags",
+        |inputs| drop(inputs.rustflags.insert("build".into(), vec!["-g".into()])),
+        "build.rustflags: \"-g\" instead of \"\"",
+    ),
+    (
+        "environment",
+        |inputs| drop(inputs.environment.insert("RUSTC_BOOTSTRAP".into(), "1".into())),
+        "RUSTC_BOOTSTRAP: \"1\" instead of nothing",
+    ),
+    (
+        "surroundings",
+        |inputs| drop(inputs.surroundings.insert("file .env".into(), "SECRET".into())),
+        ".env in the workspace's directory has changed, came or went",
+    ),
+    (
+        "surroundings",
+        |inputs| drop(inputs.surroundings.insert("variable DATABASE_URL".into(), "SECRET".into())),
+        "the variable DATABASE_URL has another value",
+    ),
+    (
+        "surroundings",
+        |inputs| drop(inputs.surroundings.insert("configured variables".into(), "{\"TOKEN\":\"SECRET\"}".into())),
+        "[env] of cargo's configuration has other values",
+    ),
+    (
+        "surroundings",
+        |inputs| drop(inputs.surroundings.insert("inherited".into(), "[package]".into())),
+        "what members inherit from the workspace's Cargo.toml has changed",
+    ),
+    (
+        "config",
+        |inputs| drop(inputs.config.insert("unstable".into(), json!({ "panic-abort-tests": true }))),
+        "`unstable.panic-abort-tests` of cargo's configuration: \"true\" instead of nothing",
+    ),
+    (
+        "config",
+        |inputs| drop(inputs.config.insert("env".into(), json!({ "TOKEN": { "value": "SECRET" } }))),
+        "`env.TOKEN.value` of cargo's configuration has another value",
+    ),
+    (
+        "config",
+        |inputs| drop(inputs.config.insert("target".into(), json!({ "here": { "runner": "run --token=SECRET" } }))),
+        "`target.here.runner` of cargo's configuration has another value",
+    ),
+];
+
+#[test]
+fn every_input_of_a_key_has_a_sentence_and_no_secret_is_in_it() {
+    let before = recipe(&inputs(), &[]);
+    for (field, change, sentence) in CASES {
+        let mut changed = inputs();
+        change(&mut changed);
+        assert_ne!(changed.key(), inputs().key(), "{field}");
+        let now = recipe(&changed, &[]);
+        assert_eq!(sentences(&before, &now), [*sentence], "{field}");
+        let kept = serde_json::to_string(&now).unwrap();
+        assert!(!kept.contains("SECRET"), "{field}: {kept}");
+    }
+}
+
+#[test]
+fn no_field_of_the_inputs_is_forgotten() {
+    let fields = serde_json::to_value(inputs()).unwrap();
+    let fields: BTreeSet<_> = fields.as_object().unwrap().keys().map(String::as_str).collect();
+    let tested: BTreeSet<_> = CASES.iter().map(|(field, ..)| *field).chain(["dependencies"]).collect();
+    assert_eq!(fields, tested);
+}
+
+#[test]
+fn each_kind_of_source_says_what_of_it_is_another() {
+    let with = |source: &Source| recipe(&KeyInputs { source: source.clone(), ..inputs() }, &[]);
+    let said = |before: &Source, now: &Source| sentences(&with(before), &with(now));
+    let directory = |text: &str| Source::Directory { content: Digest::of(text) };
+    assert_eq!(said(&git("0123456789abcdef"), &git("fedcba9876543210")), ["git revision 0123456789ab → fedcba987654"]);
+    let moved = Source::Git { repository: "https://git/fork".into(), revision: "1".into() };
+    assert_eq!(said(&git("1"), &moved), ["repository: https://git/fork instead of https://git/serde"]);
+    assert_eq!(said(&directory("a"), &directory("b")), ["files in its directory have changed"]);
+    assert_eq!(said(&git("1"), &directory("b")), ["from a directory instead of a git repository"]);
+}
+
+#[test]
+fn a_version_says_more_than_its_checksum() {
+    let bumped = KeyInputs { version: "1.0.2".into(), source: registry("crates", "fedc"), ..inputs() };
+    assert_eq!(sentences(&recipe(&inputs(), &[]), &recipe(&bumped, &[])), ["version 1.0.1 → 1.0.2"]);
+}
+
+#[test]
+fn every_part_of_a_place_has_a_sentence() {
+    let cases = [
+        ("linker", "cc 12", "cc 13", "linker: cc 13 instead of cc 12"),
+        ("C library", "ldd 2.36", "ldd 2.41", "C library: ldd 2.41 instead of ldd 2.36"),
+        ("C compiler", "cc 12\nfree", "cc 12\nfree software", "C compiler: not the same as before"),
+        ("system", "Debian 12", "Debian 13", "system: Debian 13 instead of Debian 12"),
+        ("cmake", "", "cmake 3", "cmake: cmake 3, which was not there before"),
+        ("cmake", "cmake 3", "", "cmake: not there any more (cmake 3)"),
+    ];
+    let place = |name: &'static str, said: &str| match said {
+        "" => Vec::new(),
+        said => vec![(name, Part::said(said))],
+    };
+    for (name, from, to, sentence) in cases {
+        let (before, now) = (recipe(&inputs(), &place(name, from)), recipe(&inputs(), &place(name, to)));
+        assert_eq!(sentences(&before, &now), [sentence]);
+    }
+    let silent = |name: &'static str, text: &str| recipe(&inputs(), &[(name, Part::silent(Digest::of(text)))]);
+    let said = |name| sentences(&silent(name, "/a"), &silent(name, "/b"));
+    assert_eq!(said("workspace"), ["the workspace is at another path"]);
+    assert_eq!(said("installed headers and libraries"), ["installed headers and libraries: not the same as before"]);
+}
+
+#[test]
+fn dependencies_are_paired_by_the_name_they_are_imported_under() {
+    let with =
+        |edges: &[DependencyKey]| recipe(&KeyInputs { dependencies: edges.iter().cloned().collect(), ..inputs() }, &[]);
+    let before = with(&[edge("libc", "1"), edge("log", "1"), edge("gone", "1")]);
+    let now = with(&[edge("libc", "2"), edge("log", "1"), edge("new", "1")]);
+    let diff = between(&before, &now);
+    let edges: Vec<_> = diff.edges.iter().map(|edge| (edge.extern_name, edge.from, edge.to)).collect();
+    let (one, two) = (Some(key("1")), Some(key("2")));
+    assert_eq!(edges, [("gone", one, None), ("libc", one, two), ("new", None, one)]);
+    assert_eq!((diff.changes.len(), diff.distance()), (0, 3));
+}
+
+#[test]
+fn the_same_inputs_do_not_differ() {
+    let recipe = recipe(&inputs(), &[("linker", Part::said("cc"))]);
+    assert_eq!(between(&recipe, &recipe), KeyDiff::default());
+}
+
+#[test]
+fn dependencies_have_words() {
+    let words = |from: Option<&str>, to: Option<&str>| {
+        change(Input::Dependency, Some("libc"), from.map(Into::into), to.map(Into::into)).to_string()
+    };
+    assert_eq!(words(Some("0.2.180"), Some("0.2.181")), "dependency libc 0.2.180 → 0.2.181");
+    assert_eq!(words(Some("1"), Some("1")), "dependency libc 1 was made from something else");
+    assert_eq!(words(None, Some("1")), "dependency libc 1 added");
+    assert_eq!(words(Some("1"), None), "dependency libc 1 removed");
+    assert_eq!(words(None, None), "dependency libc is imported in another way");
+}

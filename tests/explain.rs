@@ -1,0 +1,381 @@
+//! Why a build compiled what it compiled: each input and condition, after a real build in which it was another one.
+
+use serde_json::Value;
+use support::{Output, Package, Project, Sandbox, tree};
+
+/// The words of the explanation of the last build, on one line.
+#[track_caller]
+fn explained(project: &Project, crates: &[&str]) -> String {
+    let output = project.xcache(["explain"].iter().chain(crates)).ok();
+    assert_eq!(output.stderr, "");
+    words(&output)
+}
+
+fn words(output: &Output) -> String {
+    output.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[track_caller]
+fn json(project: &Project, crates: &[&str]) -> Value {
+    let output = project.xcache(["explain", "--format", "json"].iter().chain(crates)).ok();
+    serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error} in {output}"))
+}
+
+#[track_caller]
+fn assert_says(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is not in {said:?}");
+    }
+}
+
+/// A workspace of `demo` → `apex` → `middle` → `base`, and `lone`, that has been built.
+fn chain() -> (Sandbox, Project) {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain();
+    demo.xcache(["build"]).ok();
+    (sandbox, demo)
+}
+
+#[track_caller]
+fn rebuild(project: &Project, command: &[&str]) {
+    project.clean();
+    project.xcache(command).ok();
+}
+
+#[test]
+fn what_was_never_built_before_says_so_and_who_brings_it_in() {
+    let (_sandbox, demo) = chain();
+    let said = explained(&demo, &[]);
+    assert_says(&said, &["4 packages were never built before on this machine", "middle 1.0.0 (demo → apex → middle)"]);
+}
+
+#[test]
+fn a_bumped_dependency_is_one_cause_for_all_that_depend_on_it() {
+    let (_sandbox, demo) = chain();
+    demo.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
+    rebuild(&demo, &["build"]);
+    let said = explained(&demo, &[]);
+    assert_says(&said, &["dependency base 1.0.0 → 1.0.1", "1 unit: base", "2 more follow: apex, middle"]);
+    assert_eq!(said.matches("Because").count(), 1, "{said}");
+    let explained = json(&demo, &["apex"]);
+    assert_eq!(explained["causes"][0]["text"], "dependency base 1.0.0 → 1.0.1");
+    assert_eq!(explained["units"][0]["path"], serde_json::json!(["demo", "apex"]));
+}
+
+#[test]
+fn changed_rustflags_are_one_cause_for_all_units() {
+    let (_sandbox, demo) = chain();
+    demo.clean();
+    demo.xcache(["build"]).env("RUSTFLAGS", "-C target-cpu=x86-64-v2").ok();
+    let said = explained(&demo, &[]);
+    assert_says(
+        &said,
+        &["Because RUSTFLAGS: \"-C target-cpu=x86-64-v2\" instead of \"\" 4 units: apex, base, lone, middle"],
+    );
+    assert_eq!(said.matches("Because").count(), 1, "{said}");
+}
+
+#[test]
+fn a_feature_says_who_has_added_it() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.mixed();
+    demo.xcache(["build"]).ok();
+    rebuild(&demo, &["build", "--features", "loud"]);
+    let said = explained(&demo, &[]);
+    assert_says(&said, &["leaf: feature \"loud\" added by demo/loud → leaf", "1 unit: leaf", "more follow: "]);
+}
+
+#[test]
+fn a_changed_profile_names_the_setting() {
+    let (_sandbox, demo) = chain();
+    demo.edit("Cargo.toml", "[dependencies]", "[profile.dev]\nopt-level = 1\n\n[dependencies]");
+    rebuild(&demo, &["build"]);
+    assert_says(&explained(&demo, &["base"]), &["Missed base", "profile: opt-level 1 instead of 0"]);
+}
+
+#[test]
+fn another_mode_is_no_new_unit() {
+    let (_sandbox, demo) = chain();
+    rebuild(&demo, &["check"]);
+    assert_says(&explained(&demo, &["base"]), &["mode: \"check\" instead of \"build\""]);
+}
+
+#[test]
+fn a_variable_that_is_read_is_named_and_its_value_is_not() {
+    let sandbox = Sandbox::new();
+    let library = "pub const GREETING: Option<&str> = option_env!(\"DEMO_GREETING\");";
+    let registry = sandbox.registry([Package::new("greeting", "1.0.0", library)]);
+    let demo = sandbox.demo(&registry, "greeting = \"1\"", "fn main() { println!(\"{:?}\", greeting::GREETING); }");
+    demo.xcache(["build"]).env("DEMO_GREETING", "hello-before").ok();
+    demo.clean();
+    demo.xcache(["build"]).env("DEMO_GREETING", "hello-after").ok();
+    let said = explained(&demo, &[]);
+    assert_says(&said, &["greeting: a variable it reads through env! has another value (DEMO_GREETING)"]);
+    let everything = format!("{said}{}", json(&demo, &["greeting", "demo"]));
+    assert!(!everything.contains("hello-"), "{everything}");
+}
+
+/// A workspace of `demo` → `outer` → `inner`, whose `inner` has this library.
+fn nested(sandbox: &Sandbox, inner: Package) -> Project {
+    let registry = sandbox.registry([
+        inner,
+        Package::new("outer", "1.0.0", "pub fn outer() -> String { format!(\"{:?}\", inner::INNER) }")
+            .dependency("inner", "1"),
+    ]);
+    sandbox.demo(&registry, "outer = \"1\"", "fn main() { println!(\"{}\", outer::outer()); }")
+}
+
+#[test]
+fn a_path_that_is_in_it_is_named_by_what_it_is_of() {
+    let sandbox = Sandbox::new();
+    let inner = Package::new("inner", "1.0.0", "pub static INNER: &str = env!(\"CARGO_MANIFEST_DIR\");");
+    let demo = nested(&sandbox, inner);
+    demo.xcache(["build"]).ok();
+    let demo = demo.with_cargo_home(&sandbox.another_cargo_home());
+    rebuild(&demo, &["build"]);
+    let said = explained(&demo, &["inner"]);
+    assert_says(&said, &["inner: the stored output holds a path of another machine (the path of CARGO_HOME)"]);
+}
+
+/// The run watches a variable, and the library is made with what it was.
+fn watching() -> Package {
+    Package::new("inner", "1.0.0", "pub static INNER: &str = env!(\"MADE_OF\");").build_script(
+        "fn main() {
+            println!(\"cargo::rerun-if-env-changed=DEMO_FLAVOUR\");
+            println!(\"cargo::rustc-env=MADE_OF={}\", std::env::var(\"DEMO_FLAVOUR\").unwrap_or_default());
+        }",
+    )
+}
+
+#[test]
+fn a_build_script_says_which_variable_it_watches() {
+    let sandbox = Sandbox::new();
+    let demo = nested(&sandbox, watching());
+    demo.xcache(["build"]).env("DEMO_FLAVOUR", "sweet-one").ok();
+    demo.clean();
+    demo.xcache(["build"]).env("DEMO_FLAVOUR", "sour-one").ok();
+    let said = explained(&demo, &["inner"]);
+    assert_says(&said, &["inner (build script's run)", "has another value (DEMO_FLAVOUR)"]);
+    assert!(!said.contains("-one"), "{said}");
+}
+
+#[test]
+fn a_generated_file_that_is_another_one_is_named() {
+    let sandbox = Sandbox::new();
+    // It declares nothing, and each run writes something else.
+    let script = "fn main() {
+        let dir = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
+        let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+        println!(\"cargo::rerun-if-changed=/dev/null\");
+        std::fs::write(dir.join(\"made.rs\"), format!(\"pub const INNER: u128 = {time};\")).unwrap();
+    }";
+    let inner =
+        Package::new("inner", "1.0.0", "include!(concat!(env!(\"OUT_DIR\"), \"/made.rs\"));").build_script(script);
+    let demo = nested(&sandbox, inner);
+    demo.xcache(["build"]).ok();
+    rebuild(&demo, &["build"]);
+    let said = explained(&demo, &["inner"]);
+    assert_says(
+        &said,
+        &["inner: a generated file it reads has other content (<build-dir>/debug/build/inner-", "/out/made.rs)"],
+    );
+    assert_says(
+        &said,
+        &[
+            "inner (build script's run) 1.0.0",
+            "inner is compiled each time, as it cannot be kept: its build script reads",
+        ],
+    );
+    // What is made with another one is another one.
+    assert_says(
+        &explained(&demo, &["outer"]),
+        &["outer: a dependency differs from the one it was compiled against (inner)"],
+    );
+}
+
+#[test]
+fn a_damaged_object_is_named() {
+    let (_sandbox, demo) = chain();
+    tree::files(&demo.store().join("v1/unit")).iter().for_each(|object| tree::damage(object));
+    rebuild(&demo, &["build"]);
+    let said = explained(&demo, &["base"]);
+    assert_says(&said, &["base: the stored object was damaged (unit/"]);
+    let key = demo.report().key("base").expect("it has a key");
+    assert_says(&said, &[&format!("(unit/{key}: ")]);
+}
+
+#[test]
+fn a_damaged_file_is_named() {
+    let (_sandbox, demo) = chain();
+    tree::files(&demo.store().join("v1/file")).iter().for_each(|object| tree::damage(object));
+    rebuild(&demo, &["build"]);
+    assert_says(&explained(&demo, &["base"]), &["base: the stored object was damaged (file/", "digest does not match"]);
+}
+
+#[test]
+fn an_entry_that_is_gone_was_there() {
+    let (_sandbox, demo) = chain();
+    demo.forget_entry(&demo.report().key_of("lone"));
+    rebuild(&demo, &["build"]);
+    assert_says(&explained(&demo, &[]), &["lone: recorded before with the same inputs, but its entry is gone"]);
+}
+
+#[test]
+fn a_remote_that_fails_is_one_cause_in_its_own_words() {
+    let sandbox = Sandbox::new();
+    // A file where the directory should be.
+    let remote = sandbox.path("remote");
+    tree::write(&remote, "no directory");
+    let demo = sandbox.chain().env("XCACHE_REMOTE", format!("file://{}", remote.display()));
+    demo.xcache(["build"]).ok();
+    let said = explained(&demo, &[]);
+    assert_says(
+        &said,
+        &["Because the remote did not answer in time, or gave an error (", "4 units: apex, base, lone, middle"],
+    );
+}
+
+#[test]
+fn what_is_not_cached_says_why_and_who_brings_it_in_when_it_is_named() {
+    let sandbox = Sandbox::new();
+    let inner = Package::new("inner", "1.0.0", "pub static INNER: u8 = 1;");
+    let demo = nested(&sandbox, inner);
+    demo.xcache(["doc"]).ok();
+    let said = explained(&demo, &["inner@1"]);
+    assert_says(&said, &["Uncacheable inner (doc) 1.0.0", "inner is not cached: rustdoc output is not cached"]);
+    assert_says(&said, &["Through demo → outer → inner"]);
+    // Nobody has asked about it.
+    assert!(!explained(&demo, &[]).contains("rustdoc"));
+}
+
+#[test]
+fn an_edited_member_says_that_its_files_have_changed() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain().env("CARGO_INCREMENTAL", "0");
+    demo.xcache(["build"]).ok();
+    demo.edit("src/main.rs", "fn main()", "// edited\nfn main()");
+    rebuild(&demo, &["build"]);
+    let said = explained(&demo, &[]);
+    assert_says(&said, &["Missed 1 of 5 units", "demo: files in its directory have changed", "1 unit: demo (bin)"]);
+    demo.write(".env", "DATABASE_URL=secret");
+    rebuild(&demo, &["build"]);
+    let said = explained(&demo, &[]);
+    assert_says(&said, &[".env in the workspace's directory has changed, came or went"]);
+    assert!(!said.contains("secret"), "{said}");
+}
+
+#[test]
+fn another_path_of_the_workspace_says_so() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain().env("CARGO_INCREMENTAL", "0");
+    demo.xcache(["build"]).ok();
+    let elsewhere = sandbox.unused("elsewhere");
+    demo.clean();
+    tree::copy(demo.dir(), &elsewhere);
+    let demo = demo.at(&elsewhere);
+    demo.xcache(["build"]).ok();
+    assert_says(&explained(&demo, &[]), &["Because the workspace is at another path 1 unit: demo (bin)"]);
+}
+
+#[test]
+fn where_there_is_nothing_to_explain_that_is_said() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain();
+    assert_says(&explained(&demo, &[]), &["there is no report of a build in", "`cargo xcache build` writes one"]);
+    demo.xcache(["build"]).ok();
+    rebuild(&demo, &["build"]);
+    assert_says(&explained(&demo, &[]), &["Missed none of 5 units in `cargo build`"]);
+    assert_says(&explained(&demo, &["base"]), &["Hit base 1.0.0"]);
+    demo.xcache(["build"]).ok();
+    assert_says(&explained(&demo, &[]), &["nothing had changed since the build before"]);
+}
+
+#[test]
+fn a_name_that_is_no_crate_gets_one_that_is() {
+    let (_sandbox, demo) = chain();
+    assert_says(
+        &explained(&demo, &["midle"]),
+        &["no unit of the last build is of `midle`; did you mean middle@1.0.0?"],
+    );
+    assert_says(&explained(&demo, &["base@2"]), &["is of `base@2`; did you mean base@1.0.0?"]);
+    assert_says(&explained(&demo, &["tokio"]), &["`cargo xcache report` lists all"]);
+}
+
+#[test]
+fn an_explanation_is_not_mistaken_for_that_of_another_build() {
+    let (_sandbox, demo) = chain();
+    let kept = std::fs::read(demo.target().join("xcache/explain")).expect("something was missed");
+    demo.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
+    rebuild(&demo, &["build"]);
+    tree::write(&demo.target().join("xcache/explain"), kept);
+    assert_says(&explained(&demo, &["base"]), &["what it was made from is not known any more"]);
+    tree::write(&demo.target().join("xcache/explain"), "damaged");
+    assert_says(&explained(&demo, &[]), &["what the units were made from was not kept, or cannot be read"]);
+}
+
+#[test]
+fn what_is_known_of_units_may_be_damaged_and_nothing_but_that_is_lost() {
+    let (sandbox, demo) = chain();
+    let known = tree::files(&demo.store().join("v1/known"));
+    assert_eq!(known.len(), 4);
+    known.iter().for_each(|object| tree::damage(object));
+    rebuild(&demo, &["build"]);
+    assert_says(&explained(&demo, &[]), &["Missed none of 5 units"]);
+    sandbox.reset();
+    demo.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
+    rebuild(&demo, &["build"]);
+    assert_eq!(sandbox.compiled_dependencies(), ["apex", "base", "middle"]);
+    assert_says(&explained(&demo, &["base"]), &["never built before on this machine"]);
+}
+
+#[test]
+fn a_build_in_which_everything_is_a_hit_writes_nothing_for_explanations() {
+    let (_sandbox, demo) = chain();
+    let stamps = |dir: &std::path::Path| {
+        let files = tree::files(dir).into_iter();
+        files.map(|path| (std::fs::metadata(&path).and_then(|it| it.modified()).ok(), path)).collect::<Vec<_>>()
+    };
+    let before = stamps(&demo.store().join("v1/known"));
+    assert_eq!(before.len(), 4);
+    rebuild(&demo, &["build"]);
+    assert_eq!(stamps(&demo.store().join("v1/known")), before);
+    assert!(!demo.target().join("xcache/explain").exists());
+    // Nor does an explanation.
+    let all = || [stamps(&demo.target()), stamps(demo.store())];
+    let before = all();
+    explained(&demo, &["base"]);
+    assert_eq!(all(), before);
+}
+
+#[test]
+fn an_empty_machine_is_told_what_those_who_share_the_remote_have_built() {
+    let sandbox = Sandbox::new();
+    let remote = sandbox.path("remote");
+    let url = format!("file://{}", remote.display());
+    let demo = sandbox.chain().env("XCACHE_REMOTE", &url);
+    demo.xcache(["build"]).ok();
+    let known = || tree::files(&remote.join("v1/known"));
+    assert_eq!(known().len(), 1);
+    let somebody = sandbox.chain().env("XCACHE_REMOTE", &url).with_store(&sandbox.unused("store"));
+    somebody.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
+    somebody.xcache(["build"]).ok();
+    assert_eq!(known().len(), 1, "other lockfiles are in the same object");
+    let said = explained(&somebody, &[]);
+    assert_says(&said, &["dependency base 1.0.0 → 1.0.1", "2 more follow: apex, middle"]);
+    tree::remove(&remote.join("v1/known"));
+    let said = explained(&somebody, &[]);
+    assert_says(&said, &["never built before on this machine, and the remote does not say what it knows"]);
+}
+
+#[test]
+fn what_a_remote_knows_costs_a_session_that_sends_something_two_requests_and_any_other_none() {
+    let sandbox = Sandbox::new();
+    let remote = sandbox.path("remote");
+    let demo = sandbox.chain().env("XCACHE_REMOTE", format!("file://{}", remote.display()));
+    demo.xcache(["build"]).ok();
+    // Four packs, four entries, an index; before that, an index and four entries that were not there; and what is known,
+    // read and written.
+    assert_eq!(demo.report().total("requests"), 9 + 5 + 2);
+    rebuild(&demo, &["build"]);
+    assert_eq!(demo.report().total("requests"), 1, "nothing was sent");
+}

@@ -1,11 +1,28 @@
 //! Running another program: to ask it something, or in our place.
+//!
+//! A program that is being started has every open file for an instant, and what is open for writing cannot be executed
+//! (`ETXTBSY`). So whoever writes a program that somebody else will start does it [while nothing is started
+//! here](while_nothing_starts).
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, RwLock};
 use std::thread;
 
 use crate::error::{Error, Result};
+
+static STARTING: RwLock<()> = RwLock::new(());
+
+/// Does something that no process must be started in the middle of.
+pub fn while_nothing_starts<T>(act: impl FnOnce() -> T) -> T {
+    let _nothing_starts = STARTING.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    act()
+}
+
+fn start(command: &mut Command) -> io::Result<Child> {
+    let _starting = STARTING.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+    command.spawn()
+}
 
 /// Runs a command to its end and returns what it printed; where it fails, its first error line is the error.
 pub fn output(command: &mut Command) -> Result<String> {
@@ -17,8 +34,8 @@ pub fn output_observed(command: &mut Command, mut line: impl FnMut(&str)) -> Res
     let shown = shown(command);
     let failed = |reason: String| Error::Command { command: shown.clone(), reason };
     let io_failed = |error: io::Error| failed(error.to_string());
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(io_failed)?;
+    let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = start(piped).map_err(io_failed)?;
     let mut pipe = child.stdout.take().expect("it is piped");
     let stdout = thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -53,7 +70,7 @@ impl Running {
     /// Runs a command to its end.
     pub fn run(&self, command: &mut Command) -> io::Result<ExitStatus> {
         let mut running = self.lock();
-        let mut child = command.spawn()?;
+        let mut child = start(command)?;
         *running = Some(child.id());
         drop(running);
         let status = child.wait();

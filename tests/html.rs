@@ -168,7 +168,7 @@ fn what_took_time_lies_within_its_phase() {
     let project = sandbox.checkout("app").env("XCACHE_REMOTE", &remote);
     project.xcache(["build"]).ok();
     assert_lies_within_its_phase(project.report().json(), "compile", "build");
-    let elsewhere = project.clone().with_store(&sandbox.unused("store"));
+    let elsewhere = project.with_store(&sandbox.unused("store"));
     elsewhere.clean();
     elsewhere.xcache(["build"]).ok();
     let report = elsewhere.report();

@@ -26,6 +26,7 @@ use crate::fs::{
     children, copy_hashing, create_dir_all, make_world_readable, persist, read_optional, remove_file, temporary_file,
 };
 use crate::key::UnitKey;
+use crate::process;
 
 /// The modification time of every raw file: 2024-01-01 00:00:00 UTC. It is older than anything that is compiled from now
 /// on, and the same for all, so that files which are linked into a target directory are of one age there.
@@ -119,6 +120,13 @@ impl LocalStore {
     ///
     /// A stored file that is damaged is removed and [`Error::Corrupt`].
     pub fn copy_out(&self, record: &FileRecord, destination: &Path) -> Result<()> {
+        match record.kind.is_program() {
+            true => process::while_nothing_starts(|| self.copy(record, destination)),
+            false => self.copy(record, destination),
+        }
+    }
+
+    fn copy(&self, record: &FileRecord, destination: &Path) -> Result<()> {
         let source = self.file_path(record.digest);
         let input = File::open(&source).map_err(Error::io("read", &source))?;
         let mut output = temporary_file(destination.parent().unwrap_or(Path::new(".")))?;

@@ -18,6 +18,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::client::SCRIPT;
 use crate::event::UnitId;
 use crate::fs;
+use crate::process;
 
 /// The stand-ins of a session.
 pub(super) struct Shims {
@@ -105,7 +106,7 @@ fn exchange(program: &Utf8Path, name: &str, text: &str) -> io::Result<()> {
         file.as_file().set_modified(modified)?;
         fs::persist(file, program.as_std_path()).map_err(io::Error::other)
     };
-    put().inspect_err(|_| drop(std::fs::remove_file(&real)))
+    process::while_nothing_starts(put).inspect_err(|_| drop(std::fs::remove_file(&real)))
 }
 
 fn put_back(shim: &Shim, real: &Utf8Path) -> io::Result<()> {

@@ -39,16 +39,16 @@ impl Scene {
 }
 
 fn write_program(path: &Path, text: &str) {
-    let mut file = fs::temporary_file(path.parent().unwrap()).unwrap();
-    write!(file, "#!/bin/sh\n{text}\n").unwrap();
-    fs::make_executable(file.as_file()).unwrap();
-    fs::persist(file, path).unwrap();
+    process::while_nothing_starts(|| {
+        let mut file = fs::temporary_file(path.parent().unwrap()).unwrap();
+        write!(file, "#!/bin/sh\n{text}\n").unwrap();
+        fs::make_executable(file.as_file()).unwrap();
+        fs::persist(file, path).unwrap();
+    });
 }
 
 fn say(program: &Utf8Path) -> String {
-    let output = Command::new(program).arg("said").output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    process::output(Command::new(program).arg("said")).unwrap()
 }
 
 #[test]

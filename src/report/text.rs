@@ -78,7 +78,7 @@ fn precise(millis: u64) -> String {
 }
 
 fn status(out: &mut dyn Write, verb: &str, message: impl Display) -> io::Result<()> {
-    grid::line(out, GOOD, verb, &message.to_string())
+    grid::line(out, None, GOOD, verb, &message.to_string())
 }
 
 /// `153 of 180 units (12 local, 141 remote, 84.2 MB), saved 41.3 s of compile time`.
@@ -129,7 +129,11 @@ fn compiled(report: &Report) -> Option<String> {
 }
 
 pub(super) fn units(number: usize) -> String {
-    format!("{number} {}", if number == 1 { "unit" } else { "units" })
+    counted(number, "unit", "units")
+}
+
+fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 #[cfg(test)]

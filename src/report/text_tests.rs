@@ -86,9 +86,20 @@ fn every_row_fits_the_terminal_and_numbers_are_never_cut() {
     for width in [80, 120, 200] {
         let text = plain(|out| table(&sample(), View { width: Some(width), all: true }, out));
         assert_eq!(rows(&text).len(), 8, "{text}");
-        assert!(rows(&text).iter().all(|line| line.chars().count() <= width.into()), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= width.into()), "{text}");
         assert!(text.contains(" 40.00 s"), "{text}");
     }
+}
+
+#[test]
+fn a_long_line_goes_on_below_itself() {
+    let mut report = sample();
+    report.warnings = vec!["word ".repeat(30)];
+    let text = plain(|out| table(&report, View { width: Some(80), all: false }, out));
+    let warning: Vec<_> = text.lines().filter(|line| line.contains("word word")).collect();
+    assert_eq!(warning.len(), 3, "{text}");
+    assert!(warning[0].starts_with("     Warning word") && warning[1].starts_with("             word"), "{text}");
+    assert_eq!(plain(|out| table(&report, View::default(), out)).matches("word").count(), 30);
 }
 
 #[test]

@@ -23,10 +23,10 @@ pub fn comparison(comparison: &Comparison, view: View, out: &mut dyn Write) -> i
     if !comparison.changed.is_empty() {
         writeln!(out)?;
     }
-    line(out, NOTE, "Before", &session(&comparison.before))?;
-    line(out, NOTE, "After", &session(&comparison.after))?;
+    line(out, view.width, NOTE, "Before", &session(&comparison.before))?;
+    line(out, view.width, NOTE, "After", &session(&comparison.after))?;
     let (changed, unchanged) = (units(comparison.changed.len()), comparison.unchanged);
-    line(out, NOTE, "Units", &format!("{changed} changed, {unchanged} as before"))?;
+    line(out, view.width, NOTE, "Units", &format!("{changed} changed, {unchanged} as before"))?;
     totals(comparison, view).write(out)
 }
 

@@ -114,10 +114,19 @@ fn row(cells: impl IntoIterator<Item = (impl ToString, Column)>) -> Row {
     row
 }
 
-/// A line with a verb and without columns.
-pub(super) fn line(out: &mut dyn Write, style: Style, verb: &str, text: &str) -> io::Result<()> {
-    let width = usize::from(VERB);
-    writeln!(out, "{style}{verb:>width$}{style:#} {}", one_line(text))
+/// A verb and a text, which goes on below itself where it is wider than the terminal.
+pub(super) fn line(out: &mut dyn Write, width: Option<u16>, style: Style, verb: &str, text: &str) -> io::Result<()> {
+    let indent = usize::from(VERB);
+    let room = width.map_or(usize::MAX, |width| usize::from(cells_width(width)) - 1);
+    let mut lines: Vec<String> = Vec::new();
+    for word in one_line(text).split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => *line += &format!(" {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    writeln!(out, "{style}{verb:>indent$}{style:#} {}", lines[0])?;
+    lines[1..].iter().try_for_each(|line| writeln!(out, "{:indent$} {line}", ""))
 }
 
 /// Names and messages come from elsewhere: nothing in them moves the cursor or changes colours.

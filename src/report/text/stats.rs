@@ -8,23 +8,23 @@ use super::{View, bytes, duration, units};
 use crate::report::stats::{Stats, Tally};
 
 /// A line for each thing that is counted.
-pub fn stats(stats: &Stats, _: View, out: &mut dyn Write) -> io::Result<()> {
+pub fn stats(stats: &Stats, view: View, out: &mut dyn Write) -> io::Result<()> {
     let Stats { schema_version: _, tally, store, costs } = stats;
     if let Some(since) = tally.since {
-        line(out, NOTE, "Since", &since.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())?;
+        line(out, view.width, NOTE, "Since", &since.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())?;
     }
-    line(out, NOTE, "Sessions", &sessions(tally))?;
-    line(out, NOTE, "Units", &outcomes(tally))?;
+    line(out, view.width, NOTE, "Sessions", &sessions(tally))?;
+    line(out, view.width, NOTE, "Units", &outcomes(tally))?;
     let (compiling, restoring, saved) = (tally.compile_ms, tally.restore_ms, tally.saved_ms);
     let time = [(compiling, "compiling"), (restoring, "restoring"), (saved, "of compile time saved")];
     let time = time.map(|(millis, what)| format!("{} {what}", duration(millis)));
-    line(out, NOTE, "Time", &time.join(", "))?;
+    line(out, view.width, NOTE, "Time", &time.join(", "))?;
     let (received, sent) = (bytes(tally.received_bytes), bytes(tally.sent_bytes));
-    line(out, NOTE, "Remote", &format!("{} requests, {received} received, {sent} sent", tally.requests))?;
+    line(out, view.width, NOTE, "Remote", &format!("{} requests, {received} received, {sent} sent", tally.requests))?;
     let (entries, size, max) = (units(store.entries), bytes(store.bytes), bytes(store.max_bytes));
     let held = format!("{}: {entries} in {} files, {size} of at most {max}", store.directory, store.files);
-    line(out, NOTE, "Store", &held)?;
-    costs.iter().try_for_each(|costs| line(out, NOTE, "Costs", &money(costs)))
+    line(out, view.width, NOTE, "Store", &held)?;
+    costs.iter().try_for_each(|costs| line(out, view.width, NOTE, "Costs", &money(costs)))
 }
 
 /// `12, 1 failed, 4 with nothing to do`.

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::grid::{ATTENTION, BAD, Column, GOOD, Grid, NOTE, QUIET, line};
-use super::{View, bytes, causes, duration, precise, units};
+use super::{View, bytes, causes, counted, duration, precise, units};
 use crate::report::costs::Costs;
 use crate::report::reasons::name;
 use crate::report::{Kind, Outcome, Report, UnitReport};
@@ -22,8 +22,8 @@ pub fn table(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()>
     if !report.units.is_empty() {
         writeln!(out)?;
     }
-    remarks(report, out)?;
-    totals(report, out)
+    remarks(report, view, out)?;
+    totals(report, view, out)
 }
 
 fn units_table(report: &Report, view: View) -> Grid {
@@ -139,8 +139,8 @@ fn seconds(millis: Option<u64>) -> String {
 }
 
 /// What is unusual.
-fn remarks(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let warn = |out: &mut dyn Write, text: &str| line(out, ATTENTION, "Warning", text);
+fn remarks(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
+    let warn = |out: &mut dyn Write, text: &str| line(out, view.width, ATTENTION, "Warning", text);
     for unit in &report.units {
         if let Some(reason) = &unit.rejected {
             warn(out, &format!("cargo did not take {} as fresh: {reason}", title(unit)))?;
@@ -162,23 +162,29 @@ fn remarks(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     report.warnings.iter().try_for_each(|warning| warn(out, warning))
 }
 
-fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn totals(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
     let totals = &report.totals;
-    line(out, NOTE, "Session", &format!("cargo {}", report.command.join(" ")))?;
-    line(out, NOTE, "", &session(report))?;
+    line(out, view.width, NOTE, "Session", &format!("cargo {}", report.command.join(" ")))?;
+    line(out, view.width, NOTE, "", &session(report))?;
     if !report.phases.is_empty() {
-        line(out, NOTE, "Phases", &phases(report))?;
+        line(out, view.width, NOTE, "Phases", &phases(report))?;
     }
-    line(out, NOTE, "Units", &unit_counts(report))?;
+    line(out, view.width, NOTE, "Units", &unit_counts(report))?;
     let (compiling, restoring, saved) = (totals.compile_ms, totals.restore_ms, totals.saved_ms);
     let time = [(compiling, "compiling"), (restoring, "restoring"), (saved, "of compile time saved")];
     let time = time.map(|(millis, what)| format!("{} {what}", duration(millis)));
-    line(out, NOTE, "Time", &time.join(", "))?;
+    line(out, view.width, NOTE, "Time", &time.join(", "))?;
     if let Some(remote) = &report.remote {
         let (requests, received, sent) = (totals.requests, bytes(totals.received_bytes), bytes(totals.sent_bytes));
-        line(out, NOTE, "Remote", &format!("{remote}: {requests} requests, {received} received, {sent} sent"))?;
+        line(
+            out,
+            view.width,
+            NOTE,
+            "Remote",
+            &format!("{remote}: {requests} requests, {received} received, {sent} sent"),
+        )?;
     }
-    report.costs.iter().try_for_each(|costs| line(out, NOTE, "Costs", &money(costs)))
+    report.costs.iter().try_for_each(|costs| line(out, view.width, NOTE, "Costs", &money(costs)))
 }
 
 /// `0.1640 saved by not compiling, 0.0105 spent (0.0080 received, 0.0020 sent, 0.0005 requests), 0.1535 gained`.
@@ -222,12 +228,16 @@ fn unit_counts(report: &Report) -> String {
     let hits = match totals.hits {
         0 => String::new(),
         hits => format!(
-            "{hits} hits ({} remote, {} local; {} before cargo started)",
-            totals.hits_remote, totals.hits_local, totals.hydrated
+            "{} ({} remote, {} local; {} before cargo started)",
+            counted(hits, "hit", "hits"),
+            totals.hits_remote,
+            totals.hits_local,
+            totals.hydrated
         ),
     };
+    let misses = if totals.misses == 1 { "miss" } else { "misses" };
     let others = [
-        (totals.misses, "misses"),
+        (totals.misses, misses),
         (totals.uncacheable, "not cacheable"),
         (totals.fresh, "fresh"),
         (totals.not_reached, "not reached"),

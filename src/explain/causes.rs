@@ -146,13 +146,16 @@ impl<'a> Causes<'a> {
         self.shelves.get(&identity).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The recipe with the fewest differences, and of these the latest.
+    /// The recipe with the fewest differences, of these one of a compatible version, and of these the latest.
     fn nearest(&self, now: &Recipe) -> Option<(Timestamp, &Recipe)> {
         let nearest = |shelf: &'_ [Known]| -> Option<usize> {
             let known = shelf.iter().enumerate();
             let known = known.filter_map(|(index, known)| Some((index, known, known.as_of(self.began)?)));
             let other = known.filter(|(_, known, _)| known.recipe.stored != now.stored);
-            let rank = |known: &Known, at| (between(&known.recipe, now).distance(), Reverse(at));
+            let rank = |known: &Known, at| {
+                let distance = between(&known.recipe, now).distance();
+                (distance, !is_compatible(&known.recipe.inputs.version, &now.inputs.version), Reverse(at))
+            };
             other.min_by_key(|(_, known, at)| rank(known, *at)).map(|(index, ..)| index)
         };
         let shelves = std::iter::once(now.identity()).chain(siblings(now));
@@ -232,6 +235,12 @@ impl<'a> Causes<'a> {
             false => (subject, changed(vec![Change { input: Input::Version, name: None, ..change }])),
         }
     }
+}
+
+/// Whether one version may be taken for the other: a graph may have several of a package that may not.
+fn is_compatible(one: &str, other: &str) -> bool {
+    let mut numbers = one.split(['.', '-', '+']).zip(other.split(['.', '-', '+']));
+    numbers.find(|(one, other)| (*one, *other) != ("0", "0")).is_none_or(|(one, other)| one == other)
 }
 
 /// What a dependency that differs is to its dependent.

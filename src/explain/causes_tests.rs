@@ -173,8 +173,26 @@ fn the_nearest_is_the_one_with_the_fewest_differences_and_of_these_the_latest() 
     let (before, now) = (world(|_| {}), bumped());
     let verdict = &verdicts(&now, &[(5, &before), (9, &release)])[0];
     assert_eq!((verdict.compared_with, verdict.own.len()), (Some(at(5)), 1));
-    let older = world(|inputs| inputs.version = "0.9.0".into());
-    assert_eq!(verdicts(&now, &[(5, &before), (9, &older)])[0].compared_with, Some(at(9)));
+    let later = world(|inputs| inputs.version = "1.0.2".into());
+    assert_eq!(verdicts(&now, &[(5, &before), (9, &later)])[0].compared_with, Some(at(9)));
+}
+
+#[test]
+fn another_major_version_beside_it_is_not_taken_for_the_one_before() {
+    let of = |version: &'static str| {
+        world(move |inputs| {
+            if inputs.name == "base" {
+                inputs.version = version.into();
+            }
+        })
+    };
+    let verdict = &verdicts(&of("1.2.0"), &[(5, &of("1.1.0")), (9, &of("2.0.0"))])[0];
+    assert_eq!(verdict.compared_with, Some(at(5)));
+    for (one, other, expected) in
+        [("1.0.1", "1.9.0", true), ("1.0.0", "2.0.0", false), ("0.2.1", "0.2.7", true), ("0.2.1", "0.3.0", false)]
+    {
+        assert_eq!(is_compatible(one, other), expected, "{one} {other}");
+    }
 }
 
 #[test]

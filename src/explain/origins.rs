@@ -2,7 +2,7 @@
 //!
 //! The package graph comes from `cargo metadata`, which is asked for an explanation and never for a build.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use guppy::graph::feature::{FeatureGraph, FeatureId, FeatureLabel, FeatureSet};
 use guppy::graph::{DependencyDirection, PackageGraph, PackageMetadata};
@@ -55,7 +55,11 @@ impl Origins {
             let package = self.graph.metadata(id.package_id());
             id != start && package.is_ok_and(|package| package.in_workspace())
         };
-        let enabling = |id: FeatureId<'a>| enabling(&features, &above, id);
+        let links = links(&above);
+        let enabling = |id: FeatureId<'a>| {
+            let of_dependents = links.get(&id).into_iter().flatten().copied();
+            of_dependents.chain(siblings(&features, &above, id)).collect()
+        };
         let steps = shortest(start, |id| *id, enabling, |id| is_member(*id))?;
         let mut path: Vec<String> = Vec::new();
         for id in steps {
@@ -74,18 +78,25 @@ impl Origins {
     }
 }
 
-/// The features that enable this one: of dependents, and of the same package.
-fn enabling<'g>(features: &FeatureGraph<'g>, above: &FeatureSet<'g>, id: FeatureId<'g>) -> Vec<FeatureId<'g>> {
-    let links = above.conditional_links(DependencyDirection::Reverse);
-    let links = links.filter(|link| link.to().feature_id() == id);
-    let links = links.filter(|link| link.from().package().in_workspace() || !link.dev_only());
-    let mut found: BTreeSet<_> = links.map(|link| link.from().feature_id()).collect();
-    // Every feature has its package built, which enables nothing.
-    if !id.is_base() {
-        let own = above.features_for(id.package_id()).ok().flatten().into_iter().flatten();
-        found.extend(own.filter(|other| features.directly_depends_on(*other, id).unwrap_or(false)));
+/// What enables what, between packages: the features of dependents by the feature they enable.
+type Links<'g> = BTreeMap<FeatureId<'g>, BTreeSet<FeatureId<'g>>>;
+
+fn links<'g>(above: &FeatureSet<'g>) -> Links<'g> {
+    let mut links = Links::new();
+    for link in above.conditional_links(DependencyDirection::Reverse) {
+        // Only members have their dev-dependencies built.
+        if link.from().package().in_workspace() || !link.dev_only() {
+            links.entry(link.to().feature_id()).or_default().insert(link.from().feature_id());
+        }
     }
-    found.into_iter().collect()
+    links
+}
+
+/// The features of the same package that enable this one. Every feature has its package built, which enables nothing.
+fn siblings<'g>(features: &FeatureGraph<'g>, above: &FeatureSet<'g>, id: FeatureId<'g>) -> Vec<FeatureId<'g>> {
+    let own = above.features_for(id.package_id()).ok().flatten().into_iter().flatten();
+    let enables = |other: &FeatureId<'g>| features.directly_depends_on(*other, id).unwrap_or(false);
+    own.filter(|other| !id.is_base() && enables(other)).collect()
 }
 
 /// The shortest way back from `target` to something that is `first`, in the order from there.

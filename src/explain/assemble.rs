@@ -45,7 +45,10 @@ impl Explanation {
             uncacheable: report.totals.uncacheable,
             causes: list.causes,
             units,
-            notes: notes(report, sources),
+            notes: notes(report, sources)
+                .into_iter()
+                .chain(chosen.iter().filter_map(|(_, unit)| rejected(unit)))
+                .collect(),
         }
     }
 }
@@ -163,6 +166,12 @@ fn outcome(outcome: &Outcome) -> &'static str {
     }
 }
 
+/// What cargo said of a unit that was put into the build directory in vain.
+fn rejected(unit: &UnitReport) -> Option<String> {
+    let reason = unit.rejected.as_ref()?;
+    Some(format!("{} was in the target directory, and cargo did not take it as fresh: {reason}", unit.package))
+}
+
 fn notes(report: &Report, sources: Sources<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(reason) = &report.plan_failed {
@@ -177,3 +186,7 @@ fn notes(report: &Report, sources: Sources<'_>) -> Vec<String> {
     }
     notes
 }
+
+#[cfg(test)]
+#[path = "assemble_tests.rs"]
+mod tests;

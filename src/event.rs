@@ -370,6 +370,11 @@ pub enum EventKind {
         /// It exited with success.
         success: bool,
     },
+    /// A unit is none of those that were asked for: only dependencies are compiled.
+    LeftOut {
+        /// Which unit.
+        unit: UnitId,
+    },
     /// A compiled unit is in the local store now.
     Recorded {
         /// Which unit.

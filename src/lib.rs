@@ -9,6 +9,7 @@
 //! | [`session`] | the phases, in order |
 //! | [`history`], [`ledger`], [`journal`], [`ci`] | reports, kept; sums over them; events in a file; what CI is told |
 //! | [`explain`] | why the last build compiled what it compiled |
+//! | [`recipe`] | what the dependencies of a workspace follow from, as a file |
 //! | [`wrapper`], [`report`] | one rustc call; the fold of events |
 //! | [`hydrate`] | units into the build directory, as cargo would find them |
 //! | [`plan`] | units and keys |
@@ -37,6 +38,7 @@ pub mod plan;
 pub mod prefetch;
 pub mod probe;
 pub mod process;
+pub mod recipe;
 pub mod report;
 pub mod roots;
 pub mod rustc;

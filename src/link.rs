@@ -40,12 +40,14 @@ impl Link {
     }
 }
 
+/// Makes `link` the same program.
 #[cfg(unix)]
-fn link(executable: &Path, link: &Path) -> io::Result<()> {
+pub(crate) fn link(executable: &Path, link: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(executable, link)
 }
 
+/// Makes `link` the same program.
 #[cfg(not(unix))]
-fn link(executable: &Path, link: &Path) -> io::Result<()> {
+pub(crate) fn link(executable: &Path, link: &Path) -> io::Result<()> {
     std::fs::hard_link(executable, link).or_else(|_| std::fs::copy(executable, link).map(drop))
 }

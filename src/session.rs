@@ -23,6 +23,7 @@ mod native;
 mod planning;
 mod settled;
 mod survey;
+mod warm;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -35,7 +36,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use self::planning::{Ready, Rest, prepare};
 use self::settled::Settled;
-use crate::cargo::{Cargo, Invocation};
+use crate::cargo::{Cargo, Invocation, Workspace};
 use crate::config::Settings;
 use crate::digest::Digest;
 use crate::entry::Entry;
@@ -52,6 +53,7 @@ use crate::store::{LocalStore, RemoteStore, Runtime, gc, known};
 use crate::upload::{Upload, UploadSummary};
 use crate::wrapper::{Front, Plan, Planned, Services, Wrapper};
 pub use survey::workspace_directory;
+pub use warm::Warm;
 
 /// Everything a session is given.
 #[derive(Clone, Debug)]
@@ -70,6 +72,8 @@ pub struct Options {
     pub directory: PathBuf,
     /// Somebody watches what arrives: cargo, which would draw over that, starts when it is over.
     pub is_watched: bool,
+    /// Dependencies only, and how far.
+    pub warm: Option<Warm>,
 }
 
 /// The environment a session was started with.
@@ -120,6 +124,7 @@ pub fn run(options: &Options, log: &EventLog, interrupt: &Interrupt) -> Outcome 
     let store = LocalStore::open(&options.settings.dir);
     let (code, target_dir) = match &store {
         Ok(store) => session.with_store(Arc::new(store.clone())),
+        Err(error) if options.warm.is_some() => session.with_temporary_store(error),
         Err(error) => session.without_plan(error),
     };
     log.record(EventKind::SessionFinished);
@@ -141,7 +146,9 @@ type Ended = (i32, Option<Utf8PathBuf>);
 
 impl Session<'_> {
     fn with_store(&self, store: Arc<LocalStore>) -> Ended {
-        if let Some(settled) = Settled::recall(self.options, &store) {
+        if self.options.warm.is_none()
+            && let Some(settled) = Settled::recall(self.options, &store)
+        {
             return self.planned_later(store, settled);
         }
         match self.log.phase(Phase::Plan, || prepare(self.options, &self.cargo, store, self.log)) {
@@ -152,6 +159,9 @@ impl Session<'_> {
 
     /// There is no plan: the user is told why, and cargo runs as it would without the cache.
     fn without_plan(&self, error: &Error) -> Ended {
+        if self.options.warm.is_some() {
+            return (self.refuse(error), None);
+        }
         self.log.record(EventKind::PlanFailed { reason: error.to_string() });
         (self.build(None), None)
     }
@@ -162,8 +172,16 @@ impl Session<'_> {
         let front =
             Front { store: services.store.clone(), user_wrapper: rest.user_wrapper.clone(), log: self.log.clone() };
         let target_dir = rest.workspace.target_dir.clone();
-        let (code, services) = self.build_with_arrivals(front, services);
+        let since = self.options.warm.map(|_| warm::wait_for_a_second(&profiles(&services, &rest)));
+        let (code, services) = match self.options.warm {
+            Some(Warm::Fetch) => (0, Some(self.fetch(services))),
+            Some(Warm::Place) => (0, Some(self.place(services))),
+            Some(Warm::Compile) | None => self.build_with_arrivals(front, services),
+        };
         if let Some(services) = services {
+            if let Some(since) = since {
+                warm::settle_times(&profiles(&services, &rest), since);
+            }
             self.finish(services, rest, code);
         }
         (code, Some(target_dir))
@@ -203,6 +221,7 @@ impl Session<'_> {
                 ended();
                 (code, wrapper.stop())
             }
+            Err(error) if self.options.warm.is_some() => (self.refuse(&error), None),
             Err(error) => {
                 self.log.warn(format!("building without the cache: {error}"));
                 (self.build(None), None)
@@ -217,7 +236,7 @@ impl Session<'_> {
         prefetch.stop();
         let shared = known::Shared::name(&plan.member_names(), self.options.invocation.planning_command());
         self.keep_explanation(&plan, shared, &workspace.target_dir);
-        if code == 0 {
+        if code == 0 && self.options.warm.is_none() {
             Settled::remember(self.options, &store, &workspace, &plan, user_wrapper);
         }
         if let (Some(upload), Some(remote)) = (upload, &remote) {
@@ -264,6 +283,13 @@ impl Session<'_> {
             code
         })
     }
+}
+
+/// The directories of all profiles, wherever cargo has them.
+fn profiles(services: &Services, rest: &Rest) -> Vec<Utf8PathBuf> {
+    let Workspace { build_dir, target_dir, .. } = &rest.workspace;
+    let names = services.plan.profile_dirs();
+    [build_dir, target_dir].iter().flat_map(|directory| names.iter().map(|name| directory.join(name))).collect()
 }
 
 /// A process's exit code; 128 and the number for a signal, as a shell says it.

@@ -21,6 +21,7 @@ use crate::report::{self, ReportArguments};
 use crate::signals;
 use crate::stats::{self, StatsArguments};
 use crate::terminal::{self, Terminal};
+use crate::warm::{self, RecipeArguments, WARM_HELP, WARM_USAGE, WarmArguments};
 
 /// The cargo commands that go through the cache.
 pub(crate) const CARGO_COMMANDS: &[&str] =
@@ -80,6 +81,12 @@ enum Command {
     Stats(StatsArguments),
     /// Send everything in the local store that the remote does not have
     Push,
+    /// Write down what the dependencies follow from, as a file that no other change changes
+    #[command(visible_alias = "prepare")]
+    Recipe(RecipeArguments),
+    /// Build the dependencies of a command, and nothing else: from the checkout, or from a recipe alone
+    #[command(override_usage = WARM_USAGE, after_help = WARM_HELP)]
+    Warm(WarmArguments),
     /// Run any command: each cargo that it calls goes through the cache
     Exec(ExecArguments),
     /// Run `cargo nextest`: what it builds goes through the cache
@@ -218,6 +225,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments, &settings.into()),
         Command::Stats(arguments) => stats::run(&arguments, &settings.into()),
         Command::Push => push(&settings.into()),
+        Command::Recipe(arguments) => warm::recipe(toolchain, arguments),
+        Command::Warm(arguments) => warm::warm(toolchain, &settings.into(), arguments),
         Command::Exec(ExecArguments { command }) => {
             let (program, arguments) = command.split_first().expect("clap requires one");
             Frame { toolchain, overrides: settings.into() }.exec(program, arguments)
@@ -238,7 +247,7 @@ fn start_tracing() {
 }
 
 /// The arguments behind `xcache`, as they were given.
-fn own_arguments() -> Vec<OsString> {
+pub(crate) fn own_arguments() -> Vec<OsString> {
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "xcache") {
         arguments.remove(0);
@@ -288,7 +297,7 @@ fn cargo(toolchain: Option<String>, overrides: &Overrides, mut arguments: Vec<Os
     }
 }
 
-fn prepare(
+pub(crate) fn prepare(
     invocation: Invocation,
     cargo: Option<PathBuf>,
     overrides: &Overrides,
@@ -299,7 +308,7 @@ fn prepare(
     let manifest = invocation.value("manifest-path").and_then(|path| Path::new(path).parent());
     let settings = load_settings(&manifest.map_or(directory.clone(), |manifest| directory.join(manifest)), overrides)?;
     let environment = Environment(std::env::vars_os().collect());
-    Ok(Options { invocation, cargo, executable, settings, environment, directory, is_watched })
+    Ok(Options { invocation, cargo, executable, settings, environment, directory, is_watched, warm: None })
 }
 
 pub(crate) fn load_settings(directory: &Path, overrides: &Overrides) -> xcache::Result<Settings> {
@@ -308,6 +317,21 @@ pub(crate) fn load_settings(directory: &Path, overrides: &Overrides) -> xcache::
 }
 
 fn with_cache(options: &Options, terminal: &Arc<Terminal>) -> ExitCode {
+    exit(session(options, terminal, &interrupt()))
+}
+
+/// What ends cargo first, from now on.
+pub(crate) fn interrupt() -> Arc<Interrupt> {
+    let interrupt = Arc::new(Interrupt::default());
+    signals::forward({
+        let interrupt = interrupt.clone();
+        move || interrupt.interrupt()
+    });
+    interrupt
+}
+
+/// One session, with its summary.
+pub(crate) fn session(options: &Options, terminal: &Arc<Terminal>, interrupt: &Interrupt) -> i32 {
     let started = xcache::event::now();
     let log = EventLog::new(observer(options, terminal, started));
     log.record(EventKind::SessionStarted {
@@ -316,14 +340,9 @@ fn with_cache(options: &Options, terminal: &Arc<Terminal>) -> ExitCode {
         started,
         remote: options.settings.remote.clone(),
     });
-    let interrupt = Arc::new(Interrupt::default());
-    signals::forward({
-        let interrupt = interrupt.clone();
-        move || interrupt.interrupt()
-    });
-    let outcome = session::run(options, &log, &interrupt);
+    let outcome = session::run(options, &log, interrupt);
     terminal.print(|out| text::summary(&outcome.report, out));
-    exit(outcome.code)
+    outcome.code
 }
 
 /// The terminal, with a journal before it where one is asked for.
@@ -350,7 +369,7 @@ fn command_line(invocation: &Invocation) -> Vec<String> {
     invocation.toolchain.iter().cloned().chain([invocation.command.clone()]).chain(arguments).collect()
 }
 
-fn color(invocation: &Invocation) -> Option<anstream::ColorChoice> {
+pub(crate) fn color(invocation: &Invocation) -> Option<anstream::ColorChoice> {
     match invocation.value("color").and_then(OsStr::to_str) {
         Some("always") => Some(anstream::ColorChoice::Always),
         Some("never") => Some(anstream::ColorChoice::Never),
@@ -366,11 +385,7 @@ pub(crate) fn exit(code: i32) -> ExitCode {
 fn push(overrides: &Overrides) -> ExitCode {
     let terminal = Arc::new(Terminal::stderr(terminal::Options::default()));
     let log = EventLog::new(terminal.clone());
-    let interrupt = Arc::new(Interrupt::default());
-    signals::forward({
-        let interrupt = interrupt.clone();
-        move || interrupt.interrupt()
-    });
+    let interrupt = interrupt();
     let directory = std::env::current_dir().unwrap_or_default();
     let pushed = load_settings(&directory, overrides).and_then(|settings| session::push(&settings, &log, &interrupt));
     match pushed {

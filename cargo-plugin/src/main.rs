@@ -1,10 +1,10 @@
 //! `cargo xcache`: the command line of the library `xcache`.
 //!
 //! The exit status is cargo's for every command that runs cargo, and that of the command for `exec` and `nextest` (127
-//! where there is none to run, 126 where it cannot be); 1 when a command of ours (`report`, `explain`, `stats`, `push`) fails
-//! and 2 when our
-//! own options cannot be understood. The same binary is the rustc wrapper and the `cargo` under `exec` when it is started
-//! under those names.
+//! where there is none to run, 126 where it cannot be); 1 when a command of ours (`report`, `explain`, `stats`, `push`, `recipe`) fails and 2
+//! when our own options cannot be understood; `warm` has cargo's, or 1 when it has nothing to give to cargo. The same
+//! binary is the rustc wrapper, a build script that does nothing and the `cargo` under `exec` when it is started under
+//! those names.
 
 mod alias;
 mod answer;
@@ -17,9 +17,11 @@ mod report;
 mod signals;
 mod stats;
 mod terminal;
+mod warm;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    xcache::wrapper::client::run_if_wrapper().or_else(proxy::run_if_cargo).unwrap_or_else(cli::run)
+    let script = xcache::wrapper::without::run_if_script;
+    xcache::wrapper::client::run_if_wrapper().or_else(script).or_else(proxy::run_if_cargo).unwrap_or_else(cli::run)
 }

@@ -111,6 +111,34 @@ impl Invocation {
             .collect()
     }
 
+    /// Cargo's own arguments with each option (or other argument) replaced by what `change` gives for its name and value,
+    /// where it gives something. A value may be attached to a short option or stand alone.
+    pub fn map_options(&self, change: impl Fn(&str, Option<&str>) -> Option<Vec<String>>) -> Vec<OsString> {
+        let mut mapped = Vec::new();
+        let mut arguments = self.own();
+        while let Some(argument) = arguments.next() {
+            let text = argument.to_str().unwrap_or_default();
+            let mut original = vec![argument.to_owned()];
+            let (name, value) = match text.split_once('=').filter(|(name, _)| name.starts_with("--")) {
+                Some((name, value)) => (name, Some(value)),
+                None if is_valued(text) => {
+                    let value = arguments.next();
+                    original.extend(value.map(OsStr::to_owned));
+                    (text, value.and_then(OsStr::to_str))
+                }
+                None => match text.strip_prefix("-p").filter(|value| !value.is_empty()) {
+                    Some(value) => ("-p", Some(value)),
+                    None => (text, None),
+                },
+            };
+            match change(name, value) {
+                Some(changed) => mapped.extend(changed.into_iter().map(OsString::from)),
+                None => mapped.extend(original),
+            }
+        }
+        mapped
+    }
+
     /// Where the arguments for the program begin that `cargo run` runs: at the first one that belongs to no option.
     fn program_arguments(&self) -> usize {
         if !["run", "r"].contains(&self.command.as_str()) {
@@ -255,6 +283,17 @@ mod tests {
         assert!(!configures("build.jobs=1"));
         assert!(!configures("incremental.toml"));
         assert!(!invocation("run", &["--", "--config", "build.incremental=true"]).configures_incremental());
+    }
+
+    #[test]
+    fn options_are_replaced_in_each_spelling() {
+        let build = invocation("build", &["--bin", "a", "--bin=b", "-px", "-p", "y", "--release", "--", "--bin", "c"]);
+        let mapped = build.map_options(|name, value| match (name, value) {
+            ("--bin", Some(name)) => Some(vec![format!("[{name}]")]),
+            ("-p", Some(_)) => Some(Vec::new()),
+            _ => None,
+        });
+        assert_eq!(mapped, ["[a]", "[b]", "--release"]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::Metadata;
 use serde::Deserialize;
 
@@ -80,10 +80,33 @@ impl Cargo {
         &self.invocation
     }
 
+    /// The same cargo, for the workspace of another manifest.
+    #[must_use]
+    pub fn at(&self, manifest: &Utf8Path) -> Self {
+        let arguments = vec!["--manifest-path".into(), manifest.as_os_str().to_owned()];
+        let invocation = Invocation { arguments, ..self.invocation.clone() };
+        Self { invocation, ..self.clone() }
+    }
+
+    /// What cargo says of the workspace and its members, without resolving anything.
+    pub fn metadata(&self) -> Result<Metadata> {
+        parse_json(&self.description()?, "cargo metadata")
+    }
+
+    /// What cargo says of the package of one manifest, whether or not its workspace knows it.
+    pub fn package(&self, manifest: &Path) -> Result<cargo_metadata::Package> {
+        let mut command = self.command();
+        command.args(["read-manifest", "--manifest-path"]).arg(manifest);
+        parse_json(&process::output(&mut command)?, "cargo read-manifest")
+    }
+
+    fn description(&self) -> Result<String> {
+        process::output(self.metadata_command().args(["--no-deps", "--offline"]))
+    }
+
     /// The workspace and its directories, without resolving anything.
     pub fn workspace(&self) -> Result<Workspace> {
-        let mut command = self.metadata_command();
-        let description = process::output(command.args(["--no-deps", "--offline"]))?;
+        let description = self.description()?;
         let metadata: Metadata = parse_json(&description, "cargo metadata")?;
         let manifests = metadata.packages.iter().map(|package| package.manifest_path.as_path());
         Ok(Workspace {

@@ -267,6 +267,23 @@ impl BuildPlan {
         dependencies.find(|id| self.unit(*id).kind == "custom-build" && !self.unit(*id).is_script_run())
     }
 
+    /// The units that are like this, and all that depend on one, directly or not; with a build script's run its program.
+    pub fn with_dependents(&self, is_like: impl Fn(&Unit) -> bool) -> BTreeSet<UnitId> {
+        let ids = || (0..self.units.len()).map(UnitId);
+        let mut found: BTreeSet<_> = ids().filter(|id| is_like(self.unit(*id))).collect();
+        loop {
+            let depends = |id: &UnitId| self.unit(*id).dependencies.iter().any(|edge| found.contains(&edge.unit));
+            let dependents: Vec<_> = ids().filter(|id| !found.contains(id)).filter(depends).collect();
+            if dependents.is_empty() {
+                break;
+            }
+            found.extend(dependents);
+        }
+        let runs: Vec<_> = found.iter().filter(|id| self.unit(**id).is_script_run()).copied().collect();
+        found.extend(runs.into_iter().filter_map(|run| self.script_of(run)));
+        found
+    }
+
     /// The names of all targets.
     pub fn targets(&self) -> impl Iterator<Item = &str> {
         self.units.iter().map(|unit| unit.target.as_str())

@@ -52,6 +52,7 @@ impl Fold {
             | EventKind::Rejected { unit, .. }
             | EventKind::Restored { unit, .. }
             | EventKind::Compiled { unit, .. }
+            | EventKind::LeftOut { unit }
             | EventKind::Recorded { unit, .. }
             | EventKind::NotRecorded { unit, .. } => self.tracks.entry(*unit).or_default().apply(kind),
             EventKind::UploadFinished { .. } | EventKind::RemoteTraffic { .. } => self.traffic(kind),
@@ -141,6 +142,7 @@ struct Track {
     /// Bytes, and whether it is path-bound.
     recorded: Option<(u64, bool)>,
     not_recorded: Option<Reason>,
+    left_out: bool,
 }
 
 /// How cargo got the unit's outputs: before it was started, or when it called rustc.
@@ -174,6 +176,7 @@ impl Track {
             EventKind::Compiled { millis, success, .. } => self.ran = Some(Ran::Compiled { millis, success }),
             EventKind::Recorded { bytes, path_bound, .. } => self.recorded = Some((bytes, path_bound)),
             EventKind::NotRecorded { reason, .. } => self.not_recorded = Some(reason),
+            EventKind::LeftOut { .. } => self.left_out = true,
             _ => {}
         }
     }
@@ -205,8 +208,7 @@ impl Track {
             (None, Some(reason)) if silent.is_some() => {
                 Outcome::Uncacheable { reason, compile_ms: None, failed: false }
             }
-
-            (None, _) if built => Outcome::Fresh,
+            (None, _) if built && !self.left_out => Outcome::Fresh,
             (None, _) => Outcome::NotReached,
         }
     }

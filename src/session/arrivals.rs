@@ -32,7 +32,7 @@ impl Session<'_> {
         })
     }
 
-    fn place_arrivals(&self, mut services: Services, locks: Option<Locks>) -> Services {
+    pub(super) fn place_arrivals(&self, mut services: Services, locks: Option<Locks>) -> Services {
         services.hydrated = locks.and_then(|locks| self.hydrate(&services, locks)).unwrap_or_default();
         // Where nothing is hydrated, cargo has everything brought by the wrapper.
         services.prefetch.wait();
@@ -41,7 +41,7 @@ impl Session<'_> {
     }
 
     /// Cargo's locks on all directories that units are put into, where their layout is known.
-    fn lock(&self, services: &Services) -> Option<Locks> {
+    pub(super) fn lock(&self, services: &Services) -> Option<Locks> {
         match Locks::take(&services.site()?, &services.plan, self.log) {
             Ok(locks) => Some(locks),
             Err(error) => {

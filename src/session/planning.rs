@@ -22,7 +22,7 @@ use crate::plan::{BuildPlan, PlanInputs, Surroundings, Unit};
 use crate::prefetch::Prefetch;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 use crate::upload::Upload;
-use crate::wrapper::Services;
+use crate::wrapper::{Services, WithoutMembers};
 
 /// What sqlx's macros read of a workspace.
 const KNOWN_FILES: &[&str] = &[".sqlx", ".env"];
@@ -67,6 +67,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     let user_wrapper = survey.user_wrapper(&options.environment);
     let Survey { workspace, roots, toolchain, .. } = survey;
     let hydrated = Hydrated::default();
+    let without = options.warm.map(|_| WithoutMembers::new(&plan, &roots, &options.executable)).transpose()?;
     let services = Services {
         plan,
         contents,
@@ -76,6 +77,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         prefetch,
         upload,
         hydrated,
+        without,
         environment: options.environment.0.clone(),
         linker: toolchain.linker,
         log: log.clone(),

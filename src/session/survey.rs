@@ -104,7 +104,10 @@ impl Survey {
         let variables = ["RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"];
         let has_wrapper = self.config.workspace_wrapper().is_some()
             || variables.iter().any(|name| options.environment.get(name).is_some());
-        options.settings.members == Switch::On && !has_wrapper && options.invocation.command != "clippy"
+        options.settings.members == Switch::On
+            && options.warm.is_none()
+            && !has_wrapper
+            && options.invocation.command != "clippy"
     }
 
     /// What members inherit from the workspace's manifest, besides their dependencies.

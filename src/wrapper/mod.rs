@@ -4,7 +4,8 @@
 //! what cargo asked for and prints what the session answers, or runs rustc as told and says how that went. Every decision
 //! is made in the session: [`server`] listens and answers cargo's questions about the compiler, [`units`] holds the plan,
 //! [`restore`] checks an entry and copies its files, [`record`] makes an entry of what rustc wrote. The runs of build
-//! scripts are the matter of [`scripts`], and [`shim`] is how some of them come to be asked for.
+//! scripts are the matter of [`scripts`], and [`shim`] is how some of them come to be asked for. [`without`] leaves members
+//! out.
 //!
 //! **Invariants.** Whatever goes wrong between the two, rustc runs: a wrapper that cannot reach the session, or loses
 //! it, runs the command as cargo gave it. An entry is used only if all of its [constraints](crate::entry::Constraints)
@@ -19,6 +20,8 @@ mod scripts;
 pub mod server;
 mod shim;
 pub mod units;
+pub mod without;
 
 pub use server::{Front, Plan, Planned, Wrapper};
 pub use units::Services;
+pub use without::WithoutMembers;

@@ -19,6 +19,7 @@ use super::record::{Compiled, Output, Recorded, expected_outputs, open_outputs, 
 use super::restore::{dependency_records, restore, violation};
 use super::scripts::{Printed, Scripts};
 use super::server::Conversation;
+use super::without::{Trace, WithoutMembers, tidy};
 use crate::cargo::Layout;
 use crate::digest::Digest;
 use crate::entry::{DependencyRecord, Entry};
@@ -61,6 +62,8 @@ pub struct Services {
     pub environment: BTreeMap<OsString, OsString>,
     /// The program that links for this host.
     pub linker: String,
+    /// The units that are not to be compiled, where only dependencies are.
+    pub without: Option<WithoutMembers>,
     /// What happens.
     pub log: EventLog,
     /// The local store cannot be written; said once.
@@ -128,6 +131,8 @@ struct State {
     ours: BTreeSet<UnitId>,
     /// Outputs without their extension, by unit.
     outputs: BTreeMap<Utf8PathBuf, UnitId>,
+    /// What is to be removed of units that were left out.
+    traces: Vec<Trace>,
 }
 
 /// A rustc call, understood.
@@ -143,6 +148,10 @@ impl Call {
         let directory = Utf8PathBuf::from(&request.directory);
         let out_dir = directory.join(invocation.out_dir.clone().unwrap_or_default());
         Self { request, invocation, directory, out_dir }
+    }
+
+    pub(super) fn out_dir(&self) -> &Utf8Path {
+        &self.out_dir
     }
 
     /// `OUT_DIR`, if the package has a build script.
@@ -168,12 +177,21 @@ impl Units {
         for (unit, reason) in services.hydrated.rejected(&state.claimed) {
             services.log.record(EventKind::Rejected { unit, reason });
         }
+        tidy(&services, &state.traces);
         Arc::into_inner(services)
     }
 
     /// What the run of a build script would print, where it need not happen: all that it would make is there.
     pub(super) fn replay(&self, request: &Request) -> Option<Printed> {
         self.scripts.replay(request)
+    }
+
+    pub(super) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    pub(super) fn note_trace(&self, trace: Option<Trace>) {
+        self.state().traces.extend(trace);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -198,6 +216,9 @@ impl Units {
     }
 
     pub(super) fn serve(&self, mut conversation: Conversation, id: UnitId, call: &Call) -> io::Result<()> {
+        if self.is_left_out(id) {
+            return self.leave_out(conversation, id, call);
+        }
         let unit = self.services.plan.unit(id);
         self.scripts.note_linking(unit, call);
         let result = match (unit.key, self.uncacheable(unit, call)) {

@@ -8,6 +8,7 @@
 //! | [`rustc`] | [`Rustc`]: an executable that notes each start of the real rustc |
 //! | [`registry`], [`git`] | packages made up at run time: [`Registry`], [`Package`], [`Repository`] |
 //! | [`server`], [`proxy`] | a real S3 server, and a [`Proxy`] in front of it that counts and breaks |
+//! | [`layered`] | a workspace that uses whatever manifests can say |
 //! | [`compare`] | what cargo prints, compared |
 //! | [`matrix`] | [`Matrix`]: one workspace in every situation, compared with plain cargo |
 //! | [`report`] | [`Report`]: what `cargo xcache report` says |
@@ -20,6 +21,7 @@ pub mod cargo_home;
 pub mod compare;
 pub mod git;
 pub mod invocation;
+pub mod layered;
 pub mod matrix;
 pub mod project;
 pub mod proxy;

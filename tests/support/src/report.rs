@@ -44,8 +44,9 @@ impl Unit {
 }
 
 impl Report {
+    /// Parses what `cargo xcache report --format json` has printed.
     #[track_caller]
-    pub(crate) fn parse(output: &Output) -> Self {
+    pub fn parse(output: &Output) -> Self {
         let json = serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error} in {output}"));
         Self { json }
     }

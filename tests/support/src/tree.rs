@@ -72,6 +72,11 @@ pub fn damage(path: &Path) {
     fs::File::options().write(true).open(path).and_then(|file| file.set_modified(modified)).expect("times can be set");
 }
 
+/// Removes a file.
+pub fn remove_file(path: &Path) {
+    fs::remove_file(path).unwrap_or_else(|error| panic!("cannot remove {}: {error}", path.display()));
+}
+
 /// Removes a tree, where there is one.
 pub fn remove(dir: &Path) {
     match fs::remove_dir_all(dir) {

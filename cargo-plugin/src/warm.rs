@@ -1,0 +1,291 @@
+//! `cargo xcache recipe` and `cargo xcache warm`: dependencies as a layer of an image.
+//!
+//! A recipe is warmed in a skeleton of the workspace that stands beside the current directory while it lasts; a checkout
+//! where it is. Either way it is one session for each command.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use xcache::cargo::{Cargo, Invocation};
+use xcache::config::Overrides;
+use xcache::error::Error;
+use xcache::recipe::{Recipe, Skeleton};
+use xcache::session::{Options, Warm};
+
+use crate::cli;
+use crate::outside::{Outside, become_program};
+use crate::terminal::{self, Terminal};
+
+pub(crate) const WARM_USAGE: &str = "cargo xcache warm [OPTIONS] [ARGUMENTS]…";
+
+pub(crate) const WARM_HELP: &str = "\
+The arguments are cargo's own, those of the command that will be run later: profile, packages, features and target \
+decide what is built. Whether targets are named does not matter.
+
+Examples:
+  cargo xcache recipe
+  cargo xcache warm --recipe recipe.json --release
+  cargo xcache warm --for test --for clippy --workspace";
+
+/// What `recipe` may be told.
+#[derive(clap::Args)]
+pub(crate) struct RecipeArguments {
+    /// The manifest of the workspace, or of one of its packages
+    #[arg(long, value_name = "PATH")]
+    manifest_path: Option<PathBuf>,
+    /// Where it is written; `-` is the standard output
+    #[arg(long, short, value_name = "FILE", default_value = "recipe.json")]
+    output: PathBuf,
+}
+
+/// What `warm` may be told.
+#[derive(clap::Args)]
+pub(crate) struct WarmArguments {
+    /// Take this recipe instead of the checkout in the current directory
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// The command that will be run; may be given several times [default: build]
+    #[arg(long = "for", value_name = "COMMAND")]
+    commands: Vec<For>,
+    /// Download sources and what the cache has, and nothing else
+    #[arg(long)]
+    fetch_only: bool,
+    /// Put what the cache has into the target directory, and leave the rest to the build
+    #[arg(long)]
+    no_compile: bool,
+    /// Cargo's arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    arguments: Vec<OsString>,
+}
+
+/// A command that has dependencies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum For {
+    Build,
+    Check,
+    Clippy,
+    Run,
+    Test,
+    Bench,
+}
+
+impl For {
+    /// The command that builds the same dependencies, and runs nothing.
+    fn invocation(self, toolchain: Option<&String>, arguments: &[OsString]) -> Invocation {
+        let name = self.to_possible_value().expect("none is hidden").get_name().to_owned();
+        let meant = Invocation::new(toolchain.cloned(), name, arguments.to_vec());
+        let mut arguments: Vec<_> = meant.planning_arguments().into_iter().map(Into::into).collect();
+        if matches!(self, Self::Test | Self::Bench) && !meant.has_flag(&["--no-run"]) {
+            arguments.push("--no-run".into());
+        }
+        Invocation::new(toolchain.cloned(), meant.planning_command(), arguments)
+    }
+}
+
+impl WarmArguments {
+    /// Takes our own options from among cargo's: everybody puts them there sooner or later.
+    fn sorted_out(mut self) -> Result<Self, String> {
+        let typed = std::mem::take(&mut self.arguments);
+        let (mut sorted, mut arguments) = (self, typed.iter());
+        while let Some(argument) = arguments.next() {
+            let text = argument.to_str().unwrap_or_default();
+            let (name, attached) =
+                text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value.into())));
+            let mut value = || attached.clone().or_else(|| arguments.next().cloned());
+            let required = |value: Option<OsString>| value.ok_or_else(|| format!("{name} needs a value"));
+            match name {
+                "--fetch-only" => sorted.fetch_only = true,
+                "--no-compile" => sorted.no_compile = true,
+                "--recipe" => sorted.recipe = Some(required(value())?.into()),
+                "--for" => sorted.commands.push(For::from_str(&required(value())?.to_string_lossy(), false)?),
+                "--" => break,
+                _ => sorted.arguments.push(argument.clone()),
+            }
+        }
+        Ok(sorted)
+    }
+
+    fn extent(&self) -> Warm {
+        match (self.fetch_only, self.no_compile) {
+            (true, _) => Warm::Fetch,
+            (false, true) => Warm::Place,
+            (false, false) => Warm::Compile,
+        }
+    }
+}
+
+/// Writes a recipe.
+pub(crate) fn recipe(toolchain: Option<String>, arguments: RecipeArguments) -> ExitCode {
+    let outside = Outside::find();
+    if !outside.is_here() {
+        return outside.xcache(None, &cli::own_arguments());
+    }
+    match write_recipe(toolchain, &arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => terminal::fail(&error.to_string(), 1),
+    }
+}
+
+fn write_recipe(toolchain: Option<String>, arguments: &RecipeArguments) -> xcache::Result<()> {
+    let RecipeArguments { manifest_path, output } = arguments;
+    let manifest = manifest_path.iter().flat_map(|path| ["--manifest-path".into(), path.clone().into_os_string()]);
+    let invocation = Invocation::new(toolchain, "build", manifest.collect());
+    let recipe = Recipe::of(&Cargo::new(cargo(), invocation))?;
+    let terminal = Terminal::stderr(terminal::Options::default());
+    if !recipe.is_locked() {
+        terminal.warn("there is no Cargo.lock: the layer and the build may come to different versions");
+    }
+    if output == Path::new("-") {
+        return terminal::output(terminal::Options::default(), |out, _| write!(out, "{}", recipe.to_json()))
+            .map_err(Error::io("write to", "the standard output"));
+    }
+    xcache::fs::write_atomic(output, recipe.to_json().as_bytes())
+}
+
+/// Makes dependencies ready.
+pub(crate) fn warm(toolchain: Option<String>, overrides: &Overrides, arguments: WarmArguments) -> ExitCode {
+    let outside = Outside::find();
+    if !outside.is_here() {
+        return outside.xcache(None, &cli::own_arguments());
+    }
+    let arguments = match arguments.sorted_out() {
+        Ok(arguments) => arguments,
+        Err(error) => return terminal::fail(&error, 2),
+    };
+    let warmed = match &arguments.recipe {
+        None => warm_here(toolchain.as_ref(), overrides, &arguments, None),
+        Some(path) => match read_recipe(path) {
+            Ok(recipe) => match chosen_toolchain(&recipe).filter(|_| toolchain.is_none()) {
+                Some(sysroot) => return again_with(&sysroot),
+                None => warm_recipe(toolchain.as_ref(), overrides, &arguments, &recipe),
+            },
+            Err(error) => Err(error),
+        },
+    };
+    warmed.map_or_else(|error| terminal::fail(&error.to_string(), 1), cli::exit)
+}
+
+fn read_recipe(path: &Path) -> xcache::Result<Recipe> {
+    Recipe::parse(&std::fs::read(path).map_err(Error::io("read", path))?)
+}
+
+/// In a skeleton, which is gone afterwards.
+fn warm_recipe(
+    toolchain: Option<&String>,
+    overrides: &Overrides,
+    arguments: &WarmArguments,
+    recipe: &Recipe,
+) -> xcache::Result<i32> {
+    let home = env::current_dir().map_err(Error::io("find", "the current directory"))?;
+    let skeleton = Skeleton::new(recipe, &home)?;
+    let warmed = warm_here(toolchain, overrides, arguments, Some(&skeleton));
+    // A directory that a process is in cannot be removed everywhere.
+    env::set_current_dir(&home).map_err(Error::io("go to", &home))?;
+    warmed
+}
+
+/// One session for each command, in the current directory or the skeleton. The first failure is the last command.
+fn warm_here(
+    toolchain: Option<&String>,
+    overrides: &Overrides,
+    arguments: &WarmArguments,
+    skeleton: Option<&Skeleton>,
+) -> xcache::Result<i32> {
+    let commands = if arguments.commands.is_empty() { &[For::Build] } else { &arguments.commands[..] };
+    let meant: Vec<_> = commands.iter().map(|command| command.invocation(toolchain, &arguments.arguments)).collect();
+    let mut all = Vec::new();
+    for invocation in meant {
+        all.push(Options { warm: Some(arguments.extent()), ..cli::prepare(invocation, cargo(), overrides, false)? });
+    }
+    if let Some(skeleton) = skeleton {
+        env::set_current_dir(skeleton.root()).map_err(Error::io("go to", skeleton.root()))?;
+        all.iter_mut().try_for_each(|options| move_to(skeleton, options))?;
+    }
+    let interrupt = cli::interrupt();
+    for options in all {
+        let shown = terminal::Options { quiet: options.invocation.is_quiet(), color: cli::color(&options.invocation) };
+        let terminal = Arc::new(Terminal::stderr(shown));
+        let is_watched = terminal.draws_progress();
+        match cli::session(&Options { is_watched, ..options }, &terminal, &interrupt) {
+            0 => {}
+            code => return Ok(code),
+        }
+    }
+    Ok(0)
+}
+
+/// What is relative to the current directory stays where it is.
+fn move_to(skeleton: &Skeleton, options: &mut Options) -> xcache::Result<()> {
+    options.invocation = skeleton.invocation(options.cargo.as_deref(), &options.invocation)?;
+    options.settings.dir = options.directory.join(&options.settings.dir);
+    options.directory = skeleton.root().to_owned();
+    Ok(())
+}
+
+/// The cargo that started us.
+fn cargo() -> Option<PathBuf> {
+    env::var_os("CARGO").filter(|cargo| !cargo.is_empty()).map(PathBuf::from)
+}
+
+/// The sysroot of the toolchain that rustup would choose where the recipe's `rust-toolchain.toml` is, if it is another one.
+/// Rustup's proxy installs it where it is missing, as it would for the build.
+fn chosen_toolchain(recipe: &Recipe) -> Option<PathBuf> {
+    const CHOICE: &str = "RUSTUP_TOOLCHAIN";
+    let (file, current) = (recipe.toolchain_file()?, env::var_os(CHOICE)?);
+    let directory = tempfile::tempdir().ok()?;
+    std::fs::write(directory.path().join("rust-toolchain.toml"), file).ok()?;
+    let mut ask = Command::new("rustc");
+    ask.args(["--print", "sysroot"]).current_dir(directory.path()).env_remove(CHOICE);
+    let answer = xcache::process::output(&mut ask).ok()?;
+    Some(PathBuf::from(answer.trim())).filter(|sysroot| sysroot.file_name() != Some(&current))
+}
+
+/// Becomes this very command with another toolchain.
+fn again_with(sysroot: &Path) -> ExitCode {
+    let executable = match env::current_exe() {
+        Ok(executable) => executable,
+        Err(error) => return terminal::fail(&format!("cannot find this executable: {error}"), 1),
+    };
+    let mut command = Command::new(executable);
+    command.arg("xcache").args(cli::own_arguments());
+    command.env("RUSTUP_TOOLCHAIN", sysroot.file_name().unwrap_or_default()).env("CARGO", sysroot.join("bin/cargo"));
+    become_program(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(typed: &[&str]) -> WarmArguments {
+        let arguments = typed.iter().map(Into::into).collect();
+        WarmArguments { recipe: None, commands: Vec::new(), fetch_only: false, no_compile: false, arguments }
+    }
+
+    #[test]
+    fn our_options_may_stand_among_cargos() {
+        let typed = ["--release", "--recipe", "r.json", "-p", "x", "--for=test", "--no-compile", "--", "--recipe", "y"];
+        let sorted = arguments(&typed).sorted_out().unwrap();
+        assert_eq!(sorted.arguments, ["--release", "-p", "x"]);
+        assert_eq!((sorted.recipe.as_deref(), sorted.extent()), (Some(Path::new("r.json")), Warm::Place));
+        assert_eq!(sorted.commands, [For::Test]);
+        assert!(arguments(&["--for", "doc"]).sorted_out().is_err());
+        assert!(arguments(&["--recipe"]).sorted_out().is_err());
+    }
+
+    #[test]
+    fn a_command_that_would_run_something_only_builds_it() {
+        let shown = |command: For, typed: &[&str]| {
+            let typed: Vec<_> = typed.iter().map(Into::into).collect();
+            let Invocation { command, arguments, .. } = command.invocation(None, &typed);
+            let arguments = arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
+            [command].into_iter().chain(arguments).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(shown(For::Test, &["--release"]), "test --release --no-run");
+        assert_eq!(shown(For::Run, &["--release", "file", "--flag"]), "build --release");
+        assert_eq!(shown(For::Clippy, &["--fix", "--all-targets"]), "check --all-targets");
+    }
+}

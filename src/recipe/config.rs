@@ -1,0 +1,150 @@
+//! `.cargo/config.toml`, reduced to what changes a build of dependencies.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use toml::{Table, Value};
+
+use super::read_table;
+use crate::error::Result;
+
+/// The tables that matter.
+const KEPT: &[&str] = &[
+    "build",
+    "env",
+    "host",
+    "http",
+    "net",
+    "patch",
+    "paths",
+    "profile",
+    "registries",
+    "registry",
+    "resolver",
+    "source",
+    "target",
+    "unstable",
+];
+/// What in them does not, at whatever depth but in `[env]`: members only, or how and how fast it is built. And what is
+/// nobody else's.
+const DROPPED: &[&str] = &["incremental", "jobs", "proxy", "runner", "secret-key", "token", "warnings"];
+/// Keys whose value is a path, relative to the directory of `.cargo`.
+const PATHS: &[&[&str]] = &[
+    &["build", "build-dir"],
+    &["build", "target-dir"],
+    &["http", "cainfo"],
+    &["source", "*", "directory"],
+    &["source", "*", "local-registry"],
+];
+/// Keys whose value is a program: a path only with a slash in it.
+const PROGRAMS: &[&[&str]] = &[
+    &["build", "rustc"],
+    &["build", "rustc-wrapper"],
+    &["build", "rustc-workspace-wrapper"],
+    &["target", "*", "ar"],
+    &["target", "*", "linker"],
+];
+
+/// The file of a workspace, whole.
+pub(super) fn read(root: &Utf8Path) -> Result<Table> {
+    let names = ["config", "config.toml"].map(|name| root.join(".cargo").join(name));
+    let first = names.iter().find(|path| path.is_file());
+    Ok(first.map(|path| read_table(path)).transpose()?.flatten().unwrap_or_default())
+}
+
+/// The part that matters.
+pub(super) fn reduce(config: Table) -> Table {
+    let kept = config.into_iter().filter(|(name, _)| KEPT.contains(&name.as_str()));
+    let reduced = kept.map(|(name, value)| match &*name {
+        "env" => (name, value),
+        _ => (name, without(value)),
+    });
+    reduced.filter(|(_, value)| says_something(value)).collect()
+}
+
+fn says_something(value: &Value) -> bool {
+    value.as_table().is_none_or(|table| !table.is_empty())
+}
+
+fn without(value: Value) -> Value {
+    match value {
+        Value::Table(table) => {
+            let kept = table.into_iter().filter(|(name, _)| !DROPPED.contains(&name.as_str()));
+            let reduced = kept.map(|(name, value)| (name, without(value)));
+            Value::Table(reduced.filter(|(_, value)| says_something(value)).collect())
+        }
+        other => other,
+    }
+}
+
+/// Makes the paths absolute that are relative to the workspace, which is at `home`.
+pub(super) fn anchor(config: &mut Table, home: &Utf8Path) {
+    let in_home = |path: &str| home.join(path).to_string();
+    let is_path = |value: &str| value.contains('/');
+    PATHS.iter().for_each(|keys| change(config, keys, &|value| (!value.starts_with('{')).then(|| in_home(value))));
+    PROGRAMS.iter().for_each(|keys| change(config, keys, &|value| is_path(value).then(|| in_home(value))));
+    change(config, &["build", "target"], &|value| value.ends_with(".json").then(|| in_home(value)));
+    let variables = config.get_mut("env").and_then(Value::as_table_mut).into_iter().flatten();
+    for (_, variable) in variables {
+        let Some(table) = variable.as_table_mut() else { continue };
+        if table.remove("relative").is_some_and(|relative| relative.as_bool() == Some(true))
+            && let Some(Value::String(value)) = table.get_mut("value")
+        {
+            *value = home.join(Utf8PathBuf::from(&*value)).into();
+        }
+    }
+}
+
+/// Changes the text at this path; `*` is any key.
+fn change(table: &mut Table, keys: &[&str], new: &impl Fn(&str) -> Option<String>) {
+    let Some((key, rest)) = keys.split_first() else { return };
+    for (_, value) in table.iter_mut().filter(|(name, _)| *key == "*" || name == key) {
+        match value {
+            Value::Table(below) => change(below, rest, new),
+            Value::String(text) if rest.is_empty() => {
+                if let Some(new) = new(text) {
+                    *text = new;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Table {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn credentials_and_what_does_not_change_a_build_are_left_out() {
+        let plain = parse("[build]\nrustflags = [\"-g\"]\n[registries.own]\nindex = \"https://x\"\n");
+        let more = parse(
+            "[alias]\nb = \"build\"\n[term]\nquiet = true\n[build]\nrustflags = [\"-g\"]\njobs = 3\n[registry]\ntoken = \"secret\"\n\
+            [registries.own]\nindex = \"https://x\"\ntoken = \"secret\"\n[http]\nproxy = \"u:p@x\"\n[target.t]\nrunner = \"r\"\n",
+        );
+        assert_eq!(reduce(more), plain);
+        assert_eq!(reduce(plain.clone()), plain);
+    }
+
+    #[test]
+    fn a_variable_keeps_its_name_whatever_that_is() {
+        let config = parse("[env]\ntoken = \"x\"\n");
+        assert_eq!(reduce(config.clone()), config);
+    }
+
+    #[test]
+    fn paths_are_those_of_the_workspace_and_programs_stay_programs() {
+        let mut config = parse(
+            "[source.v]\ndirectory = \"vendor\"\n[target.t]\nlinker = \"tools/cc\"\n[target.u]\nlinker = \"cc\"\n\
+            [env]\nA = { value = \"a\", relative = true }\nB = \"b\"\n",
+        );
+        anchor(&mut config, "/app".into());
+        let expected = parse(
+            "[source.v]\ndirectory = \"/app/vendor\"\n[target.t]\nlinker = \"/app/tools/cc\"\n[target.u]\nlinker = \"cc\"\n\
+            [env]\nA = { value = \"/app/a\" }\nB = \"b\"\n",
+        );
+        assert_eq!(config, expected);
+    }
+}

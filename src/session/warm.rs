@@ -1,0 +1,131 @@
+//! Dependencies without what depends on them: a build that stops where members begin.
+//!
+//! It is a session like any other, but that members are neither planned for nor compiled ([`crate::wrapper`] answers cargo
+//! in rustc's place), and that it can end before cargo is started. Afterwards every time in the build directory is a whole
+//! second: layers of images keep no more, and what is cut off later may make a unit older than what it was made from.
+//!
+//! **Invariant.** Where members cannot be left out, nothing is compiled.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use camino::Utf8PathBuf;
+
+use super::{Ended, Session};
+use crate::error::Error;
+use crate::event::{EventKind, Phase};
+use crate::hydrate::Locks;
+use crate::store::LocalStore;
+use crate::wrapper::Services;
+
+/// The clock that file systems go by is behind by as much as this.
+const CLOCK: Duration = Duration::from_millis(20);
+
+/// How far dependencies are made ready.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Warm {
+    /// Sources, and what the cache has, are on this machine.
+    Fetch,
+    /// What the cache has is in the build directory.
+    Place,
+    /// All of them are in the build directory.
+    Compile,
+}
+
+impl Session<'_> {
+    /// Cargo without the cache does not know how to leave members out. The exit code is that of a cargo that fails.
+    pub(super) fn refuse(&self, error: &Error) -> i32 {
+        self.log.warn(format!("no dependencies are built: {error}"));
+        101
+    }
+
+    /// A layer is worth something without a store that outlives it.
+    pub(super) fn with_temporary_store(&self, error: &Error) -> Ended {
+        self.log.warn(format!("nothing is kept beyond the build directory: {error}"));
+        let directory = tempfile::tempdir().map_err(Error::io("create a directory in", std::env::temp_dir()));
+        match directory.and_then(|directory| Ok((LocalStore::open(directory.path())?, directory))) {
+            Ok((store, _directory)) => self.with_store(Arc::new(store)),
+            Err(error) => self.without_plan(&error),
+        }
+    }
+
+    /// What the cache has, to this machine.
+    pub(super) fn fetch(&self, services: Services) -> Services {
+        services.prefetch.wait();
+        self.log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
+        services
+    }
+
+    /// What the cache has, to the build directory.
+    pub(super) fn place(&self, services: Services) -> Services {
+        let locks: Option<Locks> = self.lock(&services);
+        self.place_arrivals(services, locks)
+    }
+}
+
+/// Waits where somebody has built here until everything that is written from now on is of a later second than that. The
+/// time that is; the beginning of all times where nobody has.
+pub(super) fn wait_for_a_second(profiles: &[Utf8PathBuf]) -> SystemTime {
+    if !profiles.iter().any(|profile| profile.exists()) {
+        return UNIX_EPOCH;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let next = Duration::from_secs(now.as_secs() + 1);
+    thread::sleep(next.saturating_sub(now) + CLOCK);
+    UNIX_EPOCH + next
+}
+
+/// Cuts off parts of seconds, of what is younger than this. That keeps the order of times, so what was fresh is fresh.
+pub(super) fn settle_times(profiles: &[Utf8PathBuf], since: SystemTime) {
+    profiles.iter().for_each(|profile| settle_below(profile.as_std_path(), since));
+}
+
+fn settle_below(directory: &Path, since: SystemTime) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => settle_below(&entry.path(), since),
+            Ok(kind) if kind.is_file() => settle(&entry.path(), since),
+            _ => {}
+        }
+    }
+    settle(directory, since);
+}
+
+/// What cannot be changed keeps its time: at worst cargo builds something once more.
+fn settle(path: &Path, since: SystemTime) {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok().filter(|time| *time >= since);
+    let Some(whole) = modified.and_then(whole_seconds) else { return };
+    if let Err(error) = File::open(path).and_then(|file| file.set_modified(whole)) {
+        tracing::debug!(path = %path.display(), %error, "its time was not changed");
+    }
+}
+
+/// The whole second before, where it is not one already.
+fn whole_seconds(time: SystemTime) -> Option<SystemTime> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    (since.subsec_nanos() != 0).then(|| UNIX_EPOCH + Duration::from_secs(since.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_seconds_are_cut_off_of_what_is_young() {
+        let directory = tempfile::tempdir().unwrap();
+        let times = [1_000_100, 1_000_900, 2_000_000].map(|millis| UNIX_EPOCH + Duration::from_millis(millis));
+        let path = |index: usize| directory.path().join("sub").join(index.to_string());
+        fs::create_dir(directory.path().join("sub")).unwrap();
+        for (index, time) in times.iter().enumerate() {
+            File::create(path(index)).and_then(|file| file.set_modified(*time)).unwrap();
+        }
+        settle_below(directory.path(), UNIX_EPOCH + Duration::from_millis(1_000_500));
+        let modified = |index| fs::metadata(path(index)).unwrap().modified().unwrap();
+        assert_eq!(modified(0), times[0], "it is older");
+        assert_eq!([1, 2].map(modified), [1000, 2000].map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)));
+    }
+}

@@ -1,0 +1,174 @@
+//! A build without the workspace's members: cargo is told that they are compiled, and nothing is.
+//!
+//! What a member's build script is compiled to has to be run, so this binary stands in for it ([`run_if_script`]). When
+//! cargo has ended, what it noted of these units is removed again ([`tidy`]).
+//!
+//! **Invariants.** Left out is what depends on a member, too: another package may, through `[patch]`. Whenever this is
+//! interrupted, cargo will build these units: they have neither dep-info nor outputs, and a stand-in is gone with its
+//! session, or refuses to run without it.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::record::expected_outputs;
+use super::server::Conversation;
+use super::units::{Call, Services, Units};
+use crate::cargo::{Layout, layout};
+use crate::error::{Error, Result};
+use crate::event::{EventKind, UnitId};
+use crate::fs;
+use crate::link::{Link, link};
+use crate::plan::{BuildPlan, Unit};
+use crate::roots::{Root, Roots};
+use crate::rustc::Emit;
+
+/// What stands at the beginning of the name of every build script's program (`core/manifest.rs`).
+const SCRIPT_NAMES: [&str; 2] = ["build-script-", "build_script_"];
+
+/// A file that a session has locked while it lives.
+const ALIVE: &str = "alive";
+
+/// The units that are left out.
+#[derive(Debug)]
+pub struct WithoutMembers {
+    units: BTreeSet<UnitId>,
+    /// This binary, in a directory that goes with the session.
+    stand_in: Link,
+    /// Held while the session lives.
+    _alive: File,
+}
+
+impl WithoutMembers {
+    /// Members, and whatever depends on one. `executable` is this binary.
+    pub fn new(plan: &BuildPlan, roots: &Roots, executable: &Path) -> Result<Self> {
+        let of_toolchain =
+            |unit: &Unit| roots.get(Root::Sysroot).is_some_and(|root| unit.package_dir.starts_with(root));
+        let is_member = |unit: &Unit| !unit.external && !of_toolchain(unit);
+        let stand_in = Link::new(executable, "xcache-script")?;
+        let alive = stand_in.directory().join(ALIVE);
+        let file = File::create(&alive).map_err(Error::io("create", &alive))?;
+        file.lock().map_err(Error::io("lock", &alive))?;
+        Ok(Self { units: plan.with_dependents(is_member), stand_in, _alive: file })
+    }
+}
+
+/// What cargo has noted of a unit that was left out.
+#[derive(Debug)]
+pub(super) struct Trace {
+    profile: Utf8PathBuf,
+    directories: Vec<Utf8PathBuf>,
+}
+
+impl Units {
+    /// Whether the unit is left out.
+    pub(super) fn is_left_out(&self, id: UnitId) -> bool {
+        self.services().without.as_ref().is_some_and(|without| without.units.contains(&id))
+    }
+
+    /// Tells cargo that it is compiled.
+    pub(super) fn leave_out(&self, mut conversation: Conversation, id: UnitId, call: &Call) -> io::Result<()> {
+        let unit = self.services().plan.unit(id);
+        // An older dep-info would speak for outputs that are older, too.
+        let outputs = expected_outputs(&call.invocation, call.out_dir());
+        outputs.iter().try_for_each(|output| fs::remove_file(output.as_std_path())).map_err(io::Error::other)?;
+        if unit.kind == "custom-build"
+            && let Some(without) = &self.services().without
+        {
+            let is_program = |output: &&Utf8PathBuf| output.extension().is_none_or(|extension| extension == "exe");
+            let program = outputs.iter().find(is_program).filter(|_| call.invocation.emit.contains(&Emit::Link));
+            program.map_or(Ok(()), |program| link(without.stand_in.program(), program.as_std_path()))?;
+        }
+        self.note_trace(trace(self.services(), id, call));
+        self.services().log.record(EventKind::LeftOut { unit: id });
+        conversation.print(String::new(), String::new())
+    }
+}
+
+/// Where cargo keeps what of the unit, and of the run of its build script, if that is left out as well.
+fn trace(services: &Services, id: UnitId, call: &Call) -> Option<Trace> {
+    let (site, unit) = (services.site()?, services.plan.unit(id));
+    let profile = site.profile(unit)?;
+    let hash = call.invocation.extra_filename().trim_start_matches('-');
+    let own = site.layout.of_compiled(&profile, &unit.package, hash, call.out_dir())?;
+    let mut directories = vec![profile.join(own.fingerprint)];
+    let is_alone = site.layout == Layout::PerUnit || unit.kind == "custom-build";
+    let directory_of = |outputs: &Utf8Path| match site.layout {
+        Layout::Classic => outputs.to_owned(),
+        Layout::PerUnit => outputs.parent().unwrap_or(outputs).to_owned(),
+    };
+    directories.extend(is_alone.then(|| directory_of(&profile.join(own.outputs))));
+    let without = services.without.as_ref()?;
+    if let Some(script) = call.script_dir()
+        && let Some(run) = unit.script_run(&services.plan)
+        && without.units.contains(&run)
+        && let Some(profile) = site.profile(services.plan.unit(run))
+        && let Some(places) = site.layout.of_run(&profile, script)
+    {
+        directories.extend(
+            [Some(profile.join(places.fingerprint)), script.parent().map(Utf8Path::to_owned)].into_iter().flatten(),
+        );
+    }
+    Some(Trace { profile, directories })
+}
+
+/// Removes it.
+pub(super) fn tidy(services: &Services, traces: &[Trace]) {
+    let profiles: BTreeSet<_> = traces.iter().map(|trace| &trace.profile).collect();
+    let _locks: Vec<_> = profiles.into_iter().map(|profile| layout::lock(profile, || {})).collect();
+    for directory in traces.iter().flat_map(|trace| &trace.directories) {
+        match std::fs::remove_dir_all(directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                services.log.warn(format!("cannot remove {directory}: {error}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Runs as the build script of a package that is left out, if that is the name this process was started by: does nothing.
+pub fn run_if_script() -> Option<ExitCode> {
+    let own = PathBuf::from(env::args_os().next()?);
+    let name = own.file_name()?.to_string_lossy();
+    if !SCRIPT_NAMES.iter().any(|prefix| name.starts_with(prefix)) {
+        return None;
+    }
+    if !is_left_over(&own) {
+        return Some(ExitCode::SUCCESS);
+    }
+    // Members are compiled anew in any case. Only a package that depends on one comes to this.
+    let beside = own.parent().map(fs::children).and_then(Result::ok).unwrap_or_default();
+    beside.iter().filter(|path| path.is_symlink()).for_each(|path| drop(fs::remove_file(path)));
+    let _ = writeln!(io::stderr(), "`cargo xcache warm` was killed before it could remove this; build again");
+    Some(ExitCode::FAILURE)
+}
+
+/// Whether the session of a stand-in was killed, and somebody else takes it for the real script.
+fn is_left_over(stand_in: &Path) -> bool {
+    let directory = std::fs::read_link(stand_in).ok().and_then(|program| Some(program.parent()?.to_owned()));
+    let alive = directory.and_then(|directory| File::open(directory.join(ALIVE)).ok());
+    alive.is_some_and(|alive| alive.try_lock().is_ok())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stand_in_knows_whether_its_session_lives() {
+        let session = Link::new(Path::new("/bin/true"), "xcache-script").unwrap();
+        let alive = File::create(session.directory().join(ALIVE)).unwrap();
+        alive.lock().unwrap();
+        let target = tempfile::tempdir().unwrap();
+        let stand_in = target.path().join("build-script-build");
+        link(session.program(), &stand_in).unwrap();
+        assert!(!is_left_over(&stand_in));
+        drop(alive);
+        assert!(is_left_over(&stand_in));
+    }
+}

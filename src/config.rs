@@ -160,7 +160,7 @@ pub enum Incremental {
 
 impl Incremental {
     /// The default, by the value of `CI`: services start with an empty directory, so that incremental state is of no use.
-    fn by_default(ci: Option<&OsStr>) -> Self {
+    pub(crate) fn by_default(ci: Option<&OsStr>) -> Self {
         match ci {
             Some(ci) if !ci.is_empty() && ci != "false" => Self::Strip,
             _ => Self::Keep,

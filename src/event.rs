@@ -250,6 +250,25 @@ pub struct PlannedUnit {
     pub dependencies: Vec<UnitId>,
 }
 
+/// A program or procedural macro that was linked.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LinkedProgram {
+    /// Processor time of what rustc started, which is the linker, in milliseconds; nothing where the system does not say.
+    pub linker_millis: Option<u64>,
+    /// What the linker calls itself in the file; GNU's does not.
+    pub linker: Option<String>,
+    /// The file's size.
+    pub bytes: u64,
+    /// Of that, debug information.
+    pub debug_bytes: u64,
+    /// Of that, what tells which line code is from.
+    pub line_bytes: u64,
+    /// The profile it was compiled in.
+    pub profile: String,
+    /// That profile asks for all debug information.
+    pub full_debug: bool,
+}
+
 /// What happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "event")]
@@ -374,6 +393,30 @@ pub enum EventKind {
     LeftOut {
         /// Which unit.
         unit: UnitId,
+    },
+    /// A program or a procedural macro was linked: what its file says.
+    Linked {
+        /// Which unit.
+        unit: UnitId,
+        /// What it is, and what linking it took.
+        #[serde(flatten)]
+        program: LinkedProgram,
+    },
+    /// On what machine something was compiled.
+    Machine {
+        /// It builds for a CI service.
+        ci: bool,
+        /// The platform it is.
+        host: String,
+        /// Linkers that can be called by name. They are looked for only where something was linked.
+        linkers: Vec<String>,
+    },
+    /// The local store was made smaller, and units of this very build went.
+    Evicted {
+        /// Which.
+        units: Vec<UnitId>,
+        /// The size it is kept below, in bytes.
+        max_bytes: u64,
     },
     /// A compiled unit is in the local store now.
     Recorded {
@@ -539,6 +582,12 @@ impl EventLog {
         let result = run();
         self.record(EventKind::PhaseFinished { phase });
         result
+    }
+
+    /// Whether there is an event like this.
+    pub fn has(&self, is_like: impl Fn(&EventKind) -> bool) -> bool {
+        let events = self.inner.events.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        events.iter().any(|event| is_like(&event.kind))
     }
 
     /// All events so far.

@@ -16,6 +16,7 @@
 //! what is in the stores, the report in the target directory, and what a CI service is told.
 
 mod arrivals;
+mod facts;
 mod graph;
 mod incremental;
 mod left;
@@ -232,8 +233,9 @@ impl Session<'_> {
     /// Uploads what is left, and keeps the local store within its size.
     fn finish(&self, services: Services, rest: Rest, code: i32) {
         let Services { plan, store, prefetch, upload, .. } = services;
-        let Rest { workspace, graph_key, remote, user_wrapper, runtime } = rest;
+        let Rest { workspace, graph_key, remote, user_wrapper, host, runtime } = rest;
         prefetch.stop();
+        facts::machine(&self.options.environment, host, self.log);
         let shared = known::Shared::name(&plan.member_names(), self.options.invocation.planning_command());
         self.keep_explanation(&plan, shared, &workspace.target_dir);
         if code == 0 && self.options.warm.is_none() {
@@ -252,8 +254,11 @@ impl Session<'_> {
         } else if let Some(remote) = remote {
             remote.close();
         }
-        if let Err(error) = gc::collect_if_due(&store, self.options.settings.max_size.as_u64()) {
-            tracing::debug!(%error, "the local store was not cleaned up");
+        let max_size = self.options.settings.max_size.as_u64();
+        match gc::collect_if_due(&store, max_size) {
+            Ok(Some(collected)) if collected.entries > 0 => facts::evicted(&plan, &store, max_size, self.log),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the local store was not cleaned up"),
         }
         drop(runtime);
     }

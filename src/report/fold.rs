@@ -61,6 +61,9 @@ impl Fold {
             | EventKind::RemoteFailed { .. }
             | EventKind::Warning { .. } => note(report, kind),
             EventKind::CargoStatus { .. }
+            | EventKind::Linked { .. }
+            | EventKind::Machine { .. }
+            | EventKind::Evicted { .. }
             | EventKind::Differs { .. }
             | EventKind::PrefetchProgress { .. }
             | EventKind::Uploaded { .. }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use memchr::memmem::Finder;
 use object::read::archive::ArchiveFile;
-use object::{Object, ObjectSection};
+use object::{Object, ObjectSection, ReadCache};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -43,6 +43,50 @@ pub fn has_foreign_objects(rlib: &[u8]) -> bool {
     };
     let Ok(archive) = ArchiveFile::parse(rlib) else { return true };
     archive.members().any(|member| member.map_or(true, |member| !ours(member.name())))
+}
+
+/// What a linked file consists of, by its own table of sections.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Contents {
+    /// Its size.
+    pub bytes: u64,
+    /// Of that, debug information.
+    pub debug_bytes: u64,
+    /// Of that, what tells which line code is from.
+    pub line_bytes: u64,
+    /// What the linker calls itself in there: `LLD`, `mold`, `Wild`. GNU's leaves nothing.
+    pub linker: Option<String>,
+}
+
+impl Contents {
+    /// Nothing where the file cannot be read. Its content is not looked at.
+    pub fn of(path: &Path) -> Option<Self> {
+        const OF_LINES: [&str; 3] = ["line", "line_str", "aranges"];
+        let file = fs::File::open(path).ok()?;
+        let bytes = file.metadata().ok()?.len();
+        let cache = ReadCache::new(file);
+        let file = object::File::parse(&cache).ok()?;
+        let (mut debug_bytes, mut line_bytes) = (0_u64, 0_u64);
+        for section in file.sections() {
+            // `.debug_info` in ELF and PE, `__debug_info` in Mach-O.
+            let name = section.name().unwrap_or_default().trim_start_matches(['.', '_']);
+            let Some(kind) = name.strip_prefix("debug_") else { continue };
+            let size = section.compressed_file_range().map_or(0, |range| range.compressed_size);
+            debug_bytes = debug_bytes.saturating_add(size);
+            line_bytes = line_bytes.saturating_add(if OF_LINES.contains(&kind) { size } else { 0 });
+        }
+        let comment = file.section_by_name(".comment").and_then(|section| section.data().ok());
+        Some(Self { bytes, debug_bytes, line_bytes, linker: comment.and_then(linker_in) })
+    }
+}
+
+/// The linker's name in `.comment`, where every tool that had a part in a file may leave a text.
+fn linker_in(comment: &[u8]) -> Option<String> {
+    let texts = comment.split(|byte| *byte == 0).filter_map(|text| std::str::from_utf8(text).ok());
+    texts.map(|text| text.strip_prefix("Linker: ").unwrap_or(text)).find_map(|text| {
+        let name = text.split_whitespace().next()?;
+        ["LLD", "mold", "Wild"].iter().find(|known| known.eq_ignore_ascii_case(name)).map(|known| (*known).to_owned())
+    })
 }
 
 /// The digest by which a crate that was compiled against `path` recognises it again.
@@ -103,6 +147,25 @@ mod tests {
     fn members_of_rustcs_own_are_known_by_their_names() {
         assert!(!has_foreign_objects(&archive(&["lib.rmeta", "lib.rmeta-link", "a.0.rcgu.o", "a.dwo"])));
         assert!(has_foreign_objects(&archive(&["lib.rmeta", "sqlite3.o"])));
+    }
+
+    #[test]
+    fn a_linker_is_known_by_what_it_left() {
+        assert_eq!(linker_in(b"Linker: LLD 21.1.8\0rustc version 1.95.0\0").as_deref(), Some("LLD"));
+        assert_eq!(linker_in(b"GCC: (Debian) 14\0mold 2.30.0 (compatible with GNU ld)\0").as_deref(), Some("mold"));
+        assert_eq!(linker_in(b"rustc version 1.95.0\0Linker: Wild version 0.6.0\0").as_deref(), Some("Wild"));
+        assert_eq!(linker_in(b"GCC: (Debian 14.2.0) 14.2.0\0rustc version 1.95.0\0\xff\0"), None);
+    }
+
+    #[test]
+    fn a_program_says_what_it_consists_of() {
+        let own = Contents::of(&std::env::current_exe().unwrap()).unwrap();
+        assert!(own.bytes > own.debug_bytes && own.debug_bytes >= own.line_bytes, "{own:?}");
+        if cfg!(target_os = "linux") {
+            assert!(own.line_bytes > 0, "{own:?}");
+        }
+        assert_eq!(Contents::of(Path::new("/nowhere")), None);
+        assert_eq!(Contents::of(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").as_path()), None);
     }
 
     #[test]

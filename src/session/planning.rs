@@ -41,6 +41,8 @@ pub(super) struct Rest {
     pub remote: Option<Arc<RemoteStore>>,
     /// A wrapper of the user's own.
     pub user_wrapper: Option<String>,
+    /// The platform that this is.
+    pub host: String,
     /// Everything that goes on in the background ends with it.
     pub runtime: Runtime,
 }
@@ -68,6 +70,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     let Survey { workspace, roots, toolchain, .. } = survey;
     let hydrated = Hydrated::default();
     let without = options.warm.map(|_| WithoutMembers::new(&plan, &roots, &options.executable)).transpose()?;
+    let host = toolchain.host().to_owned();
     let services = Services {
         plan,
         contents,
@@ -83,7 +86,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         log: log.clone(),
         store_failed: AtomicBool::new(false),
     };
-    Ok(Ready { services, rest: Rest { workspace, graph_key, remote, user_wrapper, runtime } })
+    Ok(Ready { services, rest: Rest { workspace, graph_key, remote, user_wrapper, host, runtime } })
 }
 
 /// Asks cargo for the units, and joins them with what else is known.

@@ -15,6 +15,7 @@ use interprocess::local_socket::Stream;
 use interprocess::local_socket::traits::Stream as _;
 
 use super::protocol::{Capture, Finished, Released, Request, Response, Role, receive, send, socket};
+use super::started;
 
 /// The name under which this binary is a rustc wrapper.
 pub const NAME: &str = "xcache-rustc";
@@ -79,10 +80,10 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
                 }
                 None => Command::new(program),
             };
-            let start = Instant::now();
-            let (status, stdout, stderr) = run(command.args(extra).args(arguments), capture, &replacements)?;
-            let millis = start.elapsed().as_millis() as u64;
-            let finished = Finished { code: status.code(), millis, stdout, stderr };
+            let is_rustc = command.get_program() == program;
+            let (status, mut finished) = run(command.args(extra).args(arguments), capture, &replacements)?;
+            // What another wrapper starts is rustc itself.
+            finished.linker_millis = finished.linker_millis.filter(|_| is_rustc);
             // A session that is gone has no use for the news, and nothing to open.
             if send(stream.get_mut(), &finished).is_ok() && capture == Capture::Stderr {
                 let _ = receive::<Released>(&mut stream);
@@ -110,7 +111,8 @@ fn run(
     command: &mut Command,
     capture: Capture,
     replacements: &[(String, String)],
-) -> io::Result<(ExitStatus, String, String)> {
+) -> io::Result<(ExitStatus, Finished)> {
+    let start = Instant::now();
     let pipe = |wanted: bool| if wanted { Stdio::piped() } else { Stdio::inherit() };
     let mut child = command
         .stdout(pipe(capture == Capture::Everything))
@@ -119,7 +121,10 @@ fn run(
     let stdout = child.stdout.take().map(|stdout| thread::spawn(move || forward(stdout, io::stdout(), &[])));
     let stderr = child.stderr.take().map(|stderr| forward(stderr, io::stderr(), replacements)).unwrap_or_default();
     let stdout = stdout.and_then(|thread| thread.join().ok()).unwrap_or_default();
-    Ok((wait(&mut child)?, stdout, stderr))
+    let linker_millis = started::processor_millis(&child);
+    let status = wait(&mut child)?;
+    let millis = start.elapsed().as_millis() as u64;
+    Ok((status, Finished { code: status.code(), millis, linker_millis, stdout, stderr }))
 }
 
 /// A child that was started has to be waited for whatever happens: an error here must not run it again.

@@ -5,7 +5,7 @@
 //! is made in the session: [`server`] listens and answers cargo's questions about the compiler, [`units`] holds the plan,
 //! [`restore`] checks an entry and copies its files, [`record`] makes an entry of what rustc wrote. The runs of build
 //! scripts are the matter of [`scripts`], and [`shim`] is how some of them come to be asked for. [`without`] leaves members
-//! out.
+//! out, and [`started`] tells what linking took.
 //!
 //! **Invariants.** Whatever goes wrong between the two, rustc runs: a wrapper that cannot reach the session, or loses
 //! it, runs the command as cargo gave it. An entry is used only if all of its [constraints](crate::entry::Constraints)
@@ -19,6 +19,7 @@ mod restore;
 mod scripts;
 pub mod server;
 mod shim;
+mod started;
 pub mod units;
 pub mod without;
 

@@ -68,6 +68,8 @@ pub(super) enum Capture {
 pub(super) struct Finished {
     pub code: Option<i32>,
     pub millis: u64,
+    /// Processor time of what rustc started, where it can be told.
+    pub linker_millis: Option<u64>,
     pub stdout: String,
     pub stderr: String,
 }

@@ -90,6 +90,12 @@ pub(super) fn expected_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> V
     names.map(|name| out_dir.join(name)).collect()
 }
 
+/// What a call links, where it does.
+pub(super) fn linked_output(invocation: &Invocation, out_dir: &Utf8Path) -> Option<Utf8PathBuf> {
+    let stem = format!("{}{}", invocation.crate_name.as_deref()?, invocation.extra_filename());
+    invocation.emit.contains(&Emit::Link).then(|| out_dir.join(linked_name(invocation, &stem)))
+}
+
 /// What the name of a program ends with (`rustc_target::spec`, `exe_suffix`).
 fn program_suffix(target: Option<&str>) -> &'static str {
     match target {

@@ -1,6 +1,7 @@
 //! What to do with each crate that cargo wants compiled: restore it, or have it compiled and record it.
 
 mod differs;
+mod linked;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -223,14 +224,14 @@ impl Units {
         self.scripts.note_linking(unit, call);
         let result = match (unit.key, self.uncacheable(unit, call)) {
             (Ok(key), None) => self.cacheable(&mut conversation, id, key, call),
-            (Ok(_), Some(reason)) => self.compile(&mut conversation, id, unit.external).map(|()| {
+            (Ok(_), Some(reason)) => self.compile(&mut conversation, id, unit.external, call).map(|()| {
                 self.services.log.record(EventKind::NotRecorded { unit: id, reason });
             }),
             // What depends on it is recorded, and must find the same metadata anywhere.
             (Err(Reason::Linked | Reason::ProcMacro | Reason::BuildScript), _) => {
-                self.compile(&mut conversation, id, unit.external)
+                self.compile(&mut conversation, id, unit.external, call)
             }
-            (Err(_), _) => self.compile(&mut conversation, id, false),
+            (Err(_), _) => self.compile(&mut conversation, id, false, call),
         };
         drop(conversation);
         self.scripts.made_for(id, call);
@@ -295,7 +296,7 @@ impl Units {
     }
 
     /// Has rustc run for what is not recorded.
-    fn compile(&self, conversation: &mut Conversation, id: UnitId, remapped: bool) -> io::Result<()> {
+    fn compile(&self, conversation: &mut Conversation, id: UnitId, remapped: bool, call: &Call) -> io::Result<()> {
         let roots = &self.services.roots;
         let (arguments, replacements) = match remapped {
             true => (roots.remap_arguments(), roots.unmap_pairs()),
@@ -304,8 +305,12 @@ impl Units {
         if remapped {
             self.state().ours.insert(id);
         }
-        let Finished { code, millis, .. } = conversation.run(arguments, replacements, Capture::Status)?;
-        self.services.log.record(EventKind::Compiled { unit: id, millis, success: code == Some(0) });
+        let finished = conversation.run(arguments, replacements, Capture::Status)?;
+        let success = finished.code == Some(0);
+        self.services.log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
+        if success {
+            self.note_linked(id, call, &finished);
+        }
         Ok(())
     }
 
@@ -330,6 +335,7 @@ impl Units {
         if !success {
             return Ok(());
         }
+        self.note_linked(id, call, &finished);
         let recorded = dependencies.and_then(|dependencies| match is_foreign {
             true => Ok(Recorded::Not(Reason::ForeignDependency)),
             false => self.record(id, key, call, dependencies, &finished, outputs?),

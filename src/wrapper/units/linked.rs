@@ -1,0 +1,31 @@
+//! What is said of a program that was just linked.
+
+use super::{Call, Units};
+use crate::cargo::GraphProfile;
+use crate::event::{EventKind, LinkedProgram, UnitId};
+use crate::rustc::outputs::Contents;
+use crate::wrapper::protocol::Finished;
+use crate::wrapper::record::linked_output;
+
+impl Units {
+    /// Only the file's table of sections is read, so it costs a fraction of what linking did.
+    pub(super) fn note_linked(&self, id: UnitId, call: &Call, finished: &Finished) {
+        let unit = self.services.plan.unit(id);
+        let path = linked_output(&call.invocation, &call.out_dir).filter(|_| unit.is_linked());
+        let Some(Contents { bytes, debug_bytes, line_bytes, linker }) =
+            path.and_then(|path| Contents::of(path.as_std_path()))
+        else {
+            return;
+        };
+        let (profile, full_debug) = (unit.profile.name.clone(), asks_for_all(&unit.profile));
+        let linker_millis = finished.linker_millis;
+        let program = LinkedProgram { linker_millis, linker, bytes, debug_bytes, line_bytes, profile, full_debug };
+        self.services.log.record(EventKind::Linked { unit: id, program });
+    }
+}
+
+/// Cargo writes the level as a number, or by its name where it has none.
+fn asks_for_all(profile: &GraphProfile) -> bool {
+    let level = profile.fields.get("debuginfo");
+    level.is_some_and(|level| level.as_u64() == Some(2) || level.as_str() == Some("full"))
+}

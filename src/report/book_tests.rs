@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 
 use super::Report;
+use super::advice::AdviceName;
 use super::compare::Comparison;
 use super::sessions::Sessions;
 use super::stats::Stats;
@@ -61,6 +62,15 @@ fn the_book_explains_every_reason() {
         for name in names {
             assert!(table.contains(&format!("| `{name}` |")), "report.md does not explain `{name}`");
         }
+    }
+}
+
+#[test]
+fn the_book_lists_all_advice() {
+    let chapter = chapter("report.md");
+    let (_, section) = chapter.split_once("## Advice").expect("the chapter has a section on it");
+    for name in names::<AdviceName>() {
+        assert!(section.contains(&format!("| `{name}` |")), "report.md does not list `{name}`");
     }
 }
 

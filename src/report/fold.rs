@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CorruptObject, Count, Outcome, PassedThrough, PhaseSpan, RemoteFailure, Report, Totals, UnitReport, timeline,
+    CorruptObject, Count, Outcome, PassedThrough, PhaseSpan, RemoteFailure, Report, Totals, UnitReport, advice,
+    timeline,
 };
 use crate::event::{Event, EventKind, MissReason, Phase, PlannedUnit, Reason, Tier, UnitId};
 
@@ -16,7 +17,8 @@ pub(super) fn fold(events: &[Event]) -> Report {
         fold.report.duration_ms = fold.report.duration_ms.max(event.at_ms);
         fold.apply(event.at_ms, &event.kind);
     }
-    Report { spans: timeline::spans(events), ..fold.finish() }
+    let report = Report { spans: timeline::spans(events), ..fold.finish() };
+    Report { advice: advice::advice(&report, events), ..report }
 }
 
 #[derive(Default)]

@@ -24,6 +24,14 @@ fn the_same_report_is_the_same_page() {
 }
 
 #[test]
+fn there_is_advice_where_there_is_something_to_say() {
+    let advised = page(&report());
+    assert!(advised.contains("id=\"advice\"") && advised.contains("<code>not-uploaded</code>"));
+    assert!(advised.contains("<pre>cargo xcache push</pre>") && advised.contains("at most <strong>1.5 s</strong>"));
+    assert!(!page(&Report { advice: Vec::new(), ..report() }).contains("id=\"advice\""));
+}
+
+#[test]
 fn the_page_refers_to_nothing_outside_of_it() {
     let page = page(&report());
     for address in ["http:", "https:", "//cdn", "@import", "url(", " src=", "<iframe", "<object"] {

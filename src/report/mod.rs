@@ -3,12 +3,14 @@
 //! [`Report::from_events`] folds the events of one session; [`text`] and [`html`] render the result for people and
 //! [`Report::schema`] describes its JSON form. [`reasons`] says what each miss reason means. [`sessions`] and [`compare`]
 //! look at more than one report, [`stats`] at all there ever were; [`markdown`] and [`metrics`] are for CI services.
+//! [`advice`] says what would make builds faster.
 //!
 //! **Invariants.** A pure fold: no I/O, no clock, nothing but the events. Every unit of the plan is there exactly once, in
 //! the plan's order, with exactly one [`Outcome`], and the totals are sums over the units. A list of events that stops
 //! early gives a report whose [`Report::complete`] is false, whose totals are lower bounds (but for hits that cargo would
 //! not have taken in the end), and which claims nothing that no event says.
 
+pub mod advice;
 mod cause;
 pub mod compare;
 pub mod costs;
@@ -28,6 +30,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::advice::Advice;
 use self::costs::{Amounts, Costs};
 pub use self::kind::Kind;
 use self::timeline::Span;
@@ -82,6 +85,9 @@ pub struct Report {
     pub corrupt_objects: Vec<CorruptObject>,
     /// Warnings, each once.
     pub warnings: Vec<String>,
+    /// What would make builds faster, what is worth most first.
+    #[serde(default)]
+    pub advice: Vec<Advice>,
     /// What was saved and spent, where prices are set when the report is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub costs: Option<Costs>,
@@ -317,6 +323,7 @@ impl Default for Report {
             passed_through: Vec::new(),
             corrupt_objects: Vec::new(),
             warnings: Vec::new(),
+            advice: Vec::new(),
             costs: None,
         }
     }

@@ -4,6 +4,7 @@
 //! All write ANSI styles; whoever owns the stream strips them where they are not wanted. None asks the terminal anything:
 //! the width is in the [`View`].
 
+mod advice;
 mod causes;
 mod comparison;
 mod grid;
@@ -132,7 +133,7 @@ pub(super) fn units(number: usize) -> String {
     counted(number, "unit", "units")
 }
 
-fn counted(number: usize, one: &str, many: &str) -> String {
+pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

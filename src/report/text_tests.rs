@@ -82,6 +82,19 @@ fn the_table_lists_every_unit_and_every_cause_and_ends_with_the_totals() {
 }
 
 #[test]
+fn advice_stands_before_the_totals_with_what_to_do_below_it() {
+    let text = plain(|out| table(&sample(), View::default(), out));
+    let advice = "      Advice 1 unit was not uploaded; what this build compiled of them, for 1.5 s, others will compile again \
+                  (not-uploaded)\n             cargo xcache push\n\n";
+    assert!(text.contains(advice), "{text}");
+    assert!(text.find("Advice") < text.find("Session"), "{text}");
+    assert_eq!(text.matches("cargo xcache push").count(), 1, "{text}");
+    let report = Report { advice: Vec::new(), ..sample() };
+    let text = plain(|out| table(&report, View::default(), out));
+    assert!(!text.contains("Advice") && text.contains("not uploaded: 1 unit"), "{text}");
+}
+
+#[test]
 fn every_row_fits_the_terminal_and_numbers_are_never_cut() {
     for width in [80, 120, 200] {
         let text = plain(|out| table(&sample(), View { width: Some(width), all: true }, out));

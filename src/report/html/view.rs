@@ -9,6 +9,8 @@ use super::super::{Outcome, Report, UnitReport};
 use super::groups::{Group, groups};
 use super::tracks::{Timeline, share};
 use crate::event::{Tier, UnitId};
+use crate::report::advice::{Advice, AdviceName};
+use crate::report::reasons::name;
 use crate::report::timeline::critical_path;
 
 /// So many of the slowest compilations are listed.
@@ -25,6 +27,7 @@ pub(super) struct Page {
     settled: bool,
     remote: Option<String>,
     notes: Vec<Note>,
+    advice: Vec<Advised>,
     figures: Vec<Figure>,
     outcomes: Vec<Share>,
     timeline: Option<Timeline>,
@@ -49,6 +52,15 @@ impl Note {
     fn error(text: String) -> Self {
         Self { is_error: true, text }
     }
+}
+
+/// What would make builds faster.
+#[derive(Serialize)]
+struct Advised {
+    name: String,
+    message: String,
+    worth: Option<String>,
+    action: String,
 }
 
 /// One large number.
@@ -116,6 +128,14 @@ impl Cell {
     }
 }
 
+impl Advised {
+    fn new(advice: &Advice) -> Self {
+        let Advice { message, worth_ms, action, .. } = advice;
+        let (name, worth) = (name(advice.name), worth_ms.map(time));
+        Self { name, message: message.clone(), worth, action: action.clone() }
+    }
+}
+
 impl Page {
     pub(super) fn new(report: &Report) -> Self {
         let critical = critical_path(&report.units);
@@ -130,6 +150,7 @@ impl Page {
             settled: report.settled && report.units.is_empty(),
             remote: report.remote.clone(),
             notes: notes(report),
+            advice: report.advice.iter().map(Advised::new).collect(),
             figures: figures(report),
             outcomes: outcomes(report),
             timeline: Timeline::new(report, &is_critical),
@@ -203,7 +224,8 @@ fn notes(report: &Report) -> Vec<Note> {
     let rejected =
         rejected.map(|(unit, reason)| format!("Cargo did not take {} as fresh: {reason}", text::title(unit)));
     notes.extend(rejected.map(Note::warning));
-    if report.totals.not_uploaded > 0 {
+    let is_advised = report.advice.iter().any(|advice| advice.name == AdviceName::NotUploaded);
+    if report.totals.not_uploaded > 0 && !is_advised {
         let left = report.totals.not_uploaded;
         notes.push(Note::warning(format!("Units that were not uploaded: {left}. `cargo xcache push` sends them.")));
     }

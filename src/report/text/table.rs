@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::grid::{ATTENTION, BAD, Column, GOOD, Grid, NOTE, QUIET, line};
-use super::{View, bytes, causes, counted, duration, precise, units};
+use super::{View, advice, bytes, causes, counted, duration, precise, units};
+use crate::report::advice::AdviceName;
 use crate::report::costs::Costs;
 use crate::report::reasons::name;
 use crate::report::{Kind, Outcome, Report, UnitReport};
@@ -22,6 +23,7 @@ pub fn table(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()>
     if !report.units.is_empty() {
         writeln!(out)?;
     }
+    advice::write(report, view, out)?;
     remarks(report, view, out)?;
     totals(report, view, out)
 }
@@ -155,7 +157,8 @@ fn remarks(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
     for corrupt in &report.corrupt_objects {
         warn(out, &format!("damaged, ignored: {}: {}", corrupt.object, corrupt.reason))?;
     }
-    if report.totals.not_uploaded > 0 {
+    let is_advised = report.advice.iter().any(|advice| advice.name == AdviceName::NotUploaded);
+    if report.totals.not_uploaded > 0 && !is_advised {
         let left = units(report.totals.not_uploaded);
         warn(out, &format!("not uploaded: {left}; `cargo xcache push` sends them"))?;
     }

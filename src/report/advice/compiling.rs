@@ -1,0 +1,82 @@
+//! What was compiled and need not have been.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use semver::Version;
+
+use super::{Advice, AdviceName, Facts, first_few, sum};
+use crate::event::Reason;
+use crate::report::cause::Cause;
+use crate::report::text::{counted, duration};
+
+/// Versions that cargo takes for one another share this.
+type Line = (u64, u64, u64);
+
+fn line(version: &str) -> Option<Line> {
+    let Version { major, minor, patch, .. } = Version::parse(version).ok()?;
+    Some(match (major, minor) {
+        (0, 0) => (0, 0, patch),
+        (0, minor) => (0, minor, 0),
+        (major, _) => (major, 0, 0),
+    })
+}
+
+/// A crate that was compiled in several versions.
+struct Duplicate<'a> {
+    package: &'a str,
+    versions: Vec<&'a str>,
+    /// What all but the most expensive of them took.
+    cost: u64,
+}
+
+fn duplicates<'a>(facts: &Facts<'a>) -> Vec<Duplicate<'a>> {
+    let mut packages: BTreeMap<&str, BTreeMap<Line, (&str, u64)>> = BTreeMap::new();
+    for unit in &facts.report.units {
+        let (Some(millis), Some(line)) = (unit.outcome.compiled_ms(), line(&unit.version)) else { continue };
+        let (_, spent) = packages.entry(&unit.package).or_default().entry(line).or_insert((&unit.version, 0));
+        *spent = spent.saturating_add(millis);
+    }
+    let duplicate = |(package, lines): (&'a str, BTreeMap<Line, (&'a str, u64)>)| {
+        let most = lines.values().map(|(_, spent)| *spent).max().unwrap_or(0);
+        let cost = sum(lines.values().map(|(_, spent)| *spent)).saturating_sub(most);
+        let versions: Vec<_> = lines.into_values().map(|(version, _)| version).collect();
+        (versions.len() > 1).then_some(Duplicate { package, versions, cost })
+    };
+    let mut duplicates: Vec<_> = packages.into_iter().filter_map(duplicate).collect();
+    duplicates.sort_by_key(|duplicate| (Reverse(duplicate.cost), duplicate.package));
+    duplicates
+}
+
+pub(super) fn duplicate_versions(facts: &Facts<'_>) -> Option<Advice> {
+    let duplicates = duplicates(facts);
+    let cost = sum(duplicates.iter().map(|duplicate| duplicate.cost));
+    let words = |Duplicate { package, versions, cost }: &Duplicate<'_>| {
+        format!("{package} {} ({})", versions.join(" and "), duration(*cost))
+    };
+    let listed: Vec<_> = duplicates.iter().map(words).collect();
+    let message = format!(
+        "{} compiled in more than one version, the cheaper ones for {}: {}",
+        counted(duplicates.len(), "crate was", "crates were"),
+        duration(cost),
+        first_few(&listed),
+    );
+    let figures = [("cheaper_ms", cost), ("crates", duplicates.len() as u64)];
+    let action = "who asks for which: cargo tree --duplicates";
+    (!duplicates.is_empty()).then(|| Advice::new(AdviceName::DuplicateVersions, cost, figures, message, action))
+}
+
+pub(super) fn incremental_in_ci(facts: &Facts<'_>) -> Option<Advice> {
+    let outcomes = facts.report.units.iter().map(|unit| &unit.outcome);
+    let incremental = outcomes.filter(|outcome| Cause::of(outcome) == Some(Cause::Reason(Reason::Incremental)));
+    let times: Vec<_> = incremental.filter_map(|outcome| outcome.compiled_ms()).filter(|_| facts.ci).collect();
+    let compile_ms = sum(times.iter().copied());
+    let message = format!(
+        "{} compiled incrementally in CI, for {}: that cannot be cached, and the next job starts without it",
+        counted(times.len(), "unit was", "units were"),
+        duration(compile_ms),
+    );
+    let action = "CARGO_INCREMENTAL=0; or leave it and `incremental = \"keep\"` out, as \"strip\" is the default in CI";
+    let figures = [("compile_ms", compile_ms), ("units", times.len() as u64)];
+    (!times.is_empty()).then(|| Advice::new(AdviceName::IncrementalInCi, compile_ms, figures, message, action))
+}

@@ -1,0 +1,121 @@
+//! What the stores cost, or did not spare.
+
+use std::collections::HashSet;
+
+use super::{Advice, AdviceName, Facts, sum};
+use crate::event::{MissReason, Tier};
+use crate::report::text::{bytes, duration, units};
+use crate::report::timeline::{Span, SpanKind};
+use crate::report::{Outcome, UnitReport};
+
+pub(super) fn slow_restore(facts: &Facts<'_>) -> Option<Advice> {
+    let hit = |unit: &UnitReport| match unit.outcome {
+        Outcome::Hit { restore_ms, compile_ms, .. } if restore_ms > compile_ms => Some((restore_ms, compile_ms)),
+        _ => None,
+    };
+    let slow: Vec<_> = facts.report.units.iter().filter_map(hit).collect();
+    let restore_ms = sum(slow.iter().map(|(restore_ms, _)| *restore_ms));
+    let compile_ms = sum(slow.iter().map(|(_, compile_ms)| *compile_ms));
+    let message = format!(
+        "restoring {} took {}, and compiling them had taken {}: the disk is slow or busy",
+        units(slow.len()),
+        duration(restore_ms),
+        duration(compile_ms),
+    );
+    let action = "have the target directory and the local store (`dir`) on one fast disk: \
+                  within a file system, libraries are linked and not copied";
+    let figures = [("restore_ms", restore_ms), ("compile_ms", compile_ms), ("units", slow.len() as u64)];
+    (!slow.is_empty())
+        .then(|| Advice::new(AdviceName::SlowRestore, restore_ms.saturating_sub(compile_ms), figures, message, action))
+}
+
+/// Compared is the time on the clock in which anything was fetched, as packs come side by side.
+pub(super) fn slow_remote(facts: &Facts<'_>) -> Option<Advice> {
+    let fetches = || facts.report.spans.iter().filter(|span| span.kind == SpanKind::Fetch);
+    let fetch_ms = covered(fetches());
+    let hit = |unit: &UnitReport| match unit.outcome {
+        Outcome::Hit { tier: Tier::Remote, compile_ms, .. } => Some(compile_ms),
+        _ => None,
+    };
+    let compile_ms = sum(facts.report.units.iter().filter_map(hit));
+    let (count, received) = (fetches().count(), sum(fetches().filter_map(|span| span.bytes)));
+    let message = format!(
+        "fetching {} ({}) took {} on the clock, and compiling them had taken {} of compiler time",
+        units(count),
+        bytes(received),
+        duration(fetch_ms),
+        duration(compile_ms),
+    );
+    let action = "use a remote nearer to this machine, or none here: XCACHE_REMOTE=";
+    let figures =
+        [("fetch_ms", fetch_ms), ("compile_ms", compile_ms), ("received_bytes", received), ("units", count as u64)];
+    Some(Advice::new(AdviceName::SlowRemote, fetch_ms.checked_sub(compile_ms)?, figures, message, action))
+}
+
+/// How much of the clock spans cover, which are in the order of their beginnings and may overlap.
+fn covered<'a>(spans: impl Iterator<Item = &'a Span>) -> u64 {
+    let (mut covered, mut until) = (0_u64, 0);
+    for span in spans {
+        covered = covered.saturating_add(span.end_ms.saturating_sub(span.start_ms.max(until)));
+        until = until.max(span.end_ms);
+    }
+    covered
+}
+
+pub(super) fn remote_failed(facts: &Facts<'_>) -> Option<Advice> {
+    let failed = facts.report.totals.misses_by_reason.get(&MissReason::RemoteFailed)?;
+    let message = format!(
+        "the remote did not answer in time, or gave an error: {} compiled that it may have had, for {}",
+        units(failed.units),
+        duration(failed.compile_ms),
+    );
+    let action = "see the warning for the service's own words; check the remote, and `timeout`";
+    let figures = [("compile_ms", failed.compile_ms), ("units", failed.units as u64)];
+    Some(Advice::new(AdviceName::RemoteFailed, failed.compile_ms, figures, message, action))
+}
+
+/// What this session compiled and nobody else can have.
+pub(super) fn not_uploaded(facts: &Facts<'_>) -> Option<Advice> {
+    let left = Some(facts.report.totals.not_uploaded).filter(|left| *left > 0)?;
+    let uploads = facts.report.spans.iter().filter(|span| span.kind == SpanKind::Upload);
+    let uploaded: HashSet<_> = uploads.filter_map(|span| span.unit).map(|unit| unit.0).collect();
+    let only_here = facts.report.units.iter().enumerate().filter(|(id, _)| !uploaded.contains(id));
+    let compile_ms = sum(only_here.filter_map(|(_, unit)| match unit.outcome {
+        Outcome::Miss { recorded_bytes: Some(_), compile_ms, .. } => Some(compile_ms),
+        _ => None,
+    }));
+    let message = format!(
+        "{} not uploaded; what this build compiled of them, for {}, others will compile again",
+        if left == 1 { "1 unit was".into() } else { format!("{left} units were") },
+        duration(compile_ms),
+    );
+    let figures = [("compile_ms", compile_ms), ("units", left as u64)];
+    Some(Advice::new(AdviceName::NotUploaded, compile_ms, figures, message, "cargo xcache push"))
+}
+
+/// What was removed has been used in this session, so that all else is older: the store holds less than one build.
+pub(super) fn too_small(facts: &Facts<'_>) -> Option<Advice> {
+    let (evicted, max_bytes) = facts.evicted?;
+    let stored = |unit: &UnitReport| match unit.outcome {
+        Outcome::Hit { restored_bytes, compile_ms, .. } => Some((restored_bytes, compile_ms)),
+        Outcome::Miss { recorded_bytes: Some(bytes), compile_ms, .. } => Some((bytes, compile_ms)),
+        _ => None,
+    };
+    let needed = sum(facts.report.units.iter().filter_map(stored).map(|(bytes, _)| bytes));
+    let gone = evicted.iter().filter_map(|unit| stored(facts.report.units.get(unit.0)?));
+    let compile_ms = sum(gone.map(|(_, compile_ms)| compile_ms));
+    let message = format!(
+        "the local store is kept below {}, and {} of this build had to go; compiling them took {}",
+        bytes(max_bytes),
+        units(evicted.len()),
+        duration(compile_ms),
+    );
+    let action = format!("raise `max-size` well above the {} of this build alone", bytes(needed));
+    let figures = [
+        ("compile_ms", compile_ms),
+        ("max_bytes", max_bytes),
+        ("needed_bytes", needed),
+        ("units", evicted.len() as u64),
+    ];
+    Some(Advice::new(AdviceName::StoreTooSmall, compile_ms, figures, message, action))
+}

@@ -1,0 +1,226 @@
+use super::super::tests::{Fate, planned, session};
+use super::*;
+use crate::event::{MissReason, PlannedUnit, Reason, Tier};
+
+const HOST: &str = "x86_64-unknown-linux-gnu";
+
+fn unit(package: &str, version: &str) -> PlannedUnit {
+    PlannedUnit { package: package.into(), version: version.into(), ..planned(0, &Fate::Untouched) }
+}
+
+/// What is said of a session in which this happened, all at the same moment.
+fn advice_of(units: Vec<PlannedUnit>, kinds: Vec<EventKind>) -> Vec<Advice> {
+    let around = [EventKind::Planned { units }].into_iter().chain(kinds);
+    let end = [EventKind::CargoFinished { code: Some(0) }, EventKind::SessionFinished];
+    let events: Vec<_> = around.chain(end).map(|kind| Event { at_ms: 100_000, kind }).collect();
+    Report::from_events(&events).advice
+}
+
+fn compiled(unit: usize, millis: u64) -> EventKind {
+    EventKind::Compiled { unit: UnitId(unit), millis, success: true }
+}
+
+fn recorded(unit: usize) -> EventKind {
+    EventKind::Recorded { unit: UnitId(unit), bytes: 4_000_000, path_bound: false }
+}
+
+fn restored(unit: usize, millis: u64, compile_millis: u64) -> EventKind {
+    EventKind::Restored { unit: UnitId(unit), bytes: 9, millis, compile_millis }
+}
+
+fn machine(ci: bool, linkers: &[&str]) -> EventKind {
+    EventKind::Machine { ci, host: HOST.into(), linkers: linkers.iter().map(ToString::to_string).collect() }
+}
+
+fn linked(linker: Option<&str>, linker_millis: u64) -> EventKind {
+    let linker = linker.map(Into::into);
+    let program = LinkedProgram { linker_millis: Some(linker_millis), linker, bytes: 9, ..LinkedProgram::default() };
+    EventKind::Linked { unit: UnitId(0), program }
+}
+
+/// An advice that is said of a session in which this many milliseconds went into the matter.
+type Case = (AdviceName, &'static str, fn(u64) -> Vec<Advice>);
+
+const CASES: [Case; 8] = [
+    (AdviceName::FasterLinker, "linker_ms", |worth| {
+        advice_of(vec![unit("a", "1.0.0")], vec![compiled(0, worth), linked(None, worth), machine(false, &["mold"])])
+    }),
+    (AdviceName::DuplicateVersions, "cheaper_ms", |worth| {
+        let units = vec![unit("syn", "1.0.9"), unit("syn", "2.0.1"), unit("syn", "2.0.1")];
+        advice_of(units, vec![compiled(0, worth), compiled(1, worth), compiled(2, 5)])
+    }),
+    (AdviceName::IncrementalInCi, "compile_ms", |worth| {
+        let member = PlannedUnit { uncacheable: Some(Reason::Incremental), ..unit("member", "0.1.0") };
+        advice_of(vec![member], vec![compiled(0, worth), machine(true, &[])])
+    }),
+    (AdviceName::SlowRestore, "restore_ms", |worth| {
+        advice_of(vec![unit("a", "1.0.0"), unit("b", "1.0.0")], vec![restored(0, worth, 0), restored(1, 20, 5000)])
+    }),
+    (AdviceName::SlowRemote, "fetch_ms", |worth| {
+        let found =
+            |unit| EventKind::Found { unit: UnitId(unit), tier: Tier::Remote, transferred: 1000, millis: worth };
+        let units = vec![unit("a", "1.0.0"), unit("b", "1.0.0")];
+        advice_of(units, vec![found(0), found(1), restored(0, 0, 0), restored(1, 0, 0)])
+    }),
+    (AdviceName::RemoteFailed, "compile_ms", |worth| {
+        let missed = EventKind::Missed { unit: UnitId(0), reason: MissReason::RemoteFailed };
+        advice_of(vec![unit("a", "1.0.0")], vec![missed, compiled(0, worth)])
+    }),
+    (AdviceName::NotUploaded, "compile_ms", |worth| {
+        let left = EventKind::UploadFinished { sent: 0, left: 1, bytes: 0 };
+        advice_of(vec![unit("a", "1.0.0")], vec![compiled(0, worth), recorded(0), left])
+    }),
+    (AdviceName::StoreTooSmall, "compile_ms", |worth| {
+        let evicted = EventKind::Evicted { units: vec![UnitId(0)], max_bytes: 1_000_000 };
+        advice_of(vec![unit("a", "1.0.0")], vec![compiled(0, worth), recorded(0), evicted])
+    }),
+];
+
+#[test]
+fn each_advice_is_given_for_a_second_with_its_figure_and_not_for_less() {
+    for (name, figure, session) in CASES {
+        let advice = session(1000);
+        assert_eq!(advice.iter().map(|advice| advice.name).collect::<Vec<_>>(), [name], "{advice:?}");
+        assert_eq!(advice[0].worth_ms, Some(1000), "{advice:?}");
+        assert_eq!(advice[0].figures.get(figure), Some(&1000), "{advice:?}");
+        assert!(advice[0].message.contains("1.0 s") && !advice[0].action.is_empty(), "{advice:?}");
+        assert_eq!(session(999), []);
+    }
+}
+
+#[test]
+fn nothing_is_said_of_a_build_of_hits_or_one_that_had_nothing_to_do() {
+    let hits = [
+        Fate::Hit { tier: Tier::Local, millis: 20, compile_millis: 40_000 },
+        Fate::Hit { tier: Tier::Remote, millis: 20, compile_millis: 40_000 },
+        Fate::Hydrated { millis: 3, rejected: None },
+        Fate::Fresh { found: true },
+    ];
+    assert_eq!(Report::from_events(&session(&hits, Some(0))).advice, []);
+    assert_eq!(advice_of(Vec::new(), vec![EventKind::NothingToPlan]), []);
+}
+
+#[test]
+fn what_is_worth_most_comes_first_and_what_has_no_time_last() {
+    let member = PlannedUnit { uncacheable: Some(Reason::Incremental), ..unit("member", "0.1.0") };
+    let program = LinkedProgram { debug_bytes: 60_000_000, full_debug: true, ..LinkedProgram::default() };
+    let large = EventKind::Linked { unit: UnitId(0), program };
+    let kinds = vec![compiled(0, 3000), large, linked(None, 2000), machine(true, &["mold"])];
+    let names: Vec<_> = advice_of(vec![member], kinds).iter().map(|advice| advice.name).collect();
+    assert_eq!(names, [AdviceName::IncrementalInCi, AdviceName::FasterLinker, AdviceName::DebugInfo]);
+}
+
+/// What is said of a program that took the linker five seconds.
+fn linking(used: Option<&str>, installed: &[&str], platform: Option<&str>) -> Option<Advice> {
+    let unit = PlannedUnit { platform: platform.map(Into::into), ..unit("a", "1.0.0") };
+    advice_of(vec![unit], vec![compiled(0, 9000), linked(used, 5000), machine(false, installed)]).pop()
+}
+
+#[test]
+fn a_faster_linker_is_one_that_is_there_and_not_used_yet() {
+    let action = |used, installed: &[&str]| linking(used, installed, None).map(|advice| advice.action);
+    let mold =
+        "in .cargo/config.toml:\n[target.x86_64-unknown-linux-gnu]\nrustflags = [\"-C\", \"link-arg=-fuse-ld=mold\"]";
+    assert_eq!(action(None, &["mold", "ld.lld"]).as_deref(), Some(mold));
+    assert_eq!(action(Some("LLD"), &["mold"]).as_deref(), Some(mold));
+    assert!(action(None, &["ld.lld"]).is_some_and(|action| action.contains("-fuse-ld=lld")));
+    assert!(action(Some("LLD"), &["wild", "clang"]).is_some_and(|action| action.contains("--ld-path=wild")));
+    for (used, installed) in [
+        (Some("LLD"), &["ld.lld", "clang"][..]),
+        (Some("LLD"), &["wild"]),
+        (Some("LLD"), &[]),
+        (Some("mold"), &["wild", "clang", "mold"]),
+        (Some("Wild"), &["mold"]),
+    ] {
+        assert_eq!(action(used, installed), None, "{used:?} {installed:?}");
+    }
+    let to_install = linking(None, &[], None).unwrap();
+    assert!(to_install.message.contains("lld is not installed"), "{to_install:?}");
+}
+
+#[test]
+fn programs_for_other_platforms_have_other_linkers() {
+    assert!(linking(None, &["mold"], Some(HOST)).is_some());
+    assert_eq!(linking(None, &["mold"], Some("aarch64-unknown-linux-gnu")), None);
+}
+
+#[test]
+fn the_linker_is_not_mentioned_where_it_is_a_small_part() {
+    let kinds = |all| vec![compiled(0, all), linked(None, 5000), machine(false, &["mold"])];
+    assert_eq!(advice_of(vec![unit("a", "1.0.0")], kinds(50_000)).len(), 1);
+    assert_eq!(advice_of(vec![unit("a", "1.0.0")], kinds(50_001)), []);
+}
+
+fn debug_info(ci: bool, profile: &str, debug_bytes: u64) -> Option<Advice> {
+    let program = |debug_bytes, line_bytes, full_debug| {
+        let (bytes, profile) = (2 * debug_bytes, profile.into());
+        let program = LinkedProgram { bytes, debug_bytes, line_bytes, profile, full_debug, ..LinkedProgram::default() };
+        EventKind::Linked { unit: UnitId(0), program }
+    };
+    let kinds = vec![program(debug_bytes, 7, true), program(1000, 0, false), machine(ci, &[])];
+    advice_of(vec![unit("a", "1.0.0")], kinds).pop()
+}
+
+#[test]
+fn debug_information_is_measured_without_what_would_stay() {
+    assert_eq!(debug_info(false, "dev", 100_001_006), None);
+    assert_eq!(debug_info(true, "dev", 50_001_006), None);
+    let advice = debug_info(false, "dev", 100_001_007).unwrap();
+    assert_eq!((advice.name, advice.worth_ms), (AdviceName::DebugInfo, None));
+    assert_eq!(advice.figures.get("debug_bytes"), Some(&100_001_007));
+    assert_eq!(advice.figures.get("spared_bytes"), Some(&100_000_000));
+    assert!(advice.message.contains("of 200.0 MB in 1 program, 100.0 MB are debug information"), "{advice:?}");
+    assert!(debug_info(true, "dev", 50_001_007).is_some());
+}
+
+#[test]
+fn debug_information_is_set_in_the_profile_of_the_manifest() {
+    for (profile, section) in
+        [("dev", "[profile.dev]"), ("test", "[profile.dev]"), ("bench", "[profile.release]"), ("own", "[profile.own]")]
+    {
+        let advice = debug_info(false, profile, 200_000_000).unwrap();
+        assert!(advice.action.contains(&format!("{section}\ndebug = \"line-tables-only\"")), "{advice:?}");
+    }
+}
+
+#[test]
+fn versions_that_cargo_takes_for_one_another_are_no_duplicates() {
+    let kinds = || vec![compiled(0, 5000), compiled(1, 5000)];
+    let of = |one, other| advice_of(vec![unit("a", one), unit("a", other)], kinds()).len();
+    assert_eq!([of("1.2.0", "1.9.0"), of("0.3.1", "0.3.2"), of("1.0.0", "1.0.0"), of("what", "ever")], [0; 4]);
+    assert_eq!([of("1.2.0", "2.0.0"), of("0.3.1", "0.4.0"), of("0.0.1", "0.0.2")], [1; 3]);
+}
+
+#[test]
+fn a_version_that_was_a_hit_costs_nothing() {
+    let units = vec![unit("a", "1.0.0"), unit("a", "2.0.0")];
+    assert_eq!(advice_of(units, vec![compiled(0, 5000), restored(1, 1, 5000)]), []);
+}
+
+#[test]
+fn incremental_compilation_is_right_outside_of_ci() {
+    let member = PlannedUnit { uncacheable: Some(Reason::Incremental), ..unit("member", "0.1.0") };
+    assert_eq!(advice_of(vec![member], vec![compiled(0, 5000), machine(false, &[])]), []);
+}
+
+#[test]
+fn what_was_uploaded_is_not_left_behind() {
+    let key = crate::key::UnitKey(crate::digest::Digest::of("a"));
+    let unit = PlannedUnit { key: Some(key), ..unit("a", "1.0.0") };
+    let uploaded = EventKind::Uploaded { key, package: "a 1.0.0".into(), bytes: 9, millis: 9 };
+    let left = EventKind::UploadFinished { sent: 1, left: 1, bytes: 9 };
+    assert_eq!(advice_of(vec![unit], vec![compiled(0, 5000), recorded(0), uploaded, left]), []);
+}
+
+#[test]
+fn a_list_that_is_long_is_summed() {
+    let items = ["a", "b", "c", "d", "e"].map(String::from);
+    assert_eq!(first_few(&items[..3]), "a, b, c");
+    assert_eq!(first_few(&items), "a, b, c and 2 more");
+}
+
+#[test]
+fn facts_about_units_that_no_plan_names_are_ignored() {
+    let stray = EventKind::Evicted { units: vec![UnitId(7)], max_bytes: 1 };
+    assert_eq!(advice_of(Vec::new(), vec![linked(None, u64::MAX), linked(None, u64::MAX), stray]), []);
+}

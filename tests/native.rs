@@ -281,6 +281,31 @@ fn what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_i
 }
 
 #[test]
+fn what_is_linked_with_a_library_that_only_a_source_names_is_linked_anew() {
+    let elsewhere = Sandbox::new();
+    let directory = elsewhere.path("lib");
+    let found = format!(
+        "println!(\"cargo:rerun-if-changed=build.rs\");
+         println!(\"cargo:rustc-link-search=native={}\");",
+        directory.display()
+    );
+    let sandbox = Sandbox::new();
+    let library =
+        "#[link(name = \"value\")] extern \"C\" { fn value() -> i32; } pub fn says() -> i32 { unsafe { value() } }";
+    let native = Package::new("value-sys", "1.0.0", library).links("value").counted_script(&found);
+    let registry = sandbox.registry([native]);
+    let demo = sandbox.demo(&registry, "value-sys = \"1\"", "fn main() { println!(\"{}\", value_sys::says()); }");
+    let scene = Scene { sandbox, demo: demo.env("CARGO_INCREMENTAL", "0") };
+    for value in [1, 2] {
+        install_shared(&directory, value);
+        scene.demo.clean();
+        scene.sandbox.reset();
+        scene.demo.xcache(["build"]).ok();
+        assert!(scene.sandbox.compiled().contains(&"demo".to_owned()), "{}", scene.demo.report().json());
+    }
+}
+
+#[test]
 fn a_program_that_a_script_made_can_be_run_where_it_is_reused() {
     let script = r##"
         use std::os::unix::fs::PermissionsExt;

@@ -5,10 +5,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
 use support::{Package, Project, Sandbox, tree};
 
 /// Finds a library of the system, and so runs every time. It passes on what a variable says.
 const FINDING: &str = r#"
+    if let Some(path) = std::env::var_os("WAIT_FOR") {
+        let path = std::path::PathBuf::from(path);
+        std::fs::write(path.with_extension("begun"), "").unwrap();
+        while !path.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
     println!("cargo:rerun-if-env-changed=LEVEL");
     println!("cargo:rustc-link-search=native=/usr/lib");
     println!("cargo:level={}", std::env::var("LEVEL").unwrap_or_else(|_| "1".into()));
@@ -185,6 +193,34 @@ fn it_runs_when_what_it_made_is_damaged_in_the_store() {
     tree::damage(&stored[0]);
     scene.assert_runs(&[], "1 -DVALUE=1\n");
     scene.assert_replayed(&[], "1 -DVALUE=1\n");
+}
+
+#[test]
+fn plain_cargo_builds_on_what_a_killed_session_left() {
+    let scene = Scene::new();
+    scene.build(&[]);
+    scene.demo.clean();
+    scene.sandbox.reset();
+    // Killed while the script that runs every time still does: the other one's stand-in is in its place.
+    let waiting = scene.sandbox.path("waiting");
+    let mut session = scene.demo.xcache(["build"]).env("WAIT_FOR", &waiting).start();
+    let started = std::time::Instant::now();
+    while !waiting.with_extension("begun").exists() {
+        assert!(started.elapsed().as_secs() < 60, "the script does not begin");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let is_own = |path: &PathBuf| path.iter().any(|part| part.to_string_lossy().starts_with("own-sys-"));
+    let scripts = contents(&scene.demo.target().join("debug/build")).into_iter().filter(|(path, _)| is_own(path));
+    let stand_ins = scripts.filter(|(_, bytes)| bytes.starts_with(b"#!/bin/sh")).count();
+    session.signal_all(Signal::SIGKILL);
+    session.wait();
+    assert!(stand_ins > 0, "there is no stand-in");
+    scene.sandbox.reset();
+    scene.demo.cargo(["build"]).ok();
+    let mut scripts = scene.sandbox.scripts_run();
+    scripts.sort();
+    assert_eq!((scripts, scene.demo.run_binary("demo")), (both(), "1 -DVALUE=1\n".to_owned()));
+    scene.sandbox.assert_nothing_to_do(&scene.demo, &["build"]);
 }
 
 #[test]

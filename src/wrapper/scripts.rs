@@ -17,7 +17,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::protocol::Request;
 use super::record::record_script;
-use super::restore::other_variables;
+use super::restore::{other_paths, other_variables};
 use super::shim::Shims;
 use super::units::{Call, Services};
 use crate::digest::Digest;
@@ -170,7 +170,7 @@ impl Scripts {
             && self.heard(unit) == Some(*script)
             && inputs.is_empty()
             && variables.iter().all(|(name, value)| digest(name) == *value)
-            && bound.iter().all(|(root, digest)| roots.digest(*root) == Some(*digest))
+            && other_paths(bound, roots).is_empty()
             && generated_files(out_dir).is_some_and(|names| names.iter().all(is_known))
     }
 
@@ -193,7 +193,10 @@ impl Scripts {
         let brought = match self.linking(unit, call) {
             Some(Linking::Own) if plan.unit(run).native => Brought::Told,
             Some(Linking::Nothing) => Brought::Told,
-            Some(Linking::System { is_static: false }) => libraries().map_or(Brought::Unknown, Brought::Found),
+            // Directories without a name are for libraries that a source names: nobody has looked there.
+            Some(Linking::System { is_static: false }) => {
+                libraries().filter(|names| !names.is_empty()).map_or(Brought::Unknown, Brought::Found)
+            }
             None if !call.invocation.links_native => Brought::Told,
             _ => Brought::Unknown,
         };

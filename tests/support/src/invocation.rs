@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs;
 use std::io::{PipeReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -211,9 +212,10 @@ impl Running {
         status
     }
 
-    /// Whether something it started still runs.
+    /// Whether something it started still runs. What has ended and waits for its parent, or for init, does not.
     pub fn has_survivors(&self) -> bool {
-        killpg(group(&self.child), None) != Err(nix::errno::Errno::ESRCH)
+        let group = group(&self.child);
+        killpg(group, None) != Err(nix::errno::Errno::ESRCH) && runs(group).unwrap_or(true)
     }
 }
 
@@ -225,6 +227,21 @@ impl Drop for Running {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Whether a process of a group is more than an entry in the table of processes, where the system says so.
+fn runs(group: Pid) -> Option<bool> {
+    let processes = fs::read_dir("/proc").ok().filter(|_| cfg!(target_os = "linux"))?;
+    let stats = processes.flatten().filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+    Some(stats.filter_map(|stat| living_group(&stat)).any(|living| living == group.as_raw()))
+}
+
+/// The group of a process that has not ended, from its `/proc/<pid>/stat`: `42 (name) S parent group …`.
+fn living_group(stat: &str) -> Option<i32> {
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?;
+    let group = fields.nth(1)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(group)
 }
 
 /// What a process said.
@@ -320,6 +337,23 @@ mod tests {
         command.args(["-c", "cat; echo problem >&2; exit 3"]);
         let output = Invocation::new(command).input("question").run();
         assert_eq!((output.code(), &*output.stdout, &*output.stderr), (Some(3), "question", "problem\n"));
+    }
+
+    #[test]
+    fn only_what_has_not_ended_belongs_to_a_group() {
+        assert_eq!(living_group("7 (a) b) S 1 42 42 0 -1"), Some(42));
+        assert_eq!(living_group("7 (a) b) Z 1 42 42 0 -1"), None);
+    }
+
+    #[test]
+    fn a_process_survives_until_it_has_ended() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 1000 & exit 0"]);
+        let mut running = Invocation::new(command).start();
+        running.wait();
+        assert!(running.has_survivors());
+        running.signal_all(Signal::SIGKILL);
+        crate::wait_until("it has ended", || !running.has_survivors());
     }
 
     #[test]

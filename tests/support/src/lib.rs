@@ -10,6 +10,7 @@
 //! | [`server`], [`proxy`] | a real S3 server, and a [`Proxy`] in front of it that counts and breaks |
 //! | [`layered`] | a workspace that uses whatever manifests can say |
 //! | [`compare`] | what cargo prints, compared |
+//! | [`runners`] | what runs jobs as CI services do: [`GitHub`](runners::GitHub) |
 //! | [`matrix`] | [`Matrix`]: one workspace in every situation, compared with plain cargo |
 //! | [`report`] | [`Report`]: what `cargo xcache report` says |
 //!
@@ -27,6 +28,7 @@ pub mod project;
 pub mod proxy;
 pub mod registry;
 pub mod report;
+pub mod runners;
 pub mod rustc;
 pub mod sandbox;
 pub mod server;

@@ -28,9 +28,13 @@ pub const NEEDED: [&str; 12] = [
     "unixonly",
 ];
 
+/// Where its packages come from: directories of the sandbox.
+pub const SOURCES: [&str; 2] = ["layered-registry", "greeting"];
+
 /// The workspace, locked.
 pub fn layered(sandbox: &Sandbox) -> Project {
-    let registry = Registry::new(&sandbox.path("layered-registry")).with(mixed()).with([
+    let [registry, repository] = SOURCES.map(|name| sandbox.path(name));
+    let registry = Registry::new(&registry).with(mixed()).with([
         Package::new("lone", "1.0.0", "pub fn name() -> &'static str { \"lone\" }"),
         Package::new("extra", "1.0.0", "pub fn name() -> &'static str { \"extra\" }").feature("more"),
         Package::new("fortests", "1.0.0", ""),
@@ -38,7 +42,7 @@ pub fn layered(sandbox: &Sandbox) -> Project {
         Package::new("windowsonly", "1.0.0", "compile_error!(\"this is not for this machine\");"),
         Package::new("patched", "1.0.0", "pub fn name() -> &'static str { \"patched\" }"),
     ]);
-    let repository = Repository::of_fixture("greeting", &sandbox.path("greeting"));
+    let repository = Repository::of_fixture("greeting", &repository);
     let project = sandbox.demo_unlocked("", "");
     tree::remove(project.dir());
     for (path, content) in FILES {

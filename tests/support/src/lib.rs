@@ -9,6 +9,7 @@
 //! | [`registry`], [`git`] | packages made up at run time: [`Registry`], [`Package`], [`Repository`] |
 //! | [`server`], [`proxy`] | a real S3 server, and a [`Proxy`] in front of it that counts and breaks |
 //! | [`layered`] | a workspace that uses whatever manifests can say |
+//! | [`images`] | a real builder of images |
 //! | [`compare`] | what cargo prints, compared |
 //! | [`runners`] | what runs jobs as CI services do: [`GitHub`](runners::GitHub) |
 //! | [`matrix`] | [`Matrix`]: one workspace in every situation, compared with plain cargo |
@@ -21,6 +22,7 @@
 pub mod cargo_home;
 pub mod compare;
 pub mod git;
+pub mod images;
 pub mod invocation;
 pub mod layered;
 pub mod matrix;

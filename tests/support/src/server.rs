@@ -36,12 +36,18 @@ impl Key {
         }
     }
 
-    fn secret(self) -> &'static str {
+    /// What nobody else may see.
+    pub fn secret(self) -> &'static str {
         match self {
             Self::Full => "full-secret",
             Self::ReadOnly => "reader-secret",
             Self::WrongSecret => "wrong-secret",
         }
+    }
+
+    /// As it stands in the file `~/.aws/credentials`.
+    pub fn credentials(self) -> String {
+        format!("[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n", self.id(), self.secret())
     }
 }
 

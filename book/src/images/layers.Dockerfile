@@ -1,0 +1,23 @@
+# Dependencies in a layer. Needs nothing of the builder but layers.
+ARG XCACHE_IMAGE=cargo-xcache:0.1.0
+FROM ${XCACHE_IMAGE} AS xcache
+
+FROM rust:1.95-trixie AS tools
+COPY --from=xcache /cargo-xcache /usr/local/cargo/bin/
+WORKDIR /app
+
+FROM tools AS recipe
+COPY . .
+RUN cargo xcache recipe
+
+FROM tools AS build
+COPY --from=recipe /app/recipe.json .
+# What the local store has is in the target directory, too: the layer need not hold it twice.
+ENV XCACHE_DIR=/tmp/xcache
+RUN cargo xcache warm --recipe recipe.json --release && rm -rf /tmp/xcache
+COPY . .
+RUN cargo build --release --locked
+
+FROM debian:trixie-slim
+COPY --from=build /app/target/release/app /usr/local/bin/
+CMD ["app"]

@@ -1,0 +1,310 @@
+//! A real builder of images: buildah, with storage of its own for each test.
+//!
+//! What a Dockerfile is built `FROM` is made here, under the very names that stand in it. These images hold next to
+//! nothing: the system's programs, the toolchain and the made-up registries are this machine's, mounted read-only into
+//! every instruction that runs. A rustc that counts stands where the image of Rust has rustc, so what
+//! [`Sandbox::compiled`] gives is what the instructions have really started. Nothing is pulled from anywhere.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::sys::statvfs::statvfs;
+use tempfile::TempDir;
+
+use crate::invocation::{Invocation, Output};
+use crate::{Project, Sandbox, layered, repository, rustc, tree, xcache_binary};
+
+/// Where the book has its Dockerfiles.
+pub fn dockerfiles() -> PathBuf {
+    repository().join("book/src/images")
+}
+
+/// `rustup target add …`, which finds that it is there.
+const RUSTUP: &str = r#"test "$1 $2" = "target add" && test -d "$(rustc --print target-libdir --target "$3")""#;
+
+/// What the base images say besides their files. No machine lends its own rights to a build.
+const RUST: &str = "ENV PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ENV CARGO_HOME=/usr/local/cargo AWS_EC2_METADATA_DISABLED=true
+";
+const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
+
+/// A machine that builds images: with its own storage, and directories that its builder keeps.
+pub struct Images<'a> {
+    sandbox: &'a Sandbox,
+    dir: TempDir,
+    mounts: Vec<PathBuf>,
+}
+
+impl<'a> Images<'a> {
+    /// Nothing where images cannot be built on this machine; the reason is the error.
+    pub fn on_machine_of(sandbox: &'a Sandbox) -> Result<Self, &'static str> {
+        usable()?;
+        let dir = tempfile::Builder::new().prefix("xcache-test-images-").tempdir_in(storage_place());
+        let dir = dir.expect("a directory can be made");
+        let images = Self { sandbox, dir, mounts: mounts(sandbox) };
+        let storage = |name: &str| images.dir.path().join(name);
+        let config = format!(
+            "[storage]\ndriver = \"overlay\"\ngraphroot = {:?}\nrunroot = {:?}\n",
+            storage("layers"),
+            storage("run")
+        );
+        tree::write(&storage("storage.conf"), config);
+        fs::create_dir(storage("tmp")).expect("a directory can be made");
+        Ok(images)
+    }
+
+    /// `buildah …`, with nothing of this machine's own images and settings. All it says comes in one stream, in order.
+    pub fn buildah<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec buildah \"$@\" 2>&1", "sh"]).args(arguments).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.sandbox.home());
+        command.env("CONTAINERS_STORAGE_CONF", self.dir.path().join("storage.conf"));
+        // What the builder keeps from one build to the next is there, too.
+        command.env("BUILDAH_ISOLATION", "chroot").env("TMPDIR", self.dir.path().join("tmp"));
+        Invocation::new(command)
+    }
+
+    /// Makes the images that a Dockerfile of the book is built from, which Docker would pull.
+    pub fn provide(&self, dockerfile: &str) {
+        for name in bases(dockerfile) {
+            match name.split(':').next().expect("splitting gives something") {
+                "rust" => self.commit(&name, &self.rust(), RUST),
+                "debian" => self.commit(&name, &self.skeleton("debian"), PATH),
+                "cargo-xcache" => self.commit(&name, &self.xcache(), ""),
+                _ => panic!("{name} is nothing that is known here"),
+            }
+        }
+    }
+
+    fn commit(&self, name: &str, tree: &Path, settings: &str) {
+        let dockerfile = tree.with_extension("Dockerfile");
+        tree::write(&dockerfile, format!("FROM scratch\nCOPY . /\n{settings}"));
+        self.buildah(["bud", "--quiet", "--tag", name, "--file"]).arg(dockerfile).arg(tree).ok();
+    }
+
+    /// Directories, most of them to mount something at.
+    fn skeleton(&self, name: &str) -> PathBuf {
+        let root = self.sandbox.unused(name);
+        for dir in ["app", "etc", "root", "tmp", "usr/local/bin", "var/tmp"] {
+            fs::create_dir_all(root.join(dir)).expect("directories can be made");
+        }
+        tree::write(&root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
+        for link in ["bin", "sbin", "lib", "lib32", "lib64"] {
+            if let Ok(to) = fs::read_link(Path::new("/").join(link)) {
+                symlink(to, root.join(link)).expect("a link can be made");
+            }
+        }
+        root
+    }
+
+    /// As the image of Rust: the toolchain's programs in the directory of cargo.
+    fn rust(&self) -> PathBuf {
+        let root = self.skeleton("rust");
+        let bin = root.join("usr/local/cargo/bin");
+        fs::create_dir_all(&bin).expect("directories can be made");
+        let link = |name: &str, to: &Path| symlink(to, bin.join(name)).expect("a link can be made");
+        link("cargo", &toolchain().join("bin/cargo"));
+        link("rustc", self.sandbox.rustc().executable());
+        tree::write_script(&bin.join("rustup"), RUSTUP);
+        root
+    }
+
+    /// As our own: one program. It is stripped, as released ones are.
+    fn xcache(&self) -> PathBuf {
+        let root = self.sandbox.unused("xcache-image");
+        fs::create_dir_all(&root).expect("directories can be made");
+        let stripped = Command::new("strip").arg("-o").arg(root.join("cargo-xcache")).arg(xcache_binary()).status();
+        assert!(stripped.expect("binutils are installed").success());
+        root
+    }
+
+    /// Builds a checkout with the Dockerfile of that name, which is put there as the user would.
+    #[track_caller]
+    pub fn build(&self, checkout: &Project, dockerfile: &str, arguments: &[String]) -> Built {
+        for (from, to) in [(dockerfile, "Dockerfile"), (".dockerignore", ".dockerignore")] {
+            checkout.write(to, fs::read(dockerfiles().join(from)).expect("the book has it"));
+        }
+        let command = self.buildah(["bud", "--layers", "--pull=never"]).args(self.volumes()).args(arguments);
+        Built::parse(command.args(["--tag", "built", "."]).in_dir(checkout.dir()).ok())
+    }
+
+    fn volumes(&self) -> Vec<OsString> {
+        let volume = |path: &PathBuf| {
+            let kind = if path.starts_with(self.sandbox.path("rustc")) { "rw" } else { "ro" };
+            let path = path.to_str().expect("these are plain names");
+            ["--volume".into(), format!("{path}:{path}:{kind}").into()]
+        };
+        self.mounts.iter().flat_map(volume).collect()
+    }
+
+    /// What a command says in a container of an image.
+    #[track_caller]
+    pub fn run(&self, image: &str, command: &[&str]) -> Output {
+        self.buildah(["run"]).args(self.volumes()).args(["--", &self.container(image)]).args(command).ok()
+    }
+
+    /// The files of an image, to be looked at.
+    #[track_caller]
+    pub fn files(&self, image: &str) -> PathBuf {
+        self.buildah(["mount", &self.container(image)]).ok().stdout.trim().into()
+    }
+
+    /// A new container. There may be a warning before its name: that it could not run here.
+    #[track_caller]
+    fn container(&self, image: &str) -> String {
+        let said = self.buildah(["from", "--pull=never", image]).ok().stdout;
+        said.lines().last().expect("it has a name").to_owned()
+    }
+
+    /// Sends all images, those between two instructions, too, to another machine as they would go through a registry: as
+    /// tar files, in which times are whole seconds. Those with these names keep them.
+    pub fn send_all(&self, named: &[String], to: &Self) {
+        let all = self.buildah(["images", "--all", "--quiet", "--no-trunc"]).ok().stdout;
+        for (index, image) in all.lines().map(Into::into).chain(named.iter().cloned()).enumerate() {
+            let packed = format!("oci:layout:{index}");
+            let here = &self.sandbox.home();
+            self.buildah(["push", "--quiet", "--disable-compression", &image, &packed]).in_dir(here).ok();
+            let id = to.buildah(["pull", "--quiet", &packed]).in_dir(here).ok().stdout;
+            if named.contains(&image) {
+                to.buildah(["tag", id.trim(), &image]).ok();
+            }
+        }
+    }
+
+    /// Empties the directories that the builder keeps.
+    pub fn forget_mounts(&self) {
+        let tmp = self.dir.path().join("tmp");
+        assert!(!tree::files(&tmp).is_empty(), "nothing was kept");
+        tree::remove(&tmp);
+        fs::create_dir(tmp).expect("a directory can be made");
+    }
+
+    /// Everything that is stored: layers, the histories of images, and what the builder keeps for later.
+    pub fn stored(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Images<'_> {
+    /// Containers are mounted, so their files cannot just be removed.
+    fn drop(&mut self) {
+        let _ = self.buildah(["rm", "--all"]).run();
+    }
+}
+
+/// A build, instruction by instruction.
+pub struct Built {
+    /// All that was said.
+    pub output: Output,
+    /// The instructions, in order.
+    pub steps: Vec<Step>,
+}
+
+/// An instruction.
+#[derive(Debug)]
+pub struct Step {
+    /// As it stands in the file.
+    pub instruction: String,
+    /// Whether a layer that was there was taken instead.
+    pub cached: bool,
+    /// The image that ends with it, where there is one.
+    pub image: Option<String>,
+    /// What it said.
+    pub said: Vec<String>,
+}
+
+impl Step {
+    fn new(instruction: &str) -> Self {
+        Self { instruction: instruction.into(), cached: false, image: None, said: Vec::new() }
+    }
+
+    /// Only the first result is its own: an instruction that has to wait for another stage is announced before that.
+    fn ended(&mut self, result: &str) {
+        if self.image.is_none() {
+            let cached = result.strip_prefix("Using cache ");
+            (self.cached, self.image) = (cached.is_some(), Some(cached.unwrap_or(result).into()));
+        }
+    }
+
+    /// The packages for which cargo says that it compiles them.
+    pub fn compiling(&self) -> Vec<&str> {
+        let names = self.said.iter().filter_map(|line| line.trim_start().strip_prefix("Compiling ")?.split(' ').next());
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+impl Built {
+    fn parse(output: Output) -> Self {
+        let mut steps: Vec<Step> = Vec::new();
+        for line in output.stdout.lines() {
+            let instruction = line.split_once("STEP ").and_then(|(_, step)| step.split_once(": "));
+            match (instruction, line.strip_prefix("--> "), steps.last_mut()) {
+                (Some((_, instruction)), _, _) => steps.push(Step::new(instruction)),
+                (None, Some(result), Some(step)) => step.ended(result),
+                (None, None, Some(step)) => step.said.push(line.into()),
+                (None, _, None) => {}
+            }
+        }
+        Self { output, steps }
+    }
+
+    /// The one instruction with this in it.
+    #[track_caller]
+    pub fn step(&self, part: &str) -> &Step {
+        let found: Vec<_> = self.steps.iter().filter(|step| step.instruction.contains(part)).collect();
+        assert_eq!(found.len(), 1, "{part}: {}", self.output);
+        found[0]
+    }
+}
+
+/// The images that a Dockerfile of the book is built from: what has a version.
+pub fn bases(dockerfile: &str) -> Vec<String> {
+    let text = fs::read_to_string(dockerfiles().join(dockerfile)).expect("the book has it");
+    let starts = text.lines().filter_map(|line| line.strip_prefix("ARG XCACHE_IMAGE=").or(line.strip_prefix("FROM ")));
+    let names = starts.filter_map(|from| from.split(' ').find(|word| word.contains(':')));
+    names.map(Into::into).collect()
+}
+
+/// Why images cannot be built here.
+fn usable() -> Result<(), &'static str> {
+    let works = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    match () {
+        () if !works("buildah", &["--version"]) => Err("there is no buildah: .ci/images installs it"),
+        () if !nix::unistd::geteuid().is_root() => Err("images are built as root"),
+        () if !works("unshare", &["--mount", "true"]) => Err("nothing may be mounted here"),
+        () => Ok(()),
+    }
+}
+
+/// In memory where there is enough of it: buildah waits for the disk after every step.
+fn storage_place() -> PathBuf {
+    const ENOUGH: u64 = 4 << 30;
+    let free = |path: &Path| statvfs(path).map(|place| place.blocks_available() * place.fragment_size());
+    let memory = Path::new("/dev/shm");
+    if free(memory).is_ok_and(|free| free > ENOUGH) { memory.to_owned() } else { std::env::temp_dir() }
+}
+
+/// Compiler and linker, the toolchain, the registries, and the log of rustc's starts.
+fn mounts(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let system = ["bin", "sbin", "lib", "lib32", "lib64", "usr/bin", "usr/sbin", "usr/lib", "usr/lib32", "usr/lib64"];
+    let more = ["usr/libexec", "usr/include", "usr/share/ca-certificates", "etc/alternatives", "etc/ssl"];
+    let system = system.iter().chain(&more).map(|path| Path::new("/").join(path));
+    let own = ["rustc"].iter().chain(&layered::SOURCES).map(|name| sandbox.path(name));
+    let is_dir = |path: &PathBuf| path.is_dir() && !path.is_symlink();
+    system.chain([toolchain()]).chain(own).filter(is_dir).collect()
+}
+
+/// The directory of the toolchain that runs the tests.
+fn toolchain() -> PathBuf {
+    let rustc = rustc::real(&[]).expect("rustc is on PATH");
+    rustc.ancestors().nth(2).expect("it is in bin").to_owned()
+}

@@ -83,6 +83,25 @@ fn cargo_starts_while_packs_are_coming_in() {
 }
 
 #[test]
+fn a_service_without_tls_needs_no_certificates_and_one_with_it_says_that_there_are_none() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let bare = |project: Project| project.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+    let first = bare(sandbox.chain()).with_remote(&bucket.remote, Key::Full);
+    assert_eq!(first.xcache(["build"]).ok().warnings(), NONE);
+    sandbox.reset();
+    let second = bare(somebody_else(&sandbox, sandbox.chain())).with_remote(&bucket.remote, Key::ReadOnly);
+    assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
+    assert_eq!(sandbox.compiled_dependencies(), NONE);
+
+    let third = bare(somebody_else(&sandbox, sandbox.chain())).with_remote(&bucket.remote, Key::ReadOnly);
+    let third = third.env("AWS_ENDPOINT_URL_S3", "https://127.0.0.1:1");
+    let output = third.xcache(["build"]).ok();
+    let [warning] = &output.warnings()[..] else { panic!("{:?}", output.warnings()) };
+    assert!(warning.contains("No CA certificates") && warning.contains("building without it"), "{warning}");
+}
+
+#[test]
 fn what_is_local_is_not_fetched_again() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();

@@ -21,6 +21,11 @@ mod warm;
 
 use std::process::ExitCode;
 
+/// Threads wait for each other in musl's own allocator: with it, a build that was all hits took a sixth longer.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let script = xcache::wrapper::without::run_if_script;
     xcache::wrapper::client::run_if_wrapper().or_else(script).or_else(proxy::run_if_cargo).unwrap_or_else(cli::run)

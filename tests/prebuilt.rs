@@ -1,0 +1,74 @@
+//! The static binary that `.ci/dist` has made for this machine, where there is one: it needs no system around it, and
+//! shares a store with the one under test, in both directions.
+//!
+//! **Invariant.** A binary that is older than the sources shows nothing, and is skipped like one that is not there.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use support::{Project, Sandbox, repository, skipped};
+
+const NONE: [&str; 0] = [];
+
+/// The static binary, or nothing, said so.
+fn prebuilt() -> Option<PathBuf> {
+    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let name = format!("target/archives/cargo-xcache-{}-{target}/cargo-xcache", env!("CARGO_PKG_VERSION"));
+    let binary = repository().join(&name);
+    let Ok(made) = binary.metadata().and_then(|metadata| metadata.modified()) else {
+        skipped(&format!("there is no {name}: .ci/dist makes it"));
+        return None;
+    };
+    let is_older = ["Cargo.lock", "src", "cargo-plugin/src"].iter().any(|path| newest(&repository().join(path)) > made);
+    if is_older {
+        skipped(&format!("{name} is older than the sources: .ci/dist makes it anew"));
+    }
+    (!is_older).then_some(binary)
+}
+
+/// When something in it was changed last.
+fn newest(path: &Path) -> SystemTime {
+    let own = path.metadata().and_then(|metadata| metadata.modified()).expect("it is there");
+    let children = std::fs::read_dir(path).into_iter().flatten();
+    children.map(|entry| newest(&entry.expect("it can be listed").path())).fold(own, SystemTime::max)
+}
+
+fn build_with(binary: &Path, project: &Project) {
+    let output = project.program(binary, ["xcache", "build"]).ok();
+    assert_eq!(output.warnings(), NONE);
+}
+
+#[test]
+fn the_static_binary_starts_where_there_is_nothing_else() {
+    let Some(binary) = prebuilt() else { return };
+    let sandbox = Sandbox::new();
+    let root = sandbox.path("root");
+    std::fs::create_dir(&root).expect("a directory can be made");
+    std::fs::copy(&binary, root.join("cargo-xcache")).expect("the binary can be copied");
+    let project = sandbox.checkout("app");
+    if !project.program("unshare", ["--map-root-user", "true"]).run().status.success() {
+        return skipped("this system does not let its users change the root directory");
+    }
+    let start = ["--map-root-user", "chroot", root.to_str().expect("it is UTF-8"), "/cargo-xcache", "xcache"];
+    let output = project.program("unshare", start.iter().chain(&["--version"])).ok();
+    assert_eq!(output.stdout.trim(), format!("cargo-xcache {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_one_binary_has_compiled_is_a_hit_for_the_other() {
+    let Some(binary) = prebuilt() else { return };
+    let sandbox = Sandbox::new();
+    let ours = support::xcache_binary();
+    for (first, second) in [(&ours, &binary), (&binary, &ours)] {
+        let app = sandbox.checkout("app").with_store(&sandbox.unused("store")).env("CARGO_INCREMENTAL", "0");
+        sandbox.reset();
+        build_with(first, &app);
+        assert_ne!(sandbox.compiled_dependencies(), NONE, "the store was empty");
+        let program = app.binary("app");
+        app.clean();
+        sandbox.reset();
+        build_with(second, &app);
+        assert_eq!(sandbox.compiled(), NONE, "{} after {}", second.display(), first.display());
+        assert_eq!(app.binary("app"), program);
+    }
+}

@@ -159,6 +159,9 @@ fn a_layer_is_used_as_long_as_the_recipe_is_the_same_and_holds_no_store() {
     bump(&checkout);
     assert_warmed_again(&machine.build());
     assert_eq!(machine.compiled(), NEEDED, "without a cache, all is compiled");
+    add_member(&checkout);
+    assert_warmed_again(&machine.build());
+    assert_eq!(machine.compiled(), NEEDED, "without a cache, all is compiled");
 }
 
 #[test]

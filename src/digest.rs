@@ -2,6 +2,13 @@
 //!
 //! A [`Digest`] is a 32-byte BLAKE3 hash, written as 64 lower-case hex digits wherever it is text. Everything the
 //! cache verifies (files, packs, metadata, environment values) is compared through this one type.
+//!
+//! There are two kinds. [`Digest::of`] and [`Digest::of_file`] are of *content*: bytes that mean themselves.
+//! [`Digest::of_value`] is of *what something follows from*, and decides what is reused. Its encoding is canonical: CBOR, in
+//! which every field stands with its name, every text and list with its length, and every absence as such; in front of it
+//! stands the [`Domain`], so that a digest of one thing is never that of another.
+//!
+//! **Invariant.** Nothing that decides what is reused is a digest of text that was put together by formatting.
 
 use std::fmt;
 use std::fs::File;
@@ -22,6 +29,15 @@ impl Digest {
         Self(*blake3::hash(bytes.as_ref()).as_bytes())
     }
 
+    /// The digest of a value, for what is reused by it.
+    ///
+    /// Collections have to be sorted, or to be in an order that means something.
+    pub fn of_value(domain: Domain, value: &(impl Serialize + ?Sized)) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(domain.context());
+        ciborium::into_writer(value, &mut hasher).expect("it is plain data, and the hasher takes any byte");
+        hasher.into()
+    }
+
     /// The digest of a file's content.
     pub fn of_file(path: &Path) -> io::Result<Self> {
         let mut hasher = blake3::Hasher::new();
@@ -38,6 +54,76 @@ impl Digest {
     pub fn shard(&self) -> String {
         hex::encode(&self.0[..1])
     }
+}
+
+/// Declares the domains, each with the context that its digests are derived in.
+macro_rules! domains {
+    ($($(#[doc = $doc:literal])+ $name:ident = $context:literal,)+) => {
+        /// What a value that decides about reuse is. A change of what is encoded takes a new version in the context.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Domain {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Domain {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// What BLAKE3 derives the digests from: no other program uses it, and no other domain.
+            pub fn context(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!("cargo-xcache ", $context),)+
+                }
+            }
+        }
+    };
+}
+
+domains! {
+    /// What a unit is made from: [`crate::key::KeyInputs`].
+    UnitKey = "unit key 4",
+    /// A key together with where the unit is good.
+    KeyInPlace = "unit key in a place 2",
+    /// What is compared with each other when a miss is explained.
+    UnitIdentity = "unit identity 1",
+    /// Programs and libraries that something is linked with or run by.
+    HostClass = "host class 2",
+    /// The standard library of a platform.
+    StandardLibrary = "standard library 2",
+    /// The content of a package's directory.
+    PackageContent = "package content 2",
+    /// A normalized rustc command line.
+    CommandLine = "rustc command line 2",
+    /// How diagnostics are to be rendered.
+    Rendering = "rendering of diagnostics 2",
+    /// The value of a variable.
+    Variable = "variable 2",
+    /// What the run of a build script made.
+    ScriptRun = "build script run 2",
+    /// What a build script heard from others.
+    ScriptsHeard = "build scripts heard 2",
+    /// What something is linked with.
+    Linked = "linked with 2",
+    /// The path of a directory.
+    RootPath = "path of a root 1",
+    /// The name of a graph index.
+    GraphKey = "graph key 2",
+    /// The name of a remembered unit graph.
+    UnitGraph = "unit graph 2",
+    /// What a session goes by, before it has asked anybody.
+    Circumstances = "circumstances 2",
+    /// The name of a record that there is nothing to do.
+    NothingToDo = "nothing to do 2",
+    /// The state of files.
+    Stamps = "stamps 2",
+    /// The name of a remembered answer of a program.
+    Answer = "answer of a program 2",
+    /// The name of a mark that something was compiled by a session.
+    CompiledMark = "compiled with remapped paths 2",
+    /// The name of what those who share a remote know of units.
+    SharedKnowledge = "shared knowledge 2",
+    /// A remote store.
+    Remote = "remote 1",
 }
 
 impl From<[u8; 32]> for Digest {
@@ -93,5 +179,44 @@ impl JsonSchema for Digest {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "BLAKE3, in hex" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_domain_has_a_context_of_its_own() {
+        let contexts: BTreeSet<_> = Domain::ALL.iter().map(|domain| domain.context()).collect();
+        assert_eq!(contexts.len(), Domain::ALL.len());
+    }
+
+    #[test]
+    fn values_that_differ_in_anything_have_other_digests() {
+        #[derive(Serialize)]
+        struct One<'a> {
+            first: &'a str,
+            second: Option<&'a str>,
+        }
+        #[derive(Serialize)]
+        struct Another<'a> {
+            first: &'a str,
+            third: Option<&'a str>,
+        }
+        let of = |first, second| Digest::of_value(Domain::UnitKey, &One { first, second });
+        let all = [
+            of("ab", Some("c")),
+            of("a", Some("bc")),
+            of("abc", None),
+            of("abc", Some("")),
+            Digest::of_value(Domain::UnitKey, &Another { first: "abc", third: None }),
+            Digest::of_value(Domain::UnitKey, &("abc", None::<&str>)),
+            Digest::of_value(Domain::HostClass, &One { first: "abc", second: None }),
+        ];
+        assert_eq!(BTreeSet::from(all).len(), all.len());
+        assert_eq!(of("ab", Some("c")), all[0]);
     }
 }

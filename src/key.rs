@@ -20,10 +20,10 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 
 /// Changes whenever the meaning of a key input changes; old entries are then simply never asked for.
-pub const KEY_SCHEMA: u32 = 3;
+pub const KEY_SCHEMA: u32 = 4;
 
 /// Identifies what a unit is made from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
@@ -34,9 +34,7 @@ impl UnitKey {
     /// The key of a unit that is good in this place only: on hosts of a class, in a workspace at a path.
     #[must_use]
     pub fn in_place(self, place: Digest) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache unit key in a place");
-        hasher.update(self.0.as_bytes()).update(place.as_bytes());
-        Self(hasher.into())
+        Self(Digest::of_value(Domain::KeyInPlace, &(self, place)))
     }
 }
 
@@ -130,11 +128,8 @@ pub struct KeyInputs {
 }
 
 impl KeyInputs {
-    /// The key. The encoding is JSON: struct fields have one order, every collection is sorted or ordered by meaning.
+    /// The key: every collection is sorted, or in an order that means something.
     pub fn key(&self) -> UnitKey {
-        let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache unit key");
-        hasher.update(&KEY_SCHEMA.to_le_bytes());
-        serde_json::to_writer(&mut hasher, self).expect("key inputs are plain data and the hasher takes any byte");
-        UnitKey(hasher.into())
+        UnitKey(Digest::of_value(Domain::UnitKey, self))
     }
 }

@@ -1,17 +1,24 @@
 //! The absolute directories that differ from one machine, checkout or target directory to the next.
 //!
-//! Everything recorded in an entry names these directories by placeholder (`{{cargo-home}}/registry/…`), and everything
-//! rustc writes is told to do likewise with `--remap-path-prefix`. [`Roots`] translates both ways. Pure: it is given
-//! the paths and never asks the file system.
+//! A path that is *known to be a path* is recorded as a [`RootedPath`]: one of these directories and what is below it,
+//! split where a component ends. It moves to wherever the directory is. Any other text is recorded as it is, and never
+//! changed: [`Roots::held_by`] tells which of the directories it holds, and whatever was recorded with it is then *bound*
+//! to them ([`Roots::digest`]), that is, good only where they are the same. What rustc writes into its outputs is told with
+//! `--remap-path-prefix` to hold none of them.
+//!
+//! **Invariants.** Pure: it is given the paths and never asks the file system. Nothing is ever replaced in a text. A path
+//! that was recorded comes back as it was under the same roots, letter by letter; where no path can be told to mean the
+//! same under others, it is text.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use memchr::memmem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 
 /// The name of a root.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
@@ -23,18 +30,21 @@ pub enum Root {
     CargoHome,
     /// The toolchain's sysroot.
     Sysroot,
+    /// Where programs go, if that is not the build directory.
+    TargetDir,
     /// The workspace.
     Workspace,
 }
 
 impl Root {
-    /// As it stands in recorded text.
-    fn placeholder(self) -> &'static str {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::BuildDir => "{{build-dir}}",
-            Self::CargoHome => "{{cargo-home}}",
-            Self::Sysroot => "{{sysroot}}",
-            Self::Workspace => "{{workspace}}",
+            Self::BuildDir => "build-dir",
+            Self::CargoHome => "cargo-home",
+            Self::Sysroot => "sysroot",
+            Self::TargetDir => "target-dir",
+            Self::Workspace => "workspace",
         }
     }
 
@@ -46,128 +56,251 @@ impl Root {
         match self {
             Self::BuildDir => Some("/xcache/build-dir"),
             Self::CargoHome => Some("/xcache/cargo-home"),
-            Self::Sysroot | Self::Workspace => None,
+            Self::Sysroot | Self::TargetDir | Self::Workspace => None,
         }
     }
+}
+
+/// A path as it is recorded.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootedPath {
+    /// At a root, or below it.
+    Below {
+        /// Which.
+        root: Root,
+        /// Whatever is behind the root: nothing, or a slash and more.
+        rest: String,
+    },
+    /// Relative, or absolute and below no root: the same everywhere.
+    Plain(String),
+}
+
+impl RootedPath {
+    /// The root that it is below.
+    pub fn root(&self) -> Option<Root> {
+        match self {
+            Self::Below { root, .. } => Some(*root),
+            Self::Plain(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for RootedPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Below { root, rest } => write!(f, "<{}>{rest}", root.name()),
+            Self::Plain(path) => f.write_str(path),
+        }
+    }
+}
+
+/// A text as it is recorded, of which it is not known that it is a path.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Value {
+    /// As it is.
+    Text(String),
+    /// The whole of it is a path in a directory whose name nobody comes upon by chance.
+    Path(RootedPath),
+}
+
+/// One root, here and now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+struct Place {
+    path: Utf8PathBuf,
+    /// The same without symbolic links, where that is another path.
+    real: Option<Utf8PathBuf>,
 }
 
 /// Where each root is, here and now.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Roots {
-    paths: BTreeMap<Root, Utf8PathBuf>,
+    places: BTreeMap<Root, Place>,
 }
 
 impl Roots {
-    /// From pairs; a root whose path is empty or `/` is left out, as everything would be below it.
+    /// From pairs. Paths that are not absolute are left out.
     pub fn new(paths: impl IntoIterator<Item = (Root, Utf8PathBuf)>) -> Self {
-        let paths = paths.into_iter().filter(|(_, path)| path.is_absolute() && path.parent().is_some()).collect();
-        Self { paths }
+        let place = |(root, path): (Root, Utf8PathBuf)| (root, Place { path, real: None });
+        Self { places: paths.into_iter().filter(|(_, path)| path.is_absolute()).map(place).collect() }
+    }
+
+    /// Says what the roots are behind symbolic links; nothing of those that are not there.
+    #[must_use]
+    pub fn resolved(mut self, real: impl Fn(&Utf8Path) -> Option<Utf8PathBuf>) -> Self {
+        for place in self.places.values_mut() {
+            place.real = real(&place.path).filter(|real| *real != place.path);
+        }
+        self
     }
 
     /// The path of one root.
     pub fn get(&self, root: Root) -> Option<&Utf8Path> {
-        self.paths.get(&root).map(Utf8PathBuf::as_path)
+        self.places.get(&root).map(|place| place.path.as_path())
     }
 
-    /// The digest of a root's path: how a path-bound entry remembers where it is good.
+    /// The digest of a root's path: how an entry that is bound to it remembers where it is good.
     pub fn digest(&self, root: Root) -> Option<Digest> {
-        self.get(root).map(|path| Digest::of(path.as_str()))
+        self.places.get(&root).map(|place| Digest::of_value(Domain::RootPath, place))
+    }
+
+    /// The digest of all paths.
+    pub fn digest_of_all(&self) -> Digest {
+        Digest::of_value(Domain::RootPath, &self.places)
     }
 
     /// Arguments for rustc. Placed before cargo's own, so that a `--remap-path-prefix` of the user's still wins.
     pub fn remap_arguments(&self) -> Vec<String> {
-        self.longest_last()
-            .into_iter()
-            .filter_map(|(root, path)| Some(format!("--remap-path-prefix={path}={}", root.virtual_path()?)))
-            .collect()
+        // rustc lets the last matching prefix win, so the longest has to come last.
+        let mut pairs = self.virtual_pairs();
+        pairs.sort_by_key(|(_, real)| real.len());
+        pairs.into_iter().map(|(virtual_path, real)| format!("--remap-path-prefix={real}={virtual_path}")).collect()
     }
 
-    /// What undoes the remapping in the text rustc prints, so that a diagnostic names files that exist.
-    pub fn unmap_pairs(&self) -> Vec<(String, String)> {
-        let pair = |(root, path): (&Root, &Utf8PathBuf)| Some((root.virtual_path()?.to_owned(), path.to_string()));
-        self.paths.iter().filter_map(pair).collect()
+    /// Virtual and real path of each root that is remapped, so that a diagnostic can name files that exist.
+    pub fn virtual_pairs(&self) -> Vec<(String, String)> {
+        let pair = |(root, place): (&Root, &Place)| Some((root.virtual_path()?.to_owned(), place.path.to_string()));
+        self.places.iter().filter_map(pair).collect()
     }
 
-    /// Replaces real paths by placeholders.
-    pub fn abstract_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.replace(text, |root, path| Some((path.to_owned(), root.placeholder().to_owned())))
+    /// Records what is a path. What it is bound to is added to `bound`: a path that goes up again, or is given without the
+    /// symbolic links that lead to a root.
+    pub fn record(&self, path: &str, bound: &mut BTreeSet<Root>) -> RootedPath {
+        match self.below(path) {
+            Some(rooted) => rooted,
+            None => {
+                bound.extend(self.bound_by(path));
+                RootedPath::Plain(path.to_owned())
+            }
+        }
     }
 
-    /// Replaces placeholders by real paths.
-    pub fn concrete_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.replace(text, |root, path| Some((root.placeholder().to_owned(), path.to_owned())))
+    /// The path here; nothing where its root is not known.
+    pub fn resolve(&self, path: &RootedPath) -> Option<Utf8PathBuf> {
+        match path {
+            RootedPath::Below { root, rest } => Some(format!("{}{rest}", self.get(*root)?).into()),
+            RootedPath::Plain(path) => Some(path.into()),
+        }
+    }
+
+    /// Records a text that is a path if it is, as a whole, at or below one of `own`: directories with a hash of cargo's in
+    /// their names, such as an `OUT_DIR`.
+    pub fn record_value(&self, text: &str, own: &[&Utf8Path]) -> Value {
+        let is_own = own.iter().any(|directory| is_below(text, directory).is_some());
+        match self.below(text).filter(|_| is_own) {
+            Some(path) => Value::Path(path),
+            None => Value::Text(text.to_owned()),
+        }
+    }
+
+    /// The value here; nothing where a root of it is not known.
+    pub fn resolve_value(&self, value: &Value) -> Option<String> {
+        match value {
+            Value::Text(text) => Some(text.clone()),
+            Value::Path(path) => self.resolve(path).map(Utf8PathBuf::into_string),
+        }
+    }
+
+    /// The roots whose path stands in a text, as a path or as part of another word.
+    pub fn held_by(&self, text: &str) -> BTreeSet<Root> {
+        let held = |place: &Place| {
+            [Some(&place.path), place.real.as_ref()].into_iter().flatten().any(|path| text.contains(path.as_str()))
+        };
+        self.places.iter().filter(|(_, place)| held(place)).map(|(root, _)| *root).collect()
     }
 
     /// Byte strings whose presence in an output ties it to this machine, with the root each belongs to.
-    ///
-    /// The workspace is looked for with a slash behind it: it is often as short as `/app`.
     pub fn needles(&self) -> Vec<(Root, String)> {
-        self.longest_last()
-            .into_iter()
-            .rev()
-            .map(|(root, path)| match root {
-                Root::Workspace => (root, format!("{path}/")),
-                _ => (root, path.to_string()),
-            })
-            .collect()
+        let paths = |place: &Place| [Some(place.path.to_string()), place.real.as_ref().map(ToString::to_string)];
+        let needles =
+            self.places.iter().flat_map(|(root, place)| paths(place).into_iter().flatten().map(|it| (*root, it)));
+        // Every path is below `/`: to look for it tells nothing.
+        needles.filter(|(_, path)| path.len() > 1).collect()
     }
 
-    /// rustc lets the last matching prefix win, so the longest has to come last.
-    fn longest_last(&self) -> Vec<(Root, &Utf8Path)> {
-        let mut roots: Vec<_> = self.paths.iter().map(|(root, path)| (*root, path.as_path())).collect();
-        roots.sort_by_key(|(root, path)| (path.as_str().len(), *root));
-        roots
+    /// A path that is at a root or below it and does not go up: the longest one counts, so that a build directory in the
+    /// workspace is not taken for the workspace.
+    fn below(&self, path: &str) -> Option<RootedPath> {
+        let goes_up = || Utf8Path::new(path).components().any(|component| component == Utf8Component::ParentDir);
+        let found = self.places.iter().filter_map(|(root, place)| Some((*root, place, is_below(path, &place.path)?)));
+        let (root, _, rest) = found.max_by_key(|(root, place, _)| (place.path.as_str().len(), *root))?;
+        (!goes_up()).then(|| RootedPath::Below { root, rest: rest.to_owned() })
     }
 
-    /// Longest first, so that a build directory inside the workspace is not taken for the workspace.
-    fn replace<'a>(&self, text: &'a str, pair: impl Fn(Root, &str) -> Option<(String, String)>) -> Cow<'a, str> {
-        let mut text = Cow::Borrowed(text);
-        for (root, path) in self.longest_last().into_iter().rev() {
-            let Some((from, to)) = pair(root, path.as_str()) else { continue };
-            if text.contains(&from) {
-                text = Cow::Owned(text.replace(&from, &to));
-            }
+    /// The roots that a path leads into in a way that is not followed.
+    fn bound_by(&self, path: &str) -> BTreeSet<Root> {
+        let there = normal(path);
+        let leads = |place: &Place| {
+            let real = place.real.as_deref().is_some_and(|real| is_below(&there, real).is_some());
+            real || is_below(&there, &place.path).is_some() || is_below(path, &place.path).is_some()
+        };
+        self.places.iter().filter(|(_, place)| leads(place)).map(|(root, _)| *root).collect()
+    }
+}
+
+/// What is behind a directory in a path that is at it or below it. Nothing is told of the root of the file system.
+fn is_below<'a>(path: &'a str, directory: &Utf8Path) -> Option<&'a str> {
+    directory.parent()?;
+    let rest = path.strip_prefix(directory.as_str())?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+/// Without `.` and `..`, as far as names tell.
+fn normal(path: &str) -> String {
+    let mut normal = Utf8PathBuf::new();
+    for component in Utf8Path::new(path).components() {
+        match component {
+            Utf8Component::ParentDir => drop(normal.pop()),
+            Utf8Component::CurDir => {}
+            component => normal.push(component),
         }
-        text
     }
+    normal.into_string()
+}
+
+/// Looks for the roots' real paths in compiled files.
+///
+/// A root of one component, such as `/app` or `/src`, is in many words that are no path of this machine
+/// (`/xcache/cargo-home/registry/src/…`, `https://example.com/app/`): there, an occurrence counts where no word goes on
+/// before or behind it.
+///
+/// One pass a root: outputs come to a gigabyte, and a search for a single string is many times faster than one for several.
+#[derive(Debug)]
+pub struct PathScanner {
+    needles: Vec<(Root, memmem::Finder<'static>)>,
+}
+
+impl PathScanner {
+    /// Looks for these roots.
+    pub fn new(roots: &Roots) -> Self {
+        let finder = |(root, needle): (Root, String)| (root, memmem::Finder::new(&needle).into_owned());
+        Self { needles: roots.needles().into_iter().map(finder).collect() }
+    }
+
+    /// The roots whose path stands in `bytes`.
+    pub fn scan(&self, bytes: &[u8]) -> BTreeSet<Root> {
+        self.needles.iter().filter(|(_, finder)| is_in(finder, bytes)).map(|(root, _)| *root).collect()
+    }
+}
+
+fn is_in(finder: &memmem::Finder<'_>, bytes: &[u8]) -> bool {
+    let needle = finder.needle();
+    if needle[1..].contains(&b'/') {
+        return finder.find(bytes).is_some();
+    }
+    let goes_on = |byte: Option<&u8>| byte.is_some_and(|byte| is_of_word(*byte));
+    let is_word = |at: usize| {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        !goes_on(before) && !goes_on(bytes.get(at + needle.len()))
+    };
+    finder.find_iter(bytes).any(is_word)
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-~+@%".contains(&byte)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn roots() -> Roots {
-        Roots::new([
-            (Root::CargoHome, "/home/ann/.cargo".into()),
-            (Root::Workspace, "/home/ann/app".into()),
-            (Root::BuildDir, "/home/ann/app/target".into()),
-        ])
-    }
-
-    #[test]
-    fn text_survives_a_round_trip_and_moves_to_other_roots() {
-        let text = "/home/ann/app/target/debug/deps/x.d: /home/ann/.cargo/registry/src/a.rs /home/ann/app/src/b.rs";
-        let recorded = roots().abstract_text(text).into_owned();
-        assert_eq!(recorded, "{{build-dir}}/debug/deps/x.d: {{cargo-home}}/registry/src/a.rs {{workspace}}/src/b.rs");
-        assert_eq!(roots().concrete_text(&recorded), text);
-        let elsewhere = Roots::new([(Root::CargoHome, "/c".into()), (Root::BuildDir, "/t".into())]);
-        assert_eq!(
-            elsewhere.concrete_text(&recorded),
-            "/t/debug/deps/x.d: /c/registry/src/a.rs {{workspace}}/src/b.rs"
-        );
-    }
-
-    #[test]
-    fn the_longest_root_wins_in_rustc_as_well() {
-        let inside = Roots::new([(Root::CargoHome, "/ci".into()), (Root::BuildDir, "/ci/target".into())]);
-        assert_eq!(
-            inside.remap_arguments(),
-            ["--remap-path-prefix=/ci=/xcache/cargo-home", "--remap-path-prefix=/ci/target=/xcache/build-dir"]
-        );
-    }
-
-    #[test]
-    fn a_root_that_would_match_everything_is_left_out() {
-        assert_eq!(Roots::new([(Root::Workspace, "/".into()), (Root::CargoHome, "".into())]), Roots::default());
-    }
-}
+#[path = "roots_tests.rs"]
+mod tests;

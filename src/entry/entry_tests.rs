@@ -14,6 +14,7 @@ fn entry(names: &[&str]) -> Entry {
                 kind: FileKind::Rlib,
                 size: name.len() as u64,
                 digest: Digest::of(name),
+                mode: None,
             })
             .collect(),
         notices: vec![("metadata".into(), "libserde.rmeta".into())],
@@ -71,6 +72,7 @@ fn pack_of(files: &[Vec<u8>]) -> (Vec<u8>, PackRef, Vec<FileRecord>) {
             kind: FileKind::Rlib,
             size: file.len() as u64,
             digest: Digest::of(file),
+            mode: None,
         })
         .collect();
     (bytes, pack, records)

@@ -3,12 +3,15 @@
 //! A [`Fresh`] record names cargo's files by where they stand below the build directory, and holds the small ones itself.
 //! The outputs are the entry's files; they go to [`Fresh::directory`].
 //!
-//! **Invariants.** Data only: what cargo's files mean is known to `cargo::layout` and `hydrate`. Every path is relative
-//! and has plain components only. Values of the variables that a build script watches are cut out of its fingerprint, and
-//! put back where the run is used.
+//! **Invariants.** Data only: what cargo's files mean is known to `cargo::layout` and `hydrate`. Every path of a file is
+//! relative and has plain components only. Paths *in* files are recorded as such, and no other text is changed. Values of
+//! the variables that a build script watches are cut out of its fingerprint, and put back where the run is used.
 
 use camino::{Utf8Component, Utf8Path};
 use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::roots::{RootedPath, Value};
 
 /// How cargo arranges a build directory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -37,8 +40,8 @@ pub struct Fresh {
     pub fingerprint: String,
     /// The hash of it, as cargo wrote it, in hex: the values of variables counted.
     pub hash: String,
-    /// The crate's root file, with placeholders for the roots; nothing for the run of a build script.
-    pub source: Option<String>,
+    /// The crate's root file; nothing for the run of a build script.
+    pub source: Option<RootedPath>,
     /// Further small files.
     pub files: Vec<SmallFile>,
 }
@@ -56,10 +59,43 @@ pub struct SmallFile {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
-    /// Text, with placeholders for the roots.
+    /// Text, as it is.
     Text(String),
     /// Bytes, as they are.
     Bytes(#[serde(with = "hex::serde")] Vec<u8>),
+    /// A path.
+    Path(RootedPath),
+    /// What a build script printed.
+    Printed {
+        /// The lines, in order.
+        lines: Vec<PrintedLine>,
+        /// Of all roots' paths.
+        roots: Digest,
+    },
+}
+
+/// A line that a build script printed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrintedLine {
+    /// For cargo: whatever stands before the value, and the value.
+    Directive {
+        /// `cargo:rustc-env=NAME=`
+        head: String,
+        /// What is behind it.
+        value: Value,
+    },
+    /// For nobody.
+    Noise(String),
+    /// For nobody, and with a path of this machine in it: left out where the roots are others.
+    NoiseHere(String),
+}
+
+impl PrintedLine {
+    /// Whether cargo reads it.
+    pub fn is_directive(&self) -> bool {
+        matches!(self, Self::Directive { .. })
+    }
 }
 
 impl Fresh {

@@ -23,10 +23,10 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::key::UnitKey;
-use crate::roots::Root;
+use crate::roots::{Root, RootedPath};
 
 pub(crate) use self::fresh::is_plain_path;
-pub use self::fresh::{Content, Fresh, Layout, SmallFile};
+pub use self::fresh::{Content, Fresh, Layout, PrintedLine, SmallFile};
 
 /// What a file of a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub enum FileKind {
     Rlib,
     /// `lib*.rmeta`.
     Rmeta,
-    /// `*.d`, with placeholders for the roots.
+    /// `*.d`, as [`crate::rustc::RecordedDepInfo`].
     DepInfo,
     /// The dynamic library of a procedural macro.
     Dylib,
@@ -71,6 +71,9 @@ pub struct FileRecord {
     pub size: u64,
     /// The digest of its content, as stored.
     pub digest: Digest,
+    /// Who may do what with it, where a build script has decided that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u32>,
 }
 
 impl FileRecord {
@@ -89,6 +92,15 @@ pub struct DependencyRecord {
     pub extern_name: String,
     /// The digest of its metadata.
     pub metadata: Digest,
+}
+
+/// A file that was read.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct InputRecord {
+    /// Where.
+    pub path: RootedPath,
+    /// The digest of its content.
+    pub digest: Digest,
 }
 
 /// Where an entry's files are in the remote store.
@@ -111,8 +123,8 @@ pub struct Constraints {
     pub dependencies: Vec<DependencyRecord>,
     /// Variables read through `env!`: the digest of the value, or nothing where it was not set.
     pub environment: BTreeMap<String, Option<Digest>>,
-    /// Files read from outside the package (generated into `OUT_DIR`), by placeholder path.
-    pub inputs: BTreeMap<String, Digest>,
+    /// Files read from outside the package (generated into `OUT_DIR`), in the order of their paths.
+    pub inputs: Vec<InputRecord>,
     /// What the package's own build script had made when it was compiled: [`Entry::metadata`] of that run. For a run
     /// itself, a digest of what the runs had made that it heard from.
     pub script: Option<Digest>,
@@ -136,7 +148,7 @@ pub struct Entry {
     pub files: Vec<FileRecord>,
     /// The artifact notices rustc gave, in order: (emit kind, file name).
     pub notices: Vec<(String, String)>,
-    /// The other lines rustc printed, with placeholders for the roots.
+    /// The other lines rustc printed, as it printed them: where paths were remapped, they name virtual ones.
     pub diagnostics: Vec<String>,
     /// By what dependents recognise it: the digest of the crate's metadata, or of everything a build script made.
     pub metadata: Option<Digest>,
@@ -232,7 +244,7 @@ pub(crate) enum Kind {
 }
 
 const MAGIC: &[u8; 6] = b"xcache";
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const HEADER: usize = MAGIC.len() + 2 + 32;
 /// No honest entry or index comes near; a hostile one must not fill the memory.
 const MAX_DECODED: u64 = 256 << 20;

@@ -107,6 +107,7 @@ fn directory(root: Root) -> &'static str {
         Root::BuildDir => "the target directory",
         Root::CargoHome => "CARGO_HOME",
         Root::Sysroot => "the toolchain",
+        Root::TargetDir => "the directory of the programs",
         Root::Workspace => "the workspace",
     }
 }

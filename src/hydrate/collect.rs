@@ -1,8 +1,8 @@
 //! Reading what cargo and a build script left in the build directory, for an entry.
 //!
-//! **Invariants.** Nothing is taken that could not be put elsewhere: a fingerprint whose hash cannot be reproduced, a
-//! binary file that names a directory of this machine, or the run of a build script that linked something, made more
-//! than plain files, or reads outside of its package.
+//! **Invariants.** Nothing is taken that could not be put elsewhere: a fingerprint whose hash cannot be reproduced, or the
+//! run of a build script that linked something, made more than plain files, or reads outside of its package. What names a
+//! directory of this machine in any other way than by a path that is known to be one is bound to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,14 +13,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::fingerprint::{Fingerprint, from_hex, hash_path};
 use super::linking::Linking;
+use super::printed;
 use crate::cargo::layout::{Layout, Places, RUN_BEGAN};
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::entry::{Content, FileKind, FileRecord, Fresh, SmallFile};
 use crate::error::{Error, Result};
 use crate::event::Reason;
 use crate::plan::Unit;
-use crate::roots::{Root, Roots};
-use crate::rustc::outputs::PathScanner;
+use crate::roots::{PathScanner, Root, RootedPath, Roots};
+use crate::rustc::variables;
 use crate::store::LocalStore;
 
 /// Where units are built: enough to find cargo's files of any of them.
@@ -38,17 +39,18 @@ impl Site<'_> {
         Some(self.roots.get(Root::BuildDir)?.join(unit.profile_dir()))
     }
 
-    /// Cargo's files of a unit that was compiled into `out_dir`, if they are all there by now. `hash` is the one in the
-    /// names of its outputs.
-    pub fn compiled(&self, unit: &Unit, hash: &str, out_dir: &Utf8Path) -> Option<Fresh> {
+    /// Cargo's files of a unit that was compiled into `out_dir`, if they are all there by now, and the roots that they are
+    /// bound to. `hash` is the one in the names of its outputs.
+    pub fn compiled(&self, unit: &Unit, hash: &str, out_dir: &Utf8Path) -> Option<(Fresh, BTreeSet<Root>)> {
         let profile = self.profile(unit)?;
         let places = self.layout.of_compiled(&profile, &unit.package, hash, out_dir)?;
-        let (mut fresh, fingerprint) = self.fingerprint(unit, &profile, &places)?;
+        let mut bound = BTreeSet::new();
+        let (mut fresh, fingerprint) = self.fingerprint(unit, &profile, &places, &mut bound)?;
         if fingerprint.path() != self.hash_source(unit, &unit.root_file) {
             return None;
         }
-        fresh.source = Some(self.roots.abstract_text(unit.root_file.as_str()).into_owned());
-        Some(fresh)
+        fresh.source = Some(self.roots.record(unit.root_file.as_str(), &mut bound));
+        Some((fresh, bound))
     }
 
     /// The hash of a root file's path. Cargo takes that of a package in a directory relative to the workspace
@@ -59,7 +61,13 @@ impl Site<'_> {
     }
 
     /// The fingerprint's directory, with all values of variables cut out; and the fingerprint with them.
-    fn fingerprint(&self, unit: &Unit, profile: &Utf8Path, places: &Places) -> Option<(Fresh, Fingerprint)> {
+    fn fingerprint(
+        &self,
+        unit: &Unit,
+        profile: &Utf8Path,
+        places: &Places,
+        bound: &mut BTreeSet<Root>,
+    ) -> Option<(Fresh, Fingerprint)> {
         let directory = profile.join(&places.fingerprint);
         let mut files = Vec::new();
         for file in directory.read_dir_utf8().ok()? {
@@ -73,7 +81,7 @@ impl Site<'_> {
             return None;
         }
         let others = files.iter().filter(|file| *file != json && *file != name);
-        let others = others.map(|file| self.small_file(profile, format!("{}/{file}", places.fingerprint)));
+        let others = others.map(|file| self.small_file(profile, format!("{}/{file}", places.fingerprint), bound));
         let mut without_values = fingerprint.clone();
         without_values.environment_mut().for_each(|(_, value)| *value = None);
         let fresh = Fresh {
@@ -90,15 +98,16 @@ impl Site<'_> {
         Some((fresh, fingerprint))
     }
 
-    /// Text is written with placeholders; bytes must not name a directory of this machine.
-    fn small_file(&self, profile: &Utf8Path, path: String) -> Option<SmallFile> {
+    /// A file as it is. What it holds of a root, it is bound to.
+    fn small_file(&self, profile: &Utf8Path, path: String, bound: &mut BTreeSet<Root>) -> Option<SmallFile> {
         let content = match String::from_utf8(fs::read(profile.join(&path)).ok()?) {
-            Ok(text) if !text.contains('\0') => Content::Text(self.roots.abstract_text(&text).into_owned()),
+            Ok(text) if !text.contains('\0') => {
+                bound.extend(self.roots.held_by(&text));
+                Content::Text(text)
+            }
             other => {
                 let bytes = other.map_or_else(|error| error.into_bytes(), String::into_bytes);
-                if !PathScanner::new(self.roots).scan(&bytes).is_empty() {
-                    return None;
-                }
+                bound.extend(PathScanner::new(self.roots).scan(&bytes));
                 Content::Bytes(bytes)
             }
         };
@@ -108,13 +117,13 @@ impl Site<'_> {
     /// The digest of everything that the run of a build script made, the same wherever the roots are.
     pub fn script_digest(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<Digest> {
         let printed = self.printed(unit, out_dir)?;
+        let content = printed::record(&printed, self.roots, &own_dirs(unit, out_dir), &mut BTreeSet::new());
         let generated = generated(out_dir).ok()?;
-        let files: Option<Vec<_>> = generated
-            .files
-            .iter()
-            .map(|(name, _)| Some((name.clone(), Digest::of_file(out_dir.join(name).as_std_path()).ok()?)))
-            .collect();
-        Some(digest_run(&self.roots.abstract_text(&printed), files?.iter().map(|(name, digest)| (name, *digest))))
+        let digest = |file: &GeneratedFile| {
+            Some((file.name.clone(), file.mode, Digest::of_file(out_dir.join(&file.name).as_std_path()).ok()?))
+        };
+        let files: Option<Vec<_>> = generated.files.iter().map(digest).collect();
+        Some(digest_run(&content, files?))
     }
 
     /// The run of a build script, or why it cannot be kept; nothing where cargo's files of it are not all there.
@@ -126,39 +135,46 @@ impl Site<'_> {
     ) -> Result<Option<Result<Script, Reason>>> {
         let Some(profile) = self.profile(unit) else { return Ok(None) };
         let Some(places) = self.layout.of_run(&profile, out_dir) else { return Ok(None) };
-        let Some((mut fresh, mut fingerprint)) = self.fingerprint(unit, &profile, &places) else { return Ok(None) };
+        let mut bound = BTreeSet::new();
+        let Some((mut fresh, mut fingerprint)) = self.fingerprint(unit, &profile, &places, &mut bound) else {
+            return Ok(None);
+        };
         let Some(run) = places.run else { return Ok(None) };
-        let Some(kept) = self.kept_of_run(&profile, &run) else { return Ok(None) };
-        let output = format!("{run}/{}", self.layout.script_output());
-        let printed = kept.iter().find(|file| file.path == output).map(|file| file.content.clone());
-        let Some(Content::Text(printed)) = printed else { return Ok(None) };
-        let linking = Linking::of(&self.roots.concrete_text(&printed), out_dir, &unit.package_dir);
-        if let Some(reason) = unkeepable(unit.native, linking, &fingerprint) {
+        let Some(printed) = self.printed(unit, out_dir) else { return Ok(None) };
+        let content = printed::record(&printed, self.roots, &own_dirs(unit, out_dir), &mut bound);
+        let Some(kept) = self.kept_of_run(&profile, &run, &content) else { return Ok(None) };
+        let linking = Linking::of(&printed, out_dir, &unit.package_dir);
+        // A file that is not there has cargo run the script each time.
+        let is_there = |path: &Path| unit.package_dir.as_std_path().join(path).exists();
+        let absent = (!fingerprint.changed_paths().all(is_there)).then_some(Reason::OutsideInput);
+        if let Some(reason) = unkeepable(unit.native, linking, &fingerprint).or(absent) {
             return Ok(Some(Err(reason)));
         }
         fresh.files.extend(kept);
         let mut files = Vec::new();
-        let mut bound = BTreeSet::new();
         let generated = generated(out_dir)?;
         if generated.special {
             return Ok(Some(Err(Reason::SpecialFiles)));
         }
         let scanner = PathScanner::new(self.roots);
-        for (name, kind) in generated.files {
+        for GeneratedFile { name, kind, mode } in generated.files {
             let path = out_dir.join(&name);
             let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
             if !is_declared_native(unit.native, &fingerprint) && is_native(&name, &bytes) {
                 return Ok(Some(Err(Reason::Native)));
             }
-            bound.extend(scanner.scan(&bytes));
+            match str::from_utf8(&bytes) {
+                Ok(text) if !text.contains('\0') => bound.extend(self.roots.held_by(text)),
+                _ => bound.extend(scanner.scan(&bytes)),
+            }
             let (size, digest) = store.add_bytes(&bytes)?;
-            files.push(FileRecord { name, kind, size, digest });
+            files.push(FileRecord { name, kind, size, digest, mode });
         }
-        let digest = digest_run(&printed, files.iter().map(|file| (&file.name, file.digest)));
-        let value = |value: &String| Digest::of(self.roots.abstract_text(value).as_bytes());
+        let digest =
+            digest_run(&content, files.iter().map(|file| (file.name.clone(), file.mode, file.digest)).collect());
         let environment = fingerprint
             .environment_mut()
-            .map(|(name, current)| (name.to_owned(), current.as_ref().map(value)))
+            .map(|(name, value)| (name.to_owned(), variables::digest(name, value.as_deref(), self.roots, &[])))
             .collect();
         Ok(Some(Ok(Script { fresh, files, digest, environment, bound })))
     }
@@ -191,9 +207,23 @@ impl Site<'_> {
         Some((start, end.duration_since(start).unwrap_or_default()))
     }
 
-    /// What cargo keeps of a run: all of it small.
-    fn kept_of_run(&self, profile: &Utf8Path, run: &str) -> Option<Vec<SmallFile>> {
-        self.layout.run_files().iter().map(|name| self.small_file(profile, format!("{run}/{name}"))).collect()
+    /// What cargo keeps of a run, which has printed this: all of it small.
+    fn kept_of_run(&self, profile: &Utf8Path, run: &str, printed: &Content) -> Option<Vec<SmallFile>> {
+        let kept = |name: &&str| {
+            let path = format!("{run}/{name}");
+            let text = || fs::read(profile.join(&path)).ok();
+            let content = match *name {
+                name if name == self.layout.script_output() => printed.clone(),
+                "root-output" => {
+                    let root = self.roots.record(&String::from_utf8(text()?).ok()?, &mut BTreeSet::new());
+                    matches!(root, RootedPath::Below { .. }).then_some(Content::Path(root))?
+                }
+                "stderr" => printed::record_noise(&String::from_utf8_lossy(&text()?), self.roots),
+                _ => Content::Text(String::from_utf8(text()?).ok()?),
+            };
+            Some(SmallFile { path, content })
+        };
+        self.layout.run_files().iter().map(kept).collect()
     }
 }
 
@@ -212,14 +242,16 @@ pub struct Script {
     pub bound: BTreeSet<Root>,
 }
 
-/// What a build script printed and made.
-fn digest_run<'a>(printed: &str, files: impl Iterator<Item = (&'a String, Digest)>) -> Digest {
-    let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache build script run");
-    hasher.update(Digest::of(printed).as_bytes());
-    for (name, digest) in files {
-        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes()).update(digest.as_bytes());
-    }
-    hasher.into()
+/// The directories of a build script's own: nobody comes upon their names by chance, as there are hashes of cargo's in
+/// them.
+fn own_dirs<'a>(unit: &'a Unit, out_dir: &'a Utf8Path) -> Vec<&'a Utf8Path> {
+    let package = unit.external.then_some(unit.package_dir.as_path());
+    package.into_iter().chain([out_dir]).collect()
+}
+
+/// What a build script told cargo, and the files that it made: their names, modes and contents.
+fn digest_run(printed: &Content, files: Vec<(String, Option<u32>, Digest)>) -> Digest {
+    Digest::of_value(Domain::ScriptRun, &(printed::directives(printed), files))
 }
 
 /// Why a run must happen every time, as far as what it printed tells.
@@ -246,10 +278,18 @@ fn is_declared_native(native: bool, fingerprint: &Fingerprint) -> bool {
 /// What is below a directory.
 #[derive(Default)]
 struct Generated {
-    /// Paths of plain files, sorted, and which of them may be executed.
-    files: Vec<(String, FileKind)>,
+    /// Plain files, by their paths.
+    files: Vec<GeneratedFile>,
     /// There are links or empty directories.
     special: bool,
+}
+
+/// A plain file below a directory.
+#[derive(PartialEq, Eq, Debug)]
+struct GeneratedFile {
+    name: String,
+    kind: FileKind,
+    mode: Option<u32>,
 }
 
 fn generated(directory: &Utf8Path) -> Result<Generated> {
@@ -266,31 +306,32 @@ fn generated(directory: &Utf8Path) -> Result<Generated> {
             is_empty = false;
             match metadata.file_type() {
                 kind if kind.is_dir() => open.push(name),
-                kind if kind.is_file() => generated.files.push((name.into(), generated_kind(&metadata))),
+                kind if kind.is_file() => generated.files.push(generated_file(name.into(), &metadata)),
                 _ => generated.special = true,
             }
         }
         generated.special |= is_empty && !below.as_str().is_empty();
     }
-    generated.files.sort_by(|one, other| one.0.cmp(&other.0));
+    generated.files.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(generated)
 }
 
 /// The names of all files that are in an `OUT_DIR`; nothing where there is more than plain files.
 pub fn generated_files(directory: &Utf8Path) -> Option<Vec<String>> {
     let generated = generated(directory).ok().filter(|generated| !generated.special)?;
-    Some(generated.files.into_iter().map(|(name, _)| name).collect())
+    Some(generated.files.into_iter().map(|file| file.name).collect())
 }
 
 #[cfg(unix)]
-fn generated_kind(metadata: &fs::Metadata) -> FileKind {
-    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
-    if mode & 0o111 == 0 { FileKind::Generated } else { FileKind::GeneratedProgram }
+fn generated_file(name: String, metadata: &fs::Metadata) -> GeneratedFile {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+    let kind = if mode & 0o111 == 0 { FileKind::Generated } else { FileKind::GeneratedProgram };
+    GeneratedFile { name, kind, mode: Some(mode) }
 }
 
 #[cfg(not(unix))]
-fn generated_kind(_: &fs::Metadata) -> FileKind {
-    FileKind::Generated
+fn generated_file(name: String, _: &fs::Metadata) -> GeneratedFile {
+    GeneratedFile { name, kind: FileKind::Generated, mode: None }
 }
 
 /// Whether a generated file is compiled code: by its name, or by how it begins.
@@ -354,7 +395,8 @@ mod tests {
         fs::write(out.join("sub/b.rs"), "").unwrap();
         fs::write(out.join("a.rs"), "").unwrap();
         let found = generated(out).unwrap();
-        let plain = |name: &str| (name.to_owned(), FileKind::Generated);
-        assert_eq!((found.files, found.special), (vec![plain("a.rs"), plain("sub/b.rs")], false));
+        let names: Vec<_> = found.files.iter().map(|file| (file.name.as_str(), file.kind)).collect();
+        assert_eq!(names, [("a.rs", FileKind::Generated), ("sub/b.rs", FileKind::Generated)]);
+        assert!(!found.special);
     }
 }

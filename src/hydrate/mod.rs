@@ -15,6 +15,7 @@ pub mod fingerprint;
 mod linking;
 mod outside;
 mod place;
+mod printed;
 mod select;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,15 +30,17 @@ pub use self::collect::{Script, Site, generated_files};
 use self::fingerprint::{Fingerprint, difference, to_hex};
 pub use self::linking::Linking;
 pub use self::outside::Before;
+pub use self::place::dep_info;
 use self::place::{Times, Took};
+pub use self::printed::printed;
 use self::select::{Chosen, Selection};
 use crate::cargo::layout;
-use crate::digest::Digest;
-use crate::entry::Entry;
+use crate::digest::{Digest, Domain};
+use crate::entry::{Entry, InputRecord};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, UnitId};
 use crate::plan::{BuildPlan, Unit};
-use crate::roots::Root;
+use crate::roots::{Root, Roots};
 use crate::store::LocalStore;
 use crate::store::local::FILE_TIME;
 
@@ -164,7 +167,13 @@ pub fn heard<'a>(dependencies: impl Iterator<Item = (&'a Unit, Option<Digest>)>)
     let runs = dependencies.filter(|(unit, _)| unit.is_script_run());
     let mut made = runs.map(|(unit, digest)| Some((&unit.package, digest?))).collect::<Option<Vec<_>>>()?;
     made.sort();
-    Some((!made.is_empty()).then(|| Digest::of(format!("{made:?}"))))
+    Some((!made.is_empty()).then(|| Digest::of_value(Domain::ScriptsHeard, &made)))
+}
+
+/// Whether a file that was read has the same content here.
+pub fn is_input_here(input: &InputRecord, roots: &Roots) -> bool {
+    let here = roots.resolve(&input.path).and_then(|path| Digest::of_file(path.as_std_path()).ok());
+    here == Some(input.digest)
 }
 
 /// As cargo says it.
@@ -224,7 +233,7 @@ pub fn linked_with(plan: &BuildPlan, id: UnitId, made: impl Fn(UnitId) -> Option
     });
     let mut described = described.collect::<Option<Vec<_>>>()?;
     described.sort();
-    Some(Some(Digest::of(format!("{described:?}"))))
+    Some(Some(Digest::of_value(Domain::Linked, &described)))
 }
 
 impl Placed {

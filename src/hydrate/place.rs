@@ -13,12 +13,16 @@ use rayon::iter::Either;
 use rayon::prelude::*;
 
 use super::fingerprint::to_hex;
+use super::printed::printed;
 use super::select::Chosen;
 use super::{Failure, Hydration};
-use crate::entry::{Content, FileKind, SmallFile};
+use crate::entry::{Content, FileKind, FileRecord, SmallFile};
 use crate::error::{Error, Result};
 use crate::event::UnitId;
 use crate::fs::{create_dir_all, remove_file, write_atomic};
+use crate::roots::Roots;
+use crate::rustc::RecordedDepInfo;
+use crate::store::LocalStore;
 
 /// How old placed files are to be.
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +103,8 @@ fn files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()>
         }
         match file.kind {
             FileKind::DepInfo => {
-                let text = hydration.store.read_text(file)?;
-                write(&path, hydration.site.roots.concrete_text(&text).as_bytes(), None)?;
+                let text = dep_info(hydration.store, file, hydration.site.roots)?;
+                write(&path, text.as_bytes(), None)?;
             }
             kind => {
                 let link = may_link && matches!(kind, FileKind::Rlib | FileKind::Rmeta);
@@ -128,10 +132,23 @@ fn small_file(hydration: &Hydration<'_>, chosen: &Chosen, file: &SmallFile, time
         true => Some(times.outputs),
         false => is_member.then(|| hydration.plan.began()),
     };
+    let roots = hydration.site.roots;
+    let unknown =
+        || Error::corrupt(format!("unit/{}", chosen.entry.key), format!("{} names an unknown root", file.path));
     match &file.content {
-        Content::Text(text) => write(&path, hydration.site.roots.concrete_text(text).as_bytes(), time),
+        Content::Text(text) => write(&path, text.as_bytes(), time),
         Content::Bytes(bytes) => write(&path, bytes, time),
+        Content::Path(rooted) => write(&path, roots.resolve(rooted).ok_or_else(unknown)?.as_str().as_bytes(), time),
+        Content::Printed { .. } => write(&path, printed(&file.content, roots).ok_or_else(unknown)?.as_bytes(), time),
     }
+}
+
+/// The text of a stored dep-info, as it would be here.
+pub fn dep_info(store: &LocalStore, file: &FileRecord, roots: &Roots) -> Result<String> {
+    let corrupt = |reason: String| Error::corrupt(format!("file/{}", file.digest), reason);
+    let recorded: RecordedDepInfo =
+        serde_json::from_str(&store.read_text(file)?).map_err(|error| corrupt(error.to_string()))?;
+    recorded.resolve(roots).ok_or_else(|| corrupt("it names an unknown root".into()))
 }
 
 /// Nobody looks at such a file before the unit's hash is there, so it need not appear whole.

@@ -14,12 +14,14 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 
 use super::fingerprint::{Fingerprint, from_hex, to_hex};
-use super::{Hydration, heard, linked_with};
+use super::{Hydration, heard, is_input_here, linked_with, printed};
 use crate::digest::Digest;
-use crate::entry::{Content, DependencyRecord, Entry, FileKind, Fresh};
+use crate::entry::{DependencyRecord, Entry, FileKind, Fresh};
 use crate::event::UnitId;
 use crate::plan::Unit;
+use crate::roots::{Root, RootedPath};
 use crate::rustc::outputs::metadata_digest;
+use crate::rustc::variables;
 
 /// A unit that may be placed.
 #[derive(Clone, Debug)]
@@ -188,12 +190,12 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
     /// of the script's digest, and may not be there yet.
     fn has_inputs(&self, entry: &Entry, script: Option<&Fresh>) -> bool {
         let roots = self.hydration.site.roots;
-        let own = script.map(|script| format!("{{{{build-dir}}}}/{}/{}/", script.profile_dir, script.directory));
-        let mut inputs = entry.constraints.inputs.iter();
-        inputs.all(|(path, digest)| {
-            own.as_ref().is_some_and(|own| path.starts_with(own))
-                || Digest::of_file(roots.concrete_text(path).as_ref().as_ref()).is_ok_and(|here| here == *digest)
-        })
+        let own = script.map(|script| format!("/{}/{}/", script.profile_dir, script.directory));
+        let is_own = |path: &RootedPath| match (path, &own) {
+            (RootedPath::Below { root: Root::BuildDir, rest }, Some(own)) => rest.starts_with(own),
+            _ => false,
+        };
+        entry.constraints.inputs.iter().all(|input| is_own(&input.path) || is_input_here(input, roots))
     }
 
     /// Whether the variables that were read have the values they had then. Those that cargo sets follow from the package
@@ -205,15 +207,12 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
             return false;
         }
         let mut variables = entry.constraints.environment.iter();
-        variables.all(|(name, digest)| implied(name) || self.variable(name).map(|value| self.digest(&value)) == *digest)
+        let here = |name: &str| variables::digest(name, self.variable(name).as_deref(), self.hydration.site.roots, &[]);
+        variables.all(|(name, digest)| implied(name) || here(name) == *digest)
     }
 
     fn variable(&self, name: &str) -> Option<String> {
         self.hydration.environment.get(OsStr::new(name))?.to_str().map(Into::into)
-    }
-
-    fn digest(&self, value: &str) -> Digest {
-        Digest::of(self.hydration.site.roots.abstract_text(value).as_bytes())
     }
 
     /// The fingerprint as cargo would compute it here. Nothing where the recorded one cannot be reproduced: then this
@@ -230,8 +229,8 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         let hashes = hashes(&fingerprint, &edges.iter().filter(hashed).collect::<Vec<_>>())?;
         fingerprint.replace_dependencies(|hash| hashes.get(&hash).copied());
         if let Some(source) = &fresh.source {
-            let source = self.hydration.site.roots.concrete_text(source);
-            fingerprint.set_path(self.hydration.site.hash_source(unit, source.as_ref().into()));
+            let source = self.hydration.site.roots.resolve(source)?;
+            fingerprint.set_path(self.hydration.site.hash_source(unit, &source));
         }
         Some(fingerprint)
     }
@@ -288,14 +287,7 @@ fn is_cargos(name: &str) -> bool {
 
 /// Whether a build script set this variable for its package.
 fn sets(script: &Fresh, name: &str) -> bool {
-    let texts = script.files.iter().filter_map(|file| match &file.content {
-        Content::Text(text) => Some(text),
-        Content::Bytes(_) => None,
-    });
-    let directives = texts.flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("cargo:"));
-    let directives = directives.map(|directive| directive.strip_prefix(':').unwrap_or(directive));
-    let mut variables = directives.filter_map(|directive| directive.strip_prefix("rustc-env="));
-    variables.any(|variable| variable.split('=').next() == Some(name))
+    script.files.iter().flat_map(|file| printed::variables(&file.content)).any(|set| set == name)
 }
 
 /// Whether cargo would take the unit as fresh: its hash is there, and so are its outputs, whoever has compiled them.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{KeyInputs, UnitKey};
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 
 /// The only table of the configuration whose values are for the compiler and nobody else.
 const SHOWN: &str = "unstable";
@@ -81,7 +81,7 @@ impl Recipe {
     /// What the unit is, whatever it is made from: units with the same identity are compared.
     pub fn identity(&self) -> Digest {
         let KeyInputs { name, target_name, target_kind, mode, platform, .. } = &self.inputs;
-        Digest::of(format!("{:?}", (name, target_name, target_kind, mode, platform)))
+        Digest::of_value(Domain::UnitIdentity, &(name, target_name, target_kind, mode, platform))
     }
 
     /// `name version`.

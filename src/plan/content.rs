@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use ignore::WalkBuilder;
 use rayon::prelude::*;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
 use crate::fs::Stamp;
 
@@ -76,14 +76,10 @@ impl Contents {
             }
         }
         let digests: Vec<_> = files.par_iter().map(|file| self.entry(file)).collect::<Result<_>>()?;
-        let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache package content");
-        let mut changed = SystemTime::UNIX_EPOCH;
-        for (file, (digest, at)) in files.iter().zip(digests) {
-            let name = file.strip_prefix(directory).unwrap_or(file).as_os_str().as_encoded_bytes();
-            hasher.update(&(name.len() as u64).to_le_bytes()).update(name).update(digest.as_bytes());
-            changed = changed.max(at);
-        }
-        Ok(Content { digest: hasher.into(), changed })
+        let names = files.iter().map(|file| file.strip_prefix(directory).unwrap_or(file).as_os_str());
+        let named: Vec<_> = names.zip(digests.iter().map(|(digest, _)| digest)).collect();
+        let changed = digests.iter().map(|(_, changed)| *changed).max().unwrap_or(SystemTime::UNIX_EPOCH);
+        Ok(Content { digest: Digest::of_value(Domain::PackageContent, &named), changed })
     }
 
     /// What is at a path that is no directory, and when it was changed.
@@ -115,10 +111,11 @@ impl Contents {
         let mut changed = SystemTime::UNIX_EPOCH;
         for entry in walk.build().flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file())) {
             let (digest, at) = self.file(entry.path())?;
-            parts.push((entry.path().strip_prefix(&directory).unwrap_or(entry.path()).to_owned(), digest));
+            parts.push((entry.path().strip_prefix(&directory).unwrap_or(entry.path()).as_os_str().to_owned(), digest));
             changed = changed.max(at);
         }
-        Ok((Digest::of(format!("{parts:?}")), changed))
+        parts.sort();
+        Ok((Digest::of_value(Domain::PackageContent, &parts), changed))
     }
 
     fn file(&self, path: &Path) -> Result<(Digest, SystemTime)> {

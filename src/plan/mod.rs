@@ -117,13 +117,18 @@ impl Unit {
         self.is_script_run() || self.is_linked()
     }
 
-    /// The directory of its profile below the build directory (cargo's `core/compiler/layout.rs`).
-    pub fn profile_dir(&self) -> String {
-        let name = match self.profile.name.as_str() {
+    /// The name of its profile's directory.
+    fn profile_name(&self) -> &str {
+        match self.profile.name.as_str() {
             "dev" | "test" => "debug",
             "release" | "bench" => "release",
             name => name,
-        };
+        }
+    }
+
+    /// The directory of its profile below the build directory (cargo's `core/compiler/layout.rs`).
+    pub fn profile_dir(&self) -> String {
+        let name = self.profile_name();
         match &self.platform {
             Some(platform) => format!("{platform}/{name}"),
             None => name.to_owned(),
@@ -353,6 +358,16 @@ fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
     })
 }
 
+/// The fields of the profile. A build script is told as well whether it is for debugging or for release (`PROFILE`), which
+/// follows from the profile's name.
+fn profile(graph: &GraphUnit, unit: &Unit) -> BTreeMap<String, serde_json::Value> {
+    let mut fields = graph.profile.fields.clone();
+    if unit.is_script_run() {
+        fields.insert("name".into(), unit.profile_name().into());
+    }
+    fields
+}
+
 /// Computes keys depth first, each once.
 struct Keys<'a, F> {
     inputs: &'a PlanInputs<'a>,
@@ -399,7 +414,7 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
             root_file: unit.root_file.strip_prefix(&unit.package_dir).unwrap_or(&unit.root_file).to_string(),
             edition: graph.target.edition.clone(),
             mode: if unit.harness == Some(true) { format!("{} with tests", unit.mode) } else { unit.mode.clone() },
-            profile: graph.profile.fields.clone(),
+            profile: profile(graph, unit),
             lto: self.lto[index].into(),
             features: unit.features.clone(),
             platform: unit.platform.clone(),

@@ -216,8 +216,10 @@ proptest! {
         unrelated_lock_entries in 0usize..4,
         profile_name in "[a-z]{1,8}",
     ) {
-        let world = World { cargo_home, workspace, rotation, unrelated_lock_entries, profile_name, ..World::default() };
+        let world = World { cargo_home, workspace, rotation, unrelated_lock_entries, ..World::default() };
         prop_assert_eq!(world.key("alpha"), World::default().key("alpha"));
+        // The build script of the other one is told of the profile.
+        let world = World { profile_name, ..world };
         prop_assert_eq!(world.key("beta"), World::default().key("beta"));
     }
 }
@@ -228,6 +230,7 @@ fn changes() -> Vec<(&'static str, World, (bool, bool))> {
     let flags = |flags: &[&str]| Some(flags.iter().map(|flag| (*flag).to_owned()).collect());
     vec![
         ("features", World { alpha_features: vec!["default".into()], ..world() }, (true, false)),
+        ("the name of the profile", World { profile_name: "fast".into(), ..world() }, (true, false)),
         ("edition", World { edition: "2024".into(), ..world() }, (true, true)),
         ("a profile field", World { opt_level: "3".into(), ..world() }, (true, true)),
         ("platform", World { platform: Some("x86_64-unknown-linux-gnu".into()), ..world() }, (true, true)),

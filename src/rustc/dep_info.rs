@@ -2,10 +2,14 @@
 //!
 //! The format is what `rustc_interface::passes::write_out_deps` writes and cargo's
 //! `core/compiler/fingerprint/dep_info.rs` reads: make rules with spaces escaped, then `# env-dep:NAME=value` lines.
+//! [`RecordedDepInfo`] is such a file with its paths as paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+use crate::roots::{Root, RootedPath, Roots, Value};
 
 /// What a `.d` file says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -32,6 +36,83 @@ impl DepInfo {
             }
         }
         info
+    }
+}
+
+/// A `.d` file as it is recorded: its lines.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RecordedDepInfo(Vec<Line>);
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line {
+    /// As it is.
+    Text(String),
+    /// `target: source source …`; without sources also without the space.
+    Rule { target: RootedPath, sources: Vec<RootedPath> },
+    /// `# env-dep:NAME=value`, the name as it stands there.
+    Variable { name: String, value: Value },
+}
+
+impl RecordedDepInfo {
+    /// Takes a file apart. What is no path, and holds one of the roots all the same, is bound to it; what cannot be put
+    /// together again as it was is kept as text.
+    pub fn record(
+        text: &str,
+        roots: &Roots,
+        variable: impl Fn(&str, &str) -> Value,
+        bound: &mut BTreeSet<Root>,
+    ) -> Self {
+        let mut bound_by_lines = BTreeSet::new();
+        let lines = text.split('\n').map(|line| Line::record(line, roots, &variable, &mut bound_by_lines));
+        let recorded = Self(lines.collect());
+        if recorded.resolve(roots).as_deref() == Some(text) {
+            bound.extend(bound_by_lines);
+            return recorded;
+        }
+        bound.extend(roots.held_by(text));
+        Self(vec![Line::Text(text.to_owned())])
+    }
+
+    /// The text here; nothing where a root of it is not known.
+    pub fn resolve(&self, roots: &Roots) -> Option<String> {
+        let lines: Option<Vec<_>> = self.0.iter().map(|line| line.resolve(roots)).collect();
+        Some(lines?.join("\n"))
+    }
+}
+
+impl Line {
+    fn record(line: &str, roots: &Roots, variable: impl Fn(&str, &str) -> Value, bound: &mut BTreeSet<Root>) -> Self {
+        if let Some((name, value)) = line.strip_prefix("# env-dep:").and_then(|variable| variable.split_once('=')) {
+            let value = variable(&unescape_value(name), &unescape_value(value));
+            return Self::Variable { name: name.to_owned(), value };
+        }
+        let rule = line.split_once(": ").or_else(|| Some((line.strip_suffix(':')?, "")));
+        match rule.filter(|_| !line.starts_with('#')) {
+            Some((target, sources)) => Self::Rule {
+                target: roots.record(&target.replace("\\ ", " "), bound),
+                sources: split_escaped(sources).iter().map(|source| roots.record(source.as_str(), bound)).collect(),
+            },
+            None => {
+                bound.extend(roots.held_by(line));
+                Self::Text(line.to_owned())
+            }
+        }
+    }
+
+    fn resolve(&self, roots: &Roots) -> Option<String> {
+        let path = |path| Some(roots.resolve(path)?.as_str().replace(' ', "\\ "));
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::Rule { target, sources } => {
+                let sources: Option<Vec<_>> = sources.iter().map(path).collect();
+                let sources = sources?.iter().map(|source| format!(" {source}")).collect::<String>();
+                Some(format!("{}:{sources}", path(target)?))
+            }
+            Self::Variable { name, value } => {
+                Some(format!("# env-dep:{name}={}", escape_value(&roots.resolve_value(value)?)))
+            }
+        }
     }
 }
 
@@ -68,9 +149,53 @@ fn unescape_value(value: &str) -> String {
     text
 }
 
+fn escape_value(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for character in value.chars() {
+        match character {
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\\' => text.push_str("\\\\"),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(workspace: &str, target: &str) -> Roots {
+        Roots::new([(Root::Workspace, workspace.into()), (Root::BuildDir, target.into())])
+    }
+
+    /// As recorded in one place and put down in another, and what it is bound to.
+    fn moved(text: &str, here: &Roots, there: &Roots) -> (String, BTreeSet<Root>) {
+        let mut bound = BTreeSet::new();
+        let variable = |name: &str, value: &str| crate::rustc::variables::recorded(name, value, here, &[]);
+        let recorded = RecordedDepInfo::record(text, here, variable, &mut bound);
+        assert_eq!(recorded.resolve(here).as_deref(), Some(text));
+        (recorded.resolve(there).unwrap(), bound)
+    }
+
+    #[test]
+    fn paths_move_and_values_do_not() {
+        let text = "/app/target/x.d: src/lib.rs /app/a\\ b.rs /c/registry/app-1/x.rs /apple\n\n/app/a\\ b.rs:\n\n\
+                    # env-dep:OUT_DIR=/app/target/out\n# env-dep:URL=/app/x\\n\n# env-dep:UNSET\n";
+        let (moved, bound) = moved(text, &at("/app", "/app/target"), &at("/w w", "/t"));
+        let expected = "/t/x.d: src/lib.rs /w\\ w/a\\ b.rs /c/registry/app-1/x.rs /apple\n\n/w\\ w/a\\ b.rs:\n\n\
+                        # env-dep:OUT_DIR=/t/out\n# env-dep:URL=/app/x\\n\n# env-dep:UNSET\n";
+        assert_eq!((moved.as_str(), bound), (expected, BTreeSet::new()));
+    }
+
+    #[test]
+    fn what_cannot_be_taken_apart_is_bound() {
+        let (here, there) = (at("/app", "/app/target"), at("/w", "/t"));
+        for text in ["# checksum:blake3=00 /app/src/lib.rs", "a:  /app/b", "x /app\n"] {
+            assert_eq!(moved(text, &here, &there), (text.to_owned(), BTreeSet::from([Root::Workspace])), "{text}");
+        }
+    }
 
     #[test]
     fn files_and_environment_are_read() {

@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::event::Reason;
-use crate::roots::Roots;
+use crate::roots::{RootedPath, Roots};
 
 /// What `--emit` asks for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -63,11 +64,28 @@ pub struct Invocation {
     /// Where libraries are looked for, in order.
     pub library_dirs: Vec<Utf8PathBuf>,
     /// Everything that may change the outputs, in order.
-    relevant: Vec<String>,
+    relevant: Vec<Argument>,
     /// How diagnostics are to be rendered.
     rendering: Vec<String>,
     /// An option makes rustc read a file that nobody knows of, or depend on this machine's processor.
     unknowable: Option<Reason>,
+}
+
+/// An argument: whatever stands before a path, and the path.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Argument {
+    text: String,
+    path: Option<Utf8PathBuf>,
+}
+
+impl Argument {
+    fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), path: None }
+    }
+
+    fn path(text: impl Into<String>, path: &str) -> Self {
+        Self { text: text.into(), path: Some(path.into()) }
+    }
 }
 
 /// Long options that take a value.
@@ -134,21 +152,23 @@ impl Invocation {
         self.crate_name.is_some() && self.source.is_some() && self.out_dir.is_some() && !self.emit.is_empty()
     }
 
-    /// The digest of everything that may change the outputs, the same on every machine: paths below a root are
-    /// abstracted, directories that only say where files are found or go are left out.
+    /// The digest of everything that may change the outputs, the same on every machine: paths are taken from their root,
+    /// directories that only say where files are found or go are left out. All other text counts as it is.
     pub fn digest(&self, roots: &Roots) -> Digest {
-        let mut hasher = blake3::Hasher::new_derive_key("cargo-xcache rustc invocation");
-        for argument in &self.relevant {
-            let argument = roots.abstract_text(argument);
-            hasher.update(&(argument.len() as u64).to_le_bytes());
-            hasher.update(argument.as_bytes());
+        #[derive(Serialize)]
+        struct Recorded<'a> {
+            text: &'a str,
+            path: Option<RootedPath>,
         }
-        hasher.into()
+        let record = |path: &Utf8PathBuf| roots.record(path.as_str(), &mut BTreeSet::new());
+        let relevant = self.relevant.iter();
+        let relevant = relevant.map(|Argument { text, path }| Recorded { text, path: path.as_ref().map(record) });
+        Digest::of_value(Domain::CommandLine, &relevant.collect::<Vec<_>>())
     }
 
     /// The digest of how diagnostics are to be rendered.
     pub fn rendering(&self) -> Digest {
-        Digest::of(self.rendering.join("\0"))
+        Digest::of_value(Domain::Rendering, &self.rendering)
     }
 
     /// Why its outputs cannot be reused whatever the plan says.
@@ -183,12 +203,12 @@ impl Invocation {
             "sysroot" | "output" => self.unknowable = Some(Reason::CompilerInput),
             _ => {}
         }
-        self.relevant.push(format!("{name}={value}"));
+        self.relevant.push(Argument::text(format!("{name}={value}")));
     }
 
     fn flag(&mut self, argument: &str) {
         self.test |= argument == "--test";
-        self.relevant.push(argument.into());
+        self.relevant.push(Argument::text(argument));
     }
 
     fn positional(&mut self, argument: &str) {
@@ -197,7 +217,7 @@ impl Invocation {
         } else if argument != "-" {
             self.source = Some(argument.into());
         }
-        self.relevant.push(argument.into());
+        self.relevant.push(Argument::path("", argument));
     }
 
     fn emits(&mut self, value: &str) {
@@ -241,9 +261,9 @@ impl Invocation {
             return;
         }
         self.links_native = true;
-        let directory = value.split_once('=').map_or(value, |(_, directory)| directory);
+        let (kind, directory) = value.split_once('=').unwrap_or(("", value));
         self.library_dirs.push(directory.into());
-        self.relevant.push(format!("library-path={value}"));
+        self.relevant.push(Argument::path(format!("library-path={kind}"), directory));
     }
 
     fn extern_crate(&mut self, value: &str) {
@@ -252,7 +272,7 @@ impl Invocation {
             None => (value, None),
         };
         let file = path.as_deref().and_then(Utf8Path::file_name).unwrap_or_default();
-        self.relevant.push(format!("extern={head}={file}"));
+        self.relevant.push(Argument::text(format!("extern={head}={file}")));
         let name = head.rsplit(':').next().unwrap_or(head).into();
         self.externs.push(Extern { name, path });
     }

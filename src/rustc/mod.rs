@@ -1,17 +1,20 @@
 //! rustc: its identity, its command line, and what it writes.
 //!
-//! [`Invocation`] is a parsed command line, [`DepInfo`] a parsed `.d` file, [`Toolchain`] what a key knows of the
-//! compiler, [`linker`] what is found by name. [`outputs`] looks into compiled files: for paths that tie them to a machine, for native code, and for the
-//! metadata by which dependents recognise a crate.
+//! [`Invocation`] is a parsed command line, [`DepInfo`] a parsed `.d` file and [`RecordedDepInfo`] one as it is recorded,
+//! [`Toolchain`] what a key knows of the compiler, [`linker`] what is found by name. [`variables`] are those that crates
+//! read, [`diagnostics`] what is printed of remapped files. [`outputs`] looks into compiled files: for native code, and for
+//! the metadata by which dependents recognise a crate.
 //!
 //! **Invariant.** Nothing here decides whether an artifact is reused; it only says what a command line or a file is.
 
 mod dep_info;
+pub mod diagnostics;
 mod invocation;
 pub mod linker;
 pub mod outputs;
 pub mod toolchain;
+pub mod variables;
 
-pub use dep_info::DepInfo;
+pub use dep_info::{DepInfo, RecordedDepInfo};
 pub use invocation::{Emit, Extern, Invocation};
 pub use toolchain::Toolchain;

@@ -1,37 +1,13 @@
-//! What is inside compiled files: paths of this machine, native code, metadata.
+//! What is inside compiled files: native code, metadata.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use memchr::memmem::Finder;
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSection, ReadCache};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::roots::{Root, Roots};
-
-/// Looks for the roots' real paths in outputs.
-///
-/// One pass a root: outputs come to a gigabyte, and a search for a single string is many times faster than one for several.
-#[derive(Debug)]
-pub struct PathScanner {
-    needles: Vec<(Root, Finder<'static>)>,
-}
-
-impl PathScanner {
-    /// Looks for these roots.
-    pub fn new(roots: &Roots) -> Self {
-        let finder = |(root, needle): (Root, String)| (root, Finder::new(&needle).into_owned());
-        Self { needles: roots.needles().into_iter().map(finder).collect() }
-    }
-
-    /// The roots whose path stands in `bytes`.
-    pub fn scan(&self, bytes: &[u8]) -> BTreeSet<Root> {
-        self.needles.iter().filter(|(_, finder)| finder.find(bytes).is_some()).map(|(root, _)| *root).collect()
-    }
-}
 
 /// Whether an rlib holds anything that rustc did not compile itself: objects of a bundled native library.
 ///
@@ -122,19 +98,6 @@ fn metadata_section(bytes: &[u8]) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_root_is_found_wherever_it_stands() {
-        let roots = Roots::new([
-            (Root::CargoHome, "/home/ann/.cargo".into()),
-            (Root::Workspace, "/app".into()),
-            (Root::BuildDir, "/app/target".into()),
-        ]);
-        let scanner = PathScanner::new(&roots);
-        assert_eq!(scanner.scan(b"..x/home/ann/.cargo/registry\0"), [Root::CargoHome].into());
-        assert_eq!(scanner.scan(b"/app/target/debug"), [Root::BuildDir, Root::Workspace].into());
-        assert_eq!(scanner.scan(b"/application and /xcache/cargo-home"), [].into());
-    }
 
     /// An archive with an empty member of each name.
     fn archive(names: &[&str]) -> Vec<u8> {

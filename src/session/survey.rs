@@ -222,7 +222,10 @@ fn roots(options: &Options, workspace: &Workspace, toolchain: &Toolchain) -> Roo
         (Root::BuildDir, workspace.build_dir.clone()),
         (Root::Sysroot, toolchain.sysroot.clone()),
     ];
-    Roots::new(roots.into_iter().chain(home.map(|home| (Root::CargoHome, home))))
+    let target_dir = Some(&workspace.target_dir).filter(|target_dir| **target_dir != workspace.build_dir);
+    let target_dir = target_dir.map(|target_dir| (Root::TargetDir, target_dir.clone()));
+    let others = home.map(|home| (Root::CargoHome, home)).into_iter().chain(target_dir);
+    Roots::new(roots.into_iter().chain(others)).resolved(|path| path.canonicalize_utf8().ok())
 }
 
 /// As cargo finds it (the `home` crate's rules).

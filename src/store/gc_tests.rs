@@ -27,7 +27,7 @@ fn put(store: &LocalStore, name: &str, content: u8, days: u32) -> Entry {
         key: UnitKey(Digest::of(name)),
         package: name.into(),
         target: name.into(),
-        files: vec![FileRecord { name: "lib.rlib".into(), kind: FileKind::Rlib, size, digest }],
+        files: vec![FileRecord { name: "lib.rlib".into(), kind: FileKind::Rlib, size, digest, mode: None }],
         notices: vec![],
         diagnostics: vec![],
         metadata: None,

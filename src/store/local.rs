@@ -20,7 +20,7 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::sharded;
 use crate::digest::Digest;
-use crate::entry::{Entry, FileKind, FileRecord, is_other_version, pack};
+use crate::entry::{Entry, FileRecord, is_other_version, pack};
 use crate::error::{Error, Result};
 use crate::fs::{
     children, copy_hashing, create_dir_all, make_world_readable, persist, read_optional, remove_file, temporary_file,
@@ -132,7 +132,7 @@ impl LocalStore {
         let mut output = temporary_file(destination.parent().unwrap_or(Path::new(".")))?;
         let copied = copy_hashing(input, output.as_file_mut()).map_err(Error::io("copy a file to", destination))?;
         self.verify(record, copied)?;
-        give_mode(output.as_file(), record.kind).map_err(Error::io("write", destination))?;
+        give_mode(output.as_file(), record).map_err(Error::io("write", destination))?;
         persist(output, destination)
     }
 
@@ -154,7 +154,7 @@ impl LocalStore {
             File::open(path)
         });
         let copy = temporary.map_err(Error::io("copy a file to", destination))?;
-        give_mode(copy.as_file(), record.kind)
+        give_mode(copy.as_file(), record)
             .and_then(|()| copy.as_file().set_modified(modified))
             .map_err(Error::io("write", destination))?;
         persist(copy, destination)
@@ -380,16 +380,17 @@ fn hard_link(source: &Path, destination: &Path) -> io::Result<()> {
     }
 }
 
-/// The mode that the compiler's own output has.
+/// The mode that the compiler's own output has, or that a build script has given.
 #[cfg(unix)]
-fn give_mode(file: &File, kind: FileKind) -> io::Result<()> {
+fn give_mode(file: &File, record: &FileRecord) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(if kind.is_program() { 0o755 } else { 0o644 }))
+    let usual = if record.kind.is_program() { 0o755 } else { 0o644 };
+    file.set_permissions(fs::Permissions::from_mode(record.mode.map_or(usual, |mode| mode & 0o777)))
 }
 
 /// The mode that the compiler's own output has.
 #[cfg(not(unix))]
-fn give_mode(_: &File, _: FileKind) -> io::Result<()> {
+fn give_mode(_: &File, _: &FileRecord) -> io::Result<()> {
     Ok(())
 }
 

@@ -17,7 +17,7 @@ fn entry(store: &LocalStore, name: &str, contents: &[&[u8]]) -> Entry {
         .enumerate()
         .map(|(index, content)| {
             let (size, digest) = store.add_bytes(content).unwrap();
-            FileRecord { name: format!("lib{name}-{index}.rlib"), kind: FileKind::Rlib, size, digest }
+            FileRecord { name: format!("lib{name}-{index}.rlib"), kind: FileKind::Rlib, size, digest, mode: None }
         })
         .collect();
     Entry {

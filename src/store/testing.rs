@@ -59,7 +59,7 @@ impl Machine {
             key: UnitKey(Digest::of(name)),
             package: format!("{name} 1.0.0"),
             target: name.into(),
-            files: vec![FileRecord { name: format!("lib{name}.rlib"), kind: FileKind::Rlib, size, digest }],
+            files: vec![FileRecord { name: format!("lib{name}.rlib"), kind: FileKind::Rlib, size, digest, mode: None }],
             notices: vec![],
             diagnostics: vec![],
             metadata: None,

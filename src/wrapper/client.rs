@@ -16,6 +16,7 @@ use interprocess::local_socket::traits::Stream as _;
 
 use super::protocol::{Capture, Finished, Released, Request, Response, Role, receive, send, socket};
 use super::started;
+use crate::rustc::diagnostics::Unmapping;
 
 /// The name under which this binary is a rustc wrapper.
 pub const NAME: &str = "xcache-rustc";
@@ -71,7 +72,7 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
             Ok(code.try_into().unwrap_or(1))
         }
         Response::Decline => Err(io::ErrorKind::InvalidData.into()),
-        Response::Run { wrapper, arguments: extra, replacements, capture } => {
+        Response::Run { wrapper, arguments: extra, unmapping, capture } => {
             let mut command = match wrapper {
                 Some(wrapper) => {
                     let mut command = Command::new(wrapper);
@@ -81,7 +82,7 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
                 None => Command::new(program),
             };
             let is_rustc = command.get_program() == program;
-            let (status, mut finished) = run(command.args(extra).args(arguments), capture, &replacements)?;
+            let (status, mut finished) = run(command.args(extra).args(arguments), capture, &unmapping)?;
             // What another wrapper starts is rustc itself.
             finished.linker_millis = finished.linker_millis.filter(|_| is_rustc);
             // A session that is gone has no use for the news, and nothing to open.
@@ -107,19 +108,16 @@ fn request(role: Role, program: &OsStr, arguments: &[OsString]) -> Option<Reques
 }
 
 /// Runs the compiler, forwarding what it prints line by line: cargo starts dependents on the notices in it.
-fn run(
-    command: &mut Command,
-    capture: Capture,
-    replacements: &[(String, String)],
-) -> io::Result<(ExitStatus, Finished)> {
+fn run(command: &mut Command, capture: Capture, unmapping: &Unmapping) -> io::Result<(ExitStatus, Finished)> {
     let start = Instant::now();
     let pipe = |wanted: bool| if wanted { Stdio::piped() } else { Stdio::inherit() };
     let mut child = command
         .stdout(pipe(capture == Capture::Everything))
-        .stderr(pipe(capture != Capture::Status || !replacements.is_empty()))
+        .stderr(pipe(capture != Capture::Status || !unmapping.is_empty()))
         .spawn()?;
-    let stdout = child.stdout.take().map(|stdout| thread::spawn(move || forward(stdout, io::stdout(), &[])));
-    let stderr = child.stderr.take().map(|stderr| forward(stderr, io::stderr(), replacements)).unwrap_or_default();
+    let stdout =
+        child.stdout.take().map(|stdout| thread::spawn(move || forward(stdout, io::stdout(), &Unmapping::default())));
+    let stderr = child.stderr.take().map(|stderr| forward(stderr, io::stderr(), unmapping)).unwrap_or_default();
     let stdout = stdout.and_then(|thread| thread.join().ok()).unwrap_or_default();
     let linker_millis = started::processor_millis(&child);
     let status = wait(&mut child)?;
@@ -137,20 +135,16 @@ fn wait(child: &mut Child) -> io::Result<ExitStatus> {
     }
 }
 
-fn forward(input: impl Read, mut output: impl Write, replacements: &[(String, String)]) -> String {
+/// Returns what came in.
+fn forward(input: impl Read, mut output: impl Write, unmapping: &Unmapping) -> String {
     let mut text = String::new();
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-        let mut shown = String::from_utf8_lossy(&line).into_owned();
-        for (from, to) in replacements {
-            if shown.contains(from) {
-                shown = shown.replace(from, to);
-            }
-        }
+        let printed = String::from_utf8_lossy(&line);
         // See `ask`: cargo is the only reader.
-        let _ = output.write_all(shown.as_bytes());
-        text.push_str(&shown);
+        let _ = output.write_all(unmapping.line(&printed).as_bytes());
+        text.push_str(&printed);
         line.clear();
     }
     text

@@ -8,6 +8,8 @@ use interprocess::local_socket::{GenericFilePath, Name, ToFsName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::rustc::diagnostics::Unmapping;
+
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Role {
@@ -45,8 +47,8 @@ pub(super) enum Response {
         wrapper: Option<String>,
         /// Arguments to put before cargo's.
         arguments: Vec<String>,
-        /// Texts to replace in what rustc prints: the remapped paths by the real ones.
-        replacements: Vec<(String, String)>,
+        /// What makes the messages name the files that exist.
+        unmapping: Unmapping,
         /// What to report when it ends.
         capture: Capture,
     },
@@ -71,6 +73,7 @@ pub(super) struct Finished {
     /// Processor time of what rustc started, where it can be told.
     pub linker_millis: Option<u64>,
     pub stdout: String,
+    /// As the compiler printed it.
     pub stderr: String,
 }
 

@@ -11,17 +11,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::protocol::Finished;
-use super::restore::variable_digest;
+use super::restore::Variables;
 use crate::digest::Digest;
-use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, FileRecord};
+use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, FileRecord, InputRecord};
 use crate::error::{Error, Result};
 use crate::event::Reason;
 use crate::hydrate::Script;
 use crate::key::UnitKey;
 use crate::plan::Unit;
-use crate::roots::{Root, Roots};
-use crate::rustc::outputs::{PathScanner, has_foreign_objects, linked_metadata};
-use crate::rustc::{DepInfo, Emit, Invocation};
+use crate::roots::{PathScanner, Root, Roots, Value};
+use crate::rustc::outputs::{has_foreign_objects, linked_metadata};
+use crate::rustc::variables::{self, only_includes};
+use crate::rustc::{DepInfo, Emit, Invocation, RecordedDepInfo};
 use crate::store::LocalStore;
 
 /// Everything known of a finished compile.
@@ -31,7 +32,7 @@ pub(super) struct Compiled<'a> {
     pub invocation: &'a Invocation,
     /// The directory rustc ran in.
     pub directory: &'a Utf8Path,
-    pub environment: &'a BTreeMap<String, String>,
+    pub here: Variables<'a>,
     pub dependencies: Vec<DependencyRecord>,
     pub finished: &'a Finished,
     pub outputs: Vec<Output>,
@@ -149,7 +150,7 @@ pub(super) fn record(
             Some("d") => {
                 let text = String::from_utf8(bytes).map_err(|error| Error::corrupt(path.as_str(), error))?;
                 info = DepInfo::parse(&text);
-                (FileKind::DepInfo, roots.abstract_text(&text).into_owned().into_bytes())
+                (FileKind::DepInfo, dep_info(&text, &compiled.here, &mut bound)?)
             }
             Some("rmeta") => (FileKind::Rmeta, bytes),
             Some("rlib") if !compiled.holds_own_objects && has_foreign_objects(&bytes) => {
@@ -169,9 +170,10 @@ pub(super) fn record(
         if kind == FileKind::Rmeta {
             metadata = Some(digest);
         }
-        files.push(FileRecord { name: path.file_name().unwrap_or_default().into(), kind, size, digest });
+        files.push(FileRecord { name: path.file_name().unwrap_or_default().into(), kind, size, digest, mode: None });
     }
-    bound.extend(roots_in_environment(&info, roots));
+    bound.extend(roots_in_environment(&info, &compiled));
+    bound.extend(diagnostics.iter().flat_map(|line| roots.held_by(line)));
     let Some(inputs) = inputs(&info, &compiled, roots)? else {
         return Ok(Recorded::Not(Reason::ChangedMeanwhile));
     };
@@ -179,9 +181,9 @@ pub(super) fn record(
     let constraints = Constraints {
         invocation: Some(compiled.invocation.digest(roots)),
         rendering,
-        environment: environment(&info, compiled.environment, roots),
+        environment: info.environment.keys().map(|name| (name.clone(), compiled.here.digest(name))).collect(),
         inputs,
-        bound: digests(bound, roots),
+        bound: bound_to(bound, roots),
         dependencies: compiled.dependencies,
         script: compiled.script,
         linked: compiled.linked,
@@ -192,7 +194,7 @@ pub(super) fn record(
         target: compiled.unit.target.clone(),
         files,
         notices: notices.into_iter().filter_map(|(path, emit)| Some((emit, path.file_name()?.to_owned()))).collect(),
-        diagnostics: diagnostics.iter().map(|line| roots.abstract_text(line).into_owned()).collect(),
+        diagnostics,
         metadata,
         constraints,
         fresh: None,
@@ -219,46 +221,57 @@ pub(super) fn record_script(
         notices: Vec::new(),
         diagnostics: Vec::new(),
         metadata: Some(digest),
-        constraints: Constraints { environment, script: heard, bound: digests(bound, roots), ..Constraints::default() },
+        constraints: Constraints {
+            environment,
+            script: heard,
+            bound: bound_to(bound, roots),
+            ..Constraints::default()
+        },
         fresh: Some(fresh),
         compile_ms,
         pack: None,
     }
 }
 
-fn digests(bound: BTreeSet<Root>, roots: &Roots) -> BTreeMap<Root, Digest> {
+/// The roots whose paths are in something, as a condition.
+pub(super) fn bound_to(bound: BTreeSet<Root>, roots: &Roots) -> BTreeMap<Root, Digest> {
     bound.into_iter().filter_map(|root| Some((root, roots.digest(root)?))).collect()
 }
 
-/// The variables that were read, by the value the compiler was started with.
-fn environment(
-    info: &DepInfo,
-    environment: &BTreeMap<String, String>,
-    roots: &Roots,
-) -> BTreeMap<String, Option<Digest>> {
-    info.environment.keys().map(|name| (name.clone(), variable_digest(name, environment, roots))).collect()
+/// A `.d` file, as it is stored.
+fn dep_info(text: &str, here: &Variables<'_>, bound: &mut BTreeSet<Root>) -> Result<Vec<u8>> {
+    let variable = |name: &str, value: &str| variables::recorded(name, value, here.roots, &here.own);
+    let recorded = RecordedDepInfo::record(text, here.roots, variable, bound);
+    serde_json::to_vec(&recorded).map_err(|error| Error::corrupt("dep-info", error))
 }
 
-/// A value that holds a path may be in the output in a form nobody can search for (its length, a hash, a part of it), so
-/// reading it binds the unit. The exceptions are there to include files, and those are compared by content: `OUT_DIR`,
-/// and a value that names a file which was read.
-fn roots_in_environment(info: &DepInfo, roots: &Roots) -> BTreeSet<Root> {
-    let scanner = PathScanner::new(roots);
-    let values = info.environment.iter().filter(|(name, _)| *name != "OUT_DIR").filter_map(|(_, value)| value.as_ref());
-    values
-        .filter(|value| !info.files.contains(Utf8Path::new(value)))
-        .flat_map(|value| scanner.scan(format!("{value}/").as_bytes()))
-        .collect()
+/// The roots of the paths that were read through `env!`, but for those that serve to include files, which are compared by
+/// content. Any other value is compared as it is, and binds nothing.
+fn roots_in_environment(info: &DepInfo, compiled: &Compiled<'_>) -> BTreeSet<Root> {
+    let paths: Vec<_> = info
+        .environment
+        .keys()
+        .filter_map(|name| match compiled.here.recorded(name)? {
+            Value::Path(path) => Some((name, path.root()?)),
+            Value::Text(_) => None,
+        })
+        .collect();
+    if paths.is_empty() {
+        return BTreeSet::new();
+    }
+    let read = |file: &Utf8PathBuf| fs::read_to_string(compiled.directory.join(file)).ok();
+    let sources: Vec<_> = info.files.iter().filter_map(read).collect();
+    paths.into_iter().filter(|(name, _)| !only_includes(name, &sources)).map(|(_, root)| root).collect()
 }
 
 /// The files that were read: from outside the package and the toolchain, or all if nothing fixes what is in the package.
 /// Nothing where one of them may have been written since it was planned or read; generated files are written in time.
-fn inputs(info: &DepInfo, compiled: &Compiled<'_>, roots: &Roots) -> Result<Option<BTreeMap<String, Digest>>> {
+fn inputs(info: &DepInfo, compiled: &Compiled<'_>, roots: &Roots) -> Result<Option<Vec<InputRecord>>> {
     let in_root = |path: &Utf8Path, root| roots.get(root).is_some_and(|root| path.starts_with(root));
     let Compiled { unit, .. } = compiled;
     let counts =
         |path: &Utf8Path| (!unit.external || !path.starts_with(&unit.package_dir)) && !in_root(path, Root::Sysroot);
-    let mut inputs = BTreeMap::new();
+    let mut inputs = Vec::new();
     for file in info.files.iter().map(|file| compiled.directory.join(file)).filter(|file| counts(file)) {
         let modified =
             fs::metadata(&file).and_then(|metadata| metadata.modified()).map_err(Error::io("read", &file))?;
@@ -266,7 +279,8 @@ fn inputs(info: &DepInfo, compiled: &Compiled<'_>, roots: &Roots) -> Result<Opti
             return Ok(None);
         }
         let digest = Digest::of_file(Path::new(&file)).map_err(Error::io("read", &file))?;
-        inputs.insert(roots.abstract_text(file.as_str()).into_owned(), digest);
+        inputs.push(InputRecord { path: roots.record(file.as_str(), &mut BTreeSet::new()), digest });
     }
+    inputs.sort();
     Ok(Some(inputs))
 }

@@ -1,19 +1,20 @@
 //! A hit: checking that an entry may be used, and putting its files where rustc would have.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use camino::Utf8Path;
 use serde_json::json;
 
 use super::metadata::MetadataDigests;
 use crate::digest::Digest;
-use crate::entry::{Constraints, DependencyRecord, Entry, FileKind};
+use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, InputRecord};
 use crate::error::Result;
 use crate::event::{Difference, MissReason};
 use crate::fs;
-use crate::roots::{Root, Roots};
-use crate::rustc::Invocation;
+use crate::hydrate::{dep_info, is_input_here};
+use crate::roots::{Root, Roots, Value};
+use crate::rustc::diagnostics::Unmapping;
+use crate::rustc::{Invocation, variables};
 use crate::store::LocalStore;
 
 /// Why an entry cannot be used, and in what it does not fit.
@@ -23,10 +24,10 @@ pub(super) type Violation = (MissReason, Vec<Difference>);
 pub(super) fn violation(
     entry: &Entry,
     invocation: &Invocation,
-    environment: &BTreeMap<String, String>,
-    roots: &Roots,
+    here: &Variables<'_>,
     metadata: &MetadataDigests,
 ) -> Option<Violation> {
+    let roots = here.roots;
     // What the build script had made counts only as far as it is in these: its flags, variables and files.
     let Constraints {
         invocation: command,
@@ -46,7 +47,7 @@ pub(super) fn violation(
     let told = told.into_iter().filter(|(differs, _)| *differs).map(|(_, difference)| difference).collect();
     because(MissReason::Invocation, told)
         .or_else(|| because(MissReason::PathBound, other_paths(bound, roots)))
-        .or_else(|| because(MissReason::Environment, other_variables(variables, environment, roots)))
+        .or_else(|| because(MissReason::Environment, other_variables(variables, here)))
         .or_else(|| because(MissReason::Input, other_files(inputs, roots)))
         .or_else(|| {
             let here = dependency_records(invocation, metadata).ok();
@@ -62,21 +63,15 @@ pub(super) fn other_paths(bound: &BTreeMap<Root, Digest>, roots: &Roots) -> Vec<
 }
 
 /// The variables that have other values.
-pub(super) fn other_variables(
-    variables: &BTreeMap<String, Option<Digest>>,
-    environment: &BTreeMap<String, String>,
-    roots: &Roots,
-) -> Vec<Difference> {
-    let others = variables.iter().filter(|(name, digest)| variable_digest(name, environment, roots) != **digest);
+pub(super) fn other_variables(variables: &BTreeMap<String, Option<Digest>>, here: &Variables<'_>) -> Vec<Difference> {
+    let others = variables.iter().filter(|(name, digest)| here.digest(name) != **digest);
     others.map(|(name, _)| Difference::Variable { name: name.clone() }).collect()
 }
 
 /// The first file with other content: it is enough, and each has to be read.
-fn other_files(inputs: &BTreeMap<String, Digest>, roots: &Roots) -> Vec<Difference> {
-    let mut others = inputs.iter().filter(|(path, digest)| {
-        !Digest::of_file(Path::new(&*roots.concrete_text(path))).is_ok_and(|actual| actual == **digest)
-    });
-    others.next().map(|(path, _)| Difference::File { path: path.clone() }).into_iter().collect()
+fn other_files(inputs: &[InputRecord], roots: &Roots) -> Vec<Difference> {
+    let mut others = inputs.iter().filter(|input| !is_input_here(input, roots));
+    others.next().map(|input| Difference::File { path: input.path.to_string() }).into_iter().collect()
 }
 
 /// The dependencies that are not the ones it was compiled against.
@@ -89,9 +84,24 @@ fn other_dependencies(recorded: &[DependencyRecord], here: &[DependencyRecord]) 
     names.into_iter().map(|name| Difference::Dependency { name }).collect()
 }
 
-/// The digest of a variable's value, the same wherever the roots are; nothing where it is not set.
-pub(super) fn variable_digest(name: &str, environment: &BTreeMap<String, String>, roots: &Roots) -> Option<Digest> {
-    environment.get(name).map(|value| Digest::of(roots.abstract_text(value).as_bytes()))
+/// The environment of a call, and what is needed to compare it with another one.
+pub(super) struct Variables<'a> {
+    pub environment: &'a BTreeMap<String, String>,
+    pub roots: &'a Roots,
+    /// The directories of the package's own.
+    pub own: Vec<&'a Utf8Path>,
+}
+
+impl Variables<'_> {
+    /// A variable as it is recorded; nothing where it is not set.
+    pub(super) fn recorded(&self, name: &str) -> Option<Value> {
+        self.environment.get(name).map(|value| variables::recorded(name, value, self.roots, &self.own))
+    }
+
+    /// The digest of a variable.
+    pub(super) fn digest(&self, name: &str) -> Option<Digest> {
+        variables::digest(name, self.environment.get(name).map(String::as_str), self.roots, &self.own)
+    }
 }
 
 /// The direct dependencies of a call, by content.
@@ -120,8 +130,8 @@ pub(super) fn restore(
         let destination = out_dir.join(&file.name);
         match file.kind {
             FileKind::DepInfo => {
-                let text = store.read_text(file)?;
-                fs::write_atomic(destination.as_std_path(), roots.concrete_text(&text).as_bytes())?;
+                let text = dep_info(store, file, roots)?;
+                fs::write_atomic(destination.as_std_path(), text.as_bytes())?;
             }
             _ => store.copy_out(file, destination.as_std_path())?,
         }
@@ -132,8 +142,9 @@ pub(super) fn restore(
 /// The artifact notices, by which cargo starts dependents, and the diagnostics.
 fn printed(entry: &Entry, invocation: &Invocation, out_dir: &Utf8Path, roots: &Roots) -> String {
     let mut text = String::new();
+    let unmapping = Unmapping::new(roots);
     for diagnostic in &entry.diagnostics {
-        text.push_str(&roots.concrete_text(diagnostic));
+        text.push_str(&unmapping.line(diagnostic));
         text.push('\n');
     }
     if invocation.artifact_notices {

@@ -17,19 +17,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::protocol::Request;
 use super::record::record_script;
-use super::restore::{other_paths, other_variables};
+use super::restore::{Variables, other_paths, other_variables};
 use super::shim::Shims;
 use super::units::{Call, Services};
-use crate::digest::Digest;
-use crate::entry::{Constraints, Content, Entry, FileKind, Fresh};
+use crate::digest::{Digest, Domain};
+use crate::entry::{Constraints, Entry, FileKind, Fresh};
 use crate::error::Result;
 use crate::event::{Difference, EventKind, MissReason, Reason, UnitId};
 use crate::fs;
-use crate::hydrate::{Before, Linking, Site, generated_files, heard, linked_with};
+use crate::hydrate::{Before, Linking, Site, generated_files, heard, linked_with, printed};
 use crate::key::UnitKey;
 use crate::plan::Unit;
 use crate::prefetch::Lookup;
-use crate::rustc::linker;
+use crate::rustc::{linker, variables};
 
 /// What a build script prints.
 pub(super) struct Printed {
@@ -141,8 +141,7 @@ impl Scripts {
         }
         let printed = |name| {
             let file = fresh.files.iter().find(|file| file.path.rsplit('/').next() == Some(name))?;
-            let Content::Text(text) = &file.content else { return None };
-            Some(roots.concrete_text(text).into_owned())
+            printed(&file.content, roots)
         };
         let (stdout, stderr) = (printed(fresh.layout.script_output())?, printed("stderr")?);
         if let Err(error) = self.make(&entry, out_dir) {
@@ -164,7 +163,7 @@ impl Scripts {
         let Constraints { environment: variables, script, bound, inputs, .. } = &entry.constraints;
         let is_here = || Some(self.services.site()?.profile(unit)?.join(&fresh.directory) == out_dir);
         let variable = |name: &String| environment.get(OsStr::new(name))?.to_str();
-        let digest = |name: &String| variable(name).map(|value| Digest::of(roots.abstract_text(value).as_bytes()));
+        let digest = |name: &String| variables::digest(name, variable(name), roots, &[]);
         let is_known = |name: &String| entry.files.iter().any(|file| file.name == *name);
         is_here() == Some(true)
             && self.heard(unit) == Some(*script)
@@ -251,7 +250,9 @@ impl Scripts {
             }
             Lookup::Hit(entry, _) => {
                 let variables = &entry.constraints.environment;
-                self.services.differs(run, other_variables(variables, &call.request.environment, roots));
+                let environment = &call.request.environment;
+                let here = Variables { environment, roots, own: Vec::new() };
+                self.services.differs(run, other_variables(variables, &here));
             }
             Lookup::Miss(reason) => self.services.note_paths(run, reason),
         }
@@ -298,7 +299,7 @@ impl Scripts {
         }
         let directories = self.library_dirs(plan.unit(id), call)?;
         let found = linker::digest(names.iter().map(String::as_str), &directories)?;
-        Some(Some(Digest::of(format!("{made:?} {found}"))))
+        Some(Some(Digest::of_value(Domain::Linked, &(made, found))))
     }
 
     /// Where the linker looks for libraries, in order; nothing where it is one for another platform.

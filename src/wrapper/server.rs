@@ -23,6 +23,7 @@ use crate::event::{EventKind, EventLog};
 use crate::link::Link;
 use crate::probe::{self, Answer};
 use crate::rustc::Invocation;
+use crate::rustc::diagnostics::Unmapping;
 use crate::store::LocalStore;
 
 /// What is needed without a plan.
@@ -163,7 +164,7 @@ impl Coordinator {
             Some((units, id)) => units.serve(conversation, id, &call),
             None => {
                 let what = call.invocation.crate_name.unwrap_or_default();
-                let Finished { millis, .. } = conversation.run(Vec::new(), Vec::new(), Capture::Status)?;
+                let Finished { millis, .. } = conversation.run(Vec::new(), Unmapping::default(), Capture::Status)?;
                 self.front.log.record(EventKind::PassedThrough { what, millis });
                 Ok(())
             }
@@ -194,7 +195,8 @@ impl Coordinator {
         if let Some(Answer { stdout, stderr }) = probe::recall(&self.front.store, key) {
             return conversation.print(stdout, stderr);
         }
-        let Finished { code, stdout, stderr, .. } = conversation.run(Vec::new(), Vec::new(), Capture::Everything)?;
+        let Finished { code, stdout, stderr, .. } =
+            conversation.run(Vec::new(), Unmapping::default(), Capture::Everything)?;
         // Failures are asked again: what made them fail may be gone.
         if code == Some(0) {
             probe::remember(&self.front.store, key, &Answer { stdout, stderr });
@@ -227,11 +229,11 @@ impl Conversation {
     pub(super) fn run(
         &mut self,
         arguments: Vec<String>,
-        replacements: Vec<(String, String)>,
+        unmapping: Unmapping,
         capture: Capture,
     ) -> io::Result<Finished> {
         let wrapper = self.wrapper.clone();
-        send(self.stream.get_mut(), &Response::Run { wrapper, arguments, replacements, capture })?;
+        send(self.stream.get_mut(), &Response::Run { wrapper, arguments, unmapping, capture })?;
         receive(&mut self.stream)
     }
 
@@ -243,7 +245,7 @@ impl Conversation {
     fn run_unobserved(&mut self) -> io::Result<()> {
         let wrapper = self.wrapper.clone();
         let response =
-            Response::Run { wrapper, arguments: Vec::new(), replacements: Vec::new(), capture: Capture::Status };
+            Response::Run { wrapper, arguments: Vec::new(), unmapping: Unmapping::default(), capture: Capture::Status };
         send(self.stream.get_mut(), &response)
     }
 }

@@ -16,14 +16,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::metadata::MetadataDigests;
 use super::protocol::{Capture, Finished, Request};
-use super::record::{Compiled, Output, Recorded, expected_outputs, open_outputs, record};
-use super::restore::{dependency_records, restore, violation};
+use super::record::{Compiled, Output, Recorded, bound_to, expected_outputs, open_outputs, record};
+use super::restore::{Variables, dependency_records, restore, violation};
 use super::scripts::{Printed, Scripts};
 use super::server::Conversation;
 use super::without::{Trace, WithoutMembers, tidy};
 use crate::cargo::Layout;
-use crate::digest::Digest;
-use crate::entry::{DependencyRecord, Entry};
+use crate::digest::{Digest, Domain};
+use crate::entry::{DependencyRecord, Entry, Fresh};
 use crate::error::{Error, Result};
 use crate::event::{Difference, EventKind, EventLog, MissReason, Reason, UnitId};
 use crate::hydrate::{Hydrated, Linking, Site};
@@ -31,9 +31,9 @@ use crate::key::UnitKey;
 use crate::plan::content::Contents;
 use crate::plan::{BuildPlan, Unit};
 use crate::prefetch::{Lookup, Prefetch};
-use crate::roots::{Root, Roots};
+use crate::roots::{PathScanner, Root, Roots};
 use crate::rustc::Invocation;
-use crate::rustc::outputs::PathScanner;
+use crate::rustc::diagnostics::Unmapping;
 use crate::store::{LocalStore, known};
 use crate::upload::Upload;
 
@@ -155,9 +155,25 @@ impl Call {
         &self.out_dir
     }
 
+    /// The environment, of a call for this unit.
+    pub(super) fn variables<'a>(&'a self, unit: &'a Unit, roots: &'a Roots) -> Variables<'a> {
+        let package = unit.external.then_some(unit.package_dir.as_path());
+        let own = package.into_iter().chain(self.script_dir()).collect();
+        Variables { environment: &self.request.environment, roots, own }
+    }
+
     /// `OUT_DIR`, if the package has a build script.
     pub(super) fn script_dir(&self) -> Option<&Utf8Path> {
         self.request.environment.get("OUT_DIR").map(Utf8Path::new)
+    }
+}
+
+/// What rustc is told beside cargo's arguments, and what undoes it in its messages: for what others have, too. Members are
+/// compiled as plain cargo compiles them.
+fn remapping(is_remapped: bool, roots: &Roots) -> (Vec<String>, Unmapping) {
+    match is_remapped {
+        true => (roots.remap_arguments(), Unmapping::new(roots)),
+        false => Default::default(),
     }
 }
 
@@ -276,8 +292,8 @@ impl Units {
             self.services.differs(id, [difference]);
             return Err(Some(MissReason::Input));
         }
-        let environment = &call.request.environment;
-        if let Some((reason, differences)) = violation(&entry, &call.invocation, environment, roots, &self.metadata) {
+        let here = call.variables(self.services.plan.unit(id), roots);
+        if let Some((reason, differences)) = violation(&entry, &call.invocation, &here, &self.metadata) {
             self.services.differs(id, differences);
             return Err(Some(reason));
         }
@@ -298,14 +314,11 @@ impl Units {
     /// Has rustc run for what is not recorded.
     fn compile(&self, conversation: &mut Conversation, id: UnitId, remapped: bool, call: &Call) -> io::Result<()> {
         let roots = &self.services.roots;
-        let (arguments, replacements) = match remapped {
-            true => (roots.remap_arguments(), roots.unmap_pairs()),
-            false => (Vec::new(), Vec::new()),
-        };
+        let (arguments, unmapping) = remapping(remapped, roots);
         if remapped {
             self.state().ours.insert(id);
         }
-        let finished = conversation.run(arguments, replacements, Capture::Status)?;
+        let finished = conversation.run(arguments, unmapping, Capture::Status)?;
         let success = finished.code == Some(0);
         self.services.log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
         if success {
@@ -322,12 +335,8 @@ impl Units {
             self.state().ours.insert(id);
         }
         let Services { plan, roots, log, .. } = &*self.services;
-        // Members are compiled as plain cargo compiles them.
-        let (arguments, replacements) = match plan.unit(id).external {
-            true => (roots.remap_arguments(), roots.unmap_pairs()),
-            false => (Vec::new(), Vec::new()),
-        };
-        let finished = conversation.run(arguments, replacements, Capture::Stderr)?;
+        let (arguments, unmapping) = remapping(plan.unit(id).external, roots);
+        let finished = conversation.run(arguments, unmapping, Capture::Stderr)?;
         let outputs = open_outputs(&call.invocation, &call.out_dir);
         conversation.release()?;
         let success = finished.code == Some(0);
@@ -342,7 +351,10 @@ impl Units {
         });
         match recorded {
             Ok(Recorded::Entry(mut entry)) => {
-                entry.fresh = self.fresh(id, call);
+                if let Some((fresh, bound)) = self.fresh(id, call) {
+                    entry.constraints.bound.extend(bound_to(bound, roots));
+                    entry.fresh = Some(fresh);
+                }
                 self.services.keep(id, *entry);
             }
             Ok(Recorded::Not(reason)) => log.record(EventKind::NotRecorded { unit: id, reason }),
@@ -379,7 +391,7 @@ impl Units {
             key,
             invocation: &call.invocation,
             directory: &call.directory,
-            environment: &call.request.environment,
+            here: call.variables(unit, roots),
             dependencies,
             finished,
             outputs,
@@ -390,7 +402,7 @@ impl Units {
     }
 
     /// Cargo's own files of a unit that was just compiled: it writes them once it knows that the compiler has ended.
-    fn fresh(&self, id: UnitId, call: &Call) -> Option<crate::entry::Fresh> {
+    fn fresh(&self, id: UnitId, call: &Call) -> Option<(Fresh, BTreeSet<Root>)> {
         let site = self.services.site()?;
         let hash = call.invocation.extra_filename().trim_start_matches('-');
         let start = Instant::now();
@@ -415,7 +427,7 @@ impl Units {
             let Some(record) = records.iter().find(|record| record.extern_name == dependency.extern_name) else {
                 return false;
             };
-            let mark = Digest::of(format!("compiled with remapped paths: {}", record.metadata));
+            let mark = Digest::of_value(Domain::CompiledMark, &record.metadata);
             if self.state().ours.contains(&dependency.unit) {
                 if plan.unit(dependency.unit).key.is_err() {
                     // Where the store cannot be written, later sessions record less: nothing else is lost.

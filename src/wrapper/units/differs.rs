@@ -5,24 +5,19 @@ use std::sync::Arc;
 use super::{Call, Services, Units};
 use crate::entry::Entry;
 use crate::event::{Difference, EventKind, MissReason, UnitId};
-use crate::hydrate::Linking;
 use crate::wrapper::restore::other_paths;
 
 impl Units {
-    /// What nothing else tells and is not as it was then: what a member's package holds, what the build script of a member
-    /// or of a crate with native code has made, and native code that is linked. Other packages are fixed by a checksum, and
-    /// tell what they read.
+    /// What nothing else tells and is not as it was then: what a member's package holds, what the package's build script
+    /// has made, and native code that is linked. The packages of others are fixed by a checksum.
     pub(super) fn since(&self, id: UnitId, entry: &Entry, call: &Call) -> Option<Difference> {
         let Services { plan, contents, .. } = &*self.services;
         let unit = plan.unit(id);
         let planned = |content| contents.package(&unit.package_dir).is_ok_and(|now| now.digest == content);
-        let is_told_by_key =
-            unit.external && self.scripts.linking(unit, call).is_none_or(|linking| linking == Linking::Nothing);
         match () {
             () if !unit.external && !unit.content.is_some_and(planned) => Some(Difference::Content),
-            () if !is_told_by_key && entry.constraints.script != self.scripts.made_for(id, call) => {
-                Some(Difference::Script)
-            }
+            // Macros read what it has set and generated, and tell nobody.
+            () if entry.constraints.script != self.scripts.made_for(id, call) => Some(Difference::Script),
             () if self.scripts.linked_with(id, call) != Some(entry.constraints.linked) => Some(Difference::Linked),
             () => None,
         }

@@ -1,0 +1,162 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn roots() -> Roots {
+    Roots::new([
+        (Root::CargoHome, "/home/ann/.cargo".into()),
+        (Root::Workspace, "/home/ann/app".into()),
+        (Root::BuildDir, "/home/ann/app/target".into()),
+    ])
+}
+
+fn below(root: Root, rest: &str) -> RootedPath {
+    RootedPath::Below { root, rest: rest.into() }
+}
+
+/// The path as it is recorded, and what it is bound to.
+fn recorded(roots: &Roots, path: &str) -> (RootedPath, Vec<Root>) {
+    let mut bound = BTreeSet::new();
+    let recorded = roots.record(path, &mut bound);
+    (recorded, bound.into_iter().collect())
+}
+
+#[test]
+fn a_path_is_the_longest_root_and_what_is_below_it() {
+    let of = |path: &str| recorded(&roots(), path);
+    assert_eq!(of("/home/ann/app/target/debug/x.d"), (below(Root::BuildDir, "/debug/x.d"), vec![]));
+    assert_eq!(of("/home/ann/app/src/b.rs"), (below(Root::Workspace, "/src/b.rs"), vec![]));
+    assert_eq!(of("/home/ann/app"), (below(Root::Workspace, ""), vec![]));
+    for path in ["/home/ann/apple", "/home/ann/app-target/x", "src/lib.rs", "/usr/home/ann/app/x", ""] {
+        assert_eq!(of(path), (RootedPath::Plain(path.into()), vec![]), "{path}");
+    }
+}
+
+#[test]
+fn a_path_moves_with_its_root() {
+    let elsewhere = Roots::new([(Root::Workspace, "/w".into())]);
+    let moved = |path: &str| elsewhere.resolve(&recorded(&roots(), path).0);
+    assert_eq!(moved("/home/ann/app/src/b.rs"), Some("/w/src/b.rs".into()));
+    assert_eq!(moved("/usr/include/x.h"), Some("/usr/include/x.h".into()));
+    assert_eq!(moved("/home/ann/.cargo/x"), None);
+}
+
+#[test]
+fn a_path_that_goes_up_or_leads_around_links_is_bound() {
+    let of = |path: &str| recorded(&roots(), path).1;
+    assert_eq!(of("/home/ann/app/target/../src"), [Root::BuildDir, Root::Workspace]);
+    assert_eq!(of("/usr/../home/ann/app/src"), [Root::Workspace]);
+    assert_eq!(of("/usr/lib/gcc/../../include"), []);
+    let linked = roots().resolved(|path| (path == "/home/ann/app").then(|| "/disk/app".into()));
+    assert_eq!(recorded(&linked, "/disk/app/src"), (RootedPath::Plain("/disk/app/src".into()), vec![Root::Workspace]));
+    assert_ne!(linked.digest(Root::Workspace), roots().digest(Root::Workspace));
+    assert_eq!(linked.held_by("at /disk/app"), [Root::Workspace].into());
+}
+
+#[test]
+fn a_text_is_a_path_only_as_a_whole_and_in_a_directory_of_its_own() {
+    let own: Utf8PathBuf = "/home/ann/app/target/debug/build/x-0123456789abcdef/out".into();
+    let of = |text: &str| roots().record_value(text, &[&own]);
+    assert!(matches!(of(&format!("{own}/gen.rs")), Value::Path(_)));
+    assert!(matches!(of(own.as_str()), Value::Path(_)));
+    for text in [format!("-I{own}"), format!("{own}ly"), format!("{own}/a:{own}/b/../c"), "/home/ann/app/login".into()]
+    {
+        assert_eq!(of(&text), Value::Text(text.clone()), "{text}");
+    }
+}
+
+#[test]
+fn the_longest_root_wins_in_rustc_as_well() {
+    let inside = Roots::new([(Root::CargoHome, "/ci".into()), (Root::BuildDir, "/ci/target".into())]);
+    assert_eq!(
+        inside.remap_arguments(),
+        ["--remap-path-prefix=/ci=/xcache/cargo-home", "--remap-path-prefix=/ci/target=/xcache/build-dir"]
+    );
+}
+
+#[test]
+fn a_text_holds_a_root_also_in_the_middle_of_a_word() {
+    let short = Roots::new([(Root::Workspace, "/app".into())]);
+    assert_eq!(short.held_by("https://example.com/apple"), [Root::Workspace].into());
+    assert_eq!(short.held_by("app"), [].into());
+    assert_eq!(Roots::new([(Root::Workspace, "/".into())]).held_by("a/b"), [Root::Workspace].into());
+}
+
+#[test]
+fn a_short_root_is_seen_in_compiled_files_where_it_is_a_word() {
+    let scan = |workspace: &str, bytes: &[u8]| {
+        !PathScanner::new(&Roots::new([(Root::Workspace, workspace.into())])).scan(bytes).is_empty()
+    };
+    for text in ["/xcache/cargo-home/registry/src/x", "see foo/src/lib.rs", "/srcs/x", "https://example.com/src"] {
+        assert!(!scan("/src", text.as_bytes()), "{text}");
+    }
+    for text in ["\0/src\0", "file:///src/lib.rs", "(/src)", "/src"] {
+        assert!(scan("/src", text.as_bytes()), "{text}");
+    }
+    assert!(scan("/home/ann", b"x/home/anna"));
+}
+
+/// Roots that are short, nested, prefixes of one another, or not plain ASCII.
+fn any_roots() -> impl Strategy<Value = Roots> {
+    let names = ["/", "/a", "/src", "/app", "/app/target", "/ap", "/a b", "/übung", "/a/src", "/src/app"];
+    let path = prop::sample::select(names.to_vec());
+    let all = [Root::BuildDir, Root::CargoHome, Root::Sysroot, Root::TargetDir, Root::Workspace];
+    prop::collection::vec(path, all.len())
+        .prop_map(move |paths| Roots::new(all.into_iter().zip(paths.into_iter().map(Utf8PathBuf::from))))
+}
+
+/// Paths and texts that are made of pieces of roots, and of what was once written for them.
+fn any_text() -> impl Strategy<Value = String> {
+    let pieces = [
+        "/",
+        "/a",
+        "/src",
+        "/app",
+        "target",
+        "le",
+        " ",
+        "übung",
+        "..",
+        ".",
+        "{{workspace}}",
+        "<workspace>",
+        "registry",
+        "https://example.com",
+        "=",
+        ":",
+        "\\",
+        "\n",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..8).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn what_was_recorded_comes_back_under_the_same_roots(roots in any_roots(), text in any_text()) {
+        let (path, _) = recorded(&roots, &text);
+        prop_assert_eq!(roots.resolve(&path), Some(Utf8PathBuf::from(&text)));
+        let value = roots.record_value(&text, &["/app/target".into(), "/src".into()]);
+        prop_assert_eq!(roots.resolve_value(&value), Some(text));
+    }
+
+    #[test]
+    fn a_path_below_a_root_becomes_what_is_there_called_elsewhere(
+        here in any_roots(), there in any_roots(), name in "[a-z]{1,3}(/[a-z]{1,3}){0,2}",
+    ) {
+        for root in [Root::BuildDir, Root::Workspace, Root::CargoHome] {
+            let path = format!("{}/{name}", here.get(root).unwrap());
+            let (path, bound) = recorded(&here, &path);
+            if let RootedPath::Below { root, .. } = &path {
+                // It may be in a root within this one: then it is taken to be of that.
+                prop_assert!(there.resolve(&path).unwrap().starts_with(there.get(*root).unwrap()));
+                prop_assert!(bound.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_not_a_path_is_never_another_elsewhere(here in any_roots(), there in any_roots(), text in any_text()) {
+        let value = here.record_value(&text, &[]);
+        prop_assert_eq!(there.resolve_value(&value), Some(text));
+    }
+}

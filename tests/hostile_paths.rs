@@ -49,6 +49,9 @@ const PATHS: &str = r#"
 /// The directory of the workspace, as a script finds it that was told only where its own files are.
 const WORKSPACE: &str = "text(out.ancestors().find(|dir| dir.join(\"Cargo.lock\").exists()).unwrap().to_owned())";
 
+/// The output directory of the script.
+const OUTPUT: &str = "text(out.clone())";
+
 /// A leaf whose build script passes something on, in one way or in the other.
 fn leaf(value: &str, in_a_file: bool) -> Package {
     let (library, script) = if in_a_file { (SAYS_GENERATED, generates(value)) } else { (SAYS_VARIABLE, tells(value)) };
@@ -473,7 +476,8 @@ fn a_workspace_behind_a_link_is_known_by_its_real_path_in_a_variable() {
 
 // Directories that were moved.
 
-/// A build in one target directory, which is moved. In the new place, xcache finds what was made in the old one.
+/// A build in one target directory, which is moved. In the new place, xcache finds what was made in the old one, and it knows
+/// the compiled build script.
 struct Moved {
     sandbox: Sandbox,
     registry: Registry,
@@ -482,16 +486,14 @@ struct Moved {
 }
 
 impl Moved {
-    /// Plain cargo or xcache builds, and all that xcache knows is forgotten.
-    fn new(in_a_file: bool, is_ours: bool) -> Self {
+    /// `value` is what the script generates, or else passes on.
+    fn new(value: &str, in_a_file: bool) -> Self {
         let sandbox = Sandbox::new();
-        let registry = sandbox.registry([leaf("text(out.clone())", in_a_file)]);
+        let registry = sandbox.registry([leaf(value, in_a_file)]);
         let demo = demo(&sandbox, &registry);
         let [old, place] = ["old-target", "the-new-target"].map(|name| sandbox.path(name));
-        let build = if is_ours { demo.xcache(["build"]) } else { demo.cargo(["build"]) };
-        build.env("CARGO_TARGET_DIR", &old).ok();
+        demo.xcache(["build"]).env("CARGO_TARGET_DIR", &old).ok();
         std::fs::rename(old, &place).expect("directories can be moved");
-        demo.empty_store();
         Self { sandbox, registry, demo, place }
     }
 
@@ -511,17 +513,16 @@ impl Moved {
 
 #[test]
 fn what_was_generated_before_the_target_directory_was_moved_is_not_used_elsewhere() {
-    for is_ours in [false, true] {
-        let moved = Moved::new(true, is_ours);
-        moved.xcache("check");
-        moved.assert_not_used_elsewhere();
-    }
+    let moved = Moved::new(OUTPUT, true);
+    moved.xcache("check");
+    moved.assert_not_used_elsewhere();
 }
 
 #[test]
 fn what_was_passed_on_before_the_target_directory_was_moved_is_not_used_elsewhere() {
-    for is_ours in [false, true] {
-        let moved = Moved::new(false, is_ours);
+    // Cargo itself tells whoever is compiled where the output directory is now, but no other directory.
+    for value in [OUTPUT, "text(out.ancestors().nth(4).unwrap().to_owned())"] {
+        let moved = Moved::new(value, false);
         moved.xcache("check");
         moved.assert_not_used_elsewhere();
     }
@@ -529,7 +530,7 @@ fn what_was_passed_on_before_the_target_directory_was_moved_is_not_used_elsewher
 
 #[test]
 fn what_was_compiled_with_what_was_generated_before_the_move_is_not_used_elsewhere() {
-    let moved = Moved::new(true, false);
+    let moved = Moved::new(OUTPUT, true);
     let is_library =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libleaf"));
     let libraries: Vec<_> = tree::files(&moved.place.join("debug/deps")).into_iter().filter(is_library).collect();
@@ -544,7 +545,7 @@ fn what_was_generated_before_the_workspace_was_moved_is_not_used_elsewhere() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([leaf(WORKSPACE, true)]);
     let first = demo(&sandbox, &registry);
-    first.cargo(["build"]).ok();
+    first.xcache(["build"]).ok();
     let moved = first.at(&sandbox.path("moved"));
     std::fs::rename(first.dir(), moved.dir()).expect("directories can be moved");
     moved.xcache(["check"]).ok();

@@ -370,34 +370,59 @@ const FINDS: &str = r#"
     println!("cargo:word={}", std::env::var("MADE_UP").unwrap());
 "#;
 
-/// Passes on what it hears, and how it was started.
-const HEARS: &str = r#"
-    println!("cargo:rerun-if-env-changed=UNRELATED");
-    let word = std::env::var("DEP_FOUND_WORD").unwrap();
-    println!("cargo:rustc-env=SAID={word} {:?} {:?} {:?}", std::env::args_os().next(), std::env::current_exe().unwrap(),
-        std::env::vars().filter(|(name, _)| !@harmless@.contains(&name.as_str())).collect::<std::collections::BTreeMap<_, _>>());
-"#;
+/// Passes on what it hears, and the value of an expression.
+fn hears(value: &str) -> String {
+    format!(
+        "println!(\"cargo:rerun-if-env-changed=UNRELATED\");
+        println!(\"cargo:rustc-env=SAID={{}} {{:?}}\", std::env::var(\"DEP_FOUND_WORD\").unwrap(), {value});"
+    )
+}
+
+/// A script that hears from one which runs every time sees of itself what it sees with plain cargo: when its result is known,
+/// and when it is not, since it heard something else.
+#[track_caller]
+fn assert_stand_in_is_unseen(value: &str) {
+    let library = "pub fn said() -> String { env!(\"SAID\").to_owned() }";
+    let leaf = Package::new("leaf", "1.0.0", library).dependency("found", "1").links("heard");
+    let found = Package::new("found", "1.0.0", "").links("found").counted_script(FINDS);
+    let scene = Scene::new([found, leaf.counted_script(&hears(value))]);
+    scene.build("one");
+    for (word, scripts) in [("one", &["found"][..]), ("two", &["found", "leaf"]), ("two", &["found"])] {
+        scene.demo.clean();
+        let said = scene.build(word);
+        assert_eq!(scene.sandbox.scripts_run(), scripts, "{word} was said");
+        assert_eq!(said, scene.with(word).said_plainly(), "{word} was said");
+    }
+}
 
 #[test]
-fn a_script_for_which_something_stood_in_runs_as_with_plain_cargo() {
-    let library = "pub fn said() -> String { env!(\"SAID\").to_owned() }";
-    let heard = Package::new("leaf", "1.0.0", library).dependency("found", "1").links("heard");
-    let heard = heard.counted_script(&HEARS.replace("@harmless@", &format!("{HARMLESS:?}")));
-    let found = Package::new("found", "1.0.0", "").links("found").counted_script(FINDS);
-    let scene = Scene::new([found, heard]);
-    scene.demo.clean();
-    scene.build("one");
-    let scripts = |value| {
-        scene.demo.clean();
-        let said = scene.build(value);
-        (scene.sandbox.scripts_run(), said)
-    };
-    let (ran, said) = scripts("one");
-    assert_eq!(ran, ["found"], "the other was replayed");
-    assert_eq!(said, scene.with("one").said_plainly());
-    let (ran, said) = scripts("two");
-    assert_eq!(ran, ["found", "leaf"], "the other heard something else");
-    assert_eq!(said, scene.with("two").said_plainly());
+fn a_script_for_which_something_stood_in_is_started_by_its_own_name() {
+    assert_stand_in_is_unseen("std::env::args_os().collect::<Vec<_>>()");
+}
+
+#[test]
+fn a_script_for_which_something_stood_in_is_at_its_own_path() {
+    assert_stand_in_is_unseen("std::env::current_exe().unwrap()");
+}
+
+#[test]
+fn a_script_for_which_something_stood_in_has_nothing_more_beside_it() {
+    let value = "{
+        let own = std::env::current_exe().unwrap();
+        let files = std::fs::read_dir(own.parent().unwrap()).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.ends_with(\".d\")).collect::<std::collections::BTreeSet<_>>()
+    }";
+    assert_stand_in_is_unseen(value);
+}
+
+#[test]
+fn a_script_for_which_something_stood_in_has_its_own_environment() {
+    let value = format!(
+        "std::env::vars().filter(|(name, _)| !{HARMLESS:?}.contains(&name.as_str()))
+            .collect::<std::collections::BTreeMap<_, _>>()"
+    );
+    assert_stand_in_is_unseen(&value);
 }
 
 /// Prints its environment, which is nothing to cargo.

@@ -555,21 +555,22 @@ fn what_was_generated_before_the_workspace_was_moved_is_not_used_elsewhere() {
 
 // The target directory that is not the build directory.
 
-/// An integration test that starts the package's program, and says where it is.
+/// An integration test that starts the package's program, and says what an expression gives.
 const STARTS_PROGRAM: &str = r#"
+    static LENGTH: usize = env!("CARGO_BIN_EXE_demo").len();
     #[test]
     fn it_starts() {
-        let program = env!("CARGO_BIN_EXE_demo");
-        println!("{program}");
-        assert!(std::process::Command::new(program).status().unwrap().success());
+        println!("\nsaid {} of {LENGTH}", @expression@);
+        assert!(std::process::Command::new(env!("CARGO_BIN_EXE_demo")).status().unwrap().success());
     }
 "#;
 
-#[test]
-fn an_integration_test_starts_the_program_of_its_own_target_directory() {
+/// One build directory and two target directories, one after the other.
+#[track_caller]
+fn assert_target_directory_is_its_own(expression: &str) {
     let sandbox = Sandbox::new();
     let demo = sandbox.demo_unlocked("", "fn main() {}").env("CARGO_INCREMENTAL", "0");
-    demo.write("tests/starts.rs", STARTS_PROGRAM);
+    demo.write("tests/starts.rs", STARTS_PROGRAM.replace("@expression@", expression));
     demo.cargo(["generate-lockfile"]).ok();
     let build = sandbox.path("build-dir");
     let demo = demo.env("CARGO_BUILD_BUILD_DIR", &build);
@@ -579,19 +580,29 @@ fn an_integration_test_starts_the_program_of_its_own_target_directory() {
         sandbox.reset();
         let arguments = ["test", "--test", "starts"];
         let test = if is_ours { demo.xcache(arguments) } else { demo.cargo(arguments) };
-        let said = test.arg("--target-dir").arg(target).args(["--", "--nocapture"]).ok().stdout;
-        let program = said.lines().find(|line| line.starts_with('/')).expect("it says where the program is").to_owned();
-        (program, sandbox.compiled())
+        let stdout = test.arg("--target-dir").arg(target).args(["--", "--nocapture"]).ok().stdout;
+        let said = stdout.lines().find(|line| line.starts_with("said ")).expect("it says something").to_owned();
+        (said, sandbox.compiled())
     };
     for target in ["target", "another-target"].map(|name| sandbox.path(name)) {
-        let (program, _) = test(&target, true);
+        let (said, _) = test(&target, true);
         let (again, compiled) = test(&target, true);
         let (plain, _) = test(&target, false);
-        assert_eq!([&program, &again], [&plain; 2], "in {}", target.display());
+        assert_eq!([&said, &again], [&plain; 2], "in {}", target.display());
         assert_eq!(compiled, NONE, "in {}", target.display());
-        // So that the program of one is not there for the other.
-        tree::remove(&target);
+        // What is there for one must not be there for the other by chance.
+        std::fs::rename(&target, target.with_extension("old")).expect("directories can be moved");
     }
+}
+
+#[test]
+fn an_integration_test_starts_the_program_of_its_own_target_directory() {
+    assert_target_directory_is_its_own("env!(\"CARGO_BIN_EXE_demo\")");
+}
+
+#[test]
+fn an_integration_test_writes_into_its_own_target_directory() {
+    assert_target_directory_is_its_own("env!(\"CARGO_TARGET_TMPDIR\")");
 }
 
 // What becomes of a path without being left in what is compiled.

@@ -115,6 +115,40 @@ impl Project {
         allowed.then(|| self.program("unshare", arguments).arg(place).arg(xcache_binary()).arg("xcache"))
     }
 
+    /// A program in this checkout, which is seen at `place`, such as `/app`, by it and by whatever it starts; nothing where
+    /// mounting is not allowed. Everything else is where it always is, and nothing of it is left afterwards.
+    pub fn seen_at<I: IntoIterator<Item: AsRef<OsStr>>>(&self, place: &str, arguments: I) -> Option<Invocation> {
+        let root = self.dir.with_file_name("root");
+        std::fs::create_dir_all(&root).expect("directories can be made");
+        let with = |program: [&OsStr; 1]| {
+            let script = ["--map-root-user", "--mount", "sh", "-c", SEEN_AT, "sh", place].map(OsStr::new);
+            self.program("unshare", script).args([self.dir.as_os_str(), root.as_os_str()]).args(program)
+        };
+        let allowed = with([OsStr::new("true")]).run().status.success();
+        allowed.then(|| with([xcache_binary().as_os_str()]).arg("xcache").args(arguments))
+    }
+
+    /// Does something while there is nothing in the target directory, and puts back what was there.
+    pub fn in_clean_target<T>(&self, then: impl FnOnce() -> T) -> T {
+        let (target, aside) = (self.target(), self.dir.with_file_name("target-aside"));
+        let is_there = std::fs::rename(&target, &aside).is_ok();
+        let result = then();
+        self.clean();
+        if is_there {
+            std::fs::rename(aside, target).expect("a directory can be put back");
+        }
+        result
+    }
+
+    /// What the program `demo` says that plain cargo builds of this with nothing in the target directory.
+    #[track_caller]
+    pub fn said_plainly(&self) -> String {
+        self.in_clean_target(|| {
+            self.cargo(["build"]).ok();
+            self.run_binary("demo")
+        })
+    }
+
     /// `cargo …`.
     pub fn cargo<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
         self.program("cargo", arguments)
@@ -209,6 +243,25 @@ impl Project {
         self.write(path, content.replace(from, to));
     }
 }
+
+/// Makes a root directory that has everything the real one has, and one directory more.
+const SEEN_AT: &str = r#"
+    set -e
+    place=$1 dir=$2 root=$3
+    shift 3
+    mount -t tmpfs tmpfs "$root"
+    for entry in /*; do
+        if [ -L "$entry" ]; then
+            cp -P "$entry" "$root$entry"
+        elif [ -d "$entry" ]; then
+            mkdir "$root$entry"
+            mount --rbind "$entry" "$root$entry"
+        fi
+    done
+    mkdir -p "$root$place"
+    mount --bind "$dir" "$root$place"
+    exec chroot "$root" sh -c 'cd "$1"; shift; exec "$@"' sh "$place" "$@"
+"#;
 
 /// All that is passed on from the environment of the tests.
 ///

@@ -1,0 +1,703 @@
+//! What a build makes of paths, and of texts that look like paths, is what plain cargo makes of them in a clean directory:
+//! wherever it was recorded, and however much the two places have in common.
+//!
+//! Each test has its counter-proof: where nothing differs, nothing is compiled.
+#![cfg(unix)]
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use support::registry::{MIXED, MIXED_MAIN, MIXED_UNITS, mixed};
+use support::{Package, Project, Registry, Repository, Sandbox, cargo_home, compare, skipped, tree};
+
+const NONE: [&str; 0] = [];
+
+/// A program that says what a library of a registry says.
+const MAIN: &str = "fn main() { println!(\"{}\", leaf::said()); }";
+
+/// A library that says one variable of its compilation.
+const SAYS_VARIABLE: &str = "pub fn said() -> String { env!(\"SAID\").to_owned() }";
+
+/// A library that says what its build script has generated: a constant of the name `SAID`.
+const SAYS_GENERATED: &str = "include!(concat!(env!(\"OUT_DIR\"), \"/said.rs\"));
+    pub fn said() -> String { SAID.to_owned() }";
+
+/// A build script that passes on the value of an expression as a variable.
+fn tells(value: &str) -> String {
+    format!("fn main() {{ {PATHS} println!(\"cargo:rustc-env=SAID={{}}\", {value}); }}")
+}
+
+/// A build script that passes on the value of an expression in a generated file.
+fn generates(value: &str) -> String {
+    format!(
+        "fn main() {{
+            {PATHS}
+            let said = {value};
+            std::fs::write(out.join(\"said.rs\"), format!(\"pub const SAID: &str = {{:?}};\", said)).unwrap();
+        }}"
+    )
+}
+
+/// What the expressions may use.
+const PATHS: &str = r#"
+    use std::path::PathBuf;
+    #[allow(unused)] let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap());
+    #[allow(unused)] let manifest = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
+    #[allow(unused)] let text = |path: PathBuf| path.into_os_string().into_string().unwrap();
+"#;
+
+/// The directory of the workspace, as a script finds it that was told only where its own files are.
+const WORKSPACE: &str = "text(out.ancestors().find(|dir| dir.join(\"Cargo.lock\").exists()).unwrap().to_owned())";
+
+/// The output directory of the script.
+const OUTPUT: &str = "text(out.clone())";
+
+/// A leaf whose build script passes something on, in one way or in the other.
+fn leaf(value: &str, in_a_file: bool) -> Package {
+    let (library, script) = if in_a_file { (SAYS_GENERATED, generates(value)) } else { (SAYS_VARIABLE, tells(value)) };
+    Package::new("leaf", "1.0.0", library).build_script(&script)
+}
+
+fn demo(sandbox: &Sandbox, registry: &Registry) -> Project {
+    sandbox.demo(registry, "leaf = \"1\"", MAIN)
+}
+
+/// Builds into an empty target directory what nobody has built here, and then again: both say what plain cargo's program
+/// says, and the second build compiles no dependency.
+#[track_caller]
+fn assert_as_plain_cargo(sandbox: &Sandbox, demo: &Project) {
+    demo.clean();
+    demo.xcache(["build"]).ok();
+    assert_eq!(demo.run_binary("demo"), demo.said_plainly());
+    assert_reused(sandbox, demo);
+}
+
+/// Builds into an empty target directory without compiling a dependency, and says what plain cargo's program says.
+#[track_caller]
+fn assert_reused(sandbox: &Sandbox, demo: &Project) {
+    demo.clean();
+    sandbox.reset();
+    demo.xcache(["build"]).ok();
+    assert_eq!(sandbox.compiled_externals(), NONE, "{}", demo.report().json()["totals"]);
+    assert_eq!(demo.run_binary("demo"), demo.said_plainly());
+}
+
+// Texts that are no paths.
+
+/// A crate from git whose build script passes on a text, is checked where the workspace is `/app`, and used elsewhere.
+#[track_caller]
+fn assert_text_is_kept(text: &str) {
+    let sandbox = Sandbox::new();
+    let repository = sandbox.path("greeting");
+    let manifest = "[package]\nname = \"leaf\"\nversion = \"1.0.0\"\nedition = \"2021\"\n";
+    tree::write(&repository.join("Cargo.toml"), manifest);
+    tree::write(&repository.join("src/lib.rs"), SAYS_VARIABLE);
+    tree::write(&repository.join("build.rs"), tells(&format!("{text:?}")));
+    let dependency = format!("leaf = {{ git = {:?} }}", Repository::of_dir(&repository).url());
+    // Offline, cargo does not even read a repository on the same disk.
+    let demo = || sandbox.demo_unlocked(&dependency, MAIN).env_remove("CARGO_NET_OFFLINE");
+    let recorded = demo();
+    recorded.cargo(["generate-lockfile"]).ok();
+    let Some(check) = recorded.seen_at("/app", ["check"]) else {
+        return skipped("mounting is not allowed here");
+    };
+    check.ok();
+    let elsewhere = demo();
+    elsewhere.write("Cargo.lock", recorded.read("Cargo.lock"));
+    assert_as_plain_cargo(&sandbox, &elsewhere);
+}
+
+#[test]
+fn an_address_that_begins_like_the_workspace_is_kept() {
+    assert_text_is_kept("https://example.com/apple");
+}
+
+#[test]
+fn an_address_that_ends_like_the_workspace_is_kept() {
+    assert_text_is_kept("https://example.com/app");
+}
+
+#[test]
+fn an_address_with_the_workspace_in_the_middle_is_kept() {
+    assert_text_is_kept("https://example.com/app/target/x");
+}
+
+/// A text that a build script passes on, after a check and in another target directory and checkout.
+#[track_caller]
+fn assert_placeholder_is_kept(text: &str, in_a_file: bool) {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([leaf(&format!("{text:?}"), in_a_file)]);
+    let demo_here = demo(&sandbox, &registry);
+    demo_here.xcache(["check"]).ok();
+    assert_as_plain_cargo(&sandbox, &demo_here);
+    assert_reused(&sandbox, &demo(&sandbox, &registry));
+}
+
+#[test]
+fn the_placeholder_of_the_workspace_is_kept() {
+    assert_placeholder_is_kept("{{workspace}}/{{name}}", false);
+}
+
+#[test]
+fn the_placeholder_of_the_build_directory_is_kept() {
+    assert_placeholder_is_kept("{{build-dir}}/x", false);
+}
+
+#[test]
+fn the_placeholder_of_the_package_home_is_kept() {
+    assert_placeholder_is_kept("{{cargo-home}}", false);
+}
+
+#[test]
+fn the_placeholder_of_the_toolchain_is_kept() {
+    assert_placeholder_is_kept("{{sysroot}}/lib", false);
+}
+
+#[test]
+fn a_placeholder_in_a_generated_file_is_kept() {
+    assert_placeholder_is_kept("{{workspace}} {{build-dir}} {{cargo-home}} {{sysroot}}", true);
+}
+
+#[test]
+fn the_path_that_rustc_is_told_to_write_is_kept() {
+    assert_placeholder_is_kept("/xcache/cargo-home/registry /xcache/build-dir/x", false);
+}
+
+/// A member with a warning that quotes a text.
+fn warning(sandbox: &Sandbox, note: &str) -> Project {
+    let main = format!("#[deprecated(note = {note:?})] fn old() {{}}\nfn main() {{ old(); }}");
+    let demo = sandbox.demo_unlocked("", &main).env("CARGO_INCREMENTAL", "0");
+    demo.cargo(["generate-lockfile"]).ok();
+    demo
+}
+
+/// A second build, which compiles nothing, warns as plain cargo does.
+#[track_caller]
+fn assert_warns_as_plain_cargo(sandbox: &Sandbox, demo: &Project) {
+    for is_known in [false, true] {
+        demo.clean();
+        sandbox.reset();
+        let ours = demo.xcache(["build"]).ok();
+        assert!(!is_known || sandbox.compiled().is_empty(), "{:?} were compiled", sandbox.compiled());
+        let plain = demo.in_clean_target(|| demo.cargo(["build"]).ok());
+        compare::assert_equal_but_for_what_is_fresh(&ours, &plain, "a warning with a text");
+    }
+}
+
+#[test]
+fn a_placeholder_in_a_warning_is_kept() {
+    let sandbox = Sandbox::new();
+    let demo = warning(&sandbox, "{{workspace}}/{{name}} of {{build-dir}} in {{cargo-home}}, /xcache/build-dir/x");
+    assert_warns_as_plain_cargo(&sandbox, &demo);
+}
+
+#[test]
+fn an_address_in_a_warning_is_kept() {
+    let sandbox = Sandbox::new();
+    let note = "see https://example.com/apple, or https://example.com/app/le";
+    let Some(build) = warning(&sandbox, note).seen_at("/app", ["build"]) else {
+        return skipped("mounting is not allowed here");
+    };
+    build.ok();
+    assert_warns_as_plain_cargo(&sandbox, &warning(&sandbox, note));
+}
+
+// Variables whose values are paths, or look like them.
+
+/// With each value of a variable, in the workspace of that name: what is said is what plain cargo says, and with the same
+/// value again, nothing is compiled. `WORKSPACE` in a value is the workspace's path.
+#[track_caller]
+fn assert_values_apart(leaf: Package, values: [(&str, &str); 2]) {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([leaf]);
+    let checkout = demo(&sandbox, &registry);
+    for (name, value) in values {
+        let dir = sandbox.path(name);
+        tree::copy(checkout.dir(), &dir);
+        let value = value.replace("WORKSPACE", dir.to_str().expect("test directories have plain names"));
+        assert_as_plain_cargo(&sandbox, &checkout.at(&dir).env("MADE_UP", value));
+    }
+}
+
+/// A library that says something about the variable `MADE_UP`.
+fn reading(expression: &str) -> Package {
+    let library = format!(
+        "pub static SAID: &str = env!(\"MADE_UP\"); pub static N: usize = env!(\"MADE_UP\").len();
+        pub fn said() -> String {{ {expression}.to_string() }}"
+    );
+    Package::new("leaf", "1.0.0", &library)
+}
+
+/// A library whose build script has declared the variable `MADE_UP`, and generates the value of an expression.
+fn declaring(expression: &str) -> Package {
+    let value =
+        "{ println!(\"cargo:rerun-if-env-changed=MADE_UP\"); let value = std::env::var(\"MADE_UP\").unwrap(); @ }";
+    leaf(&value.replace('@', expression), true)
+}
+
+#[test]
+fn a_placeholder_in_a_variable_is_not_the_path() {
+    for package in [reading("SAID"), declaring("value")] {
+        assert_values_apart(package.clone(), [("place", "{{workspace}}/x"), ("place", "WORKSPACE/x")]);
+        assert_values_apart(package, [("place", "WORKSPACE/x"), ("place", "{{workspace}}/x")]);
+    }
+}
+
+#[test]
+fn the_same_value_below_two_workspaces_is_two_values() {
+    for package in [reading("SAID"), declaring("value")] {
+        assert_values_apart(package, [("place", "WORKSPACE/x"), ("the-other-place", "WORKSPACE/x")]);
+    }
+}
+
+#[test]
+fn the_length_of_a_variable_below_the_workspace_is_that_of_this_one() {
+    for package in [reading("N"), declaring("value.len().to_string()")] {
+        assert_values_apart(package, [("place", "WORKSPACE/x"), ("the-other-place", "WORKSPACE/x")]);
+    }
+}
+
+// Short places share everything.
+
+/// One of each kind of unit, and two packages whose directories begin like places.
+fn short_registry(sandbox: &Sandbox) -> Registry {
+    let named = |name: &str| Package::new(name, "1.0.0", "pub fn name() -> &'static str { file!() }");
+    sandbox.registry(mixed().into_iter().chain([named("apprentice"), named("srcery")]))
+}
+
+const SHORT: &str = "apprentice = \"1\"\nsrcery = \"1\"";
+
+/// All units of others, as [`support::report::Unit::name`] calls them.
+fn short_units() -> Vec<String> {
+    let mut units: Vec<_> = MIXED_UNITS.into_iter().chain(["apprentice", "srcery"]).map(str::to_owned).collect();
+    units.sort();
+    units
+}
+
+fn short_demo(sandbox: &Sandbox, registry: &Registry) -> Project {
+    let main = MIXED_MAIN.replace("top::top());", "top::top()); apprentice::name(); srcery::name();");
+    sandbox.demo(registry, &format!("{MIXED}\n{SHORT}"), &main)
+}
+
+/// Everything of others was put there and found fresh by cargo.
+#[track_caller]
+fn assert_all_hydrated(sandbox: &Sandbox, demo: &Project, when: &str) {
+    let report = demo.report();
+    let of_others = |names: Vec<String>| names.into_iter().filter(|name| name != "demo").collect::<Vec<_>>();
+    assert_eq!(sandbox.compiled_externals(), NONE, "{when}: {}", report.json()["totals"]);
+    assert_eq!(of_others(report.names(|unit| unit.outcome == "hit")), short_units(), "{when}");
+    assert_eq!(of_others(report.hydrated()), short_units(), "{when}");
+    assert_eq!(report.names(|unit| unit.rejected.is_some()), NONE, "{when}");
+}
+
+#[track_caller]
+fn assert_shares_everything(place: &str) {
+    let sandbox = Sandbox::new();
+    let registry = short_registry(&sandbox);
+    let [there, here] = [(); 2].map(|()| short_demo(&sandbox, &registry));
+    let Some(build) = there.seen_at(place, ["build"]) else {
+        return skipped("mounting is not allowed here");
+    };
+    build.ok();
+    sandbox.reset();
+    here.xcache(["build"]).ok();
+    assert_all_hydrated(&sandbox, &here, &format!("from {place}"));
+    assert_eq!(here.run_binary("demo"), here.said_plainly());
+    // And the other way, from a store that only knows the long place.
+    here.empty_store();
+    here.clean();
+    here.xcache(["build"]).ok();
+    there.clean();
+    sandbox.reset();
+    there.seen_at(place, ["build"]).expect("it was allowed before").ok();
+    assert_all_hydrated(&sandbox, &there, &format!("to {place}"));
+}
+
+#[test]
+fn what_was_recorded_in_src_is_used_elsewhere() {
+    assert_shares_everything("/src");
+}
+
+#[test]
+fn what_was_recorded_in_app_is_used_elsewhere() {
+    assert_shares_everything("/app");
+}
+
+#[test]
+fn what_was_recorded_in_a_place_of_one_letter_is_used_elsewhere() {
+    assert_shares_everything("/x");
+}
+
+#[test]
+fn what_was_recorded_in_a_place_that_is_called_like_a_package_is_used_elsewhere() {
+    assert_shares_everything("/leaf-1.0.0");
+}
+
+#[test]
+fn what_was_recorded_in_a_place_with_a_space_and_other_letters_is_used_elsewhere() {
+    assert_shares_everything("/my äpp");
+}
+
+#[test]
+fn what_was_recorded_with_the_package_home_in_the_workspace_is_used_elsewhere() {
+    let sandbox = Sandbox::new();
+    let registry = short_registry(&sandbox);
+    let [there, here] = [(); 2].map(|()| short_demo(&sandbox, &registry));
+    let home = there.dir().join(".cargo-home");
+    cargo_home::copy(&home);
+    there.with_cargo_home(&home).xcache(["build"]).ok();
+    sandbox.reset();
+    here.xcache(["build"]).ok();
+    assert_all_hydrated(&sandbox, &here, "from a package home in the workspace");
+    assert_eq!(here.run_binary("demo"), here.said_plainly());
+}
+
+// The workspace, without anything below it.
+
+#[track_caller]
+fn assert_workspace_is_its_own(in_a_file: bool) {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([leaf(WORKSPACE, in_a_file)]);
+    let first = demo(&sandbox, &registry);
+    first.xcache(["build"]).ok();
+    assert_reused(&sandbox, &first);
+    assert_as_plain_cargo(&sandbox, &demo(&sandbox, &registry));
+}
+
+#[test]
+fn the_workspace_in_a_generated_file_is_this_one() {
+    assert_workspace_is_its_own(true);
+}
+
+#[test]
+fn the_workspace_in_a_variable_is_this_one() {
+    assert_workspace_is_its_own(false);
+}
+
+#[test]
+fn the_workspace_in_a_generated_file_that_a_check_recorded_is_this_one() {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([leaf(WORKSPACE, true)]);
+    demo(&sandbox, &registry).xcache(["check"]).ok();
+    assert_as_plain_cargo(&sandbox, &demo(&sandbox, &registry));
+}
+
+// Directories behind symbolic links.
+
+/// Points a link at another directory.
+fn relink(link: &Path, to: &Path) {
+    let _ = std::fs::remove_file(link);
+    std::fs::create_dir_all(to).expect("directories can be made");
+    symlink(to, link).expect("links can be made");
+}
+
+/// Builds behind a link; says what the program says, which dependencies were compiled, and what plain cargo's says there.
+#[track_caller]
+fn behind_link(sandbox: &Sandbox, demo: &Project, to: &Path) -> (String, Vec<String>, String) {
+    let build = |is_ours: bool| {
+        tree::remove(to);
+        relink(&demo.target(), to);
+        sandbox.reset();
+        if is_ours { demo.xcache(["build"]) } else { demo.cargo(["build"]) }.ok();
+        (demo.run_binary("demo"), sandbox.compiled_externals())
+    };
+    let (said, compiled) = build(true);
+    (said, compiled, build(false).0)
+}
+
+#[track_caller]
+fn assert_target_behind_a_link(in_a_file: bool) {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([leaf("text(out.canonicalize().unwrap())", in_a_file)]);
+    let demo = demo(&sandbox, &registry);
+    for place in ["first", "the-second"] {
+        for is_known in [false, true] {
+            let (said, compiled, plain) = behind_link(&sandbox, &demo, &sandbox.path(place));
+            assert_eq!(said, plain, "in {place}");
+            assert!(!is_known || compiled.is_empty(), "{compiled:?} were compiled in {place}");
+        }
+    }
+}
+
+#[test]
+fn a_target_directory_behind_a_link_is_known_by_its_real_path_in_a_generated_file() {
+    assert_target_behind_a_link(true);
+}
+
+#[test]
+fn a_target_directory_behind_a_link_is_known_by_its_real_path_in_a_variable() {
+    assert_target_behind_a_link(false);
+}
+
+#[track_caller]
+fn assert_package_home_behind_a_link(in_a_file: bool) {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([leaf("text(manifest.canonicalize().unwrap())", in_a_file)]);
+    let link = sandbox.path("home-link");
+    let demo = demo(&sandbox, &registry).with_cargo_home(&link);
+    for home in [sandbox.cargo_home(), sandbox.another_cargo_home()] {
+        relink(&link, &home);
+        assert_as_plain_cargo(&sandbox, &demo);
+    }
+}
+
+#[test]
+fn a_package_home_behind_a_link_is_known_by_its_real_path_in_a_generated_file() {
+    assert_package_home_behind_a_link(true);
+}
+
+#[test]
+fn a_package_home_behind_a_link_is_known_by_its_real_path_in_a_variable() {
+    assert_package_home_behind_a_link(false);
+}
+
+#[track_caller]
+fn assert_workspace_behind_a_link(in_a_file: bool) {
+    let sandbox = Sandbox::new();
+    let real = "text(PathBuf::from(WORKSPACE).canonicalize().unwrap())".replace("WORKSPACE", WORKSPACE);
+    let registry = sandbox.registry([leaf(&real, in_a_file)]);
+    let link = sandbox.path("workspace-link");
+    for _ in 0..2 {
+        let checkout = demo(&sandbox, &registry);
+        relink(&link, checkout.dir());
+        assert_as_plain_cargo(&sandbox, &checkout.at(&link));
+    }
+}
+
+#[test]
+fn a_workspace_behind_a_link_is_known_by_its_real_path_in_a_generated_file() {
+    assert_workspace_behind_a_link(true);
+}
+
+#[test]
+fn a_workspace_behind_a_link_is_known_by_its_real_path_in_a_variable() {
+    assert_workspace_behind_a_link(false);
+}
+
+// Directories that were moved.
+
+/// A build in one target directory, which is moved. In the new place, xcache finds what was made in the old one, and it knows
+/// the compiled build script.
+struct Moved {
+    sandbox: Sandbox,
+    registry: Registry,
+    demo: Project,
+    place: PathBuf,
+}
+
+impl Moved {
+    /// `value` is what the script generates, or else passes on.
+    fn new(value: &str, in_a_file: bool) -> Self {
+        let sandbox = Sandbox::new();
+        let registry = sandbox.registry([leaf(value, in_a_file)]);
+        let demo = demo(&sandbox, &registry);
+        let [old, place] = ["old-target", "the-new-target"].map(|name| sandbox.path(name));
+        demo.xcache(["build"]).env("CARGO_TARGET_DIR", &old).ok();
+        std::fs::rename(old, &place).expect("directories can be moved");
+        Self { sandbox, registry, demo, place }
+    }
+
+    fn xcache(&self, command: &str) {
+        self.demo.xcache([command]).env("CARGO_TARGET_DIR", &self.place).ok();
+    }
+
+    /// What was found in the new place is not taken for what would be made in any other one.
+    #[track_caller]
+    fn assert_not_used_elsewhere(self) {
+        let Self { sandbox, registry, demo: first, .. } = self;
+        for other in [first, demo(&sandbox, &registry)] {
+            assert_as_plain_cargo(&sandbox, &other);
+        }
+    }
+}
+
+#[test]
+fn what_was_generated_before_the_target_directory_was_moved_is_not_used_elsewhere() {
+    let moved = Moved::new(OUTPUT, true);
+    moved.xcache("check");
+    moved.assert_not_used_elsewhere();
+}
+
+#[test]
+fn what_was_passed_on_before_the_target_directory_was_moved_is_not_used_elsewhere() {
+    // Cargo itself tells whoever is compiled where the output directory is now, but no other directory.
+    for value in [OUTPUT, "text(out.ancestors().nth(4).unwrap().to_owned())"] {
+        let moved = Moved::new(value, false);
+        moved.xcache("check");
+        moved.assert_not_used_elsewhere();
+    }
+}
+
+#[test]
+fn what_was_compiled_with_what_was_generated_before_the_move_is_not_used_elsewhere() {
+    let moved = Moved::new(OUTPUT, true);
+    let is_library =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libleaf"));
+    let libraries: Vec<_> = tree::files(&moved.place.join("debug/deps")).into_iter().filter(is_library).collect();
+    assert_eq!(libraries.len(), 2, "{libraries:?}");
+    libraries.iter().for_each(|library| tree::remove_file(library));
+    moved.xcache("build");
+    moved.assert_not_used_elsewhere();
+}
+
+#[test]
+fn what_was_generated_before_the_workspace_was_moved_is_not_used_elsewhere() {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([leaf(WORKSPACE, true)]);
+    let first = demo(&sandbox, &registry);
+    first.xcache(["build"]).ok();
+    let moved = first.at(&sandbox.path("moved"));
+    std::fs::rename(first.dir(), moved.dir()).expect("directories can be moved");
+    moved.xcache(["check"]).ok();
+    assert_as_plain_cargo(&sandbox, &demo(&sandbox, &registry));
+    assert_as_plain_cargo(&sandbox, &moved);
+}
+
+// The target directory that is not the build directory.
+
+/// An integration test that starts the package's program, and says what an expression gives.
+const STARTS_PROGRAM: &str = r#"
+    static LENGTH: usize = env!("CARGO_BIN_EXE_demo").len();
+    #[test]
+    fn it_starts() {
+        println!("\nsaid {} of {LENGTH}", @expression@);
+        assert!(std::process::Command::new(env!("CARGO_BIN_EXE_demo")).status().unwrap().success());
+    }
+"#;
+
+/// One build directory and two target directories, one after the other.
+#[track_caller]
+fn assert_target_directory_is_its_own(expression: &str) {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.demo_unlocked("", "fn main() {}").env("CARGO_INCREMENTAL", "0");
+    demo.write("tests/starts.rs", STARTS_PROGRAM.replace("@expression@", expression));
+    demo.cargo(["generate-lockfile"]).ok();
+    let build = sandbox.path("build-dir");
+    let demo = demo.env("CARGO_BUILD_BUILD_DIR", &build);
+    let test = |target: &Path, is_ours: bool| {
+        tree::remove(&build);
+        tree::remove(target);
+        sandbox.reset();
+        let arguments = ["test", "--test", "starts"];
+        let test = if is_ours { demo.xcache(arguments) } else { demo.cargo(arguments) };
+        let stdout = test.arg("--target-dir").arg(target).args(["--", "--nocapture"]).ok().stdout;
+        let said = stdout.lines().find(|line| line.starts_with("said ")).expect("it says something").to_owned();
+        (said, sandbox.compiled())
+    };
+    for target in ["target", "another-target"].map(|name| sandbox.path(name)) {
+        let (said, _) = test(&target, true);
+        let (again, compiled) = test(&target, true);
+        let (plain, _) = test(&target, false);
+        assert_eq!([&said, &again], [&plain; 2], "in {}", target.display());
+        assert_eq!(compiled, NONE, "in {}", target.display());
+        // What is there for one must not be there for the other by chance.
+        std::fs::rename(&target, target.with_extension("old")).expect("directories can be moved");
+    }
+}
+
+#[test]
+fn an_integration_test_starts_the_program_of_its_own_target_directory() {
+    assert_target_directory_is_its_own("env!(\"CARGO_BIN_EXE_demo\")");
+}
+
+#[test]
+fn an_integration_test_writes_into_its_own_target_directory() {
+    assert_target_directory_is_its_own("env!(\"CARGO_TARGET_TMPDIR\")");
+}
+
+// What becomes of a path without being left in what is compiled.
+
+/// A library of a registry that says a number which the compiler has made of a path.
+fn measuring(expression: &str) -> Package {
+    let library = format!("{expression} pub fn said() -> String {{ N.to_string() }}");
+    Package::new("leaf", "1.0.0", &library).build_script("fn main() {}")
+}
+
+/// In target directories of several lengths. The program is at `target/debug/demo` for plain cargo, too.
+#[track_caller]
+fn assert_out_dir_is_measured(expression: &str) {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox, &sandbox.registry([measuring(expression)]));
+    for name in ["t", "a-longer-target"] {
+        for is_known in [false, true] {
+            let target = sandbox.path(name);
+            let build = |is_ours: bool| {
+                tree::remove(&target);
+                sandbox.reset();
+                let build = if is_ours { demo.xcache(["build"]) } else { demo.cargo(["build"]) };
+                build.env("CARGO_TARGET_DIR", &target).ok();
+                (demo.program(target.join("debug/demo"), NONE).ok().stdout, sandbox.compiled_externals())
+            };
+            let (said, compiled) = build(true);
+            assert_eq!(said, build(false).0, "in {name}");
+            assert!(!is_known || compiled.is_empty(), "{compiled:?} were compiled in {name}");
+        }
+    }
+}
+
+#[test]
+fn the_length_of_the_output_directory_in_a_constant_is_that_of_this_one() {
+    assert_out_dir_is_measured("pub const N: usize = env!(\"OUT_DIR\").len();");
+}
+
+#[test]
+fn the_length_of_the_output_directory_in_a_static_is_that_of_this_one() {
+    assert_out_dir_is_measured("pub static N: usize = env!(\"OUT_DIR\").len();");
+}
+
+#[track_caller]
+fn assert_manifest_dir_is_measured(expression: &str) {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox, &sandbox.registry([measuring(expression)]));
+    for home in [sandbox.cargo_home(), sandbox.another_cargo_home()] {
+        assert_as_plain_cargo(&sandbox, &demo.clone().with_cargo_home(&home));
+    }
+}
+
+#[test]
+fn the_length_of_the_packages_directory_in_a_constant_is_that_of_this_one() {
+    assert_manifest_dir_is_measured("pub const N: usize = env!(\"CARGO_MANIFEST_DIR\").len();");
+}
+
+#[test]
+fn the_length_of_the_packages_directory_in_a_static_is_that_of_this_one() {
+    assert_manifest_dir_is_measured("pub static N: usize = env!(\"CARGO_MANIFEST_DIR\").len();");
+}
+
+#[test]
+fn the_length_of_the_manifests_path_is_that_of_this_one() {
+    assert_manifest_dir_is_measured("pub static N: usize = env!(\"CARGO_MANIFEST_PATH\").len();");
+}
+
+#[test]
+fn a_letter_of_a_path_is_that_of_this_one() {
+    let letter = "env!(\"CARGO_MANIFEST_DIR\").as_bytes()[env!(\"CARGO_MANIFEST_DIR\").len() / 3]";
+    assert_manifest_dir_is_measured(&format!("pub static N: u8 = {letter};"));
+}
+
+/// What only opens a generated file goes to another checkout, target directory and package home.
+#[track_caller]
+fn assert_opening_is_shared(leaf: Package) {
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([leaf]);
+    demo(&sandbox, &registry).xcache(["build"]).ok();
+    assert_reused(&sandbox, &demo(&sandbox, &registry));
+    let home: PathBuf = sandbox.another_cargo_home();
+    assert_reused(&sandbox, &demo(&sandbox, &registry).with_cargo_home(&home));
+}
+
+#[test]
+fn a_library_that_only_opens_a_generated_file_is_shared() {
+    assert_opening_is_shared(leaf("\"generated\"", true));
+}
+
+#[test]
+fn a_library_that_only_opens_a_generated_file_that_a_variable_names_is_shared() {
+    let script = "fn main() {
+        let file = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap()).join(\"gen.rs\");
+        std::fs::write(&file, \"pub const SAID: &str = \\\"generated\\\";\").unwrap();
+        println!(\"cargo:rustc-env=GEN={}\", file.display());
+    }";
+    let library = "include!(env!(\"GEN\")); pub fn said() -> String { SAID.to_owned() }";
+    assert_opening_is_shared(Package::new("leaf", "1.0.0", library).build_script(script));
+}

@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{Environment, Options};
 use crate::cargo::{Cargo, CargoConfig, Invocation, Layout, Lockfile, Workspace, layout, rustc_command};
 use crate::config::Switch;
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::key::KEY_SCHEMA;
@@ -75,7 +75,7 @@ impl Survey {
 
     /// The name of the graph index: what can be known without a plan.
     pub(super) fn graph_key(&self, options: &Options) -> Digest {
-        let directory = options.directory.strip_prefix(&self.workspace.root).ok();
+        let directory = options.directory.strip_prefix(&self.workspace.root).ok().map(Path::as_os_str);
         let lockfile = fs::read_optional(self.lockfile_path().as_std_path()).ok().flatten();
         let parts = (
             KEY_SCHEMA,
@@ -84,7 +84,7 @@ impl Survey {
             (environment_rustflags(&options.environment), self.config.rustflags(), self.config.relevant()),
             lockfile.map(Digest::of),
         );
-        Digest::of(serde_json::to_vec(&parts).expect("plain data"))
+        Digest::of_value(Domain::GraphKey, &parts)
     }
 
     /// Cargo.lock as it is now; planning may have just made it.

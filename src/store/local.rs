@@ -32,6 +32,13 @@ use crate::process;
 /// on, and the same for all, so that files which are linked into a target directory are of one age there.
 pub const FILE_TIME: Duration = Duration::from_secs(1_704_067_200);
 
+/// The directory of entries.
+const ENTRIES: &str = "unit";
+/// The directory of raw files.
+const FILES: &str = "file";
+/// The directories whose files count towards the store's size. Markers are empty.
+pub(super) const COUNTED: &[&str] = &[ENTRIES, FILES, "probe", "known"];
+
 /// Least recent use is kept to this precision: a lookup of what was used just now writes nothing.
 const TOUCH_EVERY: Duration = Duration::from_secs(600);
 
@@ -189,7 +196,7 @@ impl LocalStore {
 
     /// Where the raw file of this content is, if it is there.
     pub fn file_path(&self, digest: Digest) -> PathBuf {
-        self.root.join("file").join(sharded(digest))
+        self.root.join(FILES).join(sharded(digest))
     }
 
     /// Stores the files of a pack; the entry itself is the caller's to store, once this is `Ok`.
@@ -263,21 +270,22 @@ impl LocalStore {
 
     /// How much there is.
     pub fn usage(&self) -> Result<Usage> {
-        let [units, files, probes] = ["unit", "file", "probe"].map(|name| walk(&self.root.join(name)));
-        let (units, files, probes) = (units?, files?, probes?);
-        let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let bytes = units.iter().chain(&files).chain(&probes).map(size).sum();
-        Ok(Usage { entries: units.len(), files: files.len(), bytes })
+        let mut bytes = 0;
+        for directory in COUNTED {
+            bytes += walk(&self.root.join(directory))?.iter().map(|path| size(path)).sum::<u64>();
+        }
+        let count = |directory| walk(&self.root.join(directory)).map(|files| files.len());
+        Ok(Usage { entries: count(ENTRIES)?, files: count(FILES)?, bytes })
     }
 
     /// The keys of all stored entries, each with its file.
     pub(super) fn keys(&self) -> Result<Vec<(UnitKey, PathBuf)>> {
-        let files = walk(&self.root.join("unit"))?;
+        let files = walk(&self.root.join(ENTRIES))?;
         Ok(files.into_iter().filter_map(|path| Some((UnitKey(file_digest(&path)?), path))).collect())
     }
 
     fn entry_path(&self, key: UnitKey) -> PathBuf {
-        self.root.join("unit").join(sharded(key.0))
+        self.root.join(ENTRIES).join(sharded(key.0))
     }
 
     fn probe_path(&self, digest: Digest) -> PathBuf {
@@ -342,6 +350,11 @@ pub(super) fn walk(directory: &Path) -> Result<Vec<PathBuf>> {
         files.extend(children(&shard).unwrap_or_default());
     }
     Ok(files)
+}
+
+/// The length of a file; nothing for one that has just gone.
+pub(super) fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 /// The digest that is a file's name.

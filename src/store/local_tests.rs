@@ -244,3 +244,19 @@ fn many_threads_may_write_the_same_objects() {
     });
     assert_eq!(children(&store.root.join("tmp")).unwrap().len(), 0);
 }
+
+#[test]
+fn all_that_is_kept_is_counted() {
+    let (_directory, store) = store();
+    let used = || store.usage().unwrap().bytes;
+    store.add_bytes(&[1; 100]).unwrap();
+    store.put_probe(Digest::of("probe"), &[2; 200]).unwrap();
+    let before = used();
+    store.put_known(Digest::of("known"), &[3; 1000]).unwrap();
+    assert_eq!(used(), before + 1000);
+    assert_eq!(
+        super::super::gc::collect(&store, 1 << 20).unwrap().left,
+        used(),
+        "the size that is kept down is this one"
+    );
+}

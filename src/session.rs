@@ -246,10 +246,11 @@ impl Session<'_> {
             let is_known: HashSet<_> = known.iter().map(|entry| entry.key).collect();
             let is_stored = |key: &UnitKey| is_known.contains(key) || matches!(store.entry(*key), Ok(Some(_)));
             let keys: Vec<UnitKey> = plan.shared_keys().filter(is_stored).collect();
-            let only_local = known.into_iter().filter(|entry| !store.is_pushed(remote.id(), entry.key));
+            let only_local = known.into_iter().filter(|entry| !is_marked(&store, remote, entry));
             only_local.for_each(|entry| upload.send(Entry::clone(&entry)));
             let graph = (!prefetch.index_lists(&keys)).then_some((graph_key, keys));
-            let upload = if upload.is_idle() { upload } else { upload.knowing(shared, plan.shared_recipes()) };
+            let may_send = graph.is_some() || !upload.is_idle();
+            let upload = if may_send { upload.knowing(shared, plan.shared_recipes()) } else { upload };
             self.log.phase(Phase::Upload, || upload.finish(graph, &self.interrupt.interrupted));
         } else if let Some(remote) = remote {
             remote.close();
@@ -306,7 +307,12 @@ pub fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or(101)
 }
 
-/// Sends every local entry that the remote does not have.
+/// Whether this very entry is marked as being in the remote: one that was recorded anew has no pack yet.
+fn is_marked(store: &LocalStore, remote: &RemoteStore, entry: &Entry) -> bool {
+    entry.pack.is_some() && store.is_pushed(remote.id(), entry.key)
+}
+
+/// Sends every local entry that the remote does not have, whatever is marked.
 pub fn push(settings: &Settings, log: &EventLog, interrupt: &Interrupt) -> Result<UploadSummary> {
     let Some(url) = settings.remote.as_deref() else {
         return Err(Error::Config { name: "remote".into(), reason: "there is nowhere to push to".into() });
@@ -314,9 +320,13 @@ pub fn push(settings: &Settings, log: &EventLog, interrupt: &Interrupt) -> Resul
     let store = Arc::new(LocalStore::open(&settings.dir)?);
     let runtime = Runtime::new()?;
     let remote = Arc::new(RemoteStore::open(url, settings, log)?);
-    let entries: Vec<Entry> = store.unpushed(remote.id())?;
-    let upload = Upload::new(&runtime, store.clone(), remote, log.clone(), settings);
-    entries.into_iter().for_each(|entry| upload.send(entry));
+    let upload = Upload::new(&runtime, store.clone(), remote.clone(), log.clone(), settings);
+    for entry in store.entries()? {
+        match is_marked(&store, &remote, &entry) {
+            true => upload.verify(entry),
+            false => upload.send(entry),
+        }
+    }
     let summary = log.phase(Phase::Upload, || upload.finish(None, &interrupt.interrupted));
     let traffic = Tally::of_traffic(&Report::from_events(&log.events()));
     if let Err(error) = Ledger::of(&store).record(&session_name(None), &traffic) {

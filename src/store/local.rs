@@ -48,6 +48,8 @@ pub struct LocalStore {
     root: Arc<Path>,
     /// Raw files that this process wrote and hashed on the way: they need not be hashed again to be used.
     written: Arc<Mutex<HashSet<Digest>>>,
+    /// Markers of entries that this process has seen in a remote: others are what somebody has noted some time ago.
+    seen: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 /// How much is in a store.
@@ -71,7 +73,7 @@ impl LocalStore {
             Err(Error::Io { source, .. }) if is_read_only(source.kind()) => {}
             other => other?,
         }
-        Ok(Self { root: root.into(), written: Arc::default() })
+        Ok(Self { root: root.into(), written: Arc::default(), seen: Arc::default() })
     }
 
     /// The entry of a unit, if it is complete: all its files are there and have the right size.
@@ -225,20 +227,40 @@ impl LocalStore {
         files.into_iter().try_for_each(|(size, digest, file)| self.keep(file, size, digest))
     }
 
-    /// Whether this entry is known to be in that remote.
+    /// Whether this entry was in that remote once. Somebody may have removed it from there.
     pub fn is_pushed(&self, remote_id: &str, key: UnitKey) -> bool {
         self.marker(remote_id, key).exists()
     }
 
-    /// Notes that this entry is in that remote.
-    pub fn mark_pushed(&self, remote_id: &str, key: UnitKey) -> Result<()> {
-        self.write(&self.marker(remote_id, key), b"")
+    /// Whether this process has seen this entry in that remote.
+    pub fn is_seen(&self, remote_id: &str, key: UnitKey) -> bool {
+        self.lock_seen().contains(&self.marker(remote_id, key))
     }
 
-    /// Every complete entry that is not known to be in that remote.
-    pub fn unpushed(&self, remote_id: &str) -> Result<Vec<Entry>> {
-        let keys = self.keys()?.into_iter().filter(|(key, _)| !self.is_pushed(remote_id, *key));
-        Ok(keys.filter_map(|(key, _)| self.entry(key).ok().flatten()).collect())
+    /// Notes that this entry is in that remote now.
+    pub fn mark_pushed(&self, remote_id: &str, key: UnitKey) -> Result<()> {
+        let marker = self.marker(remote_id, key);
+        if !marker.exists() {
+            self.write(&marker, b"")?;
+        }
+        self.lock_seen().insert(marker);
+        Ok(())
+    }
+
+    /// Notes that this entry is not in that remote.
+    pub fn unmark_pushed(&self, remote_id: &str, key: UnitKey) -> Result<()> {
+        let marker = self.marker(remote_id, key);
+        self.lock_seen().remove(&marker);
+        remove_file(&marker)
+    }
+
+    fn lock_seen(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Every complete entry.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        Ok(self.keys()?.into_iter().filter_map(|(key, _)| self.entry(key).ok().flatten()).collect())
     }
 
     /// A small output that [`LocalStore::put_probe`] stored; nothing where there is none, or a damaged one.

@@ -16,6 +16,7 @@
 //! what is in the stores, the report in the target directory, and what a CI service is told.
 
 mod arrivals;
+mod depends;
 mod facts;
 mod graph;
 mod incremental;
@@ -194,11 +195,12 @@ impl Session<'_> {
         let rest = Arc::new(Mutex::new(None));
         let plan: Plan = Box::new({
             let (options, cargo, log) = (self.options.clone(), self.cargo.clone(), self.log.clone());
-            let (store, rest) = (store.clone(), rest.clone());
+            let (store, rest, settled) = (store.clone(), rest.clone(), settled.clone());
             move || {
                 let ready = log.phase(Phase::Plan, || prepare(&options, &cargo, store, &log));
                 let ready = ready.map_err(|error| log.record(EventKind::PlanFailed { reason: error.to_string() }));
-                let ready = ready.ok()?;
+                // Cargo may have been started with something else.
+                let ready = ready.ok().filter(|_| settled.holds())?;
                 ready.services.prefetch.wait();
                 log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
                 *rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(ready.rest);
@@ -233,13 +235,13 @@ impl Session<'_> {
     /// Uploads what is left, and keeps the local store within its size.
     fn finish(&self, services: Services, rest: Rest, code: i32) {
         let Services { plan, store, prefetch, upload, .. } = services;
-        let Rest { workspace, graph_key, remote, user_wrapper, host, runtime } = rest;
+        let Rest { workspace, graph_key, remote, user_wrapper, read, host, runtime } = rest;
         prefetch.stop();
         facts::machine(&self.options.environment, host, self.log);
         let shared = known::Shared::name(&plan.member_names(), self.options.invocation.planning_command());
         self.keep_explanation(&plan, shared, &workspace.target_dir);
-        if code == 0 && self.options.warm.is_none() {
-            Settled::remember(self.options, &store, &workspace, &plan, user_wrapper);
+        if let Some(read) = read.filter(|_| code == 0 && self.options.warm.is_none()) {
+            Settled::remember(self.options, &store, &workspace, &plan, user_wrapper, read);
         }
         if let (Some(upload), Some(remote)) = (upload, &remote) {
             let known = prefetch.known_entries();

@@ -142,7 +142,7 @@ fn platforms(toolchain: &Toolchain, invocation: &Invocation) -> BTreeSet<String>
 }
 
 /// The compiler that the environment names.
-fn configured_rustc(options: &Options) -> Option<OsString> {
+pub(super) fn configured_rustc(options: &Options) -> Option<OsString> {
     ["RUSTC", "CARGO_BUILD_RUSTC"].iter().find_map(|name| options.environment.get(name)).map(Into::into)
 }
 
@@ -226,7 +226,7 @@ fn roots(options: &Options, workspace: &Workspace, toolchain: &Toolchain) -> Roo
 }
 
 /// As cargo finds it (the `home` crate's rules).
-fn cargo_home(environment: &Environment, directory: &Path) -> Option<PathBuf> {
+pub(super) fn cargo_home(environment: &Environment, directory: &Path) -> Option<PathBuf> {
     match environment.get("CARGO_HOME") {
         Some(home) => Some(directory.join(home)),
         None => std::env::home_dir().map(|home| home.join(".cargo")),

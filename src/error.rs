@@ -70,17 +70,40 @@ impl Error {
         Self::Corrupt { object: object.into(), reason: reason.to_string() }
     }
 
-    /// What the user can do about it, where there is something.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+    /// What the user can do about it, where there is something. `store` is the directory of the local store, which can be
+    /// moved as other places cannot; an empty path where that is not known.
+    pub fn hint(&self, store: &Path) -> Option<&'static str> {
+        let Self::Io { source, path, .. } = self else {
+            let is_setting = matches!(self, Self::Config { .. });
+            return is_setting.then_some("`cargo xcache --help` lists every setting and its values");
+        };
+        let is_in_store = !store.as_os_str().is_empty() && path.starts_with(store);
+        match (source.kind(), is_in_store) {
+            (io::ErrorKind::StorageFull, true) => {
                 Some("free some space, or set XCACHE_DIR to a directory on another disk")
             }
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some("set XCACHE_DIR to a directory that you may write to")
-            }
-            Self::Config { .. } => Some("`cargo xcache --help` lists every setting and its values"),
+            (io::ErrorKind::StorageFull, false) => Some("free some space on the disk that this is on"),
+            (io::ErrorKind::PermissionDenied, true) => Some("set XCACHE_DIR to a directory that you may write to"),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_is_to_be_moved_only_where_the_store_is_what_is_full() {
+        let hint = |path: &str, kind: io::ErrorKind| Error::io("write", path)(kind.into()).hint(Path::new("/cache"));
+        let is_about_the_store = |hint: Option<&str>| hint.is_some_and(|hint| hint.contains("XCACHE_DIR"));
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied] {
+            assert!(is_about_the_store(hint("/cache/v1/tmp/x", kind)), "{kind}");
+            assert!(!is_about_the_store(hint("/work/target/debug/deps/x", kind)), "{kind}");
+        }
+        assert!(hint("/work/target/debug", io::ErrorKind::StorageFull).unwrap().contains("free some space"));
+        assert_eq!(hint("/cache/v1", io::ErrorKind::NotFound), None);
+        let denied = Error::io("read", "/etc/settings")(io::ErrorKind::PermissionDenied.into());
+        assert_eq!(denied.hint(Path::new("")), None);
     }
 }

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use serde::{Serialize, Serializer};
 use tempfile::{Builder, NamedTempFile};
 
 use crate::digest::Digest;
@@ -82,11 +83,13 @@ pub fn copy_hashing(mut input: impl Read, mut output: impl Write) -> io::Result<
 }
 
 /// What tells whether a file was written again, or put aside and back: length, times, and its inode where there is one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Stamp {
     length: u64,
+    #[serde(serialize_with = "serialize_time")]
     modified: Option<SystemTime>,
     /// When anything about it was changed, its place included.
+    #[serde(serialize_with = "serialize_time")]
     changed: Option<SystemTime>,
     inode: u64,
 }
@@ -107,6 +110,15 @@ impl Stamp {
     pub fn changed(&self) -> SystemTime {
         self.modified.max(self.changed).unwrap_or(SystemTime::UNIX_EPOCH)
     }
+}
+
+/// Since 1970 or, with `true`, until then.
+fn serialize_time<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    let distance = |time: &SystemTime| match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => (false, since),
+        Err(before) => (true, before.duration()),
+    };
+    time.as_ref().map(distance).serialize(serializer)
 }
 
 #[cfg(unix)]
@@ -155,4 +167,29 @@ pub fn make_executable(_: &File) -> io::Result<()> {
 #[cfg(not(unix))]
 pub fn make_world_readable(_: &File) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::digest::Domain;
+
+    #[test]
+    fn a_file_of_any_time_has_a_stamp_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let digest = |modified: SystemTime| {
+            File::create(&path).and_then(|file| file.set_modified(modified)).unwrap();
+            let Stamp { length, modified, inode, .. } = Stamp::of(&path).unwrap();
+            Digest::of_value(Domain::Stamps, &Stamp { length, modified, inode, changed: None })
+        };
+        let second = Duration::from_secs(1);
+        let [before, at, after] =
+            [SystemTime::UNIX_EPOCH - second, SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + second];
+        let digests = [before, at, after].map(digest);
+        assert!(digests[0] != digests[1] && digests[1] != digests[2] && digests[0] != digests[2]);
+        assert_eq!(digest(before), digests[0]);
+    }
 }

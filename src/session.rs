@@ -16,6 +16,7 @@
 //! what is in the stores, the report in the target directory, and what a CI service is told.
 
 mod arrivals;
+mod depends;
 mod facts;
 mod graph;
 mod incremental;
@@ -194,11 +195,12 @@ impl Session<'_> {
         let rest = Arc::new(Mutex::new(None));
         let plan: Plan = Box::new({
             let (options, cargo, log) = (self.options.clone(), self.cargo.clone(), self.log.clone());
-            let (store, rest) = (store.clone(), rest.clone());
+            let (store, rest, settled) = (store.clone(), rest.clone(), settled.clone());
             move || {
                 let ready = log.phase(Phase::Plan, || prepare(&options, &cargo, store, &log));
                 let ready = ready.map_err(|error| log.record(EventKind::PlanFailed { reason: error.to_string() }));
-                let ready = ready.ok()?;
+                // Cargo may have been started with something else.
+                let ready = ready.ok().filter(|_| settled.holds())?;
                 ready.services.prefetch.wait();
                 log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
                 *rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(ready.rest);
@@ -233,23 +235,24 @@ impl Session<'_> {
     /// Uploads what is left, and keeps the local store within its size.
     fn finish(&self, services: Services, rest: Rest, code: i32) {
         let Services { plan, store, prefetch, upload, .. } = services;
-        let Rest { workspace, graph_key, remote, user_wrapper, host, runtime } = rest;
+        let Rest { workspace, graph_key, remote, user_wrapper, read, host, runtime } = rest;
         prefetch.stop();
         facts::machine(&self.options.environment, host, self.log);
         let shared = known::Shared::name(&plan.member_names(), self.options.invocation.planning_command());
         self.keep_explanation(&plan, shared, &workspace.target_dir);
-        if code == 0 && self.options.warm.is_none() {
-            Settled::remember(self.options, &store, &workspace, &plan, user_wrapper);
+        if let Some(read) = read.filter(|_| code == 0 && self.options.warm.is_none()) {
+            Settled::remember(self.options, &store, &workspace, &plan, user_wrapper, read);
         }
         if let (Some(upload), Some(remote)) = (upload, &remote) {
             let known = prefetch.known_entries();
             let is_known: HashSet<_> = known.iter().map(|entry| entry.key).collect();
             let is_stored = |key: &UnitKey| is_known.contains(key) || matches!(store.entry(*key), Ok(Some(_)));
             let keys: Vec<UnitKey> = plan.shared_keys().filter(is_stored).collect();
-            let only_local = known.into_iter().filter(|entry| !store.is_pushed(remote.id(), entry.key));
+            let only_local = known.into_iter().filter(|entry| !is_marked(&store, remote, entry));
             only_local.for_each(|entry| upload.send(Entry::clone(&entry)));
             let graph = (!prefetch.index_lists(&keys)).then_some((graph_key, keys));
-            let upload = if upload.is_idle() { upload } else { upload.knowing(shared, plan.shared_recipes()) };
+            let may_send = graph.is_some() || !upload.is_idle();
+            let upload = if may_send { upload.knowing(shared, plan.shared_recipes()) } else { upload };
             self.log.phase(Phase::Upload, || upload.finish(graph, &self.interrupt.interrupted));
         } else if let Some(remote) = remote {
             remote.close();
@@ -306,7 +309,12 @@ pub fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or(101)
 }
 
-/// Sends every local entry that the remote does not have.
+/// Whether this very entry is marked as being in the remote: one that was recorded anew has no pack yet.
+fn is_marked(store: &LocalStore, remote: &RemoteStore, entry: &Entry) -> bool {
+    entry.pack.is_some() && store.is_pushed(remote.id(), entry.key)
+}
+
+/// Sends every local entry that the remote does not have, whatever is marked.
 pub fn push(settings: &Settings, log: &EventLog, interrupt: &Interrupt) -> Result<UploadSummary> {
     let Some(url) = settings.remote.as_deref() else {
         return Err(Error::Config { name: "remote".into(), reason: "there is nowhere to push to".into() });
@@ -314,9 +322,13 @@ pub fn push(settings: &Settings, log: &EventLog, interrupt: &Interrupt) -> Resul
     let store = Arc::new(LocalStore::open(&settings.dir)?);
     let runtime = Runtime::new()?;
     let remote = Arc::new(RemoteStore::open(url, settings, log)?);
-    let entries: Vec<Entry> = store.unpushed(remote.id())?;
-    let upload = Upload::new(&runtime, store.clone(), remote, log.clone(), settings);
-    entries.into_iter().for_each(|entry| upload.send(entry));
+    let upload = Upload::new(&runtime, store.clone(), remote.clone(), log.clone(), settings);
+    for entry in store.entries()? {
+        match is_marked(&store, &remote, &entry) {
+            true => upload.verify(entry),
+            false => upload.send(entry),
+        }
+    }
     let summary = log.phase(Phase::Upload, || upload.finish(None, &interrupt.interrupted));
     let traffic = Tally::of_traffic(&Report::from_events(&log.events()));
     if let Err(error) = Ledger::of(&store).record(&session_name(None), &traffic) {

@@ -4,7 +4,11 @@
 //! entry: nobody ever sees an entry whose pack is not there. Then the local entry learns of its pack and is marked as
 //! pushed. [`Upload::finish`] waits for the rest, for a bounded time, and puts the graph index last.
 //!
-//! **Invariants.** One thread packs while the build runs. What could not be sent stays in the local store, unmarked, for
+//! A marker says that an entry was in the remote once. A bucket may be emptied, and objects expire: what this session has
+//! not seen there is asked about ([`Upload::verify`]) before an index names it, and sent again where it is gone. Where the
+//! index that is there lists all of a build, nothing is put and nothing is asked.
+//!
+//! **Invariants.** An index names nothing that was not there in this session. One thread packs while the build runs. What could not be sent stays in the local store, unmarked, for
 //! `cargo xcache push`. A remote that takes nothing ends the uploads with one line, and never the build.
 
 use std::io::Cursor;
@@ -37,7 +41,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 pub struct UploadSummary {
     /// Units sent.
     pub sent: usize,
-    /// Units that stay in the local store only.
+    /// Units that stay in the local store only, or of which that is not known.
     pub left: usize,
     /// Bytes sent.
     pub bytes: u64,
@@ -59,6 +63,9 @@ struct Shared {
     compression: i32,
     slots: Semaphore,
     packers: Semaphore,
+    questions: Semaphore,
+    /// Entries that are being asked about.
+    asking: AtomicUsize,
     queued: AtomicUsize,
     sent: AtomicUsize,
     failed: AtomicUsize,
@@ -89,6 +96,8 @@ impl Upload {
             compression: settings.compression,
             slots: Semaphore::new(settings.concurrency.min(MAX_SLOTS)),
             packers: Semaphore::new(1),
+            questions: Semaphore::new(settings.concurrency),
+            asking: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             sent: AtomicUsize::new(0),
             failed: AtomicUsize::new(0),
@@ -117,6 +126,11 @@ impl Upload {
         self.shared.lock_tasks().push(task.abort_handle());
     }
 
+    /// Asks whether an entry that is marked as pushed is still there, and queues it where it is not. Returns at once.
+    pub fn verify(&self, entry: Entry) {
+        self.shared.verify(entry);
+    }
+
     /// Waits for what is queued, then puts the index of the graph: the entries of these keys that are in the remote.
     ///
     /// Ends early at the deadline, when the remote takes no more, and when `cancelled` becomes true.
@@ -125,6 +139,8 @@ impl Upload {
         let end = Instant::now() + self.deadline;
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         shared.packers.add_permits(cores - 1);
+        let listed = graph.iter().flat_map(|(_, units)| units);
+        listed.filter_map(|key| shared.only_marked(*key)).for_each(|entry| shared.verify(entry));
         shared.drain(end, cancelled);
         if let Some((key, units)) = graph.filter(|_| !cancelled.load(Ordering::Relaxed)) {
             shared.put_graph(key, &units, end);
@@ -142,6 +158,36 @@ impl Upload {
 }
 
 impl Shared {
+    fn verify(self: &Arc<Self>, entry: Entry) {
+        self.asking.fetch_add(1, Ordering::Relaxed);
+        let shared = Arc::clone(self);
+        let task = self.runtime.spawn(async move {
+            let is_there = shared.is_there(&entry).await;
+            // Counted on one side before it is off the other, so that nobody takes the uploads for finished in between.
+            shared.queued.fetch_add(usize::from(is_there != Ok(true)), Ordering::Relaxed);
+            shared.asking.fetch_sub(1, Ordering::Relaxed);
+            match is_there {
+                Ok(true) => {}
+                Ok(false) => shared.send(entry).await,
+                Err(()) => drop(shared.failed.fetch_add(1, Ordering::Relaxed)),
+            }
+        });
+        self.lock_tasks().push(task.abort_handle());
+    }
+
+    /// Whether an entry is in the remote, and notes it; nothing where there is no saying.
+    async fn is_there(&self, entry: &Entry) -> Result<bool, ()> {
+        let _question = self.questions.acquire().await.map_err(drop)?;
+        let is_there = self.remote.has(entry).await;
+        let noted = is_there.and_then(|is_there| {
+            let (remote, key) = (self.remote.id(), entry.key);
+            let noted =
+                if is_there { self.local.mark_pushed(remote, key) } else { self.local.unmark_pushed(remote, key) };
+            noted.map(|()| is_there)
+        });
+        noted.map_err(|error| tracing::debug!(key = %entry.key, %error, "not known to be there"))
+    }
+
     async fn send(&self, entry: Entry) {
         let Ok(_slot) = self.slots.acquire().await else { return };
         let (key, package) = (entry.key, entry.package.clone());
@@ -188,7 +234,9 @@ impl Shared {
         loop {
             let UploadSummary { sent, bytes, .. } = self.summary();
             let total = self.queued.load(Ordering::Relaxed);
-            let over = sent + self.failed.load(Ordering::Relaxed) >= total
+            let is_done =
+                self.asking.load(Ordering::Relaxed) == 0 && sent + self.failed.load(Ordering::Relaxed) >= total;
+            let over = is_done
                 || Instant::now() >= end
                 || cancelled.load(Ordering::Relaxed)
                 || self.remote.is_open(Direction::Write);
@@ -208,7 +256,7 @@ impl Shared {
     }
 
     fn put_graph(&self, key: Digest, units: &[UnitKey], end: Instant) {
-        let index = GraphIndex { entries: units.iter().filter_map(|key| self.pushed(*key)).collect() };
+        let index = GraphIndex { entries: units.iter().filter_map(|key| self.seen(*key)).collect() };
         if index.entries.is_empty() || self.remote.is_open(Direction::Write) {
             return;
         }
@@ -235,17 +283,25 @@ impl Shared {
         }
     }
 
-    /// The local entry, if this remote has it and its pack.
-    fn pushed(&self, key: UnitKey) -> Option<Entry> {
-        if !self.local.is_pushed(self.remote.id(), key) {
-            return None;
-        }
+    /// The local entry, if this session has seen it in the remote, with its pack.
+    fn seen(&self, key: UnitKey) -> Option<Entry> {
+        self.local.is_seen(self.remote.id(), key).then(|| self.packed(key)).flatten()
+    }
+
+    /// The local entry, if there is no more than a mark that the remote has it.
+    fn only_marked(&self, key: UnitKey) -> Option<Entry> {
+        let remote = self.remote.id();
+        let is_only_marked = self.local.is_pushed(remote, key) && !self.local.is_seen(remote, key);
+        is_only_marked.then(|| self.packed(key)).flatten()
+    }
+
+    fn packed(&self, key: UnitKey) -> Option<Entry> {
         self.local.entry(key).ok()?.filter(|entry| entry.pack.is_some())
     }
 
     fn summary(&self) -> UploadSummary {
         let sent = self.sent.load(Ordering::Relaxed);
-        let left = self.queued.load(Ordering::Relaxed).saturating_sub(sent);
+        let left = self.queued.load(Ordering::Relaxed).saturating_sub(sent) + self.asking.load(Ordering::Relaxed);
         UploadSummary { sent, left, bytes: self.bytes.load(Ordering::Relaxed) }
     }
 

@@ -53,7 +53,7 @@ fn what_cannot_be_sent_stays_and_is_said_once() {
     assert_eq!((summary.sent, summary.left), (0, 20));
     assert_eq!(machine.count(|kind| matches!(kind, EventKind::RemoteFailed { .. } | EventKind::Warning { .. })), 1);
     assert_eq!(machine.count(|kind| matches!(kind, EventKind::Uploaded { .. })), 0);
-    assert_eq!(machine.local.unpushed(machine.remote.id()).unwrap().len(), 20);
+    assert!(entries.iter().all(|entry| !machine.local.is_pushed(machine.remote.id(), entry.key)));
 }
 
 #[test]
@@ -104,4 +104,66 @@ fn what_a_build_was_made_from_is_added_to_what_the_remote_knows_once_something_w
     let bytes = machine.runtime.handle().block_on(machine.remote.known(name)).unwrap().unwrap();
     let there = |unit: &str| known::Shared::decode(&bytes).of(known::recipe(unit).identity()).len();
     assert_eq!(["one", "two", "three"].map(there), [1, 1, 0]);
+}
+
+/// The keys that an index lists.
+fn listed(machine: &Machine, graph: Digest) -> Vec<UnitKey> {
+    let index = machine.runtime.handle().block_on(machine.remote.graph(graph)).unwrap();
+    index.into_iter().flat_map(|index| index.entries).map(|entry| entry.key).collect()
+}
+
+#[test]
+fn what_is_no_longer_in_the_remote_is_sent_again_before_an_index_names_it() {
+    let shared = tempfile::tempdir().unwrap();
+    let mut machine = Machine::new(shared.path());
+    let names = ["whole", "without pack", "with half a pack", "without entry"];
+    let entries = names.map(|name| machine.compile(name, &name.repeat(100).into_bytes()));
+    machine.send(&entries, None);
+    let pack = pack_path(shared.path(), &machine, &entries[2]);
+    fs::write(&pack, b"half").unwrap();
+    fs::remove_file(pack_path(shared.path(), &machine, &entries[1])).unwrap();
+    fs::remove_file(entry_path(shared.path(), &entries[3])).unwrap();
+
+    let graph = Digest::of("graph");
+    let finish = |machine: &Machine| {
+        let keys = entries.iter().map(|entry| entry.key).collect();
+        machine.upload().finish(Some((graph, keys)), &AtomicBool::new(false))
+    };
+    machine.next_session(shared.path());
+    assert_eq!(finish(&machine).sent, 3);
+    assert_eq!(listed(&machine, graph).len(), 4);
+    assert!(entries.iter().all(|entry| entry_path(shared.path(), entry).exists() && pack.exists()));
+    machine.next_session(shared.path());
+    assert_eq!((finish(&machine).sent, machine.requests()), (0, 2 * 4 + 1), "each is asked about, and an index is put");
+}
+
+#[test]
+fn an_index_names_nothing_of_which_it_is_not_known_that_it_is_there() {
+    let shared = tempfile::tempdir().unwrap();
+    let mut machine = Machine::new(shared.path());
+    let (gone, seen) = (machine.compile("gone", b"1"), machine.compile("seen", b"2"));
+    machine.send(std::slice::from_ref(&gone), None);
+    machine.next_session(shared.path());
+    machine.send(std::slice::from_ref(&seen), None);
+    fs::remove_dir_all(shared.path().join("v1/unit")).unwrap();
+    // It cannot be sent again.
+    fs::remove_file(machine.local.file_path(gone.files[0].digest)).unwrap();
+    let graph = Digest::of("graph");
+    machine.upload().finish(Some((graph, vec![gone.key, seen.key])), &AtomicBool::new(false));
+    assert_eq!(listed(&machine, graph), [seen.key]);
+}
+
+#[test]
+fn what_cannot_be_asked_about_is_left() {
+    let shared = tempfile::tempdir().unwrap();
+    let mut machine = Machine::new(shared.path());
+    let entry = machine.compile("one", b"1");
+    machine.send(std::slice::from_ref(&entry), None);
+    machine.next_session(shared.path());
+    machine.remote.give_up("no byte for 1 s");
+    let upload = machine.upload();
+    upload.verify(machine.local.entry(entry.key).unwrap().unwrap());
+    let summary = upload.finish(None, &AtomicBool::new(false));
+    assert_eq!((summary.sent, summary.left), (0, 1));
+    assert!(machine.local.is_pushed(machine.remote.id(), entry.key), "nobody has said that it is gone");
 }

@@ -1,5 +1,6 @@
 //! What is broken costs hits and nothing else: the build succeeds, and says once what is wrong.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -298,6 +299,23 @@ fn a_full_disk_costs_hits_only() {
     assert_one_warning(&output, "space", &[]);
     assert_eq!(sandbox.compiled_dependencies(), ALL);
     assert_eq!(demo.run_binary("demo"), SAID);
+}
+
+#[test]
+fn a_full_disk_that_the_store_is_not_on_is_not_blamed_on_the_store() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain();
+    build(&demo);
+    demo.clean();
+    fs::create_dir_all(demo.target()).expect("the directory can be made");
+    let Some(build) = build_with_mount(&demo, &demo.target(), "mount -t tmpfs -o size=32k tmpfs \"$store\"") else {
+        return skipped("mounting is not allowed here");
+    };
+    // Plain cargo has no room either.
+    let output = build.run();
+    let warnings = output.warnings();
+    let said = warnings.iter().find(|line| line.contains("free some space"));
+    assert!(said.is_some_and(|line| line.contains("target") && !line.contains("XCACHE_DIR")), "{warnings:?}");
 }
 
 #[test]

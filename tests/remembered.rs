@@ -4,10 +4,13 @@
 //! in a target directory of its own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use support::registry::MIXED_SAID;
 use support::{Invocation, Project, Sandbox, tree};
+
+/// What the `cargo` in front of the real one does besides, if it is there.
+const HOOK: &str = "hook";
 
 /// Where units were asked for once.
 struct Scene {
@@ -15,6 +18,8 @@ struct Scene {
     demo: Project,
     /// It holds a line for each time.
     asked: PathBuf,
+    /// Likewise, for each session that has planned.
+    planned: PathBuf,
 }
 
 impl Scene {
@@ -30,10 +35,17 @@ impl Scene {
         prepare(&sandbox, &demo);
         let asked = sandbox.path("asked");
         let cargo = sandbox.path("counting").join("cargo");
-        let note = format!("case \" $* \" in *\" --unit-graph \"*) echo >> '{}';; esac", asked.display());
-        tree::write_script(&cargo, &format!("{note}\nexec cargo \"$@\""));
+        let planned = sandbox.path("planned");
+        let note = format!(
+            "case \" $* \" in *\" --unit-graph \"*) echo >> '{}';; *\" metadata \"*) echo >> '{}';; esac",
+            asked.display(),
+            planned.display()
+        );
+        let hook = sandbox.path(HOOK);
+        let hook = format!("if test -e '{0}'; then . '{0}'; fi", hook.display());
+        tree::write_script(&cargo, &format!("{note}\n{hook}\nexec cargo \"$@\""));
         let demo = demo.env("CARGO", &cargo).env("CARGO_INCREMENTAL", "0");
-        let scene = Self { sandbox, demo, asked };
+        let scene = Self { sandbox, demo, asked, planned };
         assert_eq!(scene.questions(&["build"], &[]), 1, "nothing is known yet");
         scene
     }
@@ -45,6 +57,23 @@ impl Scene {
         self.demo.clean();
         with_variables(self.demo.xcache(command), variables).ok();
         fs::read_to_string(&self.asked).unwrap_or_default().lines().count()
+    }
+
+    /// Whether a build plans in a target directory in which everything is fresh.
+    #[track_caller]
+    fn plans(&self, command: &[&str], variables: &[(&str, &str)]) -> bool {
+        let _ = fs::remove_file(&self.planned);
+        with_variables(self.demo.xcache(command), variables).ok();
+        self.planned.exists()
+    }
+
+    /// A build plans because of a change, and the next one does not.
+    #[track_caller]
+    fn assert_plans_once(&self, change: &str, command: &[&str], variables: &[(&str, &str)]) {
+        assert!(self.plans(command, variables), "a change was not seen: {change}");
+        // One more is needed where cargo has written to the target directory.
+        self.plans(command, variables);
+        assert!(!self.plans(command, variables), "nothing has changed since {change}");
     }
 
     /// The units are asked for anew, and what is built is what plain cargo builds.
@@ -172,4 +201,145 @@ fn a_graph_with_a_patch_is_not_remembered() {
         demo.write("Cargo.toml", format!("{manifest}\n{patch}\n"));
         demo.cargo(["update", "--package", "leaf"]).ok();
     }));
+}
+
+#[test]
+fn a_file_that_cargo_reads_or_would_read_is_seen_to_change() {
+    let scene = Scene::with(|sandbox, demo| {
+        leaf_beside(sandbox, "");
+        let manifest = demo.read("Cargo.toml");
+        let path = format!(
+            "[target.'cfg(windows)'.dependencies]\nbeside = {{ package = \"leaf\", path = {:?} }}",
+            sandbox.path("leaf")
+        );
+        demo.write("Cargo.toml", format!("{manifest}\n{path}\n"));
+        demo.write(".cargo/included.toml", "");
+        let config = demo.read(".cargo/config.toml");
+        demo.write(".cargo/config.toml", format!("include = [\"included.toml\"]\n{config}"));
+    });
+    let demo = scene.demo.clone().env_remove("RUSTUP_TOOLCHAIN");
+    let scene = Scene { demo, ..scene };
+    let (dir, home) = (scene.demo.dir().to_owned(), scene.demo.cargo_home().to_owned());
+    let above = dir.parent().expect("a checkout is in a directory").to_owned();
+    let command = ["build", "--config", "named.toml"];
+    tree::write(&dir.join("named.toml"), "");
+    scene.plans(&command, &[]);
+    assert!(!scene.plans(&command, &[]));
+    let jobs = "[build]\njobs = 3\n";
+    for (path, content) in [
+        (above.join(".cargo/config.toml"), jobs),
+        (above.join(".cargo/config"), jobs),
+        (home.join("config.toml"), jobs),
+        (home.join("config"), jobs),
+        (dir.join(".cargo/included.toml"), jobs),
+        (dir.join("named.toml"), jobs),
+        (above.join("Cargo.toml"), "[workspace]\n"),
+    ] {
+        tree::write(&path, content);
+        scene.assert_plans_once(&format!("{} is there", path.display()), &command, &[]);
+        tree::write(&path, format!("{content}\n"));
+        scene.assert_plans_once(&format!("{} says something else", path.display()), &command, &[]);
+    }
+    // Only under rustup there is a toolchain to name.
+    if let Ok(toolchain) = std::env::var("RUSTUP_TOOLCHAIN") {
+        tree::write(&above.join("rust-toolchain.toml"), format!("[toolchain]\nchannel = {toolchain:?}\n"));
+        scene.assert_plans_once("a toolchain is named", &command, &[]);
+        scene.demo.write("rust-toolchain", toolchain);
+        scene.assert_plans_once("a toolchain is named nearer", &command, &[]);
+    }
+    fs::remove_file(above.join(".cargo/config")).expect("it is there");
+    scene.assert_plans_once("a file of configuration is away", &command, &[]);
+    let beside = scene.sandbox.path("leaf").join("Cargo.toml");
+    let manifest = fs::read_to_string(&beside).expect("it is there");
+    tree::write(&beside, format!("{manifest}\n"));
+    scene.assert_plans_once("a manifest of a package that is not built", &command, &[]);
+}
+
+#[test]
+fn a_variable_that_cargo_reads_is_seen_to_change() {
+    let scene = Scene::new();
+    scene.plans(&["build"], &[]);
+    assert!(!scene.plans(&["build"], &[]));
+    for variable in [
+        ("CARGO_BUILD_JOBS", "3"),
+        ("CARGO_HTTP_TIMEOUT", "7"),
+        ("RUSTFLAGS", "--cfg shout"),
+        ("RUSTDOCFLAGS", "--cfg shout"),
+        ("RUSTC_BOOTSTRAP", "demo"),
+        ("HTTP_TIMEOUT", "7"),
+        ("https_proxy", "http://127.0.0.1:1"),
+        ("LD_LIBRARY_PATH", "/nowhere"),
+    ] {
+        scene.assert_plans_once(variable.0, &["build"], &[variable]);
+        scene.plans(&["build"], &[]);
+    }
+    assert!(!scene.plans(&["build"], &[("TERM", "dumb"), ("SOMETHING_ELSE", "1")]), "cargo builds the same");
+}
+
+/// A wrapper that notes what it compiles.
+fn noting_wrapper(path: &Path, log: &Path) {
+    let note = format!("case \" $* \" in *\" --crate-name demo \"*) echo >> '{}';; esac", log.display());
+    tree::write_script(path, &format!("{note}\nexec \"$@\""));
+}
+
+#[test]
+fn a_wrapper_that_is_configured_anew_is_called_where_there_was_nothing_to_plan() {
+    let scene = Scene::new();
+    let config = scene.demo.read(".cargo/config.toml");
+    let logs = ["one", "two"].map(|name| scene.sandbox.path(name).join("log"));
+    for name in ["one", "two", "one"] {
+        scene.plans(&["build"], &[]);
+        assert!(!scene.plans(&["build"], &[]), "there is nothing to plan");
+        let wrapper = scene.sandbox.path(name).join("wrapper");
+        noting_wrapper(&wrapper, &wrapper.with_file_name("log"));
+        scene.demo.write(".cargo/config.toml", format!("{config}\n[build]\nrustc-wrapper = {wrapper:?}\n"));
+        scene.demo.edit("src/main.rs", "fn main() {", "fn main() {\n    let _ = 1;");
+        logs.iter().for_each(|log| drop(fs::remove_file(log)));
+        scene.demo.xcache(["build"]).ok();
+        assert_eq!(logs.each_ref().map(|log| log.exists()), [name == "one", name == "two"]);
+    }
+}
+
+#[test]
+fn nothing_is_recorded_by_a_plan_of_another_state_than_cargo_was_started_with() {
+    let scene = Scene::with(|_, demo| {
+        demo.edit("src/main.rs", "fn main() {", "fn main() {\n    println!(\"{}\", cfg!(debug_assertions));");
+    });
+    scene.plans(&["build"], &[]);
+    assert!(!scene.plans(&["build"], &[]));
+    // Once cargo is at it, the session asks about the workspace: at that moment the configuration is changed.
+    let config = scene.demo.read(".cargo/config.toml");
+    let changed = scene.sandbox.path("changed.toml");
+    tree::write(&changed, format!("{config}\n[profile.dev.package.demo]\ndebug-assertions = false\n"));
+    let copy = format!("cp '{}' .cargo/config.toml", changed.display());
+    tree::write(&scene.sandbox.path(HOOK), format!("case \" $* \" in *\" metadata \"*) {copy};; esac\n"));
+    scene.demo.edit("src/main.rs", "fn main() {", "fn main() {\n    let _ = 2;");
+    let entries = || tree::files(&scene.demo.store().join("v1/unit"));
+    let before = entries();
+    scene.demo.xcache(["build"]).ok();
+    assert_eq!(entries(), before);
+    assert_eq!(scene.demo.run_binary("demo").lines().next(), Some("true"));
+    scene.demo.clean();
+    scene.demo.xcache(["build"]).ok();
+    assert_eq!(scene.demo.run_binary("demo").lines().next(), Some("false"));
+    scene.assert_right(&["build"], &[]);
+}
+
+#[test]
+fn another_program_of_the_same_name_is_seen() {
+    let scene = Scene::new();
+    let [first, second] = ["first", "second"].map(|name| scene.sandbox.path(name));
+    let log = scene.sandbox.path("log");
+    noting_wrapper(&second.join("wrapper"), &log);
+    fs::create_dir_all(&first).expect("it can be made");
+    let path = std::env::var("PATH").expect("there is a PATH");
+    let path = format!("{}:{}:{path}", first.display(), second.display());
+    let variables = [("PATH", &*path), ("RUSTC_WRAPPER", "wrapper")];
+    scene.plans(&["build"], &variables);
+    scene.plans(&["build"], &variables);
+    assert!(!scene.plans(&["build"], &variables));
+    noting_wrapper(&second.join("wrapper"), &scene.sandbox.path("another"));
+    scene.assert_plans_once("the program is another", &["build"], &variables);
+    noting_wrapper(&first.join("wrapper"), &log);
+    scene.assert_plans_once("another is found first", &["build"], &variables);
 }

@@ -247,3 +247,66 @@ fn an_explanation_asks_the_remote_once_and_only_where_this_machine_knows_nothing
     assert!(said.contains("dependency base 1.0.0 → 1.0.1"), "{said}");
     assert_eq!(requests.len(), 0, "{requests:#?}");
 }
+
+/// Nothing is compiled by somebody who has only what is in the bucket, and there is all of it.
+#[track_caller]
+fn assert_full(bucket: &Bucket, sandbox: &Sandbox) {
+    sandbox.reset();
+    let other = somebody_else(sandbox, sandbox.chain()).with_remote(&bucket.remote, Key::ReadOnly);
+    bucket.proxy.reset();
+    assert_eq!(other.xcache(["build"]).ok().warnings(), NONE);
+    assert_eq!(sandbox.compiled_dependencies(), NONE);
+    let requests = bucket.proxy.requests();
+    assert_eq!(count(&requests, |request| request.status != Some(200)), 0, "{requests:#?}");
+}
+
+#[test]
+fn after_a_bucket_was_emptied_a_push_sends_all_again() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    demo.xcache(["build"]).ok();
+    let push = || {
+        bucket.proxy.reset();
+        let output = demo.xcache(["push"]).ok();
+        (output.stderr, count(&bucket.proxy.requests(), Request::is_write))
+    };
+    let (said, writes) = push();
+    assert!(said.contains("0 units") && said.contains("0 left") && writes == 0, "{said}");
+    let units = tree::files(&demo.store().join("v1/unit")).len();
+    S3Server::get().empty(&bucket.remote);
+    let (said, writes) = push();
+    assert!(said.contains(&format!("{units} units")) && said.contains("0 left"), "{said}");
+    assert_eq!((writes, count(&bucket.proxy.requests(), Request::is_list)), (2 * units, 0));
+    assert_eq!(push().1, 0);
+}
+
+#[test]
+fn after_a_bucket_was_emptied_a_build_fills_it_before_it_puts_an_index() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    demo.xcache(["build"]).ok();
+    S3Server::get().empty(&bucket.remote);
+    demo.clean();
+    sandbox.reset();
+    assert_eq!(demo.xcache(["build"]).ok().warnings(), NONE);
+    assert_eq!(sandbox.compiled_dependencies(), NONE);
+    assert_full(&bucket, &sandbox);
+    // Where all is well, nothing is asked about.
+    bucket.proxy.reset();
+    demo.clean();
+    demo.xcache(["build"]).ok();
+    assert_eq!(count(&bucket.proxy.requests(), |request| request.method == "HEAD"), 0);
+}
+
+#[test]
+fn another_endpoint_is_another_remote() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let server = S3Server::get();
+    let demo = sandbox.chain();
+    demo.clone().with_remote(&bucket.remote.through(server.address()), Key::Full).xcache(["build"]).ok();
+    demo.with_remote(&bucket.remote, Key::Full).xcache(["push"]).ok();
+    assert!(count(&bucket.proxy.requests(), Request::is_write) > 0, "the marker says nothing of this server");
+}

@@ -228,6 +228,22 @@ fn every_command_reuses_what_it_compiled() {
 }
 
 #[test]
+fn a_profile_may_have_the_name_of_the_directory_of_a_scripts_files() {
+    let sandbox = Sandbox::new();
+    let mixed = sandbox.mixed();
+    let manifest = mixed.read("Cargo.toml");
+    mixed.write("Cargo.toml", format!("{manifest}\n[profile.out]\ninherits = \"dev\"\nopt-level = 1\n"));
+    let build = || {
+        mixed.clean();
+        sandbox.reset();
+        mixed.xcache(["build", "--profile", "out"]).ok();
+        sandbox.compiled_externals()
+    };
+    assert_ne!(build(), NONE);
+    assert_eq!(build(), NONE);
+}
+
+#[test]
 fn what_a_failed_build_compiled_is_reused() {
     let sandbox = Sandbox::new();
     let app = sandbox.checkout("app");

@@ -387,7 +387,9 @@ fn push(overrides: &Overrides) -> ExitCode {
     let log = EventLog::new(terminal.clone());
     let interrupt = interrupt();
     let directory = std::env::current_dir().unwrap_or_default();
-    let pushed = load_settings(&directory, overrides).and_then(|settings| session::push(&settings, &log, &interrupt));
+    let settings = load_settings(&directory, overrides);
+    let store = settings.as_ref().map(|settings| settings.dir.clone()).unwrap_or_default();
+    let pushed = settings.and_then(|settings| session::push(&settings, &log, &interrupt));
     match pushed {
         Ok(summary) => {
             terminal.print(|out| {
@@ -398,7 +400,7 @@ fn push(overrides: &Overrides) -> ExitCode {
         }
         Err(error) => {
             drop(terminal);
-            let hint = error.hint().map(|hint| format!("\n\n{hint}")).unwrap_or_default();
+            let hint = error.hint(&store).map(|hint| format!("\n\n{hint}")).unwrap_or_default();
             terminal::fail(&format!("{error}{hint}"), 1)
         }
     }

@@ -1,9 +1,14 @@
 //! What the user asked cargo for.
 
 use std::ffi::{OsStr, OsString};
+use std::iter;
+
+use serde::Serialize;
+
+use crate::digest::Digest;
 
 /// A cargo command line: `[+toolchain] command arguments…`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Invocation {
     /// `+toolchain`, with the plus sign.
     pub toolchain: Option<String>,
@@ -32,7 +37,16 @@ const LONG_VALUED: &[&str] = &[
     "color",
     "message-format",
     "artifact-dir",
+    "crate-type",
+    "print",
 ];
+
+/// Short options that take a value.
+const SHORT_VALUED: &[char] = &['p', 'F', 'j', 'Z', 'C'];
+
+/// Short options that have a long name.
+const SHORT: &[(char, &str)] =
+    &[('p', "package"), ('F', "features"), ('j', "jobs"), ('q', "quiet"), ('r', "release"), ('v', "verbose")];
 
 /// Flags of `cargo clippy` that `cargo check` does not have.
 const CLIPPY_ONLY: &[&str] = &["--no-deps", "--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
@@ -214,31 +228,81 @@ impl Invocation {
         })
     }
 
-    /// The arguments that say what is built, for the graph index: not where, how loudly, or with how many jobs.
-    pub fn identity(&self) -> Vec<String> {
-        const VALUED: &[&str] = &["manifest-path", "lockfile-path", "target-dir", "color", "message-format", "jobs"];
-        const FLAGS: &[&str] = &["-q", "--quiet", "-v", "-vv", "--verbose", "--locked", "--offline", "--frozen", "-j"];
-        let mut identity = vec![self.planning_command().to_owned()];
-        let mut arguments = self.own().map(OsStr::to_string_lossy);
+    /// The arguments that say what is built, for the graph index: not where, how loudly, or with how many jobs. Each is an
+    /// option with its value, or a value alone.
+    pub fn identity(&self) -> Vec<(String, Option<String>)> {
+        const LEFT_OUT: &[&str] = &[
+            "manifest-path",
+            "lockfile-path",
+            "target-dir",
+            "color",
+            "message-format",
+            "jobs",
+            "quiet",
+            "verbose",
+            "locked",
+            "offline",
+            "frozen",
+        ];
+        let command = (String::new(), Some(self.planning_command().to_owned()));
+        let options = self.options().into_iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
+        let behind =
+            self.arguments.iter().skip(self.own().count()).map(|argument| (String::new(), Some(text(argument))));
+        let is_for_rustc = self.command == "rustc";
+        iter::once(command).chain(options).chain(behind.filter(|_| is_for_rustc)).collect()
+    }
+
+    /// Cargo's own arguments, taken apart as cargo does it: the long name of an option with its value, or a value without a
+    /// name. A short option that has no long one keeps its dash.
+    fn options(&self) -> Vec<(String, Option<String>)> {
+        let mut options = Vec::new();
+        let mut arguments = self.own().map(text);
         while let Some(argument) = arguments.next() {
-            let name = argument.trim_start_matches("--");
-            if VALUED.contains(&name) || argument == "-j" {
-                arguments.next();
-            } else if !FLAGS.contains(&&*argument)
-                && !argument.starts_with("-j")
-                && !name.split_once('=').is_some_and(|(name, _)| VALUED.contains(&name))
-            {
-                identity.push(argument.into_owned());
+            if let Some(long) = argument.strip_prefix("--") {
+                options.push(match long.split_once('=') {
+                    Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                    None if LONG_VALUED.contains(&long) => (long.to_owned(), arguments.next()),
+                    None => (long.to_owned(), None),
+                });
+            } else if let Some(bundle) = argument.strip_prefix('-').filter(|bundle| !bundle.is_empty()) {
+                options.extend(unbundled(bundle, || arguments.next()));
+            } else {
+                options.push((String::new(), Some(argument)));
             }
         }
-        identity
+        options
     }
+}
+
+/// Short options, the last of which may have its value behind it (`-j4`, `-j=4`) or in the next argument.
+fn unbundled(bundle: &str, next: impl FnOnce() -> Option<String>) -> Vec<(String, Option<String>)> {
+    let mut options = Vec::new();
+    for (index, flag) in bundle.char_indices() {
+        let name = SHORT.iter().find(|(short, _)| *short == flag);
+        let name = name.map_or_else(|| format!("-{flag}"), |(_, long)| (*long).to_owned());
+        if SHORT_VALUED.contains(&flag) {
+            let attached = &bundle[index + flag.len_utf8()..];
+            let attached = attached.strip_prefix('=').unwrap_or(attached);
+            let value = if attached.is_empty() { next() } else { Some(attached.to_owned()) };
+            options.push((name, value));
+            break;
+        }
+        options.push((name, None));
+    }
+    options
+}
+
+/// What is no text is told apart by the digest of it.
+fn text(argument: impl AsRef<OsStr>) -> String {
+    let argument = argument.as_ref();
+    let digest = || format!("{} {}", argument.to_string_lossy(), Digest::of(argument.as_encoded_bytes()));
+    argument.to_str().map_or_else(digest, str::to_owned)
 }
 
 /// Whether an option's value is the next argument.
 fn is_valued(argument: &str) -> bool {
     argument.strip_prefix("--").is_some_and(|name| LONG_VALUED.contains(&name))
-        || ["-p", "-F", "-j", "-Z", "-C"].contains(&argument)
+        || argument.strip_prefix('-').is_some_and(|flag| SHORT_VALUED.iter().any(|it| flag.chars().eq([*it])))
 }
 
 #[cfg(test)]
@@ -318,11 +382,46 @@ mod tests {
         assert_eq!(run.planning_arguments(), ["--bin", "x", "-r"]);
     }
 
+    /// As a command line.
+    fn identity(command: &str, arguments: &[&str]) -> String {
+        let parts = invocation(command, arguments).identity().into_iter().map(|part| match part {
+            (name, None) => format!("--{name}"),
+            (name, Some(value)) if name.is_empty() => value,
+            (name, Some(value)) => format!("--{name}={value}"),
+        });
+        parts.collect::<Vec<_>>().join(" ")
+    }
+
     #[test]
     fn the_identity_leaves_out_where_and_how_loudly() {
-        let here = invocation("build", &["--release", "--target-dir", "/t", "-q", "-j", "2", "--features=x"]);
-        let there = invocation("build", &["--release", "--manifest-path=/w/Cargo.toml", "--features=x", "--locked"]);
-        assert_eq!(here.identity(), ["build", "--release", "--features=x"]);
-        assert_eq!(here.identity(), there.identity());
+        let here = ["--release", "--target-dir", "/t", "-q", "-j", "2", "--features=x"];
+        let there = ["-r", "--manifest-path=/w/Cargo.toml", "-F", "x", "--locked", "--color", "always", "-vvj4"];
+        assert_eq!(identity("build", &here), "build --release --features=x");
+        assert_eq!(identity("b", &there), "build --release --features=x");
+        assert_eq!(identity("build", &["-rj", "4", "-px"]), "build --release --package=x");
+    }
+
+    #[test]
+    fn the_identity_takes_no_value_for_an_option() {
+        let release = "build --features=color --release";
+        for value in ["color", "jobs", "target-dir", "manifest-path", "message-format"] {
+            let with = |more: &[&str]| identity("build", &[&["--features", value], more].concat());
+            assert_eq!(with(&["--release"]), release.replace("color", value));
+            assert_eq!(with(&[]), format!("build --features={value}"));
+            assert_ne!(identity("build", &["-p", value, "--release"]), identity("build", &["-p", value]));
+            assert_ne!(identity("test", &[value, "--release"]), identity("test", &[value]));
+        }
+        assert_ne!(identity("rustc", &["--crate-type", "lib"]), identity("rustc", &["--crate-type", "bin"]));
+        assert_ne!(identity("rustc", &["--", "--cfg=a"]), identity("rustc", &["--", "--cfg=b"]));
+        assert_eq!(identity("run", &["--", "a"]), identity("run", &["--", "b"]), "what the program is given");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn arguments_that_are_no_text_are_told_apart() {
+        use std::os::unix::ffi::OsStrExt;
+        let of = |byte: u8| Invocation::new(None, "test", vec![OsStr::from_bytes(&[byte]).into()]).identity();
+        assert_ne!(of(0xfe), of(0xff));
+        assert_eq!(of(0xfe), of(0xfe));
     }
 }

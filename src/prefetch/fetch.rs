@@ -279,7 +279,7 @@ impl Shared {
     /// Once: a full disk is full for every unit.
     fn report_disk(&self, error: &Error) {
         if !self.disk_failed.swap(true, Ordering::Relaxed) {
-            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let hint = error.hint(self.local.root()).map(|hint| format!("; {hint}")).unwrap_or_default();
             self.events.warn(format!("the local store cannot be used: {error}{hint}"));
         }
     }

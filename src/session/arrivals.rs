@@ -93,7 +93,7 @@ impl Session<'_> {
             services.prefetch.revoke(unit, MissReason::Restore);
             self.log.record(EventKind::Differs { unit, difference: Difference::Failed { message: error.to_string() } });
             if !std::mem::replace(&mut said, true) {
-                let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                let hint = error.hint(services.store.root()).map(|hint| format!("; {hint}")).unwrap_or_default();
                 self.log.warn(format!("cannot use the cached {}: {error}{hint}", entry.package));
             }
         }

@@ -1,19 +1,21 @@
 //! The unit graph of a command, remembered.
 //!
-//! Asking cargo for it takes longer than everything else of a plan. What cargo answers follows from the command, the
-//! environment, the configuration, the toolchain, the lockfile, the manifests, and the targets that it finds beside them:
-//! where all of that is as it was, the answer is taken from the local store.
+//! Asking cargo for it takes longer than everything else of a plan. What cargo answers follows from the command, from what
+//! cargo reads ([`super::depends`]), from what it makes of that (the merged configuration, the toolchain), and from the
+//! targets that it finds beside manifests: where all of that is as it was, the answer is taken from the local store.
 //!
 //! **Invariant.** Only the graph of a workspace is remembered whose every package is a member or comes from elsewhere with
 //! a checksum or a commit: of a package in any other directory, nobody says here that it has changed.
 
+use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
 use super::Options;
+use super::depends::Dependencies;
 use super::settled::circumstances;
 use super::survey::Survey;
-use crate::cargo::{Cargo, Package, PackageSource, Packages, UnitGraph, packages};
-use crate::digest::Digest;
+use crate::cargo::{Cargo, CargoConfig, Package, PackageSource, Packages, UnitGraph, packages};
+use crate::digest::{Digest, Domain};
 use crate::error::Result;
 use crate::event::{EventKind, EventLog};
 use crate::fs;
@@ -41,9 +43,10 @@ pub(super) fn units(
     cargo: &Cargo,
     store: &LocalStore,
     survey: &Survey,
+    depends: &Dependencies,
     log: &EventLog,
 ) -> Result<(UnitGraph, Packages)> {
-    let key = key(options, survey);
+    let key = key(options, survey, depends);
     if let Some(remembered) = key.and_then(|key| recall(store, key))
         && let Ok(graph) = UnitGraph::parse(&remembered.graph)
     {
@@ -54,7 +57,7 @@ pub(super) fn units(
     let graph = UnitGraph::parse(&text)?;
     let packages = packages(&graph, survey.roots.get(Root::CargoHome))?;
     // What was changed meanwhile, by cargo or by hand, is found the next time.
-    let is_same = |before: &Digest| self::key(options, survey) == Some(*before);
+    let is_same = |before: &Digest| self::key(options, survey, depends) == Some(*before);
     if let Some(key) = key.filter(is_same).filter(|_| is_settled(survey, &graph, &packages)) {
         let rustc_info = std::fs::read_to_string(survey.workspace.build_dir.join(RUSTC_INFO)).ok();
         remember(store, key, &Remembered { graph: text, packages: packages.clone(), rustc_info });
@@ -62,29 +65,41 @@ pub(super) fn units(
     Ok((graph, packages))
 }
 
-/// Everything that the graph follows from; nothing where there is no lockfile yet or it is elsewhere, or a package may be
-/// put in the place of another.
-fn key(options: &Options, survey: &Survey) -> Option<Digest> {
-    let workspace = &survey.workspace;
-    if options.invocation.value("lockfile-path").is_some() {
+/// Everything that the graph follows from.
+#[derive(Serialize)]
+struct Key<'a> {
+    circumstances: Digest,
+    rustc: &'a str,
+    cargo: &'a str,
+    sysroot: &'a Utf8Path,
+    config: &'a CargoConfig,
+    /// The targets that cargo has found among it.
+    description: Digest,
+    /// What cargo reads.
+    contents: Digest,
+}
+
+/// The key; nothing where there is no lockfile yet or it is elsewhere, or a package may be put in the place of another.
+fn key(options: &Options, survey: &Survey, depends: &Dependencies) -> Option<Digest> {
+    let Survey { workspace, toolchain, config, .. } = survey;
+    if options.invocation.value("lockfile-path").is_some() || !survey.lockfile_path().exists() {
         return None;
     }
-    let read = |path: &camino::Utf8Path| fs::read_optional(path.as_std_path()).ok()?;
-    let manifest: toml::Table =
-        toml::from_str(str::from_utf8(&read(&workspace.root.join("Cargo.toml"))?).ok()?).ok()?;
-    if ["patch", "replace"].iter().any(|table| manifest.contains_key(*table)) || survey.config.replaces_packages() {
+    let manifest = fs::read_optional(workspace.root.join("Cargo.toml").as_std_path()).ok()??;
+    let manifest: toml::Table = toml::from_str(str::from_utf8(&manifest).ok()?).ok()?;
+    if ["patch", "replace"].iter().any(|table| manifest.contains_key(*table)) || config.replaces_packages() {
         return None;
     }
-    let directories = workspace.members.iter().chain([&workspace.root]);
-    let manifests: Option<Vec<_>> =
-        directories.map(|directory| Some(Digest::of(read(&directory.join("Cargo.toml"))?))).collect();
-    let parts = (
-        circumstances(options),
-        (&survey.toolchain.rustc, &survey.toolchain.cargo, &survey.toolchain.sysroot),
-        (&survey.config, workspace.description),
-        (Digest::of(read(&survey.lockfile_path())?), manifests?),
-    );
-    Some(Digest::of(format!("unit graph {parts:?}")))
+    let key = Key {
+        circumstances: circumstances(options),
+        rustc: &toolchain.rustc,
+        cargo: &toolchain.cargo,
+        sysroot: &toolchain.sysroot,
+        config,
+        description: workspace.description,
+        contents: depends.contents(),
+    };
+    Some(Digest::of_value(Domain::UnitGraph, &key))
 }
 
 /// Whether all that the graph was made from is in its key.

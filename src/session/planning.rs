@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
 
 use camino::Utf8PathBuf;
 
 use super::Options;
+use super::depends::Dependencies;
 use super::graph;
 use super::native;
+use super::settled::Read;
 use super::survey::{self, Survey};
 use crate::cargo::{Cargo, PackageSource, Packages, Workspace, layout};
 use crate::config::Settings;
@@ -41,6 +44,8 @@ pub(super) struct Rest {
     pub remote: Option<Arc<RemoteStore>>,
     /// A wrapper of the user's own.
     pub user_wrapper: Option<String>,
+    /// What cargo reads, as it was while the plan was made; nothing where it has changed meanwhile.
+    pub read: Option<Read>,
     /// The platform that this is.
     pub host: String,
     /// Everything that goes on in the background ends with it.
@@ -49,6 +54,7 @@ pub(super) struct Rest {
 
 /// Survey, graph index, plan; the packs are on their way when this returns.
 pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, log: &EventLog) -> Result<Ready> {
+    let began = SystemTime::now();
     let survey = Survey::take(options, cargo, &store)?;
     make_target_dir(&survey.workspace)?;
     let graph_key = survey.graph_key(options);
@@ -58,7 +64,10 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     log.record(EventKind::PhaseStarted { phase: Phase::Prefetch });
     prefetch.start_graph(graph_key);
 
-    let (plan, contents) = plan(options, cargo, &store, &survey, log)?;
+    let depends = Dependencies::of(options, &survey);
+    let (plan, contents) = plan(options, cargo, &store, &survey, &depends, log)?;
+    let depends = depends.with_packages(plan.member_manifests());
+    let read = depends.are_older_than(began).then(|| Read::now(depends));
     log.record(EventKind::Planned { units: plan.planned() });
     prefetch.want(plan.cacheable(), survey.roots.clone());
     let upload = remote
@@ -86,7 +95,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         log: log.clone(),
         store_failed: AtomicBool::new(false),
     };
-    Ok(Ready { services, rest: Rest { workspace, graph_key, remote, user_wrapper, host, runtime } })
+    Ok(Ready { services, rest: Rest { workspace, graph_key, remote, user_wrapper, read, host, runtime } })
 }
 
 /// Asks cargo for the units, and joins them with what else is known.
@@ -95,9 +104,10 @@ fn plan(
     cargo: &Cargo,
     store: &LocalStore,
     survey: &Survey,
+    depends: &Dependencies,
     log: &EventLog,
 ) -> Result<(BuildPlan, Contents)> {
-    let units = || graph::units(options, cargo, store, survey, log);
+    let units = || graph::units(options, cargo, store, survey, depends, log);
     let (units, native) = rayon::join(units, || native::class(options, &survey.config, store));
     let (graph, packages) = units?;
     let contents = contents(options, survey, &packages);

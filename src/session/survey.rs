@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{Environment, Options};
 use crate::cargo::{Cargo, CargoConfig, Invocation, Layout, Lockfile, Workspace, layout, rustc_command};
 use crate::config::Switch;
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::key::KEY_SCHEMA;
@@ -75,7 +75,7 @@ impl Survey {
 
     /// The name of the graph index: what can be known without a plan.
     pub(super) fn graph_key(&self, options: &Options) -> Digest {
-        let directory = options.directory.strip_prefix(&self.workspace.root).ok();
+        let directory = options.directory.strip_prefix(&self.workspace.root).ok().map(Path::as_os_str);
         let lockfile = fs::read_optional(self.lockfile_path().as_std_path()).ok().flatten();
         let parts = (
             KEY_SCHEMA,
@@ -84,7 +84,7 @@ impl Survey {
             (environment_rustflags(&options.environment), self.config.rustflags(), self.config.relevant()),
             lockfile.map(Digest::of),
         );
-        Digest::of(serde_json::to_vec(&parts).expect("plain data"))
+        Digest::of_value(Domain::GraphKey, &parts)
     }
 
     /// Cargo.lock as it is now; planning may have just made it.
@@ -142,7 +142,7 @@ fn platforms(toolchain: &Toolchain, invocation: &Invocation) -> BTreeSet<String>
 }
 
 /// The compiler that the environment names.
-fn configured_rustc(options: &Options) -> Option<OsString> {
+pub(super) fn configured_rustc(options: &Options) -> Option<OsString> {
     ["RUSTC", "CARGO_BUILD_RUSTC"].iter().find_map(|name| options.environment.get(name)).map(Into::into)
 }
 
@@ -229,7 +229,7 @@ fn roots(options: &Options, workspace: &Workspace, toolchain: &Toolchain) -> Roo
 }
 
 /// As cargo finds it (the `home` crate's rules).
-fn cargo_home(environment: &Environment, directory: &Path) -> Option<PathBuf> {
+pub(super) fn cargo_home(environment: &Environment, directory: &Path) -> Option<PathBuf> {
     match environment.get("CARGO_HOME") {
         Some(home) => Some(directory.join(home)),
         None => std::env::home_dir().map(|home| home.join(".cargo")),

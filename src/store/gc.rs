@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use fs4::FileExt;
 
-use super::local::{LocalStore, file_digest, walk};
+use super::local::{LocalStore, file_digest, size, walk};
 use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
@@ -107,11 +107,7 @@ impl<'a> Collection<'a> {
         for (digest, _) in units.iter().flat_map(|unit| &unit.files) {
             *references.entry(*digest).or_default() += 1;
         }
-        let others = ["file", "probe", "known"].map(|name| walk(&store.root().join(name)));
-        let mut total = units.iter().map(|unit| unit.size).sum();
-        for files in others {
-            total += files?.iter().map(|path| size(path)).sum::<u64>();
-        }
+        let total = store.usage()?.bytes;
         let collected = Collected::default();
         Ok(Self { store, units, references, dropped: HashSet::new(), total, collected })
     }
@@ -202,10 +198,6 @@ fn remove_stale(store: &LocalStore) -> Result<()> {
     let known = walk(&store.root().join("known"))?.into_iter().filter(|path| is_older(path, OUTDATED));
     temporary.chain(probes).chain(known).for_each(|path| drop(remove_file(&path)));
     Ok(())
-}
-
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 /// When a raw file came into the store, or was linked for the last time. Its modification time says nothing.

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::LocalStore;
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::entry::{Kind, frame, unframe};
 use crate::error::Result;
 use crate::key::recipe::Recipe;
@@ -74,7 +74,7 @@ pub struct Shared {
 impl Shared {
     /// The name of the object: the same on all machines, with any lockfile and any toolchain.
     pub fn name(members: &BTreeSet<String>, command: &str) -> Digest {
-        Digest::of(format!("what is known of {members:?} by {command:?}"))
+        Digest::of_value(Domain::SharedKnowledge, &(members, command))
     }
 
     /// Decodes; what cannot be read is as good as nothing.

@@ -32,6 +32,13 @@ use crate::process;
 /// on, and the same for all, so that files which are linked into a target directory are of one age there.
 pub const FILE_TIME: Duration = Duration::from_secs(1_704_067_200);
 
+/// The directory of entries.
+const ENTRIES: &str = "unit";
+/// The directory of raw files.
+const FILES: &str = "file";
+/// The directories whose files count towards the store's size. Markers are empty.
+pub(super) const COUNTED: &[&str] = &[ENTRIES, FILES, "probe", "known"];
+
 /// Least recent use is kept to this precision: a lookup of what was used just now writes nothing.
 const TOUCH_EVERY: Duration = Duration::from_secs(600);
 
@@ -41,6 +48,8 @@ pub struct LocalStore {
     root: Arc<Path>,
     /// Raw files that this process wrote and hashed on the way: they need not be hashed again to be used.
     written: Arc<Mutex<HashSet<Digest>>>,
+    /// Markers of entries that this process has seen in a remote: others are what somebody has noted some time ago.
+    seen: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 /// How much is in a store.
@@ -64,7 +73,7 @@ impl LocalStore {
             Err(Error::Io { source, .. }) if is_read_only(source.kind()) => {}
             other => other?,
         }
-        Ok(Self { root: root.into(), written: Arc::default() })
+        Ok(Self { root: root.into(), written: Arc::default(), seen: Arc::default() })
     }
 
     /// The entry of a unit, if it is complete: all its files are there and have the right size.
@@ -189,7 +198,7 @@ impl LocalStore {
 
     /// Where the raw file of this content is, if it is there.
     pub fn file_path(&self, digest: Digest) -> PathBuf {
-        self.root.join("file").join(sharded(digest))
+        self.root.join(FILES).join(sharded(digest))
     }
 
     /// Stores the files of a pack; the entry itself is the caller's to store, once this is `Ok`.
@@ -218,20 +227,40 @@ impl LocalStore {
         files.into_iter().try_for_each(|(size, digest, file)| self.keep(file, size, digest))
     }
 
-    /// Whether this entry is known to be in that remote.
+    /// Whether this entry was in that remote once. Somebody may have removed it from there.
     pub fn is_pushed(&self, remote_id: &str, key: UnitKey) -> bool {
         self.marker(remote_id, key).exists()
     }
 
-    /// Notes that this entry is in that remote.
-    pub fn mark_pushed(&self, remote_id: &str, key: UnitKey) -> Result<()> {
-        self.write(&self.marker(remote_id, key), b"")
+    /// Whether this process has seen this entry in that remote.
+    pub fn is_seen(&self, remote_id: &str, key: UnitKey) -> bool {
+        self.lock_seen().contains(&self.marker(remote_id, key))
     }
 
-    /// Every complete entry that is not known to be in that remote.
-    pub fn unpushed(&self, remote_id: &str) -> Result<Vec<Entry>> {
-        let keys = self.keys()?.into_iter().filter(|(key, _)| !self.is_pushed(remote_id, *key));
-        Ok(keys.filter_map(|(key, _)| self.entry(key).ok().flatten()).collect())
+    /// Notes that this entry is in that remote now.
+    pub fn mark_pushed(&self, remote_id: &str, key: UnitKey) -> Result<()> {
+        let marker = self.marker(remote_id, key);
+        if !marker.exists() {
+            self.write(&marker, b"")?;
+        }
+        self.lock_seen().insert(marker);
+        Ok(())
+    }
+
+    /// Notes that this entry is not in that remote.
+    pub fn unmark_pushed(&self, remote_id: &str, key: UnitKey) -> Result<()> {
+        let marker = self.marker(remote_id, key);
+        self.lock_seen().remove(&marker);
+        remove_file(&marker)
+    }
+
+    fn lock_seen(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Every complete entry.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        Ok(self.keys()?.into_iter().filter_map(|(key, _)| self.entry(key).ok().flatten()).collect())
     }
 
     /// A small output that [`LocalStore::put_probe`] stored; nothing where there is none, or a damaged one.
@@ -263,21 +292,22 @@ impl LocalStore {
 
     /// How much there is.
     pub fn usage(&self) -> Result<Usage> {
-        let [units, files, probes] = ["unit", "file", "probe"].map(|name| walk(&self.root.join(name)));
-        let (units, files, probes) = (units?, files?, probes?);
-        let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let bytes = units.iter().chain(&files).chain(&probes).map(size).sum();
-        Ok(Usage { entries: units.len(), files: files.len(), bytes })
+        let mut bytes = 0;
+        for directory in COUNTED {
+            bytes += walk(&self.root.join(directory))?.iter().map(|path| size(path)).sum::<u64>();
+        }
+        let count = |directory| walk(&self.root.join(directory)).map(|files| files.len());
+        Ok(Usage { entries: count(ENTRIES)?, files: count(FILES)?, bytes })
     }
 
     /// The keys of all stored entries, each with its file.
     pub(super) fn keys(&self) -> Result<Vec<(UnitKey, PathBuf)>> {
-        let files = walk(&self.root.join("unit"))?;
+        let files = walk(&self.root.join(ENTRIES))?;
         Ok(files.into_iter().filter_map(|path| Some((UnitKey(file_digest(&path)?), path))).collect())
     }
 
     fn entry_path(&self, key: UnitKey) -> PathBuf {
-        self.root.join("unit").join(sharded(key.0))
+        self.root.join(ENTRIES).join(sharded(key.0))
     }
 
     fn probe_path(&self, digest: Digest) -> PathBuf {
@@ -342,6 +372,11 @@ pub(super) fn walk(directory: &Path) -> Result<Vec<PathBuf>> {
         files.extend(children(&shard).unwrap_or_default());
     }
     Ok(files)
+}
+
+/// The length of a file; nothing for one that has just gone.
+pub(super) fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 /// The digest that is a file's name.

@@ -202,15 +202,16 @@ fn a_store_that_cannot_be_written_to_can_be_read() {
 }
 
 #[test]
-fn what_is_pushed_is_known_for_each_remote() {
-    let (_directory, store) = store();
+fn what_is_pushed_is_known_for_each_remote_and_what_was_seen_for_each_process() {
+    let (directory, store) = store();
     let (one, two) = (entry(&store, "one", &[b"1"]), entry(&store, "two", &[b"2"]));
-    store.put_entry(&one).unwrap();
-    store.put_entry(&two).unwrap();
     store.mark_pushed("0123", one.key).unwrap();
-    assert!(store.is_pushed("0123", one.key) && !store.is_pushed("4567", one.key));
-    assert_eq!(store.unpushed("0123").unwrap(), [two]);
-    assert_eq!(store.unpushed("4567").unwrap().len(), 2);
+    let pushed = |remote: &str| [&one, &two].map(|entry| store.is_pushed(remote, entry.key));
+    assert_eq!((pushed("0123"), pushed("4567")), ([true, false], [false, false]));
+    let another_process = LocalStore::open(directory.path()).unwrap();
+    assert!(store.is_seen("0123", one.key) && !another_process.is_seen("0123", one.key));
+    store.unmark_pushed("0123", one.key).unwrap();
+    assert_eq!((pushed("0123"), store.is_seen("0123", one.key)), ([false, false], false));
 }
 
 #[test]
@@ -243,4 +244,20 @@ fn many_threads_may_write_the_same_objects() {
         }
     });
     assert_eq!(children(&store.root.join("tmp")).unwrap().len(), 0);
+}
+
+#[test]
+fn all_that_is_kept_is_counted() {
+    let (_directory, store) = store();
+    let used = || store.usage().unwrap().bytes;
+    store.add_bytes(&[1; 100]).unwrap();
+    store.put_probe(Digest::of("probe"), &[2; 200]).unwrap();
+    let before = used();
+    store.put_known(Digest::of("known"), &[3; 1000]).unwrap();
+    assert_eq!(used(), before + 1000);
+    assert_eq!(
+        super::super::gc::collect(&store, 1 << 20).unwrap().left,
+        used(),
+        "the size that is kept down is this one"
+    );
 }

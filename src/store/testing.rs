@@ -42,6 +42,14 @@ impl Machine {
         }
     }
 
+    /// Another session on the same machine.
+    pub(crate) fn next_session(&mut self, shared: &Path) {
+        let url = Url::from_directory_path(shared).unwrap();
+        self.events = EventLog::new(Arc::new(()));
+        self.local = Arc::new(LocalStore::open(self.directory.path()).unwrap());
+        self.remote = Arc::new(RemoteStore::open(url.as_str(), &self.settings, &self.events).unwrap());
+    }
+
     pub(crate) fn prefetch(&self) -> Prefetch {
         let remote = Some(Arc::clone(&self.remote));
         Prefetch::new(&self.runtime, Arc::clone(&self.local), remote, self.events.clone(), &self.settings)

@@ -108,7 +108,7 @@ impl Services {
 
     pub(super) fn store_failed(&self, error: &Error) {
         if !self.store_failed.swap(true, Ordering::SeqCst) {
-            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let hint = error.hint(self.store.root()).map(|hint| format!("; {hint}")).unwrap_or_default();
             self.log.warn(format!("what is compiled cannot be kept: {error}{hint}"));
         }
     }
@@ -219,7 +219,7 @@ impl Units {
     /// is another build, and none of its units is ours.
     pub(super) fn identify(&self, call: &Call) -> Option<UnitId> {
         let below = call.out_dir.strip_prefix(self.services.roots.get(Root::BuildDir)?).ok()?;
-        if below.parent()?.components().any(|part| part.as_str() == "out") {
+        if is_in_script_dir(below.parent()?) {
             return None;
         }
         let mut state = self.state();
@@ -441,5 +441,38 @@ impl Units {
             };
             known != Some(record.metadata) && store.probe(mark).is_none()
         })
+    }
+}
+
+/// Whether a directory, relative to the build directory, is an `OUT_DIR` or in one: `out` below `build/<package>-<hash>`,
+/// or below `build/<package>/<hash>` in the layout of later cargos. A profile may be called `out`, too.
+fn is_in_script_dir(directory: &Utf8Path) -> bool {
+    let parts: Vec<_> = directory.components().map(|part| part.as_str()).collect();
+    let is_build = |index: Option<usize>| index.is_some_and(|index| parts[index] == "build");
+    parts
+        .iter()
+        .enumerate()
+        .any(|(index, part)| *part == "out" && (is_build(index.checked_sub(2)) || is_build(index.checked_sub(3))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_below_an_out_dir_is_told_from_a_profile_of_that_name() {
+        for directory in [
+            "debug/build/demo-0123/out",
+            "debug/build/demo-0123/out/target/debug/deps",
+            "x86_64-unknown-linux-musl/out/build/demo-0123/out/target/debug",
+            "debug/build/demo/0123/out/debug/build/other/4567/out",
+        ] {
+            assert!(is_in_script_dir(Utf8Path::new(directory)), "{directory}");
+        }
+        for directory in
+            ["out", "x86_64-unknown-linux-musl/out", "out/build", "out/build/demo/0123", "debug/build/out/0123"]
+        {
+            assert!(!is_in_script_dir(Utf8Path::new(directory)), "{directory}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use http::{Request, Response, StatusCode, Uri};
+use opendal::raw::oio::ReadStream;
 use opendal::{Buffer, Error, ErrorKind, HttpBody, HttpTransport, Result};
 use opendal_http_transport_reqwest::ReqwestTransport;
 
@@ -22,7 +23,7 @@ use super::Traffic;
 const AWS_HOST: &str = "s3.amazonaws.com";
 /// Instance metadata is one hop away, or not there.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
-/// No honest error answer is longer.
+/// No honest error answer is longer, and no more of one is read.
 const MAX_MESSAGE: usize = 64 << 10;
 
 pub(super) struct Transport {
@@ -115,9 +116,16 @@ fn deepest(error: &dyn std::error::Error) -> String {
 
 async fn refused(response: Response<HttpBody>) -> Error {
     let (parts, mut body) = response.into_parts();
-    let bytes = body.to_buffer().await.map(|buffer| buffer.to_vec()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_MESSAGE)]);
-    server_error(parts.status, &text)
+    let mut bytes = Vec::new();
+    // One that breaks off has said something, too.
+    while bytes.len() < MAX_MESSAGE
+        && let Ok(chunk) = body.read().await
+        && !chunk.is_empty()
+    {
+        bytes.extend_from_slice(&chunk.to_bytes());
+    }
+    bytes.truncate(MAX_MESSAGE);
+    server_error(parts.status, &String::from_utf8_lossy(&bytes))
 }
 
 /// What S3's answer means. The codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
@@ -162,7 +170,47 @@ fn unescape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
+
+    /// Refuses one request with a body without an end, as slowly as a test can wait for. Says how much it got rid of.
+    fn talker() -> (String, thread::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let talking = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let body = "<Error><Code>AccessDenied</Code><Message>not today</Message>";
+            write!(stream, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n{body}").unwrap();
+            let mut sent = 0;
+            while sent < 64 << 20 && stream.write_all(&[b' '; 64 << 10]).is_ok() {
+                sent += 64 << 10;
+                thread::sleep(Duration::from_millis(1));
+            }
+            sent
+        });
+        (endpoint, talking)
+    }
+
+    #[test]
+    fn an_answer_without_an_end_is_not_read_to_its_end() {
+        let (endpoint, talking) = talker();
+        let traffic = Arc::<Traffic>::default();
+        let transport = Transport::new(&endpoint, Duration::from_secs(10), Arc::clone(&traffic)).unwrap();
+        let request = Request::get(format!("{endpoint}/bucket/object")).body(Buffer::new()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(transport.fetch(request)).map(drop).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::PermissionDenied, "AccessDenied: not today (HTTP 403)")
+        );
+        assert!(traffic.received.load(Ordering::Relaxed) < 2 << 20, "{traffic:?}");
+        drop((transport, runtime));
+        assert!(talking.join().unwrap() < 32 << 20, "nobody listens any more");
+    }
 
     fn answer(status: u16, body: &str) -> (ErrorKind, bool, String) {
         let error = server_error(StatusCode::from_u16(status).unwrap(), body);

@@ -1,8 +1,8 @@
 //! The remote tier: an object store that many machines share.
 //!
 //! [`RemoteStore`] gets and puts four kinds of objects by name: graph indexes, entries, packs, and what is known of units. Each is one GET or one
-//! PUT: nothing is listed, nothing is asked about before it is read, so leave to GET is all a reader needs. The service
-//! behind it is an [`opendal::Operator`], chosen by the URL's scheme.
+//! PUT: nothing is listed, nothing is asked about before it is read, so leave to GET is all a reader needs. Only who writes an
+//! index asks whether what it names is still there ([`RemoteStore::has`]). The service behind it is an [`opendal::Operator`], chosen by the URL's scheme.
 //!
 //! **Invariants.** An object that is not there is `None`. A service that denies an object (403) may mean that it is not
 //! there, as AWS tells those who may not list, so that is `None` too; a session in which *every* read was denied says so
@@ -30,7 +30,7 @@ use url::Url;
 use self::health::{Direction, Failure, Health};
 use super::sharded;
 use crate::config::Settings;
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::entry::{Entry, GraphIndex, PackRef, is_other_version};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
@@ -124,7 +124,7 @@ impl RemoteStore {
         let service = Service::parse(url, &|name| std::env::var(name).ok())?;
         Ok(Self {
             url: url.to_owned(),
-            id: hex::encode(&Digest::of(url).as_bytes()[..8]),
+            id: hex::encode(&service.identity().as_bytes()[..8]),
             service,
             operators: OnceCell::new(),
             stall: settings.stall(),
@@ -141,7 +141,7 @@ impl RemoteStore {
         &self.url
     }
 
-    /// Names this remote in the local store's markers.
+    /// Names this remote in the local store's markers: what is at one endpoint is not at another.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -162,6 +162,13 @@ impl RemoteStore {
     /// A pack, as it comes in. Not verified: [`super::LocalStore::unpack`] does that.
     pub async fn pack(&self, pack: PackRef) -> Result<Option<Download<'_>>> {
         self.download(&format!("v1/blob/{}", sharded(pack.digest))).await
+    }
+
+    /// Whether an entry is there together with its pack: two requests, of which neither reads an object.
+    pub async fn has(&self, entry: &Entry) -> Result<bool> {
+        let Some(pack) = entry.pack else { return Ok(false) };
+        let has_entry = self.length(&format!("v1/unit/{}", sharded(entry.key.0))).await?.is_some();
+        Ok(has_entry && self.length(&format!("v1/blob/{}", sharded(pack.digest))).await? == Some(pack.size))
     }
 
     /// Stores a pack.
@@ -242,6 +249,14 @@ impl RemoteStore {
             }
         }
         Ok(Some(bytes).filter(|bytes| !is_other_version(bytes)))
+    }
+
+    /// The length of an object.
+    async fn length(&self, path: &str) -> Result<Option<u64>> {
+        self.health.check(Direction::Read)?;
+        self.count_call();
+        let stat = async { self.operators().await?.read.stat(path).await };
+        Ok(self.settle(stat.await)?.map(|metadata| metadata.content_length()))
     }
 
     /// One GET: without a range, opendal asks nothing else. Whether the object is there shows with its first bytes.
@@ -370,6 +385,16 @@ impl Service {
                 let _ = lookup;
                 Err(invalid(format!("{scheme:?} is not a service of this build, which has: {}", SCHEMES.join(", "))))
             }
+        }
+    }
+
+    /// What is the same for all who use the same place, and for nobody else: not who asks, nor how the URL is spelled.
+    fn identity(&self) -> Digest {
+        match self {
+            #[cfg(feature = "s3")]
+            Self::S3(location) => Digest::of_value(Domain::Remote, &location.place()),
+            #[cfg(feature = "fs")]
+            Self::Fs(root) => Digest::of_value(Domain::Remote, &("file", root.as_os_str())),
         }
     }
 

@@ -83,6 +83,34 @@ fn a_damaged_object_is_corrupt_and_one_of_another_version_absent() {
 }
 
 #[test]
+fn a_store_is_known_by_where_it_is_and_not_by_who_asks() {
+    #[cfg(feature = "s3")]
+    {
+        let place = |url: &str, variables: &[(&str, &str)]| {
+            let find =
+                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            Service::parse(url, &find).unwrap().identity()
+        };
+        let at = |endpoint: &'static str| [("AWS_ENDPOINT_URL_S3", endpoint), ("AWS_CONFIG_FILE", "/nowhere")];
+        let one = place("s3://bucket/place", &at("http://one"));
+        assert_eq!(place("s3://bucket/place/", &at("http://one/")), one);
+        let asked_by = [at("http://one")[0], ("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "key")];
+        assert_eq!(place("s3://bucket/place", &asked_by), one);
+        for (url, endpoint) in [
+            ("s3://bucket/place", "http://two"),
+            ("s3://bucket/place", ""),
+            ("s3://bucket/elsewhere", "http://one"),
+            ("s3://another/place", "http://one"),
+        ] {
+            assert_ne!(place(url, &at(endpoint)), one, "{url} at {endpoint:?}");
+        }
+    }
+    let file = |url: &str| Service::parse(url, &|_| None).unwrap().identity();
+    assert_eq!(file("file:///one"), file("file:///one"));
+    assert_ne!(file("file:///one"), file("file:///two"));
+}
+
+#[test]
 fn a_remote_that_is_given_up_is_not_asked_again() {
     let Fixture { events, runtime, store, .. } = fixture();
     store.give_up("no byte for 5 s");

@@ -13,6 +13,7 @@ use http::Request;
 use ini::Ini;
 use opendal::services::S3;
 use opendal::{Buffer, HttpTransporter, OperationContext, Operator};
+use serde::Serialize;
 
 use super::Traffic;
 use super::http::Transport;
@@ -47,6 +48,11 @@ impl Location {
         let region = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")).or(profile.region);
         let region = region.or_else(|| endpoint.as_ref().map(|_| DEFAULT_REGION.to_owned()));
         Self { bucket: bucket.into(), prefix: prefix.into(), endpoint, region, profile: set("AWS_PROFILE") }
+    }
+
+    /// Which bucket it is, and where in it.
+    pub(super) fn place(&self) -> impl Serialize {
+        ("s3", &self.endpoint, &self.bucket, self.prefix.trim_matches('/'))
     }
 
     /// An operator whose every request passes [`Transport`].

@@ -77,6 +77,14 @@ impl S3Server {
         format!("s3://{BUCKET}/place-{}", self.places.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Removes everything from a place in the bucket, behind everybody's back.
+    pub fn empty(&self, remote: &Remote) {
+        let place = remote.url.strip_prefix("s3://").expect("it is a place in a bucket");
+        let status =
+            request(self.filer, "DELETE", &format!("/buckets/{place}?recursive=true")).expect("the server runs");
+        assert_eq!(status, 204, "the place cannot be emptied");
+    }
+
     /// To SeaweedFS a bucket is a directory.
     fn make_bucket(&self) {
         let status = request(self.filer, "POST", &format!("/buckets/{BUCKET}/")).expect("the server runs");

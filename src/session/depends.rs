@@ -1,0 +1,300 @@
+//! What cargo reads before it compiles anything: the one list of what a plan follows from.
+//!
+//! A session may go by what an earlier one has found out: that there is nothing to plan ([`super::settled`]), or which units
+//! there are ([`super::graph`]). Both do so only where everything in this list is as it was: [`variables`], and the files
+//! and programs of [`Dependencies`]. A file that is not there is in the list as well, since it could come to be: its absence
+//! is a part of the state. That more is listed than cargo looks at costs time when it changes, and nothing else.
+//!
+//! Not listed is what changes only how cargo talks (`TERM`, `NO_COLOR`), where it sends its user (`BROWSER`), and with what
+//! it identifies itself to a registry (`credentials.toml`).
+//!
+//! **Invariant.** Nothing that cargo reads to decide what is built, and by what, is missing here.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use std::{env, fs};
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::survey::{Survey, cargo_home, configured_rustc};
+use super::{Environment, Options};
+use crate::config::{SETTINGS, Setting};
+use crate::digest::{Digest, Domain};
+use crate::fs::Stamp;
+use crate::rustc::toolchain;
+
+/// How the names of variables begin that cargo, rustc or rustup read, or the system's loader when it starts them.
+const PREFIXES: &[&str] = &["CARGO", "__CARGO", "RUST", "XCACHE", "HTTP", "http", "LD_", "DYLD_"];
+/// Other names of such variables.
+const NAMES: &[&str] = &[
+    "HOME",
+    "USERPROFILE",
+    "PATH",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "SDKROOT",
+    "MACOSX_DEPLOYMENT_TARGET",
+    "IPHONEOS_DEPLOYMENT_TARGET",
+    "TVOS_DEPLOYMENT_TARGET",
+    "WATCHOS_DEPLOYMENT_TARGET",
+    "XROS_DEPLOYMENT_TARGET",
+];
+/// Where configuration is in a directory (`GlobalContext::walk_tree`).
+const CONFIGS: &[&str] = &[".cargo/config", ".cargo/config.toml"];
+const MANIFEST: &str = "Cargo.toml";
+/// Where rustup looks for the toolchain of a directory.
+const TOOLCHAINS: &[&str] = &["rust-toolchain", "rust-toolchain.toml"];
+
+/// The variables of the environment that are read, sorted. Our own settings are left out: they come from elsewhere, too.
+pub(super) fn variables(environment: &Environment) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+    let settings: Vec<_> = SETTINGS.iter().map(Setting::variable).collect();
+    let is_read = move |name: &OsStr| {
+        let name = name.to_string_lossy();
+        let is_listed = PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&&*name);
+        is_listed && !settings.iter().any(|setting| *setting == name)
+    };
+    let all = environment.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+    all.filter(move |(name, _)| is_read(name))
+}
+
+/// The files and programs that are read, whether or not they are there.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Dependencies {
+    /// Compared by their content.
+    files: BTreeSet<OsString>,
+    /// Where they are or would be found. Compared by their stamps: they are large.
+    programs: BTreeSet<OsString>,
+    /// Planning may write it.
+    lockfile: OsString,
+}
+
+impl Dependencies {
+    /// What a command in a surveyed workspace depends on.
+    pub(super) fn of(options: &Options, survey: &Survey) -> Self {
+        let mut files = Files::default();
+        files.add_configuration(options);
+        files.add_toolchain(options);
+        let root = survey.workspace.root.as_std_path();
+        let manifest = options.invocation.value("manifest-path").map(|path| options.directory.join(path));
+        let directories = survey.workspace.members.iter().map(|member| member.as_std_path());
+        let directories =
+            directories.chain([root, &options.directory]).chain(manifest.iter().filter_map(|it| it.parent()));
+        directories.for_each(|directory| files.add_package(directory));
+        let lockfile = options.invocation.value("lockfile-path").map(|path| options.directory.join(path));
+        let lockfile = lockfile.unwrap_or_else(|| survey.lockfile_path().into());
+        files.add(lockfile.clone());
+        let programs = programs(options, survey).into_iter().map(OsString::from).collect();
+        Self { files: files.all.into_iter().map(OsString::from).collect(), programs, lockfile: lockfile.into() }
+    }
+
+    /// Also the manifests of these packages.
+    #[must_use]
+    pub(super) fn with_packages(mut self, manifests: impl IntoIterator<Item = Utf8PathBuf>) -> Self {
+        let mut files = Files::default();
+        for manifest in manifests {
+            manifest.parent().into_iter().for_each(|directory| files.add_package(directory.as_std_path()));
+        }
+        self.files.extend(files.all.into_iter().map(OsString::from));
+        self
+    }
+
+    /// All of them as they are now, by what is cheapest to ask.
+    pub(super) fn stamps(&self) -> Digest {
+        stamps(self.files.iter().chain(&self.programs))
+    }
+
+    /// What the files say now and which programs there are: the same in a copy of all files.
+    pub(super) fn contents(&self) -> Digest {
+        let contents: Vec<_> = self.files.iter().map(|path| (path, fs::read(path).ok().map(Digest::of))).collect();
+        Digest::of_value(Domain::Stamps, &("contents", contents, stamps(&self.programs)))
+    }
+
+    /// Whether nothing was changed since a moment, except the lockfile, so that all who have read it since have read the same.
+    pub(super) fn are_older_than(&self, moment: SystemTime) -> bool {
+        let others = self.files.iter().chain(&self.programs).filter(|path| **path != self.lockfile);
+        let stamps = others.filter_map(|path| Stamp::of(Path::new(path)).ok());
+        stamps.into_iter().all(|stamp| stamp.changed() < moment)
+    }
+}
+
+/// Files and directories as they are now.
+pub(super) fn stamps<'a>(paths: impl IntoIterator<Item = &'a OsString>) -> Digest {
+    let stamp = |path: &'a OsString| (path, Stamp::of(Path::new(path)).ok());
+    Digest::of_value(Domain::Stamps, &paths.into_iter().map(stamp).collect::<Vec<_>>())
+}
+
+/// Files, found by following what they say of others.
+#[derive(Default)]
+struct Files {
+    all: BTreeSet<PathBuf>,
+}
+
+impl Files {
+    /// Whether it is new.
+    fn add(&mut self, path: PathBuf) -> bool {
+        self.all.insert(path)
+    }
+
+    /// In this order of precedence: what `--config` says or names, from the current directory upwards, and in `CARGO_HOME`.
+    fn add_configuration(&mut self, options: &Options) {
+        let directory = &options.directory;
+        for value in options.invocation.values("config") {
+            // Cargo takes it for a file where there is one of this name.
+            self.add_config(directory.join(value));
+            if let Some(table) = value.to_str().and_then(|text| text.parse().ok()) {
+                self.follow_config(directory, &table);
+            }
+        }
+        for path in upwards(directory, CONFIGS) {
+            self.add_config(path);
+        }
+        if let Some(home) = cargo_home(&options.environment, directory) {
+            ["config", "config.toml"].iter().for_each(|name| self.add_config(home.join(name)));
+        }
+    }
+
+    fn add_config(&mut self, path: PathBuf) {
+        let Some(directory) = path.parent().map(Path::to_owned) else { return };
+        let table = table(&path);
+        if self.add(path)
+            && let Some(table) = table
+        {
+            self.follow_config(&directory, &table);
+        }
+    }
+
+    /// Other files of configuration, and packages in the place of others. Both are relative to the file, or, in the case of
+    /// packages, to the directory that `.cargo` is in.
+    fn follow_config(&mut self, directory: &Path, table: &Table) {
+        for included in table.get("include").into_iter().flat_map(strings) {
+            self.add_config(directory.join(included));
+        }
+        let base = directory.parent().unwrap_or(directory);
+        let paths = table.get("paths").into_iter().flat_map(strings).map(str::to_owned);
+        let patched = table.get("patch").into_iter().flat_map(declared_paths);
+        for path in paths.chain(patched) {
+            self.add_package(&directory.join(&path));
+            self.add_package(&base.join(&path));
+        }
+    }
+
+    /// What rustup decides by, where nothing in the environment has decided already.
+    fn add_toolchain(&mut self, options: &Options) {
+        let Options { environment, directory, .. } = options;
+        if environment.get("RUSTUP_TOOLCHAIN").is_some() {
+            return;
+        }
+        let home = environment.get("RUSTUP_HOME").map(|home| directory.join(home));
+        let home = home.or_else(|| env::home_dir().map(|home| home.join(".rustup")));
+        self.all.extend(upwards(directory, TOOLCHAINS));
+        self.all.extend(home.map(|home| home.join("settings.toml")));
+        self.all.insert("/etc/rustup/settings.toml".into());
+    }
+
+    /// The manifest of a package, those above it (one of them is its workspace's), and those of the packages that it names
+    /// by their directories.
+    fn add_package(&mut self, directory: &Path) {
+        for manifest in upwards(&normalized(directory), &[MANIFEST]) {
+            if !self.add(manifest.clone()) {
+                continue;
+            }
+            let (Some(directory), Some(table)) = (manifest.parent(), table(&manifest)) else { continue };
+            let workspace = table.get("package").and_then(|package| package.get("workspace")).and_then(Value::as_str);
+            let named = workspace.map(str::to_owned).into_iter().chain(table.values().flat_map(declared_paths));
+            named.for_each(|path| self.add_package(&directory.join(path)));
+        }
+    }
+}
+
+/// The programs that compile, in all places up to where each is found.
+fn programs(options: &Options, survey: &Survey) -> BTreeSet<PathBuf> {
+    let Options { environment, .. } = options;
+    let cargo = options.cargo.clone().filter(|_| options.invocation.toolchain.is_none());
+    let configured = configured_rustc(options).or_else(|| survey.config.rustc().map(Into::into));
+    let rustc = toolchain::resolve(configured, |name| environment.get(name).map(Into::into));
+    let workspace_wrappers = ["RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"].into_iter();
+    let wrappers = workspace_wrappers.filter_map(|name| environment.get(name).map(Into::into));
+    let wrappers = wrappers.chain(survey.config.workspace_wrapper().map(Into::into));
+    let wrappers = wrappers.chain(survey.user_wrapper(environment).map(Into::into));
+    let named = wrappers.chain([cargo.map_or_else(|| "cargo".into(), OsString::from), rustc]);
+    let mut programs: BTreeSet<_> = named.flat_map(|program: OsString| candidates(options, &program)).collect();
+    let own = ["cargo", "rustc"].map(|name| survey.toolchain.sysroot.join("bin").join(name));
+    programs.extend(own.map(|path| path.as_std_path().with_extension(env::consts::EXE_EXTENSION)));
+    programs
+}
+
+/// Where a program may be, in the order in which it is looked for, up to where it is. A relative path of the configuration is
+/// relative to a directory above the current one, or to the one that `CARGO_HOME` is in.
+fn candidates(options: &Options, program: &OsStr) -> Vec<PathBuf> {
+    let Options { environment, directory, .. } = options;
+    let is_name = Path::new(program).components().count() == 1;
+    if !is_name {
+        let home = cargo_home(environment, directory);
+        let above = directory.ancestors().chain(home.iter().filter_map(|home| home.parent()));
+        return above.map(|base| base.join(program)).collect();
+    }
+    let mut file = program.to_owned();
+    file.push(env::consts::EXE_SUFFIX);
+    let path = environment.get("PATH").unwrap_or_default();
+    let mut found = Vec::new();
+    for place in env::split_paths(path).map(|place| directory.join(place).join(&file)) {
+        let is_there = place.is_file();
+        found.push(place);
+        if is_there {
+            break;
+        }
+    }
+    found
+}
+
+/// These names in a directory and in all above it.
+fn upwards(directory: &Path, names: &[&str]) -> Vec<PathBuf> {
+    directory.ancestors().flat_map(|directory| names.iter().map(|name| directory.join(name))).collect()
+}
+
+/// Without `..`, so that the directories above it are those that cargo would look into.
+fn normalized(directory: &Path) -> PathBuf {
+    let mut normalized = PathBuf::new();
+    for part in directory.components() {
+        match part {
+            std::path::Component::ParentDir => drop(normalized.pop()),
+            std::path::Component::CurDir => {}
+            part => normalized.push(part),
+        }
+    }
+    normalized
+}
+
+fn table(path: &Path) -> Option<Table> {
+    fs::read_to_string(path).ok()?.parse().ok()
+}
+
+/// A string, or a list of strings or of tables with a `path`.
+fn strings(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(values) => values.iter().flat_map(strings).collect(),
+        Value::Table(table) => table.get("path").into_iter().flat_map(strings).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Every `path` in a table, at any depth: most are of dependencies, and where others lead there is no manifest.
+fn declared_paths(value: &Value) -> Vec<String> {
+    match value {
+        Value::Table(table) => {
+            let own = table.get("path").and_then(Value::as_str).map(str::to_owned);
+            own.into_iter().chain(table.values().flat_map(declared_paths)).collect()
+        }
+        Value::Array(values) => values.iter().flat_map(declared_paths).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -20,6 +20,8 @@ pub(crate) struct Possible {
     pub clippy: bool,
     /// Whether macros and scripts read what nobody declares.
     pub undeclared: bool,
+    /// Whether what cargo and its wrappers set is printed as a whole.
+    pub environment: bool,
 }
 
 /// A script of so many steps.
@@ -168,7 +170,7 @@ impl Generator<'_> {
             (2, Kind::Manifest),
             (2, Kind::Configuration),
             (2, Kind::Warns),
-            (1, Kind::Ambient),
+            (u32::from(self.possible.environment), Kind::Ambient),
         ];
         if package.is_macro {
             kinds.push((3, Kind::OwnFile));
@@ -203,7 +205,7 @@ impl Generator<'_> {
             (4, Source::Variable(variable)),
             (3, Source::Cargo(of_cargo)),
             (4, Source::Text(text)),
-            (1, Source::Environment),
+            (u32::from(self.possible.environment), Source::Environment),
         ];
         let named = |how: How| later.iter().filter(move |other| package.needs.iter().any(|need| need.on == other.name && need.how == how));
         sources.extend(named(How::Normal).filter(|other| other.links).map(|other| (6, Source::Metadata(other.name.clone()))));

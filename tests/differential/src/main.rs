@@ -31,6 +31,7 @@ mod model;
 mod place;
 mod render;
 mod script;
+mod shrink;
 mod side;
 mod source;
 mod walk;
@@ -90,6 +91,9 @@ struct Arguments {
     /// Reads variables that nobody declares in macros.
     #[arg(long)]
     undeclared: bool,
+    /// Leaves out what prints the environment that cargo and its wrappers make.
+    #[arg(long)]
+    no_environment: bool,
     /// Does not build in `/src` and `/app`.
     #[arg(long)]
     no_short_roots: bool,
@@ -233,6 +237,7 @@ impl Explorer<'_> {
             toolchain: toolchains.other(),
             clippy: toolchains.has_clippy(),
             undeclared: self.arguments.undeclared,
+            environment: !self.arguments.no_environment,
         };
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(n as u64);
         let script = generate::script(seed, steps, &possible);
@@ -261,14 +266,33 @@ impl Explorer<'_> {
         }
     }
 
+    /// Decides whose difference it is, and makes a small script of one of xcache's.
     fn found(&self, n: usize, script: &Script, found: &Found) {
         let mut script = script.clone();
         script.steps.truncate(found.step + 1);
         println!("seed {} walk {n} {}", self.seed, describe(found, &script));
+        if self.options.builder != Builder::Cargo && differs(self.options, &Builder::Cargo, &script).is_some() {
+            self.total().cargos_own += 1;
+            return println!("walk {n}: cargo alone does the same in a target directory that stays");
+        }
         self.total().differences += 1;
         let path = self.arguments.keep_dir.join(format!("{}-{n}-{}.json", self.seed, found.step));
         script.write(&path);
-        println!("written to {}", path.display());
+        let until = Instant::now() + Duration::from_secs(self.arguments.shrink_seconds);
+        let class = found.difference.class;
+        let mut small = shrink::shrink(&script, class, until, &|script| {
+            let found = differs(self.options, &self.options.builder, script)?;
+            // Plain cargo may begin to do the same while the script becomes smaller.
+            let is_ours = self.options.builder == Builder::Cargo
+                || differs(self.options, &Builder::Cargo, script).is_none();
+            is_ours.then_some(found.difference.class)
+        });
+        let found = differs(self.options, &self.options.builder, &small);
+        let text = found.map_or("it did not come again".to_owned(), |found| found.difference.text);
+        small.note = format!("{class}: {text}");
+        small.write(&path);
+        let said = serde_json::to_string(&small).unwrap_or_default();
+        println!("walk {n}, as small as it gets: {}\n{said}\nwritten to {}", small.note, path.display());
     }
 
     fn summary(&self) -> usize {
@@ -284,6 +308,11 @@ impl Explorer<'_> {
         println!("{} differences (seed {})", total.differences, self.seed);
         total.differences
     }
+}
+
+/// Walks a script and looks at its last step only.
+fn differs(options: &Options, builder: &Builder, script: &Script) -> Option<Found> {
+    walk(options, builder, script, Judged::Last).difference.filter(|found| found.step + 1 == script.steps.len())
 }
 
 fn round(duration: Duration) -> Duration {

@@ -28,7 +28,7 @@ pub struct Invocation {
 
 impl Invocation {
     /// Nothing of this process's environment is passed on but what `command` sets.
-    pub(crate) fn new(command: Command) -> Self {
+    pub fn new(command: Command) -> Self {
         Self { command, input: Vec::new(), limit: LIMIT }
     }
 

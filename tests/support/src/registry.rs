@@ -44,7 +44,8 @@ impl Registry {
         self.list(&package);
     }
 
-    fn archive(&self, package: &Package) -> PathBuf {
+    /// Where the archive of a package is.
+    pub fn archive(&self, package: &Package) -> PathBuf {
         self.dir.join(format!("{}-{}.crate", package.name, package.version))
     }
 
@@ -198,7 +199,8 @@ impl Package {
         self
     }
 
-    fn manifest(&self) -> String {
+    /// Its manifest.
+    pub fn manifest(&self) -> String {
         let Self { name, version, edition, .. } = self;
         let mut text = format!("[package]\nname = {name:?}\nversion = {version:?}\nedition = {edition:?}\n");
         if let Some(links) = &self.links {

@@ -1,0 +1,193 @@
+//! Puts a state on the disk: checkouts, configuration, a registry and repositories.
+//!
+//! Only files whose content has changed are written, so modification times are those of real edits.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+use support::{Registry, Repository, tree};
+
+use crate::model::{ConfigPlace, How, Origin, Package, State};
+use crate::place::Places;
+use crate::render::{self, Files, Published};
+
+/// The disk as a walk has left it.
+pub(crate) struct Ground {
+    pub places: Places,
+    /// What was written below each directory.
+    written: HashMap<PathBuf, Files>,
+    shelves: Shelves,
+}
+
+/// What was published so far: the same content has the same version whenever it comes back.
+#[derive(Default)]
+struct Shelves {
+    versions: HashMap<String, Vec<Files>>,
+    commits: HashMap<(String, Files), String>,
+    /// The version or commit of each package as it is now.
+    current: HashMap<String, String>,
+    urls: HashMap<String, String>,
+}
+
+impl Published for Shelves {
+    fn version(&self, package: &str) -> String {
+        self.current[package].clone()
+    }
+
+    fn revision(&self, package: &str) -> (String, String) {
+        (self.urls[package].clone(), self.current[package].clone())
+    }
+}
+
+impl Ground {
+    pub(crate) fn new(places: Places) -> Self {
+        Self { places, written: HashMap::new(), shelves: Shelves::default() }
+    }
+
+    /// Makes the disk what a state says. `quietly`: modification times of files that are changed stay as they are.
+    /// Gives a digest of all that was rendered.
+    pub(crate) fn put(&mut self, state: &State, quietly: bool) -> String {
+        let vendored = self.publish(state);
+        let places = &self.places;
+        let checkout = places.checkout(state.around.checkout).to_owned();
+        let mut files = render::checkout(state, places, &self.shelves);
+        let source = if state.around.vendored {
+            files.extend(vendored);
+            "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = \"vendor\"\n".to_owned()
+        } else {
+            Registry::open(&places.registry()).source_replacement()
+        };
+        files.insert(".cargo/config.toml".into(), render::config(state, ConfigPlace::Workspace) + &source);
+        let config = |place| Files::from([("config.toml".to_owned(), render::config(state, place))]);
+        let above = places.config_above().parent().expect("it is in a directory").to_owned();
+        let mut sha = Sha256::new();
+        let home = places.home(state.around.home);
+        for (dir, files) in
+            [(checkout.clone(), files), (above, config(ConfigPlace::Above)), (home, config(ConfigPlace::Home))]
+        {
+            sha.update(format!("{dir:?} {files:?}"));
+            self.write(&dir, files, quietly);
+        }
+        if state.around.git && !checkout.join(".git").exists() {
+            git(&checkout, &["init", "--quiet", "--initial-branch=main"]);
+        }
+        hex(&sha.finalize())
+    }
+
+    fn write(&mut self, dir: &Path, files: Files, quietly: bool) {
+        let before = self.written.remove(dir).unwrap_or_default();
+        for path in before.keys().filter(|path| !files.contains_key(*path)) {
+            let _ = fs::remove_file(dir.join(path));
+            // A directory goes with its last file.
+            let mut parent = Path::new(path).parent();
+            while let Some(name) = parent.filter(|name| *name != Path::new("")) {
+                let _ = fs::remove_dir(dir.join(name));
+                parent = name.parent();
+            }
+        }
+        for (path, content) in files.iter().filter(|(path, content)| before.get(*path) != Some(*content)) {
+            let file = dir.join(path);
+            // An empty configuration is none.
+            if content.is_empty() {
+                let _ = fs::remove_file(&file);
+                continue;
+            }
+            let time = modified(&file).filter(|_| quietly);
+            tree::write(&file, content);
+            if let Some(time) = time {
+                let file = File::options().write(true).open(&file).expect("the file was written");
+                file.set_modified(time).expect("times can be set");
+            }
+        }
+        self.written.insert(dir.to_owned(), files);
+    }
+
+    /// Publishes what is not a directory of the checkout, and gives the files of `vendor`.
+    fn publish(&mut self, state: &State) -> Files {
+        let mut vendored = Files::new();
+        // Those that are needed come last.
+        for package in state.packages.iter().rev() {
+            match package.origin {
+                Origin::Registry => vendored.extend(self.publish_to_registry(state, package)),
+                Origin::Git => self.commit(state, package),
+                Origin::Member | Origin::Side => {}
+            }
+        }
+        vendored
+    }
+
+    fn publish_to_registry(&mut self, state: &State, package: &Package) -> Files {
+        let mut content = render::package_files(state, package, &self.places);
+        content.insert("manifest".into(), made_up(state, package, "0", &content).manifest());
+        let versions = self.shelves.versions.entry(package.name.clone()).or_default();
+        let known = versions.iter().position(|version| *version == content);
+        let n = known.unwrap_or_else(|| {
+            versions.push(content.clone());
+            versions.len() - 1
+        });
+        content.remove("manifest");
+        let version = format!("1.0.{n}");
+        let archive = made_up(state, package, &version, &content);
+        let registry = Registry::new(&self.places.registry());
+        let path = registry.archive(&archive);
+        content.insert("Cargo.toml".into(), archive.manifest());
+        if known.is_none() {
+            registry.publish(archive);
+        }
+        self.shelves.current.insert(package.name.clone(), version);
+        let checksum = hex(&Sha256::digest(fs::read(path).expect("the archive was written")));
+        content.insert(".cargo-checksum.json".into(), format!("{{\"files\":{{}},\"package\":\"{checksum}\"}}"));
+        content.into_iter().map(|(path, content)| (format!("vendor/{}/{path}", package.name), content)).collect()
+    }
+
+    fn commit(&mut self, state: &State, package: &Package) {
+        let mut files = render::package_files(state, package, &self.places);
+        files.insert("Cargo.toml".into(), render::manifest(state, package, &self.shelves));
+        let dir = self.places.repository(&package.name);
+        let key = (package.name.clone(), files.clone());
+        if !self.shelves.commits.contains_key(&key) {
+            self.write(&dir, files, false);
+            let repository = Repository::of_dir(&dir);
+            self.shelves.urls.insert(package.name.clone(), repository.url());
+            self.shelves.commits.insert(key.clone(), git(&dir, &["rev-parse", "HEAD"]));
+        }
+        self.shelves.current.insert(package.name.clone(), self.shelves.commits[&key].clone());
+    }
+}
+
+/// A package of the registry.
+fn made_up(state: &State, package: &Package, version: &str, files: &Files) -> support::Package {
+    let mut archive = support::Package::new(&package.name, version, &files["src/lib.rs"]).feature("loud");
+    if package.is_macro {
+        archive = archive.procedural_macro();
+    }
+    if package.links && package.has_script() {
+        archive = archive.links(&format!("xd_{}", package.name));
+    }
+    for (need, other) in state.needed(package) {
+        archive = match need.how {
+            How::Build => archive.build_dependency(&other.name, "1"),
+            _ => archive.dependency(&other.name, "1"),
+        };
+    }
+    let others = files.iter().filter(|(path, _)| !["src/lib.rs", "manifest"].contains(&path.as_str()));
+    others.fold(archive, |archive, (path, content)| archive.file(path, content))
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
+}
+
+fn git(dir: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git").args(arguments).current_dir(dir).output().expect("git is installed");
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,109 @@
+//! What counts as a difference.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+
+use serde::{Deserialize, Serialize};
+
+use crate::side::Seen;
+
+/// Something that differs.
+#[derive(Clone, Debug)]
+pub(crate) struct Difference {
+    pub class: Class,
+    pub text: String,
+}
+
+/// In what they differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Class {
+    Exit,
+    Errors,
+    Printed,
+    Messages,
+    Warnings,
+    Files,
+    Dependencies,
+    NotFresh,
+    Panic,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Exit => "another exit status",
+            Self::Errors => "other errors",
+            Self::Printed => "something else is printed",
+            Self::Messages => "other messages",
+            Self::Warnings => "other warnings of build scripts",
+            Self::Files => "other files",
+            Self::Dependencies => "other contents of .d files",
+            Self::NotFresh => "the build after the build compiles something",
+            Self::Panic => "a step could not be taken",
+        })
+    }
+}
+
+/// Compares what was seen with what plain cargo does in a clean directory. What is printed comes first: that is where a
+/// wrong artifact shows. `from_nothing` says that the target directory was empty.
+pub(crate) fn compare(ours: &Seen, cargos: &Seen, from_nothing: bool, comparable_errors: bool) -> Option<Difference> {
+    let difference = |class, text: String| Some(Difference { class, text });
+    if ours.code != cargos.code {
+        return difference(Class::Exit, format!("{:?}, cargo {:?}\n{}", ours.code, cargos.code, end(&ours.stderr)));
+    }
+    // What else is compiled before cargo stops is a matter of chance.
+    if ours.code != Some(0) && !ours.errors.is_empty() {
+        let differ = comparable_errors && ours.errors != cargos.errors;
+        return differ.then(|| Difference { class: Class::Errors, text: sets(&ours.errors, &cargos.errors) });
+    }
+    if ours.printed != cargos.printed {
+        return difference(Class::Printed, lines(&ours.printed, &cargos.printed));
+    }
+    if let Some(text) = different_runs(&ours.runs, &cargos.runs) {
+        return difference(Class::Printed, text);
+    }
+    if ours.messages != cargos.messages {
+        let keys = |seen: &Seen| seen.messages.0.iter().map(|(message, n)| format!("{n}x {message}")).collect();
+        return difference(Class::Messages, sets(&keys(ours), &keys(cargos)));
+    }
+    if ours.warnings != cargos.warnings {
+        return difference(Class::Warnings, sets(&ours.warnings, &cargos.warnings));
+    }
+    let names = |seen: &Seen| seen.files.keys().cloned().collect::<BTreeSet<_>>();
+    let (our_names, cargos_names) = (names(ours), names(cargos));
+    if !our_names.is_superset(&cargos_names) || (from_nothing && our_names != cargos_names) {
+        return difference(Class::Files, sets(&our_names, &cargos_names));
+    }
+    let (name, words) = cargos.files.iter().find(|(name, words)| ours.files[*name] != **words)?;
+    difference(Class::Dependencies, format!("{name}\n{}", sets(&ours.files[name], words)))
+}
+
+fn different_runs(ours: &BTreeMap<String, String>, cargos: &BTreeMap<String, String>) -> Option<String> {
+    let differing: Vec<_> = cargos.iter().filter(|(name, said)| ours.get(*name) != Some(*said)).collect();
+    let mut text = String::new();
+    for (name, said) in differing {
+        let unsaid = String::from("(it was not built)");
+        writeln!(text, "{name}\n{}", lines(ours.get(name).unwrap_or(&unsaid), said)).expect("writing to memory");
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// What only one of two texts says, line by line.
+fn lines(ours: &str, cargos: &str) -> String {
+    let set = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let text = sets(&set(ours), &set(cargos));
+    if text.is_empty() { format!("in another order:\n{ours}\ncargo:\n{cargos}") } else { text }
+}
+
+fn sets(ours: &BTreeSet<String>, cargos: &BTreeSet<String>) -> String {
+    let only = |who: &str, these: &BTreeSet<String>, those: &BTreeSet<String>| {
+        these.difference(those).map(|line| format!("  only {who}: {line}\n")).collect::<String>()
+    };
+    only("xcache", ours, cargos) + &only("cargo ", cargos, ours)
+}
+
+/// The last lines of a text.
+pub(crate) fn end(text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(25)..].join("\n")
+}

@@ -1,0 +1,320 @@
+//! Builds made-up workspaces with the cache and with plain cargo, and compares.
+//!
+//! A *walk* starts from a workspace and circumstances made of a seed ([`generate`]). In each step some of that changes,
+//! or something happens (a session is killed, the store loses objects), then a cargo command is run: by `cargo xcache`,
+//! which has one store for the whole walk and target directories that stay, and by plain cargo in an empty target
+//! directory, at the same paths. Then both have to have exited, printed and left alike ([`judge`]), and plain cargo has
+//! to find nothing to do in xcache's target directory. Any difference is a failure.
+//!
+//! A difference is looked at again before it is believed: plain cargo is asked a second time, and the script is walked by
+//! plain cargo in the place of xcache. What differs then, too, is not xcache's doing: cargo compares modification times,
+//! and some edits it sees in an empty target directory only.
+//!
+//! What is found is made smaller ([`shrink`]) and written as a script, which `--script` walks again. The scripts in
+//! `found/` are regression tests: `--replay-all` walks all of them.
+//!
+//! ```text
+//! cargo build --release -p cargo-xcache -p xcache-differential
+//! target/release/differential --steps 60 --minutes 4
+//! target/release/differential --script tests/differential/found/<name>.json --verbose
+//! target/release/differential --steps 100 --xcache cargo      # is the program itself right?
+//! ```
+//!
+//! The exit status is 0 if nothing differed, 1 if something did, and 2 if the program could not do its work.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that says what it finds")]
+
+mod generate;
+mod ground;
+mod judge;
+mod model;
+mod place;
+mod render;
+mod script;
+mod shrink;
+mod side;
+mod source;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+
+use crate::generate::Possible;
+use crate::script::Script;
+use crate::side::{Builder, Toolchains};
+use crate::walk::{Found, Judged, Options, Walked, walk};
+
+/// Builds made-up workspaces with `cargo xcache` and with plain cargo, and compares.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// How many steps to walk in all.
+    #[arg(long, default_value_t = 60)]
+    steps: usize,
+    /// What the walks are made of; another one each time, if it is not given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many steps each workspace is good for.
+    #[arg(long, default_value_t = 25)]
+    walk: usize,
+    /// Begins with this walk of the seed.
+    #[arg(long, default_value_t = 0)]
+    first: usize,
+    /// How many walks at a time.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Begins no walk after so many minutes.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// The `cargo-xcache` to test; `cargo` for a check of this program itself. As a rule, the one beside this program.
+    #[arg(long)]
+    xcache: Option<PathBuf>,
+    /// Where to write the scripts of what was found.
+    #[arg(long, default_value = "target/differential")]
+    keep_dir: PathBuf,
+    /// Where to build.
+    #[arg(long)]
+    base_dir: Option<PathBuf>,
+    /// Walks one script.
+    #[arg(long)]
+    script: Vec<PathBuf>,
+    /// Walks all scripts of `tests/differential/found`.
+    #[arg(long)]
+    replay_all: bool,
+    /// Reads variables that nobody declares in macros.
+    #[arg(long)]
+    undeclared: bool,
+    /// Leaves out what prints the environment that cargo and its wrappers make.
+    #[arg(long)]
+    no_environment: bool,
+    /// Does not build in `/src` and `/app`.
+    #[arg(long)]
+    no_short_roots: bool,
+    /// Stops after so many differences.
+    #[arg(long, default_value_t = 5)]
+    max_found: usize,
+    /// Seconds to spend on making one script smaller.
+    #[arg(long, default_value_t = 240)]
+    shrink_seconds: u64,
+    /// Says what is done in each step.
+    #[arg(long)]
+    verbose: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // What panics in a step is told as a difference.
+    std::panic::set_hook(Box::new(|_| ()));
+    match run(&arguments) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Gives the number of differences.
+fn run(arguments: &Arguments) -> Result<usize, String> {
+    let options = options(arguments)?;
+    let mut scripts = arguments.script.clone();
+    if arguments.replay_all {
+        scripts.extend(support::tree::files(&support::repository().join("tests/differential/found")));
+    }
+    if scripts.is_empty() && !arguments.replay_all {
+        return Ok(explore(arguments, &options));
+    }
+    replay(&options, &scripts)
+}
+
+fn options(arguments: &Arguments) -> Result<Options, String> {
+    let beside = std::env::current_exe().map_err(|error| error.to_string())?.with_file_name("cargo-xcache");
+    let builder = match &arguments.xcache {
+        Some(name) if name == Path::new("cargo") => Builder::Cargo,
+        Some(path) => Builder::Xcache(std::path::absolute(path).map_err(|error| error.to_string())?),
+        None => Builder::Xcache(beside),
+    };
+    match &builder {
+        Builder::Xcache(path) if !path.is_file() => Err(format!("{} is missing: build it", path.display())),
+        _ => Ok(Options {
+            builder,
+            toolchains: Toolchains::find(),
+            base: arguments.base_dir.clone().unwrap_or_else(std::env::temp_dir),
+            short: !arguments.no_short_roots,
+            verbose: arguments.verbose,
+        }),
+    }
+}
+
+fn replay(options: &Options, scripts: &[PathBuf]) -> Result<usize, String> {
+    let mut differences = 0;
+    for path in scripts {
+        let script = Script::read(path)?;
+        let walked = walk(options, &options.builder, &script, Judged::Each);
+        match &walked.difference {
+            Some(found) => {
+                differences += 1;
+                println!("{}: differs\n{}", path.display(), describe(found, &script));
+            }
+            None => println!("{}: {} steps, no difference", path.display(), walked.steps),
+        }
+    }
+    Ok(differences)
+}
+
+fn describe(found: &Found, script: &Script) -> String {
+    let step = serde_json::to_string(&script.steps[found.step]).unwrap_or_default();
+    format!("step {}: {}\n{step}\n{}", found.step, found.difference.class, found.difference.text)
+}
+
+/// What all walks have come to.
+#[derive(Default)]
+struct Total {
+    steps: usize,
+    counts: BTreeMap<&'static str, usize>,
+    failed: usize,
+    oracle_runs: usize,
+    undecided: usize,
+    cargos_own: usize,
+    differences: usize,
+}
+
+/// Walks from seeds.
+fn explore(arguments: &Arguments, options: &Options) -> usize {
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
+    let started = Instant::now();
+    println!("seed {seed}, {} steps, {:?}", arguments.steps, options.builder);
+    let explorer = Explorer { arguments, options, seed, started, next: AtomicUsize::new(0), total: Mutex::default() };
+    thread::scope(|scope| {
+        for _ in 0..arguments.jobs.max(1) {
+            scope.spawn(|| explorer.work());
+        }
+    });
+    explorer.summary()
+}
+
+struct Explorer<'a> {
+    arguments: &'a Arguments,
+    options: &'a Options,
+    seed: u64,
+    started: Instant,
+    next: AtomicUsize,
+    total: Mutex<Total>,
+}
+
+impl Explorer<'_> {
+    fn work(&self) {
+        while let Some((n, steps)) = self.next_walk() {
+            self.walk(n, steps);
+        }
+    }
+
+    /// The number of a walk, and of its steps.
+    fn next_walk(&self) -> Option<(usize, usize)> {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let arguments = self.arguments;
+        let left = arguments.steps.checked_sub(n * arguments.walk).filter(|left| *left > 0)?;
+        let is_over = arguments.minutes.is_some_and(|minutes| self.started.elapsed().as_secs_f64() > minutes * 60.0);
+        let is_enough = self.total().differences >= arguments.max_found;
+        (!is_over && !is_enough).then(|| (n + arguments.first, left.min(arguments.walk)))
+    }
+
+    fn total(&self) -> std::sync::MutexGuard<'_, Total> {
+        self.total.lock().expect("nothing panics while it holds the lock")
+    }
+
+    fn walk(&self, n: usize, steps: usize) {
+        let toolchains = &self.options.toolchains;
+        let possible = Possible {
+            toolchain: toolchains.other(),
+            clippy: toolchains.has_clippy(),
+            undeclared: self.arguments.undeclared,
+            environment: !self.arguments.no_environment,
+        };
+        let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(n as u64);
+        let script = generate::script(seed, steps, &possible);
+        let walked = walk(self.options, &self.options.builder, &script, Judged::Each);
+        println!(
+            "walk {n}: {} steps, {} packages, {:.0} s in all{}",
+            walked.steps,
+            script.start.packages.len(),
+            self.started.elapsed().as_secs_f64(),
+            if walked.difference.is_some() { ", a difference" } else { "" }
+        );
+        self.add(&walked);
+        if let Some(found) = walked.difference {
+            self.found(n, &script, &found);
+        }
+    }
+
+    fn add(&self, walked: &Walked) {
+        let mut total = self.total();
+        total.steps += walked.steps;
+        total.failed += walked.failed;
+        total.oracle_runs += walked.oracle_runs;
+        total.undecided += walked.undecided;
+        for (name, count) in &walked.counts {
+            *total.counts.entry(name).or_default() += count;
+        }
+    }
+
+    /// Decides whose difference it is, and makes a small script of one of xcache's.
+    fn found(&self, n: usize, script: &Script, found: &Found) {
+        let mut script = script.clone();
+        script.steps.truncate(found.step + 1);
+        println!("seed {} walk {n} {}", self.seed, describe(found, &script));
+        if self.options.builder != Builder::Cargo && differs(self.options, &Builder::Cargo, &script).is_some() {
+            self.total().cargos_own += 1;
+            return println!("walk {n}: cargo alone does the same in a target directory that stays");
+        }
+        self.total().differences += 1;
+        let path = self.arguments.keep_dir.join(format!("{}-{n}-{}.json", self.seed, found.step));
+        script.write(&path);
+        let until = Instant::now() + Duration::from_secs(self.arguments.shrink_seconds);
+        let class = found.difference.class;
+        let mut small = shrink::shrink(&script, class, until, &|script| {
+            let found = differs(self.options, &self.options.builder, script)?;
+            // Plain cargo may begin to do the same while the script becomes smaller.
+            let is_ours = self.options.builder == Builder::Cargo
+                || differs(self.options, &Builder::Cargo, script).is_none();
+            is_ours.then_some(found.difference.class)
+        });
+        let found = differs(self.options, &self.options.builder, &small);
+        let text = found.map_or("it did not come again".to_owned(), |found| found.difference.text);
+        small.note = format!("{class}: {text}");
+        small.write(&path);
+        let said = serde_json::to_string(&small).unwrap_or_default();
+        println!("walk {n}, as small as it gets: {}\n{said}\nwritten to {}", small.note, path.display());
+    }
+
+    fn summary(&self) -> usize {
+        let total = self.total();
+        let seconds = self.started.elapsed();
+        println!("{} steps in {:?}, {} of them failures", total.steps, round(seconds), total.failed);
+        println!("{} times, plain cargo was asked", total.oracle_runs);
+        for (name, count) in &total.counts {
+            println!("{count:6} {name}");
+        }
+        println!("{} times, cargo gave two answers to one question", total.undecided);
+        println!("{} times, cargo alone did the same in a target directory that stays", total.cargos_own);
+        println!("{} differences (seed {})", total.differences, self.seed);
+        total.differences
+    }
+}
+
+/// Walks a script and looks at its last step only.
+fn differs(options: &Options, builder: &Builder, script: &Script) -> Option<Found> {
+    walk(options, builder, script, Judged::Last).difference.filter(|found| found.step + 1 == script.steps.len())
+}
+
+fn round(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs())
+}

@@ -1,0 +1,360 @@
+//! What a script is about: a workspace and its circumstances, as data.
+//!
+//! A [`State`] holds everything that plain cargo's answer depends on, and no path of this machine, so a script that was
+//! written on one machine means the same on another. [`render`](crate::render) makes files of it.
+//!
+//! **Invariant.** Any state can be rendered: what refers to a package that is not there means nothing. So a state may be
+//! made smaller in any way, which is what shrinking does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+/// Sources and circumstances.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub packages: Vec<Package>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub around: Around,
+}
+
+/// One package. It may need only packages that come later in [`State::packages`].
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Package {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub origin: Origin,
+    /// Whether it is a procedural macro.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub is_macro: bool,
+    /// Whether its manifest has `links`, so that its build script speaks to those of its dependents.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub links: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub needs: Vec<Need>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub parts: Vec<Part>,
+    /// What it has besides a library.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub targets: BTreeSet<Target>,
+    /// Goes into `description`, which `env!` reads.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub description: u8,
+    /// Goes into the names of the files it has.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub renamed: u8,
+    /// Whether it does not compile.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub broken: bool,
+}
+
+/// Where a package comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Origin {
+    /// A member of the workspace.
+    #[default]
+    Member,
+    /// A directory in the workspace, which is no member.
+    Side,
+    /// A git repository.
+    Git,
+    /// A registry, or the directory `vendor`.
+    Registry,
+}
+
+/// A dependency.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Need {
+    pub on: String,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub how: How,
+    /// Whether the feature `loud` is asked for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub loud: bool,
+}
+
+/// The table of the manifest that a dependency is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum How {
+    #[default]
+    Normal,
+    Build,
+    Dev,
+    /// `target.'cfg(unix)'.dependencies`.
+    Unix,
+    /// `target.'cfg(xd_flag)'.dependencies`: there where `RUSTFLAGS` say so.
+    Flagged,
+}
+
+/// What a package has besides a library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Target {
+    Bin,
+    Test,
+    Example,
+    Cdylib,
+}
+
+impl Target {
+    pub(crate) const ALL: [Self; 4] = [Self::Bin, Self::Test, Self::Example, Self::Cdylib];
+}
+
+/// One thing that decides what a package reports.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// Its name, which no other part of the workspace has.
+    pub id: u32,
+    /// A digit, so that what is edited keeps its length.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub value: u8,
+    pub kind: Kind,
+}
+
+/// What a part is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// A literal in the library.
+    Literal,
+    /// The same in a module of its own.
+    Module,
+    /// A function that is compiled where it is called.
+    Inlined,
+    /// A file that `include_str!` reads.
+    Included,
+    /// `option_env!` of a variable.
+    Variable(String),
+    /// Paths and texts of the manifest that `env!` reads.
+    Manifest,
+    /// What is left of a panic strategy and of flags in `cfg!`.
+    Configuration,
+    /// An unused variable, which the compiler warns of.
+    Warns,
+    /// What the program sees in its own environment of the variables that cargo and its wrappers set.
+    Ambient,
+    /// A file of the macro's own package that is read when the macro is expanded.
+    OwnFile,
+    /// What a macro made of something of this package.
+    Expanded { by: String, of: Expanded },
+    /// What the build script found out, and how it said so.
+    Scripted { source: Source, told: Told },
+}
+
+/// What a macro reads where it is expanded, without telling the compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Expanded {
+    /// A file of the package that uses the macro.
+    File,
+    /// The value that the part with this number has through its script: `rustc-env`, or a file in `OUT_DIR`.
+    Script(u32),
+    /// `CARGO_PKG_NAME` and its kin.
+    Package,
+    /// A variable that nobody declares.
+    Undeclared,
+}
+
+/// Where a build script takes a value from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Source {
+    /// It is in the script.
+    Literal,
+    /// A file with `rerun-if-changed`.
+    File,
+    /// The same, by its directory.
+    Directory,
+    /// A file of the package, where the script declares nothing at all, so that cargo looks at all of them.
+    AnyFile,
+    /// A variable with `rerun-if-env-changed`.
+    Variable(String),
+    /// A variable that cargo sets for scripts.
+    Cargo(String),
+    /// A text that looks like a path.
+    Text(Text),
+    /// What the script of a dependency with `links` said.
+    Metadata(String),
+    /// What a build dependency reports.
+    Dependency(String),
+    /// The names of all variables, and those that name compilers.
+    Environment,
+}
+
+/// A text with pieces of paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Text {
+    /// `https://example.com/apple`.
+    Url,
+    /// `{{workspace}}/{{name}}`.
+    Braces,
+    /// The path of one checkout, wherever the script runs, and letters after it.
+    Checkout(usize),
+    /// The path of one package home, with a slash and more behind it.
+    Home(usize),
+    /// The directory of the package, without a slash.
+    Here,
+    /// The same, with letters after it.
+    HereAndMore,
+    /// `OUT_DIR`.
+    Out,
+}
+
+/// How a build script says what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Told {
+    /// `rustc-env`.
+    Env,
+    /// `rustc-cfg` of a digit of it, with `rustc-check-cfg`.
+    Cfg,
+    /// A file in `OUT_DIR` that the library includes.
+    Generated,
+    /// The same, as code.
+    Code,
+    /// The same, with a mode that the program reports.
+    Mode(u32),
+    /// The same, but what an earlier run left there is kept before it.
+    Appended,
+    /// A C file that is compiled and linked with the library.
+    Native,
+    /// `metadata` for the scripts of dependents.
+    Metadata,
+    /// `warning`.
+    Warning,
+}
+
+/// Circumstances.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Around {
+    #[serde(skip_serializing_if = "is_default")]
+    pub variables: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub rustflags: Option<String>,
+    /// Lines `key = value` of a configuration file.
+    #[serde(skip_serializing_if = "is_default")]
+    pub configs: BTreeMap<ConfigPlace, BTreeMap<String, String>>,
+    /// `[profile.<name>]`: lines `key = value`, of which some are of one package.
+    #[serde(skip_serializing_if = "is_default")]
+    pub profiles: BTreeMap<String, BTreeMap<String, String>>,
+    /// The level of `unused_variables`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub lint: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub toolchain: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub checkout: usize,
+    #[serde(skip_serializing_if = "is_default")]
+    pub home: usize,
+    #[serde(skip_serializing_if = "is_default")]
+    pub target: TargetDir,
+    #[serde(skip_serializing_if = "is_default")]
+    pub vendored: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    pub incremental: Incremental,
+    /// Whether the checkout is a git repository.
+    #[serde(skip_serializing_if = "is_default")]
+    pub git: bool,
+}
+
+/// Where a configuration file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ConfigPlace {
+    Workspace,
+    Above,
+    Home,
+}
+
+/// Which target directory is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TargetDir {
+    /// `target` in the workspace.
+    #[default]
+    Inside,
+    /// `CARGO_TARGET_DIR` names one elsewhere.
+    Elsewhere,
+    /// `CARGO_BUILD_BUILD_DIR` names one beside it.
+    BuildDir,
+    /// `CARGO_TARGET_DIR` names a symbolic link.
+    Linked,
+    /// `CARGO_TARGET_DIR` is relative.
+    Relative,
+}
+
+/// What becomes of incremental compilation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Incremental {
+    /// `CARGO_INCREMENTAL=0`.
+    #[default]
+    Off,
+    /// As the profile says.
+    Kept,
+}
+
+impl State {
+    pub(crate) fn package(&self, name: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+
+    pub(crate) fn package_mut(&mut self, name: &str) -> Option<&mut Package> {
+        self.packages.iter_mut().find(|package| package.name == name)
+    }
+
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(|package| package.origin == Origin::Member)
+    }
+
+    /// The part with a number, and the package it is in.
+    pub(crate) fn part(&self, id: u32) -> Option<(&Package, &Part)> {
+        self.packages.iter().find_map(|package| Some((package, package.parts.iter().find(|part| part.id == id)?)))
+    }
+
+    /// What of `package.needs` is there, and may be needed by it.
+    pub(crate) fn needed<'a>(&'a self, package: &'a Package) -> impl Iterator<Item = (&'a Need, &'a Package)> {
+        let later = self.packages.iter().skip_while(|other| other.name != package.name).skip(1);
+        later.filter(|other| package.origin.may_need(other.origin)).filter_map(|other| {
+            let need = package.needs.iter().find(|need| need.on == other.name)?;
+            Some((need, other))
+        })
+    }
+}
+
+impl Origin {
+    /// Cargo's rules, and our own that each package is in one place.
+    pub(crate) fn may_need(self, other: Self) -> bool {
+        match self {
+            Self::Member => true,
+            Self::Side => other != Self::Member,
+            Self::Git | Self::Registry => other == Self::Registry,
+        }
+    }
+}
+
+impl Package {
+    /// What its build script does; nothing where it has none.
+    pub(crate) fn scripted(&self) -> impl Iterator<Item = (&Part, &Source, Told)> {
+        self.parts.iter().filter_map(|part| match &part.kind {
+            Kind::Scripted { source, told } => Some((part, source, *told)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn has_script(&self) -> bool {
+        self.scripted().next().is_some()
+    }
+
+    pub(crate) fn has(&self, target: Target) -> bool {
+        self.targets.contains(&target)
+    }
+}
+
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,191 @@
+//! Where a walk takes place: a directory for each thing that can be in more than one place.
+//!
+//! Both sides use the same paths, one after the other: what one of them prints is what the other has to print, to the
+//! byte, and no path has to be replaced in it. So nothing can hide the path of another place.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::{Pid, Uid};
+use support::tree;
+use tempfile::TempDir;
+
+use crate::model::{Around, TargetDir};
+
+/// How many checkouts there are, and package homes.
+pub(crate) const CHECKOUTS: usize = 7;
+pub(crate) const HOMES: usize = 2;
+
+/// The name of the file that says whose a directory in `/` is.
+const MARKER: &str = ".xcache-differential";
+
+/// The directories of one walk. They are removed with it.
+pub(crate) struct Places {
+    base: TempDir,
+    checkouts: Vec<PathBuf>,
+    short: Vec<PathBuf>,
+}
+
+impl Places {
+    /// Makes them in `parent`. With `short`, `/src` and `/app` are among them, where that is possible and they do not
+    /// exist.
+    pub(crate) fn new(parent: &Path, short: bool) -> Self {
+        let base = tempfile::Builder::new().prefix("xd-").tempdir_in(parent).expect("a directory can be made");
+        let mut places = Self { base, checkouts: Vec::new(), short: Vec::new() };
+        for name in ["w/project", "src", "app", "w/project-2", "ä b/été"] {
+            places.checkouts.push(places.path(name));
+        }
+        let short = short && device(Path::new("/")) == device(parent);
+        for (path, instead) in [("/src", "s/src"), ("/app", "a/app")] {
+            let path = if short { places.claim(Path::new(path)) } else { None };
+            let path = path.unwrap_or_else(|| places.path(instead));
+            places.checkouts.push(path);
+        }
+        for dir in [places.path("home"), places.store(), places.home(0), places.home(1)] {
+            fs::create_dir_all(dir).expect("a directory can be made");
+        }
+        places
+    }
+
+    fn claim(&mut self, path: &Path) -> Option<PathBuf> {
+        let owner = fs::read_to_string(path.join(MARKER)).ok().and_then(|pid| pid.parse().ok());
+        if owner.is_some_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)) {
+            tree::remove(path);
+        }
+        if !Uid::effective().is_root() || fs::create_dir(path).is_err() {
+            return None;
+        }
+        self.short.push(path.to_owned());
+        tree::write(&path.join(MARKER), std::process::id().to_string());
+        Some(path.to_owned())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.base.path().join(name)
+    }
+
+    pub(crate) fn checkout(&self, n: usize) -> &Path {
+        &self.checkouts[n % self.checkouts.len()]
+    }
+
+    pub(crate) fn home(&self, n: usize) -> PathBuf {
+        self.path(["home/.cargo", "another-package-home"][n % HOMES])
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path("store")
+    }
+
+    pub(crate) fn registry(&self) -> PathBuf {
+        self.path("registry")
+    }
+
+    pub(crate) fn repository(&self, package: &str) -> PathBuf {
+        self.path("repositories").join(package)
+    }
+
+    /// The configuration that is above all checkouts but those in `/`.
+    pub(crate) fn config_above(&self) -> PathBuf {
+        self.path(".cargo/config.toml")
+    }
+
+    /// What cargo is told about the target directory, and where that really is.
+    pub(crate) fn target(&self, around: &Around) -> Targets {
+        let checkout = self.checkout(around.checkout).to_owned();
+        let n = around.checkout % CHECKOUTS;
+        let variable = |name: &str, value: PathBuf| Some((name.to_owned(), value));
+        let inside = checkout.join("target");
+        match around.target {
+            TargetDir::Inside => Targets { variable: None, seen: inside.clone(), real: vec![inside] },
+            TargetDir::Elsewhere => {
+                let dir = self.path("t/elsewhere");
+                Targets { variable: variable("CARGO_TARGET_DIR", dir.clone()), seen: dir.clone(), real: vec![dir] }
+            }
+            TargetDir::BuildDir => {
+                let dir = self.path(&format!("t/build-dir-{n}"));
+                let real = vec![inside.clone(), dir.clone()];
+                Targets { variable: variable("CARGO_BUILD_BUILD_DIR", dir), seen: inside, real }
+            }
+            TargetDir::Linked => {
+                let (link, real) = (self.path(&format!("t/link-{n}")), self.path(&format!("t/linked-to-{n}")));
+                Targets { variable: variable("CARGO_TARGET_DIR", link.clone()), seen: link, real: vec![real] }
+            }
+            TargetDir::Relative => {
+                let dir = checkout.join("out");
+                Targets { variable: variable("CARGO_TARGET_DIR", "out".into()), seen: dir.clone(), real: vec![dir] }
+            }
+        }
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.short.iter().for_each(|dir| tree::remove(dir));
+    }
+}
+
+/// A target directory.
+pub(crate) struct Targets {
+    /// What cargo is told in its environment.
+    pub variable: Option<(String, PathBuf)>,
+    /// As cargo sees it.
+    pub seen: PathBuf,
+    /// The directories it is made of.
+    pub real: Vec<PathBuf>,
+}
+
+impl Targets {
+    /// Makes what has to be there before cargo is called.
+    pub(crate) fn prepare(&self) {
+        if self.real.contains(&self.seen) {
+            return;
+        }
+        fs::create_dir_all(&self.real[0]).expect("a directory can be made");
+        if fs::symlink_metadata(&self.seen).is_err() {
+            std::os::unix::fs::symlink(&self.real[0], &self.seen).expect("a link can be made");
+        }
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.real.iter().any(|dir| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()))
+    }
+
+    pub(crate) fn remove(&self) {
+        self.real.iter().for_each(|dir| tree::remove(dir));
+    }
+
+    /// Puts them aside, so that cargo finds nothing.
+    pub(crate) fn put_aside(&self, stash: &Path) {
+        fs::create_dir_all(stash).expect("a directory can be made");
+        for (n, dir) in self.real.iter().enumerate() {
+            rename(dir, &stash.join(n.to_string()));
+        }
+    }
+
+    /// Removes what is there now, and takes back what was put aside.
+    pub(crate) fn take_back(&self, stash: &Path) {
+        self.remove();
+        for (n, dir) in self.real.iter().enumerate() {
+            rename(&stash.join(n.to_string()), dir);
+        }
+    }
+}
+
+/// Moves a directory, where there is one.
+fn rename(from: &Path, to: &Path) {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            panic!("cannot move {} to {}: {error}", from.display(), to.display())
+        }
+        _ => {}
+    }
+}
+
+/// The file system a directory is on: only in one of them can target directories be moved.
+fn device(dir: &Path) -> Option<u64> {
+    fs::metadata(dir).ok().map(|metadata| metadata.dev())
+}

@@ -1,0 +1,305 @@
+//! A script: where a walk starts, and what is done in each of its steps. It is all that is needed to walk again.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Around, ConfigPlace, Incremental, Need, Package, Part, State, Target, TargetDir, is_default};
+
+/// Files of another version are refused: what they mean may have changed.
+const VERSION: u32 = 1;
+
+/// A walk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Script {
+    version: u32,
+    /// What it showed, for readers.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub note: String,
+    pub start: State,
+    pub steps: Vec<Step>,
+}
+
+/// Some edits, then a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Step {
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub edits: Vec<Edit>,
+    pub command: Command,
+    /// Only what xcache may be right about where cargo alone, in the same target directory, would not be: nothing is
+    /// compared after this step.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unjudged: bool,
+}
+
+/// A change of the state, or an event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Edit {
+    /// Another value; `quietly` with the modification time that the file had before.
+    Value { part: u32, value: u8, quietly: bool },
+    AddPart { package: String, part: Part },
+    RemovePart(u32),
+    Rename(String),
+    Describe { package: String, description: u8 },
+    Break { package: String, broken: bool },
+    Target { package: String, target: Target, present: bool },
+    Need { package: String, need: Need, present: bool },
+    Links { package: String, links: bool },
+    Add(Package),
+    Remove(String),
+    Profile { profile: String, field: String, value: Option<String> },
+    Lint(Option<String>),
+    Variable { name: String, value: Option<String> },
+    Rustflags(Option<String>),
+    Config { place: ConfigPlace, key: String, value: Option<String> },
+    Toolchain(Option<String>),
+    Checkout(usize),
+    Home(usize),
+    TargetDir(TargetDir),
+    Vendored(bool),
+    Incremental(Incremental),
+    /// The target directory is removed.
+    Clean,
+    /// Files of the store are damaged.
+    Damage { how: Damage, count: usize, seed: u64 },
+    /// Plain cargo in the same target directory.
+    Plain(Command),
+    /// A session that is killed.
+    Killed { command: Command, after_ms: u64 },
+    /// A session that goes on at the same time as the next one; `apart` in a target directory of its own.
+    Together { command: Command, apart: bool },
+}
+
+/// What becomes of files in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Damage {
+    Remove,
+    Truncate,
+    Flip,
+    /// One gets the content of another.
+    Exchange,
+    /// All of it is removed.
+    Everything,
+}
+
+/// A cargo command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Command {
+    pub verb: Verb,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub profile: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub packages: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub all_targets: bool,
+    /// Packages whose feature `loud` is asked for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub loud: BTreeSet<String>,
+    /// Whether `--target` names the host.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub triple: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub config: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Verb {
+    Build,
+    Check,
+    Clippy,
+    Run,
+    Test,
+    TestNoRun,
+}
+
+impl Script {
+    pub(crate) fn new(start: State, steps: Vec<Step>) -> Self {
+        Self { version: VERSION, note: String::new(), start, steps }
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let script: Self = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        if script.version != VERSION {
+            return Err(format!("{} is of version {}, this program reads {VERSION}", path.display(), script.version));
+        }
+        Ok(script)
+    }
+
+    pub(crate) fn write(&self, path: &Path) {
+        let text = serde_json::to_string_pretty(self).expect("a script is plain data");
+        support::tree::write(path, text + "\n");
+    }
+}
+
+impl Verb {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Check => "check",
+            Self::Clippy => "clippy",
+            Self::Run => "run",
+            Self::Test => "test",
+            Self::TestNoRun => "test --no-run",
+        }
+    }
+}
+
+impl Command {
+    pub(crate) fn new(verb: Verb) -> Self {
+        Self {
+            verb,
+            profile: None,
+            packages: BTreeSet::new(),
+            all_targets: false,
+            loud: BTreeSet::new(),
+            triple: false,
+            config: Vec::new(),
+        }
+    }
+
+    /// What cargo is called with. `host` is the triple of this machine.
+    pub(crate) fn arguments(&self, host: &str) -> Vec<String> {
+        let Self { verb, profile, packages, all_targets, loud, triple, config } = self;
+        let mut arguments: Vec<String> = verb.name().split(' ').map(str::to_owned).collect();
+        let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
+        add(&["--message-format", "json"]);
+        match profile.as_deref() {
+            Some("release") => add(&["--release"]),
+            Some(profile) => add(&["--profile", profile]),
+            None => {}
+        }
+        packages.iter().for_each(|package| add(&["-p", package]));
+        loud.iter().for_each(|package| add(&["--features", &format!("{package}/loud")]));
+        if *all_targets && *verb != Verb::Run {
+            add(&["--all-targets"]);
+        }
+        if *triple {
+            add(&["--target", host]);
+        }
+        config.iter().for_each(|config| add(&["--config", config]));
+        if *verb == Verb::Test {
+            add(&["--", "--nocapture", "--test-threads=1"]);
+        }
+        arguments
+    }
+
+    /// The directory of the profile, below the target directory.
+    pub(crate) fn profile_dir(&self, host: &str) -> String {
+        let profile = self.profile.as_deref().unwrap_or("debug");
+        if self.triple { format!("{host}/{profile}") } else { profile.to_owned() }
+    }
+}
+
+impl Edit {
+    /// What it is called in the summary.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Value { quietly: false, .. } => "a content of the same length",
+            Self::Value { quietly: true, .. } => "a content of the same length and time",
+            Self::AddPart { .. } => "an addition",
+            Self::RemovePart(_) => "a deletion",
+            Self::Rename(_) => "files renamed",
+            Self::Describe { .. } => "a field of a manifest",
+            Self::Break { .. } => "an error in the source, or its correction",
+            Self::Target { .. } => "a target more or less",
+            Self::Need { .. } => "a dependency more or less",
+            Self::Links { .. } => "links",
+            Self::Add(_) => "a package more",
+            Self::Remove(_) => "a package less",
+            Self::Profile { .. } => "a profile",
+            Self::Lint(_) => "lints",
+            Self::Variable { .. } => "a variable",
+            Self::Rustflags(_) => "RUSTFLAGS",
+            Self::Config { .. } => "a configuration file",
+            Self::Toolchain(_) => "a toolchain",
+            Self::Checkout(_) => "another checkout",
+            Self::Home(_) => "another CARGO_HOME",
+            Self::TargetDir(_) => "another target directory",
+            Self::Vendored(_) => "vendoring",
+            Self::Incremental(_) => "incremental compilation",
+            Self::Clean => "an empty target directory",
+            Self::Damage { .. } => "a damaged store",
+            Self::Plain(_) => "plain cargo in between",
+            Self::Killed { .. } => "a killed session",
+            Self::Together { .. } => "two sessions at once",
+        }
+    }
+
+    /// Changes the state; an event changes nothing of it.
+    pub(crate) fn apply(&self, state: &mut State) {
+        match self {
+            Self::Value { part, value, .. } => with_part(state, *part, |part| part.value = *value),
+            Self::AddPart { package, part } if state.part(part.id).is_none() => {
+                with_package(state, package, |package| package.parts.push(part.clone()));
+            }
+            Self::RemovePart(id) => {
+                state.packages.iter_mut().for_each(|package| package.parts.retain(|part| part.id != *id));
+            }
+            Self::Rename(package) => with_package(state, package, |package| package.renamed ^= 1),
+            Self::Describe { package, description } => {
+                with_package(state, package, |package| package.description = *description);
+            }
+            Self::Break { package, broken } => with_package(state, package, |package| package.broken = *broken),
+            Self::Target { package, target, present } => with_package(state, package, |package| {
+                package.targets.remove(target);
+                package.targets.extend(present.then_some(*target));
+            }),
+            Self::Need { package, need, present } => with_package(state, package, |package| {
+                package.needs.retain(|other| other.on != need.on);
+                package.needs.extend(present.then(|| need.clone()));
+            }),
+            Self::Links { package, links } => with_package(state, package, |package| package.links = *links),
+            Self::Add(package) if state.package(&package.name).is_none() => state.packages.push(package.clone()),
+            Self::Remove(name) => state.packages.retain(|package| package.name != *name),
+            _ => self.apply_around(&mut state.around),
+        }
+    }
+
+    fn apply_around(&self, around: &mut Around) {
+        match self {
+            Self::Profile { profile, field, value } => {
+                set(around.profiles.entry(profile.clone()).or_default(), field, value);
+                around.profiles.retain(|_, fields| !fields.is_empty());
+            }
+            Self::Lint(level) => around.lint.clone_from(level),
+            Self::Variable { name, value } => set(&mut around.variables, name, value),
+            Self::Rustflags(flags) => around.rustflags.clone_from(flags),
+            Self::Config { place, key, value } => {
+                set(around.configs.entry(*place).or_default(), key, value);
+                around.configs.retain(|_, lines| !lines.is_empty());
+            }
+            Self::Toolchain(toolchain) => around.toolchain.clone_from(toolchain),
+            Self::Checkout(checkout) => around.checkout = *checkout,
+            Self::Home(home) => around.home = *home,
+            Self::TargetDir(target) => around.target = *target,
+            Self::Vendored(vendored) => around.vendored = *vendored,
+            Self::Incremental(incremental) => around.incremental = *incremental,
+            _ => {}
+        }
+    }
+}
+
+fn with_package(state: &mut State, name: &str, change: impl FnOnce(&mut Package)) {
+    if let Some(package) = state.package_mut(name) {
+        change(package);
+    }
+}
+
+fn with_part(state: &mut State, id: u32, change: impl FnOnce(&mut Part)) {
+    let parts = state.packages.iter_mut().flat_map(|package| &mut package.parts);
+    if let Some(part) = { parts }.find(|part| part.id == id) {
+        change(part);
+    }
+}
+
+fn set(map: &mut std::collections::BTreeMap<String, String>, key: &str, value: &Option<String>) {
+    match value {
+        Some(value) => drop(map.insert(key.to_owned(), value.clone())),
+        None => drop(map.remove(key)),
+    }
+}

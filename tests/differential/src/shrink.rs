@@ -1,0 +1,206 @@
+//! Makes a script smaller for as long as it shows the same class of difference in its last step.
+//!
+//! Each trial is a walk from scratch, with new directories and an empty store. What is tried is in [`PASSES`], from the
+//! coarse to the fine; any state can be rendered, so whatever is taken away leaves a script that can be walked.
+
+use std::time::Instant;
+
+use crate::judge::Class;
+use crate::model::{Around, Package, State};
+use crate::script::{Command, Edit, Script, Step};
+
+/// A smaller script: the `n`th thing of its kind is taken away. `Err` where there is no such thing any more, `Ok(None)`
+/// where it has to stay.
+type Pass = fn(&Script, usize) -> Result<Option<Script>, End>;
+
+struct End;
+
+const PASSES: &[Pass] =
+    &[half_of_the_steps, step, merged_step, package, added_package, edit, part, need, target, flag, around, command];
+
+/// Makes a script smaller until nothing more can be taken away, or the time is over. `differs` walks.
+pub(crate) fn shrink(script: &Script, class: Class, until: Instant, differs: &dyn Fn(&Script) -> Option<Class>) -> Script {
+    let mut smallest = script.clone();
+    loop {
+        let before = smallest.clone();
+        for pass in PASSES {
+            smallest = exhaust(smallest, *pass, &|script| Instant::now() < until && differs(script) == Some(class));
+        }
+        if before == smallest || Instant::now() >= until {
+            return smallest;
+        }
+    }
+}
+
+fn exhaust(mut script: Script, pass: Pass, is_good: &dyn Fn(&Script) -> bool) -> Script {
+    let mut n = 0;
+    while let Ok(candidate) = pass(&script, n) {
+        match candidate.filter(|candidate| *candidate != script && is_good(candidate)) {
+            Some(smaller) => script = smaller,
+            None => n += 1,
+        }
+    }
+    script
+}
+
+/// The steps before the last one, in pieces: halves, quarters, eighths.
+fn half_of_the_steps(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    let level = usize::BITS - (n + 1).leading_zeros();
+    if level > 3 {
+        return Err(End);
+    }
+    let (pieces, piece) = (1 << level, n + 1 - (1 << (level - 1)));
+    let before = script.steps.len() - 1;
+    let length = before / pieces;
+    let mut smaller = script.clone();
+    let start = (piece * length).min(before);
+    smaller.steps.drain(start..(start + length).min(before));
+    Ok((length > 1).then_some(smaller))
+}
+
+fn step(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        (n + 1 < script.steps.len()).then(|| drop(script.steps.remove(n))).ok_or(End)?;
+        Ok(true)
+    })
+}
+
+/// A step without its command: the next one takes over its edits.
+fn merged_step(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        (n + 1 < script.steps.len()).then_some(()).ok_or(End)?;
+        let Step { edits, .. } = script.steps.remove(n);
+        script.steps[n].edits.splice(0..0, edits);
+        Ok(true)
+    })
+}
+
+fn package(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        nth(&mut script.start.packages, n)?;
+        script.start.packages.remove(n);
+        Ok(script.start.members().next().is_some())
+    })
+}
+
+/// A package that comes in a step loses its parts.
+fn added_package(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        let added = script.steps.iter_mut().flat_map(|step| &mut step.edits).filter_map(|edit| match edit {
+            Edit::Add(package) => Some(package),
+            _ => None,
+        });
+        added.flat_map(|package| package.parts.pop()).nth(n).map(|_| true).ok_or(End)
+    })
+}
+
+fn edit(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        let mut left = n;
+        for step in &mut script.steps {
+            if left < step.edits.len() {
+                step.edits.remove(left);
+                return Ok(true);
+            }
+            left -= step.edits.len();
+        }
+        Err(End)
+    })
+}
+
+fn part(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    of_packages(script, n, |package| &mut package.parts)
+}
+
+fn need(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    of_packages(script, n, |package| &mut package.needs)
+}
+
+fn of_packages<T>(script: &Script, n: usize, list: fn(&mut Package) -> &mut Vec<T>) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        let mut left = n;
+        for package in &mut script.start.packages {
+            let list = list(package);
+            if left < list.len() {
+                list.remove(left);
+                return Ok(true);
+            }
+            left -= list.len();
+        }
+        Err(End)
+    })
+}
+
+fn target(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        let mut all = script.start.packages.iter_mut().flat_map(|package| {
+            let targets: Vec<_> = package.targets.iter().copied().collect();
+            targets.into_iter().map(|target| (package.name.clone(), target)).collect::<Vec<_>>()
+        });
+        let (name, target) = all.nth(n).ok_or(End)?;
+        drop(all);
+        Ok(script.start.package_mut(&name).is_some_and(|package| package.targets.remove(&target)))
+    })
+}
+
+/// What of a package is yes or no.
+fn flag(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        let package = nth(&mut script.start.packages, n / 4)?;
+        match n % 4 {
+            0 => package.links = false,
+            1 => package.description = 0,
+            2 => package.renamed = 0,
+            _ => package.needs.iter_mut().for_each(|need| need.loud = false),
+        }
+        Ok(true)
+    })
+}
+
+/// The circumstances that a script begins with.
+fn around(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        let State { around, .. } = &mut script.start;
+        match n {
+            0 => *around = Around::default(),
+            1 => around.git = false,
+            2 => around.checkout = 0,
+            _ => return Err(End),
+        }
+        Ok(true)
+    })
+}
+
+/// A simpler command, in the steps and in events.
+fn command(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        let mut commands = script.steps.iter_mut().flat_map(commands);
+        let command = commands.nth(n / 6).ok_or(End)?;
+        match n % 6 {
+            0 => *command = Command::new(command.verb),
+            1 => command.profile = None,
+            2 => command.packages.clear(),
+            3 => command.loud.clear(),
+            4 => (command.all_targets, command.triple) = (false, false),
+            _ => command.config.clear(),
+        }
+        Ok(true)
+    })
+}
+
+fn commands(step: &mut Step) -> Vec<&mut Command> {
+    let of_events = step.edits.iter_mut().filter_map(|edit| match edit {
+        Edit::Plain(command) | Edit::Killed { command, .. } | Edit::Together { command, .. } => Some(command),
+        _ => None,
+    });
+    of_events.chain([&mut step.command]).collect()
+}
+
+fn changed(script: &Script, change: impl FnOnce(&mut Script) -> Result<bool, End>) -> Result<Option<Script>, End> {
+    let mut smaller = script.clone();
+    Ok(change(&mut smaller)?.then_some(smaller))
+}
+
+fn nth<T>(list: &mut [T], n: usize) -> Result<&mut T, End> {
+    list.get_mut(n).ok_or(End)
+}

@@ -1,0 +1,255 @@
+//! One side of a comparison: a cargo command, and all that can be seen of what it did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+
+use serde_json::Value;
+use support::{Invocation, Output, Running};
+
+use crate::model::{Around, Incremental};
+use crate::place::{Places, Targets};
+use crate::script::{Command, Verb};
+
+/// The toolchains of this machine.
+pub(crate) struct Toolchains {
+    default: Toolchain,
+    others: BTreeMap<String, Toolchain>,
+}
+
+struct Toolchain {
+    bin: PathBuf,
+    host: String,
+    has_clippy: bool,
+}
+
+impl Toolchains {
+    pub(crate) fn find() -> Self {
+        let default = Toolchain::find(&[]).expect("rustc is installed");
+        let nightly = Toolchain::find(&["+nightly"]);
+        let others = nightly.map(|nightly| ("nightly".to_owned(), nightly)).into_iter().collect();
+        Self { default, others }
+    }
+
+    /// Another than the default one, if there is one.
+    pub(crate) fn other(&self) -> Option<String> {
+        self.others.keys().next().cloned()
+    }
+
+    pub(crate) fn has_clippy(&self) -> bool {
+        self.default.has_clippy && self.others.values().all(|toolchain| toolchain.has_clippy)
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.default.host
+    }
+
+    fn of(&self, around: &Around) -> &Toolchain {
+        around.toolchain.as_ref().and_then(|name| self.others.get(name)).unwrap_or(&self.default)
+    }
+}
+
+impl Toolchain {
+    fn find(name: &[&str]) -> Option<Self> {
+        let ask = |arguments: &[&str]| {
+            let output = Process::new("rustc").args(name).args(arguments).output().ok()?;
+            String::from_utf8(output.stdout).ok().filter(|_| output.status.success())
+        };
+        let bin = PathBuf::from(ask(&["--print", "sysroot"])?.trim()).join("bin");
+        let version = ask(&["-vV"])?;
+        let host = version.lines().find_map(|line| line.strip_prefix("host: "))?.to_owned();
+        bin.join("cargo").is_file().then(|| Self { has_clippy: bin.join("cargo-clippy").is_file(), bin, host })
+    }
+}
+
+/// Who builds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Builder {
+    Cargo,
+    Xcache(PathBuf),
+}
+
+/// How commands are run in a state.
+pub(crate) struct Side<'a> {
+    pub places: &'a Places,
+    pub toolchains: &'a Toolchains,
+    pub around: &'a Around,
+}
+
+impl Side<'_> {
+    pub(crate) fn targets(&self) -> Targets {
+        self.places.target(self.around)
+    }
+
+    fn checkout(&self) -> &Path {
+        self.places.checkout(self.around.checkout)
+    }
+
+    /// The environment of everything, made from nothing.
+    pub(crate) fn environment(&self) -> BTreeMap<String, OsString> {
+        let around = self.around;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let dirs = [self.toolchains.of(around).bin.clone()].into_iter().chain(std::env::split_paths(&path));
+        let mut environment: BTreeMap<String, OsString> = BTreeMap::from([
+            ("PATH".into(), std::env::join_paths(dirs).expect("PATH is made of paths")),
+            ("HOME".into(), self.places.path("home").into()),
+            ("CARGO_HOME".into(), self.places.home(around.home).into()),
+            ("XCACHE_DIR".into(), self.places.store().into()),
+            ("CARGO_TERM_COLOR".into(), "never".into()),
+        ]);
+        if around.incremental == Incremental::Off {
+            environment.insert("CARGO_INCREMENTAL".into(), "0".into());
+        }
+        environment.extend(around.rustflags.iter().map(|flags| ("RUSTFLAGS".into(), flags.into())));
+        environment.extend(around.variables.iter().map(|(name, value)| (name.clone(), value.into())));
+        environment.extend(self.targets().variable.map(|(name, dir)| (name, dir.into())));
+        environment
+    }
+
+    /// A command, not yet started.
+    pub(crate) fn invocation(&self, builder: &Builder, command: &Command) -> Invocation {
+        let mut process = match builder {
+            Builder::Cargo => Process::new(self.toolchains.of(self.around).bin.join("cargo")),
+            Builder::Xcache(path) => Process::new(path),
+        };
+        if let Builder::Xcache(_) = builder {
+            process.arg("xcache");
+        }
+        process.args(command.arguments(self.toolchains.host()));
+        process.current_dir(self.checkout()).env_clear().envs(self.environment());
+        Invocation::new(process)
+    }
+
+    /// Runs a command, waits for what was started before it, runs what it has built, and looks at everything.
+    pub(crate) fn observe(&self, builder: &Builder, command: &Command, pending: Option<Running>) -> Seen {
+        self.targets().prepare();
+        let output = self.invocation(builder, command).run();
+        if let Some(mut pending) = pending {
+            pending.wait();
+        }
+        let (messages, printed) = messages(&output);
+        let runs = programs(&messages).into_iter().filter(|_| command.verb != Verb::Test);
+        let runs = runs.map(|program| (program.display().to_string(), self.run(&program))).collect();
+        let dir = self.targets().seen.join(command.profile_dir(self.toolchains.host()));
+        Seen {
+            code: output.code(),
+            stale: messages.iter().filter_map(stale).collect(),
+            errors: errors(&messages),
+            messages: messages.iter().map(normal).collect(),
+            printed,
+            warnings: output.stderr.lines().filter(|line| is_of_script(line)).map(str::to_owned).collect(),
+            runs,
+            files: files(&dir),
+            stderr: output.stderr,
+        }
+    }
+
+    /// What a program or a test says.
+    fn run(&self, program: &Path) -> String {
+        let mut process = Process::new(program);
+        if program.parent().is_some_and(|dir| dir.ends_with("deps")) {
+            process.args(["--nocapture", "--test-threads=1"]);
+        }
+        process.current_dir(self.checkout()).env_clear();
+        let output = Invocation::new(process).run();
+        format!("{:?}\n{}", output.code(), output.timeless_stdout())
+    }
+}
+
+/// All that can be seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub code: Option<i32>,
+    /// What was not fresh.
+    pub stale: BTreeSet<String>,
+    /// Messages of the compiler about errors.
+    pub errors: BTreeSet<String>,
+    /// What cargo said for machines, sorted.
+    pub messages: Messages,
+    /// What programs and tests that cargo started have printed.
+    pub printed: String,
+    /// Warnings of build scripts.
+    pub warnings: BTreeSet<String>,
+    /// What programs and tests have printed that were started from the target directory.
+    pub runs: BTreeMap<String, String>,
+    /// Final artifacts, and what cargo says they depend on.
+    pub files: BTreeMap<String, BTreeSet<String>>,
+    pub stderr: String,
+}
+
+/// How often each was there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Messages(pub BTreeMap<String, usize>);
+
+impl FromIterator<String> for Messages {
+    fn from_iter<I: IntoIterator<Item = String>>(messages: I) -> Self {
+        let mut counts = BTreeMap::new();
+        messages.into_iter().for_each(|message| *counts.entry(message).or_insert(0) += 1);
+        Self(counts)
+    }
+}
+
+fn messages(output: &Output) -> (Vec<Value>, String) {
+    let text = output.timeless_stdout();
+    let (messages, printed): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("{\"reason\":"));
+    let messages = messages.into_iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    (messages, printed.join("\n"))
+}
+
+/// The message without what may differ.
+fn normal(message: &Value) -> String {
+    let mut message = message.clone();
+    if let Some(fields) = message.as_object_mut() {
+        fields.remove("fresh");
+    }
+    message.to_string()
+}
+
+fn stale(message: &Value) -> Option<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (message["fresh"] == false)
+        .then(|| format!("{} {} {}", text(&message["package_id"]), message["target"]["kind"], message["target"]["name"]))
+}
+
+fn errors(messages: &[Value]) -> BTreeSet<String> {
+    let errors = messages.iter().filter(|message| message["message"]["level"] == "error");
+    errors.map(|message| format!("{} {}", message["package_id"], message["message"]["message"])).collect()
+}
+
+fn programs(messages: &[Value]) -> BTreeSet<PathBuf> {
+    messages.iter().filter_map(|message| message["executable"].as_str()).map(PathBuf::from).collect()
+}
+
+/// `warning: one@0.1.0: …`.
+fn is_of_script(line: &str) -> bool {
+    line.strip_prefix("warning: ").and_then(|rest| rest.split(' ').next()).is_some_and(|word| word.contains('@'))
+}
+
+/// The final artifacts in the directory of a profile: those that have names of their own.
+fn files(dir: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::new();
+    for (dir, prefix) in [(dir.to_owned(), ""), (dir.join("examples"), "examples/")] {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if is_file && !name.starts_with('.') && !has_hash(&name) {
+                found.insert(format!("{prefix}{name}"), depends_on(&entry.path()));
+            }
+        }
+    }
+    found
+}
+
+fn has_hash(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default();
+    stem.rsplit_once('-').is_some_and(|(_, hash)| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// The words of a `.d` file.
+fn depends_on(path: &Path) -> BTreeSet<String> {
+    let is_list = path.extension().is_some_and(|extension| extension == "d");
+    let text = if is_list { fs::read_to_string(path).unwrap_or_default() } else { String::new() };
+    text.replace("\\ ", "\u{0}").split_whitespace().map(str::to_owned).collect()
+}

@@ -1,0 +1,442 @@
+//! The Rust code of made-up packages.
+//!
+//! Every library has a function `report`, whose lines name all that went into it and into what it needs. Programs and
+//! tests print them. So what was compiled from the wrong input says so.
+
+use std::fmt::Write as _;
+
+use crate::model::{Expanded, How, Kind, Origin, Package, Part, Source, State, Text, Told};
+use crate::place::Places;
+
+/// The root file of a package's library.
+pub(crate) fn library(state: &State, package: &Package) -> String {
+    let mut code = String::new();
+    if package.broken {
+        code.push_str("compile_error!(\"broken on purpose\");\n");
+    }
+    for part in &package.parts {
+        code.push_str(&item(package, part));
+    }
+    let lines: String = package.parts.iter().map(|part| lines_of_part(state, package, part)).collect();
+    let needs: String = state.needed(package).map(|(need, other)| lines_of_need(need.how, other)).collect();
+    let signature = if package.is_macro { "fn report()" } else { "pub fn report()" };
+    write!(
+        code,
+        "{signature} -> Vec<String> {{
+    let mut lines: Vec<String> = Vec::new();
+    let mut say = |what: &str, value: String| lines.push(format!(\"{{}} {{what}}: {{value}}\", {:?}));
+    say(\"version\", env!(\"CARGO_PKG_VERSION\").to_owned());
+    say(\"loud\", cfg!(feature = \"loud\").to_string());
+{lines}{needs}    lines
+}}
+",
+        package.name
+    )
+    .expect("writing to memory");
+    code.push_str(if package.is_macro { MACROS } else { UNIT_TEST });
+    code
+}
+
+/// The name of the file a part has.
+pub(crate) fn data_file(package: &Package, part: &Part) -> String {
+    match part.kind {
+        Kind::Module => format!("src/{}.rs", module(package, part)),
+        Kind::Scripted { told: Told::Native, .. } => native_file(package, part),
+        Kind::Scripted { source: Source::Directory, .. } => format!("data/d{}/x{}.txt", part.id, package.renamed),
+        _ => format!("data/f{}-{}.txt", part.id, package.renamed),
+    }
+}
+
+fn native_file(package: &Package, part: &Part) -> String {
+    format!("native/n{}-{}.c", part.id, package.renamed)
+}
+
+/// The files of a package's parts.
+pub(crate) fn data_files(package: &Package) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for part in &package.parts {
+        let text = format!("content {}\n", part.value);
+        match &part.kind {
+            Kind::Included | Kind::OwnFile | Kind::Expanded { of: Expanded::File, .. } => {
+                files.push((data_file(package, part), text));
+            }
+            Kind::Module => files.push((data_file(package, part), format!("pub const VALUE: u8 = {};\n", part.value))),
+            Kind::Scripted { source, told } => {
+                if matches!(source, Source::File | Source::AnyFile | Source::Directory) {
+                    files.push((input_file(package, part, source), text));
+                }
+                if *told == Told::Native {
+                    files.push((native_file(package, part), native(package, part)));
+                }
+            }
+            _ => {}
+        }
+    }
+    files
+}
+
+/// What a script reads; one that also compiles C has two files.
+fn input_file(package: &Package, part: &Part, source: &Source) -> String {
+    let kind = Kind::Scripted { source: source.clone(), told: Told::Env };
+    data_file(package, &Part { kind, ..part.clone() })
+}
+
+fn native(package: &Package, part: &Part) -> String {
+    format!("int {}(void) {{ return 10 * {} + VALUE; }}\n", native_name(package, part), part.value)
+}
+
+fn native_name(package: &Package, part: &Part) -> String {
+    format!("xd_{}_{}", package.name, part.id)
+}
+
+fn module(package: &Package, part: &Part) -> String {
+    format!("part{}_{}", part.id, package.renamed)
+}
+
+/// What a part adds to the top level of the library.
+fn item(package: &Package, part: &Part) -> String {
+    let Part { id, value, kind } = part;
+    match kind {
+        Kind::Module => format!("mod {};\n", module(package, part)),
+        Kind::Inlined if !package.is_macro => {
+            format!("#[inline(always)]\npub fn inlined_{id}<T: Default + ToString>() -> String {{ {value}.to_string() + &T::default().to_string() }}\n")
+        }
+        Kind::Scripted { told: Told::Code, .. } => {
+            format!("mod code_{id} {{ include!(concat!(env!(\"OUT_DIR\"), \"/c{id}.rs\")); }}\n")
+        }
+        Kind::Scripted { told: Told::Native, .. } => {
+            format!("extern \"C\" {{ fn {}() -> i32; }}\n", native_name(package, part))
+        }
+        _ => String::new(),
+    }
+}
+
+fn lines_of_part(state: &State, package: &Package, part: &Part) -> String {
+    let Part { id, value, kind } = part;
+    let value = match kind {
+        Kind::Literal => format!("\"{value}\""),
+        Kind::Module => format!("{}::VALUE", module(package, part)),
+        Kind::Inlined if package.is_macro => format!("\"{value}\""),
+        Kind::Inlined => format!("inlined_{id}::<u8>()"),
+        Kind::Included => format!("include_str!(\"../{}\").trim()", data_file(package, part)),
+        Kind::Variable(name) => format!("option_env!({name:?}).unwrap_or(\"unset\")"),
+        Kind::Manifest => manifest(package),
+        Kind::Configuration => CONFIGURATION.to_owned(),
+        Kind::Warns => return format!("    let unused_{id} = {value};\n"),
+        Kind::Ambient => AMBIENT.to_owned(),
+        Kind::OwnFile if package.is_macro => {
+            let file = data_file(package, part);
+            format!("std::fs::read_to_string(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{file}\")).unwrap().trim()")
+        }
+        Kind::OwnFile => return String::new(),
+        Kind::Expanded { by, of } => match expanded(state, package, part, by, *of) {
+            Some(code) => code,
+            None => return String::new(),
+        },
+        Kind::Scripted { told, .. } => match told_to_library(package, part, *told) {
+            Some(code) => code,
+            None => return String::new(),
+        },
+    };
+    format!("    say(\"{id}\", {value}.to_string());\n")
+}
+
+/// Only members know their files by paths that do not depend on where they are.
+fn manifest(package: &Package) -> String {
+    let file = if package.origin == Origin::Member { ", \" \", file!()" } else { "" };
+    format!(
+        "concat!(env!(\"CARGO_PKG_DESCRIPTION\"), \" \", env!(\"CARGO_MANIFEST_DIR\"), \" \", env!(\"CARGO_CRATE_NAME\"){file})"
+    )
+}
+
+fn expanded(state: &State, package: &Package, part: &Part, by: &str, of: Expanded) -> Option<String> {
+    let is_there = |name: &str| {
+        let mut needs = state.needed(package);
+        needs.any(|(need, other)| other.name == name && other.is_macro && matches!(need.how, How::Normal | How::Unix))
+    };
+    if !is_there(by) {
+        return None;
+    }
+    match of {
+        Expanded::File => Some(format!("{by}::of_file!({:?})", data_file(package, part))),
+        Expanded::Package => Some(format!("{by}::of_package!()")),
+        Expanded::Undeclared => Some(format!("{by}::of_variable!(\"XD_U\")")),
+        Expanded::Script(id) => {
+            let (_, _, told) = package.scripted().find(|(part, ..)| part.id == id)?;
+            match told {
+                Told::Env => Some(format!("{by}::of_variable!(\"XD_PART_{id}\")")),
+                Told::Generated | Told::Mode(_) | Told::Appended => Some(format!("{by}::of_out_dir!(\"g{id}.txt\")")),
+                _ => None,
+            }
+        }
+    }
+}
+
+fn told_to_library(package: &Package, part: &Part, told: Told) -> Option<String> {
+    let id = part.id;
+    let file = format!("concat!(env!(\"OUT_DIR\"), \"/g{id}.txt\")");
+    Some(match told {
+        Told::Env => format!("env!(\"XD_PART_{id}\")"),
+        Told::Cfg => {
+            let tests: Vec<_> = (0..4).map(|n| format!("cfg!(xd_part_{id} = \"{n}\")")).collect();
+            format!("format!(\"{{:?}}\", [{}])", tests.join(", "))
+        }
+        Told::Generated | Told::Appended => format!("include_str!({file}).trim()"),
+        Told::Mode(_) => format!(
+            "format!(\"{{}} {{:o}}\", include_str!({file}), std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata({file}).unwrap().permissions()))"
+        ),
+        Told::Code => format!("code_{id}::VALUE"),
+        Told::Native => format!("unsafe {{ {}() }}", native_name(package, part)),
+        Told::Metadata | Told::Warning => return None,
+    })
+}
+
+fn lines_of_need(how: How, other: &Package) -> String {
+    let name = &other.name;
+    let condition = match how {
+        How::Normal | How::Unix => "",
+        How::Flagged => "#[cfg(xd_flag)]\n    ",
+        How::Dev => "#[cfg(test)]\n    ",
+        How::Build => return String::new(),
+    };
+    if other.is_macro {
+        return format!("    {condition}lines.extend({name}::report_all!().lines().map(str::to_owned));\n");
+    }
+    let inlined = other.parts.iter().filter(|part| part.kind == Kind::Inlined);
+    let inlined: String =
+        inlined.map(|part| format!("    {condition}lines.push({name}::inlined_{}::<u16>());\n", part.id)).collect();
+    format!("    {condition}lines.extend({name}::report());\n{inlined}")
+}
+
+/// The build script of a package.
+pub(crate) fn script(state: &State, package: &Package, places: &Places) -> String {
+    let declares = package.scripted().any(|(_, source, told)| declares(source) || told == Told::Native);
+    let mut code = String::from(SCRIPT);
+    if declares {
+        code.push_str("    println!(\"cargo::rerun-if-changed=build.rs\");\n");
+    }
+    for (part, source, told) in package.scripted() {
+        let value = script_value(state, package, part, source, places, declares);
+        write!(code, "    let value: String = {value};\n{}", script_says(package, part, told)).expect("to memory");
+    }
+    code + "}\n"
+}
+
+fn declares(source: &Source) -> bool {
+    matches!(source, Source::File | Source::Directory | Source::Variable(_))
+}
+
+fn script_value(
+    state: &State,
+    package: &Package,
+    part: &Part,
+    source: &Source,
+    places: &Places,
+    declares: bool,
+) -> String {
+    match source {
+        Source::Literal => format!("{:?}.to_owned()", part.value.to_string()),
+        Source::File | Source::AnyFile => {
+            let file = input_file(package, part, source);
+            let rerun = if declares { format!("println!(\"cargo::rerun-if-changed={file}\");") } else { String::new() };
+            format!("{{ {rerun} fs::read_to_string({file:?}).unwrap().trim().to_owned() }}")
+        }
+        Source::Directory => {
+            let dir = format!("data/d{}", part.id);
+            format!("{{ println!(\"cargo::rerun-if-changed={dir}\"); listing({dir:?}) }}")
+        }
+        Source::Variable(name) => {
+            format!("{{ println!(\"cargo::rerun-if-env-changed={name}\"); variable({name:?}) }}")
+        }
+        Source::Cargo(name) => format!("variable({name:?})"),
+        Source::Text(text) => script_text(*text, places),
+        Source::Metadata(on) => format!("starting_with(\"DEP_XD_{}_\")", on.to_uppercase()),
+        Source::Dependency(on) => script_dependency(state, package, on),
+        Source::Environment => "environment()".to_owned(),
+    }
+}
+
+fn script_text(text: Text, places: &Places) -> String {
+    match text {
+        Text::Url => "\"https://example.com/apple\".to_owned()".to_owned(),
+        Text::Braces => "\"{{workspace}}/{{name}} {{build-dir}} {{cargo-home}}/x\".to_owned()".to_owned(),
+        Text::Checkout(n) => format!("{:?}.to_owned()", format!("{}le", places.checkout(n).display())),
+        Text::Home(n) => format!("{:?}.to_owned()", format!("{}/le", places.home(n).display())),
+        Text::Here => "variable(\"CARGO_MANIFEST_DIR\")".to_owned(),
+        Text::HereAndMore => "variable(\"CARGO_MANIFEST_DIR\") + \"le\"".to_owned(),
+        Text::Out => "variable(\"OUT_DIR\")".to_owned(),
+    }
+}
+
+fn script_dependency(state: &State, package: &Package, on: &str) -> String {
+    let found = state.needed(package).find(|(need, other)| need.how == How::Build && other.name == on);
+    match found {
+        Some((_, other)) if other.is_macro => format!("{on}::report_all!().lines().collect::<Vec<_>>().join(\"|\")"),
+        Some(_) => format!("{on}::report().join(\"|\")"),
+        None => "String::from(\"none\")".to_owned(),
+    }
+}
+
+fn script_says(package: &Package, part: &Part, told: Told) -> String {
+    let id = part.id;
+    let generated = format!("    fs::write(out.join(\"g{id}.txt\"), &value).unwrap();\n");
+    match told {
+        Told::Env => format!("    println!(\"cargo::rustc-env=XD_PART_{id}={{value}}\");\n"),
+        Told::Cfg => format!(
+            "    println!(\"cargo::rustc-check-cfg=cfg(xd_part_{id}, values(\\\"0\\\", \\\"1\\\", \\\"2\\\", \\\"3\\\"))\");
+    println!(\"cargo::rustc-cfg=xd_part_{id}=\\\"{{}}\\\"\", digit(&value));\n"
+        ),
+        Told::Generated => generated,
+        Told::Code => format!(
+            "    fs::write(out.join(\"c{id}.rs\"), format!(\"pub const VALUE: &str = {{value:?}};\")).unwrap();\n"
+        ),
+        Told::Mode(mode) => format!(
+            "    let _ = fs::remove_file(out.join(\"g{id}.txt\"));\n{generated}    fs::set_permissions(out.join(\"g{id}.txt\"), std::os::unix::fs::PermissionsExt::from_mode(0o{mode:o})).unwrap();\n"
+        ),
+        Told::Appended => format!(
+            "    let file = fs::File::options().create(true).append(true).open(out.join(\"g{id}.txt\"));
+    std::io::Write::write_all(&mut file.unwrap(), value.as_bytes()).unwrap();\n"
+        ),
+        Told::Native => {
+            let file = native_file(package, part);
+            let name = native_name(package, part);
+            format!(
+                "    println!(\"cargo::rerun-if-changed={file}\");\n    compile({file:?}, {name:?}, digit(&value), &out);\n"
+            )
+        }
+        Told::Metadata => format!("    println!(\"cargo::metadata=p{id}={{value}}\");\n"),
+        Told::Warning => format!("    println!(\"cargo::warning=part {id}: {{value}}\");\n"),
+    }
+}
+
+/// The program of a package.
+pub(crate) fn program(package: &Package, title: &str) -> String {
+    format!("fn main() {{\n    println!({title:?});\n    {}\n}}\n", print_report(package))
+}
+
+/// The integration test of a package.
+pub(crate) fn test(package: &Package, has_program: bool) -> String {
+    let program = if has_program {
+        format!(
+            "let output = std::process::Command::new(env!(\"CARGO_BIN_EXE_{name}\")).output().unwrap();
+    println!(\"{{}} says {{}}\", env!(\"CARGO_BIN_EXE_{name}\"), String::from_utf8_lossy(&output.stdout));",
+            name = package.name
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "#[test]
+fn it() {{
+    println!(\"{{}}\", env!(\"CARGO_TARGET_TMPDIR\"));
+    {}
+    {program}
+}}
+",
+        print_report(package)
+    )
+}
+
+fn print_report(package: &Package) -> String {
+    format!("for line in {}::report() {{ println!(\"{{line}}\"); }}", package.name)
+}
+
+const CONFIGURATION: &str = "format!(\"{} {} {} {}\", cfg!(debug_assertions), cfg!(panic = \"abort\"), cfg!(xd_flag), \
+                             cfg!(target_feature = \"avx2\"))";
+
+const AMBIENT: &str = "std::env::vars().map(|(name, _)| name).filter(|name| name != \"XCACHE_DIR\" && [\"RUSTC\", \
+                       \"XCACHE\", \"CARGO_CACHE\", \"CARGO_ENCODED\"].iter().any(|start| \
+                       name.starts_with(start))).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<\
+                       Vec<_>>().join(\" \")";
+
+const UNIT_TEST: &str = "#[cfg(test)]
+mod tests {
+    #[test]
+    fn it() { for line in super::report() { println!(\"{line}\"); } }
+}
+";
+
+const MACROS: &str = r#"
+extern crate proc_macro;
+use proc_macro::TokenStream;
+
+fn literal(text: &str) -> TokenStream { format!("{text:?}").parse().unwrap() }
+fn argument(input: TokenStream) -> String { input.to_string().trim_matches('"').to_owned() }
+fn variable(name: &str) -> String { std::env::var(name).unwrap_or_else(|_| "unset".to_owned()) }
+
+#[proc_macro]
+pub fn report_all(_: TokenStream) -> TokenStream { literal(&report().join("\n")) }
+
+#[proc_macro]
+pub fn of_variable(input: TokenStream) -> TokenStream { literal(&variable(&argument(input))) }
+
+#[proc_macro]
+pub fn of_package(_: TokenStream) -> TokenStream {
+    literal(&["CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_PKG_DESCRIPTION", "CARGO_CRATE_NAME"].map(variable).join(" "))
+}
+
+#[proc_macro]
+pub fn of_file(input: TokenStream) -> TokenStream {
+    let path = format!("{}/{}", variable("CARGO_MANIFEST_DIR"), argument(input));
+    literal(std::fs::read_to_string(path).unwrap().trim())
+}
+
+#[proc_macro]
+pub fn of_out_dir(input: TokenStream) -> TokenStream {
+    let path = format!("{}/{}", variable("OUT_DIR"), argument(input));
+    literal(std::fs::read_to_string(path).unwrap().trim())
+}
+"#;
+
+/// Variables that users set are left out of the environment that is reported: they are not declared.
+const SCRIPT: &str = r#"#![allow(dead_code, unused_variables)]
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+fn variable(name: &str) -> String { env::var(name).unwrap_or_else(|_| "unset".to_owned()) }
+
+fn starting_with(prefix: &str) -> String {
+    let mut found: Vec<_> = env::vars().filter(|(name, _)| name.starts_with(prefix)).collect();
+    found.sort();
+    format!("{found:?}")
+}
+
+fn environment() -> String {
+    let is_ours = |name: &str| ["CARGO_", "RUSTC", "XCACHE"].iter().any(|start| name.starts_with(start));
+    let is_users = |name: &str| {
+        ["CARGO_TARGET_DIR", "CARGO_BUILD_", "CARGO_INCREMENTAL", "CARGO_HOME", "CARGO_MAKEFLAGS", "XCACHE_DIR", "CARGO_NET_", "CARGO_TERM_"]
+            .iter()
+            .any(|start| name.starts_with(start))
+    };
+    let mut names: Vec<_> = env::vars().map(|(name, _)| name).filter(|name| is_ours(name) && !is_users(name)).collect();
+    names.sort();
+    format!("{} {:?}", names.join(" "), ["RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"].map(variable))
+}
+
+fn digit(text: &str) -> u32 { text.bytes().map(u32::from).sum::<u32>() % 4 }
+
+fn listing(dir: &str) -> String {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = entries.map(|path| format!("{} {}", path.display(), fs::read_to_string(&path).unwrap().trim())).collect();
+    found.sort();
+    found.join(",")
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    assert!(Command::new(program).args(arguments).status().unwrap().success());
+}
+
+fn compile(file: &str, name: &str, value: u32, out: &Path) {
+    let object = out.join(format!("{name}.o"));
+    let library = out.join(format!("lib{name}.a"));
+    let _ = fs::remove_file(&library);
+    run("cc", &["-c", file, "-o", object.to_str().unwrap(), &format!("-DVALUE={value}"), "-fPIC"]);
+    run("ar", &["crs", library.to_str().unwrap(), object.to_str().unwrap()]);
+    println!("cargo::rustc-link-search=native={}", out.display());
+    println!("cargo::rustc-link-lib=static={name}");
+}
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+"#;

@@ -1,0 +1,269 @@
+//! Walks a script: edits and commands on the one side, plain cargo in a clean directory on the other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use support::{Running, tree};
+
+use crate::ground::Ground;
+use crate::judge::{self, Class, Difference};
+use crate::model::State;
+use crate::place::Places;
+use crate::script::{Command, Damage, Edit, Script, Step};
+use crate::side::{Builder, Seen, Side, Toolchains};
+
+/// What is the same for all walks.
+pub(crate) struct Options {
+    pub builder: Builder,
+    pub toolchains: Toolchains,
+    /// Where the directories are made.
+    pub base: PathBuf,
+    /// Whether `/src` and `/app` may be used.
+    pub short: bool,
+    /// Says what is done.
+    pub verbose: bool,
+}
+
+/// What has come of a walk.
+#[derive(Default)]
+pub(crate) struct Walked {
+    pub steps: usize,
+    /// How often each kind of edit and command was seen.
+    pub counts: BTreeMap<&'static str, usize>,
+    /// How often the command failed on both sides.
+    pub failed: usize,
+    pub oracle_runs: usize,
+    /// Where plain cargo gave two answers to one question.
+    pub undecided: usize,
+    pub difference: Option<Found>,
+}
+
+/// A difference, and the step it was seen in.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub step: usize,
+    pub difference: Difference,
+}
+
+/// Which steps are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    Each,
+    Last,
+}
+
+/// Walks until something differs. What panics in a step is a difference, too.
+pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, judged: Judged) -> Walked {
+    let mut walk = Walk {
+        options,
+        builder,
+        ground: Ground::new(Places::new(&options.base, options.short)),
+        state: script.start.clone(),
+        answers: HashMap::new(),
+        pending: None,
+        walked: Walked::default(),
+    };
+    for (n, step) in script.steps.iter().enumerate() {
+        let is_judged = judged == Judged::Each || n + 1 == script.steps.len();
+        let result = panic::catch_unwind(AssertUnwindSafe(|| walk.step(step, is_judged)));
+        let difference = result.unwrap_or_else(|cause| Some(Difference { class: Class::Panic, text: words(&*cause) }));
+        walk.walked.steps += 1;
+        if let Some(difference) = difference {
+            walk.walked.difference = Some(Found { step: n, difference });
+            break;
+        }
+    }
+    walk.walked
+}
+
+fn words(cause: &(dyn std::any::Any + Send)) -> String {
+    let text = cause.downcast_ref::<String>().cloned();
+    text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+struct Walk<'a> {
+    options: &'a Options,
+    builder: &'a Builder,
+    ground: Ground,
+    state: State,
+    /// What plain cargo said to a question that was asked before.
+    answers: HashMap<String, Seen>,
+    /// A session that goes on in the background.
+    pending: Option<Running>,
+    walked: Walked,
+}
+
+impl Walk<'_> {
+    fn side(&self) -> Side<'_> {
+        Side { places: &self.ground.places, toolchains: &self.options.toolchains, around: &self.state.around }
+    }
+
+    fn count(&mut self, name: &'static str) {
+        *self.walked.counts.entry(name).or_default() += 1;
+    }
+
+    fn step(&mut self, step: &Step, is_judged: bool) -> Option<Difference> {
+        let mut quietly = false;
+        let mut is_put = false;
+        for edit in &step.edits {
+            self.count(edit.name());
+            let before = self.state.clone();
+            edit.apply(&mut self.state);
+            if before == self.state {
+                self.ground.put(&self.state, quietly);
+                is_put = true;
+                self.happen(edit);
+            } else {
+                quietly |= matches!(edit, Edit::Value { quietly: true, .. });
+                is_put = false;
+            }
+        }
+        let digest = self.ground.put(&self.state, quietly && !is_put);
+        self.count(step.command.verb.name());
+        self.judge(step, &digest, is_judged && !step.unjudged)
+    }
+
+    fn tell(&self, step: &Step, seen: &Seen) {
+        if self.options.verbose {
+            let text = serde_json::to_string(step).unwrap_or_default();
+            println!("step {} in {}: {text}\n{:?}", self.walked.steps, self.ground.places.path("").display(), seen.code);
+            println!("{}", judge::end(&seen.stderr));
+        }
+    }
+
+    fn judge(&mut self, step: &Step, digest: &str, is_judged: bool) -> Option<Difference> {
+        let command = &step.command;
+        let from_nothing = !self.side().targets().exists();
+        let pending = self.pending.take();
+        let ours = self.side().observe(self.builder, command, pending);
+        self.walked.failed += usize::from(ours.code != Some(0));
+        self.tell(step, &ours);
+        if !is_judged {
+            return None;
+        }
+        let cargos = self.ask(command, digest);
+        let broken = self.state.packages.iter().filter(|package| package.broken).count();
+        let is_one_error = broken == 1 && self.state.around.lint.as_deref() != Some("deny");
+        let compare = |cargos: &Seen| judge::compare(&ours, cargos, from_nothing, is_one_error);
+        if let Some(difference) = compare(&cargos) {
+            self.answers.clear();
+            let again = self.ask(command, digest);
+            self.walked.undecided += usize::from(compare(&again).is_none());
+            return compare(&again).map(|_| difference);
+        }
+        if ours.code != Some(0) {
+            return None;
+        }
+        self.after(command)
+    }
+
+    /// The build after the build, by plain cargo.
+    fn after(&mut self, command: &Command) -> Option<Difference> {
+        let after = self.side().observe(&Builder::Cargo, command, None);
+        if after.stale.is_empty() && after.code == Some(0) {
+            return None;
+        }
+        // Some scripts are run by each build, whoever built before.
+        let (_, cargos) = self.aside(command, true);
+        if cargos.is_some_and(|cargos| cargos.stale == after.stale && cargos.code == after.code) {
+            return None;
+        }
+        let stale: Vec<_> = after.stale.into_iter().collect();
+        let text = format!("{:?}\n{}\n{}", after.code, stale.join("\n"), judge::end(&after.stderr));
+        Some(Difference { class: Class::NotFresh, text })
+    }
+
+    /// What plain cargo says to this question.
+    fn ask(&mut self, command: &Command, digest: &str) -> Seen {
+        let arguments = command.arguments(self.options.toolchains.host());
+        let question = format!("{digest} {:?} {arguments:?}", self.side().environment());
+        if let Some(answer) = self.answers.get(&question) {
+            return answer.clone();
+        }
+        let (answer, _) = self.aside(command, false);
+        self.walked.oracle_runs += 1;
+        self.answers.insert(question, answer.clone());
+        answer
+    }
+
+    /// Plain cargo in a clean directory, once or twice.
+    fn aside(&self, command: &Command, twice: bool) -> (Seen, Option<Seen>) {
+        let (side, stash) = (self.side(), self.ground.places.path("stash"));
+        let targets = side.targets();
+        targets.put_aside(&stash);
+        let observe = || side.observe(&Builder::Cargo, command, None);
+        let seen = panic::catch_unwind(AssertUnwindSafe(|| (observe(), twice.then(observe))));
+        targets.take_back(&stash);
+        seen.unwrap_or_else(|cause| panic::resume_unwind(cause))
+    }
+
+    /// What is no change of the state.
+    fn happen(&mut self, edit: &Edit) {
+        match edit {
+            Edit::Clean => self.side().targets().remove(),
+            Edit::Damage { how, count, seed } => damage(&self.ground.places.store(), *how, *count, *seed),
+            Edit::Plain(command) => {
+                self.side().targets().prepare();
+                self.side().invocation(&Builder::Cargo, command).run();
+            }
+            Edit::Killed { command, after_ms } => self.kill(command, *after_ms),
+            Edit::Together { command, apart } => {
+                self.side().targets().prepare();
+                let mut invocation = self.side().invocation(self.builder, command);
+                if *apart {
+                    invocation = invocation.env("CARGO_TARGET_DIR", self.ground.places.path("t/together"));
+                }
+                self.pending = Some(invocation.start());
+            }
+            _ => {}
+        }
+    }
+
+    fn kill(&self, command: &Command, after_ms: u64) {
+        self.side().targets().prepare();
+        let mut running = self.side().invocation(self.builder, command).start();
+        thread::sleep(Duration::from_millis(after_ms));
+        running.signal_all(Signal::SIGKILL);
+        running.wait();
+        support::wait_until("all of it has ended", || !running.has_survivors());
+    }
+}
+
+/// Damages files of the store. They are replaced and not written into: some are linked into target directories, where
+/// no cargo would look at their content.
+fn damage(store: &Path, how: Damage, count: usize, seed: u64) {
+    let mut files = tree::files(store);
+    if how == Damage::Everything {
+        tree::remove(store);
+        return fs::create_dir_all(store).expect("a directory can be made");
+    }
+    let mut random = fastrand::Rng::with_seed(seed);
+    random.shuffle(&mut files);
+    let others: Vec<_> = files.iter().skip(1).cycle().take(files.len()).cloned().collect();
+    for (file, other) in files.iter().zip(others).take(count) {
+        let content = fs::read(file).unwrap_or_default();
+        let content = match how {
+            Damage::Truncate => Some(content[..content.len() / 2].to_vec()),
+            Damage::Flip => Some(flipped(content, random.usize(..))),
+            Damage::Exchange => fs::read(other).ok(),
+            Damage::Remove | Damage::Everything => None,
+        };
+        fs::remove_file(file).expect("a file of the store can be removed");
+        if let Some(content) = content {
+            fs::write(file, content).expect("a file of the store can be written");
+        }
+    }
+}
+
+fn flipped(mut content: Vec<u8>, place: usize) -> Vec<u8> {
+    let length = content.len().max(1);
+    if let Some(byte) = content.get_mut(place % length) {
+        *byte ^= 0x10;
+    }
+    content
+}

@@ -69,6 +69,8 @@ pub enum Reason {
     SpecialFiles,
     /// A build script wrote outside of `OUT_DIR`.
     OutsideOutput,
+    /// A build script ran where an earlier run had left files.
+    UsedDirectory,
     /// rustc was called in a way that fits no unit, or more than one.
     Unplanned,
 }
@@ -101,6 +103,7 @@ impl Reason {
             Self::ChangedMeanwhile => "a source file was written while the build went on",
             Self::SpecialFiles => "its build script makes links or empty directories",
             Self::OutsideOutput => "its build script writes outside of OUT_DIR: it runs",
+            Self::UsedDirectory => "its build script ran where an earlier run had left files",
             Self::Unplanned => "rustc was called in a way that fits no unit of the plan",
         }
     }

@@ -23,6 +23,7 @@ mod incremental;
 mod left;
 mod native;
 mod planning;
+mod rustc_info;
 mod settled;
 mod survey;
 mod warm;
@@ -37,6 +38,7 @@ use std::sync::{Arc, Mutex};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use self::planning::{Ready, Rest, prepare};
+use self::rustc_info::RustcInfo;
 use self::settled::Settled;
 use crate::cargo::{Cargo, Invocation, Workspace};
 use crate::config::Settings;
@@ -171,15 +173,21 @@ impl Session<'_> {
     /// The usual way: what cargo needs is on its way before it starts, and in its place before cargo looks for it.
     fn planned(&self, ready: Ready) -> Ended {
         let Ready { services, rest } = ready;
-        let front =
-            Front { store: services.store.clone(), user_wrapper: rest.user_wrapper.clone(), log: self.log.clone() };
+        let front = Front {
+            store: services.store.clone(),
+            user_wrapper: rest.user_wrapper.clone(),
+            scripts: Vec::new(),
+            log: self.log.clone(),
+        };
         let target_dir = rest.workspace.target_dir.clone();
+        let rustc_info = RustcInfo::of(&rest.workspace.build_dir);
         let since = self.options.warm.map(|_| warm::wait_for_a_second(&profiles(&services, &rest)));
         let (code, services) = match self.options.warm {
             Some(Warm::Fetch) => (0, Some(self.fetch(services))),
             Some(Warm::Place) => (0, Some(self.place(services))),
             Some(Warm::Compile) | None => self.build_with_arrivals(front, services),
         };
+        rustc_info.put_back();
         if let Some(services) = services {
             if let Some(since) = since {
                 warm::settle_times(&profiles(&services, &rest), since);
@@ -207,13 +215,16 @@ impl Session<'_> {
                 Some(ready.services)
             }
         });
-        let front = Front { store, user_wrapper: settled.user_wrapper, log: self.log.clone() };
+        let Settled { user_wrapper, scripts, target_dir, .. } = settled.clone();
+        let front = Front { store, user_wrapper, scripts, log: self.log.clone() };
+        let rustc_info = RustcInfo::of(&settled.build_dir);
         let (code, services) = self.build_wrapped(front, Planned::IfNeeded(plan), || {});
+        rustc_info.put_back();
         let rest = rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some((services, rest)) = services.zip(rest) {
             self.finish(services, rest, code);
         }
-        (code, Some(settled.target_dir))
+        (code, Some(target_dir))
     }
 
     /// Cargo with the wrapper; `ended` is called when cargo has ended.
@@ -234,6 +245,7 @@ impl Session<'_> {
 
     /// Uploads what is left, and keeps the local store within its size.
     fn finish(&self, services: Services, rest: Rest, code: i32) {
+        let profiles = services.profiles();
         let Services { plan, store, prefetch, upload, .. } = services;
         let Rest { workspace, graph_key, remote, user_wrapper, read, host, runtime } = rest;
         prefetch.stop();
@@ -241,7 +253,7 @@ impl Session<'_> {
         let shared = known::Shared::name(&plan.member_names(), self.options.invocation.planning_command());
         self.keep_explanation(&plan, shared, &workspace.target_dir);
         if let Some(read) = read.filter(|_| code == 0 && self.options.warm.is_none()) {
-            Settled::remember(self.options, &store, &workspace, &plan, user_wrapper, read);
+            Settled::remember(self.options, &store, &workspace, &profiles, user_wrapper, read);
         }
         if let (Some(upload), Some(remote)) = (upload, &remote) {
             let known = prefetch.known_entries();
@@ -278,8 +290,8 @@ impl Session<'_> {
     fn build(&self, wrapper: Option<&Path>) -> i32 {
         let Self { cargo, options, log, interrupt } = self;
         log.phase(Phase::Build, || {
-            let in_environment = options.environment.get("RUSTC_WRAPPER").is_some();
-            let status = interrupt.cargo.run(&mut cargo.build(wrapper, in_environment));
+            let replaced = options.environment.0.get(OsStr::new("RUSTC_WRAPPER")).map(OsString::as_os_str);
+            let status = interrupt.cargo.run(&mut cargo.build(wrapper, replaced));
             let code = match status {
                 Ok(status) => exit_code(status),
                 Err(error) => {

@@ -355,7 +355,7 @@ fn observer(options: &Options, terminal: &Arc<Terminal>, started: Timestamp) -> 
 
 /// Cargo without anything around it.
 fn plainly(cargo: &Cargo, terminal: &Terminal) -> ExitCode {
-    match cargo.build(None, false).status() {
+    match cargo.build(None, None).status() {
         Ok(status) => exit(session::exit_code(status)),
         Err(error) => {
             terminal.warn(&format!("cannot run cargo: {error}"));

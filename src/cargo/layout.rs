@@ -97,6 +97,35 @@ impl Layout {
         [self.script_output(), "stderr", "root-output", RUN_BEGAN]
     }
 
+    /// The `OUT_DIR`s in a profile's directory that something is in.
+    pub fn used_out_dirs(self, profile: &Utf8Path) -> Vec<Utf8PathBuf> {
+        let is_used = |out: &Utf8PathBuf| out.read_dir_utf8().is_ok_and(|mut entries| entries.next().is_some());
+        self.script_directories(profile).into_iter().map(|unit| unit.join("out")).filter(is_used).collect()
+    }
+
+    /// The programs of build scripts in a profile's directory, by the names that rustc has given them.
+    pub fn scripts(self, profile: &Utf8Path) -> Vec<Utf8PathBuf> {
+        let directories = self.script_directories(profile).into_iter();
+        let outputs = directories.map(|unit| match self {
+            Self::Classic => unit,
+            Self::PerUnit => unit.join("out"),
+        });
+        let is_script = |path: &Utf8PathBuf| {
+            let name = path.file_name().unwrap_or_default();
+            name.starts_with("build_script_") && path.extension().is_none_or(|extension| extension == "exe")
+        };
+        outputs.flat_map(|outputs| children(&outputs)).filter(is_script).collect()
+    }
+
+    /// The directories of build scripts and of their runs; in a layout with a directory for each unit, those of all units.
+    fn script_directories(self, profile: &Utf8Path) -> Vec<Utf8PathBuf> {
+        let packages = children(&profile.join("build"));
+        match self {
+            Self::Classic => packages,
+            Self::PerUnit => packages.iter().flat_map(|package| children(package)).collect(),
+        }
+    }
+
     /// Whether nothing was ever built in a profile's directory.
     pub fn is_unused(self, profile: &Utf8Path) -> bool {
         let units = match self {
@@ -105,6 +134,11 @@ impl Layout {
         };
         units.read_dir_utf8().map_or(true, |mut entries| entries.next().is_none())
     }
+}
+
+fn children(directory: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let entries = directory.read_dir_utf8().into_iter().flatten().flatten();
+    entries.map(|entry| entry.path().to_owned()).collect()
 }
 
 /// Makes a directory as cargo makes those that backups need not have (`util/paths.rs`), where there is none yet.

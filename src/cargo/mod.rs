@@ -4,9 +4,9 @@
 //! unit graph, configuration, version) with the same flags and runs the build itself.
 //!
 //! **Invariants.** The user's arguments reach cargo unchanged and in their order; what is added stands directly behind
-//! the subcommand. `RUSTC_BOOTSTRAP=1` is set for the questions that need it and for nothing else. No
-//! variable is set for the build except `CARGO_CACHE_RUSTC_INFO` (and a `RUSTC_WRAPPER` that was set already), so programs that cargo starts see the environment they
-//! would see without us.
+//! the subcommand. `RUSTC_BOOTSTRAP=1` is set for the questions that need it and for nothing else. No variable is set for
+//! the build but a `RUSTC_WRAPPER` that was set already, so programs that cargo starts see the environment they would see
+//! without us; build scripts, which cargo tells of every wrapper, see it as well (`wrapper::stand_in`).
 
 mod config;
 mod invocation;
@@ -15,7 +15,7 @@ mod lockfile;
 mod package;
 mod unit_graph;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -167,20 +167,21 @@ impl Cargo {
     ///
     /// The wrapper is given as configuration and not as `RUSTC_WRAPPER`: build scripts that ask cargo to run again when
     /// that variable changes would run again whenever `cargo xcache build` and `cargo build` take turns. Only a
-    /// `RUSTC_WRAPPER` that is set already has to be replaced, as it would win.
-    pub fn build(&self, wrapper: Option<&Path>, wrapper_in_environment: bool) -> Command {
+    /// `RUSTC_WRAPPER` that is set already, be it to nothing, has to be `replaced`, as it would win; what cargo starts is
+    /// given it again.
+    pub fn build(&self, wrapper: Option<&Path>, replaced: Option<&OsStr>) -> Command {
         let mut command = self.command();
         command.arg(&self.invocation.command).args(self.added_config());
         if let Some(wrapper) = wrapper {
-            if wrapper_in_environment {
-                command.env("RUSTC_WRAPPER", wrapper);
-            } else {
-                let value = toml::Value::from(wrapper.to_string_lossy().into_owned());
-                command.arg("--config").arg(format!("build.rustc-wrapper={value}"));
-            }
-            // The wrapper's path is new in every session and would void cargo's record of rustc's answers each time;
-            // the wrapper answers the same questions from the store.
-            command.env("CARGO_CACHE_RUSTC_INFO", "0");
+            let config = match replaced {
+                Some(replaced) => {
+                    command.env("RUSTC_WRAPPER", wrapper);
+                    let value = toml::Value::from(replaced.to_string_lossy().into_owned());
+                    format!("env.RUSTC_WRAPPER={{ value = {value}, force = true }}")
+                }
+                None => format!("build.rustc-wrapper={}", toml::Value::from(wrapper.to_string_lossy().into_owned())),
+            };
+            command.arg("--config").arg(config);
         }
         command.args(&self.invocation.arguments);
         command

@@ -5,6 +5,7 @@
 //! directory of this machine in any other way than by a path that is known to be one is bound to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path};
 use std::time::{Duration, SystemTime};
@@ -123,7 +124,7 @@ impl Site<'_> {
             Some((file.name.clone(), file.mode, Digest::of_file(out_dir.join(&file.name).as_std_path()).ok()?))
         };
         let files: Option<Vec<_>> = generated.files.iter().map(digest).collect();
-        Some(digest_run(&content, files?))
+        Some(digest_run(&content, files?, &generated.special))
     }
 
     /// The run of a build script, or why it cannot be kept; nothing where cargo's files of it are not all there.
@@ -153,7 +154,7 @@ impl Site<'_> {
         fresh.files.extend(kept);
         let mut files = Vec::new();
         let generated = generated(out_dir)?;
-        if generated.special {
+        if !generated.special.is_empty() {
             return Ok(Some(Err(Reason::SpecialFiles)));
         }
         let scanner = PathScanner::new(self.roots);
@@ -171,7 +172,7 @@ impl Site<'_> {
             files.push(FileRecord { name, kind, size, digest, mode });
         }
         let digest =
-            digest_run(&content, files.iter().map(|file| (file.name.clone(), file.mode, file.digest)).collect());
+            digest_run(&content, files.iter().map(|file| (file.name.clone(), file.mode, file.digest)).collect(), &[]);
         let environment = fingerprint
             .environment_mut()
             .map(|(name, value)| (name.to_owned(), variables::digest(name, value.as_deref(), self.roots, &[])))
@@ -249,9 +250,14 @@ fn own_dirs<'a>(unit: &'a Unit, out_dir: &'a Utf8Path) -> Vec<&'a Utf8Path> {
     package.into_iter().chain([out_dir]).collect()
 }
 
-/// What a build script told cargo, and the files that it made: their names, modes and contents.
-fn digest_run(printed: &Content, files: Vec<(String, Option<u32>, Digest)>) -> Digest {
-    Digest::of_value(Domain::ScriptRun, &(printed::directives(printed), files))
+/// What a build script told cargo, and the files that it made: their names, modes and contents. Of what is no plain file,
+/// which is never kept, where it is and leads.
+fn digest_run(
+    printed: &Content,
+    files: Vec<(String, Option<u32>, Digest)>,
+    special: &[(String, Option<OsString>)],
+) -> Digest {
+    Digest::of_value(Domain::ScriptRun, &(printed::directives(printed), files, special))
 }
 
 /// Why a run must happen every time, as far as what it printed tells.
@@ -280,8 +286,8 @@ fn is_declared_native(native: bool, fingerprint: &Fingerprint) -> bool {
 struct Generated {
     /// Plain files, by their paths.
     files: Vec<GeneratedFile>,
-    /// There are links or empty directories.
-    special: bool,
+    /// Links, and where they lead; empty directories.
+    special: Vec<(String, Option<OsString>)>,
 }
 
 /// A plain file below a directory.
@@ -307,18 +313,21 @@ fn generated(directory: &Utf8Path) -> Result<Generated> {
             match metadata.file_type() {
                 kind if kind.is_dir() => open.push(name),
                 kind if kind.is_file() => generated.files.push(generated_file(name.into(), &metadata)),
-                _ => generated.special = true,
+                _ => generated.special.push((name.into(), fs::read_link(entry.path()).ok().map(Into::into))),
             }
         }
-        generated.special |= is_empty && !below.as_str().is_empty();
+        if is_empty && !below.as_str().is_empty() {
+            generated.special.push((below.into(), None));
+        }
     }
     generated.files.sort_by(|one, other| one.name.cmp(&other.name));
+    generated.special.sort();
     Ok(generated)
 }
 
 /// The names of all files that are in an `OUT_DIR`; nothing where there is more than plain files.
 pub fn generated_files(directory: &Utf8Path) -> Option<Vec<String>> {
-    let generated = generated(directory).ok().filter(|generated| !generated.special)?;
+    let generated = generated(directory).ok().filter(|generated| generated.special.is_empty())?;
     Some(generated.files.into_iter().map(|file| file.name).collect())
 }
 
@@ -389,14 +398,14 @@ mod tests {
     fn only_plain_files_are_kept_of_what_a_script_made() {
         let temporary = tempfile::tempdir().unwrap();
         let out = Utf8Path::from_path(temporary.path()).unwrap();
-        assert!(!generated(out).unwrap().special);
+        assert!(generated(out).unwrap().special.is_empty());
         fs::create_dir(out.join("sub")).unwrap();
-        assert!(generated(out).unwrap().special, "an empty directory");
+        assert_eq!(generated(out).unwrap().special, [("sub".to_owned(), None)], "an empty directory");
         fs::write(out.join("sub/b.rs"), "").unwrap();
         fs::write(out.join("a.rs"), "").unwrap();
         let found = generated(out).unwrap();
         let names: Vec<_> = found.files.iter().map(|file| (file.name.as_str(), file.kind)).collect();
         assert_eq!(names, [("a.rs", FileKind::Generated), ("sub/b.rs", FileKind::Generated)]);
-        assert!(!found.special);
+        assert!(found.special.is_empty());
     }
 }

@@ -10,10 +10,10 @@
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-use super::Options;
 use super::depends::Dependencies;
 use super::settled::circumstances;
 use super::survey::Survey;
+use super::{Options, rustc_info};
 use crate::cargo::{Cargo, CargoConfig, Package, PackageSource, Packages, UnitGraph, packages};
 use crate::digest::{Digest, Domain};
 use crate::error::Result;
@@ -22,8 +22,6 @@ use crate::fs;
 use crate::roots::Root;
 use crate::store::LocalStore;
 
-/// Where cargo keeps rustc's answers, in the build directory (`util/rustc.rs`).
-const RUSTC_INFO: &str = ".rustc_info.json";
 /// Text like this is compressed to a tenth in a millisecond.
 const LEVEL: i32 = 1;
 
@@ -59,7 +57,7 @@ pub(super) fn units(
     // What was changed meanwhile, by cargo or by hand, is found the next time.
     let is_same = |before: &Digest| self::key(options, survey, depends) == Some(*before);
     if let Some(key) = key.filter(is_same).filter(|_| is_settled(survey, &graph, &packages)) {
-        let rustc_info = std::fs::read_to_string(survey.workspace.build_dir.join(RUSTC_INFO)).ok();
+        let rustc_info = std::fs::read_to_string(survey.workspace.build_dir.join(rustc_info::NAME)).ok();
         remember(store, key, &Remembered { graph: text, packages: packages.clone(), rustc_info });
     }
     Ok((graph, packages))
@@ -125,7 +123,7 @@ fn remember(store: &LocalStore, key: Digest, remembered: &Remembered) {
 
 /// The next plain `cargo build` finds rustc's answers as if cargo had been asked. It compares them with the compiler.
 fn lend_rustc_info(survey: &Survey, rustc_info: Option<&str>) {
-    let path = survey.workspace.build_dir.join(RUSTC_INFO);
+    let path = survey.workspace.build_dir.join(rustc_info::NAME);
     if let Some(text) = rustc_info.filter(|_| !path.exists())
         && let Err(error) = fs::write_atomic(path.as_std_path(), text.as_bytes())
     {

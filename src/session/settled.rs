@@ -18,10 +18,9 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use super::depends::{Dependencies, stamps, variables};
 use crate::cargo::layout::UNIT_DIRECTORIES;
-use crate::cargo::{Invocation, Workspace};
+use crate::cargo::{Invocation, Layout, Workspace};
 use crate::config::Settings;
 use crate::digest::{Digest, Domain};
-use crate::plan::BuildPlan;
 use crate::store::LocalStore;
 
 /// What a session went by.
@@ -29,8 +28,12 @@ use crate::store::LocalStore;
 pub(super) struct Settled {
     /// Where the report goes.
     pub target_dir: Utf8PathBuf,
+    /// Where cargo builds.
+    pub build_dir: Utf8PathBuf,
     /// A wrapper of the user's own.
     pub user_wrapper: Option<String>,
+    /// The programs of build scripts.
+    pub scripts: Vec<Utf8PathBuf>,
     /// What cargo has read.
     read: Read,
     /// The directories that cargo has written to.
@@ -70,15 +73,16 @@ impl Settled {
         options: &Options,
         store: &LocalStore,
         workspace: &Workspace,
-        plan: &BuildPlan,
+        profiles: &[(Layout, Utf8PathBuf)],
         user_wrapper: Option<String>,
         read: Read,
     ) {
-        let profiles = plan.profile_dirs().into_iter().map(|profile| workspace.build_dir.join(profile));
-        let written = profiles.flat_map(|profile| UNIT_DIRECTORIES.map(|name| profile.join(name)));
+        let scripts = profiles.iter().flat_map(|(layout, profile)| layout.scripts(profile)).collect();
+        let written = profiles.iter().flat_map(|(_, profile)| UNIT_DIRECTORIES.map(|name| profile.join(name)));
         let written: Vec<OsString> = written.map(|path| path.into_std_path_buf().into()).collect();
         let written_stamps = stamps(&written);
-        let settled = Self { target_dir: workspace.target_dir.clone(), user_wrapper, read, written, written_stamps };
+        let Workspace { target_dir, build_dir, .. } = workspace.clone();
+        let settled = Self { target_dir, build_dir, user_wrapper, scripts, read, written, written_stamps };
         let mut bytes = Vec::new();
         // Where the store cannot be written, the next session plans.
         let _ = ciborium::into_writer(&settled, &mut bytes).map(|()| store.put_probe(name(options), &bytes));

@@ -15,16 +15,15 @@ use interprocess::local_socket::Stream;
 use interprocess::local_socket::traits::Stream as _;
 
 use super::protocol::{Capture, Finished, Released, Request, Response, Role, receive, send, socket};
-use super::started;
+use super::{stand_in, started};
 use crate::rustc::diagnostics::Unmapping;
 
 /// The name under which this binary is a rustc wrapper.
 pub const NAME: &str = "xcache-rustc";
-/// The first argument where a build script's stand-in asks; its program follows.
+/// The first argument where a build script's stand-in asks; its path and the script's arguments follow.
 pub(super) const SCRIPT: &str = "--build-script";
-
-/// To a stand-in, any code but 0.
-const HAS_TO_RUN: u8 = 1;
+/// By this, cargo tells a build script of the wrapper.
+const WRAPPER_VARIABLE: &str = "RUSTC_WRAPPER";
 
 /// Runs as the wrapper if that is the name this process was started by.
 ///
@@ -40,24 +39,57 @@ pub fn run_if_wrapper() -> Option<ExitCode> {
     let arguments: Vec<_> = arguments.collect();
     let directory = own.parent()?;
     let code = match arguments.as_slice() {
-        [script] if program == SCRIPT => ask_for_script(directory, script).unwrap_or(HAS_TO_RUN),
+        [script, arguments @ ..] if program == SCRIPT => run_script(directory, Path::new(script), arguments),
         arguments => ask(directory, &program, arguments).unwrap_or_else(|_| pass_through(&program, arguments)),
     };
     Some(ExitCode::from(code))
 }
 
-/// Has the result of a build script printed where it is known.
-fn ask_for_script(directory: &Path, script: &OsStr) -> io::Result<u8> {
-    let mut stream = BufReader::new(Stream::connect(socket(directory)?)?);
-    send(stream.get_mut(), &request(Role::Script, script, &[]).ok_or(io::ErrorKind::InvalidData)?)?;
-    match receive(&mut stream)? {
-        Response::Print { stdout, stderr, .. } => {
-            io::stdout().write_all(stdout.as_bytes())?;
-            io::stderr().write_all(stderr.as_bytes())?;
-            Ok(0)
+/// Has the result of a build script printed where it is known; else becomes the script, as cargo would have started it
+/// without us. `arguments` begin with the name it was called by.
+fn run_script(directory: &Path, script: &Path, arguments: &[OsString]) -> u8 {
+    match ask_for_script(directory, script) {
+        Ok(Response::Print { stdout, stderr, .. }) => {
+            // Cargo is the only reader, and has given up where it does not read.
+            let _ = io::stdout().write_all(stdout.as_bytes());
+            let _ = io::stderr().write_all(stderr.as_bytes());
+            0
         }
-        Response::Decline | Response::Run { .. } => Ok(HAS_TO_RUN),
+        Ok(Response::Start { wrapper }) => {
+            let program = Some(script.to_owned()).filter(|script| !stand_in::beside(script).exists());
+            become_script(&program.unwrap_or_else(|| stand_in::beside(script)), arguments, |command| match wrapper {
+                Some(wrapper) => command.env(WRAPPER_VARIABLE, wrapper),
+                None => command.env_remove(WRAPPER_VARIABLE),
+            })
+        }
+        // The session is gone: whoever has started this is somebody else.
+        Ok(Response::Run { .. }) | Err(_) => become_script(&stand_in::beside(script), arguments, |command| command),
     }
+}
+
+fn ask_for_script(directory: &Path, script: &Path) -> io::Result<Response> {
+    let mut stream = BufReader::new(Stream::connect(socket(directory)?)?);
+    send(stream.get_mut(), &request(Role::Script, script.as_os_str(), &[]).ok_or(io::ErrorKind::InvalidData)?)?;
+    receive(&mut stream)
+}
+
+/// Returns only where that is not possible.
+#[cfg(unix)]
+fn become_script(program: &Path, arguments: &[OsString], set: impl FnOnce(&mut Command) -> &mut Command) -> u8 {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(program);
+    if let Some((name, arguments)) = arguments.split_first() {
+        command.arg0(name).args(arguments);
+    }
+    let error = set(&mut command).exec();
+    let _ = writeln!(io::stderr(), "error: could not execute process `{}`: {error}", program.display());
+    101
+}
+
+/// There are no stand-ins.
+#[cfg(not(unix))]
+fn become_script(_: &Path, _: &[OsString], _: impl FnOnce(&mut Command) -> &mut Command) -> u8 {
+    101
 }
 
 /// The whole exchange. An error means that nothing was run yet.
@@ -71,7 +103,7 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
             let _ = io::stderr().write_all(stderr.as_bytes());
             Ok(code.try_into().unwrap_or(1))
         }
-        Response::Decline => Err(io::ErrorKind::InvalidData.into()),
+        Response::Start { .. } => Err(io::ErrorKind::InvalidData.into()),
         Response::Run { wrapper, arguments: extra, unmapping, capture } => {
             let mut command = match wrapper {
                 Some(wrapper) => {

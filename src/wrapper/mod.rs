@@ -4,7 +4,7 @@
 //! what cargo asked for and prints what the session answers, or runs rustc as told and says how that went. Every decision
 //! is made in the session: [`server`] listens and answers cargo's questions about the compiler, [`units`] holds the plan,
 //! [`restore`] checks an entry and copies its files, [`record`] makes an entry of what rustc wrote. The runs of build
-//! scripts are the matter of [`scripts`], and [`shim`] is how some of them come to be asked for. [`without`] leaves members
+//! scripts are the matter of [`scripts`], and [`stand_in`] is how they come to be asked for. [`without`] leaves members
 //! out, and [`started`] tells what linking took.
 //!
 //! **Invariants.** Whatever goes wrong between the two, rustc runs: a wrapper that cannot reach the session, or loses
@@ -18,7 +18,7 @@ mod record;
 mod restore;
 mod scripts;
 pub mod server;
-mod shim;
+mod stand_in;
 mod started;
 pub mod units;
 pub mod without;

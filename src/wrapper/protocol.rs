@@ -39,8 +39,11 @@ pub(super) struct Request {
 pub(super) enum Response {
     /// Nothing to run: print this and exit.
     Print { stdout: String, stderr: String, code: i32 },
-    /// A build script has to run.
-    Decline,
+    /// A build script has to run. Its program is in its place, or beside it if it is started more than once.
+    Start {
+        /// A wrapper of the user's own, of which cargo would have told it.
+        wrapper: Option<String>,
+    },
     /// Run the command, and report its end if `capture` says so.
     Run {
         /// A wrapper of the user's own, to be put in front.

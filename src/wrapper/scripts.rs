@@ -2,14 +2,14 @@
 //!
 //! Cargo starts them without asking anybody. When the package's crate is asked for, its script has run: what it made is
 //! looked at then, and recorded. A run that is known, and that cargo has to start all the same because one that it hears
-//! from happens every time, is replayed: a [stand-in](super::shim) has been put before the script, and it asks here.
+//! from happens every time, is replayed: a [stand-in](super::stand_in) has been put before the script, and it asks here.
 //!
-//! **Invariant.** A run is replayed only where all of its entry's constraints hold, those that it hears from have made
-//! what they made then, and nothing is in `OUT_DIR` but what it made.
+//! **Invariants.** A run is replayed only where all of its entry's constraints hold, those that it hears from have made
+//! what they made then, and nothing is in `OUT_DIR` but what it made. It is recorded only if it happened in this session
+//! and began with nothing in `OUT_DIR`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,7 +18,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::protocol::Request;
 use super::record::record_script;
 use super::restore::{Variables, other_paths, other_variables};
-use super::shim::Shims;
+use super::stand_in::StandIns;
 use super::units::{Call, Services};
 use crate::digest::{Digest, Domain};
 use crate::entry::{Constraints, Entry, FileKind, Fresh};
@@ -30,6 +30,17 @@ use crate::key::UnitKey;
 use crate::plan::Unit;
 use crate::prefetch::Lookup;
 use crate::rustc::{linker, variables};
+
+/// Variables that cargo or rustup set for rustc by where things are, or anew each time.
+const OF_THE_MACHINE: &[&str] = &[
+    "DYLD_FALLBACK_LIBRARY_PATH",
+    "LD_LIBRARY_PATH",
+    "MAKEFLAGS",
+    "MFLAGS",
+    "PATH",
+    "RUSTC_WRAPPER",
+    "RUST_RECURSION_COUNT",
+];
 
 /// What a build script prints.
 pub(super) struct Printed {
@@ -54,7 +65,9 @@ pub(super) struct Scripts {
     started: SystemTime,
     /// What was around the build directory before any build script ran.
     before: Before,
-    shims: Shims,
+    /// The `OUT_DIR`s that were not empty then: what they hold may be of an earlier run.
+    used: BTreeSet<Utf8PathBuf>,
+    stand_ins: Arc<StandIns>,
     /// Where the linker looks by itself.
     own_dirs: OnceLock<Option<Vec<Utf8PathBuf>>>,
     state: Mutex<State>,
@@ -73,19 +86,16 @@ struct State {
 }
 
 impl Scripts {
-    /// Puts stand-ins before the scripts that are in the build directory, where one of their runs may be replayed. `asking`
-    /// is the wrapper.
-    pub(super) fn new(services: Arc<Services>, asking: &Path) -> Self {
-        let before = services.site().map(|site| Before::of(&site)).unwrap_or_default();
-        let (shims, state) = (Shims::new(asking), Mutex::default());
-        let scripts = Self { services, started: SystemTime::now(), before, shims, own_dirs: OnceLock::new(), state };
+    /// Puts stand-ins before the scripts that are in the build directory and that cargo may start.
+    pub(super) fn new(services: Arc<Services>, stand_ins: Arc<StandIns>) -> Self {
+        let site = services.site();
+        let before = site.map(|site| Before::of(&site)).unwrap_or_default();
+        let started = SystemTime::now();
+        let used = services.profiles().iter().flat_map(|(layout, profile)| layout.used_out_dirs(profile)).collect();
+        let (own_dirs, state) = (OnceLock::new(), Mutex::default());
+        let scripts = Self { services, started, before, used, stand_ins, own_dirs, state };
         scripts.stand_in_for_all();
         scripts
-    }
-
-    /// Puts the scripts back.
-    pub(super) fn finish(self) {
-        self.shims.remove();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -98,39 +108,42 @@ impl Scripts {
         plan.script_runs().filter(|run| !hydrated.has(*run))
     }
 
-    /// Those whose runs are to be replayed, and those that they may hear from.
+    /// The scripts that were placed and have to run all the same, and those that have been there before.
     fn stand_in_for_all(&self) {
         let Services { plan, prefetch, hydrated, .. } = &*self.services;
         let Some(site) = self.services.site() else { return };
-        if !self.open_runs().any(|run| prefetch.found(run).is_some()) {
-            return;
-        }
-        let scripts: Vec<_> = self.open_runs().filter_map(|run| plan.script_of(run)).collect();
-        for script in scripts.into_iter().filter(|script| hydrated.has(*script)) {
+        let mut placed = BTreeSet::new();
+        for script in plan.script_runs().filter_map(|run| plan.script_of(run)).filter(|script| hydrated.has(*script)) {
             if let Some(entry) = prefetch.found(script)
                 && let Some(fresh) = &entry.fresh
                 && let Some(profile) = site.profile(plan.unit(script))
+                && let Some(program) = entry.files.iter().find(|file| file.kind == FileKind::Executable)
             {
-                self.stand_in(script, &entry, &profile.join(&fresh.directory));
+                let program = profile.join(&fresh.directory).join(&program.name);
+                self.stand_in(script, &program);
+                placed.insert(program);
             }
         }
+        let there = self.services.profiles().into_iter().flat_map(|(layout, profile)| layout.scripts(&profile));
+        there.filter(|program| !placed.contains(program)).for_each(|program| self.stand_ins.put(None, &program));
     }
 
-    /// Puts a stand-in before a script that was put into `directory`, if its run is one and cargo has to start it.
-    pub(super) fn stand_in(&self, script: UnitId, entry: &Entry, directory: &Utf8Path) {
+    /// Puts a stand-in before the program of a script, if cargo has to start it.
+    pub(super) fn stand_in(&self, script: UnitId, program: &Utf8Path) {
         let plan = &self.services.plan;
         let mut runs = self.open_runs().filter(|run| plan.script_of(*run) == Some(script));
-        let program = entry.files.iter().find(|file| file.kind == FileKind::Executable);
-        // The same script may run for the host and for the target: then it is not said here which of the two asks.
-        if let (Some(run), None, Some(program)) = (runs.next(), runs.next(), program) {
-            self.shims.put(run, &directory.join(&program.name));
+        match (runs.next(), runs.next()) {
+            (None, _) => {}
+            // The same script may run for the host and for the target: then it is not said here which of the two asks.
+            (_, Some(_)) => self.stand_ins.put(None, program),
+            (run, None) => self.stand_ins.put(run, program),
         }
     }
 
     /// What a run would print, where it need not happen: all that it would make is in `OUT_DIR` then.
     pub(super) fn replay(&self, request: &Request) -> Option<Printed> {
         let Services { plan, prefetch, log, roots, .. } = &*self.services;
-        let run = self.shims.run_of(Utf8Path::new(&request.program))?;
+        let run = self.stand_ins.run_of(Utf8Path::new(&request.program))?;
         let out_dir = Utf8Path::new(request.environment.get("OUT_DIR")?);
         self.state().asked.insert(run, out_dir.to_owned());
         let Lookup::Hit(entry, _) = prefetch.lookup(run) else { return None };
@@ -210,10 +223,10 @@ impl Scripts {
 
     /// What the package's own build script has made. Records its run when it is asked for the first time.
     pub(super) fn made_for(&self, id: UnitId, call: &Call) -> Option<Digest> {
-        let site = self.services.site()?;
         let plan = &self.services.plan;
         let run = plan.unit(id).script_run(plan)?;
         let out_dir = call.script_dir()?;
+        let Some(site) = self.services.site() else { return self.made_as_seen(plan.unit(id), call, out_dir) };
         if let Some(digest) = self.state().digests.get(out_dir) {
             return *digest;
         }
@@ -226,27 +239,42 @@ impl Scripts {
         digest
     }
 
+    /// What is seen of a run where cargo's record of it is not: its files, and the variables that rustc has and cargo has
+    /// not. Flags are compared with the rest of the command line.
+    fn made_as_seen(&self, unit: &Unit, call: &Call, out_dir: &Utf8Path) -> Option<Digest> {
+        let Services { roots, environment, .. } = &*self.services;
+        let here = call.variables(unit, roots);
+        let set = call.request.environment.iter().filter(|(name, value)| {
+            !name.starts_with("CARGO")
+                && !OF_THE_MACHINE.contains(&name.as_str())
+                && environment.get(OsStr::new(name)).and_then(|it| it.to_str()) != Some(value)
+        });
+        let set: BTreeMap<_, _> = set.map(|(name, _)| (name, here.digest(name))).collect();
+        let names = generated_files(out_dir)?;
+        let digest = |name: &String| Some((name.clone(), Digest::of_file(out_dir.join(name).as_std_path()).ok()?));
+        let files: Vec<_> = names.iter().map(digest).collect::<Option<_>>()?;
+        Some(Digest::of_value(Domain::ScriptRun, &(set, files)))
+    }
+
     fn record(&self, run: UnitId, key: UnitKey, call: &Call, digest: Digest, site: Site<'_>) {
         let Some(out_dir) = call.script_dir() else { return };
         let Services { plan, store, prefetch, log, roots, .. } = &*self.services;
         let unit = plan.unit(run);
         let (began, took) = site.script_time(unit, out_dir).unwrap_or((SystemTime::UNIX_EPOCH, Duration::ZERO));
         let millis = took.as_millis() as u64;
-        if began >= self.started {
-            let ago = (began + took).elapsed().unwrap_or_default();
-            log.record_past(ago, EventKind::Compiled { unit: run, millis, success: true });
+        if began < self.started {
+            return;
         }
+        let ago = (began + took).elapsed().unwrap_or_default();
+        log.record_past(ago, EventKind::Compiled { unit: run, millis, success: true });
         let heard = self.heard(unit);
         match prefetch.lookup(run) {
             Lookup::Hit(entry, _)
                 if entry.metadata == Some(digest) && heard.is_none_or(|it| it == entry.constraints.script) =>
             {
                 // Known, and yet it ran: it heard from a run that nobody had looked at.
-                if began >= self.started {
-                    self.services.differs(run, [Difference::Reruns]);
-                    log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
-                }
-                return;
+                self.services.differs(run, [Difference::Reruns]);
+                return log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
             }
             Lookup::Hit(entry, _) => {
                 let variables = &entry.constraints.environment;
@@ -259,6 +287,9 @@ impl Scripts {
         let Some(heard) = heard else {
             return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideInput });
         };
+        if self.used.contains(out_dir) {
+            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::UsedDirectory });
+        }
         let plain = |name: &str| name.replace('-', "_");
         let is_target = |name: &str| plan.targets().any(|target| plain(target) == plain(name));
         if site.wrote_outside(unit, began, &self.before, is_target) {

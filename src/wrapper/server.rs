@@ -5,18 +5,20 @@
 //! expects nothing to be compiled starts cargo without a plan ([`Planned::IfNeeded`]).
 
 use std::io::{self, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 
+use camino::{Utf8Path, Utf8PathBuf};
 use interprocess::local_socket::traits::{Listener as _, Stream as _};
 use interprocess::local_socket::{Listener, ListenerOptions, Stream};
 
 use super::client::NAME;
 use super::protocol::{Capture, Finished, Released, Request, Response, Role, receive, send, socket};
 use super::scripts::Printed;
+use super::stand_in::StandIns;
 use super::units::{Call, Services, Units};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
@@ -33,6 +35,8 @@ pub struct Front {
     pub store: Arc<LocalStore>,
     /// A wrapper of the user's own.
     pub user_wrapper: Option<String>,
+    /// The programs of build scripts that are in the build directory and have to run unplanned, if at all.
+    pub scripts: Vec<Utf8PathBuf>,
     /// What happens.
     pub log: EventLog,
 }
@@ -88,6 +92,7 @@ impl Wrapper {
             let connections = accepting.join().unwrap_or_default();
             connections.into_iter().for_each(|connection| drop(connection.join()));
         }
+        coordinator.stand_ins.remove();
         Arc::into_inner(coordinator)?.units.into_inner().flatten().and_then(Units::finish)
     }
 }
@@ -117,8 +122,8 @@ struct Coordinator {
     units: OnceLock<Option<Units>>,
     /// The plan is being prepared anyway.
     is_coming: bool,
-    /// The wrapper, as cargo starts it.
-    program: PathBuf,
+    /// Before the programs of build scripts.
+    stand_ins: Arc<StandIns>,
     /// How often cargo has asked for the compiler's version.
     versions: AtomicUsize,
     stopping: Arc<AtomicBool>,
@@ -131,14 +136,16 @@ impl Coordinator {
             Planned::Coming(services) => Box::new(move || services.recv().ok()),
             Planned::IfNeeded(plan) => plan,
         };
-        let (plan, stopping, program) = (Mutex::new(Some(plan)), Arc::default(), program.to_owned());
-        Self { front, plan, units: OnceLock::new(), is_coming, program, versions: AtomicUsize::new(0), stopping }
+        let stand_ins = Arc::new(StandIns::new(program));
+        front.scripts.iter().for_each(|script| stand_ins.put(None, script));
+        let (plan, units, stopping) = (Mutex::new(Some(plan)), OnceLock::new(), Arc::default());
+        Self { front, plan, units, is_coming, stand_ins, versions: AtomicUsize::new(0), stopping }
     }
 
     fn units(&self) -> Option<&Units> {
         let make = || {
             let plan = self.plan.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()?;
-            Some(Units::new(plan()?, &self.program, self.stopping.clone()))
+            Some(Units::new(plan()?, self.stand_ins.clone(), self.stopping.clone()))
         };
         self.units.get_or_init(make).as_ref()
     }
@@ -148,7 +155,7 @@ impl Coordinator {
         let request: Request = receive(&mut stream)?;
         let mut conversation = Conversation { stream, wrapper: self.front.user_wrapper.clone() };
         if request.role == Role::Script {
-            return conversation.answer(self.units().and_then(|units| units.replay(&request)));
+            return self.script(conversation, &request);
         }
         // A workspace wrapper (clippy-driver) has the compiler's path as its first argument.
         let arguments = match request.arguments.first() {
@@ -169,6 +176,17 @@ impl Coordinator {
                 Ok(())
             }
         }
+    }
+
+    /// A build script is to be started. Where nothing was planned, nothing is known of it.
+    fn script(&self, mut conversation: Conversation, request: &Request) -> io::Result<()> {
+        let units = if self.is_coming { self.units() } else { self.units.get().and_then(Option::as_ref) };
+        if let Some(Printed { stdout, stderr }) = units.and_then(|units| units.replay(request)) {
+            return conversation.print(stdout, stderr);
+        }
+        self.stand_ins.give_way(Utf8Path::new(&request.program));
+        let wrapper = self.front.user_wrapper.clone();
+        send(conversation.stream.get_mut(), &Response::Start { wrapper })
     }
 
     /// Cargo asks for the version when it starts, and once more (`core/profiles.rs`, `Profiles::new`) when it has resolved
@@ -215,14 +233,6 @@ impl Conversation {
     /// Has it print this, and end with success.
     pub(super) fn print(&mut self, stdout: String, stderr: String) -> io::Result<()> {
         send(self.stream.get_mut(), &Response::Print { stdout, stderr, code: 0 })
-    }
-
-    /// Has a build script's stand-in print this, or start the script.
-    fn answer(&mut self, printed: Option<Printed>) -> io::Result<()> {
-        match printed {
-            Some(Printed { stdout, stderr }) => self.print(stdout, stderr),
-            None => send(self.stream.get_mut(), &Response::Decline),
-        }
     }
 
     /// Has it run the command with arguments before cargo's, and waits for the end.

@@ -6,7 +6,6 @@ mod linked;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -16,10 +15,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::metadata::MetadataDigests;
 use super::protocol::{Capture, Finished, Request};
-use super::record::{Compiled, Output, Recorded, bound_to, expected_outputs, open_outputs, record};
+use super::record::{Compiled, Output, Recorded, bound_to, expected_outputs, linked_output, open_outputs, record};
 use super::restore::{Variables, dependency_records, restore, violation};
 use super::scripts::{Printed, Scripts};
 use super::server::Conversation;
+use super::stand_in::StandIns;
 use super::without::{Trace, WithoutMembers, tidy};
 use crate::cargo::Layout;
 use crate::digest::{Digest, Domain};
@@ -75,6 +75,12 @@ impl Services {
     /// Where cargo's files are, in a build directory that is known.
     pub fn site(&self) -> Option<Site<'_>> {
         Some(Site { layout: self.layout?, roots: &self.roots })
+    }
+
+    /// The directories of all profiles that something is built in, where their layout is known.
+    pub fn profiles(&self) -> Vec<(Layout, Utf8PathBuf)> {
+        let Some((layout, build_dir)) = self.layout.zip(self.roots.get(Root::BuildDir)) else { return Vec::new() };
+        self.plan.profile_dirs().iter().map(|profile| (layout, build_dir.join(profile))).collect()
     }
 
     /// Puts an entry into the stores.
@@ -178,10 +184,10 @@ fn remapping(is_remapped: bool, roots: &Roots) -> (Vec<String>, Unmapping) {
 }
 
 impl Units {
-    /// `asking` is the wrapper, for the stand-ins of build scripts to ask by.
-    pub(super) fn new(services: Services, asking: &Path, stopping: Arc<AtomicBool>) -> Self {
+    /// Decides by these services.
+    pub(super) fn new(services: Services, stand_ins: Arc<StandIns>, stopping: Arc<AtomicBool>) -> Self {
         let services = Arc::new(services);
-        let scripts = Scripts::new(services.clone(), asking);
+        let scripts = Scripts::new(services.clone(), stand_ins);
         let scanner = PathScanner::new(&services.roots);
         Self { services, scanner, metadata: MetadataDigests::default(), state: Mutex::default(), scripts, stopping }
     }
@@ -189,7 +195,7 @@ impl Units {
     /// The end: says which of the hydrated units cargo did not take.
     pub(super) fn finish(self) -> Option<Services> {
         let Self { services, state, scripts, .. } = self;
-        scripts.finish();
+        drop(scripts);
         let state = state.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         for (unit, reason) in services.hydrated.rejected(&state.claimed) {
             services.log.record(EventKind::Rejected { unit, reason });
@@ -300,7 +306,7 @@ impl Units {
         let start = Instant::now();
         let printed = restore(&entry, &call.invocation, &call.out_dir, store, roots)
             .map_err(|error| Some(self.services.unusable(id, &entry, error)))?;
-        self.scripts.stand_in(id, &entry, &call.out_dir);
+        self.stand_in(id, call);
         self.state().ours.insert(id);
         log.record(EventKind::Restored {
             unit: id,
@@ -311,6 +317,17 @@ impl Units {
         Ok(printed)
     }
 
+    /// A build script that is in its place now has a stand-in before cargo starts it.
+    fn stand_in(&self, id: UnitId, call: &Call) {
+        let unit = self.services.plan.unit(id);
+        if unit.kind == "custom-build"
+            && unit.mode == "build"
+            && let Some(program) = linked_output(&call.invocation, &call.out_dir)
+        {
+            self.scripts.stand_in(id, &program);
+        }
+    }
+
     /// Has rustc run for what is not recorded.
     fn compile(&self, conversation: &mut Conversation, id: UnitId, remapped: bool, call: &Call) -> io::Result<()> {
         let roots = &self.services.roots;
@@ -318,8 +335,12 @@ impl Units {
         if remapped {
             self.state().ours.insert(id);
         }
-        let finished = conversation.run(arguments, unmapping, Capture::Status)?;
+        let finished = conversation.run(arguments, unmapping, Capture::Stderr)?;
         let success = finished.code == Some(0);
+        if success {
+            self.stand_in(id, call);
+        }
+        conversation.release()?;
         self.services.log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
         if success {
             self.note_linked(id, call, &finished);
@@ -338,8 +359,11 @@ impl Units {
         let (arguments, unmapping) = remapping(plan.unit(id).external, roots);
         let finished = conversation.run(arguments, unmapping, Capture::Stderr)?;
         let outputs = open_outputs(&call.invocation, &call.out_dir);
-        conversation.release()?;
         let success = finished.code == Some(0);
+        if success {
+            self.stand_in(id, call);
+        }
+        conversation.release()?;
         log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
         if !success {
             return Ok(());

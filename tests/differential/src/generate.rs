@@ -26,7 +26,8 @@ pub(crate) struct Possible {
 
 /// A script of so many steps.
 pub(crate) fn script(seed: u64, steps: usize, possible: &Possible) -> Script {
-    let mut generator = Generator { random: Rng::with_seed(seed), possible, parts: 0, command: Command::new(Verb::Check) };
+    let mut generator =
+        Generator { random: Rng::with_seed(seed), possible, parts: 0, command: Command::new(Verb::Check) };
     let start = generator.start();
     let mut state = start.clone();
     let steps = (0..steps).map(|n| generator.step(&mut state, n)).collect();
@@ -105,7 +106,8 @@ impl Generator<'_> {
         let origins = [(5, Origin::Registry), (2, Origin::Git), (1, Origin::Side)];
         ["red", "green", "blue"].iter().take(others).for_each(|name| add(name, self.weighted(&origins), false));
         // Members come first: what is needed comes after what needs it.
-        let rank = |origin| [Origin::Member, Origin::Side, Origin::Git, Origin::Registry].iter().position(|o| *o == origin);
+        let rank =
+            |origin| [Origin::Member, Origin::Side, Origin::Git, Origin::Registry].iter().position(|o| *o == origin);
         packages.sort_by_key(|package| (rank(package.origin), package.is_macro));
         for package in &mut packages {
             package.links = self.percent(30);
@@ -135,7 +137,8 @@ impl Generator<'_> {
     }
 
     fn need(&mut self, other: &Package) -> Need {
-        let how = self.weighted(&[(14, How::Normal), (3, How::Build), (1, How::Dev), (1, How::Unix), (1, How::Flagged)]);
+        let how =
+            self.weighted(&[(14, How::Normal), (3, How::Build), (1, How::Dev), (1, How::Unix), (1, How::Flagged)]);
         Need { on: other.name.clone(), how, loud: self.percent(25) }
     }
 
@@ -188,8 +191,18 @@ impl Generator<'_> {
 
     fn script_part(&mut self, package: &Package, later: &[Package]) -> Part {
         let variable = self.pick(&VARIABLES).to_owned();
-        let of_cargo = ["PROFILE", "OPT_LEVEL", "DEBUG", "TARGET", "CARGO_FEATURE_LOUD", "CARGO_CFG_PANIC",
-            "CARGO_CFG_TARGET_FEATURE", "CARGO_ENCODED_RUSTFLAGS", "CARGO_PKG_DESCRIPTION", "CARGO_MANIFEST_DIR"];
+        let of_cargo = [
+            "PROFILE",
+            "OPT_LEVEL",
+            "DEBUG",
+            "TARGET",
+            "CARGO_FEATURE_LOUD",
+            "CARGO_CFG_PANIC",
+            "CARGO_CFG_TARGET_FEATURE",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_PKG_DESCRIPTION",
+            "CARGO_MANIFEST_DIR",
+        ];
         let of_cargo = self.pick(&of_cargo).to_owned();
         let texts = [Text::Url, Text::Braces, Text::Here, Text::HereAndMore, Text::Out];
         let mut text = self.pick(&texts);
@@ -207,8 +220,12 @@ impl Generator<'_> {
             (4, Source::Text(text)),
             (u32::from(self.possible.environment), Source::Environment),
         ];
-        let named = |how: How| later.iter().filter(move |other| package.needs.iter().any(|need| need.on == other.name && need.how == how));
-        sources.extend(named(How::Normal).filter(|other| other.links).map(|other| (6, Source::Metadata(other.name.clone()))));
+        let named = |how: How| {
+            later.iter().filter(move |other| package.needs.iter().any(|need| need.on == other.name && need.how == how))
+        };
+        sources.extend(
+            named(How::Normal).filter(|other| other.links).map(|other| (6, Source::Metadata(other.name.clone()))),
+        );
         sources.extend(named(How::Build).map(|other| (8, Source::Dependency(other.name.clone()))));
         let mode = self.pick(&[0o600, 0o644, 0o755, 0o444]);
         let mut tellings = vec![

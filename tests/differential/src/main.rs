@@ -283,8 +283,8 @@ impl Explorer<'_> {
         let mut small = shrink::shrink(&script, class, until, &|script| {
             let found = differs(self.options, &self.options.builder, script)?;
             // Plain cargo may begin to do the same while the script becomes smaller.
-            let is_ours = self.options.builder == Builder::Cargo
-                || differs(self.options, &Builder::Cargo, script).is_none();
+            let is_ours =
+                self.options.builder == Builder::Cargo || differs(self.options, &Builder::Cargo, script).is_none();
             is_ours.then_some(found.difference.class)
         });
         let found = differs(self.options, &self.options.builder, &small);

@@ -19,7 +19,12 @@ const PASSES: &[Pass] =
     &[half_of_the_steps, step, merged_step, package, added_package, edit, part, need, target, flag, around, command];
 
 /// Makes a script smaller until nothing more can be taken away, or the time is over. `differs` walks.
-pub(crate) fn shrink(script: &Script, class: Class, until: Instant, differs: &dyn Fn(&Script) -> Option<Class>) -> Script {
+pub(crate) fn shrink(
+    script: &Script,
+    class: Class,
+    until: Instant,
+    differs: &dyn Fn(&Script) -> Option<Class>,
+) -> Script {
     let mut smallest = script.clone();
     loop {
         let before = smallest.clone();

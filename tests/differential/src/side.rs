@@ -209,8 +209,9 @@ fn normal(message: &Value) -> String {
 
 fn stale(message: &Value) -> Option<String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    (message["fresh"] == false)
-        .then(|| format!("{} {} {}", text(&message["package_id"]), message["target"]["kind"], message["target"]["name"]))
+    (message["fresh"] == false).then(|| {
+        format!("{} {} {}", text(&message["package_id"]), message["target"]["kind"], message["target"]["name"])
+    })
 }
 
 fn errors(messages: &[Value]) -> BTreeSet<String> {

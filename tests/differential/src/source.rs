@@ -99,7 +99,9 @@ fn item(package: &Package, part: &Part) -> String {
     match kind {
         Kind::Module => format!("mod {};\n", module(package, part)),
         Kind::Inlined if !package.is_macro => {
-            format!("#[inline(always)]\npub fn inlined_{id}<T: Default + ToString>() -> String {{ {value}.to_string() + &T::default().to_string() }}\n")
+            format!(
+                "#[inline(always)]\npub fn inlined_{id}<T: Default + ToString>() -> String {{ {value}.to_string() + &T::default().to_string() }}\n"
+            )
         }
         Kind::Scripted { told: Told::Code, .. } => {
             format!("mod code_{id} {{ include!(concat!(env!(\"OUT_DIR\"), \"/c{id}.rs\")); }}\n")

@@ -1,0 +1,156 @@
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A build script, and what its stand-in asks.
+struct Scene {
+    directory: TempDir,
+    stand_ins: StandIns,
+}
+
+impl Scene {
+    /// `answer` is what the wrapper does, in the shell's language.
+    fn new(answer: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let session = directory.path().join("it's a session");
+        std::fs::create_dir(&session).unwrap();
+        let asking = session.join("wrapper");
+        write_program(&asking, answer);
+        std::fs::create_dir(directory.path().join("build")).unwrap();
+        let scene = Self { directory, stand_ins: StandIns::new(&asking) };
+        write_program(scene.script().as_std_path(), "echo the script $1 $VARIABLE");
+        scene
+    }
+
+    fn path(&self, name: &str) -> Utf8PathBuf {
+        Utf8PathBuf::try_from(self.directory.path().join(name)).unwrap()
+    }
+
+    fn script(&self) -> Utf8PathBuf {
+        self.path("build/script")
+    }
+
+    fn put(&self) {
+        self.stand_ins.put(Some(UnitId(7)), &self.script());
+    }
+
+    fn forget_session(&self) {
+        std::fs::remove_dir_all(self.path("it's a session")).unwrap();
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = self.path("build").read_dir_utf8().unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn write_program(path: &Path, text: &str) {
+    process::while_nothing_starts(|| {
+        let mut file = fs::temporary_file(path.parent().unwrap()).unwrap();
+        write!(file, "#!/bin/sh\n{text}\n").unwrap();
+        fs::make_executable(file.as_file()).unwrap();
+        fs::persist(file, path).unwrap();
+    });
+}
+
+fn say(program: &Utf8Path) -> String {
+    process::output(Command::new(program).arg("said").env("VARIABLE", "loud")).unwrap()
+}
+
+#[test]
+fn a_stand_in_starts_the_wrapper_with_its_own_path_and_all_that_it_was_given() {
+    let scene = Scene::new("echo \"$# $1 $2 $3 $4 $VARIABLE\"");
+    scene.put();
+    let script = scene.script();
+    assert_eq!(say(&script), format!("4 --build-script {script} {script} said loud\n"));
+    // A script has neither to be called by its path, nor with anything.
+    let output =
+        Command::new("sh").args(["-c", "cd \"$1\" && ./script", "sh"]).arg(scene.path("build")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "3 --build-script ./script ./script  \n");
+}
+
+#[test]
+fn it_starts_the_program_where_the_session_is_gone() {
+    let scene = Scene::new("exit 1");
+    scene.put();
+    scene.forget_session();
+    assert_eq!(say(&scene.script()), "the script said loud\n");
+}
+
+#[test]
+fn it_finds_the_program_where_the_two_are_moved() {
+    let scene = Scene::new("exit 1");
+    scene.put();
+    scene.forget_session();
+    std::fs::rename(scene.path("build"), scene.path("moved")).unwrap();
+    assert_eq!(say(&scene.path("moved/script")), "the script said loud\n");
+    assert_eq!(beside(scene.path("moved/script").as_std_path()), scene.path("moved/.xcache/program"));
+}
+
+#[test]
+fn it_is_as_old_as_the_program() {
+    let scene = Scene::new("exit 1");
+    let modified = || std::fs::metadata(scene.script()).unwrap().modified().unwrap();
+    let before = modified();
+    scene.put();
+    assert_eq!(modified(), before);
+}
+
+#[test]
+fn the_program_is_put_back_under_every_name_that_the_stand_in_has() {
+    let scene = Scene::new("exit 1");
+    let (script, linked, copied) = (scene.script(), scene.path("build/linked"), scene.path("build/copied"));
+    let before = std::fs::read(&script).unwrap();
+    scene.put();
+    std::fs::hard_link(&script, &linked).unwrap();
+    std::fs::copy(&script, &copied).unwrap();
+    scene.stand_ins.remove();
+    for path in [&script, &linked, &copied] {
+        assert_eq!(std::fs::read(path).unwrap(), before, "{path}");
+    }
+    assert_eq!(scene.names(), ["copied", "linked", "script"]);
+}
+
+#[test]
+fn it_gives_way_once_to_a_program_that_is_started_once() {
+    let scene = Scene::new("exit 1");
+    scene.put();
+    scene.stand_ins.give_way(&scene.script());
+    assert_eq!((say(&scene.script()), scene.names()), ("the script said loud\n".to_owned(), vec!["script".to_owned()]));
+    scene.stand_ins.put(None, &scene.script());
+    scene.stand_ins.give_way(&scene.script());
+    assert_eq!(scene.names(), [".xcache", "script"]);
+}
+
+#[test]
+fn what_has_taken_its_place_is_left_alone() {
+    let scene = Scene::new("exit 1");
+    scene.put();
+    write_program(scene.script().as_std_path(), "echo another");
+    scene.stand_ins.remove();
+    assert_eq!((say(&scene.script()), scene.names()), ("another\n".to_owned(), vec!["script".to_owned()]));
+}
+
+#[test]
+fn one_that_a_killed_session_has_left_is_replaced_and_the_program_kept() {
+    let scene = Scene::new("exit 1");
+    scene.put();
+    let next = Scene::new("echo the next session");
+    let stand_ins = StandIns::new(next.path("it's a session/wrapper").as_std_path());
+    stand_ins.put(None, &scene.script());
+    assert_eq!(say(&scene.script()), "the next session\n");
+    stand_ins.remove();
+    assert_eq!(say(&scene.script()), "the script said loud\n");
+}
+
+#[test]
+fn only_a_stand_in_of_this_session_is_known_by_its_directory() {
+    let scene = Scene::new("exit 1");
+    scene.put();
+    assert_eq!(scene.stand_ins.run_of(&scene.path("build/linked")), Some(UnitId(7)));
+    assert_eq!(scene.stand_ins.run_of(&scene.path("elsewhere/script")), None);
+}

@@ -9,6 +9,7 @@
 //! its C compiler and system where [native code](native) comes in; what depends on it is not, as it is compared by content.
 
 pub mod content;
+mod flags;
 mod identify;
 mod lto;
 mod native;
@@ -205,8 +206,11 @@ impl BuildPlan {
             native_is_known: places.native.is_some(),
             members: inputs.surroundings.is_some(),
         };
-        let reasons: Vec<_> =
-            inputs.graph.units.iter().zip(&units).map(|(graph, unit)| policy.against(graph, unit)).collect();
+        let has_targets = units.iter().any(|unit| unit.platform.is_some());
+        let against = |(graph, unit): (&GraphUnit, &Unit)| {
+            policy.against(graph, unit).or_else(|| flags::against(inputs, unit, has_targets))
+        };
+        let reasons: Vec<_> = inputs.graph.units.iter().zip(&units).map(against).collect();
         let mut keys = Keys {
             inputs,
             content: &content,

@@ -304,6 +304,70 @@ fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
     assert_eq!(key(&with_flags), key(&cross));
 }
 
+/// Of alpha's library, and of the run of its script: the reason why there is no key.
+fn reasons(world: &World) -> [Option<Reason>; 2] {
+    let units = world.plan().units;
+    [units[1].key.err(), units[3].key.err()]
+}
+
+#[test]
+fn nothing_is_kept_under_flags_whose_meaning_is_not_in_a_key() {
+    let host = "x86_64-unknown-linux-gnu";
+    let in_variable = |name: &str, flags: &str| [(name.to_owned(), flags.to_owned())].into();
+    for (flags, reason) in [
+        ("-C target-cpu=native", Reason::HostCpu),
+        ("-Ctarget-cpu=native", Reason::HostCpu),
+        ("-Ctarget_cpu=native", Reason::HostCpu),
+        ("-L /crates", Reason::CompilerInput),
+        ("-Cprofile-use=/some.profdata", Reason::CompilerInput),
+    ] {
+        let list: Vec<_> = flags.split(' ').map(str::to_owned).collect();
+        let configured = |table: Value| World { config: table, ..World::default() };
+        let worlds = [
+            World { environment_rustflags: Some(list.clone()), ..World::default() },
+            World { environment_rustflags: Some(list.clone()), platform: Some(host.into()), ..World::default() },
+            configured(json!({ "build": { "rustflags": flags } })),
+            configured(json!({ "target": { host: { "rustflags": list } } })),
+            configured(json!({ "target": { "cfg(unix)": { "rustflags": list } } })),
+            World { environment: in_variable("CARGO_BUILD_RUSTFLAGS", flags), ..World::default() },
+            World {
+                environment: in_variable("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", flags),
+                ..World::default()
+            },
+        ];
+        for world in worlds {
+            assert_eq!(reasons(&world), [Some(reason); 2], "{world:?}");
+        }
+        let other = configured(json!({ "target": { "wasm32-wasip1": { "rustflags": list } } }));
+        assert_eq!(reasons(&other), [None; 2], "flags for another platform");
+    }
+    let harmless = World { environment_rustflags: Some(vec!["-Lnative=/lib".into()]), ..World::default() };
+    assert_eq!(reasons(&harmless), [None; 2]);
+}
+
+#[test]
+fn what_runs_on_the_host_has_no_flags_of_the_target() {
+    let flags = Some(vec!["-Ctarget-cpu=native".to_owned()]);
+    let cross =
+        World { platform: Some("aarch64-unknown-linux-gnu".into()), environment_rustflags: flags, ..World::default() };
+    let mut graph = cross.graph();
+    graph.units.iter_mut().filter(|unit| unit.pkg_id.contains("#beta@")).for_each(|unit| unit.platform = None);
+    let toolchain = cross.toolchain();
+    let inputs = PlanInputs {
+        graph: &graph,
+        packages: &cross.packages(),
+        lockfile: &cross.lockfile(),
+        toolchain: &toolchain,
+        config: &CargoConfig::default(),
+        environment_rustflags: cross.environment_rustflags.clone(),
+        environment: BTreeMap::new(),
+        native: None,
+        surroundings: None,
+    };
+    let units = BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units;
+    assert_eq!((units[3].key.err(), units[4].key.err()), (Some(Reason::HostCpu), None));
+}
+
 #[test]
 fn the_lto_of_whoever_links_a_library_counts() {
     let thin = World { lto: "thin".into(), ..World::default() };

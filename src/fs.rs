@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use serde::Serialize;
 use tempfile::{Builder, NamedTempFile};
 
 use crate::digest::Digest;
@@ -82,7 +83,7 @@ pub fn copy_hashing(mut input: impl Read, mut output: impl Write) -> io::Result<
 }
 
 /// What tells whether a file was written again, or put aside and back: length, times, and its inode where there is one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
@@ -97,7 +98,8 @@ impl Stamp {
         let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
         Ok(Self {
             length: metadata.len(),
-            modified: metadata.modified().ok(),
+            // Times before 1970 cannot be serialized; that something was changed is seen all the same.
+            modified: metadata.modified().ok().filter(|modified| *modified >= SystemTime::UNIX_EPOCH),
             changed: changed(&metadata),
             inode: inode(&metadata),
         })

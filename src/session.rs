@@ -20,10 +20,12 @@ mod facts;
 mod graph;
 mod incremental;
 mod left;
+mod linking;
 mod native;
 mod planning;
 mod settled;
 mod survey;
+mod tools;
 mod warm;
 
 use std::collections::{BTreeMap, HashSet};
@@ -275,7 +277,8 @@ impl Session<'_> {
     fn build(&self, wrapper: Option<&Path>) -> i32 {
         let Self { cargo, options, log, interrupt } = self;
         log.phase(Phase::Build, || {
-            let in_environment = options.environment.get("RUSTC_WRAPPER").is_some();
+            // An empty one would win, too.
+            let in_environment = options.environment.0.contains_key(OsStr::new("RUSTC_WRAPPER"));
             let status = interrupt.cargo.run(&mut cargo.build(wrapper, in_environment));
             let code = match status {
                 Ok(status) => exit_code(status),

@@ -148,6 +148,21 @@ impl Cargo {
         parse_json(&process::output(command.env("RUSTC_BOOTSTRAP", "1"))?, "cargo config get")
     }
 
+    /// The file that a value of the configuration stands in; nothing where it is from a variable or an option.
+    pub fn config_origin(&self, key: &str) -> Result<Option<PathBuf>> {
+        let mut command = self.command();
+        command.args(self.invocation.config_flags()).args([
+            "-Zunstable-options",
+            "config",
+            "get",
+            "--show-origin",
+            key,
+        ]);
+        let said = process::output(command.env("RUSTC_BOOTSTRAP", "1"))?;
+        let origin = said.trim_end().rsplit_once(" # ").map(|(_, origin)| PathBuf::from(origin));
+        Ok(origin.filter(|origin| origin.is_absolute()))
+    }
+
     /// Whether the configuration has an alias of the subcommand's name. Cargo looks before it reads `--config`.
     pub fn is_alias(&self) -> bool {
         let mut command = self.command();

@@ -66,7 +66,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         .filter(|_| options.settings.upload)
         .map(|remote| Upload::new(&runtime, store.clone(), remote, log.clone(), &options.settings));
     let layout = survey.layout(options);
-    let user_wrapper = survey.user_wrapper(&options.environment);
+    let user_wrapper = survey.wrapper.as_ref().map(|wrapper| wrapper.program.clone());
     let Survey { workspace, roots, toolchain, .. } = survey;
     let hydrated = Hydrated::default();
     let without = options.warm.map(|_| WithoutMembers::new(&plan, &roots, &options.executable)).transpose()?;
@@ -102,7 +102,7 @@ fn plan(
     let (graph, packages) = units?;
     let contents = contents(options, survey, &packages);
     let lockfile = survey.lockfile()?;
-    let user_wrapper = survey.user_wrapper(&options.environment);
+    let wrapper = survey.wrapper.as_ref().map(|wrapper| wrapper.identity.as_str());
     let inputs = PlanInputs {
         graph: &graph,
         packages: &packages,
@@ -110,7 +110,7 @@ fn plan(
         toolchain: &survey.toolchain,
         config: &survey.config,
         environment_rustflags: survey::environment_rustflags(&options.environment),
-        environment: survey::key_environment(&options.environment, user_wrapper.as_deref()),
+        environment: survey::key_environment(&options.environment, wrapper),
         native,
         surroundings: survey.caches_members(options).then(|| surroundings(options, survey, &contents)).transpose()?,
     };

@@ -116,7 +116,9 @@ domains! {
     NothingToDo = "nothing to do 2",
     /// The state of files.
     Stamps = "stamps 2",
-    /// The name of a remembered answer of a program.
+    /// Files by their names and contents.
+    FileContents = "contents of files 1",
+    /// The name of a remembered answer of a program, or of what is known of files.
     Answer = "answer of a program 2",
     /// The name of a mark that something was compiled by a session.
     CompiledMark = "compiled with remapped paths 2",

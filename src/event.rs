@@ -71,6 +71,8 @@ pub enum Reason {
     OutsideOutput,
     /// A build script ran where an earlier run had left files.
     UsedDirectory,
+    /// Another rustc has compiled it than the one that was asked what it is.
+    OtherCompiler,
     /// rustc was called in a way that fits no unit, or more than one.
     Unplanned,
 }
@@ -103,6 +105,7 @@ impl Reason {
             Self::ChangedMeanwhile => "a source file was written while the build went on",
             Self::SpecialFiles => "its build script makes links or empty directories",
             Self::OutsideOutput => "its build script writes outside of OUT_DIR: it runs",
+            Self::OtherCompiler => "another rustc has compiled it than the one that says what it is",
             Self::UsedDirectory => "its build script ran where an earlier run had left files",
             Self::Unplanned => "rustc was called in a way that fits no unit of the plan",
         }

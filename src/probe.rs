@@ -1,19 +1,32 @@
-//! What compilers and cargo say of themselves (`-vV`, `--print …`), remembered in the local store.
+//! Programs that decide what is built: where they are, what they are, and what they say (`-vV`, `--version`, `--print …`).
 //!
-//! Every start of rustc costs tens of milliseconds and its answer does not change. Cargo remembers answers too, but
-//! in the target directory, and voids them when the wrapper's path changes, as ours does in every session. The conditions
-//! are those of cargo's `util/rustc.rs`: the program's path, length and modification time, the arguments, rustup's choice
-//! of a toolchain, and the variables that such answers depend on.
+//! A [`Program`] is found as the system finds it. What it is is its [content](contents), which is read once for each state
+//! of the file and costs a look at the file from then on. What it says is remembered in the same way: every start of a
+//! compiler costs tens of milliseconds, and its answer does not change. Cargo remembers answers too, but in the target
+//! directory, and voids them when the wrapper's path changes, as ours does in every session.
 //!
-//! **Invariant.** Only successful answers are kept, and none of a rustup proxy whose choice is not in the environment.
+//! **Which answers are remembered.** An answer follows from the file that gives it, the arguments, and the variables that
+//! such programs look at ([`VARIABLES`]), if that file answers by itself. A script does not: it may start whatever it
+//! likes, chosen by files and variables that nobody can list. Nor does a link to a program of another trade (`cc` to
+//! `ccache`, `rustc` to `mise`, `ar` to `snap`), which looks at the name by which it was started. These are asked every
+//! time, however costly that is. The answers of a *compiler* decide about more than those of other programs, and there are
+//! compiled programs that only choose one: its answers are remembered only where it stands in its own toolchain
+//! ([`Program::sysroot`]). For a proxy of rustup's that is told its toolchain, the compiler of that toolchain stands.
+//!
+//! **Invariants.** Only successful answers are kept. Nothing is remembered of a program by its path, or by what it calls
+//! itself, alone. The process's own environment is never read: whoever asks gives the variables that the program will see.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::error::Result;
 use crate::fs::Stamp;
 use crate::process;
@@ -21,13 +34,142 @@ use crate::store::LocalStore;
 
 /// Variables that an answer may depend on.
 const VARIABLES: &[&str] = &[
-    "RUSTUP_TOOLCHAIN",
-    "RUSTUP_HOME",
-    "RUSTC_BOOTSTRAP",
-    "RUST_TARGET_PATH",
-    "LD_LIBRARY_PATH",
+    "COMPILER_PATH",
+    "DEVELOPER_DIR",
     "DYLD_FALLBACK_LIBRARY_PATH",
+    "GCC_EXEC_PREFIX",
+    "LD_LIBRARY_PATH",
+    "LIBRARY_PATH",
+    "PATH",
+    "RUSTC_BOOTSTRAP",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "RUST_TARGET_PATH",
+    "SDKROOT",
+    "TOOLCHAINS",
 ];
+/// How programs begin that the system runs as they are: ELF, Mach-O (of one and of several processors), PE.
+const BINARIES: &[&[u8]] =
+    &[b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf", b"MZ"];
+/// Words in the names of programs that are themselves what a link to them is called: `cc` is `x86_64-linux-gnu-gcc-14`.
+const TOOLS: &[&str] = &[
+    "ar", "bfd", "busybox", "c++", "cargo", "cc", "clang", "clang++", "cmake", "g++", "gcc", "gmake", "gold", "icpx",
+    "icx", "ld", "lld", "llvm", "make", "mold", "nasm", "perl", "pkg", "pkgconf", "rustc", "tcc", "wild",
+];
+/// On Apple's systems, what stands in `/usr/bin` starts the tools of the chosen developer directory.
+const CHOSEN: &[&str] = if cfg!(target_os = "macos") {
+    &[
+        "/var/db/xcode_select_link/Toolchains/XcodeDefault.xctoolchain/usr/bin/clang",
+        "/var/db/xcode_select_link/usr/bin/clang",
+        "/Library/Developer/CommandLineTools/usr/bin/clang",
+    ]
+} else {
+    &[]
+};
+
+/// A program that can be run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Program {
+    /// Where it was found.
+    path: PathBuf,
+    /// The file at the end of all links.
+    file: PathBuf,
+}
+
+impl Program {
+    /// As the system would find it: a name without a directory in `PATH`, relative paths from `directory`.
+    pub fn find(name: impl AsRef<OsStr>, directory: &Path, path: Option<&OsStr>) -> Option<Self> {
+        let name = Path::new(name.as_ref());
+        let has_directory = name.components().count() > 1 || name.is_absolute();
+        let found = if has_directory {
+            Some(directory.join(name)).filter(|path| is_executable(path))
+        } else {
+            let mut candidates = env::split_paths(path?).map(|entry| directory.join(entry).join(name));
+            candidates.find_map(|path| if is_executable(&path) { Some(path) } else { with_suffix(&path) })
+        };
+        let path = found?;
+        Some(Self { file: path.canonicalize().ok()?, path })
+    }
+
+    /// Where it was found.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A digest of the program itself.
+    pub fn content(&self, store: &LocalStore) -> Option<Digest> {
+        contents(store, std::slice::from_ref(&self.file))
+    }
+
+    /// The toolchain of which a compiler is: it stands in the `bin` beside its libraries.
+    pub fn sysroot(&self) -> Option<PathBuf> {
+        let sysroot = self.file.parent()?.parent()?;
+        let libraries = sysroot.join("lib").join("rustlib").canonicalize().ok().filter(|path| path.is_dir())?;
+        is_binary(&self.file).then(|| libraries.parent()?.parent().map(Path::to_owned))?
+    }
+
+    /// Whether what it says is said by its own file.
+    fn answers_itself(&self) -> bool {
+        let is_called = |path: &Path| path.file_stem().map(|name| name.to_string_lossy().into_owned());
+        let (name, real) = (is_called(&self.path), is_called(&self.file).unwrap_or_default());
+        is_binary(&self.file) && (name.as_deref() == Some(&real) || is_tool(&real))
+    }
+
+    /// Rustup's stand-ins find out by themselves what to run.
+    pub fn is_proxy(&self) -> bool {
+        let rustup = format!("rustup{}", env::consts::EXE_SUFFIX);
+        let is_of_rust = self.path.file_stem().is_some_and(|name| name == "rustc" || name == "cargo");
+        is_of_rust && [&self.file, &self.path].iter().any(|path| path.with_file_name(&rustup).exists())
+    }
+
+    /// What answers where this is started: for a proxy the program of the toolchain that the environment names.
+    fn answering(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
+        if !self.is_proxy() {
+            return Some(self.clone());
+        }
+        let default = || Some(PathBuf::from(variable("HOME").or_else(|| variable("USERPROFILE"))?).join(".rustup"));
+        let home = variable("RUSTUP_HOME").map(PathBuf::from).or_else(default)?;
+        let toolchain = home.join("toolchains").join(variable("RUSTUP_TOOLCHAIN")?);
+        Self::find(toolchain.join("bin").join(self.path.file_name()?), Path::new(""), None)
+    }
+
+    /// What an answer follows from, besides the question: the file, the name it is started by, and what it chooses from.
+    fn state(&self) -> Option<impl Serialize> {
+        let chosen: Vec<_> = CHOSEN.iter().map(|path| Stamp::of(Path::new(path)).ok()).collect();
+        Some((self.path.as_os_str().to_owned(), self.file.as_os_str().to_owned(), Stamp::of(&self.file).ok()?, chosen))
+    }
+}
+
+/// On Windows the suffix may be left out.
+fn with_suffix(path: &Path) -> Option<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(env::consts::EXE_SUFFIX);
+    Some(PathBuf::from(name)).filter(|path| !env::consts::EXE_SUFFIX.is_empty() && is_executable(path))
+}
+
+#[cfg(unix)]
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// Whether a file is machine code. Everything else is read by another program.
+fn is_binary(file: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(4).read_to_end(&mut start));
+    read.is_ok() && BINARIES.iter().any(|magic| start.starts_with(magic))
+}
+
+/// Whether one of the words in a program's name is that of a tool: `clang-14`, `perl5.36`, `x86_64-linux-gnu-ld.bfd`.
+fn is_tool(name: &str) -> bool {
+    let words = name.split(['-', '.', '_']).map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()));
+    words.into_iter().any(|word| TOOLS.contains(&word))
+}
 
 /// What a program printed.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -38,18 +180,28 @@ pub struct Answer {
     pub stderr: String,
 }
 
-/// The name under which the answer to a question is kept; nothing where it must be asked every time.
-pub fn key(program: &str, arguments: &[String], variable: impl Fn(&str) -> Option<String>) -> Option<Digest> {
-    let program = find(program)?;
-    // What a rustup proxy runs is decided by more than its own path.
-    let is_proxy = program.with_file_name(format!("rustup{}", env::consts::EXE_SUFFIX)).exists();
-    if is_proxy && variable("RUSTUP_TOOLCHAIN").is_none() || arguments.iter().any(|argument| argument.starts_with('+'))
-    {
-        return None;
-    }
-    let stamp = Stamp::of(&program).ok()?;
+/// The name under which a compiler's answer to a question is kept; nothing where it must be asked every time.
+pub fn key<V: Into<OsString>>(
+    compiler: &str,
+    arguments: &[String],
+    variable: impl Fn(&str) -> Option<V>,
+) -> Option<Digest> {
+    let variable = |name: &str| variable(name).map(Into::into);
+    let program = Program::find(compiler, Path::new(""), variable("PATH").as_deref())?;
+    let answering = program.answering(variable)?;
+    let is_known = answering.sysroot().is_some() && !arguments.iter().any(|argument| argument.starts_with('+'));
+    let state = (program.state()?, answering.state()?);
+    is_known.then(|| name(&state, arguments, variable))
+}
+
+fn name(
+    state: &impl Serialize,
+    arguments: &[impl AsRef<OsStr>],
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Digest {
     let environment: Vec<_> = VARIABLES.iter().map(|name| (name, variable(name))).collect();
-    Some(Digest::of(format!("{program:?} {stamp:?} {arguments:?} {environment:?}")))
+    let arguments: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
+    Digest::of_value(Domain::Answer, &(state, arguments, environment))
 }
 
 /// The answer, where it is known.
@@ -65,10 +217,53 @@ pub fn remember(store: &LocalStore, key: Digest, answer: &Answer) {
     }
 }
 
-/// What a command prints to standard output: remembered, or asked now.
-pub fn ask(store: &LocalStore, command: &mut Command, variable: impl Fn(&str) -> Option<String>) -> Result<String> {
-    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let key = key(&command.get_program().to_string_lossy(), &arguments, variable);
+/// What a program prints to standard output: remembered, or asked now.
+pub fn ask(store: &LocalStore, command: &mut Command, variable: impl Fn(&str) -> Option<OsString>) -> Result<String> {
+    let program = Program::find(command.get_program(), Path::new(""), variable("PATH").as_deref());
+    let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
+    let key = program.and_then(|program| {
+        let answering = program.answering(&variable).filter(Program::answers_itself)?;
+        let is_known = !arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"+"));
+        is_known.then_some(name(&(program.state()?, answering.state()?), &arguments, &variable))
+    });
+    ask_as(store, command, key)
+}
+
+/// What a compiler prints to standard output: remembered, or asked now.
+pub fn ask_compiler(
+    store: &LocalStore,
+    command: &mut Command,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<String> {
+    let arguments: Option<Vec<_>> = command.get_args().map(|argument| argument.to_str().map(str::to_owned)).collect();
+    let program = command.get_program().to_str().map(str::to_owned);
+    let key = program.zip(arguments).and_then(|(program, arguments)| key(&program, &arguments, variable));
+    ask_as(store, command, key)
+}
+
+/// What a script says of itself that has its answers in its own text, as `ldd` has: remembered by that text, if the first
+/// line of the answer stands in it.
+pub fn ask_constant(
+    store: &LocalStore,
+    command: &mut Command,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<String> {
+    let program = Program::find(command.get_program(), Path::new(""), variable("PATH").as_deref());
+    let text = program.and_then(|program| std::fs::read_to_string(&program.file).ok()).unwrap_or_default();
+    let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
+    let key = name(&("constant", &text), &arguments, variable);
+    let stands_in_text = |answer: &str| answer.lines().next().is_some_and(|line| text.contains(line));
+    if let Some(answer) = recall(store, key).filter(|answer| stands_in_text(&answer.stdout)) {
+        return Ok(answer.stdout);
+    }
+    let stdout = process::output(command)?;
+    if stands_in_text(&stdout) {
+        remember(store, key, &Answer { stdout: stdout.clone(), stderr: String::new() });
+    }
+    Ok(stdout)
+}
+
+fn ask_as(store: &LocalStore, command: &mut Command, key: Option<Digest>) -> Result<String> {
     if let Some(answer) = key.and_then(|key| recall(store, key)) {
         return Ok(answer.stdout);
     }
@@ -79,52 +274,30 @@ pub fn ask(store: &LocalStore, command: &mut Command, variable: impl Fn(&str) ->
     Ok(stdout)
 }
 
-/// Where a program is: a name without a directory is looked up as the system would.
-fn find(program: &str) -> Option<PathBuf> {
-    let program = Path::new(program);
-    if program.components().count() > 1 {
-        return Some(program.to_owned());
+/// A digest of files by their names and contents, the same on every machine; nothing where one cannot be read.
+///
+/// It is remembered by where the files are and how they are, but for a single script, which is read each time.
+pub fn contents(store: &LocalStore, files: &[PathBuf]) -> Option<Digest> {
+    // What is read by another program is short, and written by hand.
+    let is_remembered = files.len() != 1 || files.iter().all(|file| is_binary(file));
+    let stamps = || -> Option<Vec<_>> { files.iter().map(|file| Stamp::of(file).ok()).collect() };
+    let before = stamps()?;
+    let paths: Vec<_> = files.iter().map(|file| file.as_os_str()).collect();
+    let key = Digest::of_value(Domain::Answer, &("contents", paths, &before));
+    let known = store.probe(key).filter(|_| is_remembered).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    if let Some(known) = known {
+        return Some(known.into());
     }
-    let name = program.with_extension(env::consts::EXE_EXTENSION);
-    env::split_paths(&env::var_os("PATH")?).map(|directory| directory.join(&name)).find(|path| path.is_file())
+    let read = |file: &PathBuf| Some((file.file_name().map(OsStr::to_owned), Digest::of_file(file).ok()?));
+    let digests: Option<Vec<_>> = files.par_iter().map(read).collect();
+    let digest = Digest::of_value(Domain::FileContents, &digests?);
+    // What was written while it was read is read again.
+    if is_remembered && stamps().is_some_and(|after| after == before) {
+        let _ = store.put_probe(key, digest.as_bytes());
+    }
+    Some(digest)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_remembered_until_the_program_or_the_question_changes() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = LocalStore::open(&directory.path().join("store")).unwrap();
-        let program = directory.path().join("rustc");
-        std::fs::write(&program, "one").unwrap();
-        let name = |arguments: &[&str], toolchain: Option<&str>| {
-            let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-            key(&program.to_string_lossy(), &arguments, |name| {
-                toolchain.filter(|_| name == "RUSTUP_TOOLCHAIN").map(Into::into)
-            })
-            .unwrap()
-        };
-        let first = name(&["-vV"], None);
-        let answer = Answer { stdout: "rustc 1".into(), stderr: String::new() };
-        remember(&store, first, &answer);
-        assert_eq!(recall(&store, name(&["-vV"], None)), Some(answer));
-        assert_eq!(recall(&store, name(&["--print", "cfg"], None)), None);
-        assert_eq!(recall(&store, name(&["-vV"], Some("nightly"))), None);
-        std::fs::write(&program, "another").unwrap();
-        assert_eq!(recall(&store, name(&["-vV"], None)), None);
-    }
-
-    #[test]
-    fn a_proxy_is_asked_every_time_unless_its_toolchain_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let program = directory.path().join("rustc");
-        std::fs::write(&program, "").unwrap();
-        std::fs::write(directory.path().join(format!("rustup{}", env::consts::EXE_SUFFIX)), "").unwrap();
-        let program = program.to_string_lossy();
-        assert_eq!(key(&program, &[], |_| None), None);
-        assert!(key(&program, &[], |name| (name == "RUSTUP_TOOLCHAIN").then(|| "stable".into())).is_some());
-        assert_eq!(key(&program, &["+nightly".into()], |_| Some("stable".into())), None);
-    }
-}
+#[path = "probe_tests.rs"]
+mod tests;

@@ -21,11 +21,13 @@ mod facts;
 mod graph;
 mod incremental;
 mod left;
+mod linking;
 mod native;
 mod planning;
 mod rustc_info;
 mod settled;
 mod survey;
+mod tools;
 mod warm;
 
 use std::collections::{BTreeMap, HashSet};

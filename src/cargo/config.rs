@@ -19,24 +19,23 @@ impl CargoConfig {
         rest.iter().try_fold(self.tables.get(*table)?, |value, key| value.get(key))
     }
 
-    /// `build.rustc`.
-    pub fn rustc(&self) -> Option<&str> {
-        self.get(&["build", "rustc"])?.as_str()
+    /// A text of the table `build`, also an empty one.
+    pub fn build(&self, name: &str) -> Option<&str> {
+        self.get(&["build", name])?.as_str()
     }
 
-    /// `build.rustc-wrapper`.
-    pub fn rustc_wrapper(&self) -> Option<&str> {
-        self.get(&["build", "rustc-wrapper"])?.as_str().filter(|wrapper| !wrapper.is_empty())
+    /// `build.target`: one platform, or several.
+    pub fn targets(&self) -> Vec<&str> {
+        match self.get(&["build", "target"]) {
+            Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+            Some(value) => value.as_str().into_iter().collect(),
+            None => Vec::new(),
+        }
     }
 
     /// `target.<triple>.linker`.
     pub fn linker(&self, triple: &str) -> Option<&str> {
         self.get(&["target", triple, "linker"])?.as_str()
-    }
-
-    /// `build.rustc-workspace-wrapper`.
-    pub fn workspace_wrapper(&self) -> Option<&str> {
-        self.get(&["build", "rustc-workspace-wrapper"])?.as_str().filter(|wrapper| !wrapper.is_empty())
     }
 
     /// Whether a `target.'cfg(…)'` table names a linker.
@@ -111,6 +110,7 @@ mod tests {
                 "target":{"cfg(unix)":{"rustflags":["--cfg","x"]},"x86_64-unknown-linux-gnu":{"linker":"cc"}}}"#,
         )
         .unwrap();
+        assert_eq!(config.targets(), [""; 0]);
         assert_eq!(
             config.rustflags(),
             [
@@ -119,6 +119,13 @@ mod tests {
             ]
             .into()
         );
-        assert_eq!(config.rustc_wrapper(), Some("sccache"));
+        assert_eq!((config.build("rustc-wrapper"), config.build("rustc")), (Some("sccache"), None));
+    }
+
+    #[test]
+    fn there_may_be_one_target_or_several() {
+        let targets = |json: &str| serde_json::from_str::<CargoConfig>(json).unwrap().targets().join(" ");
+        assert_eq!(targets(r#"{"build":{"target":"a"}}"#), "a");
+        assert_eq!(targets(r#"{"build":{"target":["a","b"]}}"#), "a b");
     }
 }

@@ -148,6 +148,21 @@ impl Cargo {
         parse_json(&process::output(command.env("RUSTC_BOOTSTRAP", "1"))?, "cargo config get")
     }
 
+    /// The file that a value of the configuration stands in; nothing where it is from a variable or an option.
+    pub fn config_origin(&self, key: &str) -> Result<Option<PathBuf>> {
+        let mut command = self.command();
+        command.args(self.invocation.config_flags()).args([
+            "-Zunstable-options",
+            "config",
+            "get",
+            "--show-origin",
+            key,
+        ]);
+        let said = process::output(command.env("RUSTC_BOOTSTRAP", "1"))?;
+        let origin = said.trim_end().rsplit_once(" # ").map(|(_, origin)| PathBuf::from(origin));
+        Ok(origin.filter(|origin| origin.is_absolute()))
+    }
+
     /// Whether the configuration has an alias of the subcommand's name. Cargo looks before it reads `--config`.
     pub fn is_alias(&self) -> bool {
         let mut command = self.command();
@@ -173,15 +188,18 @@ impl Cargo {
         let mut command = self.command();
         command.arg(&self.invocation.command).args(self.added_config());
         if let Some(wrapper) = wrapper {
-            let config = match replaced {
+            let quoted = |text: &OsStr| toml::Value::from(text.to_string_lossy().into_owned());
+            match replaced {
                 Some(replaced) => {
                     command.env("RUSTC_WRAPPER", wrapper);
-                    let value = toml::Value::from(replaced.to_string_lossy().into_owned());
-                    format!("env.RUSTC_WRAPPER={{ value = {value}, force = true }}")
+                    command.arg("--config").arg(format!("env.RUSTC_WRAPPER.value={}", quoted(replaced)));
+                    command.args(["--config", "env.RUSTC_WRAPPER.force=true"]);
                 }
-                None => format!("build.rustc-wrapper={}", toml::Value::from(wrapper.to_string_lossy().into_owned())),
-            };
-            command.arg("--config").arg(config);
+                None => {
+                    let wrapper = quoted(wrapper.as_os_str());
+                    command.arg("--config").arg(format!("build.rustc-wrapper={wrapper}"));
+                }
+            }
         }
         command.args(&self.invocation.arguments);
         command

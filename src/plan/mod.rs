@@ -5,10 +5,12 @@
 //!
 //! **Invariants.** A plan is made before anything is compiled and never changes. Apart from the digest of packages that
 //! live in a directory ([`content`]), making it does no I/O. A unit without an immutable identity has no key, and neither
-//! has any unit that depends on it. What is linked or run on the host is stored under a key of that host's class, and of
-//! its C compiler and system where [native code](native) comes in; what depends on it is not, as it is compared by content.
+//! has any unit that depends on it. What is linked for a platform is stored under a key of the class of its linker and its
+//! C library, what is run here under that of the host; and of the C compiler and the system where [native code](native)
+//! comes in. What depends on it is not, as it is compared by content.
 
 pub mod content;
+mod flags;
 mod identify;
 mod lto;
 mod native;
@@ -204,14 +206,13 @@ impl BuildPlan {
         twins::harnesses(&inputs.graph.units).into_iter().for_each(|(unit, has)| units[unit].harness = Some(has));
         native::mark(inputs, &mut units);
         let workspace = inputs.surroundings.as_ref().map(|surroundings| Digest::of(surroundings.workspace.as_str()));
-        let places = Places::new(inputs.toolchain.host_class.as_ref(), inputs.native.as_ref(), workspace);
-        let policy = Policy {
-            host_is_known: places.host.is_some(),
-            native_is_known: places.native.is_some(),
-            members: inputs.surroundings.is_some(),
+        let places = Places::new(inputs.toolchain, inputs.native.as_ref(), workspace);
+        let policy = Policy { places: &places, members: inputs.surroundings.is_some() };
+        let has_targets = units.iter().any(|unit| unit.platform.is_some());
+        let against = |(graph, unit): (&GraphUnit, &Unit)| {
+            policy.against(graph, unit).or_else(|| flags::against(inputs, unit, has_targets))
         };
-        let reasons: Vec<_> =
-            inputs.graph.units.iter().zip(&units).map(|(graph, unit)| policy.against(graph, unit)).collect();
+        let reasons: Vec<_> = inputs.graph.units.iter().zip(&units).map(against).collect();
         let mut keys = Keys {
             inputs,
             content: &content,

@@ -27,6 +27,7 @@ struct World {
     rustc: String,
     standard_library: String,
     host: Option<String>,
+    targets: BTreeMap<String, String>,
     native: Option<String>,
     links: bool,
     cargo: String,
@@ -55,6 +56,7 @@ impl Default for World {
             rustc: "rustc 1.95.0\nhost: x86_64-unknown-linux-gnu\n".into(),
             standard_library: "libstd-0123.rlib".into(),
             host: Some("glibc 2.36".into()),
+            targets: BTreeMap::new(),
             native: Some("gcc 12".into()),
             links: false,
             cargo: "cargo 1.95.0".into(),
@@ -177,6 +179,7 @@ impl World {
             libraries: [("x86_64-unknown-linux-gnu".to_owned(), Digest::of(&self.standard_library))].into(),
             linker: "cc".into(),
             host_class: self.host.as_deref().map(class),
+            target_classes: self.targets.iter().map(|(platform, said)| (platform.clone(), class(said))).collect(),
         }
     }
 
@@ -307,6 +310,70 @@ fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
     assert_eq!(key(&with_flags), key(&cross));
 }
 
+/// Of alpha's library, and of the run of its script: the reason why there is no key.
+fn reasons(world: &World) -> [Option<Reason>; 2] {
+    let units = world.plan().units;
+    [units[1].key.err(), units[3].key.err()]
+}
+
+#[test]
+fn nothing_is_kept_under_flags_whose_meaning_is_not_in_a_key() {
+    let host = "x86_64-unknown-linux-gnu";
+    let in_variable = |name: &str, flags: &str| [(name.to_owned(), flags.to_owned())].into();
+    for (flags, reason) in [
+        ("-C target-cpu=native", Reason::HostCpu),
+        ("-Ctarget-cpu=native", Reason::HostCpu),
+        ("-Ctarget_cpu=native", Reason::HostCpu),
+        ("-L /crates", Reason::CompilerInput),
+        ("-Cprofile-use=/some.profdata", Reason::CompilerInput),
+    ] {
+        let list: Vec<_> = flags.split(' ').map(str::to_owned).collect();
+        let configured = |table: Value| World { config: table, ..World::default() };
+        let worlds = [
+            World { environment_rustflags: Some(list.clone()), ..World::default() },
+            World { environment_rustflags: Some(list.clone()), platform: Some(host.into()), ..World::default() },
+            configured(json!({ "build": { "rustflags": flags } })),
+            configured(json!({ "target": { host: { "rustflags": list } } })),
+            configured(json!({ "target": { "cfg(unix)": { "rustflags": list } } })),
+            World { environment: in_variable("CARGO_BUILD_RUSTFLAGS", flags), ..World::default() },
+            World {
+                environment: in_variable("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", flags),
+                ..World::default()
+            },
+        ];
+        for world in worlds {
+            assert_eq!(reasons(&world), [Some(reason); 2], "{world:?}");
+        }
+        let other = configured(json!({ "target": { "wasm32-wasip1": { "rustflags": list } } }));
+        assert_eq!(reasons(&other), [None; 2], "flags for another platform");
+    }
+    let harmless = World { environment_rustflags: Some(vec!["-Lnative=/lib".into()]), ..World::default() };
+    assert_eq!(reasons(&harmless), [None; 2]);
+}
+
+#[test]
+fn what_runs_on_the_host_has_no_flags_of_the_target() {
+    let flags = Some(vec!["-Ctarget-cpu=native".to_owned()]);
+    let cross =
+        World { platform: Some("aarch64-unknown-linux-gnu".into()), environment_rustflags: flags, ..World::default() };
+    let mut graph = cross.graph();
+    graph.units.iter_mut().filter(|unit| unit.pkg_id.contains("#beta@")).for_each(|unit| unit.platform = None);
+    let toolchain = cross.toolchain();
+    let inputs = PlanInputs {
+        graph: &graph,
+        packages: &cross.packages(),
+        lockfile: &cross.lockfile(),
+        toolchain: &toolchain,
+        config: &CargoConfig::default(),
+        environment_rustflags: cross.environment_rustflags,
+        environment: BTreeMap::new(),
+        native: None,
+        surroundings: None,
+    };
+    let units = BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units;
+    assert_eq!((units[3].key.err(), units[4].key.err()), (Some(Reason::HostCpu), None));
+}
+
 #[test]
 fn the_lto_of_whoever_links_a_library_counts() {
     let thin = World { lto: "thin".into(), ..World::default() };
@@ -331,6 +398,52 @@ fn nothing_is_linked_or_run_for_a_host_that_is_not_known() {
     let keys = keys_on(None);
     assert_eq!(keys[1..3], [Err(Reason::BuildScript), Err(Reason::BuildScriptRun)]);
     assert_eq!((keys[0], keys[3]), (keys_on(Some("any"))[0], keys_on(Some("any"))[3]));
+}
+
+/// The keys of a program for a platform, and of a library and the run of a build script for it.
+fn keys_for(platform: &str, host: &str, targets: &[(&str, &str)]) -> [Result<UnitKey, Reason>; 3] {
+    let targets = targets.iter().map(|(platform, said)| ((*platform).to_owned(), (*said).to_owned())).collect();
+    let world = World { host: Some(host.into()), platform: Some(platform.into()), targets, ..World::default() };
+    let mut graph = world.graph();
+    graph.units[0].target.kind = vec!["bin".into()];
+    graph.units[0].target.crate_types = vec!["bin".into()];
+    graph.units[0].pkg_id = world.id("beta");
+    let toolchain = world.toolchain();
+    let inputs = PlanInputs {
+        graph: &graph,
+        packages: &world.packages(),
+        lockfile: &world.lockfile(),
+        toolchain: &toolchain,
+        config: &CargoConfig::default(),
+        environment_rustflags: None,
+        environment: BTreeMap::new(),
+        native: None,
+        surroundings: None,
+    };
+    let units = BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units;
+    [0, 4, 3].map(|index| units[index].key)
+}
+
+#[test]
+fn a_program_for_another_platform_is_good_where_that_is_linked_in_the_same_way() {
+    const WINDOWS: &str = "x86_64-pc-windows-gnu";
+    let one = keys_for(WINDOWS, "glibc 2.36", &[(WINDOWS, "mingw 12")]);
+    assert!(one.iter().all(Result::is_ok), "{one:?}");
+    assert_eq!(keys_for(WINDOWS, "glibc 2.36", &[(WINDOWS, "mingw 12"), ("wasm32-wasip1", "lld")]), one);
+    let differs = |other: [Result<UnitKey, Reason>; 3]| [0, 1, 2].map(|index| other[index] != one[index]);
+    assert_eq!(differs(keys_for(WINDOWS, "glibc 2.36", &[(WINDOWS, "mingw 13")])), [true, false, false]);
+    // The script runs here, and here it was linked.
+    assert_eq!(differs(keys_for(WINDOWS, "glibc 2.41", &[(WINDOWS, "mingw 12")])), [false, false, true]);
+    let unknown = keys_for(WINDOWS, "glibc 2.36", &[("wasm32-wasip1", "lld")]);
+    assert_eq!((unknown[0], &unknown[1..]), (Err(Reason::Bin), &one[1..]));
+}
+
+#[test]
+fn a_program_for_the_hosts_own_platform_is_good_on_hosts_of_one_class() {
+    const HOST: &str = "x86_64-unknown-linux-gnu";
+    let [older, newer] = ["glibc 2.31", "glibc 2.36"].map(|host| keys_for(HOST, host, &[]));
+    assert!(older[0].is_ok() && older[0] != newer[0]);
+    assert_eq!(older[1], newer[1]);
 }
 
 /// The keys of alpha's library, build script and its run, and of beta, where alpha's manifest has `links`.

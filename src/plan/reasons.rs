@@ -1,21 +1,20 @@
 //! Why a unit cannot be cached, as far as a plan can tell.
 
+use super::recipes::Places;
 use super::{SCRIPT_RUN, Unit};
 use crate::cargo::GraphUnit;
 use crate::event::Reason;
 
 /// What is cached at all in a session.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Policy {
-    /// Linker and C library of this host are known.
-    pub host_is_known: bool,
-    /// So are its C compiler and its system.
-    pub native_is_known: bool,
+pub(super) struct Policy<'a> {
+    /// Where linked and native units are good, as far as that is known.
+    pub places: &'a Places,
     /// Packages in directories are cached.
     pub members: bool,
 }
 
-impl Policy {
+impl Policy<'_> {
     /// The reason against a unit, if there is one.
     pub(super) fn against(self, graph: &GraphUnit, unit: &Unit) -> Option<Reason> {
         by_mode(unit).or_else(|| self.by_origin(unit)).or_else(|| by_profile(graph, unit))
@@ -31,14 +30,14 @@ impl Policy {
             "test" | "bench" | "example" => Reason::Test,
             _ => Reason::Path,
         };
-        let is_lib = kind == Reason::Path;
-        let is_native = unit.native && unit.is_of_host() && self.host_is_known && !self.native_is_known;
+        let (is_lib, is_known) = (kind == Reason::Path, self.places.is_known(unit));
+        let is_native = unit.native && unit.is_of_host() && is_known && !self.places.native_is_known();
         match unit.external {
             _ if is_native && (unit.external || self.members) => Some(Reason::Native),
-            true => (!is_lib && !self.host_is_known).then_some(kind),
+            true => (!is_lib && !is_known).then_some(kind),
             // Only a checksum or a commit says that a build script would do the same again.
             false if unit.is_script_run() => Some(kind),
-            false => (!self.members || !is_lib && !self.host_is_known).then_some(kind),
+            false => (!self.members || !is_lib && !is_known).then_some(kind),
         }
     }
 }

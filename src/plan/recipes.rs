@@ -6,46 +6,77 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BuildPlan, Unit};
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::event::UnitId;
 use crate::key::KeyInputs;
 use crate::key::recipe::{Class, Part, Parts, Recipe};
+use crate::rustc::Toolchain;
 
 /// What stored keys are made of besides inputs.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Places {
-    /// Linker and C library.
-    pub host: Option<Class>,
+    /// Linker and C library of this host.
+    host: Option<Class>,
     /// The same, with C compiler and system.
-    pub native: Option<Class>,
+    native: Option<Class>,
+    /// Linker and C library of each other platform.
+    targets: BTreeMap<String, Class>,
+    /// The platform that this is.
+    here: String,
     /// The path of the workspace.
-    pub workspace: Option<Digest>,
+    workspace: Option<Digest>,
 }
 
 impl Places {
     /// What native code depends on is good only together with the host.
-    pub(super) fn new(host: Option<&Class>, native: Option<&Class>, workspace: Option<Digest>) -> Self {
+    pub(super) fn new(toolchain: &Toolchain, native: Option<&Class>, workspace: Option<Digest>) -> Self {
+        let host = toolchain.host_class.as_ref();
         let native = host.zip(native).map(|(host, native)| Class {
-            digest: Digest::of(format!("{} {}", host.digest, native.digest)),
+            digest: Digest::of_value(Domain::HostClass, &[("host", host.digest), ("native", native.digest)]),
             parts: host.parts.clone().into_iter().chain(native.parts.clone()).collect(),
         });
-        Self { host: host.cloned(), native, workspace }
+        let (targets, here) = (toolchain.target_classes.clone(), toolchain.host().to_owned());
+        Self { host: host.cloned(), native, targets, here, workspace }
     }
 
-    fn class(&self, unit: &Unit) -> Option<&Class> {
-        if unit.native { self.native.as_ref() } else { self.host.as_ref().filter(|_| unit.is_of_host()) }
+    /// Whether it is known with what a unit was linked, or on what it was run.
+    pub(super) fn is_known(&self, unit: &Unit) -> bool {
+        match self.elsewhere(unit) {
+            Some(platform) => self.targets.contains_key(platform),
+            None => self.host.is_some(),
+        }
+    }
+
+    /// Whether C compiler and system of this host are known.
+    pub(super) fn native_is_known(&self) -> bool {
+        self.native.is_some()
+    }
+
+    /// The other platform that a unit is linked for. The runs of build scripts are here, whatever they are for.
+    fn elsewhere<'a>(&self, unit: &'a Unit) -> Option<&'a str> {
+        unit.platform.as_deref().filter(|platform| unit.is_linked() && *platform != self.here)
+    }
+
+    /// The classes of machines on which a unit is good.
+    fn classes(&self, unit: &Unit) -> impl Iterator<Item = &Class> {
+        let elsewhere = self.elsewhere(unit);
+        let here = match unit.native {
+            true => self.native.as_ref(),
+            false => self.host.as_ref().filter(|_| unit.is_of_host() && elsewhere.is_none()),
+        };
+        here.into_iter().chain(elsewhere.and_then(|platform| self.targets.get(platform)))
     }
 
     /// What is folded into the key of a unit, in this order.
     pub(super) fn digests(&self, unit: &Unit) -> impl Iterator<Item = Digest> {
-        let class = self.class(unit).map(|class| class.digest);
-        class.into_iter().chain(self.workspace.filter(|_| !unit.external))
+        let classes = self.classes(unit).map(|class| class.digest);
+        classes.chain(self.workspace.filter(|_| !unit.external))
     }
 
     fn parts(&self, unit: &Unit) -> Parts {
-        let parts = self.class(unit).map(|class| class.parts.clone()).unwrap_or_default();
+        let parts = self.classes(unit).flat_map(|class| class.parts.clone());
         let workspace = self.workspace.filter(|_| !unit.external).map(Part::silent);
-        parts.into_iter().chain(workspace.map(|part| ("workspace".into(), part))).collect()
+        parts.chain(workspace.map(|part| ("workspace".into(), part))).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use camino::Utf8PathBuf;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::process;
 
 /// How files begin that are what is linked: ELF, Mach-O and archives.
@@ -17,7 +17,11 @@ const MAGICS: &[&[u8]] = &[b"\x7fELF", b"!<arch>", b"\xcf\xfa\xed\xfe", b"\xca\x
 
 /// Where a compiler that links looks by itself, in order; nothing where it does not say.
 pub fn search_directories(linker: &str) -> Option<Vec<Utf8PathBuf>> {
-    let printed = process::output(Command::new(linker).arg("-print-search-dirs")).ok()?;
+    directories_in(&process::output(Command::new(linker).arg("-print-search-dirs")).ok()?)
+}
+
+/// The directories in such an answer.
+pub fn directories_in(printed: &str) -> Option<Vec<Utf8PathBuf>> {
     let directories = printed.lines().find_map(|line| line.strip_prefix("libraries: ="))?;
     Some(std::env::split_paths(directories).filter_map(|path| path.try_into().ok()).collect())
 }
@@ -39,7 +43,7 @@ pub fn digest<'a>(names: impl IntoIterator<Item = &'a str>, directories: &[Utf8P
             return None;
         }
     }
-    Some(Digest::of(format!("{found:?}")))
+    Some(Digest::of_value(Domain::Linked, &found))
 }
 
 #[cfg(test)]

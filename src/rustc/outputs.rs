@@ -21,6 +21,53 @@ pub fn has_foreign_objects(rlib: &[u8]) -> bool {
     archive.members().any(|member| member.map_or(true, |member| !ours(member.name())))
 }
 
+/// How metadata begins; a byte with the version of the format follows (`rustc_metadata::rmeta::METADATA_HEADER`).
+const METADATA: &[u8] = b"rust\0\0\0";
+/// What stands behind every encoded text (`rustc_serialize::opaque::STR_SENTINEL`).
+const END_OF_TEXT: u8 = 0xC1;
+
+/// The version of the compiler that wrote a `.rmeta`, a `.rlib` or a procedural macro, as it is in the first line of
+/// `rustc -vV`; nothing where the file does not say.
+pub fn compiler_of(bytes: &[u8]) -> Option<String> {
+    if bytes.starts_with(METADATA) {
+        return version_in(bytes);
+    }
+    if let Ok(archive) = ArchiveFile::parse(bytes) {
+        let mut members = archive.members().flatten();
+        let metadata = members.find(|member| member.name() == b"lib.rmeta")?.data(bytes).ok()?;
+        return if metadata.starts_with(METADATA) { version_in(metadata) } else { version_in_object(metadata) };
+    }
+    version_in_object(bytes)
+}
+
+/// Libraries and procedural macros have their metadata in a section. In front of that of a linked file stand another
+/// header and the length.
+fn version_in_object(bytes: &[u8]) -> Option<String> {
+    let file = object::File::parse(bytes).ok()?;
+    let section = [".rmeta", ".rustc"].iter().find_map(|name| file.section_by_name(name))?;
+    let data = section.data().ok()?;
+    let behind = data.get(METADATA.len() + 1 + size_of::<u64>()..).filter(|rest| rest.starts_with(METADATA));
+    version_in(behind.unwrap_or(data))
+}
+
+/// Header, position of the root (of four bytes up to version 8 of the format), version of the compiler.
+fn version_in(metadata: &[u8]) -> Option<String> {
+    let rest = metadata.strip_prefix(METADATA)?.get(1..)?;
+    [size_of::<u64>(), size_of::<u32>()].into_iter().find_map(|position| text_at(rest.get(position..)?))
+}
+
+/// A text: its length in LEB128, its bytes, and what stands behind every text. Versions are shorter than 16 kB.
+fn text_at(bytes: &[u8]) -> Option<String> {
+    let (length, rest) = match *bytes {
+        [length @ 0..0x80, ref rest @ ..] => (usize::from(length), rest),
+        [low, high @ 0..0x80, ref rest @ ..] => (usize::from(low & 0x7f) | usize::from(high) << 7, rest),
+        _ => return None,
+    };
+    let (text, behind) = rest.split_at_checked(length)?;
+    let text = str::from_utf8(text).ok().filter(|text| text.starts_with("rustc "))?;
+    (behind.first() == Some(&END_OF_TEXT)).then(|| text.to_owned())
+}
+
 /// What a linked file consists of, by its own table of sections.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Contents {
@@ -110,6 +157,33 @@ mod tests {
     fn members_of_rustcs_own_are_known_by_their_names() {
         assert!(!has_foreign_objects(&archive(&["lib.rmeta", "lib.rmeta-link", "a.0.rcgu.o", "a.dwo"])));
         assert!(has_foreign_objects(&archive(&["lib.rmeta", "sqlite3.o"])));
+    }
+
+    /// The file that the compiler writes for an empty crate of this type.
+    fn compiled(crate_type: &str, emit: &str) -> Vec<u8> {
+        let directory = tempfile::tempdir().unwrap();
+        let output = directory.path().join("output");
+        let source = directory.path().join("lib.rs");
+        fs::write(&source, "").unwrap();
+        let mut rustc = std::process::Command::new("rustc");
+        rustc.args(["--crate-name", "made", "--crate-type", crate_type, "--emit", emit, "-o"]).arg(&output).arg(source);
+        assert!(rustc.status().unwrap().success());
+        fs::read(output).unwrap()
+    }
+
+    #[test]
+    fn compiled_files_say_which_compiler_wrote_them() {
+        let said = std::process::Command::new("rustc").arg("-vV").output().unwrap().stdout;
+        let version = String::from_utf8(said).unwrap().lines().next().map(str::to_owned);
+        for (crate_type, emit) in [("lib", "metadata"), ("lib", "link"), ("proc-macro", "link"), ("dylib", "link")] {
+            assert_eq!(compiler_of(&compiled(crate_type, emit)), version, "{crate_type} {emit}");
+        }
+        // What has no metadata does not say, and neither does what is cut off.
+        for bytes in [compiled("staticlib", "link"), compiled("lib", "metadata")[..20].to_vec(), b"rust\0\0\0".to_vec()]
+        {
+            assert_eq!(compiler_of(&bytes), None);
+        }
+        assert_eq!(compiler_of(&archive(&["a.o"])), None);
     }
 
     #[test]

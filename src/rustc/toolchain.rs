@@ -10,23 +10,30 @@ use crate::digest::Digest;
 use crate::key::recipe::Class;
 
 /// What keys and paths need to know about the toolchain.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Toolchain {
-    /// `rustc -vV`, whole.
+    /// `rustc -vV`, whole; and a line with the digest of the program, where that is not in a toolchain of its own.
     pub rustc: String,
     /// `cargo -V`.
     pub cargo: String,
     /// `rustc --print sysroot`.
     pub sysroot: Utf8PathBuf,
-    /// The standard library of each platform that is compiled for: [`Toolchain::library_digest`].
+    /// The standard library of each platform that is compiled for, by the [content of its files](Toolchain::library_files).
     pub libraries: BTreeMap<String, Digest>,
     /// The program that links for this host.
     pub linker: String,
     /// What a program that is linked here depends on besides: linker and C library. Nothing where they are not known.
     pub host_class: Option<Class>,
+    /// The same for each other platform that is compiled for, where it is known.
+    pub target_classes: BTreeMap<String, Class>,
 }
 
 impl Toolchain {
+    /// The first line of `rustc -vV`, as rustc writes it into what it compiles.
+    pub fn version(&self) -> &str {
+        self.rustc.lines().next().unwrap_or_default()
+    }
+
     /// The `host:` line of `rustc -vV`.
     pub fn host(&self) -> &str {
         self.rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default()
@@ -37,17 +44,17 @@ impl Toolchain {
         self.libraries.get(platform.unwrap_or_else(|| self.host())).copied()
     }
 
-    /// The names and sizes of a platform's standard library, which tell apart builds of one rustc version (by
-    /// distributions, or by hand) that call themselves the same: the names hold hashes.
-    pub fn library_digest(&self, platform: &str) -> Digest {
+    /// A platform's standard library, with what it brings to link programs with. It tells apart builds of one rustc version
+    /// (by distributions, or by hand) that call themselves the same.
+    pub fn library_files(&self, platform: &str) -> Vec<PathBuf> {
         let directory = self.sysroot.join("lib").join("rustlib").join(platform).join("lib");
-        let files = directory.read_dir_utf8().into_iter().flatten().flatten();
-        let mut files: Vec<_> = files
-            .filter(|file| file.path().extension() == Some("rlib"))
-            .map(|file| (file.file_name().to_owned(), file.metadata().map_or(0, |metadata| metadata.len())))
-            .collect();
+        let files = |directory: Utf8PathBuf| directory.read_dir_utf8().into_iter().flatten().flatten();
+        let libraries = files(directory.clone()).filter(|file| file.path().extension() == Some("rlib"));
+        let mut files: Vec<_> = libraries.chain(files(directory.join("self-contained"))).collect();
+        files.retain(|file| file.path().is_file());
+        let mut files: Vec<_> = files.into_iter().map(|file| file.into_path().into_std_path_buf()).collect();
         files.sort();
-        Digest::of(format!("{files:?}"))
+        files
     }
 }
 

@@ -20,7 +20,8 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::survey::{Survey, cargo_home, configured_rustc};
+use super::survey::{Survey, cargo_home};
+use super::tools;
 use super::{Environment, Options};
 use crate::config::{SETTINGS, Setting};
 use crate::digest::{Digest, Domain};
@@ -218,12 +219,12 @@ impl Files {
 fn programs(options: &Options, survey: &Survey) -> BTreeSet<PathBuf> {
     let Options { environment, .. } = options;
     let cargo = options.cargo.clone().filter(|_| options.invocation.toolchain.is_none());
-    let configured = configured_rustc(options).or_else(|| survey.config.rustc().map(Into::into));
+    let configured = tools::RUSTC.in_environment(options).or_else(|| survey.config.build("rustc").map(Into::into));
     let rustc = toolchain::resolve(configured, |name| environment.get(name).map(Into::into));
-    let workspace_wrappers = ["RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"].into_iter();
-    let wrappers = workspace_wrappers.filter_map(|name| environment.get(name).map(Into::into));
-    let wrappers = wrappers.chain(survey.config.workspace_wrapper().map(Into::into));
-    let wrappers = wrappers.chain(survey.user_wrapper(environment).map(Into::into));
+    let for_members = tools::WORKSPACE_WRAPPER.in_environment(options);
+    let for_members = for_members.or_else(|| survey.config.build("rustc-workspace-wrapper").map(Into::into));
+    let for_all = survey.wrapper.as_ref().map(|wrapper| OsString::from(&wrapper.user.told));
+    let wrappers = for_members.into_iter().chain(for_all);
     let named = wrappers.chain([cargo.map_or_else(|| "cargo".into(), OsString::from), rustc]);
     let mut programs: BTreeSet<_> = named.flat_map(|program: OsString| candidates(options, &program)).collect();
     let own = ["cargo", "rustc"].map(|name| survey.toolchain.sysroot.join("bin").join(name));

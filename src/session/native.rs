@@ -1,17 +1,20 @@
 //! What native code depends on besides the linker and the C library: compilers, the system, and what is installed.
 //!
 //! Scripts that compile C probe for headers and libraries in ways that nobody can see. So the names of what is installed
-//! where compilers look by themselves are part of a host's identity for native code. Which variables a script reads, and
+//! where compilers look by themselves are part of a host's identity for native code. The programs are known by what they
+//! say and by what they are, a compiler also by the assembler and the compiler proper that it starts. Which variables a script reads, and
 //! their values, is its own to declare.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rayon::prelude::*;
+use serde::Serialize;
 
-use super::{Environment, Options};
+use super::{Environment, Options, tools};
 use crate::cargo::CargoConfig;
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::fs;
 use crate::key::recipe::{Class, Part, Parts};
 use crate::probe;
@@ -27,6 +30,17 @@ const INCLUDED: &[&str] = &["/usr/include", "/usr/local/include"];
 const DESCRIBED: &[&str] =
     &["/usr/share/pkgconfig", "/usr/lib/pkgconfig", "/usr/lib64/pkgconfig", "/usr/local/lib/pkgconfig"];
 
+/// What a compiler starts to do its work.
+const BEHIND: &[&str] = &["as", "cc1"];
+
+/// A program: what it says, and what it is.
+#[derive(Debug, Serialize)]
+struct Answered {
+    said: String,
+    /// Of the program, and of what it starts.
+    contents: Vec<Option<Digest>>,
+}
+
 /// A digest of all that; nothing where the compiler or the system does not say what it is.
 pub(super) fn class(options: &Options, config: &CargoConfig, store: &LocalStore) -> Option<Class> {
     let environment = &options.environment;
@@ -35,32 +49,84 @@ pub(super) fn class(options: &Options, config: &CargoConfig, store: &LocalStore)
     if config.variable_names().any(names_compiler) {
         return None;
     }
-    let ask = |program: &[&str]| {
-        let mut command = Command::new(program.first()?);
-        command.args(&program[1..]).arg("--version");
-        probe::ask(store, &mut command, |name| environment.text(name).map(Into::into)).ok()
-    };
+    let asking = Asking { options, store };
     let mut compilers: Vec<_> = named(environment, names_compiler);
     compilers.push("cc".into());
-    let answers = |programs: &[String]| -> Vec<_> {
-        let words = |program: &String| ask(&program.split_whitespace().collect::<Vec<_>>());
-        programs.par_iter().map(words).collect()
-    };
-    let compilers: Vec<_> = answers(&compilers).into_iter().collect::<Option<_>>()?;
+    let compilers: Option<Vec<_>> = compilers.par_iter().map(|program| asking.compiler(program)).collect();
     let optional: Vec<_> = ["c++"].iter().chain(TOOLS).map(|name| (*name).to_owned()).collect();
-    let all = (compilers, answers(&optional), system(ask)?, installed(environment));
-    Some(Class { digest: Digest::of(format!("{all:?}")), parts: parts(&optional, &all) })
+    let answers = optional.par_iter().map(|program| asking.program(&[program])).collect();
+    let all = All { compilers: compilers?, answers, system: asking.system()?, installed: installed(environment) };
+    Some(Class { digest: Digest::of_value(Domain::HostClass, &all), parts: parts(&optional, &all) })
+}
+
+/// What programs are asked with.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    options: &'a Options,
+    store: &'a LocalStore,
+}
+
+impl Asking<'_> {
+    /// A program, which may have its first arguments with it (`ccache cc`): each of the words that is one counts.
+    fn program(self, words: &[&str]) -> Option<Answered> {
+        let said = self.ask(words, "--version")?;
+        let contents = words.iter().map(|word| self.content(word)).collect();
+        Some(Answered { said, contents })
+    }
+
+    /// The same, with the programs that it starts.
+    fn compiler(self, program: &str) -> Option<Answered> {
+        let words: Vec<_> = program.split_whitespace().collect();
+        let mut answered = self.program(&words)?;
+        let behind = BEHIND.par_iter().map(|name| {
+            let path = self.ask(&words, &format!("-print-prog-name={name}"))?;
+            self.content(path.trim())
+        });
+        answered.contents.extend(behind.collect::<Vec<_>>());
+        Some(answered)
+    }
+
+    fn ask(self, words: &[&str], question: &str) -> Option<String> {
+        let mut command = Command::new(words.first()?);
+        command.args(&words[1..]).arg(question);
+        let variable = |name: &str| self.options.environment.get(name).map(Into::into);
+        probe::ask(self.store, &mut command, variable).ok()
+    }
+
+    fn content(self, program: &str) -> Option<Digest> {
+        tools::find(&self.options.environment, &self.options.directory, OsStr::new(program))?.content(self.store)
+    }
+
+    /// The release of the system.
+    fn system(self) -> Option<String> {
+        let release = || std::fs::read_to_string("/etc/os-release").ok();
+        if cfg!(target_os = "macos") { self.ask(&["clang"], "--version") } else { release() }
+    }
 }
 
 /// Compilers, tools, the system, and what is installed.
-type All = (Vec<String>, Vec<Option<String>>, String, Vec<(PathBuf, Vec<(String, u64)>)>);
+#[derive(Debug, Serialize)]
+struct All {
+    compilers: Vec<Answered>,
+    answers: Vec<Option<Answered>>,
+    system: String,
+    installed: Vec<Installed>,
+}
+
+/// The names in a directory, and sizes.
+type Installed = (OsString, Vec<(OsString, u64)>);
 
 /// The same in words.
-fn parts(tools: &[String], (compilers, answers, system, installed): &All) -> Parts {
-    let lines: Vec<_> = compilers.iter().map(|said| Part::said(said).words).collect();
-    let compilers = Part { words: lines.join(" and "), digest: Digest::of(format!("{compilers:?}")) };
-    let tools = tools.iter().zip(answers).filter_map(|(name, said)| Some((name.clone(), Part::said(said.as_deref()?))));
-    let installed = Part::silent(Digest::of(format!("{installed:?}")));
+fn parts(tools: &[String], All { compilers, answers, system, installed }: &All) -> Parts {
+    let lines: Vec<_> = compilers.iter().map(|compiler| Part::said(&compiler.said).words).collect();
+    let compilers = Part { words: lines.join(" and "), digest: Digest::of_value(Domain::HostClass, compilers) };
+    let tool = |(name, answered): (&String, &Option<Answered>)| {
+        let answered = answered.as_ref()?;
+        let part = Part { digest: Digest::of_value(Domain::HostClass, answered), ..Part::said(&answered.said) };
+        Some((name.clone(), part))
+    };
+    let tools = tools.iter().zip(answers).filter_map(tool);
+    let installed = Part::silent(Digest::of_value(Domain::HostClass, installed));
     let system = Part { words: pretty_name(system), digest: Digest::of(system) };
     let named = [("C compiler", compilers), ("system", system), ("installed headers and libraries", installed)];
     named.map(|(name, part)| (name.to_owned(), part)).into_iter().chain(tools).collect()
@@ -84,14 +150,8 @@ fn named(environment: &Environment, is_meant: impl Fn(&str) -> bool) -> Vec<Stri
     variables.filter(|(name, value)| is_meant(name) && !value.is_empty()).map(|(_, value)| value.to_owned()).collect()
 }
 
-/// The release of the system.
-fn system(ask: impl Fn(&[&str]) -> Option<String>) -> Option<String> {
-    let release = || std::fs::read_to_string("/etc/os-release").ok();
-    if cfg!(target_os = "macos") { ask(&["clang"]) } else { release() }
-}
-
 /// The names of headers' directories and headers, and the packages that pkg-config knows, with their sizes.
-fn installed(environment: &Environment) -> Vec<(PathBuf, Vec<(String, u64)>)> {
+fn installed(environment: &Environment) -> Vec<Installed> {
     let multiarch =
         fs::children(Path::new("/usr/lib")).unwrap_or_default().into_iter().map(|path| path.join("pkgconfig"));
     let variables = ["PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR"].iter().filter_map(|name| environment.get(name));
@@ -99,11 +159,11 @@ fn installed(environment: &Environment) -> Vec<(PathBuf, Vec<(String, u64)>)> {
         DESCRIBED.iter().map(PathBuf::from).chain(multiarch).chain(variables.flat_map(std::env::split_paths));
     let described = described.filter(|path| path.is_dir()).map(|path| (names(&path, true), path));
     let included = INCLUDED.iter().map(PathBuf::from).map(|path| (names(&path, false), path));
-    included.chain(described).map(|(names, path)| (path, names)).collect()
+    included.chain(described).map(|(names, path)| (path.into(), names)).collect()
 }
 
-fn names(directory: &Path, with_sizes: bool) -> Vec<(String, u64)> {
-    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+fn names(directory: &Path, with_sizes: bool) -> Vec<(OsString, u64)> {
+    let name = |path: &PathBuf| path.file_name().map(OsStr::to_owned).unwrap_or_default();
     let size = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
     let children = fs::children(directory).unwrap_or_default();
     let mut names: Vec<_> = children.iter().map(|path| (name(path), if with_sizes { size(path) } else { 0 })).collect();
@@ -129,8 +189,13 @@ mod tests {
     fn each_part_has_words_and_what_is_not_there_is_no_part() {
         let system = "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n";
         let tools = ["ar", "cmake"].map(str::to_owned);
-        let compilers = vec!["clang 14\nTarget: here".to_owned(), "cc 12".to_owned()];
-        let all = (compilers, vec![Some("GNU ar 2.40\nfree".to_owned()), None], system.to_owned(), Vec::new());
+        let answered = |said: &str| Answered { said: said.into(), contents: Vec::new() };
+        let all = All {
+            compilers: vec![answered("clang 14\nTarget: here"), answered("cc 12")],
+            answers: vec![Some(answered("GNU ar 2.40\nfree")), None],
+            system: system.to_owned(),
+            installed: Vec::new(),
+        };
         let words: Vec<_> = parts(&tools, &all).into_iter().map(|(name, part)| (name, part.words)).collect();
         let expected = [
             ("C compiler", "clang 14 and cc 12"),

@@ -25,7 +25,7 @@ use crate::plan::{BuildPlan, PlanInputs, Surroundings, Unit};
 use crate::prefetch::Prefetch;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 use crate::upload::Upload;
-use crate::wrapper::{Services, WithoutMembers};
+use crate::wrapper::{Services, UserWrapper, WithoutMembers};
 
 /// What sqlx's macros read of a workspace.
 const KNOWN_FILES: &[&str] = &[".sqlx", ".env"];
@@ -43,7 +43,7 @@ pub(super) struct Rest {
     pub graph_key: Digest,
     pub remote: Option<Arc<RemoteStore>>,
     /// A wrapper of the user's own.
-    pub user_wrapper: Option<String>,
+    pub user_wrapper: Option<UserWrapper>,
     /// What cargo reads, as it was while the plan was made; nothing where it has changed meanwhile.
     pub read: Option<Read>,
     /// The platform that this is.
@@ -75,7 +75,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         .filter(|_| options.settings.upload)
         .map(|remote| Upload::new(&runtime, store.clone(), remote, log.clone(), &options.settings));
     let layout = survey.layout(options);
-    let user_wrapper = survey.user_wrapper(&options.environment);
+    let user_wrapper = survey.wrapper.as_ref().map(|wrapper| wrapper.user.clone());
     let Survey { workspace, roots, toolchain, .. } = survey;
     let hydrated = Hydrated::default();
     let without = options.warm.map(|_| WithoutMembers::new(&plan, &roots, &options.executable)).transpose()?;
@@ -91,6 +91,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         hydrated,
         without,
         environment: options.environment.0.clone(),
+        compiler: toolchain.version().to_owned(),
         linker: toolchain.linker,
         log: log.clone(),
         store_failed: AtomicBool::new(false),
@@ -112,7 +113,7 @@ fn plan(
     let (graph, packages) = units?;
     let contents = contents(options, survey, &packages);
     let lockfile = survey.lockfile()?;
-    let user_wrapper = survey.user_wrapper(&options.environment);
+    let wrapper = survey.wrapper.as_ref().map(|wrapper| wrapper.identity.as_str());
     let inputs = PlanInputs {
         graph: &graph,
         packages: &packages,
@@ -120,7 +121,7 @@ fn plan(
         toolchain: &survey.toolchain,
         config: &survey.config,
         environment_rustflags: survey::environment_rustflags(&options.environment),
-        environment: survey::key_environment(&options.environment, user_wrapper.as_deref()),
+        environment: survey::key_environment(&options.environment, wrapper),
         native,
         surroundings: survey.caches_members(options).then(|| surroundings(options, survey, &contents)).transpose()?,
     };

@@ -22,6 +22,7 @@ use crate::cargo::{Invocation, Layout, Workspace};
 use crate::config::Settings;
 use crate::digest::{Digest, Domain};
 use crate::store::LocalStore;
+use crate::wrapper::UserWrapper;
 
 /// What a session went by.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub(super) struct Settled {
     /// Where cargo builds.
     pub build_dir: Utf8PathBuf,
     /// A wrapper of the user's own.
-    pub user_wrapper: Option<String>,
+    pub user_wrapper: Option<UserWrapper>,
     /// The programs of build scripts.
     pub scripts: Vec<Utf8PathBuf>,
     /// What cargo has read.
@@ -74,7 +75,7 @@ impl Settled {
         store: &LocalStore,
         workspace: &Workspace,
         profiles: &[(Layout, Utf8PathBuf)],
-        user_wrapper: Option<String>,
+        user_wrapper: Option<UserWrapper>,
         read: Read,
     ) {
         let scripts = profiles.iter().flat_map(|(layout, profile)| layout.scripts(profile)).collect();

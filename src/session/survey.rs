@@ -5,19 +5,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::linking::Linking;
+use super::tools::{self, Wrapper};
 use super::{Environment, Options};
-use crate::cargo::{Cargo, CargoConfig, Invocation, Layout, Lockfile, Workspace, layout, rustc_command};
+use crate::cargo::{Cargo, CargoConfig, Layout, Lockfile, Workspace, layout, rustc_command};
 use crate::config::Switch;
 use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::key::KEY_SCHEMA;
-use crate::key::recipe::{Class, Part};
-use crate::probe;
+use crate::probe::{self, Program};
 use crate::roots::{Root, Roots};
 use crate::rustc::{Toolchain, toolchain};
 use crate::store::LocalStore;
@@ -39,38 +39,39 @@ pub(super) struct Survey {
     pub toolchain: Toolchain,
     pub config: CargoConfig,
     pub roots: Roots,
+    /// A rustc wrapper of the user's own.
+    pub wrapper: Option<Wrapper>,
+    has_workspace_wrapper: bool,
 }
 
 impl Survey {
     /// Asks everything at once.
     pub(super) fn take(options: &Options, cargo: &Cargo, store: &LocalStore) -> Result<Self> {
-        let ask =
-            |command: &mut Command| probe::ask(store, command, |name| options.environment.text(name).map(Into::into));
-        let ((workspace, config), (cargo_version, rustc)) = rayon::join(
+        let variable = |name: &str| options.environment.get(name).map(Into::into);
+        let asking = Asking { options, store };
+        let named = tools::RUSTC.in_environment(options);
+        let ((workspace, config), (cargo_version, compiler)) = rayon::join(
             || rayon::join(|| cargo.workspace(), || cargo.config()),
-            || rayon::join(|| ask(&mut cargo.version_command()), || ask_rustc(options, configured_rustc(options), ask)),
+            || {
+                let version = || probe::ask(store, &mut cargo.version_command(), variable);
+                rayon::join(version, || asking.compiler(named.clone()))
+            },
         );
         let (workspace, config) = (workspace?, config?);
-        let (rustc, sysroot) = match config.rustc().filter(|_| configured_rustc(options).is_none()) {
+        let compiler = match tools::RUSTC.named(options, cargo, &config)?.filter(|_| named.is_none()) {
             // Rare enough to be asked only now: the compiler is one that the configuration names.
-            Some(other) => ask_rustc(options, Some(other.into()), ask)?,
-            None => rustc?,
+            Some(other) => asking.compiler(Some(other))?,
+            None => compiler?,
         };
-        let mut toolchain = Toolchain {
-            rustc,
-            cargo: cargo_version?.trim().into(),
-            sysroot,
-            libraries: BTreeMap::new(),
-            linker: String::new(),
-            host_class: None,
-        };
-        toolchain.linker = linker(&options.environment, &config, toolchain.host()).into();
-        toolchain.host_class = host_class(&options.environment, &config, toolchain.host(), ask);
-        toolchain.libraries = platforms(&toolchain, &options.invocation)
-            .into_iter()
-            .map(|platform| (platform.clone(), toolchain.library_digest(&platform)))
-            .collect();
-        Ok(Self { roots: roots(options, &workspace, &toolchain), workspace, toolchain, config })
+        let toolchain = toolchain(options, cargo, store, &config, compiler, cargo_version?.trim());
+        Ok(Self {
+            roots: roots(options, &workspace, &toolchain),
+            wrapper: Wrapper::find(options, cargo, &config, store)?,
+            has_workspace_wrapper: tools::WORKSPACE_WRAPPER.named(options, cargo, &config)?.is_some(),
+            workspace,
+            toolchain,
+            config,
+        })
     }
 
     /// The name of the graph index: what can be known without a plan.
@@ -101,12 +102,9 @@ impl Survey {
 
     /// Whether packages in directories are cached: with a compiler of their own (`clippy-driver`), they are not.
     pub(super) fn caches_members(&self, options: &Options) -> bool {
-        let variables = ["RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"];
-        let has_wrapper = self.config.workspace_wrapper().is_some()
-            || variables.iter().any(|name| options.environment.get(name).is_some());
         options.settings.members == Switch::On
             && options.warm.is_none()
-            && !has_wrapper
+            && !self.has_workspace_wrapper
             && options.invocation.command != "clippy"
     }
 
@@ -127,91 +125,78 @@ impl Survey {
         let unstable: Vec<_> = names.filter(|name| name.starts_with("CARGO_UNSTABLE_")).map(str::to_owned).collect();
         layout::known(&self.toolchain.cargo, &options.invocation, &self.config, &unstable)
     }
+}
 
-    /// A rustc wrapper of the user's own, by cargo's precedence.
-    pub(super) fn user_wrapper(&self, environment: &Environment) -> Option<String> {
-        let variable = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"].iter().find_map(|name| environment.text(name));
-        variable.or_else(|| self.config.rustc_wrapper()).map(Into::into)
+/// What a compiler is asked with.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    options: &'a Options,
+    store: &'a LocalStore,
+}
+
+impl Asking<'_> {
+    /// `-vV` and the sysroot.
+    fn compiler(self, named: Option<OsString>) -> Result<(String, Utf8PathBuf)> {
+        let Self { options, store } = self;
+        let variable = |name: &str| options.environment.get(name).map(OsString::from);
+        let rustc = toolchain::resolve(named, variable);
+        let program = tools::find(&options.environment, &options.directory, &rustc)
+            .filter(|_| options.invocation.toolchain.is_none());
+        let sysroot = program.as_ref().and_then(Program::sysroot);
+        let ask = |arguments: &[&str]| {
+            let mut command = rustc_command(&options.invocation, rustc.clone());
+            probe::ask_compiler(store, command.args(arguments), variable)
+        };
+        let (version, asked) = rayon::join(
+            || ask(&["-vV"]),
+            || match sysroot.clone().and_then(|sysroot| Utf8PathBuf::from_path_buf(sysroot).ok()) {
+                Some(sysroot) => Ok(sysroot),
+                None => Ok(ask(&["--print", "sysroot"])?.trim().into()),
+            },
+        );
+        // What only stands in front of a compiler is known by itself, too: it may not say all that it does.
+        let stands_in = program.filter(|program| sysroot.is_none() && !program.is_proxy());
+        let content = stands_in.and_then(|program| program.content(store));
+        let line = content.map(|content| format!("program: {content}\n")).unwrap_or_default();
+        Ok((version? + &line, asked?))
     }
+}
+
+/// All that is known of the toolchain.
+fn toolchain(
+    options: &Options,
+    cargo: &Cargo,
+    store: &LocalStore,
+    config: &CargoConfig,
+    (rustc, sysroot): (String, Utf8PathBuf),
+    cargo_version: &str,
+) -> Toolchain {
+    let mut toolchain = Toolchain { rustc, sysroot, cargo: cargo_version.into(), ..Toolchain::default() };
+    let host = toolchain.host().to_owned();
+    let platforms = platforms(options, config, &host);
+    let linking =
+        Linking { environment: &options.environment, directory: &options.directory, cargo, config, store, host: &host };
+    let library =
+        |platform: &String| Some((platform.clone(), probe::contents(store, &toolchain.library_files(platform))?));
+    let of_target = |platform: &String| Some((platform.clone(), linking.class(platform)?));
+    let targets = platforms.iter().filter(|platform| **platform != host);
+    let (libraries, (host_class, target_classes)) = rayon::join(
+        || platforms.iter().filter_map(library).collect(),
+        || (linking.class(&host), targets.filter_map(of_target).collect()),
+    );
+    let linker = linking.host_linker();
+    (toolchain.libraries, toolchain.linker) = (libraries, linker);
+    (toolchain.host_class, toolchain.target_classes) = (host_class, target_classes);
+    toolchain
 }
 
 /// The host and the targets.
-fn platforms(toolchain: &Toolchain, invocation: &Invocation) -> BTreeSet<String> {
-    let targets = invocation.values("target").into_iter().filter_map(|target| target.to_str().map(Into::into));
-    targets.chain([toolchain.host().to_owned()]).filter(|platform: &String| !platform.ends_with(".json")).collect()
-}
-
-/// The compiler that the environment names.
-pub(super) fn configured_rustc(options: &Options) -> Option<OsString> {
-    ["RUSTC", "CARGO_BUILD_RUSTC"].iter().find_map(|name| options.environment.get(name)).map(Into::into)
-}
-
-/// `-vV` and the sysroot.
-fn ask_rustc(
-    options: &Options,
-    configured: Option<OsString>,
-    ask: impl Fn(&mut Command) -> Result<String> + Sync,
-) -> Result<(String, Utf8PathBuf)> {
-    let invocation = &options.invocation;
-    let rustc = toolchain::resolve(configured, |name| options.environment.get(name).map(Into::into));
-    let ask = |arguments: &[&str]| ask(rustc_command(invocation, rustc.clone()).args(arguments));
-    let (version, sysroot) = rayon::join(
-        || ask(&["-vV"]),
-        || match sysroot_of(Path::new(&rustc)) {
-            Some(sysroot) if invocation.toolchain.is_none() => Ok(sysroot),
-            _ => Ok(ask(&["--print", "sysroot"])?.trim().into()),
-        },
-    );
-    Ok((version?, sysroot?))
-}
-
-/// What tells hosts apart on which something is linked: linker and C library, as they call themselves.
-///
-/// Flags that name another linker are in keys, but not which version of it: nothing is known of such a host.
-fn host_class(
-    environment: &Environment,
-    config: &CargoConfig,
-    host: &str,
-    ask: impl Fn(&mut Command) -> Result<String>,
-) -> Option<Class> {
-    // Flags for another target say nothing of this host; those under a condition may.
-    let is_for_host = |table: &str| match table.strip_prefix("target.") {
-        Some(target) => target == host || target.starts_with("cfg("),
-        None => true,
-    };
-    let configured = config.rustflags().into_iter().filter(|(table, _)| is_for_host(table));
-    let configured = configured.flat_map(|(_, flags)| flags);
-    let in_variables = environment_rustflags(environment).into_iter().flatten();
-    let mut flags = configured.chain(in_variables).chain(key_environment(environment, None).into_values());
-    if flags.any(|flag| flag.contains("link")) || config.has_conditional_linker() {
-        return None;
-    }
-    let linker = linker(environment, config, host);
-    let said = ask(Command::new(linker).arg("--version")).ok()?;
-    let library = match host {
-        host if host.contains("linux-gnu") => ask(Command::new("ldd").arg("--version")).ok()?,
-        host if host.contains("apple") => ask(Command::new("sw_vers").arg("-productVersion")).ok()?,
-        _ => String::new(),
-    };
-    let name = Path::new(linker).file_name();
-    let linker = Part { digest: Digest::of(format!("{name:?}\n{said}")), ..Part::said(&said) };
-    let parts = [("linker", linker), ("C library", Part::said(&library))].into_iter();
-    Some(Class {
-        digest: Digest::of(format!("{name:?}\n{said}\n{library}")),
-        parts: parts.map(|(name, part)| (name.to_owned(), part)).collect(),
-    })
-}
-
-/// The program that rustc links with.
-fn linker<'a>(environment: &'a Environment, config: &'a CargoConfig, host: &str) -> &'a str {
-    let variable = format!("CARGO_TARGET_{}_LINKER", host.to_uppercase().replace(['-', '.'], "_"));
-    environment.text(&variable).or_else(|| config.linker(host)).unwrap_or("cc")
-}
-
-/// A toolchain's own `bin/rustc` stands in its sysroot.
-fn sysroot_of(rustc: &Path) -> Option<Utf8PathBuf> {
-    let sysroot = rustc.parent()?.parent()?;
-    sysroot.join("lib").join("rustlib").is_dir().then(|| Utf8PathBuf::from_path_buf(sysroot.to_owned()).ok())?
+fn platforms(options: &Options, config: &CargoConfig, host: &str) -> BTreeSet<String> {
+    let asked: Vec<_> = options.invocation.values("target").into_iter().filter_map(|target| target.to_str()).collect();
+    let in_variable = options.environment.text("CARGO_BUILD_TARGET");
+    let targets = asked.into_iter().chain(in_variable).chain(config.targets());
+    let targets = targets.map(|target| if target == "host-tuple" { host } else { target });
+    targets.chain([host]).filter(|platform| !platform.ends_with(".json")).map(str::to_owned).collect()
 }
 
 fn roots(options: &Options, workspace: &Workspace, toolchain: &Toolchain) -> Roots {
@@ -270,56 +255,10 @@ pub fn workspace_directory(directory: &Path) -> Option<&Utf8Path> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
         Environment(variables.iter().map(|(name, value)| (name.into(), value.into())).collect())
-    }
-
-    const HOST: &str = "x86_64-unknown-linux-gnu";
-
-    /// The class of a host on which every program answers to `--version` with its name and this.
-    fn class(said: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<Class> {
-        let config = serde_json::from_value(config).unwrap();
-        let answer = |command: &mut Command| Ok(format!("{} {said}", command.get_program().display()));
-        host_class(&environment(variables), &config, HOST, answer)
-    }
-
-    #[test]
-    fn a_host_is_known_by_its_linker_and_its_library() {
-        let plain = class("1.0", &[], json!({}));
-        assert!(plain.is_some());
-        assert_ne!(class("2.0", &[], json!({})), plain);
-        let linker = ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "clang");
-        assert_ne!(class("1.0", &[linker], json!({})), plain);
-        assert_ne!(class("1.0", &[], json!({ "target": { HOST: { "linker": "clang" } } })), plain);
-        let words = |class: Option<Class>, name: &str| class.unwrap().parts[name].words.clone();
-        assert_eq!(words(plain.clone(), "linker"), "cc 1.0");
-        assert_eq!(words(plain, "C library"), "ldd 1.0");
-        assert_eq!(words(class("1.0", &[linker], json!({})), "linker"), "clang 1.0");
-        let silent = |_: &mut Command| Err(Error::corrupt("cc", "no answer"));
-        assert_eq!(host_class(&environment(&[]), &CargoConfig::default(), HOST, silent), None);
-    }
-
-    #[test]
-    fn a_host_whose_linker_flags_name_is_not_known() {
-        let flags = json!({ "rustflags": ["-C", "link-arg=-fuse-ld=mold"] });
-        for config in [
-            json!({ "build": flags }),
-            json!({ "target": { HOST: flags } }),
-            json!({ "target": { "cfg(unix)": flags } }),
-            json!({ "target": { "cfg(unix)": { "linker": "clang" } } }),
-        ] {
-            assert_eq!(class("1.0", &[], config.clone()), None, "{config}");
-        }
-        for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS"] {
-            assert_eq!(class("1.0", &[(variable, "-Clinker=clang")], json!({})), None, "{variable}");
-        }
-        // What is said of another target, or of anything else, is nothing about this linker.
-        let other = json!({ "target": { "x86_64-unknown-linux-musl": flags }, "build": { "rustflags": ["-g"] } });
-        assert_eq!(class("1.0", &[], other), class("1.0", &[], json!({})));
     }
 
     #[test]
@@ -334,6 +273,8 @@ mod tests {
         ] {
             assert_ne!(key_environment(&environment(&[(name, value)]), None), plain, "{name}");
         }
-        assert_ne!(key_environment(&environment(&[]), Some("sccache")), plain);
+        let wrapped = |wrapper| key_environment(&environment(&[]), Some(wrapper));
+        assert_ne!(wrapped("sccache 01"), plain);
+        assert_ne!(wrapped("sccache 01"), wrapped("sccache 02"));
     }
 }

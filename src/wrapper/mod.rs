@@ -23,6 +23,6 @@ mod started;
 pub mod units;
 pub mod without;
 
-pub use server::{Front, Plan, Planned, Wrapper};
+pub use server::{Front, Plan, Planned, UserWrapper, Wrapper};
 pub use units::Services;
 pub use without::WithoutMembers;

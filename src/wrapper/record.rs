@@ -20,13 +20,15 @@ use crate::hydrate::Script;
 use crate::key::UnitKey;
 use crate::plan::Unit;
 use crate::roots::{PathScanner, Root, Roots, Value};
-use crate::rustc::outputs::{has_foreign_objects, linked_metadata};
+use crate::rustc::outputs::{compiler_of, has_foreign_objects, linked_metadata};
 use crate::rustc::variables::{self, only_includes};
 use crate::rustc::{DepInfo, Emit, Invocation, RecordedDepInfo};
 use crate::store::LocalStore;
 
 /// Everything known of a finished compile.
 pub(super) struct Compiled<'a> {
+    /// What the compiler that was asked calls itself.
+    pub compiler: &'a str,
     pub unit: &'a Unit,
     pub key: UnitKey,
     pub invocation: &'a Invocation,
@@ -160,6 +162,11 @@ pub(super) fn record(
             _ if compiled.unit.kind == "proc-macro" && !compiled.invocation.test => (FileKind::Dylib, bytes),
             _ => (FileKind::Executable, bytes),
         };
+        if matches!(kind, FileKind::Rmeta | FileKind::Dylib)
+            && compiler_of(&stored).is_some_and(|compiler| compiler != compiled.compiler)
+        {
+            return Ok(Recorded::Not(Reason::OtherCompiler));
+        }
         if kind == FileKind::Dylib {
             metadata = Some(linked_metadata(&stored));
         }

@@ -15,6 +15,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use interprocess::local_socket::traits::{Listener as _, Stream as _};
 use interprocess::local_socket::{Listener, ListenerOptions, Stream};
 
+use serde::{Deserialize, Serialize};
+
 use super::client::NAME;
 use super::protocol::{Capture, Finished, Released, Request, Response, Role, receive, send, socket};
 use super::scripts::Printed;
@@ -28,13 +30,22 @@ use crate::rustc::Invocation;
 use crate::rustc::diagnostics::Unmapping;
 use crate::store::LocalStore;
 
+/// A wrapper of the user's own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UserWrapper {
+    /// What is started. It is absolute where it was found: cargo starts it in the directories of packages.
+    pub program: String,
+    /// What cargo would tell build scripts.
+    pub told: String,
+}
+
 /// What is needed without a plan.
 #[derive(Clone)]
 pub struct Front {
     /// The local store.
     pub store: Arc<LocalStore>,
     /// A wrapper of the user's own.
-    pub user_wrapper: Option<String>,
+    pub user_wrapper: Option<UserWrapper>,
     /// The programs of build scripts that are in the build directory and have to run unplanned, if at all.
     pub scripts: Vec<Utf8PathBuf>,
     /// What happens.
@@ -153,7 +164,8 @@ impl Coordinator {
     fn serve(&self, stream: Stream) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         let request: Request = receive(&mut stream)?;
-        let mut conversation = Conversation { stream, wrapper: self.front.user_wrapper.clone() };
+        let wrapper = self.front.user_wrapper.as_ref().map(|wrapper| wrapper.program.clone());
+        let mut conversation = Conversation { stream, wrapper };
         if request.role == Role::Script {
             return self.script(conversation, &request);
         }
@@ -185,7 +197,7 @@ impl Coordinator {
             return conversation.print(stdout, stderr);
         }
         self.stand_ins.give_way(Utf8Path::new(&request.program));
-        let wrapper = self.front.user_wrapper.clone();
+        let wrapper = self.front.user_wrapper.as_ref().map(|wrapper| wrapper.told.clone());
         send(conversation.stream.get_mut(), &Response::Start { wrapper })
     }
 

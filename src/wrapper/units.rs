@@ -61,6 +61,8 @@ pub struct Services {
     pub hydrated: Hydrated,
     /// The environment that cargo was started with.
     pub environment: BTreeMap<OsString, OsString>,
+    /// What the compiler that was asked calls itself.
+    pub compiler: String,
     /// The program that links for this host.
     pub linker: String,
     /// The units that are not to be compiled, where only dependencies are.
@@ -396,7 +398,7 @@ impl Units {
         finished: &Finished,
         outputs: Vec<Output>,
     ) -> Result<Recorded> {
-        let Services { plan, contents, roots, store, .. } = &*self.services;
+        let Services { plan, contents, roots, store, compiler, .. } = &*self.services;
         let unit = plan.unit(id);
         let is_unchanged = |content| {
             let now = contents.package(&unit.package_dir);
@@ -409,6 +411,7 @@ impl Units {
             return Ok(Recorded::Not(Reason::Native));
         };
         let compiled = Compiled {
+            compiler,
             unit,
             linked,
             planned: plan.began(),

@@ -1,10 +1,13 @@
 //! A rustc that counts: an executable that notes each start in a file and becomes the real rustc.
 //!
+//! A script could start any compiler, so nobody remembers what one says. This one is to be taken for what it becomes: a
+//! compiled program in a toolchain, which has the libraries of the real one. All it does is to start a script beside it.
+//!
 //! It is what `RUSTC` names for cargo and for xcache alike, so both see one compiler, and what is counted are real
 //! starts, whoever asked for them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -80,15 +83,21 @@ impl Rustc {
     }
 
     fn create(dir: &Path, real: &Path, answer: &str, addition: &str) -> Self {
-        let rustc = Self { executable: dir.join("rustc"), compiled: dir.join("compiled"), asked: dir.join("asked") };
+        let rustc =
+            Self { executable: dir.join("bin/rustc"), compiled: dir.join("compiled"), asked: dir.join("asked") };
         let script = SCRIPT
             .replace("@compiled@", &quote(&rustc.compiled))
             .replace("@asked@", &quote(&rustc.asked))
             .replace("@real@", &quote(real))
             .replace("@answer@", answer)
             .replace("@addition@", addition);
-        crate::tree::write(&rustc.executable, script);
-        fs::set_permissions(&rustc.executable, fs::Permissions::from_mode(0o755)).expect("permissions can be set");
+        crate::tree::write(&dir.join("script"), script);
+        fs::create_dir_all(dir.join("bin")).expect("directories can be made");
+        let libraries = real.ancestors().nth(2).expect("it is in a toolchain").join("lib");
+        symlink(libraries, dir.join("lib")).expect("a link can be made");
+        // Not by this process, which may be starting others: what is open for writing cannot be executed.
+        let copied = Command::new("cp").arg(&*LAUNCHER).arg(&rustc.executable).status();
+        assert!(copied.expect("there is a cp").success());
         rustc
     }
 
@@ -142,6 +151,41 @@ pub fn real(toolchain: &[&str]) -> Option<PathBuf> {
     let path = Path::new(sysroot.trim_end()).join("bin/rustc");
     path.is_file().then_some(path)
 }
+
+/// The program that starts the script, compiled once for all.
+static LAUNCHER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let kept = crate::kept_dir();
+    fs::create_dir_all(&kept).expect("directories can be made");
+    let dir = tempfile::tempdir_in(&kept).expect("a directory can be made");
+    let (source, program) = (dir.path().join("launcher.c"), dir.path().join("launcher"));
+    fs::write(&source, LAUNCHING).expect("a file can be written");
+    let compiled = Command::new("cc").arg("-o").arg(&program).arg(&source).status();
+    assert!(compiled.expect("a C compiler is installed").success());
+    let launcher = kept.join("rustc-launcher");
+    fs::rename(program, &launcher).expect("it can be moved");
+    launcher
+});
+
+/// Starts `../script`, seen from the directory of its own file.
+const LAUNCHING: &str = r#"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(int argc, char **argv) {
+    static char path[8192];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof "/script");
+    if (length < 0) strncpy(path, argv[0], sizeof path - sizeof "/script");
+    for (int level = 0; level < 2; level++) *strrchr(path, '/') = 0;
+    strcat(path, "/script");
+    char **arguments = calloc(argc + 2, sizeof *arguments);
+    arguments[0] = "sh";
+    arguments[1] = path;
+    for (int index = 1; index < argc; index++) arguments[index + 1] = argv[index];
+    execv("/bin/sh", arguments);
+    return 127;
+}
+"#;
 
 fn quote(path: &Path) -> String {
     format!("'{}'", path.to_str().expect("test directories have plain names").replace('\'', r"'\''"))

@@ -48,6 +48,19 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Reads a file of text.
+#[track_caller]
+pub fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
+}
+
+/// What is in a directory.
+#[track_caller]
+pub fn children(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap_or_else(|error| panic!("cannot list {}: {error}", dir.display()));
+    entries.map(|entry| entry.expect("entries can be read").path()).collect()
+}
+
 /// Writes a file, and the directories it is in.
 pub fn write(path: &Path, content: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().expect("a file is in a directory")).expect("directories can be made");

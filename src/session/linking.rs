@@ -1,0 +1,229 @@
+//! With what something is linked for a platform: the linker, and the C library or SDK.
+//!
+//! A linked unit is good only where the same programs would link it with the same libraries. So each platform that a
+//! program may be linked for has a [`Class`]: the program that rustc starts, as cargo finds it, by its content and by what
+//! it says of itself; the `ld` that this one starts; and the files of the C library that it links everything with. What
+//! stands in the toolchain is in a key already, with the compiler: `rust-lld` makes no difference of its own.
+//!
+//! **Invariants.** A class is the same on every machine that has the same programs and libraries, wherever they are and
+//! however old. Where any of it cannot be told, there is no class, and nothing that is linked for the platform is kept.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::survey::{environment_rustflags, key_environment};
+use super::{Environment, tools};
+use crate::cargo::{Cargo, CargoConfig};
+use crate::digest::{Digest, Domain};
+use crate::error::Result;
+use crate::key::recipe::{Class, Part};
+use crate::probe::{self, Program};
+use crate::store::LocalStore;
+
+/// What is linked into, or with, whatever is linked for a platform: start-up code and the C library of the systems that
+/// have them in files.
+const LIBRARIES: &[&str] = &[
+    "Scrt1.o",
+    "crt1.o",
+    "crt2.o",
+    "crtbeginS.o",
+    "dllcrt2.o",
+    "libc.a",
+    "libc.so",
+    "libc.so.6",
+    "libc_nonshared.a",
+    "libgcc.a",
+    "libgcc_eh.a",
+    "libgcc_s.so.1",
+    "libkernel32.a",
+    "libmingw32.a",
+    "libmingwex.a",
+    "libmsvcrt.a",
+    "libucrt.a",
+];
+/// Platforms whose programs rustc links with the linker of its own toolchain.
+const SELF_LINKED: &[&str] = &[
+    "aarch64-unknown-none",
+    "aarch64-unknown-none-softfloat",
+    "wasm32-unknown-unknown",
+    "wasm32-wasip1",
+    "wasm32-wasip1-threads",
+    "wasm32v1-none",
+    "x86_64-unknown-none",
+];
+/// Processors, and systems that are none, of which the same holds.
+const BARE: (&[&str], &[&str]) = (&["riscv32", "riscv64", "thumbv"], &["none-eabi", "none-eabihf", "unknown-none-elf"]);
+
+/// Everything that says how something is linked.
+pub(super) struct Linking<'a> {
+    pub environment: &'a Environment,
+    /// From which relative paths are.
+    pub directory: &'a Path,
+    pub cargo: &'a Cargo,
+    pub config: &'a CargoConfig,
+    pub store: &'a LocalStore,
+    /// The platform that this is.
+    pub host: &'a str,
+}
+
+/// What rustc starts to link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Linker {
+    /// A program of this machine.
+    Program(OsString),
+    /// One that comes with rustc.
+    OfToolchain,
+}
+
+impl Linking<'_> {
+    /// What tells apart machines on which something is linked for this platform.
+    pub(super) fn class(&self, platform: &str) -> Option<Class> {
+        if self.has_flags_for_linkers(platform) || self.config.has_conditional_linker() {
+            return None;
+        }
+        match self.linker(platform)? {
+            Linker::OfToolchain => Some(class(platform, [("linker", Part::said("rust-lld"))])),
+            Linker::Program(name) => self.class_of(platform, &self.find(&name)?),
+        }
+    }
+
+    /// The program that links for the host, as it is to be started.
+    pub(super) fn host_linker(&self) -> String {
+        let name = match self.linker(self.host) {
+            Some(Linker::Program(name)) => name,
+            _ => "cc".into(),
+        };
+        name.into_string().unwrap_or_else(|name| name.to_string_lossy().into_owned())
+    }
+
+    fn class_of(&self, platform: &str, linker: &Program) -> Option<Class> {
+        let ((said, directories), behind) = rayon::join(
+            || rayon::join(|| self.ask(linker, "--version"), || self.ask(linker, "-print-search-dirs")),
+            || self.ask(linker, "-print-prog-name=ld"),
+        );
+        let said = said.ok()?;
+        let behind = behind.ok().and_then(|name| self.find(OsStr::new(name.trim())));
+        let behind = behind.and_then(|program| program.content(self.store));
+        let name = linker.path().file_name().map(OsStr::to_owned);
+        let all = (name, &said, linker.content(self.store)?, behind);
+        let part = Part { digest: Digest::of_value(Domain::HostClass, &all), ..Part::said(&said) };
+        let directories = directories.ok().and_then(|said| crate::rustc::linker::directories_in(&said));
+        Some(class(platform, [("linker", part), ("C library", self.library(platform, directories)?)]))
+    }
+
+    /// The C library: what it calls itself, where it can be asked, and its files, where the linker says where it looks.
+    fn library(&self, platform: &str, directories: Option<Vec<camino::Utf8PathBuf>>) -> Option<Part> {
+        let said = match platform {
+            platform if platform != self.host => String::new(),
+            platform if platform.contains("linux-gnu") => self.ask_library("ldd", "--version").ok()?,
+            platform if platform.contains("apple") => self.ask_library("sw_vers", "-productVersion").ok()?,
+            _ => String::new(),
+        };
+        // Of another platform nothing is known but its files.
+        if directories.is_none() && platform != self.host {
+            return None;
+        }
+        let sdk = if platform.contains("apple") { self.sdk() } else { None };
+        let files: Vec<_> = found(&directories.unwrap_or_default()).into_iter().chain(sdk).collect();
+        let content = probe::contents(self.store, &files)?;
+        Some(Part { digest: Digest::of_value(Domain::HostClass, &(&said, content)), ..Part::said(&said) })
+    }
+
+    /// What describes the SDK that Apple's compilers take.
+    fn sdk(&self) -> Option<PathBuf> {
+        let root = self.environment.get("SDKROOT").map(PathBuf::from).or_else(|| {
+            let mut command = Command::new("xcrun");
+            let said = probe::ask(self.store, command.arg("--show-sdk-path"), self.variable()).ok()?;
+            Some(said.trim().into())
+        });
+        root.map(|root| root.join("SDKSettings.json")).filter(|path| path.is_file())
+    }
+
+    /// The linker for a platform, by cargo's precedence, or else by rustc's own; nothing where it is not known.
+    fn linker(&self, platform: &str) -> Option<Linker> {
+        let variable = format!("CARGO_TARGET_{}_LINKER", platform.to_uppercase().replace(['-', '.'], "_"));
+        if let Some(name) = self.environment.get(&variable) {
+            return Some(Linker::Program(tools::from(self.directory, name)));
+        }
+        match self.config.linker(platform) {
+            Some(name) => {
+                let key = format!("target.{platform}.linker");
+                tools::configured(self.directory, self.cargo, &key, name).ok().map(Linker::Program)
+            }
+            None => default_linker(platform, self.host),
+        }
+    }
+
+    /// Whether flags that may be for this platform name another linker, or tell it something.
+    fn has_flags_for_linkers(&self, platform: &str) -> bool {
+        // Flags for another target say nothing of this one; those under a condition may.
+        let is_meant = |table: &str| match table.strip_prefix("target.") {
+            Some(target) => target == platform || target.starts_with("cfg("),
+            None => true,
+        };
+        let environment = self.environment;
+        let configured = self.config.rustflags().into_iter().filter(|(table, _)| is_meant(table));
+        let configured = configured.flat_map(|(_, flags)| flags);
+        let in_variables = environment_rustflags(environment).into_iter().flatten();
+        let mut flags = configured.chain(in_variables).chain(key_environment(environment, None).into_values());
+        flags.any(|flag| flag.contains("link"))
+    }
+
+    fn find(&self, name: &OsStr) -> Option<Program> {
+        tools::find(self.environment, self.directory, name)
+    }
+
+    fn ask(&self, program: &Program, argument: &str) -> Result<String> {
+        probe::ask(self.store, Command::new(program.path()).arg(argument), self.variable())
+    }
+
+    /// `ldd` is a script that comes with the C library, with the version in its text.
+    fn ask_library(&self, program: &str, argument: &str) -> Result<String> {
+        let found = self.find(OsStr::new(program)).map_or_else(|| program.into(), |found| found.path().to_owned());
+        probe::ask_constant(self.store, Command::new(found).arg(argument), self.variable())
+    }
+
+    fn variable(&self) -> impl Fn(&str) -> Option<OsString> {
+        |name| self.environment.get(name).map(Into::into)
+    }
+}
+
+/// What rustc starts where nobody names a linker (`rustc_target::spec`); nothing where that is not known here.
+fn default_linker(platform: &str, host: &str) -> Option<Linker> {
+    let (processor, system) = platform.split_once('-')?;
+    let is_bare = BARE.0.iter().any(|prefix| processor.starts_with(prefix)) && BARE.1.contains(&system);
+    if is_bare || SELF_LINKED.contains(&platform) {
+        return Some(Linker::OfToolchain);
+    }
+    let program = match system {
+        "pc-windows-gnu" => format!("{processor}-w64-mingw32-gcc"),
+        "pc-windows-gnullvm" => format!("{processor}-w64-mingw32-clang"),
+        _ if platform == host && !system.contains("windows") => "cc".into(),
+        system if is_linked_by_cc(system) && processor != "hexagon" => "cc".into(),
+        _ => return None,
+    };
+    Some(Linker::Program(program.into()))
+}
+
+fn is_linked_by_cc(system: &str) -> bool {
+    let libraries = ["unknown-linux-gnu", "unknown-linux-musl"];
+    system.starts_with("apple-") || libraries.iter().any(|library| system.starts_with(library))
+}
+
+/// The first file of each name, as a linker would take it.
+fn found(directories: &[camino::Utf8PathBuf]) -> Vec<PathBuf> {
+    let first = |name: &&str| directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file());
+    LIBRARIES.iter().filter_map(first).map(Into::into).collect()
+}
+
+fn class<const N: usize>(platform: &str, parts: [(&str, Part); N]) -> Class {
+    let parts: BTreeMap<_, _> = parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect();
+    let digests: BTreeMap<_, _> = parts.iter().map(|(name, part)| (name, part.digest)).collect();
+    Class { digest: Digest::of_value(Domain::HostClass, &(platform, digests)), parts }
+}
+
+#[cfg(test)]
+#[path = "linking_tests.rs"]
+mod tests;

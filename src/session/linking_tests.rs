@@ -1,0 +1,148 @@
+//! Linkers and libraries that are files in a directory: what is asked of them is asked of real programs.
+
+use serde_json::json;
+
+use super::*;
+use crate::cargo::Invocation;
+
+const HOST: &str = "x86_64-unknown-linux-gnu";
+const WINDOWS: &str = "x86_64-pc-windows-gnu";
+
+/// A machine whose linkers answer to `--version` with their names and this.
+struct Machine {
+    directory: tempfile::TempDir,
+    store: LocalStore,
+}
+
+impl Machine {
+    fn new(said: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(&directory.path().join("store")).unwrap();
+        let machine = Self { directory, store };
+        for name in ["cc", "clang", "ldd", "x86_64-w64-mingw32-gcc"] {
+            machine.script(name, said);
+        }
+        machine.write("lib/crt1.o", "start");
+        machine
+    }
+
+    fn script(&self, name: &str, said: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        // The text is the same on every machine.
+        let directories = "libraries: =$(dirname \"$0\")/../lib";
+        let answer = format!(
+            "case $1 in --version) echo '{name} {said}' ;; -print-search-dirs) echo \"{directories}\" ;; *) exit 1 ;; esac"
+        );
+        self.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{answer}\n"));
+        let path = self.directory.path().join("bin").join(name);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        let path = self.directory.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        crate::process::while_nothing_starts(|| std::fs::write(path, content)).unwrap();
+    }
+
+    fn class_of(&self, platform: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<Class> {
+        let path = format!("{}:/usr/bin:/bin", self.directory.path().join("bin").display());
+        let variables = variables.iter().copied().chain([("PATH", path.as_str())]);
+        let environment = Environment(variables.map(|(name, value)| (name.into(), value.into())).collect());
+        let cargo = Cargo::new(None, Invocation::new(None, "build", Vec::new()));
+        let config = serde_json::from_value(config).unwrap();
+        let directory = self.directory.path();
+        let (environment, cargo, config, store) = (&environment, &cargo, &config, &self.store);
+        Linking { environment, directory, cargo, config, store, host: HOST }.class(platform)
+    }
+}
+
+/// The class of a new machine.
+fn class(said: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<Class> {
+    Machine::new(said).class_of(HOST, variables, config)
+}
+
+#[test]
+fn a_platform_is_known_by_its_linker_and_its_library() {
+    let plain = class("1.0", &[], json!({}));
+    assert!(plain.is_some());
+    assert_eq!(class("1.0", &[], json!({})), plain, "elsewhere, and of another age");
+    assert_ne!(class("2.0", &[], json!({})), plain);
+    let linker = ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "clang");
+    assert_ne!(class("1.0", &[linker], json!({})), plain);
+    assert_ne!(class("1.0", &[], json!({ "target": { HOST: { "linker": "clang" } } })), plain);
+    let words = |class: Option<Class>, name: &str| class.unwrap().parts[name].words.clone();
+    assert_eq!(words(plain.clone(), "linker"), "cc 1.0");
+    assert_eq!(words(plain, "C library"), "ldd 1.0");
+    assert_eq!(words(class("1.0", &[linker], json!({})), "linker"), "clang 1.0");
+    assert_eq!(class("1.0", &[(linker.0, "absent")], json!({})), None);
+}
+
+#[test]
+fn a_platform_is_another_one_when_its_linker_or_its_library_has_another_content() {
+    let machine = Machine::new("1.0");
+    for platform in [HOST, WINDOWS] {
+        let class = || machine.class_of(platform, &[], json!({}));
+        let plain = class();
+        assert!(plain.is_some() && class() == plain, "{platform}");
+        let linker = if platform == HOST { "cc" } else { "x86_64-w64-mingw32-gcc" };
+        let path = machine.directory.path().join("bin").join(linker);
+        let text = std::fs::read_to_string(&path).unwrap();
+        machine.write(&format!("bin/{linker}"), &format!("{text}# of the same version\n"));
+        assert_ne!(class(), plain, "{platform}");
+        machine.write(&format!("bin/{linker}"), &text);
+        assert_eq!(class(), plain, "{platform}");
+        machine.write("lib/crt1.o", "other");
+        assert_ne!(class(), plain, "{platform}");
+        machine.write("lib/crt1.o", "start");
+    }
+}
+
+#[test]
+fn of_another_platform_nothing_counts_but_what_links_for_it() {
+    let machine = Machine::new("1.0");
+    let plain = machine.class_of(WINDOWS, &[], json!({}));
+    machine.script("cc", "2.0");
+    machine.script("ldd", "2.0");
+    assert_eq!(machine.class_of(WINDOWS, &[], json!({})), plain);
+    machine.script("x86_64-w64-mingw32-gcc", "2.0");
+    assert_ne!(machine.class_of(WINDOWS, &[], json!({})), plain);
+    let flags = json!({ "target": { HOST: { "rustflags": ["-Clink-arg=-s"] } } });
+    assert!(machine.class_of(WINDOWS, &[], flags.clone()).is_some());
+    assert_eq!(machine.class_of(HOST, &[], flags), None);
+}
+
+#[test]
+fn a_platform_whose_linker_is_not_known_has_no_class() {
+    let machine = Machine::new("1.0");
+    let known = |platform: &str| machine.class_of(platform, &[], json!({})).is_some();
+    for platform in
+        ["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-musl", "wasm32-unknown-unknown", "thumbv7em-none-eabihf"]
+    {
+        assert!(known(platform), "{platform}");
+    }
+    for platform in ["x86_64-pc-windows-msvc", "i686-pc-windows-gnu", "avr-none", "riscv32imac-esp-espidf", "made-up"] {
+        assert!(!known(platform), "{platform}");
+    }
+    // One that does not say where it looks is known only for this host, where the library says what it is.
+    machine.write("bin/x86_64-w64-mingw32-gcc", "#!/bin/sh\ntest $1 = --version && echo 1.0\n");
+    assert!(!known(WINDOWS));
+}
+
+#[test]
+fn a_platform_whose_linker_flags_name_is_not_known() {
+    let flags = json!({ "rustflags": ["-C", "link-arg=-fuse-ld=mold"] });
+    for config in [
+        json!({ "build": flags }),
+        json!({ "target": { HOST: flags } }),
+        json!({ "target": { "cfg(unix)": flags } }),
+        json!({ "target": { "cfg(unix)": { "linker": "clang" } } }),
+    ] {
+        assert_eq!(class("1.0", &[], config.clone()), None, "{config}");
+    }
+    for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS"] {
+        assert_eq!(class("1.0", &[(variable, "-Clinker=clang")], json!({})), None, "{variable}");
+    }
+    // What is said of another target, or of anything else, is nothing about this linker.
+    let other = json!({ "target": { "x86_64-unknown-linux-musl": flags }, "build": { "rustflags": ["-g"] } });
+    assert_eq!(class("1.0", &[], other), class("1.0", &[], json!({})));
+}

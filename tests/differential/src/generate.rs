@@ -26,7 +26,9 @@ pub(crate) struct Possible {
 
 /// A script of so many steps.
 pub(crate) fn script(seed: u64, steps: usize, possible: &Possible) -> Script {
-    let mut generator = Generator { random: Rng::with_seed(seed), possible, parts: 0, command: Command::new(Verb::Check) };
+    let mut random = Rng::with_seed(seed);
+    let checkouts = [random.usize(..CHECKOUTS), random.usize(..CHECKOUTS)];
+    let mut generator = Generator { random, possible, parts: 0, checkouts, command: Command::new(Verb::Check) };
     let start = generator.start();
     let mut state = start.clone();
     let steps = (0..steps).map(|n| generator.step(&mut state, n)).collect();
@@ -37,6 +39,8 @@ struct Generator<'a> {
     random: Rng,
     possible: &'a Possible,
     parts: u32,
+    /// Where this walk is, as a rule: it comes back, and texts name these places.
+    checkouts: [usize; 2],
     /// The last command: most steps repeat it.
     command: Command,
 }
@@ -85,9 +89,10 @@ impl Generator<'_> {
         }
         let around = Around { git: self.percent(30), ..Around::default() };
         let mut state = State { packages, around };
-        if self.percent(40) {
-            Edit::Checkout(self.random.usize(..CHECKOUTS)).apply(&mut state);
+        if self.percent(15) {
+            like_dev(&mut state.around);
         }
+        Edit::Checkout(self.checkouts[0]).apply(&mut state);
         state
     }
 
@@ -105,7 +110,8 @@ impl Generator<'_> {
         let origins = [(5, Origin::Registry), (2, Origin::Git), (1, Origin::Side)];
         ["red", "green", "blue"].iter().take(others).for_each(|name| add(name, self.weighted(&origins), false));
         // Members come first: what is needed comes after what needs it.
-        let rank = |origin| [Origin::Member, Origin::Side, Origin::Git, Origin::Registry].iter().position(|o| *o == origin);
+        let rank =
+            |origin| [Origin::Member, Origin::Side, Origin::Git, Origin::Registry].iter().position(|o| *o == origin);
         packages.sort_by_key(|package| (rank(package.origin), package.is_macro));
         for package in &mut packages {
             package.links = self.percent(30);
@@ -135,17 +141,18 @@ impl Generator<'_> {
     }
 
     fn need(&mut self, other: &Package) -> Need {
-        let how = self.weighted(&[(14, How::Normal), (3, How::Build), (1, How::Dev), (1, How::Unix), (1, How::Flagged)]);
+        let how =
+            self.weighted(&[(14, How::Normal), (3, How::Build), (1, How::Dev), (1, How::Unix), (1, How::Flagged)]);
         Need { on: other.name.clone(), how, loud: self.percent(25) }
     }
 
     fn parts(&mut self, package: &Package, later: &[Package]) -> Vec<Part> {
         let mut parts = Vec::new();
-        for _ in 0..self.random.u32(1..=2) {
+        for _ in 0..self.random.u32(1..=4) {
             parts.push(self.library_part(package, later));
         }
-        if self.percent(45) {
-            for _ in 0..self.random.u32(1..=2) {
+        if self.percent(55) {
+            for _ in 0..self.random.u32(2..=5) {
                 parts.push(self.script_part(package, later));
             }
             let reader = self.reader(package, &parts, later);
@@ -188,13 +195,23 @@ impl Generator<'_> {
 
     fn script_part(&mut self, package: &Package, later: &[Package]) -> Part {
         let variable = self.pick(&VARIABLES).to_owned();
-        let of_cargo = ["PROFILE", "OPT_LEVEL", "DEBUG", "TARGET", "CARGO_FEATURE_LOUD", "CARGO_CFG_PANIC",
-            "CARGO_CFG_TARGET_FEATURE", "CARGO_ENCODED_RUSTFLAGS", "CARGO_PKG_DESCRIPTION", "CARGO_MANIFEST_DIR"];
+        let of_cargo = [
+            "PROFILE",
+            "OPT_LEVEL",
+            "DEBUG",
+            "TARGET",
+            "CARGO_FEATURE_LOUD",
+            "CARGO_CFG_PANIC",
+            "CARGO_CFG_TARGET_FEATURE",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_PKG_DESCRIPTION",
+            "CARGO_MANIFEST_DIR",
+        ];
         let of_cargo = self.pick(&of_cargo).to_owned();
-        let texts = [Text::Url, Text::Braces, Text::Here, Text::HereAndMore, Text::Out];
+        let texts = [Text::Url, Text::Braces, Text::Here, Text::HereAndMore, Text::Root, Text::RootAndMore, Text::Out];
         let mut text = self.pick(&texts);
         if self.percent(30) {
-            let n = self.random.usize(..CHECKOUTS);
+            let n = self.pick(&self.checkouts.clone());
             text = self.pick(&[Text::Checkout(n), Text::Home(n % HOMES)]);
         }
         let mut sources = vec![
@@ -204,11 +221,15 @@ impl Generator<'_> {
             (2, Source::AnyFile),
             (4, Source::Variable(variable)),
             (3, Source::Cargo(of_cargo)),
-            (4, Source::Text(text)),
+            (7, Source::Text(text)),
             (u32::from(self.possible.environment), Source::Environment),
         ];
-        let named = |how: How| later.iter().filter(move |other| package.needs.iter().any(|need| need.on == other.name && need.how == how));
-        sources.extend(named(How::Normal).filter(|other| other.links).map(|other| (6, Source::Metadata(other.name.clone()))));
+        let named = |how: How| {
+            later.iter().filter(move |other| package.needs.iter().any(|need| need.on == other.name && need.how == how))
+        };
+        sources.extend(
+            named(How::Normal).filter(|other| other.links).map(|other| (6, Source::Metadata(other.name.clone()))),
+        );
         sources.extend(named(How::Build).map(|other| (8, Source::Dependency(other.name.clone()))));
         let mode = self.pick(&[0o600, 0o644, 0o755, 0o444]);
         let mut tellings = vec![
@@ -247,7 +268,7 @@ impl Generator<'_> {
             edit.apply(state);
             edits.push(edit);
         }
-        if n > 0 && self.percent(35) {
+        if n > 0 && self.percent(45) {
             edits.push(self.event(state));
         }
         let appends = state.packages.iter().flat_map(Package::scripted).any(|(.., told)| told == Told::Appended);
@@ -295,7 +316,7 @@ impl Generator<'_> {
     }
 
     fn event(&mut self, state: &State) -> Edit {
-        let kinds = [(40, 0), (15, 1), (14, 2), (14, 3), (12, 4)];
+        let kinds = [(60, 0), (15, 1), (12, 2), (12, 3), (10, 4)];
         match self.weighted(&kinds) {
             0 => Edit::Clean,
             1 => self.damage(),
@@ -415,11 +436,16 @@ impl Generator<'_> {
                 let other = self.possible.toolchain.clone().filter(|_| state.around.toolchain.is_none());
                 Edit::Toolchain(other)
             }
-            5 => Edit::Checkout(self.random.usize(..CHECKOUTS)),
+            5 => Edit::Checkout(if self.percent(80) {
+                self.pick(&self.checkouts.clone())
+            } else {
+                self.random.usize(..CHECKOUTS)
+            }),
             6 => Edit::Home((state.around.home + 1) % HOMES),
             7 => {
-                use TargetDir::{BuildDir, Elsewhere, Inside, Linked, Relative};
-                Edit::TargetDir(self.pick(&[Inside, Inside, Elsewhere, BuildDir, Linked, Relative]))
+                use TargetDir::{BuildDir, BuildDirAndElsewhere, Elsewhere, Inside, Linked, Relative};
+                let dirs = [Inside, Inside, Elsewhere, BuildDir, BuildDirAndElsewhere, Linked, Relative];
+                Edit::TargetDir(self.pick(&dirs))
             }
             8 => Edit::Vendored(!state.around.vendored),
             9 => Edit::Lint(self.weighted(&[(3, None), (3, Some("allow".to_owned())), (1, Some("deny".to_owned()))])),
@@ -484,6 +510,19 @@ impl Generator<'_> {
         let value = self.percent(70).then_some(value);
         Edit::Profile { profile: profile.into(), field, value }
     }
+}
+
+/// Makes `release` what `dev` is, but for its name.
+fn like_dev(around: &mut Around) {
+    let fields = [
+        ("opt-level", "0"),
+        ("debug", "0"),
+        ("debug-assertions", "true"),
+        ("overflow-checks", "true"),
+        ("codegen-units", "256"),
+    ];
+    let fields = fields.map(|(field, value)| (field.to_owned(), value.to_owned()));
+    around.profiles.insert("release".into(), fields.into());
 }
 
 fn usable_macro(package: &Package, later: &[Package]) -> Option<String> {

@@ -97,26 +97,32 @@ impl Places {
     pub(crate) fn target(&self, around: &Around) -> Targets {
         let checkout = self.checkout(around.checkout).to_owned();
         let n = around.checkout % CHECKOUTS;
-        let variable = |name: &str, value: PathBuf| Some((name.to_owned(), value));
+        let variable = |name: &str, value: PathBuf| vec![(name.to_owned(), value)];
         let inside = checkout.join("target");
         match around.target {
-            TargetDir::Inside => Targets { variable: None, seen: inside.clone(), real: vec![inside] },
+            TargetDir::Inside => Targets { variables: Vec::new(), seen: inside.clone(), real: vec![inside] },
             TargetDir::Elsewhere => {
                 let dir = self.path("t/elsewhere");
-                Targets { variable: variable("CARGO_TARGET_DIR", dir.clone()), seen: dir.clone(), real: vec![dir] }
+                Targets { variables: variable("CARGO_TARGET_DIR", dir.clone()), seen: dir.clone(), real: vec![dir] }
             }
             TargetDir::BuildDir => {
                 let dir = self.path(&format!("t/build-dir-{n}"));
                 let real = vec![inside.clone(), dir.clone()];
-                Targets { variable: variable("CARGO_BUILD_BUILD_DIR", dir), seen: inside, real }
+                Targets { variables: variable("CARGO_BUILD_BUILD_DIR", dir), seen: inside, real }
+            }
+            TargetDir::BuildDirAndElsewhere => {
+                let (dir, seen) = (self.path(&format!("t/build-dir-{n}")), self.path(&format!("t/with-build-dir-{n}")));
+                let mut variables = variable("CARGO_BUILD_BUILD_DIR", dir.clone());
+                variables.extend(variable("CARGO_TARGET_DIR", seen.clone()));
+                Targets { variables, seen: seen.clone(), real: vec![seen, dir] }
             }
             TargetDir::Linked => {
                 let (link, real) = (self.path(&format!("t/link-{n}")), self.path(&format!("t/linked-to-{n}")));
-                Targets { variable: variable("CARGO_TARGET_DIR", link.clone()), seen: link, real: vec![real] }
+                Targets { variables: variable("CARGO_TARGET_DIR", link.clone()), seen: link, real: vec![real] }
             }
             TargetDir::Relative => {
                 let dir = checkout.join("out");
-                Targets { variable: variable("CARGO_TARGET_DIR", "out".into()), seen: dir.clone(), real: vec![dir] }
+                Targets { variables: variable("CARGO_TARGET_DIR", "out".into()), seen: dir.clone(), real: vec![dir] }
             }
         }
     }
@@ -131,7 +137,7 @@ impl Drop for Places {
 /// A target directory.
 pub(crate) struct Targets {
     /// What cargo is told in its environment.
-    pub variable: Option<(String, PathBuf)>,
+    pub variables: Vec<(String, PathBuf)>,
     /// As cargo sees it.
     pub seen: PathBuf,
     /// The directories it is made of.

@@ -38,22 +38,57 @@ pub(crate) struct Step {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Edit {
     /// Another value; `quietly` with the modification time that the file had before.
-    Value { part: u32, value: u8, quietly: bool },
-    AddPart { package: String, part: Part },
+    Value {
+        part: u32,
+        value: u8,
+        quietly: bool,
+    },
+    AddPart {
+        package: String,
+        part: Part,
+    },
     RemovePart(u32),
     Rename(String),
-    Describe { package: String, description: u8 },
-    Break { package: String, broken: bool },
-    Target { package: String, target: Target, present: bool },
-    Need { package: String, need: Need, present: bool },
-    Links { package: String, links: bool },
+    Describe {
+        package: String,
+        description: u8,
+    },
+    Break {
+        package: String,
+        broken: bool,
+    },
+    Target {
+        package: String,
+        target: Target,
+        present: bool,
+    },
+    Need {
+        package: String,
+        need: Need,
+        present: bool,
+    },
+    Links {
+        package: String,
+        links: bool,
+    },
     Add(Package),
     Remove(String),
-    Profile { profile: String, field: String, value: Option<String> },
+    Profile {
+        profile: String,
+        field: String,
+        value: Option<String>,
+    },
     Lint(Option<String>),
-    Variable { name: String, value: Option<String> },
+    Variable {
+        name: String,
+        value: Option<String>,
+    },
     Rustflags(Option<String>),
-    Config { place: ConfigPlace, key: String, value: Option<String> },
+    Config {
+        place: ConfigPlace,
+        key: String,
+        value: Option<String>,
+    },
     Toolchain(Option<String>),
     Checkout(usize),
     Home(usize),
@@ -63,13 +98,23 @@ pub(crate) enum Edit {
     /// The target directory is removed.
     Clean,
     /// Files of the store are damaged.
-    Damage { how: Damage, count: usize, seed: u64 },
+    Damage {
+        how: Damage,
+        count: usize,
+        seed: u64,
+    },
     /// Plain cargo in the same target directory.
     Plain(Command),
     /// A session that is killed.
-    Killed { command: Command, after_ms: u64 },
+    Killed {
+        command: Command,
+        after_ms: u64,
+    },
     /// A session that goes on at the same time as the next one; `apart` in a target directory of its own.
-    Together { command: Command, apart: bool },
+    Together {
+        command: Command,
+        apart: bool,
+    },
 }
 
 /// What becomes of files in the store.

@@ -15,11 +15,29 @@ type Pass = fn(&Script, usize) -> Result<Option<Script>, End>;
 
 struct End;
 
-const PASSES: &[Pass] =
-    &[half_of_the_steps, step, merged_step, package, added_package, edit, part, need, target, flag, around, command];
+const PASSES: &[Pass] = &[
+    half_of_the_steps,
+    step,
+    merged_step,
+    package,
+    added_package,
+    edit,
+    parts,
+    part,
+    need,
+    target,
+    flag,
+    around,
+    command,
+];
 
 /// Makes a script smaller until nothing more can be taken away, or the time is over. `differs` walks.
-pub(crate) fn shrink(script: &Script, class: Class, until: Instant, differs: &dyn Fn(&Script) -> Option<Class>) -> Script {
+pub(crate) fn shrink(
+    script: &Script,
+    class: Class,
+    until: Instant,
+    differs: &dyn Fn(&Script) -> Option<Class>,
+) -> Script {
     let mut smallest = script.clone();
     loop {
         let before = smallest.clone();
@@ -105,6 +123,14 @@ fn edit(script: &Script, n: usize) -> Result<Option<Script>, End> {
             left -= step.edits.len();
         }
         Err(End)
+    })
+}
+
+/// All parts of a package.
+fn parts(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        nth(&mut script.start.packages, n)?.parts.clear();
+        Ok(true)
     })
 }
 

@@ -104,7 +104,7 @@ impl Side<'_> {
         }
         environment.extend(around.rustflags.iter().map(|flags| ("RUSTFLAGS".into(), flags.into())));
         environment.extend(around.variables.iter().map(|(name, value)| (name.clone(), value.into())));
-        environment.extend(self.targets().variable.map(|(name, dir)| (name, dir.into())));
+        environment.extend(self.targets().variables.into_iter().map(|(name, dir)| (name, dir.into())));
         environment
     }
 
@@ -209,8 +209,9 @@ fn normal(message: &Value) -> String {
 
 fn stale(message: &Value) -> Option<String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    (message["fresh"] == false)
-        .then(|| format!("{} {} {}", text(&message["package_id"]), message["target"]["kind"], message["target"]["name"]))
+    (message["fresh"] == false).then(|| {
+        format!("{} {} {}", text(&message["package_id"]), message["target"]["kind"], message["target"]["name"])
+    })
 }
 
 fn errors(messages: &[Value]) -> BTreeSet<String> {

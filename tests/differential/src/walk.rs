@@ -131,7 +131,12 @@ impl Walk<'_> {
     fn tell(&self, step: &Step, seen: &Seen) {
         if self.options.verbose {
             let text = serde_json::to_string(step).unwrap_or_default();
-            println!("step {} in {}: {text}\n{:?}", self.walked.steps, self.ground.places.path("").display(), seen.code);
+            println!(
+                "step {} in {}: {text}\n{:?}",
+                self.walked.steps,
+                self.ground.places.path("").display(),
+                seen.code
+            );
             println!("{}", judge::end(&seen.stderr));
         }
     }

@@ -85,7 +85,7 @@ impl Generator<'_> {
             }
         }
         for n in 0..packages.len() {
-            packages[n].parts = self.parts(&packages[n].clone(), &packages[n + 1..].to_vec());
+            packages[n].parts = self.parts(&packages[n].clone(), &packages[n + 1..]);
         }
         let around = Around { git: self.percent(30), ..Around::default() };
         let mut state = State { packages, around };
@@ -542,5 +542,38 @@ fn is_seen_from_nothing_only(edit: &Edit, state: &State) -> bool {
         Edit::Value { part, .. } | Edit::RemovePart(part) => state.part(*part).is_some_and(|(_, part)| is_untold(part)),
         Edit::Rename(package) => state.package(package).is_some_and(|package| package.parts.iter().any(is_untold)),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POSSIBLE: Possible = Possible { toolchain: None, clippy: true, undeclared: true, environment: true };
+
+    #[test]
+    fn the_same_seed_makes_the_same_script_and_another_makes_another() {
+        assert_eq!(script(7, 25, &POSSIBLE), script(7, 25, &POSSIBLE));
+        assert_ne!(script(7, 25, &POSSIBLE), script(8, 25, &POSSIBLE));
+    }
+
+    #[test]
+    fn a_script_survives_being_written() {
+        for seed in 0..50 {
+            let made = script(seed, 25, &POSSIBLE);
+            let text = serde_json::to_string(&made).expect("a script is plain data");
+            assert_eq!(serde_json::from_str::<Script>(&text).expect("it was written by us"), made);
+        }
+    }
+
+    #[test]
+    fn what_nobody_declares_is_left_out_unless_it_is_asked_for() {
+        let declared = Possible { undeclared: false, ..POSSIBLE };
+        let mentions = |possible| {
+            let texts = (0..50).map(|seed| serde_json::to_string(&script(seed, 25, possible)).expect("plain data"));
+            { texts }.any(|text| text.contains("undeclared") || text.contains(UNDECLARED))
+        };
+        assert!(mentions(&POSSIBLE));
+        assert!(!mentions(&declared));
     }
 }

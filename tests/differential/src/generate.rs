@@ -26,8 +26,9 @@ pub(crate) struct Possible {
 
 /// A script of so many steps.
 pub(crate) fn script(seed: u64, steps: usize, possible: &Possible) -> Script {
-    let mut generator =
-        Generator { random: Rng::with_seed(seed), possible, parts: 0, command: Command::new(Verb::Check) };
+    let mut random = Rng::with_seed(seed);
+    let checkouts = [random.usize(..CHECKOUTS), random.usize(..CHECKOUTS)];
+    let mut generator = Generator { random, possible, parts: 0, checkouts, command: Command::new(Verb::Check) };
     let start = generator.start();
     let mut state = start.clone();
     let steps = (0..steps).map(|n| generator.step(&mut state, n)).collect();
@@ -38,6 +39,8 @@ struct Generator<'a> {
     random: Rng,
     possible: &'a Possible,
     parts: u32,
+    /// Where this walk is, as a rule: it comes back, and texts name these places.
+    checkouts: [usize; 2],
     /// The last command: most steps repeat it.
     command: Command,
 }
@@ -82,13 +85,14 @@ impl Generator<'_> {
             }
         }
         for n in 0..packages.len() {
-            packages[n].parts = self.parts(&packages[n].clone(), &packages[n + 1..].to_vec());
+            packages[n].parts = self.parts(&packages[n].clone(), &packages[n + 1..]);
         }
         let around = Around { git: self.percent(30), ..Around::default() };
         let mut state = State { packages, around };
-        if self.percent(40) {
-            Edit::Checkout(self.random.usize(..CHECKOUTS)).apply(&mut state);
+        if self.percent(15) {
+            like_dev(&mut state.around);
         }
+        Edit::Checkout(self.checkouts[0]).apply(&mut state);
         state
     }
 
@@ -144,11 +148,11 @@ impl Generator<'_> {
 
     fn parts(&mut self, package: &Package, later: &[Package]) -> Vec<Part> {
         let mut parts = Vec::new();
-        for _ in 0..self.random.u32(1..=2) {
+        for _ in 0..self.random.u32(1..=4) {
             parts.push(self.library_part(package, later));
         }
-        if self.percent(45) {
-            for _ in 0..self.random.u32(1..=2) {
+        if self.percent(55) {
+            for _ in 0..self.random.u32(2..=5) {
                 parts.push(self.script_part(package, later));
             }
             let reader = self.reader(package, &parts, later);
@@ -204,10 +208,10 @@ impl Generator<'_> {
             "CARGO_MANIFEST_DIR",
         ];
         let of_cargo = self.pick(&of_cargo).to_owned();
-        let texts = [Text::Url, Text::Braces, Text::Here, Text::HereAndMore, Text::Out];
+        let texts = [Text::Url, Text::Braces, Text::Here, Text::HereAndMore, Text::Root, Text::RootAndMore, Text::Out];
         let mut text = self.pick(&texts);
         if self.percent(30) {
-            let n = self.random.usize(..CHECKOUTS);
+            let n = self.pick(&self.checkouts.clone());
             text = self.pick(&[Text::Checkout(n), Text::Home(n % HOMES)]);
         }
         let mut sources = vec![
@@ -217,7 +221,7 @@ impl Generator<'_> {
             (2, Source::AnyFile),
             (4, Source::Variable(variable)),
             (3, Source::Cargo(of_cargo)),
-            (4, Source::Text(text)),
+            (7, Source::Text(text)),
             (u32::from(self.possible.environment), Source::Environment),
         ];
         let named = |how: How| {
@@ -264,7 +268,7 @@ impl Generator<'_> {
             edit.apply(state);
             edits.push(edit);
         }
-        if n > 0 && self.percent(35) {
+        if n > 0 && self.percent(45) {
             edits.push(self.event(state));
         }
         let appends = state.packages.iter().flat_map(Package::scripted).any(|(.., told)| told == Told::Appended);
@@ -312,7 +316,7 @@ impl Generator<'_> {
     }
 
     fn event(&mut self, state: &State) -> Edit {
-        let kinds = [(40, 0), (15, 1), (14, 2), (14, 3), (12, 4)];
+        let kinds = [(60, 0), (15, 1), (12, 2), (12, 3), (10, 4)];
         match self.weighted(&kinds) {
             0 => Edit::Clean,
             1 => self.damage(),
@@ -432,11 +436,16 @@ impl Generator<'_> {
                 let other = self.possible.toolchain.clone().filter(|_| state.around.toolchain.is_none());
                 Edit::Toolchain(other)
             }
-            5 => Edit::Checkout(self.random.usize(..CHECKOUTS)),
+            5 => Edit::Checkout(if self.percent(80) {
+                self.pick(&self.checkouts.clone())
+            } else {
+                self.random.usize(..CHECKOUTS)
+            }),
             6 => Edit::Home((state.around.home + 1) % HOMES),
             7 => {
-                use TargetDir::{BuildDir, Elsewhere, Inside, Linked, Relative};
-                Edit::TargetDir(self.pick(&[Inside, Inside, Elsewhere, BuildDir, Linked, Relative]))
+                use TargetDir::{BuildDir, BuildDirAndElsewhere, Elsewhere, Inside, Linked, Relative};
+                let dirs = [Inside, Inside, Elsewhere, BuildDir, BuildDirAndElsewhere, Linked, Relative];
+                Edit::TargetDir(self.pick(&dirs))
             }
             8 => Edit::Vendored(!state.around.vendored),
             9 => Edit::Lint(self.weighted(&[(3, None), (3, Some("allow".to_owned())), (1, Some("deny".to_owned()))])),
@@ -503,6 +512,19 @@ impl Generator<'_> {
     }
 }
 
+/// Makes `release` what `dev` is, but for its name.
+fn like_dev(around: &mut Around) {
+    let fields = [
+        ("opt-level", "0"),
+        ("debug", "0"),
+        ("debug-assertions", "true"),
+        ("overflow-checks", "true"),
+        ("codegen-units", "256"),
+    ];
+    let fields = fields.map(|(field, value)| (field.to_owned(), value.to_owned()));
+    around.profiles.insert("release".into(), fields.into());
+}
+
 fn usable_macro(package: &Package, later: &[Package]) -> Option<String> {
     let is_used = |other: &&Package| {
         package.needs.iter().any(|need| need.on == other.name && matches!(need.how, How::Normal | How::Unix))
@@ -520,5 +542,38 @@ fn is_seen_from_nothing_only(edit: &Edit, state: &State) -> bool {
         Edit::Value { part, .. } | Edit::RemovePart(part) => state.part(*part).is_some_and(|(_, part)| is_untold(part)),
         Edit::Rename(package) => state.package(package).is_some_and(|package| package.parts.iter().any(is_untold)),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POSSIBLE: Possible = Possible { toolchain: None, clippy: true, undeclared: true, environment: true };
+
+    #[test]
+    fn the_same_seed_makes_the_same_script_and_another_makes_another() {
+        assert_eq!(script(7, 25, &POSSIBLE), script(7, 25, &POSSIBLE));
+        assert_ne!(script(7, 25, &POSSIBLE), script(8, 25, &POSSIBLE));
+    }
+
+    #[test]
+    fn a_script_survives_being_written() {
+        for seed in 0..50 {
+            let made = script(seed, 25, &POSSIBLE);
+            let text = serde_json::to_string(&made).expect("a script is plain data");
+            assert_eq!(serde_json::from_str::<Script>(&text).expect("it was written by us"), made);
+        }
+    }
+
+    #[test]
+    fn what_nobody_declares_is_left_out_unless_it_is_asked_for() {
+        let declared = Possible { undeclared: false, ..POSSIBLE };
+        let mentions = |possible| {
+            let texts = (0..50).map(|seed| serde_json::to_string(&script(seed, 25, possible)).expect("plain data"));
+            { texts }.any(|text| text.contains("undeclared") || text.contains(UNDECLARED))
+        };
+        assert!(mentions(&POSSIBLE));
+        assert!(!mentions(&declared));
     }
 }

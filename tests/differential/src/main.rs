@@ -101,7 +101,7 @@ struct Arguments {
     #[arg(long, default_value_t = 5)]
     max_found: usize,
     /// Seconds to spend on making one script smaller.
-    #[arg(long, default_value_t = 240)]
+    #[arg(long, default_value_t = 300)]
     shrink_seconds: u64,
     /// Says what is done in each step.
     #[arg(long)]
@@ -127,12 +127,12 @@ fn run(arguments: &Arguments) -> Result<usize, String> {
     let options = options(arguments)?;
     let mut scripts = arguments.script.clone();
     if arguments.replay_all {
-        scripts.extend(support::tree::files(&support::repository().join("tests/differential/found")));
+        scripts.extend(regressions());
     }
     if scripts.is_empty() && !arguments.replay_all {
         return Ok(explore(arguments, &options));
     }
-    replay(&options, &scripts)
+    replay(&options, &scripts, arguments.jobs)
 }
 
 fn options(arguments: &Arguments) -> Result<Options, String> {
@@ -154,20 +154,35 @@ fn options(arguments: &Arguments) -> Result<Options, String> {
     }
 }
 
-fn replay(options: &Options, scripts: &[PathBuf]) -> Result<usize, String> {
-    let mut differences = 0;
-    for path in scripts {
-        let script = Script::read(path)?;
-        let walked = walk(options, &options.builder, &script, Judged::Each);
-        match &walked.difference {
-            Some(found) => {
-                differences += 1;
-                println!("{}: differs\n{}", path.display(), describe(found, &script));
+/// Walks scripts, each whole.
+fn replay(options: &Options, paths: &[PathBuf], jobs: usize) -> Result<usize, String> {
+    let scripts = paths.iter().map(|path| Script::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let (next, differences) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        while let Some(n) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < scripts.len()) {
+            let (path, script) = (paths[n].display(), &scripts[n]);
+            let walked = walk(options, &options.builder, script, Judged::Each);
+            match &walked.difference {
+                Some(found) => {
+                    differences.fetch_add(1, Ordering::Relaxed);
+                    println!("{path}: differs\n{}", describe(found, script));
+                }
+                None => println!("{path}: {} steps, no difference", walked.steps),
             }
-            None => println!("{}: {} steps, no difference", path.display(), walked.steps),
         }
-    }
-    Ok(differences)
+    };
+    thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(work);
+        }
+    });
+    Ok(differences.into_inner())
+}
+
+/// The scripts of what was found before.
+fn regressions() -> Vec<PathBuf> {
+    let files = support::tree::files(&support::repository().join("tests/differential/found"));
+    files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
 }
 
 fn describe(found: &Found, script: &Script) -> String {
@@ -241,7 +256,7 @@ impl Explorer<'_> {
         };
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(n as u64);
         let script = generate::script(seed, steps, &possible);
-        let walked = walk(self.options, &self.options.builder, &script, Judged::Each);
+        let walked = walk(self.options, &self.options.builder, &script, Judged::Explored);
         println!(
             "walk {n}: {} steps, {} packages, {:.0} s in all{}",
             walked.steps,
@@ -281,15 +296,17 @@ impl Explorer<'_> {
         let until = Instant::now() + Duration::from_secs(self.arguments.shrink_seconds);
         let class = found.difference.class;
         let mut small = shrink::shrink(&script, class, until, &|script| {
-            let found = differs(self.options, &self.options.builder, script)?;
-            // Plain cargo may begin to do the same while the script becomes smaller.
-            let is_ours =
-                self.options.builder == Builder::Cargo || differs(self.options, &Builder::Cargo, script).is_none();
-            is_ours.then_some(found.difference.class)
+            Some(differs(self.options, &self.options.builder, script)?.difference.class)
         });
         let found = differs(self.options, &self.options.builder, &small);
         let text = found.map_or("it did not come again".to_owned(), |found| found.difference.text);
         small.note = format!("{class}: {text}");
+        // Plain cargo may have begun to do the same while the script became smaller.
+        if self.options.builder != Builder::Cargo && differs(self.options, &Builder::Cargo, &small).is_some() {
+            println!("walk {n}: the small script differs with cargo alone, too; the long one is kept");
+            small.steps.clone_from(&script.steps);
+            small.start.clone_from(&script.start);
+        }
         small.write(&path);
         let said = serde_json::to_string(&small).unwrap_or_default();
         println!("walk {n}, as small as it gets: {}\n{said}\nwritten to {}", small.note, path.display());
@@ -317,4 +334,19 @@ fn differs(options: &Options, builder: &Builder, script: &Script) -> Option<Foun
 
 fn round(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scripts_of_what_was_found_can_be_read_and_say_what_they_show() {
+        let scripts = regressions();
+        assert!(!scripts.is_empty());
+        for path in scripts {
+            let script = Script::read(&path).unwrap_or_else(|error| panic!("{error}"));
+            assert!(!script.note.is_empty(), "{} has no note", path.display());
+        }
+    }
 }

@@ -199,6 +199,10 @@ pub(crate) enum Text {
     Here,
     /// The same, with letters after it.
     HereAndMore,
+    /// The root of the workspace, without a slash; a package of somebody else finds it around `OUT_DIR`.
+    Root,
+    /// The same, with letters after it.
+    RootAndMore,
     /// `OUT_DIR`.
     Out,
 }
@@ -281,6 +285,8 @@ pub(crate) enum TargetDir {
     Elsewhere,
     /// `CARGO_BUILD_BUILD_DIR` names one beside it.
     BuildDir,
+    /// The same build directory, with a target directory elsewhere.
+    BuildDirAndElsewhere,
     /// `CARGO_TARGET_DIR` names a symbolic link.
     Linked,
     /// `CARGO_TARGET_DIR` is relative.

@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -18,10 +20,18 @@ use crate::model::{Around, TargetDir};
 
 /// How many checkouts there are, and package homes.
 pub(crate) const CHECKOUTS: usize = 7;
+pub(crate) const SHORT: [usize; 2] = [5, 6];
 pub(crate) const HOMES: usize = 2;
 
 /// The name of the file that says whose a directory in `/` is.
 const MARKER: &str = ".xcache-differential";
+
+/// Which of `/src` and `/app` a walk needs, and how long it waits for another walk that has them.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    pub short: [bool; 2],
+    pub patience: Duration,
+}
 
 /// The directories of one walk. They are removed with it.
 pub(crate) struct Places {
@@ -31,17 +41,17 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Makes them in `parent`. With `short`, `/src` and `/app` are among them, where that is possible and they do not
-    /// exist.
-    pub(crate) fn new(parent: &Path, short: bool) -> Self {
+    /// Makes them in `parent`. `/src` and `/app` are among them if they are `wanted`, can be made, and do not exist.
+    pub(crate) fn new(parent: &Path, wanted: Wanted) -> Self {
         let base = tempfile::Builder::new().prefix("xd-").tempdir_in(parent).expect("a directory can be made");
         let mut places = Self { base, checkouts: Vec::new(), short: Vec::new() };
         for name in ["w/project", "src", "app", "w/project-2", "ä b/été"] {
             places.checkouts.push(places.path(name));
         }
-        let short = short && device(Path::new("/")) == device(parent);
-        for (path, instead) in [("/src", "s/src"), ("/app", "a/app")] {
-            let path = if short { places.claim(Path::new(path)) } else { None };
+        let is_possible = Uid::effective().is_root() && device(Path::new("/")) == device(parent);
+        for (n, (path, instead)) in [("/src", "s/src"), ("/app", "a/app")].into_iter().enumerate() {
+            let is_wanted = is_possible && wanted.short[n];
+            let path = if is_wanted { places.claim(Path::new(path), wanted.patience) } else { None };
             let path = path.unwrap_or_else(|| places.path(instead));
             places.checkouts.push(path);
         }
@@ -51,13 +61,20 @@ impl Places {
         places
     }
 
-    fn claim(&mut self, path: &Path) -> Option<PathBuf> {
-        let owner = fs::read_to_string(path.join(MARKER)).ok().and_then(|pid| pid.parse().ok());
-        if owner.is_some_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)) {
-            tree::remove(path);
-        }
-        if !Uid::effective().is_root() || fs::create_dir(path).is_err() {
-            return None;
+    /// Takes a directory that does not exist, or belongs to a process that has ended. Another walk may have it now.
+    fn claim(&mut self, path: &Path, patience: Duration) -> Option<PathBuf> {
+        let started = Instant::now();
+        while fs::create_dir(path).is_err() {
+            let owner = fs::read_to_string(path.join(MARKER)).ok().and_then(|owner| owner.parse().ok());
+            // Another walk may be about to write its name.
+            let patience = if owner.is_some() { patience } else { patience.min(Duration::from_secs(1)) };
+            if owner.is_some_and(|owner| kill(Pid::from_raw(owner), None) == Err(Errno::ESRCH)) {
+                tree::remove(path);
+            } else if started.elapsed() >= patience {
+                return None;
+            } else {
+                thread::sleep(Duration::from_millis(200));
+            }
         }
         self.short.push(path.to_owned());
         tree::write(&path.join(MARKER), std::process::id().to_string());
@@ -97,26 +114,32 @@ impl Places {
     pub(crate) fn target(&self, around: &Around) -> Targets {
         let checkout = self.checkout(around.checkout).to_owned();
         let n = around.checkout % CHECKOUTS;
-        let variable = |name: &str, value: PathBuf| Some((name.to_owned(), value));
+        let variable = |name: &str, value: PathBuf| vec![(name.to_owned(), value)];
         let inside = checkout.join("target");
         match around.target {
-            TargetDir::Inside => Targets { variable: None, seen: inside.clone(), real: vec![inside] },
+            TargetDir::Inside => Targets { variables: Vec::new(), seen: inside.clone(), real: vec![inside] },
             TargetDir::Elsewhere => {
                 let dir = self.path("t/elsewhere");
-                Targets { variable: variable("CARGO_TARGET_DIR", dir.clone()), seen: dir.clone(), real: vec![dir] }
+                Targets { variables: variable("CARGO_TARGET_DIR", dir.clone()), seen: dir.clone(), real: vec![dir] }
             }
             TargetDir::BuildDir => {
                 let dir = self.path(&format!("t/build-dir-{n}"));
                 let real = vec![inside.clone(), dir.clone()];
-                Targets { variable: variable("CARGO_BUILD_BUILD_DIR", dir), seen: inside, real }
+                Targets { variables: variable("CARGO_BUILD_BUILD_DIR", dir), seen: inside, real }
+            }
+            TargetDir::BuildDirAndElsewhere => {
+                let (dir, seen) = (self.path(&format!("t/build-dir-{n}")), self.path(&format!("t/with-build-dir-{n}")));
+                let mut variables = variable("CARGO_BUILD_BUILD_DIR", dir.clone());
+                variables.extend(variable("CARGO_TARGET_DIR", seen.clone()));
+                Targets { variables, seen: seen.clone(), real: vec![seen, dir] }
             }
             TargetDir::Linked => {
                 let (link, real) = (self.path(&format!("t/link-{n}")), self.path(&format!("t/linked-to-{n}")));
-                Targets { variable: variable("CARGO_TARGET_DIR", link.clone()), seen: link, real: vec![real] }
+                Targets { variables: variable("CARGO_TARGET_DIR", link.clone()), seen: link, real: vec![real] }
             }
             TargetDir::Relative => {
                 let dir = checkout.join("out");
-                Targets { variable: variable("CARGO_TARGET_DIR", "out".into()), seen: dir.clone(), real: vec![dir] }
+                Targets { variables: variable("CARGO_TARGET_DIR", "out".into()), seen: dir.clone(), real: vec![dir] }
             }
         }
     }
@@ -131,7 +154,7 @@ impl Drop for Places {
 /// A target directory.
 pub(crate) struct Targets {
     /// What cargo is told in its environment.
-    pub variable: Option<(String, PathBuf)>,
+    pub variables: Vec<(String, PathBuf)>,
     /// As cargo sees it.
     pub seen: PathBuf,
     /// The directories it is made of.

@@ -166,6 +166,12 @@ impl Script {
         Self { version: VERSION, note: String::new(), start, steps }
     }
 
+    /// Whether it is ever at a checkout, or names it.
+    pub(crate) fn mentions_checkout(&self, n: usize) -> bool {
+        // Whatever refers to one has this name.
+        serde_json::to_string(self).is_ok_and(|text| text.contains(&format!("\"checkout\":{n}")))
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let script: Self = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;

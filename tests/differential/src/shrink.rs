@@ -15,8 +15,21 @@ type Pass = fn(&Script, usize) -> Result<Option<Script>, End>;
 
 struct End;
 
-const PASSES: &[Pass] =
-    &[half_of_the_steps, step, merged_step, package, added_package, edit, part, need, target, flag, around, command];
+const PASSES: &[Pass] = &[
+    half_of_the_steps,
+    step,
+    merged_step,
+    package,
+    added_package,
+    edit,
+    parts,
+    part,
+    need,
+    target,
+    flag,
+    around,
+    command,
+];
 
 /// Makes a script smaller until nothing more can be taken away, or the time is over. `differs` walks.
 pub(crate) fn shrink(
@@ -110,6 +123,14 @@ fn edit(script: &Script, n: usize) -> Result<Option<Script>, End> {
             left -= step.edits.len();
         }
         Err(End)
+    })
+}
+
+/// All parts of a package.
+fn parts(script: &Script, n: usize) -> Result<Option<Script>, End> {
+    changed(script, |script| {
+        nth(&mut script.start.packages, n)?.parts.clear();
+        Ok(true)
     })
 }
 
@@ -208,4 +229,31 @@ fn changed(script: &Script, change: impl FnOnce(&mut Script) -> Result<bool, End
 
 fn nth<T>(list: &mut [T], n: usize) -> Result<&mut T, End> {
     list.get_mut(n).ok_or(End)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::generate::{Possible, script};
+
+    #[test]
+    fn all_that_a_difference_does_not_need_is_taken_away() {
+        let possible = Possible { toolchain: None, clippy: true, undeclared: false, environment: true };
+        let long = script(3, 25, &possible);
+        let kept = long.start.packages.last().expect("there are packages").name.clone();
+        let differs = |script: &Script| script.start.package(&kept).map(|_| Class::Printed);
+        let small = shrink(&long, Class::Printed, Instant::now() + Duration::from_secs(60), &differs);
+        assert_eq!(small.steps.len(), 1);
+        assert!(small.start.package(&kept).is_some_and(|package| package.parts.is_empty() && package.needs.is_empty()));
+        assert!(small.start.packages.len() <= 2 && small.start.members().count() == 1);
+    }
+
+    #[test]
+    fn nothing_is_taken_away_when_the_time_is_over() {
+        let possible = Possible { toolchain: None, clippy: true, undeclared: false, environment: true };
+        let long = script(3, 25, &possible);
+        assert_eq!(shrink(&long, Class::Printed, Instant::now(), &|_| Some(Class::Printed)), long);
+    }
 }

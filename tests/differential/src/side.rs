@@ -104,7 +104,7 @@ impl Side<'_> {
         }
         environment.extend(around.rustflags.iter().map(|flags| ("RUSTFLAGS".into(), flags.into())));
         environment.extend(around.variables.iter().map(|(name, value)| (name.clone(), value.into())));
-        environment.extend(self.targets().variable.map(|(name, dir)| (name, dir.into())));
+        environment.extend(self.targets().variables.into_iter().map(|(name, dir)| (name, dir.into())));
         environment
     }
 

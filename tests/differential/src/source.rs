@@ -135,6 +135,8 @@ fn lines_of_part(state: &State, package: &Package, part: &Part) -> String {
             Some(code) => code,
             None => return String::new(),
         },
+        // What a macro reads is not read by the library itself: the compiler is not to know of it.
+        Kind::Scripted { .. } if is_read_by_macro(state, package, *id) => return String::new(),
         Kind::Scripted { told, .. } => match told_to_library(package, part, *told) {
             Some(code) => code,
             None => return String::new(),
@@ -172,6 +174,15 @@ fn expanded(state: &State, package: &Package, part: &Part, by: &str, of: Expande
             }
         }
     }
+}
+
+fn is_read_by_macro(state: &State, package: &Package, id: u32) -> bool {
+    package.parts.iter().any(|part| match &part.kind {
+        Kind::Expanded { by, of: of @ Expanded::Script(read) } if *read == id => {
+            expanded(state, package, part, by, *of).is_some()
+        }
+        _ => false,
+    })
 }
 
 fn told_to_library(package: &Package, part: &Part, told: Told) -> Option<String> {
@@ -251,14 +262,14 @@ fn script_value(
             format!("{{ println!(\"cargo::rerun-if-env-changed={name}\"); variable({name:?}) }}")
         }
         Source::Cargo(name) => format!("variable({name:?})"),
-        Source::Text(text) => script_text(*text, places),
+        Source::Text(text) => script_text(package, *text, places),
         Source::Metadata(on) => format!("starting_with(\"DEP_XD_{}_\")", on.to_uppercase()),
         Source::Dependency(on) => script_dependency(state, package, on),
         Source::Environment => "environment()".to_owned(),
     }
 }
 
-fn script_text(text: Text, places: &Places) -> String {
+fn script_text(package: &Package, text: Text, places: &Places) -> String {
     match text {
         Text::Url => "\"https://example.com/apple\".to_owned()".to_owned(),
         Text::Braces => "\"{{workspace}}/{{name}} {{build-dir}} {{cargo-home}}/x\".to_owned()".to_owned(),
@@ -266,8 +277,19 @@ fn script_text(text: Text, places: &Places) -> String {
         Text::Home(n) => format!("{:?}.to_owned()", format!("{}/le", places.home(n).display())),
         Text::Here => "variable(\"CARGO_MANIFEST_DIR\")".to_owned(),
         Text::HereAndMore => "variable(\"CARGO_MANIFEST_DIR\") + \"le\"".to_owned(),
+        Text::Root => root(package),
+        Text::RootAndMore => format!("{} + \"le\"", root(package)),
         Text::Out => "variable(\"OUT_DIR\")".to_owned(),
     }
+}
+
+fn root(package: &Package) -> String {
+    let (variable, depth) = match package.origin {
+        Origin::Member => ("CARGO_MANIFEST_DIR", 1),
+        Origin::Side => ("CARGO_MANIFEST_DIR", 2),
+        Origin::Git | Origin::Registry => ("OUT_DIR", 5),
+    };
+    format!("above({variable:?}, {depth})")
 }
 
 fn script_dependency(state: &State, package: &Package, on: &str) -> String {
@@ -397,6 +419,10 @@ use std::process::Command;
 use std::{env, fs};
 
 fn variable(name: &str) -> String { env::var(name).unwrap_or_else(|_| "unset".to_owned()) }
+
+fn above(name: &str, depth: usize) -> String {
+    Path::new(&variable(name)).ancestors().nth(depth).map_or_else(String::new, |dir| dir.display().to_string())
+}
 
 fn starting_with(prefix: &str) -> String {
     let mut found: Vec<_> = env::vars().filter(|(name, _)| name.starts_with(prefix)).collect();

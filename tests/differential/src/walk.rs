@@ -13,7 +13,7 @@ use support::{Running, tree};
 use crate::ground::Ground;
 use crate::judge::{self, Class, Difference};
 use crate::model::State;
-use crate::place::Places;
+use crate::place::{Places, SHORT, Wanted};
 use crate::script::{Command, Damage, Edit, Script, Step};
 use crate::side::{Builder, Seen, Side, Toolchains};
 
@@ -53,23 +53,31 @@ pub(crate) struct Found {
 /// Which steps are compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judged {
+    /// Each, in places that are free now.
+    Explored,
     Each,
     Last,
 }
 
+/// Walks that are no exploration need the very places that their scripts name.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Walks until something differs. What panics in a step is a difference, too.
 pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, judged: Judged) -> Walked {
+    let short = SHORT.map(|n| options.short && script.mentions_checkout(n));
+    let patience = if judged == Judged::Explored { Duration::ZERO } else { PATIENCE };
+    let places = Places::new(&options.base, Wanted { short, patience });
     let mut walk = Walk {
         options,
         builder,
-        ground: Ground::new(Places::new(&options.base, options.short)),
+        ground: Ground::new(places),
         state: script.start.clone(),
         answers: HashMap::new(),
         pending: None,
         walked: Walked::default(),
     };
     for (n, step) in script.steps.iter().enumerate() {
-        let is_judged = judged == Judged::Each || n + 1 == script.steps.len();
+        let is_judged = judged != Judged::Last || n + 1 == script.steps.len();
         let result = panic::catch_unwind(AssertUnwindSafe(|| walk.step(step, is_judged)));
         let difference = result.unwrap_or_else(|cause| Some(Difference { class: Class::Panic, text: words(&*cause) }));
         walk.walked.steps += 1;

@@ -263,7 +263,7 @@ fn normal(path: &str) -> String {
 ///
 /// A root of one component, such as `/app` or `/src`, is in many words that are no path of this machine
 /// (`/xcache/cargo-home/registry/src/…`, `https://example.com/app/`): there, an occurrence counts where no word goes on
-/// before or behind it.
+/// before or behind it. A root of two letters is in any machine code: it counts where a path goes on below it.
 ///
 /// One pass a root: outputs come to a gigabyte, and a search for a single string is many times faster than one for several.
 #[derive(Debug)]
@@ -289,10 +289,11 @@ fn is_in(finder: &memmem::Finder<'_>, bytes: &[u8]) -> bool {
     if needle[1..].contains(&b'/') {
         return finder.find(bytes).is_some();
     }
-    let goes_on = |byte: Option<&u8>| byte.is_some_and(|byte| is_of_word(*byte));
+    let goes_on = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(|byte| is_of_word(*byte));
     let is_word = |at: usize| {
-        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
-        !goes_on(before) && !goes_on(bytes.get(at + needle.len()))
+        let behind = at + needle.len();
+        let is_path = || bytes.get(behind) == Some(&b'/') && goes_on(Some(behind + 1));
+        !goes_on(at.checked_sub(1)) && !goes_on(Some(behind)) && (needle.len() > 3 || is_path())
     };
     finder.find_iter(bytes).any(is_word)
 }

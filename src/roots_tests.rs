@@ -94,6 +94,7 @@ fn a_short_root_is_seen_in_compiled_files_where_it_is_a_word() {
         assert!(scan("/src", text.as_bytes()), "{text}");
     }
     assert!(scan("/home/ann", b"x/home/anna"));
+    assert!(scan("/x", b"\0/x/y\0") && !scan("/x", b"\0/x\0") && !scan("/x", b"a/x/y"));
 }
 
 /// Roots that are short, nested, prefixes of one another, or not plain ASCII.

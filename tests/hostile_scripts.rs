@@ -569,7 +569,17 @@ fn a_crate_that_cargo_does_not_know_is_this_one() {
     for says in ["one", "two", "one"] {
         make_by_hand(&scene.demo, &dir, says);
         scene.assert_anew("");
-        scene.assert_reused("");
+    }
+    // Nothing is kept under such flags, and all under others.
+    let own = "pub fn said() -> String { String::new() }";
+    let registry = scene.sandbox.registry([Package::new("leaf", "1.0.0", own)]);
+    let demo = scene.sandbox.demo(&registry, "leaf = \"1\"", "fn main() { leaf::said(); }");
+    let demo = demo.env("RUSTFLAGS", format!("-L native={}", dir.display()));
+    for compiled in [&["leaf"][..], &[]] {
+        demo.clean();
+        scene.sandbox.reset();
+        demo.xcache(["build"]).ok();
+        assert_eq!(scene.sandbox.compiled_dependencies(), compiled);
     }
 }
 

@@ -48,7 +48,7 @@ pub struct RecordedDepInfo(Vec<Line>);
 enum Line {
     /// As it is.
     Text(String),
-    /// `target: source source …`; without sources also without the space.
+    /// `target: source source …`, or a source alone. rustc escapes spaces in sources, and not in other targets.
     Rule { target: RootedPath, sources: Vec<RootedPath> },
     /// `# env-dep:NAME=value`, the name as it stands there.
     Variable { name: String, value: Value },
@@ -87,10 +87,12 @@ impl Line {
             let value = variable(&unescape_value(name), &unescape_value(value));
             return Self::Variable { name: name.to_owned(), value };
         }
-        let rule = line.split_once(": ").or_else(|| Some((line.strip_suffix(':')?, "")));
+        let of_sources = |target: &str| target.replace("\\ ", " ");
+        let rule = line.split_once(": ").map(|(target, sources)| (target.to_owned(), sources));
+        let rule = rule.or_else(|| Some((of_sources(line.strip_suffix(':')?), "")));
         match rule.filter(|_| !line.starts_with('#')) {
             Some((target, sources)) => Self::Rule {
-                target: roots.record(&target.replace("\\ ", " "), bound),
+                target: roots.record(&target, bound),
                 sources: split_escaped(sources).iter().map(|source| roots.record(source.as_str(), bound)).collect(),
             },
             None => {
@@ -107,7 +109,8 @@ impl Line {
             Self::Rule { target, sources } => {
                 let sources: Option<Vec<_>> = sources.iter().map(path).collect();
                 let sources = sources?.iter().map(|source| format!(" {source}")).collect::<String>();
-                Some(format!("{}:{sources}", path(target)?))
+                let target = if sources.is_empty() { path(target)? } else { roots.resolve(target)?.into_string() };
+                Some(format!("{target}:{sources}"))
             }
             Self::Variable { name, value } => {
                 Some(format!("# env-dep:{name}={}", escape_value(&roots.resolve_value(value)?)))
@@ -187,6 +190,18 @@ mod tests {
         let expected = "/t/x.d: src/lib.rs /w\\ w/a\\ b.rs /c/registry/app-1/x.rs /apple\n\n/w\\ w/a\\ b.rs:\n\n\
                         # env-dep:OUT_DIR=/t/out\n# env-dep:URL=/app/x\\n\n# env-dep:UNSET\n";
         assert_eq!((moved.as_str(), bound), (expected, BTreeSet::new()));
+    }
+
+    #[test]
+    fn spaces_are_escaped_where_rustc_does_it() {
+        let text = "/a b/target/x.d: /a\\ b/src/lib.rs\n\n/a\\ b/src/lib.rs:\n";
+        let (there, bound) = moved(text, &at("/a b", "/a b/target"), &at("/c d", "/c d/t"));
+        assert_eq!(there, "/c d/t/x.d: /c\\ d/src/lib.rs\n\n/c\\ d/src/lib.rs:\n");
+        assert_eq!(
+            moved(&there, &at("/c d", "/c d/t"), &at("/e", "/t")).0,
+            "/t/x.d: /e/src/lib.rs\n\n/e/src/lib.rs:\n"
+        );
+        assert_eq!(bound, BTreeSet::new());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use fastrand::Rng;
 
 use crate::model::{
-    Around, ConfigPlace, Expanded, How, Incremental, Kind, Need, Origin, Package, Part, Source, State, Target,
+    Around, By, ConfigPlace, Expanded, How, Incremental, Kind, Need, Origin, Package, Part, Source, State, Target,
     TargetDir, Text, Told,
 };
 use crate::place::{CHECKOUTS, HOMES};
@@ -179,6 +179,9 @@ impl Generator<'_> {
             (2, Kind::Warns),
             (u32::from(self.possible.environment), Kind::Ambient),
         ];
+        if package.origin == Origin::Member {
+            kinds.push((2, Kind::Shared));
+        }
         if package.is_macro {
             kinds.push((3, Kind::OwnFile));
         }
@@ -421,7 +424,22 @@ impl Generator<'_> {
     }
 
     fn edit_of_circumstances(&mut self, state: &State) -> Edit {
-        let kinds = [(16, 0), (9, 1), (9, 2), (12, 3), (3, 4), (16, 5), (7, 6), (8, 7), (4, 8), (4, 9), (3, 10)];
+        let kinds = [
+            (16, 0),
+            (9, 1),
+            (9, 2),
+            (12, 3),
+            (3, 4),
+            (16, 5),
+            (7, 6),
+            (8, 7),
+            (4, 8),
+            (4, 9),
+            (3, 10),
+            (5, 11),
+            (3, 12),
+            (4, 13),
+        ];
         match self.weighted(&kinds) {
             0 => {
                 let mut names = VARIABLES.to_vec();
@@ -441,7 +459,10 @@ impl Generator<'_> {
             } else {
                 self.random.usize(..CHECKOUTS)
             }),
-            6 => Edit::Home((state.around.home + 1) % HOMES),
+            6 => Edit::Home((state.around.home + self.random.usize(1..HOMES)) % HOMES),
+            11 => self.edit_of_compiler(state),
+            12 => Edit::Cc(self.random.u8(..3)),
+            13 => Edit::Moved { checkout: self.pick(&self.checkouts.clone()), target: state.around.target },
             7 => {
                 use TargetDir::{BuildDir, BuildDirAndElsewhere, Elsewhere, Inside, Linked, Relative};
                 let dirs = [Inside, Inside, Elsewhere, BuildDir, BuildDirAndElsewhere, Linked, Relative];
@@ -455,6 +476,17 @@ impl Generator<'_> {
             }),
             _ => Edit::Clean,
         }
+    }
+
+    fn edit_of_compiler(&mut self, state: &State) -> Edit {
+        let mut compiler = state.around.compiler;
+        compiler.digit = self.random.u8(1..=2);
+        if compiler.by == By::Nothing || self.percent(50) {
+            let kinds = [By::Nothing, By::WrapperVariable, By::WrapperConfig, By::RustcVariable, By::RustcConfig];
+            compiler.by = self.pick(&kinds);
+            compiler.name = self.random.u8(..2);
+        }
+        Edit::Compiler(compiler)
     }
 
     fn rustflags(&mut self) -> Option<String> {
@@ -538,6 +570,8 @@ fn is_seen_from_nothing_only(edit: &Edit, state: &State) -> bool {
     let is_untold = |part: &Part| matches!(part.kind, Kind::OwnFile | Kind::Expanded { of: Expanded::File, .. });
     match edit {
         Edit::Value { quietly: true, .. } => true,
+        // Cargo asks compilers who they are, and no more.
+        Edit::Compiler(_) | Edit::Cc(_) => true,
         Edit::Variable { name, .. } => name == UNDECLARED,
         Edit::Value { part, .. } | Edit::RemovePart(part) => state.part(*part).is_some_and(|(_, part)| is_untold(part)),
         Edit::Rename(package) => state.package(package).is_some_and(|package| package.parts.iter().any(is_untold)),

@@ -47,6 +47,16 @@ pub(crate) fn data_file(package: &Package, part: &Part) -> String {
     }
 }
 
+/// The files of its parts that are in the workspace and not in the package.
+pub(crate) fn shared_files(package: &Package) -> Vec<(String, String)> {
+    let shared = package.parts.iter().filter(|part| part.kind == Kind::Shared);
+    shared.map(|part| (shared_file(part), format!("content {}\n", part.value))).collect()
+}
+
+fn shared_file(part: &Part) -> String {
+    format!("shared/s{}.txt", part.id)
+}
+
 fn native_file(package: &Package, part: &Part) -> String {
     format!("native/n{}-{}.c", part.id, package.renamed)
 }
@@ -82,7 +92,11 @@ fn input_file(package: &Package, part: &Part, source: &Source) -> String {
 }
 
 fn native(package: &Package, part: &Part) -> String {
-    format!("int {}(void) {{ return 10 * {} + VALUE; }}\n", native_name(package, part), part.value)
+    format!(
+        "#ifndef XD_CC\n#define XD_CC 0\n#endif\nint {}(void) {{ return 100 * XD_CC + 10 * {} + VALUE; }}\n",
+        native_name(package, part),
+        part.value
+    )
 }
 
 fn native_name(package: &Package, part: &Part) -> String {
@@ -116,6 +130,10 @@ fn item(package: &Package, part: &Part) -> String {
 fn lines_of_part(state: &State, package: &Package, part: &Part) -> String {
     let Part { id, value, kind } = part;
     let value = match kind {
+        Kind::Shared if package.origin == Origin::Member => {
+            format!("include_str!(\"../../{}\").trim()", shared_file(part))
+        }
+        Kind::Shared => return String::new(),
         Kind::Literal => format!("\"{value}\""),
         Kind::Module => format!("{}::VALUE", module(package, part)),
         Kind::Inlined if package.is_macro => format!("\"{value}\""),
@@ -365,8 +383,8 @@ fn print_report(package: &Package) -> String {
     format!("for line in {}::report() {{ println!(\"{{line}}\"); }}", package.name)
 }
 
-const CONFIGURATION: &str = "format!(\"{} {} {} {}\", cfg!(debug_assertions), cfg!(panic = \"abort\"), cfg!(xd_flag), \
-                             cfg!(target_feature = \"avx2\"))";
+const CONFIGURATION: &str = "format!(\"{} {} {} {} {:?}\", cfg!(debug_assertions), cfg!(panic = \"abort\"), cfg!(xd_flag), \
+                             cfg!(target_feature = \"avx2\"), [cfg!(xd_compiler = \"1\"), cfg!(xd_compiler = \"2\")])";
 
 const AMBIENT: &str = "std::env::vars().map(|(name, _)| name).filter(|name| name != \"XCACHE_DIR\" && [\"RUSTC\", \
                        \"XCACHE\", \"CARGO_CACHE\", \"CARGO_ENCODED\"].iter().any(|start| \

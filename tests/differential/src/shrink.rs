@@ -191,6 +191,7 @@ fn around(script: &Script, n: usize) -> Result<Option<Script>, End> {
             0 => *around = Around::default(),
             1 => around.git = false,
             2 => around.checkout = 0,
+            3 => around.profiles.clear(),
             _ => return Err(End),
         }
         Ok(true)

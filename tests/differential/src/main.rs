@@ -24,6 +24,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that says what it finds")]
 
+mod edits;
 mod generate;
 mod ground;
 mod judge;

@@ -17,6 +17,8 @@ pub(crate) struct Possible {
     pub clippy: bool,
     /// Whether macros and scripts read what nobody declares.
     pub undeclared: bool,
+    /// Whether scripts calculate with the paths of their own places: nobody can see in the result that it depends on one.
+    pub derived: bool,
     /// Whether what cargo and its wrappers set is printed as a whole.
     pub environment: bool,
 }
@@ -208,8 +210,11 @@ impl Generator<'_> {
     }
 
     pub(crate) fn script_part(&mut self, package: &Package, later: &[Package]) -> Part {
-        let kind = Kind::Scripted { source: self.source(package, later), told: self.told(package) };
-        self.part(kind)
+        let (source, mut told) = (self.source(package, later), self.told(package));
+        if is_place(&source) && matches!(told, Told::Cfg | Told::Native) && !self.possible.derived {
+            told = Told::Env;
+        }
+        self.part(Kind::Scripted { source, told })
     }
 
     fn source(&mut self, package: &Package, later: &[Package]) -> Source {
@@ -273,6 +278,15 @@ impl Generator<'_> {
     }
 }
 
+/// Whether a value is the path of where the script runs.
+fn is_place(source: &Source) -> bool {
+    match source {
+        Source::Text(text) => !matches!(text, Text::Url | Text::Braces | Text::Checkout(_) | Text::Home(_)),
+        Source::Cargo(name) => name == "CARGO_MANIFEST_DIR",
+        _ => false,
+    }
+}
+
 /// Makes `release` what `dev` is, but for its name.
 fn like_dev(around: &mut Around) {
     let fields = [
@@ -297,7 +311,8 @@ fn usable_macro(package: &Package, later: &[Package]) -> Option<String> {
 mod tests {
     use super::*;
 
-    const POSSIBLE: Possible = Possible { toolchain: None, clippy: true, undeclared: true, environment: true };
+    const POSSIBLE: Possible =
+        Possible { toolchain: None, clippy: true, undeclared: true, derived: true, environment: true };
 
     #[test]
     fn the_same_seed_makes_the_same_script_and_another_makes_another() {

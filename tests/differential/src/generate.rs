@@ -1,4 +1,4 @@
-//! Makes scripts: a workspace, and a random walk from it. The same seed makes the same script.
+//! Makes scripts: a workspace, and a random walk from it ([`edits`](crate::edits)). The same seed makes the same script.
 //!
 //! Values are few, so a walk comes back to where it was: then there is something in the store, and it may be the wrong
 //! thing.
@@ -7,12 +7,9 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 
-use crate::model::{
-    Around, ConfigPlace, Expanded, How, Incremental, Kind, Need, Origin, Package, Part, Source, State, Target,
-    TargetDir, Text, Told,
-};
+use crate::model::{Around, Expanded, How, Kind, Need, Origin, Package, Part, Source, State, Target, Text, Told};
 use crate::place::{CHECKOUTS, HOMES};
-use crate::script::{Command, Damage, Edit, Script, Step, Verb};
+use crate::script::{Command, Edit, Script, Verb};
 
 /// What scripts may ask for.
 pub(crate) struct Possible {
@@ -20,6 +17,8 @@ pub(crate) struct Possible {
     pub clippy: bool,
     /// Whether macros and scripts read what nobody declares.
     pub undeclared: bool,
+    /// Whether scripts calculate with the paths of their own places: nobody can see in the result that it depends on one.
+    pub derived: bool,
     /// Whether what cargo and its wrappers set is printed as a whole.
     pub environment: bool,
 }
@@ -35,33 +34,47 @@ pub(crate) fn script(seed: u64, steps: usize, possible: &Possible) -> Script {
     Script::new(start, steps)
 }
 
-struct Generator<'a> {
-    random: Rng,
-    possible: &'a Possible,
+pub(crate) struct Generator<'a> {
+    pub random: Rng,
+    pub possible: &'a Possible,
     parts: u32,
     /// Where this walk is, as a rule: it comes back, and texts name these places.
-    checkouts: [usize; 2],
+    pub checkouts: [usize; 2],
     /// The last command: most steps repeat it.
-    command: Command,
+    pub command: Command,
 }
 
-const VARIABLES: [&str; 3] = ["XD_A", "XD_B", "XD_C"];
+pub(crate) const VARIABLES: [&str; 3] = ["XD_A", "XD_B", "XD_C"];
+
+/// What cargo tells scripts.
+const OF_CARGO: [&str; 10] = [
+    "PROFILE",
+    "OPT_LEVEL",
+    "DEBUG",
+    "TARGET",
+    "CARGO_FEATURE_LOUD",
+    "CARGO_CFG_PANIC",
+    "CARGO_CFG_TARGET_FEATURE",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_PKG_DESCRIPTION",
+    "CARGO_MANIFEST_DIR",
+];
 
 /// A variable that a macro reads without telling anybody.
-const UNDECLARED: &str = "XD_U";
+pub(crate) const UNDECLARED: &str = "XD_U";
 
 impl Generator<'_> {
     /// Whether something happens that happens so often in a hundred times.
-    fn percent(&mut self, percent: u8) -> bool {
+    pub(crate) fn percent(&mut self, percent: u8) -> bool {
         self.random.u8(..100) < percent
     }
 
-    fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
         self.random.choice(choices).expect("there is something to choose from").clone()
     }
 
     /// Chooses by weight.
-    fn weighted<T: Clone>(&mut self, choices: &[(u32, T)]) -> T {
+    pub(crate) fn weighted<T: Clone>(&mut self, choices: &[(u32, T)]) -> T {
         let sum: u32 = choices.iter().map(|(weight, _)| weight).sum();
         let mut left = self.random.u32(..sum);
         for (weight, choice) in choices {
@@ -140,13 +153,13 @@ impl Generator<'_> {
         needs
     }
 
-    fn need(&mut self, other: &Package) -> Need {
+    pub(crate) fn need(&mut self, other: &Package) -> Need {
         let how =
             self.weighted(&[(14, How::Normal), (3, How::Build), (1, How::Dev), (1, How::Unix), (1, How::Flagged)]);
         Need { on: other.name.clone(), how, loud: self.percent(25) }
     }
 
-    fn parts(&mut self, package: &Package, later: &[Package]) -> Vec<Part> {
+    pub(crate) fn parts(&mut self, package: &Package, later: &[Package]) -> Vec<Part> {
         let mut parts = Vec::new();
         for _ in 0..self.random.u32(1..=4) {
             parts.push(self.library_part(package, later));
@@ -166,7 +179,7 @@ impl Generator<'_> {
         Part { id: self.parts, value: self.random.u8(..4), kind }
     }
 
-    fn library_part(&mut self, package: &Package, later: &[Package]) -> Part {
+    pub(crate) fn library_part(&mut self, package: &Package, later: &[Package]) -> Part {
         let variable = self.pick(&VARIABLES);
         let mut kinds = vec![
             (3, Kind::Literal),
@@ -179,6 +192,9 @@ impl Generator<'_> {
             (2, Kind::Warns),
             (u32::from(self.possible.environment), Kind::Ambient),
         ];
+        if package.origin == Origin::Member {
+            kinds.push((2, Kind::Shared));
+        }
         if package.is_macro {
             kinds.push((3, Kind::OwnFile));
         }
@@ -193,60 +209,63 @@ impl Generator<'_> {
         self.part(kind)
     }
 
-    fn script_part(&mut self, package: &Package, later: &[Package]) -> Part {
-        let variable = self.pick(&VARIABLES).to_owned();
-        let of_cargo = [
-            "PROFILE",
-            "OPT_LEVEL",
-            "DEBUG",
-            "TARGET",
-            "CARGO_FEATURE_LOUD",
-            "CARGO_CFG_PANIC",
-            "CARGO_CFG_TARGET_FEATURE",
-            "CARGO_ENCODED_RUSTFLAGS",
-            "CARGO_PKG_DESCRIPTION",
-            "CARGO_MANIFEST_DIR",
-        ];
-        let of_cargo = self.pick(&of_cargo).to_owned();
-        let texts = [Text::Url, Text::Braces, Text::Here, Text::HereAndMore, Text::Root, Text::RootAndMore, Text::Out];
-        let mut text = self.pick(&texts);
-        if self.percent(30) {
-            let n = self.pick(&self.checkouts.clone());
-            text = self.pick(&[Text::Checkout(n), Text::Home(n % HOMES)]);
+    pub(crate) fn script_part(&mut self, package: &Package, later: &[Package]) -> Part {
+        let (source, mut told) = (self.source(package, later), self.told(package));
+        if is_place(&source) && matches!(told, Told::Cfg | Told::Native) && !self.possible.derived {
+            told = Told::Env;
         }
+        self.part(Kind::Scripted { source, told })
+    }
+
+    fn source(&mut self, package: &Package, later: &[Package]) -> Source {
         let mut sources = vec![
             (2, Source::Literal),
             (4, Source::File),
             (1, Source::Directory),
             (2, Source::AnyFile),
-            (4, Source::Variable(variable)),
-            (3, Source::Cargo(of_cargo)),
-            (7, Source::Text(text)),
+            (4, Source::Variable(self.pick(&VARIABLES).to_owned())),
+            (3, Source::Cargo(self.pick(&OF_CARGO).to_owned())),
+            (7, Source::Text(self.text())),
             (u32::from(self.possible.environment), Source::Environment),
         ];
-        let named = |how: How| {
-            later.iter().filter(move |other| package.needs.iter().any(|need| need.on == other.name && need.how == how))
-        };
-        sources.extend(
-            named(How::Normal).filter(|other| other.links).map(|other| (6, Source::Metadata(other.name.clone()))),
-        );
-        sources.extend(named(How::Build).map(|other| (8, Source::Dependency(other.name.clone()))));
-        let mode = self.pick(&[0o600, 0o644, 0o755, 0o444]);
-        let mut tellings = vec![
+        for other in later {
+            match package.needs.iter().find(|need| need.on == other.name).map(|need| need.how) {
+                Some(How::Normal) if other.links => sources.push((6, Source::Metadata(other.name.clone()))),
+                Some(How::Build) => sources.push((8, Source::Dependency(other.name.clone()))),
+                _ => {}
+            }
+        }
+        self.weighted(&sources)
+    }
+
+    fn text(&mut self) -> Text {
+        if self.percent(30) {
+            let n = self.checkout();
+            return self.pick(&[Text::Checkout(n), Text::Home(n % HOMES)]);
+        }
+        use Text::{Braces, Here, HereAndMore, Out, Root, RootAndMore, Url};
+        self.pick(&[Url, Braces, Here, HereAndMore, Root, RootAndMore, Out])
+    }
+
+    /// One of the two places of this walk.
+    pub(crate) fn checkout(&mut self) -> usize {
+        let checkouts = self.checkouts;
+        self.pick(&checkouts)
+    }
+
+    fn told(&mut self, package: &Package) -> Told {
+        let tellings = [
             (5, Told::Env),
             (3, Told::Cfg),
             (3, Told::Generated),
             (2, Told::Code),
-            (2, Told::Mode(mode)),
+            (2, Told::Mode(self.pick(&[0o600, 0o644, 0o755, 0o444]))),
             (1, Told::Appended),
             (2, Told::Native),
             (1, Told::Warning),
+            (if package.links { 6 } else { 0 }, Told::Metadata),
         ];
-        if package.links {
-            tellings.push((6, Told::Metadata));
-        }
-        let kind = Kind::Scripted { source: self.weighted(&sources), told: self.weighted(&tellings) };
-        self.part(kind)
+        self.weighted(&tellings)
     }
 
     /// A macro that looks at what the script made.
@@ -257,258 +276,14 @@ impl Generator<'_> {
         let of = Expanded::Script(self.pick(&ids));
         self.percent(60).then(|| self.part(Kind::Expanded { by, of }))
     }
+}
 
-    fn step(&mut self, state: &mut State, n: usize) -> Step {
-        let mut edits = Vec::new();
-        let count = if n == 0 { 0 } else { self.weighted(&[(2, 0), (6, 1), (2, 2)]) };
-        let mut needs_clean = false;
-        for _ in 0..count {
-            let edit = self.edit(state);
-            needs_clean |= is_seen_from_nothing_only(&edit, state);
-            edit.apply(state);
-            edits.push(edit);
-        }
-        if n > 0 && self.percent(45) {
-            edits.push(self.event(state));
-        }
-        let appends = state.packages.iter().flat_map(Package::scripted).any(|(.., told)| told == Told::Appended);
-        let unjudged = appends && !needs_clean && self.percent(50);
-        if needs_clean || (appends && !unjudged) {
-            edits.retain(|edit| *edit != Edit::Clean);
-            edits.push(Edit::Clean);
-        }
-        if n == 0 || self.percent(40) {
-            self.command = self.new_command(state);
-        }
-        Step { edits, command: self.command.clone(), unjudged }
-    }
-
-    fn new_command(&mut self, state: &State) -> Command {
-        let verbs = [
-            (40, Verb::Check),
-            (26, Verb::Build),
-            (8, Verb::Run),
-            (9, Verb::Test),
-            (7, Verb::TestNoRun),
-            (if self.possible.clippy { 5 } else { 0 }, Verb::Clippy),
-        ];
-        let mut command = Command::new(self.weighted(&verbs));
-        command.profile = self.weighted(&[(78, None), (10, Some("release".into())), (12, Some("fast".into()))]);
-        let members: Vec<_> = state.members().map(|package| package.name.clone()).collect();
-        if command.verb == Verb::Run {
-            command.packages.insert("one".into());
-        } else if self.percent(15) {
-            command.packages.insert(self.pick(&members));
-        }
-        if self.percent(12) {
-            command.loud.insert(match command.packages.first() {
-                Some(package) => package.clone(),
-                None => self.pick(&members),
-            });
-        }
-        command.all_targets = self.percent(12);
-        command.triple = self.percent(6);
-        if self.percent(5) {
-            let configs = ["profile.dev.opt-level=1", "profile.dev.debug-assertions=false", "env.XD_B=\"c\""];
-            command.config.push(self.pick(&configs).into());
-        }
-        command
-    }
-
-    fn event(&mut self, state: &State) -> Edit {
-        let kinds = [(60, 0), (15, 1), (12, 2), (12, 3), (10, 4)];
-        match self.weighted(&kinds) {
-            0 => Edit::Clean,
-            1 => self.damage(),
-            2 => Edit::Plain(self.either_command(state)),
-            3 => {
-                let after_ms = self.random.u64(20..900);
-                Edit::Killed { command: self.either_command(state), after_ms }
-            }
-            _ => {
-                let apart = self.percent(60);
-                // In the same directory, it must not build other programs than those that are compared.
-                let command = if apart { self.either_command(state) } else { Command::new(Verb::Check) };
-                Edit::Together { command, apart }
-            }
-        }
-    }
-
-    fn either_command(&mut self, state: &State) -> Command {
-        if self.percent(50) { self.command.clone() } else { self.new_command(state) }
-    }
-
-    fn damage(&mut self) -> Edit {
-        let kinds = [
-            (4, Damage::Remove),
-            (3, Damage::Truncate),
-            (4, Damage::Flip),
-            (2, Damage::Exchange),
-            (1, Damage::Everything),
-        ];
-        let count = self.pick(&[1, 3, 10, 100]);
-        Edit::Damage { how: self.weighted(&kinds), count, seed: self.random.u64(..) }
-    }
-
-    fn edit(&mut self, state: &State) -> Edit {
-        let repaired = self.repair(state);
-        if let Some(edit) = repaired {
-            return edit;
-        }
-        let package = self.pick(&state.packages);
-        match self.weighted(&[(52, 0), (48, 1)]) {
-            0 => self.edit_of_source(state, &package),
-            _ => self.edit_of_circumstances(state),
-        }
-    }
-
-    /// What keeps everything from being compiled does not stay for long.
-    fn repair(&mut self, state: &State) -> Option<Edit> {
-        let broken = state.packages.iter().find(|package| package.broken);
-        if let Some(package) = broken.filter(|_| self.percent(80)) {
-            return Some(Edit::Break { package: package.name.clone(), broken: false });
-        }
-        (state.around.lint.as_deref() == Some("deny") && self.percent(70)).then_some(Edit::Lint(None))
-    }
-
-    fn edit_of_source(&mut self, state: &State, package: &Package) -> Edit {
-        let name = package.name.clone();
-        let later: Vec<_> = state.needed(package).map(|(_, other)| other.clone()).collect();
-        match self.weighted(&[(40, 0), (7, 1), (5, 2), (5, 3), (4, 4), (4, 5), (5, 6), (5, 7), (2, 8), (4, 9)]) {
-            1 => {
-                let scripted = self.percent(50);
-                let part =
-                    if scripted { self.script_part(package, &later) } else { self.library_part(package, &later) };
-                Edit::AddPart { package: name, part }
-            }
-            2 if package.parts.len() > 1 => Edit::RemovePart(self.pick(&package.parts).id),
-            3 => Edit::Rename(name),
-            4 => Edit::Describe { package: name, description: self.random.u8(..3) },
-            5 => Edit::Break { package: name, broken: true },
-            6 if package.origin == Origin::Member && !package.is_macro => {
-                let target = self.pick(&Target::ALL);
-                Edit::Target { package: name, target, present: !package.has(target) }
-            }
-            7 => self.edit_of_needs(state, package),
-            8 => Edit::Links { package: name, links: !package.links },
-            9 => self.edit_of_packages(state),
-            _ => {
-                let part = self.pick(&package.parts);
-                Edit::Value { part: part.id, value: self.random.u8(..4), quietly: self.percent(30) }
-            }
-        }
-    }
-
-    fn edit_of_needs(&mut self, state: &State, package: &Package) -> Edit {
-        let later = state.packages.iter().skip_while(|other| other.name != package.name).skip(1);
-        let possible: Vec<_> = later.filter(|other| package.origin.may_need(other.origin)).cloned().collect();
-        if possible.is_empty() {
-            return Edit::Clean;
-        }
-        let other = self.pick(&possible);
-        let present = package.needs.iter().all(|need| need.on != other.name) || self.percent(40);
-        Edit::Need { package: package.name.clone(), need: self.need(&other), present }
-    }
-
-    /// One package comes and goes.
-    fn edit_of_packages(&mut self, state: &State) -> Edit {
-        if state.package("grey").is_some() {
-            return Edit::Remove("grey".into());
-        }
-        let mut package = Package { name: "grey".into(), origin: Origin::Registry, ..Package::default() };
-        package.parts = self.parts(&package.clone(), &[]);
-        Edit::Add(package)
-    }
-
-    fn edit_of_circumstances(&mut self, state: &State) -> Edit {
-        let kinds = [(16, 0), (9, 1), (9, 2), (12, 3), (3, 4), (16, 5), (7, 6), (8, 7), (4, 8), (4, 9), (3, 10)];
-        match self.weighted(&kinds) {
-            0 => {
-                let mut names = VARIABLES.to_vec();
-                names.extend(self.possible.undeclared.then_some(UNDECLARED));
-                let value = self.pick(&[None, Some("p".to_owned()), Some("q".to_owned())]);
-                Edit::Variable { name: self.pick(&names).into(), value }
-            }
-            1 => Edit::Rustflags(self.rustflags()),
-            2 => self.edit_of_config(),
-            3 => self.edit_of_profile(state),
-            4 if self.possible.toolchain.is_some() => {
-                let other = self.possible.toolchain.clone().filter(|_| state.around.toolchain.is_none());
-                Edit::Toolchain(other)
-            }
-            5 => Edit::Checkout(if self.percent(80) {
-                self.pick(&self.checkouts.clone())
-            } else {
-                self.random.usize(..CHECKOUTS)
-            }),
-            6 => Edit::Home((state.around.home + 1) % HOMES),
-            7 => {
-                use TargetDir::{BuildDir, BuildDirAndElsewhere, Elsewhere, Inside, Linked, Relative};
-                let dirs = [Inside, Inside, Elsewhere, BuildDir, BuildDirAndElsewhere, Linked, Relative];
-                Edit::TargetDir(self.pick(&dirs))
-            }
-            8 => Edit::Vendored(!state.around.vendored),
-            9 => Edit::Lint(self.weighted(&[(3, None), (3, Some("allow".to_owned())), (1, Some("deny".to_owned()))])),
-            10 => Edit::Incremental(match state.around.incremental {
-                Incremental::Off => Incremental::Kept,
-                Incremental::Kept => Incremental::Off,
-            }),
-            _ => Edit::Clean,
-        }
-    }
-
-    fn rustflags(&mut self) -> Option<String> {
-        let flags = [
-            None,
-            Some("--cfg xd_flag"),
-            Some("-C opt-level=1"),
-            Some("-C debug-assertions=off"),
-            Some("-C target-feature=+avx2"),
-            Some("-C codegen-units=1"),
-        ];
-        self.pick(&flags).map(str::to_owned)
-    }
-
-    fn edit_of_config(&mut self) -> Edit {
-        let lines = [
-            ("env.XD_B", "\"p\""),
-            ("env.XD_B", "\"q\""),
-            ("env.XD_B", "{ value = \"r\", force = true }"),
-            ("build.rustflags", "[\"--cfg\", \"xd_flag\"]"),
-            ("target.'cfg(unix)'.rustflags", "[\"--cfg\", \"xd_flag\"]"),
-            ("profile.dev.opt-level", "1"),
-            ("profile.fast.debug-assertions", "true"),
-            ("profile.dev.package.one.debug-assertions", "false"),
-            ("build.jobs", "1"),
-        ];
-        let place = self.weighted(&[(3, ConfigPlace::Workspace), (1, ConfigPlace::Above), (1, ConfigPlace::Home)]);
-        let (key, value) = self.pick(&lines);
-        let value = self.percent(60).then(|| value.to_owned());
-        Edit::Config { place, key: key.into(), value }
-    }
-
-    fn edit_of_profile(&mut self, state: &State) -> Edit {
-        let profile = self.weighted(&[(6, "dev"), (1, "release"), (3, "fast")]);
-        let fields: &[(&str, &[&str])] = &[
-            ("opt-level", &["0", "1"]),
-            ("debug", &["0", "1", "\"line-tables-only\""]),
-            ("debug-assertions", &["true", "false"]),
-            ("overflow-checks", &["true", "false"]),
-            ("panic", &["\"abort\"", "\"unwind\""]),
-            ("lto", &["\"thin\"", "\"off\"", "false"]),
-            ("codegen-units", &["1", "3"]),
-            ("strip", &["\"symbols\"", "\"none\""]),
-            ("build-override.opt-level", &["1"]),
-            ("package.\"*\".opt-level", &["1"]),
-        ];
-        let (field, values) = self.pick(fields);
-        let (mut field, mut value) = (field.to_owned(), self.pick(values).to_owned());
-        if self.percent(20) {
-            let package = self.pick(&state.packages).name;
-            (field, value) = (format!("package.{package}.debug-assertions"), "false".into());
-        }
-        let value = self.percent(70).then_some(value);
-        Edit::Profile { profile: profile.into(), field, value }
+/// Whether a value is the path of where the script runs.
+fn is_place(source: &Source) -> bool {
+    match source {
+        Source::Text(text) => !matches!(text, Text::Url | Text::Braces | Text::Checkout(_) | Text::Home(_)),
+        Source::Cargo(name) => name == "CARGO_MANIFEST_DIR",
+        _ => false,
     }
 }
 
@@ -532,24 +307,12 @@ fn usable_macro(package: &Package, later: &[Package]) -> Option<String> {
     later.iter().filter(|other| other.is_macro).find(is_used).map(|other| other.name.clone())
 }
 
-/// Whether plain cargo sees an edit in an empty target directory only: the time says nothing, or nobody told it of the
-/// file.
-fn is_seen_from_nothing_only(edit: &Edit, state: &State) -> bool {
-    let is_untold = |part: &Part| matches!(part.kind, Kind::OwnFile | Kind::Expanded { of: Expanded::File, .. });
-    match edit {
-        Edit::Value { quietly: true, .. } => true,
-        Edit::Variable { name, .. } => name == UNDECLARED,
-        Edit::Value { part, .. } | Edit::RemovePart(part) => state.part(*part).is_some_and(|(_, part)| is_untold(part)),
-        Edit::Rename(package) => state.package(package).is_some_and(|package| package.parts.iter().any(is_untold)),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const POSSIBLE: Possible = Possible { toolchain: None, clippy: true, undeclared: true, environment: true };
+    const POSSIBLE: Possible =
+        Possible { toolchain: None, clippy: true, undeclared: true, derived: true, environment: true };
 
     #[test]
     fn the_same_seed_makes_the_same_script_and_another_makes_another() {

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 use support::{Registry, Repository, tree};
 
-use crate::model::{ConfigPlace, How, Origin, Package, State};
+use crate::model::{Around, By, ConfigPlace, How, Origin, Package, State};
 use crate::place::Places;
 use crate::render::{self, Files, Published};
 
@@ -61,7 +61,9 @@ impl Ground {
         } else {
             Registry::open(&places.registry()).source_replacement()
         };
-        files.insert(".cargo/config.toml".into(), render::config(state, ConfigPlace::Workspace) + &source);
+        let config = render::config(state, ConfigPlace::Workspace) + &compiler_config(state, places) + &source;
+        files.insert(".cargo/config.toml".into(), config);
+        put_programs(state, places);
         let config = |place| Files::from([("config.toml".to_owned(), render::config(state, place))]);
         let above = places.config_above().parent().expect("it is in a directory").to_owned();
         let mut sha = Sha256::new();
@@ -75,6 +77,7 @@ impl Ground {
         if state.around.git && !checkout.join(".git").exists() {
             git(&checkout, &["init", "--quiet", "--initial-branch=main"]);
         }
+        sha.update(format!("{:?}", (state.around.compiler, state.around.cc)));
         hex(&sha.finalize())
     }
 
@@ -157,6 +160,43 @@ impl Ground {
         }
         self.shelves.current.insert(package.name.clone(), self.shelves.commits[&key].clone());
     }
+}
+
+/// The programs that stand before the compilers.
+fn put_programs(state: &State, places: &Places) {
+    let Around { compiler, cc, .. } = state.around;
+    let cfg = format!("--cfg 'xd_compiler=\"{}\"'", compiler.digit);
+    let text = match compiler.by {
+        By::Nothing => None,
+        By::WrapperVariable | By::WrapperConfig => Some(format!("exec \"$@\" {cfg}")),
+        By::RustcVariable | By::RustcConfig => Some(format!("exec rustc \"$@\" {cfg}")),
+    };
+    if let Some(text) = text {
+        put_program(&places.compiler(compiler), &text);
+    }
+    if cc > 0 {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let machines = std::env::split_paths(&path).map(|dir| dir.join("cc")).find(|cc| cc.is_file());
+        let machines = machines.expect("there is a C compiler");
+        put_program(&places.cc().join("cc"), &format!("exec {} \"$@\" -DXD_CC={cc}", machines.display()));
+    }
+}
+
+/// Writes a program, if it is not what it was.
+fn put_program(path: &Path, text: &str) {
+    if !fs::read_to_string(path).is_ok_and(|before| before.trim_end().ends_with(text)) {
+        tree::write_script(path, text);
+    }
+}
+
+fn compiler_config(state: &State, places: &Places) -> String {
+    let compiler = state.around.compiler;
+    let key = match compiler.by {
+        By::WrapperConfig => "rustc-wrapper",
+        By::RustcConfig => "rustc",
+        By::Nothing | By::WrapperVariable | By::RustcVariable => return String::new(),
+    };
+    format!("build.{key} = {:?}\n", places.compiler(compiler))
 }
 
 /// A package of the registry.

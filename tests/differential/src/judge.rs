@@ -49,7 +49,10 @@ impl fmt::Display for Class {
 pub(crate) fn compare(ours: &Seen, cargos: &Seen, from_nothing: bool, comparable_errors: bool) -> Option<Difference> {
     let difference = |class, text: String| Some(Difference { class, text });
     if ours.code != cargos.code {
-        return difference(Class::Exit, format!("{:?}, cargo {:?}\n{}", ours.code, cargos.code, end(&ours.stderr)));
+        let failed = if ours.code == Some(0) { cargos } else { ours };
+        let errors: Vec<_> = failed.errors.iter().map(String::as_str).collect();
+        let text = format!("{:?}, cargo {:?}\n{}\n{}", ours.code, cargos.code, errors.join("\n"), end(&failed.stderr));
+        return difference(Class::Exit, text);
     }
     // What else is compiled before cargo stops is a matter of chance.
     if ours.code != Some(0) && !ours.errors.is_empty() {

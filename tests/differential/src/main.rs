@@ -24,6 +24,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that says what it finds")]
 
+mod edits;
 mod generate;
 mod ground;
 mod judge;
@@ -91,6 +92,9 @@ struct Arguments {
     /// Reads variables that nobody declares in macros.
     #[arg(long)]
     undeclared: bool,
+    /// Has scripts calculate with the paths of their own places, and tell only the result.
+    #[arg(long)]
+    derived: bool,
     /// Leaves out what prints the environment that cargo and its wrappers make.
     #[arg(long)]
     no_environment: bool,
@@ -252,6 +256,7 @@ impl Explorer<'_> {
             toolchain: toolchains.other(),
             clippy: toolchains.has_clippy(),
             undeclared: self.arguments.undeclared,
+            derived: self.arguments.derived,
             environment: !self.arguments.no_environment,
         };
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(n as u64);

@@ -125,6 +125,8 @@ pub(crate) enum Kind {
     Inlined,
     /// A file that `include_str!` reads.
     Included,
+    /// The same, outside of the package: in the workspace, by a member.
+    Shared,
     /// `option_env!` of a variable.
     Variable(String),
     /// Paths and texts of the manifest that `env!` reads.
@@ -260,9 +262,45 @@ pub(crate) struct Around {
     pub vendored: bool,
     #[serde(skip_serializing_if = "is_default")]
     pub incremental: Incremental,
+    /// What stands between cargo and the compiler.
+    #[serde(skip_serializing_if = "is_default")]
+    pub compiler: Compiler,
+    /// A C compiler that comes first in `PATH`, by what it defines; 0 is the one of the machine.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cc: u8,
     /// Whether the checkout is a git repository.
     #[serde(skip_serializing_if = "is_default")]
     pub git: bool,
+}
+
+/// A program in the place of rustc or before it, which tells the compiler a digit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Compiler {
+    pub by: By,
+    /// Which program: two differ in their names.
+    #[serde(skip_serializing_if = "is_default")]
+    pub name: u8,
+    /// What it tells the compiler.
+    #[serde(skip_serializing_if = "is_default")]
+    pub digit: u8,
+}
+
+/// How cargo learns of such a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum By {
+    /// Not at all.
+    #[default]
+    Nothing,
+    /// `RUSTC_WRAPPER`.
+    WrapperVariable,
+    /// `build.rustc-wrapper`.
+    WrapperConfig,
+    /// `RUSTC`.
+    RustcVariable,
+    /// `build.rustc`.
+    RustcConfig,
 }
 
 /// Where a configuration file is.

@@ -16,12 +16,12 @@ use nix::unistd::{Pid, Uid};
 use support::tree;
 use tempfile::TempDir;
 
-use crate::model::{Around, TargetDir};
+use crate::model::{Around, Compiler, TargetDir};
 
 /// How many checkouts there are, and package homes.
 pub(crate) const CHECKOUTS: usize = 7;
 pub(crate) const SHORT: [usize; 2] = [5, 6];
-pub(crate) const HOMES: usize = 2;
+pub(crate) const HOMES: usize = 3;
 
 /// The name of the file that says whose a directory in `/` is.
 const MARKER: &str = ".xcache-differential";
@@ -58,6 +58,7 @@ impl Places {
         for dir in [places.path("home"), places.store(), places.home(0), places.home(1)] {
             fs::create_dir_all(dir).expect("a directory can be made");
         }
+        std::os::unix::fs::symlink(places.home(1), places.home(2)).expect("a link can be made");
         places
     }
 
@@ -90,7 +91,7 @@ impl Places {
     }
 
     pub(crate) fn home(&self, n: usize) -> PathBuf {
-        self.path(["home/.cargo", "another-package-home"][n % HOMES])
+        self.path(["home/.cargo", "another-package-home", "h"][n % HOMES])
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -103,6 +104,16 @@ impl Places {
 
     pub(crate) fn repository(&self, package: &str) -> PathBuf {
         self.path("repositories").join(package)
+    }
+
+    /// A program in the place of rustc or before it.
+    pub(crate) fn compiler(&self, compiler: Compiler) -> PathBuf {
+        self.path(&format!("compilers/rustc-{}", compiler.name))
+    }
+
+    /// The directory of a C compiler.
+    pub(crate) fn cc(&self) -> PathBuf {
+        self.path("cc")
     }
 
     /// The configuration that is above all checkouts but those in `/`.
@@ -162,6 +173,15 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
+    /// Becomes what another target directory was.
+    pub(crate) fn take_from(&self, other: &Self) {
+        for (from, to) in other.real.iter().zip(&self.real).filter(|(from, to)| from != to) {
+            tree::remove(to);
+            fs::create_dir_all(to.parent().expect("it is in a directory")).expect("a directory can be made");
+            rename(from, to);
+        }
+    }
+
     /// Makes what has to be there before cargo is called.
     pub(crate) fn prepare(&self) {
         if self.real.contains(&self.seen) {

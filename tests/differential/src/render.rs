@@ -57,6 +57,7 @@ pub(crate) fn checkout(state: &State, places: &Places, published: &dyn Published
         let of_package = package_files(state, package, places);
         files.extend(of_package.into_iter().map(|(path, content)| (format!("{dir}/{path}"), content)));
     }
+    files.extend(state.members().flat_map(source::shared_files));
     files.insert("Cargo.toml".into(), workspace(state));
     files.insert(".gitignore".into(), "/target\n/out\n".into());
     files

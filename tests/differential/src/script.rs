@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Around, ConfigPlace, Incremental, Need, Package, Part, State, Target, TargetDir, is_default};
+use crate::model::{
+    Around, Compiler, ConfigPlace, Incremental, Need, Package, Part, State, Target, TargetDir, is_default,
+};
 
 /// Files of another version are refused: what they mean may have changed.
 const VERSION: u32 = 1;
@@ -95,6 +97,13 @@ pub(crate) enum Edit {
     TargetDir(TargetDir),
     Vendored(bool),
     Incremental(Incremental),
+    Compiler(Compiler),
+    Cc(u8),
+    /// The target directory is moved to another checkout, or to another place, and used there.
+    Moved {
+        checkout: usize,
+        target: TargetDir,
+    },
     /// The target directory is removed.
     Clean,
     /// Files of the store are damaged.
@@ -273,6 +282,9 @@ impl Edit {
             Self::TargetDir(_) => "another target directory",
             Self::Vendored(_) => "vendoring",
             Self::Incremental(_) => "incremental compilation",
+            Self::Compiler(_) => "a wrapper or another rustc",
+            Self::Cc(_) => "another C compiler",
+            Self::Moved { .. } => "a moved target directory",
             Self::Clean => "an empty target directory",
             Self::Damage { .. } => "a damaged store",
             Self::Plain(_) => "plain cargo in between",
@@ -329,6 +341,9 @@ impl Edit {
             Self::Home(home) => around.home = *home,
             Self::TargetDir(target) => around.target = *target,
             Self::Vendored(vendored) => around.vendored = *vendored,
+            Self::Compiler(compiler) => around.compiler = *compiler,
+            Self::Cc(cc) => around.cc = *cc,
+            Self::Moved { checkout, target } => (around.checkout, around.target) = (*checkout, *target),
             Self::Incremental(incremental) => around.incremental = *incremental,
             _ => {}
         }

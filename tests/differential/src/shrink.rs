@@ -191,6 +191,7 @@ fn around(script: &Script, n: usize) -> Result<Option<Script>, End> {
             0 => *around = Around::default(),
             1 => around.git = false,
             2 => around.checkout = 0,
+            3 => around.profiles.clear(),
             _ => return Err(End),
         }
         Ok(true)
@@ -240,7 +241,7 @@ mod tests {
 
     #[test]
     fn all_that_a_difference_does_not_need_is_taken_away() {
-        let possible = Possible { toolchain: None, clippy: true, undeclared: false, environment: true };
+        let possible = Possible { toolchain: None, clippy: true, undeclared: false, derived: false, environment: true };
         let long = script(3, 25, &possible);
         let kept = long.start.packages.last().expect("there are packages").name.clone();
         let differs = |script: &Script| script.start.package(&kept).map(|_| Class::Printed);
@@ -252,7 +253,7 @@ mod tests {
 
     #[test]
     fn nothing_is_taken_away_when_the_time_is_over() {
-        let possible = Possible { toolchain: None, clippy: true, undeclared: false, environment: true };
+        let possible = Possible { toolchain: None, clippy: true, undeclared: false, derived: false, environment: true };
         let long = script(3, 25, &possible);
         assert_eq!(shrink(&long, Class::Printed, Instant::now(), &|_| Some(Class::Printed)), long);
     }

@@ -9,7 +9,7 @@ use std::process::Command as Process;
 use serde_json::Value;
 use support::{Invocation, Output, Running};
 
-use crate::model::{Around, Incremental};
+use crate::model::{Around, By, Incremental};
 use crate::place::{Places, Targets};
 use crate::script::{Command, Verb};
 
@@ -91,7 +91,10 @@ impl Side<'_> {
     pub(crate) fn environment(&self) -> BTreeMap<String, OsString> {
         let around = self.around;
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let dirs = [self.toolchains.of(around).bin.clone()].into_iter().chain(std::env::split_paths(&path));
+        // The C compiler that is before that of the machine comes first, as that is how it finds the other.
+        let cc = (around.cc > 0).then(|| self.places.cc());
+        let bin = self.toolchains.of(around).bin.clone();
+        let dirs = cc.into_iter().chain([bin]).chain(std::env::split_paths(&path));
         let mut environment: BTreeMap<String, OsString> = BTreeMap::from([
             ("PATH".into(), std::env::join_paths(dirs).expect("PATH is made of paths")),
             ("HOME".into(), self.places.path("home").into()),
@@ -102,6 +105,13 @@ impl Side<'_> {
         if around.incremental == Incremental::Off {
             environment.insert("CARGO_INCREMENTAL".into(), "0".into());
         }
+        let compiler = match around.compiler.by {
+            By::WrapperVariable => Some("RUSTC_WRAPPER"),
+            By::RustcVariable => Some("RUSTC"),
+            By::Nothing | By::WrapperConfig | By::RustcConfig => None,
+        };
+        let program = self.places.compiler(around.compiler);
+        environment.extend(compiler.map(|name| (name.to_owned(), program.into())));
         environment.extend(around.rustflags.iter().map(|flags| ("RUSTFLAGS".into(), flags.into())));
         environment.extend(around.variables.iter().map(|(name, value)| (name.clone(), value.into())));
         environment.extend(self.targets().variables.into_iter().map(|(name, dir)| (name, dir.into())));

@@ -47,6 +47,16 @@ pub(crate) fn data_file(package: &Package, part: &Part) -> String {
     }
 }
 
+/// The files of its parts that are in the workspace and not in the package.
+pub(crate) fn shared_files(package: &Package) -> Vec<(String, String)> {
+    let shared = package.parts.iter().filter(|part| part.kind == Kind::Shared);
+    shared.map(|part| (shared_file(part), format!("content {}\n", part.value))).collect()
+}
+
+fn shared_file(part: &Part) -> String {
+    format!("shared/s{}.txt", part.id)
+}
+
 fn native_file(package: &Package, part: &Part) -> String {
     format!("native/n{}-{}.c", part.id, package.renamed)
 }
@@ -82,7 +92,11 @@ fn input_file(package: &Package, part: &Part, source: &Source) -> String {
 }
 
 fn native(package: &Package, part: &Part) -> String {
-    format!("int {}(void) {{ return 10 * {} + VALUE; }}\n", native_name(package, part), part.value)
+    format!(
+        "#ifndef XD_CC\n#define XD_CC 0\n#endif\nint {}(void) {{ return 100 * XD_CC + 10 * {} + VALUE; }}\n",
+        native_name(package, part),
+        part.value
+    )
 }
 
 fn native_name(package: &Package, part: &Part) -> String {
@@ -116,6 +130,10 @@ fn item(package: &Package, part: &Part) -> String {
 fn lines_of_part(state: &State, package: &Package, part: &Part) -> String {
     let Part { id, value, kind } = part;
     let value = match kind {
+        Kind::Shared if package.origin == Origin::Member => {
+            format!("include_str!(\"../../{}\").trim()", shared_file(part))
+        }
+        Kind::Shared => return String::new(),
         Kind::Literal => format!("\"{value}\""),
         Kind::Module => format!("{}::VALUE", module(package, part)),
         Kind::Inlined if package.is_macro => format!("\"{value}\""),
@@ -365,8 +383,8 @@ fn print_report(package: &Package) -> String {
     format!("for line in {}::report() {{ println!(\"{{line}}\"); }}", package.name)
 }
 
-const CONFIGURATION: &str = "format!(\"{} {} {} {}\", cfg!(debug_assertions), cfg!(panic = \"abort\"), cfg!(xd_flag), \
-                             cfg!(target_feature = \"avx2\"))";
+const CONFIGURATION: &str = "format!(\"{} {} {} {} {:?}\", cfg!(debug_assertions), cfg!(panic = \"abort\"), cfg!(xd_flag), \
+                             cfg!(target_feature = \"avx2\"), [cfg!(xd_compiler = \"1\"), cfg!(xd_compiler = \"2\")])";
 
 const AMBIENT: &str = "std::env::vars().map(|(name, _)| name).filter(|name| name != \"XCACHE_DIR\" && [\"RUSTC\", \
                        \"XCACHE\", \"CARGO_CACHE\", \"CARGO_ENCODED\"].iter().any(|start| \
@@ -380,91 +398,8 @@ mod tests {
 }
 ";
 
-const MACROS: &str = r#"
-extern crate proc_macro;
-use proc_macro::TokenStream;
+/// What is behind the report of a procedural macro: the macros themselves.
+const MACROS: &str = include_str!("templates/macros.rs");
 
-fn literal(text: &str) -> TokenStream { format!("{text:?}").parse().unwrap() }
-fn argument(input: TokenStream) -> String { input.to_string().trim_matches('"').to_owned() }
-fn variable(name: &str) -> String { std::env::var(name).unwrap_or_else(|_| "unset".to_owned()) }
-
-#[proc_macro]
-pub fn report_all(_: TokenStream) -> TokenStream { literal(&report().join("\n")) }
-
-#[proc_macro]
-pub fn of_variable(input: TokenStream) -> TokenStream { literal(&variable(&argument(input))) }
-
-#[proc_macro]
-pub fn of_package(_: TokenStream) -> TokenStream {
-    literal(&["CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_PKG_DESCRIPTION", "CARGO_CRATE_NAME"].map(variable).join(" "))
-}
-
-#[proc_macro]
-pub fn of_file(input: TokenStream) -> TokenStream {
-    let path = format!("{}/{}", variable("CARGO_MANIFEST_DIR"), argument(input));
-    literal(std::fs::read_to_string(path).unwrap().trim())
-}
-
-#[proc_macro]
-pub fn of_out_dir(input: TokenStream) -> TokenStream {
-    let path = format!("{}/{}", variable("OUT_DIR"), argument(input));
-    literal(std::fs::read_to_string(path).unwrap().trim())
-}
-"#;
-
-/// Variables that users set are left out of the environment that is reported: they are not declared.
-const SCRIPT: &str = r#"#![allow(dead_code, unused_variables)]
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fs};
-
-fn variable(name: &str) -> String { env::var(name).unwrap_or_else(|_| "unset".to_owned()) }
-
-fn above(name: &str, depth: usize) -> String {
-    Path::new(&variable(name)).ancestors().nth(depth).map_or_else(String::new, |dir| dir.display().to_string())
-}
-
-fn starting_with(prefix: &str) -> String {
-    let mut found: Vec<_> = env::vars().filter(|(name, _)| name.starts_with(prefix)).collect();
-    found.sort();
-    format!("{found:?}")
-}
-
-fn environment() -> String {
-    let is_ours = |name: &str| ["CARGO_", "RUSTC", "XCACHE"].iter().any(|start| name.starts_with(start));
-    let is_users = |name: &str| {
-        ["CARGO_TARGET_DIR", "CARGO_BUILD_", "CARGO_INCREMENTAL", "CARGO_HOME", "CARGO_MAKEFLAGS", "XCACHE_DIR", "CARGO_NET_", "CARGO_TERM_"]
-            .iter()
-            .any(|start| name.starts_with(start))
-    };
-    let mut names: Vec<_> = env::vars().map(|(name, _)| name).filter(|name| is_ours(name) && !is_users(name)).collect();
-    names.sort();
-    format!("{} {:?}", names.join(" "), ["RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"].map(variable))
-}
-
-fn digit(text: &str) -> u32 { text.bytes().map(u32::from).sum::<u32>() % 4 }
-
-fn listing(dir: &str) -> String {
-    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let mut found: Vec<_> = entries.map(|path| format!("{} {}", path.display(), fs::read_to_string(&path).unwrap().trim())).collect();
-    found.sort();
-    found.join(",")
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    assert!(Command::new(program).args(arguments).status().unwrap().success());
-}
-
-fn compile(file: &str, name: &str, value: u32, out: &Path) {
-    let object = out.join(format!("{name}.o"));
-    let library = out.join(format!("lib{name}.a"));
-    let _ = fs::remove_file(&library);
-    run("cc", &["-c", file, "-o", object.to_str().unwrap(), &format!("-DVALUE={value}"), "-fPIC"]);
-    run("ar", &["crs", library.to_str().unwrap(), object.to_str().unwrap()]);
-    println!("cargo::rustc-link-search=native={}", out.display());
-    println!("cargo::rustc-link-lib=static={name}");
-}
-
-fn main() {
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
-"#;
+/// The beginning of a build script.
+const SCRIPT: &str = include_str!("templates/build.rs");

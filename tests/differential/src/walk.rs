@@ -121,7 +121,11 @@ impl Walk<'_> {
         for edit in &step.edits {
             self.count(edit.name());
             let before = self.state.clone();
+            let targets = self.side().targets();
             edit.apply(&mut self.state);
+            if let Edit::Moved { .. } = edit {
+                self.side().targets().take_from(&targets);
+            }
             if before == self.state {
                 self.ground.put(&self.state, quietly);
                 is_put = true;

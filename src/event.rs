@@ -174,7 +174,7 @@ pub enum Difference {
     },
     /// The content of a file.
     File {
-        /// Its path, with placeholders for the roots.
+        /// Its path; below a root, from that one: `<workspace>/src/lib.rs`.
         path: String,
     },
     /// The content of the package's directory has changed since it was planned.

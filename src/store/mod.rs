@@ -7,12 +7,13 @@
 //! ├── pushed/<remote>/<aa>/<unit key>   (empty)     ├── blob/<aa>/<blake3>     a pack
 //! ├── probe/<aa>/<digest>      a small output       └── known/<name>           what units were made from
 //! ├── known/<aa>/<identity>    what units were made from
+//! ├── stats/                   sums over sessions
 //! ├── tmp/                     not yet renamed
 //! └── gc.lock, gc.stamp
 //! ```
 //!
 //! [`LocalStore`] keeps files as rustc wrote them, so that restoring one is a plain copy; [`RemoteStore`] keeps packs.
-//! `<aa>` is the first byte of the name. A `pushed` marker says that the entry is in that remote.
+//! `<aa>` is the first byte of the name. A `pushed` marker says that the entry was in that remote: it may be gone since.
 //!
 //! **Invariants.** Every local write is a temporary file and a rename, every remote write one PUT. Every read is compared
 //! with its digest before anybody sees it. The modification time of a raw file never changes: least recent use is kept

@@ -23,6 +23,11 @@ pub enum Layout {
     PerUnit,
 }
 
+impl Layout {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::Classic, Self::PerUnit];
+}
+
 /// Cargo's own files of one unit.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fresh {

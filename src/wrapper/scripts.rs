@@ -18,7 +18,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::protocol::Request;
 use super::record::record_script;
 use super::restore::{Variables, other_paths, other_variables};
-use super::stand_in::StandIns;
+use super::stand_in::{Runs, StandIns};
 use super::units::{Call, Services};
 use crate::digest::{Digest, Domain};
 use crate::entry::{Constraints, Entry, FileKind, Fresh};
@@ -110,22 +110,25 @@ impl Scripts {
 
     /// The scripts that were placed and have to run all the same, and those that have been there before.
     fn stand_in_for_all(&self) {
-        let Services { plan, prefetch, hydrated, .. } = &*self.services;
-        let Some(site) = self.services.site() else { return };
-        let mut placed = BTreeSet::new();
-        for script in plan.script_runs().filter_map(|run| plan.script_of(run)).filter(|script| hydrated.has(*script)) {
-            if let Some(entry) = prefetch.found(script)
-                && let Some(fresh) = &entry.fresh
-                && let Some(profile) = site.profile(plan.unit(script))
-                && let Some(program) = entry.files.iter().find(|file| file.kind == FileKind::Executable)
-            {
-                let program = profile.join(&fresh.directory).join(&program.name);
-                self.stand_in(script, &program);
-                placed.insert(program);
+        let Services { plan, hydrated, .. } = &*self.services;
+        let scripts = plan.script_runs().filter_map(|run| plan.script_of(run)).filter(|script| hydrated.has(*script));
+        let placed: BTreeMap<_, _> = scripts.filter_map(|script| Some((self.program_of(script)?, script))).collect();
+        let there = self.services.profiles().into_iter().flat_map(|(layout, profile)| layout.scripts(&profile));
+        for program in there {
+            match placed.get(&program) {
+                Some(script) => self.stand_in(*script, &program),
+                None => self.stand_ins.put(Runs::Unknown, &program),
             }
         }
-        let there = self.services.profiles().into_iter().flat_map(|(layout, profile)| layout.scripts(&profile));
-        there.filter(|program| !placed.contains(program)).for_each(|program| self.stand_ins.put(None, &program));
+    }
+
+    /// The program of a script that was placed.
+    fn program_of(&self, script: UnitId) -> Option<Utf8PathBuf> {
+        let Services { plan, prefetch, .. } = &*self.services;
+        let entry = prefetch.found(script)?;
+        let program = entry.files.iter().find(|file| file.kind == FileKind::Executable)?;
+        let profile = self.services.site()?.profile(plan.unit(script))?;
+        Some(profile.join(&entry.fresh.as_ref()?.directory).join(&program.name))
     }
 
     /// Puts a stand-in before the program of a script, if cargo has to start it.
@@ -135,8 +138,8 @@ impl Scripts {
         match (runs.next(), runs.next()) {
             (None, _) => {}
             // The same script may run for the host and for the target: then it is not said here which of the two asks.
-            (_, Some(_)) => self.stand_ins.put(None, program),
-            (run, None) => self.stand_ins.put(run, program),
+            (Some(_), Some(_)) => self.stand_ins.put(Runs::Several, program),
+            (Some(run), None) => self.stand_ins.put(Runs::One(run), program),
         }
     }
 

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::client::NAME;
 use super::protocol::{Capture, Finished, Released, Request, Response, Role, receive, send, socket};
 use super::scripts::Printed;
-use super::stand_in::StandIns;
+use super::stand_in::{Runs, StandIns};
 use super::units::{Call, Services, Units};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
@@ -148,7 +148,7 @@ impl Coordinator {
             Planned::IfNeeded(plan) => plan,
         };
         let stand_ins = Arc::new(StandIns::new(program));
-        front.scripts.iter().for_each(|script| stand_ins.put(None, script));
+        front.scripts.iter().for_each(|script| stand_ins.put(Runs::Unknown, script));
         let (plan, units, stopping) = (Mutex::new(Some(plan)), OnceLock::new(), Arc::default());
         Self { front, plan, units, is_coming, stand_ins, versions: AtomicUsize::new(0), stopping }
     }

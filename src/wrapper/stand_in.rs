@@ -40,8 +40,18 @@ pub(super) struct StandIns {
 
 struct StandIn {
     program: Utf8PathBuf,
-    /// The one run of the script, if it has only one.
-    run: Option<UnitId>,
+    runs: Runs,
+}
+
+/// Which runs a script has in a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Runs {
+    /// This one.
+    One(UnitId),
+    /// Nobody knows; as a rule one, or none.
+    Unknown,
+    /// One for the host and one for a target.
+    Several,
 }
 
 impl StandIns {
@@ -54,26 +64,29 @@ impl StandIns {
         self.placed.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Puts a stand-in before the program of a script, with the only run of it. Where that is not possible, there is none.
-    pub(super) fn put(&self, run: Option<UnitId>, program: &Utf8Path) {
+    /// Puts a stand-in before the program of a script. Where that is not possible, there is none.
+    pub(super) fn put(&self, runs: Runs, program: &Utf8Path) {
         let (Some(bytes), Some(directory)) = (&self.bytes, program.parent()) else { return };
         if let Err(error) = exchange(program, directory, bytes) {
             return tracing::debug!(%error, %program, "there is no stand-in");
         }
-        self.placed().insert(directory.to_owned(), StandIn { program: program.to_owned(), run });
+        self.placed().insert(directory.to_owned(), StandIn { program: program.to_owned(), runs });
     }
 
     /// The run that a stand-in asks for, which was started as `path`.
     pub(super) fn run_of(&self, path: &Utf8Path) -> Option<UnitId> {
-        self.placed().get(path.parent()?)?.run
+        match self.placed().get(path.parent()?)?.runs {
+            Runs::One(run) => Some(run),
+            Runs::Unknown | Runs::Several => None,
+        }
     }
 
-    /// Puts a program back before it is started, if it is started once only: the next one would find no stand-in.
+    /// Puts a program back before it is started, unless it is started again: the next run would find no stand-in.
     pub(super) fn give_way(&self, path: &Utf8Path) {
         let mut placed = self.placed();
         let Some(directory) = path.parent() else { return };
         if let Some(stand_in) = placed.get(directory)
-            && stand_in.run.is_some()
+            && stand_in.runs != Runs::Several
             && self.put_back(stand_in).is_ok()
         {
             placed.remove(directory);

@@ -33,7 +33,7 @@ impl Scene {
     }
 
     fn put(&self) {
-        self.stand_ins.put(Some(UnitId(7)), &self.script());
+        self.stand_ins.put(Runs::One(UnitId(7)), &self.script());
     }
 
     fn forget_session(&self) {
@@ -116,12 +116,12 @@ fn the_program_is_put_back_under_every_name_that_the_stand_in_has() {
 }
 
 #[test]
-fn it_gives_way_once_to_a_program_that_is_started_once() {
+fn it_gives_way_to_a_program_unless_that_is_started_again() {
     let scene = Scene::new("exit 1");
     scene.put();
     scene.stand_ins.give_way(&scene.script());
     assert_eq!((say(&scene.script()), scene.names()), ("the script said loud\n".to_owned(), vec!["script".to_owned()]));
-    scene.stand_ins.put(None, &scene.script());
+    scene.stand_ins.put(Runs::Several, &scene.script());
     scene.stand_ins.give_way(&scene.script());
     assert_eq!(scene.names(), [".xcache", "script"]);
 }
@@ -141,7 +141,7 @@ fn one_that_a_killed_session_has_left_is_replaced_and_the_program_kept() {
     scene.put();
     let next = Scene::new("echo the next session");
     let stand_ins = StandIns::new(next.path("it's a session/wrapper").as_std_path());
-    stand_ins.put(None, &scene.script());
+    stand_ins.put(Runs::Unknown, &scene.script());
     assert_eq!(say(&scene.script()), "the next session\n");
     stand_ins.remove();
     assert_eq!(say(&scene.script()), "the script said loud\n");

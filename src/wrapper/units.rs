@@ -79,10 +79,14 @@ impl Services {
         Some(Site { layout: self.layout?, roots: &self.roots })
     }
 
-    /// The directories of all profiles that something is built in, where their layout is known.
+    /// The directories of all profiles that something is built in, each with its layout; with all there are where that is
+    /// not known.
     pub fn profiles(&self) -> Vec<(Layout, Utf8PathBuf)> {
-        let Some((layout, build_dir)) = self.layout.zip(self.roots.get(Root::BuildDir)) else { return Vec::new() };
-        self.plan.profile_dirs().iter().map(|profile| (layout, build_dir.join(profile))).collect()
+        let Some(build_dir) = self.roots.get(Root::BuildDir) else { return Vec::new() };
+        let layouts = self.layout.map_or_else(|| Layout::ALL.to_vec(), |layout| vec![layout]);
+        let profiles = self.plan.profile_dirs();
+        let of_profile = |profile: &String| layouts.iter().map(|layout| (*layout, build_dir.join(profile))).collect();
+        profiles.iter().flat_map(|profile| -> Vec<_> { of_profile(profile) }).collect()
     }
 
     /// Puts an entry into the stores.

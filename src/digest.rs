@@ -80,18 +80,18 @@ macro_rules! domains {
 }
 
 domains! {
-    /// What a unit is made from: [`crate::key::KeyInputs`].
+    /// What a unit is made from: [`crate::key::KeyInputs`]. With another version, old entries are simply never asked for.
     UnitKey = "unit key 4",
     /// A key together with where the unit is good.
     KeyInPlace = "unit key in a place 2",
     /// What is compared with each other when a miss is explained.
     UnitIdentity = "unit identity 1",
+    /// A value that nobody meant to show, in what explains a miss.
+    HiddenValue = "hidden value 1",
     /// Programs and libraries that something is linked with or run by.
-    HostClass = "host class 2",
-    /// The standard library of a platform.
-    StandardLibrary = "standard library 2",
+    HostClass = "host class 3",
     /// The content of a package's directory.
-    PackageContent = "package content 2",
+    PackageContent = "package content 3",
     /// A normalized rustc command line.
     CommandLine = "rustc command line 2",
     /// How diagnostics are to be rendered.
@@ -107,7 +107,7 @@ domains! {
     /// The path of a directory.
     RootPath = "path of a root 1",
     /// The name of a graph index.
-    GraphKey = "graph key 2",
+    GraphKey = "graph key 3",
     /// The name of a remembered unit graph.
     UnitGraph = "unit graph 2",
     /// What a session goes by, before it has asked anybody.
@@ -194,6 +194,37 @@ mod tests {
     fn each_domain_has_a_context_of_its_own() {
         let contexts: BTreeSet<_> = Domain::ALL.iter().map(|domain| domain.context()).collect();
         assert_eq!(contexts.len(), Domain::ALL.len());
+    }
+
+    /// What stands between the parentheses of each call of a function, but in tests.
+    fn arguments(source: &str) -> Vec<String> {
+        let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let calls = ["Digest::of(", "Digest::of_value("].iter().flat_map(|call| source.split(call).skip(1));
+        let until_closed = |rest: &str| {
+            let mut open = 1;
+            let is_within = |character: &char| {
+                open += i32::from(*character == '(') - i32::from(*character == ')');
+                open > 0
+            };
+            rest.chars().take_while(is_within).collect()
+        };
+        calls.map(until_closed).collect()
+    }
+
+    #[test]
+    fn no_digest_is_of_text_that_was_put_together() {
+        const FORMATTING: &[&str] = &["format!", "to_string(", ".concat(", ".join(\"", "{:?}", "concat!"];
+        let mut calls = 0;
+        for (path, source) in crate::reference::source::files() {
+            let is_test = path.to_string_lossy().ends_with("_tests.rs");
+            for argument in arguments(&source).into_iter().filter(|_| !is_test) {
+                let found = FORMATTING.iter().find(|formatting| argument.contains(**formatting));
+                assert_eq!(found, None, "{}: {argument}", path.display());
+                calls += 1;
+            }
+        }
+        assert!(calls > 40, "only {calls} calls were seen");
+        assert_eq!(arguments("let a = Digest::of(format!(\"{b:?}\")); c()"), ["format!(\"{b:?}\")"]);
     }
 
     #[test]

@@ -85,12 +85,15 @@ pub fn copy_hashing(mut input: impl Read, mut output: impl Write) -> io::Result<
 /// What tells whether a file was written again, or put aside and back: length, times, and its inode where there is one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Stamp {
+    /// Its size.
     length: u64,
+    /// When it was written.
     #[serde(serialize_with = "serialize_time")]
     modified: Option<SystemTime>,
     /// When anything about it was changed, its place included.
     #[serde(serialize_with = "serialize_time")]
     changed: Option<SystemTime>,
+    /// Which file it is, whatever it is called.
     inode: u64,
 }
 
@@ -175,6 +178,19 @@ mod tests {
 
     use super::*;
     use crate::digest::Domain;
+    use crate::reference::alone::{Change, assert_each_counts};
+
+    #[test]
+    fn each_part_of_a_stamp_makes_another_one() {
+        let make = || Stamp { length: 1, modified: None, changed: None, inode: 1 };
+        let changes: &[Change<Stamp>] = &[
+            ("length", |stamp| stamp.length = 2),
+            ("modified", |stamp| stamp.modified = Some(SystemTime::UNIX_EPOCH)),
+            ("changed", |stamp| stamp.changed = Some(SystemTime::UNIX_EPOCH)),
+            ("inode", |stamp| stamp.inode = 2),
+        ];
+        assert_each_counts(Domain::Stamps, make, changes);
+    }
 
     #[test]
     fn a_file_of_any_time_has_a_stamp_of_its_own() {

@@ -22,9 +22,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Domain};
 
-/// Changes whenever the meaning of a key input changes; old entries are then simply never asked for.
-pub const KEY_SCHEMA: u32 = 4;
-
 /// Identifies what a unit is made from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
@@ -85,7 +82,7 @@ pub struct DependencyKey {
 pub struct KeyInputs {
     /// `rustc -vV`, whole.
     pub rustc: String,
-    /// The standard library it is compiled against, by its files' names and sizes.
+    /// The standard library it is compiled against, by its files' names and contents.
     pub standard_library: Option<Digest>,
     /// `cargo -V`: cargo decides which flags rustc gets.
     pub cargo: String,
@@ -133,3 +130,7 @@ impl KeyInputs {
         UnitKey(Digest::of_value(Domain::UnitKey, self))
     }
 }
+
+#[cfg(test)]
+#[path = "key/key_tests.rs"]
+mod tests;

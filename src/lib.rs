@@ -39,6 +39,8 @@ pub mod prefetch;
 pub mod probe;
 pub mod process;
 pub mod recipe;
+#[cfg(test)]
+mod reference;
 pub mod report;
 pub mod roots;
 pub mod rustc;

@@ -114,6 +114,18 @@ fn a_compilers_answer_is_known_until_the_compiler_or_the_question_changes() {
 }
 
 #[test]
+fn an_answer_is_asked_for_again_where_any_variable_has_another_value() {
+    let machine = Machine::new();
+    let rustc = machine.toolchain("toolchain", BINARY);
+    let with = |variable: &str| key(&rustc, &[], |name| (name == variable).then_some("value")).unwrap();
+    let plain = with("UNRELATED");
+    assert_eq!(plain, key(&rustc, &[], nothing).unwrap());
+    for variable in VARIABLES {
+        assert_ne!(with(variable), plain, "{variable}");
+    }
+}
+
+#[test]
 fn a_compiler_that_may_be_another_one_is_asked_every_time() {
     let machine = Machine::new();
     let real = machine.toolchain("toolchain", BINARY);

@@ -592,6 +592,20 @@ fn the_next_layout_of_the_build_directory_is_hydrated() {
     assert_eq!(demo.report().hydrated(), MIXED_UNITS);
 }
 
+#[test]
+fn what_is_of_another_layout_of_the_build_directory_is_not_hydrated() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.mixed().env("RUSTC_BOOTSTRAP", "1");
+    let commands: [&[&str]; 2] = [&["build"], &["build", "-Zbuild-dir-new-layout"]];
+    for (command, hydrated) in [(0, false), (0, true), (1, false)] {
+        demo.clean();
+        demo.xcache(commands[command]).ok();
+        let expected: &[&str] = if hydrated { &MIXED_UNITS } else { &[] };
+        assert_eq!(demo.report().hydrated(), expected, "{:?}", commands[command]);
+        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    }
+}
+
 /// What cargo says of the dependencies with `--message-format json`, sorted.
 fn messages(output: &Output) -> Vec<String> {
     let is_message = |line: &&str| line.contains("\"compiler-artifact\"") || line.contains("\"build-script-executed\"");

@@ -866,10 +866,12 @@ fn what_sqlx_reads_counts_without_being_named() {
         file.write(".env", text);
         assert_demo(&sandbox, &file, if text == "first" { &["demo", "reading"] } else { &["demo"] }, text);
     }
-    let mut variable = reads(&sandbox, "variable!(\"DATABASE_URL\")");
-    for text in ["first", "later"] {
-        variable = variable.env("DATABASE_URL", text);
-        assert_demo(&sandbox, &variable, if text == "first" { &["demo", "reading"] } else { &["demo"] }, text);
+    for name in ["DATABASE_URL", "SQLX_OFFLINE", "SQLX_OFFLINE_DIR"] {
+        let mut variable = reads(&sandbox, &format!("variable!({name:?})"));
+        for text in ["first", "later"] {
+            variable = variable.env(name, text);
+            assert_demo(&sandbox, &variable, if text == "first" { &["demo", "reading"] } else { &["demo"] }, text);
+        }
     }
 }
 

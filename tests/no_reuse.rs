@@ -3,7 +3,7 @@
 //! Each test has its counter-proof: what did not differ was reused, before and after.
 
 use support::rustc::real;
-use support::{Invocation, Package, Project, Registry, Rustc, Sandbox, skipped, tree};
+use support::{Invocation, Package, Project, Registry, Repository, Rustc, Sandbox, skipped, tree};
 
 const NONE: [&str; 0] = [];
 
@@ -233,6 +233,51 @@ fn another_checksum_of_the_same_version_is_not_shared() {
         Package::new("leaf", "1.0.0", &library)
     };
     assert_eq!(assert_republished_apart([package("one"), package("two")]), ["one\n", "two\n"]);
+}
+
+#[test]
+fn another_commit_of_the_same_repository_is_not_shared() {
+    let sandbox = Sandbox::new();
+    let repository = Repository::of_fixture("greeting", &sandbox.path("greeting"));
+    let dependency = format!("greeting = {{ git = {:?} }}", repository.url());
+    let main = "fn main() { println!(\"{}\", greeting::greet(\"git\")); }";
+    // Offline, cargo does not even read a repository on the same disk.
+    let demo = sandbox.demo_unlocked(&dependency, main).env_remove("CARGO_NET_OFFLINE");
+    let build = || {
+        demo.clean();
+        sandbox.reset();
+        demo.xcache(["build"]).ok();
+        (sandbox.compiled_dependencies(), demo.run_binary("demo"))
+    };
+    assert_eq!(build(), (vec!["greeting".to_owned()], "hello git\n".to_owned()));
+    let source = repository.dir().join("src/lib.rs");
+    let text = std::fs::read_to_string(&source).expect("the fixture has a library");
+    tree::write(&source, text.replace("hello", "hallo"));
+    repository.commit();
+    assert_eq!(build(), (vec![], "hello git\n".to_owned()), "the lockfile has the old commit");
+    demo.cargo(["update"]).ok();
+    assert_eq!(build(), (vec!["greeting".to_owned()], "hallo git\n".to_owned()));
+    assert_eq!(build(), (vec![], "hallo git\n".to_owned()));
+}
+
+#[test]
+fn warnings_that_were_asked_for_in_another_form_are_not_shown_in_the_old_one() {
+    let sandbox = Sandbox::new();
+    // An unstable setting, whatever it is, leaves hits to the wrapper. What is hydrated is shown as cargo shows what it
+    // keeps: in the form of the build that it is of.
+    let demo = sandbox.demo(&sandbox.registry([leaf()]), "leaf = \"1\"", MAIN);
+    let demo = demo.env("CARGO_INCREMENTAL", "0").env("CARGO_UNSTABLE_X", "true");
+    demo.edit("src/main.rs", "fn main() {", "fn main() { let unused = 1;");
+    let [long, short] = [&["build"][..], &["build", "--message-format", "short"]];
+    for (command, compiled) in [(long, &["demo", "leaf"][..]), (long, &NONE), (short, &["demo"]), (short, &NONE)] {
+        let plain = demo.cargo(command).env("CARGO_TARGET_DIR", sandbox.unused("plain")).ok().cargo_stderr();
+        let warning = plain.lines().find(|line| line.contains("unused variable")).expect("it warns").to_owned();
+        demo.clean();
+        sandbox.reset();
+        let said = demo.xcache(command).ok().cargo_stderr();
+        assert_eq!(sandbox.compiled(), compiled, "{command:?}");
+        assert!(said.lines().any(|line| line == warning), "{command:?}: {said}\nplain: {plain}");
+    }
 }
 
 #[test]

@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Tables that change what cargo passes to rustc in ways the unit graph does not show.
+const RELEVANT: &[&str] = &["unstable"];
+/// Tables whose content reaches build scripts through variables.
+const SEEN_BY_SCRIPTS: &[&str] = &["env", "target"];
+
 /// The answer of `cargo config get`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -67,10 +72,9 @@ impl CargoConfig {
         flags
     }
 
-    /// Tables whose content reaches build scripts through variables.
+    /// What build scripts see of it.
     pub fn seen_by_scripts(&self) -> BTreeMap<String, Value> {
-        let tables = ["env", "target"].into_iter();
-        tables.filter_map(|name| Some((name.to_owned(), self.tables.get(name)?.clone()))).collect()
+        self.tables_of(SEEN_BY_SCRIPTS)
     }
 
     /// The names of the variables that the configuration sets.
@@ -84,9 +88,13 @@ impl CargoConfig {
         self.tables.get("env").map(ToString::to_string).unwrap_or_default()
     }
 
-    /// Tables that change what cargo passes to rustc in ways the unit graph does not show.
+    /// What is part of every key.
     pub fn relevant(&self) -> BTreeMap<String, Value> {
-        ["unstable"].into_iter().filter_map(|name| Some((name.to_owned(), self.tables.get(name)?.clone()))).collect()
+        self.tables_of(RELEVANT)
+    }
+
+    fn tables_of(&self, names: &[&str]) -> BTreeMap<String, Value> {
+        names.iter().filter_map(|name| Some(((*name).to_owned(), self.tables.get(*name)?.clone()))).collect()
     }
 }
 

@@ -97,7 +97,9 @@ fn flat(config: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     while let Some((path, value)) = open.pop() {
         match value {
             Value::Object(table) => open.extend(table.iter().map(|(name, value)| (format!("{path}.{name}"), value))),
-            value if is_hidden(&path) => drop(leaves.insert(path, Digest::of(value.to_string()).to_string().into())),
+            value if is_hidden(&path) => {
+                drop(leaves.insert(path, Digest::of_value(Domain::HiddenValue, value).to_string().into()))
+            }
             value => drop(leaves.insert(path, value.clone())),
         }
     }

@@ -88,7 +88,7 @@ impl Contents {
         if kind.is_symlink() {
             return self.link(path);
         }
-        if kind.is_file() { self.file(path) } else { Ok((Digest::of("special"), SystemTime::UNIX_EPOCH)) }
+        if kind.is_file() { self.file(path) } else { Ok((other("special"), SystemTime::UNIX_EPOCH)) }
     }
 
     /// Where a link leads, and what is there. Links below a directory that a link leads to are not followed.
@@ -97,10 +97,9 @@ impl Contents {
         let (there, changed) = match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => self.file(path)?,
             Ok(metadata) if metadata.is_dir() => self.linked_directory(path)?,
-            _ => (Digest::of("nothing"), SystemTime::UNIX_EPOCH),
+            _ => (other("nothing"), SystemTime::UNIX_EPOCH),
         };
-        let text = [target.as_os_str().as_encoded_bytes(), there.as_bytes()].concat();
-        Ok((Digest::of(text), changed))
+        Ok((Digest::of_value(Domain::PackageContent, &("link", target.as_os_str(), there)), changed))
     }
 
     fn linked_directory(&self, path: &Path) -> Result<(Digest, SystemTime)> {
@@ -131,6 +130,11 @@ impl Contents {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, (Stamp, Digest)>> {
         self.files.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// Stands for what is no file; no file has this digest, whatever is in it.
+fn other(what: &str) -> Digest {
+    Digest::of_value(Domain::PackageContent, what)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use self::recipes::Places;
 use crate::cargo::{
     CargoConfig, GraphProfile, GraphUnit, LockedSource, Lockfile, Package, PackageSource, Packages, UnitGraph,
 };
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
 use crate::event::{PlannedUnit, Reason, UnitId};
 use crate::key::recipe::Class;
@@ -205,7 +205,10 @@ impl BuildPlan {
         let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
         twins::harnesses(&inputs.graph.units).into_iter().for_each(|(unit, has)| units[unit].harness = Some(has));
         native::mark(inputs, &mut units);
-        let workspace = inputs.surroundings.as_ref().map(|surroundings| Digest::of(surroundings.workspace.as_str()));
+        let workspace = inputs
+            .surroundings
+            .as_ref()
+            .map(|surroundings| Digest::of_value(Domain::RootPath, &surroundings.workspace));
         let places = Places::new(inputs.toolchain, inputs.native.as_ref(), workspace);
         let policy = Policy { places: &places, members: inputs.surroundings.is_some() };
         let has_targets = units.iter().any(|unit| unit.platform.is_some());

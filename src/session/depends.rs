@@ -73,7 +73,7 @@ pub(super) struct Dependencies {
     files: BTreeSet<OsString>,
     /// Where they are or would be found. Compared by their stamps: they are large.
     programs: BTreeSet<OsString>,
-    /// Planning may write it.
+    /// Cargo's lockfile, which is one of the files. Planning may write it.
     lockfile: OsString,
 }
 
@@ -297,5 +297,25 @@ fn declared_paths(value: &Value) -> Vec<String> {
         }
         Value::Array(values) => values.iter().flat_map(declared_paths).collect(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_variable_that_is_listed_counts() {
+        let count = |name: &str| {
+            let environment = Environment([(name.into(), "1".into())].into());
+            variables(&environment).count()
+        };
+        for name in NAMES {
+            assert_eq!(count(name), 1, "{name}");
+        }
+        for prefix in PREFIXES {
+            assert_eq!(count(&format!("{prefix}_SOMETHING")), 1, "{prefix}");
+        }
+        assert_eq!((count("TERM"), count("XCACHE_DIR")), (0, 0), "a setting of ours counts as a setting");
     }
 }

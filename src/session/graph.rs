@@ -66,14 +66,19 @@ pub(super) fn units(
 /// Everything that the graph follows from.
 #[derive(Serialize)]
 struct Key<'a> {
+    /// The command, the settings, and the variables that cargo reads.
     circumstances: Digest,
+    /// `rustc -vV`.
     rustc: &'a str,
+    /// `cargo -V`.
     cargo: &'a str,
+    /// `rustc --print sysroot`.
     sysroot: &'a Utf8Path,
+    /// Cargo's merged configuration.
     config: &'a CargoConfig,
-    /// The targets that cargo has found among it.
+    /// What cargo says of the members, with the targets that it has found beside their manifests.
     description: Digest,
-    /// What cargo reads.
+    /// The contents of the files that cargo reads, and which programs there are.
     contents: Digest,
 }
 
@@ -128,5 +133,39 @@ fn lend_rustc_info(survey: &Survey, rustc_info: Option<&str>) {
         && let Err(error) = fs::write_atomic(path.as_std_path(), text.as_bytes())
     {
         tracing::debug!(%error, "rustc's answers are not lent");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::reference::alone::{Change, assert_each_counts};
+
+    #[test]
+    fn each_part_of_what_a_graph_follows_from_makes_another_name() {
+        static OTHER: LazyLock<CargoConfig> =
+            LazyLock::new(|| serde_json::from_str(r#"{ "build": { "jobs": 2 } }"#).unwrap());
+        static NONE: LazyLock<CargoConfig> = LazyLock::new(CargoConfig::default);
+        let make = || Key {
+            circumstances: Digest::of("circumstances"),
+            rustc: "rustc",
+            cargo: "cargo",
+            sysroot: Utf8Path::new("/sysroot"),
+            config: &NONE,
+            description: Digest::of("description"),
+            contents: Digest::of("contents"),
+        };
+        let changes: &[Change<Key<'_>>] = &[
+            ("circumstances", |key| key.circumstances = Digest::of("another")),
+            ("rustc", |key| key.rustc = "another"),
+            ("cargo", |key| key.cargo = "another"),
+            ("sysroot", |key| key.sysroot = Utf8Path::new("/another")),
+            ("config", |key| key.config = &OTHER),
+            ("description", |key| key.description = Digest::of("another")),
+            ("contents", |key| key.contents = Digest::of("another")),
+        ];
+        assert_each_counts(Domain::UnitGraph, make, changes);
     }
 }

@@ -13,6 +13,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde::Serialize;
+
 use super::survey::{environment_rustflags, key_environment};
 use super::{Environment, tools};
 use crate::cargo::{Cargo, CargoConfig};
@@ -77,6 +79,28 @@ enum Linker {
     OfToolchain,
 }
 
+/// A linker, by what it is and says.
+#[derive(Serialize)]
+struct AnsweredLinker<'a> {
+    /// The name of its file: it may do something else under another.
+    name: Option<&'a OsStr>,
+    /// Its answer to `--version`.
+    said: &'a str,
+    /// The content of its file.
+    content: Digest,
+    /// The content of the `ld` that it starts, where it names one.
+    behind: Option<Digest>,
+}
+
+/// The C library, or the SDK.
+#[derive(Serialize)]
+struct FoundLibrary<'a> {
+    /// What it calls itself, where it can be asked.
+    said: &'a str,
+    /// The content of its files, by their names.
+    content: Digest,
+}
+
 impl Linking<'_> {
     /// What tells apart machines on which something is linked for this platform.
     pub(super) fn class(&self, platform: &str) -> Option<Class> {
@@ -106,9 +130,9 @@ impl Linking<'_> {
         let said = said.ok()?;
         let behind = behind.ok().and_then(|name| self.find(OsStr::new(name.trim())));
         let behind = behind.and_then(|program| program.content(self.store));
-        let name = linker.path().file_name().map(OsStr::to_owned);
-        let all = (name, &said, linker.content(self.store)?, behind);
-        let part = Part { digest: Digest::of_value(Domain::HostClass, &all), ..Part::said(&said) };
+        let name = linker.path().file_name();
+        let answered = AnsweredLinker { name, said: &said, content: linker.content(self.store)?, behind };
+        let part = Part { digest: Digest::of_value(Domain::HostClass, &answered), ..Part::said(&said) };
         let directories = directories.ok().and_then(|said| crate::rustc::linker::directories_in(&said));
         Some(class(platform, [("linker", part), ("C library", self.library(platform, directories)?)]))
     }
@@ -128,7 +152,8 @@ impl Linking<'_> {
         let sdk = if platform.contains("apple") { self.sdk() } else { None };
         let files: Vec<_> = found(&directories.unwrap_or_default()).into_iter().chain(sdk).collect();
         let content = probe::contents(self.store, &files)?;
-        Some(Part { digest: Digest::of_value(Domain::HostClass, &(&said, content)), ..Part::said(&said) })
+        let digest = Digest::of_value(Domain::HostClass, &FoundLibrary { said: &said, content });
+        Some(Part { digest, ..Part::said(&said) })
     }
 
     /// What describes the SDK that Apple's compilers take.

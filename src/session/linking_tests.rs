@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cargo::Invocation;
+use crate::reference::alone::{Change, assert_each_counts};
 
 const HOST: &str = "x86_64-unknown-linux-gnu";
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
@@ -145,4 +146,55 @@ fn a_platform_whose_linker_flags_name_is_not_known() {
     // What is said of another target, or of anything else, is nothing about this linker.
     let other = json!({ "target": { "x86_64-unknown-linux-musl": flags }, "build": { "rustflags": ["-g"] } });
     assert_eq!(class("1.0", &[], other), class("1.0", &[], json!({})));
+}
+
+#[test]
+fn each_part_of_a_linker_and_of_a_library_makes_another_one() {
+    let linker = || AnsweredLinker {
+        name: Some(OsStr::new("cc")),
+        said: "cc 1",
+        content: Digest::of("cc"),
+        behind: Some(Digest::of("ld")),
+    };
+    let changes: &[Change<AnsweredLinker<'_>>] = &[
+        ("name", |linker| linker.name = Some(OsStr::new("clang"))),
+        ("said", |linker| linker.said = "cc 2"),
+        ("content", |linker| linker.content = Digest::of("another")),
+        ("behind", |linker| linker.behind = None),
+    ];
+    assert_each_counts(Domain::HostClass, linker, changes);
+    let changes: &[Change<FoundLibrary<'_>>] =
+        &[("said", |library| library.said = "2"), ("content", |library| library.content = Digest::of("another"))];
+    assert_each_counts(Domain::HostClass, || FoundLibrary { said: "1", content: Digest::of("libc") }, changes);
+}
+
+#[test]
+fn each_file_of_a_library_alone_makes_another_class() {
+    let machine = Machine::new("1.0");
+    let class = || machine.class_of(HOST, &[], json!({}));
+    LIBRARIES.iter().for_each(|name| machine.write(&format!("lib/{name}"), "one"));
+    let plain = class();
+    assert!(plain.is_some() && class() == plain);
+    for name in LIBRARIES {
+        machine.write(&format!("lib/{name}"), "another");
+        assert_ne!(class(), plain, "{name}");
+        machine.write(&format!("lib/{name}"), "one");
+    }
+    assert_eq!(class(), plain);
+}
+
+#[test]
+fn what_the_linker_starts_makes_another_class() {
+    let machine = Machine::new("1.0");
+    let path = machine.directory.path().join("bin/cc");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let names_ld = text.replace("*) exit 1", "-print-prog-name=ld) echo ld ;; *) exit 1");
+    machine.write("bin/cc", &names_ld);
+    machine.script("ld", "1.0");
+    let plain = machine.class_of(HOST, &[], json!({}));
+    assert!(plain.is_some());
+    machine.script("ld", "2.0");
+    assert_ne!(machine.class_of(HOST, &[], json!({})), plain);
+    machine.script("ld", "1.0");
+    assert_eq!(machine.class_of(HOST, &[], json!({})), plain);
 }

@@ -17,7 +17,7 @@ use crate::cargo::CargoConfig;
 use crate::digest::{Digest, Domain};
 use crate::fs;
 use crate::key::recipe::{Class, Part, Parts};
-use crate::probe;
+use crate::probe::{self, Program};
 use crate::store::LocalStore;
 
 /// Families of variables that name a program (the `cc` crate's): `CC`, `CC_<target>`, `HOST_CC`, `TARGET_CC`.
@@ -36,6 +36,7 @@ const BEHIND: &[&str] = &["as", "cc1"];
 /// A program: what it says, and what it is.
 #[derive(Debug, Serialize)]
 struct Answered {
+    /// Its answer to `--version`.
     said: String,
     /// Of the program, and of what it starts.
     contents: Vec<Option<Digest>>,
@@ -87,14 +88,18 @@ impl Asking<'_> {
     }
 
     fn ask(self, words: &[&str], question: &str) -> Option<String> {
-        let mut command = Command::new(words.first()?);
+        let mut command = Command::new(self.find(words.first()?)?.path());
         command.args(&words[1..]).arg(question);
         let variable = |name: &str| self.options.environment.get(name).map(Into::into);
         probe::ask(self.store, &mut command, variable).ok()
     }
 
     fn content(self, program: &str) -> Option<Digest> {
-        tools::find(&self.options.environment, &self.options.directory, OsStr::new(program))?.content(self.store)
+        self.find(program)?.content(self.store)
+    }
+
+    fn find(self, program: &str) -> Option<Program> {
+        tools::find(&self.options.environment, &self.options.directory, OsStr::new(program))
     }
 
     /// The release of the system.
@@ -107,9 +112,13 @@ impl Asking<'_> {
 /// Compilers, tools, the system, and what is installed.
 #[derive(Debug, Serialize)]
 struct All {
+    /// `cc`, and the compilers that variables name.
     compilers: Vec<Answered>,
+    /// `c++` and the tools, where they are there.
     answers: Vec<Option<Answered>>,
+    /// The release of the system.
     system: String,
+    /// The names of what is installed, and the sizes of what describes packages.
     installed: Vec<Installed>,
 }
 
@@ -174,6 +183,7 @@ fn names(directory: &Path, with_sizes: bool) -> Vec<(OsString, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reference::alone::{Change, assert_each_counts};
 
     #[test]
     fn compilers_are_named_by_families_of_variables() {
@@ -183,6 +193,72 @@ mod tests {
         for name in ["CCACHE_DIR", "CFLAGS", "SUCC", "XCACHE_DIR", "CARGO"] {
             assert!(!COMPILERS.iter().any(|family| is_of_family(name, family)), "{name}");
         }
+    }
+
+    fn all() -> All {
+        let answered = Answered { said: "cc 12".into(), contents: vec![None] };
+        All { compilers: vec![answered], answers: vec![None], system: "Debian 12".into(), installed: Vec::new() }
+    }
+
+    #[test]
+    fn each_part_of_a_host_alone_makes_another_class() {
+        let changes: &[Change<All>] = &[
+            ("compilers", |all| all.compilers[0].said = "cc 13".into()),
+            ("answers", |all| all.answers[0] = Some(Answered { said: String::new(), contents: Vec::new() })),
+            ("system", |all| all.system = "Debian 13".into()),
+            ("installed", |all| all.installed.push(("/usr/include".into(), vec![("z.h".into(), 0)]))),
+        ];
+        assert_each_counts(Domain::HostClass, all, changes);
+        let changes: &[Change<Answered>] = &[
+            ("said", |answered| answered.said = "cc 13".into()),
+            ("contents", |answered| answered.contents[0] = Some(Digest::of("cc"))),
+        ];
+        assert_each_counts(Domain::HostClass, || all().compilers.remove(0), changes);
+    }
+
+    /// The class of a machine with these programs and no others, each with its own text.
+    fn class_of(directory: &Path, programs: &[&str], changed: Option<&str>) -> Option<Digest> {
+        use std::os::unix::fs::PermissionsExt;
+        for program in programs {
+            let path = directory.join(program);
+            let remark = if changed == Some(program) { "another" } else { "the first" };
+            // A compiler says where it finds what it starts.
+            let found = format!("-print-prog-name=*) echo '{}/'\"${{1#*=}}\" ;;", directory.display());
+            let text = format!("#!/bin/sh\ncase $1 in {found} *) echo '{program} 1.0' ;; esac # {remark}\n");
+            crate::process::while_nothing_starts(|| std::fs::write(&path, text)).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let store = LocalStore::open(&directory.join("store")).unwrap();
+        let special = directory.join("special-c++");
+        let variables = [("PATH", directory.as_os_str()), ("CXX_wasm32", special.as_os_str())];
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        let options = Options {
+            invocation: crate::cargo::Invocation::new(None, "build", Vec::new()),
+            cargo: None,
+            executable: PathBuf::new(),
+            settings: crate::config::Settings::default(),
+            environment: Environment(variables.into()),
+            directory: directory.to_owned(),
+            is_watched: false,
+            warm: None,
+        };
+        class(&options, &CargoConfig::default(), &store).map(|class| class.digest)
+    }
+
+    #[test]
+    fn each_program_alone_makes_another_class() {
+        if !Path::new("/etc/os-release").exists() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let programs: Vec<_> = ["cc", "c++", "special-c++"].iter().chain(TOOLS).chain(BEHIND).copied().collect();
+        let plain = class_of(directory.path(), &programs, None);
+        assert!(plain.is_some());
+        for program in &programs {
+            let other = class_of(directory.path(), &programs, Some(program));
+            assert!(other.is_some() && other != plain, "{program}");
+        }
+        assert_eq!(class_of(directory.path(), &programs, None), plain);
     }
 
     #[test]

@@ -46,7 +46,9 @@ pub(super) struct Settled {
 /// What cargo reads, and its state when it was planned by.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Read {
+    /// The files and programs.
     depends: Dependencies,
+    /// Their lengths, times and inodes; of what is not there, that it is not.
     stamps: Digest,
 }
 
@@ -97,10 +99,15 @@ fn name(options: &Options) -> Digest {
 /// What a command follows from before any file is read.
 #[derive(Serialize)]
 struct Circumstances<'a> {
+    /// The current directory.
     directory: &'a OsStr,
+    /// The command, word by word, and the toolchain that it names.
     invocation: &'a Invocation,
+    /// The variables that cargo reads, with their values.
     variables: Vec<(&'a OsStr, &'a OsStr)>,
+    /// The directory of the local store.
     store: &'a OsStr,
+    /// The settings that a build goes by.
     settings: Settings,
 }
 
@@ -115,4 +122,49 @@ pub(super) fn circumstances(options: &Options) -> Digest {
         settings: Settings { dir: PathBuf::new(), ..options.settings.of_the_build() },
     };
     Digest::of_value(Domain::Circumstances, &circumstances)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::alone::Change;
+    use crate::session::Environment;
+
+    fn options() -> Options {
+        let variables = [("PATH", "/bin"), ("RUSTFLAGS", "-g"), ("HOME", "/home")];
+        Options {
+            invocation: Invocation::new(None, "build", Vec::new()),
+            cargo: None,
+            executable: PathBuf::new(),
+            settings: Settings::default(),
+            environment: Environment(variables.map(|(name, value)| (name.into(), value.into())).into()),
+            directory: "/app".into(),
+            is_watched: false,
+            warm: None,
+        }
+    }
+
+    #[test]
+    fn each_circumstance_alone_is_another_one() {
+        let of = |change: fn(&mut Options)| {
+            let mut options = options();
+            change(&mut options);
+            circumstances(&options)
+        };
+        let plain = of(|_| {});
+        assert_eq!(of(|_| {}), plain);
+        let changes: [Change<Options>; 7] = [
+            ("directory", |options| options.directory = "/elsewhere".into()),
+            ("another command", |options| options.invocation.command = "check".into()),
+            ("an argument", |options| options.invocation.arguments = vec!["--release".into()]),
+            ("a toolchain", |options| options.invocation.toolchain = Some("+nightly".into())),
+            ("variables", |options| drop(options.environment.0.insert("RUSTFLAGS".into(), "-O".into()))),
+            ("store", |options| options.settings.dir = "/store".into()),
+            ("settings", |options| options.settings.members = crate::config::Switch::Off),
+        ];
+        for (what, change) in changes {
+            assert_ne!(of(change), plain, "{what}");
+        }
+        assert_eq!(of(|options| drop(options.environment.0.insert("TERM".into(), "dumb".into()))), plain);
+    }
 }

@@ -3,10 +3,11 @@
 //! Every question costs a process of some tens of milliseconds, so they are asked at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
 
 use super::linking::Linking;
 use super::tools::{self, Wrapper};
@@ -16,7 +17,6 @@ use crate::config::Switch;
 use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::key::KEY_SCHEMA;
 use crate::probe::{self, Program};
 use crate::roots::{Root, Roots};
 use crate::rustc::{Toolchain, toolchain};
@@ -32,6 +32,32 @@ const KEY_VARIABLES: &[&str] = &[
     "WATCHOS_DEPLOYMENT_TARGET",
     "XROS_DEPLOYMENT_TARGET",
 ];
+
+/// What members inherit from `[workspace]` and compile in, or are checked by.
+const INHERITED: &[&str] = &["package", "lints"];
+
+/// What can be known of a build without a plan. A hint: a graph index that is too many costs a request.
+#[derive(Serialize)]
+struct GraphKey<'a> {
+    /// By what version of the encoder the keys of its units are made.
+    unit_keys: &'a str,
+    /// `rustc -vV`.
+    rustc: &'a str,
+    /// `cargo -V`.
+    cargo: &'a str,
+    /// The command, without where and how loudly.
+    command: Vec<(String, Option<String>)>,
+    /// The current directory below the workspace.
+    directory: Option<&'a OsStr>,
+    /// The flags of `CARGO_ENCODED_RUSTFLAGS` or `RUSTFLAGS`.
+    environment_rustflags: Option<Vec<String>>,
+    /// The flags in cargo's configuration, each list with where it stands.
+    rustflags: BTreeMap<String, Vec<String>>,
+    /// Unstable cargo configuration, as written.
+    config: BTreeMap<String, serde_json::Value>,
+    /// The content of Cargo.lock.
+    lockfile: Option<Digest>,
+}
 
 /// The answers.
 pub(super) struct Survey {
@@ -78,14 +104,18 @@ impl Survey {
     pub(super) fn graph_key(&self, options: &Options) -> Digest {
         let directory = options.directory.strip_prefix(&self.workspace.root).ok().map(Path::as_os_str);
         let lockfile = fs::read_optional(self.lockfile_path().as_std_path()).ok().flatten();
-        let parts = (
-            KEY_SCHEMA,
-            (&self.toolchain.rustc, &self.toolchain.cargo),
-            (options.invocation.identity(), directory),
-            (environment_rustflags(&options.environment), self.config.rustflags(), self.config.relevant()),
-            lockfile.map(Digest::of),
-        );
-        Digest::of_value(Domain::GraphKey, &parts)
+        let key = GraphKey {
+            unit_keys: Domain::UnitKey.context(),
+            rustc: &self.toolchain.rustc,
+            cargo: &self.toolchain.cargo,
+            command: options.invocation.identity(),
+            directory,
+            environment_rustflags: environment_rustflags(&options.environment),
+            rustflags: self.config.rustflags(),
+            config: self.config.relevant(),
+            lockfile: lockfile.map(Digest::of),
+        };
+        Digest::of_value(Domain::GraphKey, &key)
     }
 
     /// Cargo.lock as it is now; planning may have just made it.
@@ -115,8 +145,8 @@ impl Survey {
         let manifest: toml::Table = toml::from_str(&String::from_utf8_lossy(&text))
             .map_err(|error| Error::corrupt(path.as_str(), error.message().to_owned()))?;
         let workspace = manifest.get("workspace");
-        let inherited = ["package", "lints"].map(|table| workspace.and_then(|workspace| workspace.get(table)));
-        Ok(inherited.into_iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        let named = |table: &&str| Some(((*table).to_owned(), workspace?.get(*table)?.clone()));
+        Ok(INHERITED.iter().filter_map(named).collect::<toml::Table>().to_string())
     }
 
     /// How cargo arranges the build directory, where that is known.
@@ -256,9 +286,45 @@ pub fn workspace_directory(directory: &Path) -> Option<&Utf8Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reference::alone::{Change, assert_each_counts};
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
         Environment(variables.iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
+    #[test]
+    fn each_variable_that_changes_what_the_compiler_writes_is_part_of_a_key() {
+        let plain = key_environment(&environment(&[]), None);
+        for name in KEY_VARIABLES {
+            assert_ne!(key_environment(&environment(&[(name, "1")]), None), plain, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_part_of_the_name_of_a_graph_index_makes_another_name() {
+        let make = || GraphKey {
+            unit_keys: "version",
+            rustc: "rustc",
+            cargo: "cargo",
+            command: vec![("build".into(), None)],
+            directory: None,
+            environment_rustflags: None,
+            rustflags: BTreeMap::new(),
+            config: BTreeMap::new(),
+            lockfile: None,
+        };
+        let changes: &[Change<GraphKey<'_>>] = &[
+            ("unit_keys", |key| key.unit_keys = "another"),
+            ("rustc", |key| key.rustc = "another"),
+            ("cargo", |key| key.cargo = "another"),
+            ("command", |key| key.command[0].1 = Some("value".into())),
+            ("directory", |key| key.directory = Some(OsStr::new("member"))),
+            ("environment_rustflags", |key| key.environment_rustflags = Some(vec!["-g".into()])),
+            ("rustflags", |key| drop(key.rustflags.insert("build".into(), vec!["-g".into()]))),
+            ("config", |key| drop(key.config.insert("unstable".into(), true.into()))),
+            ("lockfile", |key| key.lockfile = Some(Digest::of("lockfile"))),
+        ];
+        assert_each_counts(Domain::GraphKey, make, changes);
     }
 
     #[test]

@@ -114,4 +114,4 @@ pub(crate) fn recipe(name: &str) -> Recipe {
 
 #[cfg(test)]
 #[path = "known_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -1,0 +1,108 @@
+//! What a key is made from, changed in one place at a time.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::reference::alone::others;
+
+/// One of each, so that there is something to change everywhere.
+fn inputs(source: Source) -> KeyInputs {
+    let texts = |text: &str| BTreeSet::from([text.to_owned()]);
+    let named = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+    let edge =
+        |name: &str| DependencyKey { extern_name: name.into(), noprelude: false, key: UnitKey(Digest::of(name)) };
+    KeyInputs {
+        rustc: "rustc 1".into(),
+        standard_library: Some(Digest::of("library")),
+        cargo: "cargo 1".into(),
+        name: "one".into(),
+        version: "1.0.0".into(),
+        source,
+        target_kind: texts("lib"),
+        target_name: "one".into(),
+        crate_types: texts("lib"),
+        root_file: "src/lib.rs".into(),
+        edition: "2024".into(),
+        mode: "build".into(),
+        profile: BTreeMap::from([("opt_level".to_owned(), json!("0")), ("debuginfo".to_owned(), json!(2))]),
+        lto: "object".into(),
+        features: texts("std"),
+        platform: Some("wasm32-wasip1".into()),
+        rustflags: BTreeMap::from([("build".to_owned(), vec!["-g".to_owned(), "-O".to_owned()])]),
+        environment: named("RUSTC_BOOTSTRAP", "1"),
+        surroundings: named("file .env", "digest"),
+        config: BTreeMap::from([("unstable".to_owned(), json!({ "x": true }))]),
+        dependencies: BTreeSet::from([edge("a"), edge("b")]),
+    }
+}
+
+fn sources() -> [Source; 3] {
+    [
+        Source::Registry { registry: "registry".into(), checksum: "checksum".into() },
+        Source::Git { repository: "registry".into(), revision: "checksum".into() },
+        Source::Directory { content: Digest::of("content") },
+    ]
+}
+
+/// Further changes: an absence, and one more of everything.
+fn more(inputs: &KeyInputs) -> Vec<(String, KeyInputs)> {
+    let all = serde_json::to_value(inputs).unwrap();
+    let mut more = Vec::new();
+    for (name, part) in all.as_object().unwrap() {
+        let other = match part {
+            Value::Array(list) if name != "dependencies" => json!([list.clone(), vec![json!("another")]].concat()),
+            Value::Object(table) if name != "source" => {
+                let another = if name == "rustflags" { json!(["another"]) } else { json!("another") };
+                let mut table = table.clone();
+                table.insert("another".into(), another);
+                json!(table)
+            }
+            Value::String(_) if ["platform", "standard_library"].contains(&name.as_str()) => Value::Null,
+            _ => continue,
+        };
+        let mut changed = all.clone();
+        changed[name] = other;
+        more.push((format!("{name}, more or less"), serde_json::from_value(changed).unwrap()));
+    }
+    more
+}
+
+#[test]
+fn each_input_alone_makes_another_key() {
+    let mut keys = BTreeSet::new();
+    for source in sources() {
+        let plain = inputs(source);
+        assert!(keys.insert(plain.key()), "another kind of source");
+        assert_eq!(plain.clone().key(), plain.key());
+        let value = serde_json::to_value(&plain).unwrap();
+        let changed = others(&value).into_iter().filter(|(way, _)| way != ".source.kind");
+        let changed: Vec<_> = changed.map(|(way, other)| (way, serde_json::from_value(other).unwrap())).collect();
+        let fields = value.as_object().unwrap().keys();
+        let is_changed = |field: &&String| changed.iter().any(|(way, _)| way.starts_with(&format!(".{field}")));
+        assert_eq!(fields.filter(|field| !is_changed(field)).collect::<Vec<_>>(), [""; 0]);
+        let here: Vec<(String, KeyInputs)> = changed.into_iter().chain(more(&plain)).collect();
+        for (way, other) in here {
+            assert_ne!(other, plain, "{way}");
+            assert!(keys.insert(other.key()), "{way} makes no other key");
+        }
+    }
+    assert!(keys.len() > 3 * 40, "{} keys", keys.len());
+}
+
+#[test]
+fn a_key_in_a_place_is_another_one_in_each() {
+    let (one, other) = (UnitKey(Digest::of("one")), UnitKey(Digest::of("other")));
+    let (here, there) = (Digest::of("here"), Digest::of("there"));
+    let keys = [
+        one,
+        one.in_place(here),
+        one.in_place(there),
+        other.in_place(here),
+        one.in_place(here).in_place(there),
+        one.in_place(there).in_place(here),
+    ];
+    assert_eq!(BTreeSet::from(keys).len(), keys.len());
+    assert_eq!(one.in_place(here), keys[1]);
+}

@@ -1,0 +1,542 @@
+//! Which tests prove each row.
+
+use super::From::{Domains, List, Type};
+use super::Kind::{self, Condition, Key, Place, Remembered};
+use super::Proof::{self, Nothing, Tests};
+use super::Section;
+
+const ALONE: &str = "src/key/key_tests.rs: each_input_alone_makes_another_key";
+const STAND_IN: &str =
+    "tests/toolchains.rs: a_script_in_the_place_of_the_compiler_with_another_content_is_another_compiler";
+const GENERATED: &str = "tests/no_reuse.rs: a_dependency_with_another_generated_file_takes_its_dependents_with_it";
+const REBUILT: &str = "tests/no_reuse.rs: a_dependency_rebuilt_to_other_bytes_takes_its_dependents_with_it";
+const BOUND: &str = "tests/no_reuse.rs: a_library_that_holds_its_path_is_not_shared_under_another_root";
+const COMPILED_IN: &str = "tests/no_reuse.rs: another_value_of_a_variable_that_was_compiled_in_is_not_shared";
+const OLDER_LIBRARY: &str =
+    "tests/no_reuse.rs: what_is_linked_or_run_is_not_shared_with_a_host_that_has_an_older_c_library";
+const SAME_VERSION: &str = "tests/toolchains.rs: what_another_linker_of_the_same_version_has_linked_is_not_reused";
+const OTHER_PLATFORM: &str = "tests/toolchains.rs: what_another_linker_of_another_platform_has_linked_is_not_reused";
+const PATH_OF_WORKSPACE: &str = "tests/members.rs: another_workspace_path_shares_dependencies_and_no_members";
+const OUTSIDE: &str = "tests/members.rs: a_changed_file_outside_of_the_package_is_not_reused";
+const LINKER_PART: &str = "src/session/linking_tests.rs: each_part_of_a_linker_and_of_a_library_makes_another_one";
+const NATIVE_PART: &str = "src/session/native.rs: each_part_of_a_host_alone_makes_another_class";
+const NATIVE_PROGRAM: &str = "src/session/native.rs: each_program_alone_makes_another_class";
+const INSTALLED: &str = "src/session/native.rs: what_is_installed_is_known_by_names_and_descriptions_by_sizes";
+const OTHER_C: &str = "tests/native.rs: it_runs_for_another_compiler_under_the_same_name";
+const UPGRADED_C: &str =
+    "tests/toolchains.rs: what_a_script_over_a_c_compiler_that_was_upgraded_has_compiled_is_not_reused";
+const SYSTEM_LIBRARY: &str =
+    "tests/native.rs: what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_is_the_same";
+const HEARD: &str = "tests/replayed.rs: it_runs_when_it_hears_something_else";
+const MACRO_VARIABLE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_variable_of_the_script_reads_this_one";
+const MACRO_FILE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_file_of_the_script_reads_this_one";
+const OTHER_ENTRY: &str = "src/entry/entry_tests.rs: an_entry_of_another_key_is_refused";
+const LEAVES: &str = "src/entry/entry_tests.rs: names_that_leave_the_directory_are_refused";
+const DAMAGE: &str = "src/entry/entry_tests.rs: a_pack_survives_and_any_damage_is_found";
+const DAMAGED_FILE: &str = "tests/faults.rs: damaged_files_in_the_local_store_are_compiled_again_and_replaced";
+const TRUNCATED_FILE: &str = "tests/faults.rs: truncated_files_in_the_local_store_are_compiled_again_and_replaced";
+const REMOTE_DAMAGE: &str = "tests/faults.rs: damaged_objects_are_misses_and_named_in_the_report";
+const FINGERPRINT: &str = "src/hydrate/fingerprint_tests.rs: any_field_that_changes_changes_the_hash";
+const REJECTED: &str = "tests/not_hydrated.rs: what_cargo_rejects_is_restored_by_the_wrapper_and_told_in_the_report";
+const READS: &str = "tests/remembered.rs: a_file_that_cargo_reads_or_would_read_is_seen_to_change";
+const READS_VARIABLE: &str = "tests/remembered.rs: a_variable_that_cargo_reads_is_seen_to_change";
+const LISTED_VARIABLE: &str = "src/session/depends.rs: each_variable_that_is_listed_counts";
+const PROGRAMS: &str = "tests/remembered.rs: another_program_of_the_same_name_is_seen";
+const LOCKFILE: &str = "tests/remembered.rs: another_lockfile_is_another_graph";
+const OTHER_COMMAND: &str = "tests/remembered.rs: another_environment_or_command_is_another_graph";
+const CIRCUMSTANCE: &str = "src/session/settled.rs: each_circumstance_alone_is_another_one";
+const GRAPH_PART: &str = "src/session/graph.rs: each_part_of_what_a_graph_follows_from_makes_another_name";
+const INDEX_PART: &str = "src/session/survey.rs: each_part_of_the_name_of_a_graph_index_makes_another_name";
+const STAMP_PART: &str = "src/fs.rs: each_part_of_a_stamp_makes_another_one";
+const ANSWER: &str = "src/probe_tests.rs: an_answer_is_asked_for_again_where_any_variable_has_another_value";
+const SAME_ANSWER: &str = "src/probe_tests.rs: a_compilers_answer_is_known_until_the_compiler_or_the_question_changes";
+const CLEANED: &str = "tests/hydrate.rs: what_was_cleaned_is_hydrated_again";
+const TOUCHED: &str =
+    "tests/remembered.rs: a_wrapper_that_is_configured_anew_is_called_where_there_was_nothing_to_plan";
+const FOR_PEOPLE: Proof = Nothing("it is shown to people.");
+
+/// All of them, in the order of the book.
+pub(super) const SECTIONS: &[Section] = &[
+    Section { kind: Key, from: Type("src/key.rs", "KeyInputs"), proofs: KEY_INPUTS },
+    Section { kind: Key, from: Type("src/key.rs", "Source"), proofs: SOURCES },
+    Section { kind: Key, from: Type("src/key.rs", "DependencyKey"), proofs: EDGES },
+    list(
+        Key,
+        "src/session/survey.rs",
+        &[(
+            "KEY_VARIABLES",
+            Tests(&["src/session/survey.rs: each_variable_that_changes_what_the_compiler_writes_is_part_of_a_key"]),
+        )],
+    ),
+    list(
+        Key,
+        "src/session/survey.rs",
+        &[(
+            "INHERITED",
+            Tests(&[
+                "tests/members.rs: an_inherited_description_is_the_new_one",
+                "tests/members.rs: a_lint_of_the_workspace_that_becomes_an_error_fails_the_build",
+            ]),
+        )],
+    ),
+    list(
+        Key,
+        "src/session/planning.rs",
+        &[("KNOWN_FILES", Tests(&["tests/members.rs: what_sqlx_reads_counts_without_being_named"]))],
+    ),
+    list(
+        Key,
+        "src/session/planning.rs",
+        &[("KNOWN_VARIABLES", Tests(&["tests/members.rs: what_sqlx_reads_counts_without_being_named"]))],
+    ),
+    list(
+        Key,
+        "src/plan/content.rs",
+        &[("ALWAYS", Tests(&["tests/members.rs: a_changed_env_file_of_a_member_counts_without_being_named"]))],
+    ),
+    list(
+        Key,
+        "src/cargo/config.rs",
+        &[("RELEVANT", Tests(&["src/plan/plan_tests.rs: a_key_changes_with_each_input_and_only_where_it_counts"]))],
+    ),
+    list(
+        Key,
+        "src/cargo/config.rs",
+        &[(
+            "SEEN_BY_SCRIPTS",
+            Tests(&["src/plan/plan_tests.rs: a_build_script_sees_variables_and_linkers_of_the_configuration"]),
+        )],
+    ),
+    Section { kind: Place, from: Type("src/plan/recipes.rs", "Places"), proofs: PLACES },
+    Section { kind: Place, from: Type("src/session/linking.rs", "AnsweredLinker"), proofs: LINKER },
+    Section { kind: Place, from: Type("src/session/linking.rs", "FoundLibrary"), proofs: LIBRARY },
+    list(
+        Place,
+        "src/session/linking.rs",
+        &[("LIBRARIES", Tests(&["src/session/linking_tests.rs: each_file_of_a_library_alone_makes_another_class"]))],
+    ),
+    Section { kind: Place, from: Type("src/session/native.rs", "All"), proofs: NATIVE },
+    Section { kind: Place, from: Type("src/session/native.rs", "Answered"), proofs: ANSWERED },
+    list(
+        Place,
+        "src/session/native.rs",
+        &[(
+            "COMPILERS",
+            Tests(&[
+                NATIVE_PROGRAM,
+                "tests/native.rs: it_runs_when_the_compiler_that_a_variable_names_becomes_another_one",
+                "tests/native.rs: it_runs_when_the_configuration_names_the_compiler",
+            ]),
+        )],
+    ),
+    list(Place, "src/session/native.rs", &[("TOOLS", Tests(&[NATIVE_PROGRAM]))]),
+    list(Place, "src/session/native.rs", &[("INCLUDED", Tests(&[INSTALLED]))]),
+    list(
+        Place,
+        "src/session/native.rs",
+        &[("DESCRIBED", Tests(&[INSTALLED, "tests/native.rs: it_runs_when_a_library_is_installed"]))],
+    ),
+    list(Place, "src/session/native.rs", &[("BEHIND", Tests(&[NATIVE_PROGRAM]))]),
+    Section { kind: Condition, from: Type("src/entry/mod.rs", "Constraints"), proofs: CONSTRAINTS },
+    Section { kind: Condition, from: Type("src/entry/mod.rs", "DependencyRecord"), proofs: DEPENDENCY },
+    Section { kind: Condition, from: Type("src/entry/mod.rs", "InputRecord"), proofs: INPUT },
+    Section { kind: Condition, from: Type("src/entry/mod.rs", "Entry"), proofs: ENTRY },
+    Section { kind: Condition, from: Type("src/entry/mod.rs", "FileRecord"), proofs: FILE },
+    Section { kind: Condition, from: Type("src/entry/mod.rs", "PackRef"), proofs: PACK },
+    Section { kind: Condition, from: Type("src/entry/fresh.rs", "Fresh"), proofs: FRESH },
+    Section { kind: Remembered, from: Type("src/session/depends.rs", "Dependencies"), proofs: DEPENDS },
+    list(Remembered, "src/session/depends.rs", &[("PREFIXES", Tests(&[LISTED_VARIABLE, READS_VARIABLE]))]),
+    list(Remembered, "src/session/depends.rs", &[("NAMES", Tests(&[LISTED_VARIABLE, READS_VARIABLE]))]),
+    list(Remembered, "src/session/depends.rs", &[("CONFIGS", Tests(&[READS]))]),
+    list(Remembered, "src/session/depends.rs", &[("TOOLCHAINS", Tests(&[READS]))]),
+    Section { kind: Remembered, from: Type("src/session/settled.rs", "Circumstances"), proofs: CIRCUMSTANCES },
+    Section { kind: Remembered, from: Type("src/session/settled.rs", "Settled"), proofs: SETTLED },
+    Section { kind: Remembered, from: Type("src/session/settled.rs", "Read"), proofs: READ },
+    Section { kind: Remembered, from: Type("src/session/graph.rs", "Key"), proofs: GRAPH },
+    Section { kind: Remembered, from: Type("src/session/survey.rs", "GraphKey"), proofs: INDEX },
+    Section { kind: Remembered, from: Type("src/fs.rs", "Stamp"), proofs: STAMP },
+    list(Remembered, "src/probe.rs", &[("VARIABLES", Tests(&[ANSWER]))]),
+    Section { kind: Kind::Digest, from: Domains, proofs: DOMAINS },
+];
+
+const fn list(kind: Kind, file: &'static str, proofs: &'static [(&'static str, Proof)]) -> Section {
+    Section { kind, from: List(file, proofs[0].0), proofs }
+}
+
+type Proofs = &'static [(&'static str, Proof)];
+
+const KEY_INPUTS: Proofs = &[
+    ("rustc", Tests(&[ALONE, "tests/no_reuse.rs: another_toolchain_is_not_shared", STAND_IN])),
+    (
+        "standard_library",
+        Tests(&[ALONE, "tests/toolchains.rs: the_same_compiler_with_another_standard_library_is_another_toolchain"]),
+    ),
+    ("cargo", Tests(&[ALONE, "src/plan/plan_tests.rs: a_key_changes_with_each_input_and_only_where_it_counts"])),
+    ("name", Tests(&[ALONE])),
+    ("version", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
+    ("source", Tests(&[ALONE])),
+    ("target_kind", Tests(&[ALONE])),
+    ("target_name", Tests(&[ALONE, "tests/members.rs: each_of_two_binaries_and_a_library_is_its_own"])),
+    ("crate_types", Tests(&[ALONE])),
+    ("root_file", Tests(&[ALONE, "tests/members.rs: each_of_two_binaries_and_a_library_is_its_own"])),
+    ("edition", Tests(&[ALONE, "tests/no_reuse.rs: another_edition_is_not_shared"])),
+    (
+        "mode",
+        Tests(&[
+            ALONE,
+            "tests/no_reuse.rs: checked_and_built_are_not_shared",
+            "tests/members.rs: checking_a_library_with_and_without_its_tests_are_two_things",
+        ]),
+    ),
+    (
+        "profile",
+        Tests(&[
+            ALONE,
+            "tests/no_reuse.rs: another_optimization_level_is_not_shared",
+            "tests/no_reuse.rs: another_level_of_debug_information_is_not_shared",
+            "tests/no_reuse.rs: other_debug_assertions_are_not_shared",
+            "tests/no_reuse.rs: other_overflow_checks_are_not_shared",
+            "tests/no_reuse.rs: another_panic_strategy_is_not_shared",
+            "tests/no_reuse.rs: another_number_of_codegen_units_is_not_shared",
+            "tests/no_reuse.rs: a_profile_field_of_one_package_is_not_shared",
+            "tests/hostile_scripts.rs: a_script_that_asks_for_the_profile_is_told_this_one",
+        ]),
+    ),
+    (
+        "lto",
+        Tests(&[
+            ALONE,
+            "tests/no_reuse.rs: another_kind_of_link_time_optimization_is_not_shared",
+            "src/plan/plan_tests.rs: the_lto_of_whoever_links_a_library_counts",
+        ]),
+    ),
+    ("features", Tests(&[ALONE, "tests/no_reuse.rs: other_features_are_not_shared"])),
+    ("platform", Tests(&[ALONE, "tests/no_reuse.rs: the_host_and_the_same_triple_as_a_target_are_not_shared"])),
+    (
+        "rustflags",
+        Tests(&[
+            ALONE,
+            "tests/no_reuse.rs: other_rustflags_are_not_shared",
+            "tests/no_reuse.rs: another_cfg_is_not_shared",
+        ]),
+    ),
+    (
+        "environment",
+        Tests(&[
+            ALONE,
+            "src/session/survey.rs: flags_in_variables_and_a_wrapper_of_the_users_are_part_of_a_key",
+            "tests/toolchains.rs: another_wrapper_in_the_same_place_is_not_shared",
+            "tests/toolchains.rs: another_wrapper_of_the_same_name_is_not_shared",
+        ]),
+    ),
+    (
+        "surroundings",
+        Tests(&[
+            ALONE,
+            "tests/members.rs: a_changed_file_that_key_files_names_is_not_reused",
+            "tests/members.rs: a_changed_variable_that_key_env_names_is_not_reused",
+            "tests/members.rs: a_variable_of_cargos_configuration_that_the_compiler_reads_counts",
+        ]),
+    ),
+    (
+        "config",
+        Tests(&[ALONE, "src/plan/plan_tests.rs: a_build_script_sees_variables_and_linkers_of_the_configuration"]),
+    ),
+    ("dependencies", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
+];
+
+const SOURCES: Proofs = &[
+    ("Registry.registry", Tests(&[ALONE])),
+    ("Registry.checksum", Tests(&[ALONE, "tests/no_reuse.rs: another_checksum_of_the_same_version_is_not_shared"])),
+    ("Git.repository", Tests(&[ALONE])),
+    ("Git.revision", Tests(&[ALONE, "tests/no_reuse.rs: another_commit_of_the_same_repository_is_not_shared"])),
+    (
+        "Directory.content",
+        Tests(&[
+            ALONE,
+            "src/plan/content.rs: every_file_counts_and_ignored_ones_and_built_ones_do_not",
+            "tests/members.rs: a_changed_template_outside_of_src_is_not_reused",
+            "tests/members.rs: a_changed_file_behind_a_link_is_not_reused",
+        ]),
+    ),
+];
+
+const EDGES: Proofs = &[
+    ("extern_name", Tests(&[ALONE, "src/plan/plan_tests.rs: a_key_changes_with_each_input_and_only_where_it_counts"])),
+    ("noprelude", Tests(&[ALONE])),
+    ("key", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
+];
+
+const PLACES: Proofs = &[
+    (
+        "host",
+        Tests(&[
+            "src/plan/plan_tests.rs: what_is_linked_or_run_is_for_hosts_of_one_class_and_what_depends_on_it_for_all",
+            OLDER_LIBRARY,
+            SAME_VERSION,
+        ]),
+    ),
+    (
+        "native",
+        Tests(&[
+            "src/plan/plan_tests.rs: what_a_native_script_makes_is_for_hosts_with_the_same_compiler",
+            OTHER_C,
+            UPGRADED_C,
+        ]),
+    ),
+    (
+        "targets",
+        Tests(&[
+            "src/plan/plan_tests.rs: a_program_for_another_platform_is_good_where_that_is_linked_in_the_same_way",
+            OTHER_PLATFORM,
+        ]),
+    ),
+    ("here", Tests(&["src/plan/plan_tests.rs: a_program_for_the_hosts_own_platform_is_good_on_hosts_of_one_class"])),
+    ("workspace", Tests(&[PATH_OF_WORKSPACE, "tests/members.rs: a_workspace_that_was_moved_names_its_new_place"])),
+];
+
+const LINKER: Proofs = &[
+    ("name", Tests(&[LINKER_PART])),
+    ("said", Tests(&[LINKER_PART, "src/session/linking_tests.rs: a_platform_is_known_by_its_linker_and_its_library"])),
+    ("content", Tests(&[LINKER_PART, SAME_VERSION, OTHER_PLATFORM])),
+    (
+        "behind",
+        Tests(&[
+            LINKER_PART,
+            "src/session/linking_tests.rs: what_the_linker_starts_makes_another_class",
+            "tests/toolchains.rs: what_is_linked_by_a_script_over_a_linker_that_was_upgraded_is_not_reused",
+        ]),
+    ),
+];
+
+const LIBRARY: Proofs = &[
+    ("said", Tests(&[LINKER_PART, OLDER_LIBRARY])),
+    (
+        "content",
+        Tests(&[
+            LINKER_PART,
+            "src/session/linking_tests.rs: a_platform_is_another_one_when_its_linker_or_its_library_has_another_content",
+        ]),
+    ),
+];
+
+const NATIVE: Proofs = &[
+    ("compilers", Tests(&[NATIVE_PART, NATIVE_PROGRAM, OTHER_C])),
+    ("answers", Tests(&[NATIVE_PART, NATIVE_PROGRAM])),
+    ("system", Tests(&[NATIVE_PART])),
+    ("installed", Tests(&[NATIVE_PART, INSTALLED, "tests/native.rs: it_runs_when_a_library_is_installed"])),
+];
+
+const ANSWERED: Proofs =
+    &[("said", Tests(&[NATIVE_PART])), ("contents", Tests(&[NATIVE_PART, NATIVE_PROGRAM, UPGRADED_C]))];
+
+const CONSTRAINTS: Proofs = &[
+    (
+        "invocation",
+        Tests(&[
+            "src/rustc/invocation_tests.rs: the_digest_changes_with_everything_else",
+            "tests/no_reuse.rs: another_cfg_from_a_build_script_is_not_shared",
+        ]),
+    ),
+    (
+        "rendering",
+        Tests(&["tests/no_reuse.rs: warnings_that_were_asked_for_in_another_form_are_not_shown_in_the_old_one"]),
+    ),
+    ("dependencies", Tests(&[REBUILT, "tests/not_hydrated.rs: stores_that_were_filled_apart_are_never_combined"])),
+    (
+        "environment",
+        Tests(&[
+            COMPILED_IN,
+            "tests/members.rs: a_variable_that_the_compiler_reads_counts_without_being_named",
+            "tests/not_hydrated.rs: a_script_runs_again_when_a_variable_that_it_declared_has_another_value",
+        ]),
+    ),
+    ("inputs", Tests(&[GENERATED, OUTSIDE])),
+    (
+        "script",
+        Tests(&[MACRO_VARIABLE, MACRO_FILE, "tests/members.rs: a_generated_file_that_a_macro_reads_counts", HEARD]),
+    ),
+    ("linked", Tests(&[SYSTEM_LIBRARY, "tests/native.rs: it_runs_when_a_variable_that_it_declared_has_another_value"])),
+    (
+        "bound",
+        Tests(&[
+            BOUND,
+            "tests/hostile_paths.rs: an_address_that_begins_like_the_workspace_is_kept",
+            "tests/hostile_paths.rs: what_was_generated_before_the_target_directory_was_moved_is_not_used_elsewhere",
+        ]),
+    ),
+];
+
+const DEPENDENCY: Proofs = &[
+    ("extern_name", Nothing("it is in the key and in the command line; here it says whose the metadata is.")),
+    ("metadata", Tests(&[REBUILT, "tests/not_hydrated.rs: stores_that_were_filled_apart_are_never_combined"])),
+];
+
+const INPUT: Proofs = &[
+    ("path", Tests(&[GENERATED, "tests/hostile_paths.rs: the_same_value_below_two_workspaces_is_two_values"])),
+    ("digest", Tests(&[GENERATED, OUTSIDE])),
+];
+
+const ENTRY: Proofs = &[
+    ("key", Tests(&[OTHER_ENTRY])),
+    ("package", FOR_PEOPLE),
+    ("target", FOR_PEOPLE),
+    ("files", Tests(&[LEAVES, "src/store/local_tests.rs: an_entry_without_all_its_files_is_absent_and_forgotten"])),
+    ("notices", Nothing("they are printed.")),
+    ("diagnostics", Nothing("they are printed; how is a condition of its own.")),
+    ("metadata", Tests(&[REBUILT, GENERATED])),
+    ("constraints", Tests(&[COMPILED_IN, REBUILT, BOUND])),
+    ("fresh", Tests(&[FINGERPRINT, REJECTED])),
+    ("compile_ms", Nothing("it says what a hit has saved.")),
+    ("pack", Tests(&[DAMAGE])),
+];
+
+const FILE: Proofs = &[
+    ("name", Tests(&[LEAVES])),
+    (
+        "kind",
+        Nothing("it says where the file goes and with which mode; what a library is, is in its name and content."),
+    ),
+    (
+        "size",
+        Tests(&[
+            TRUNCATED_FILE,
+            "src/entry/entry_tests.rs: a_pack_that_unpacks_to_more_than_its_entry_says_is_refused",
+        ]),
+    ),
+    ("digest", Tests(&[DAMAGED_FILE, "src/store/local_tests.rs: a_damaged_file_never_reaches_its_destination"])),
+    ("mode", Tests(&["tests/hostile_scripts.rs: generated_files_have_the_modes_that_they_were_given"])),
+];
+
+const PACK: Proofs = &[
+    ("digest", Tests(&[DAMAGE, REMOTE_DAMAGE])),
+    ("size", Tests(&[DAMAGE, "src/store/local_tests.rs: a_truncated_or_wrong_pack_leaves_nothing"])),
+];
+
+const FRESH: Proofs = &[
+    ("layout", Tests(&["tests/hydrate.rs: what_is_of_another_layout_of_the_build_directory_is_not_hydrated"])),
+    ("profile_dir", Tests(&["tests/not_hydrated.rs: other_flags_and_profiles_share_nothing"])),
+    ("directory", Tests(&["src/entry/fresh.rs: only_paths_that_stay_below_are_plain"])),
+    ("fingerprint_dir", Tests(&["src/entry/fresh.rs: only_paths_that_stay_below_are_plain"])),
+    ("name", Tests(&["src/entry/fresh.rs: only_paths_that_stay_below_are_plain"])),
+    ("fingerprint", Tests(&[FINGERPRINT, REJECTED])),
+    ("hash", Tests(&["src/hydrate/fingerprint_tests.rs: what_cargo_recorded_hashes_as_cargo_recorded", REJECTED])),
+    ("source", Tests(&["src/hydrate/fingerprint_tests.rs: a_path_hashes_as_cargo_hashed_it"])),
+    ("files", Nothing("they are cargo's own records, which cargo compares.")),
+];
+
+const DEPENDS: Proofs = &[
+    ("files", Tests(&[READS, "tests/remembered.rs: another_manifest_is_another_graph"])),
+    ("programs", Tests(&[PROGRAMS])),
+    ("lockfile", Tests(&[LOCKFILE])),
+];
+
+const CIRCUMSTANCES: Proofs = &[
+    ("directory", Tests(&[CIRCUMSTANCE])),
+    ("invocation", Tests(&[CIRCUMSTANCE, OTHER_COMMAND])),
+    ("variables", Tests(&[CIRCUMSTANCE, READS_VARIABLE, OTHER_COMMAND])),
+    ("store", Tests(&[CIRCUMSTANCE])),
+    ("settings", Tests(&[CIRCUMSTANCE])),
+];
+
+const SETTLED: Proofs = &[
+    ("target_dir", Nothing("it follows from the command and from what cargo reads.")),
+    ("build_dir", Nothing("it follows from the command and from what cargo reads.")),
+    ("user_wrapper", Tests(&[TOUCHED, PROGRAMS])),
+    ("scripts", Nothing("they are looked after while cargo runs.")),
+    ("read", Tests(&[READS])),
+    ("written", Tests(&[CLEANED])),
+    ("written_stamps", Tests(&[CLEANED])),
+];
+
+const READ: Proofs = &[("depends", Tests(&[READS, PROGRAMS])), ("stamps", Tests(&[READS, PROGRAMS, STAMP_PART]))];
+
+const GRAPH: Proofs = &[
+    ("circumstances", Tests(&[GRAPH_PART, OTHER_COMMAND])),
+    ("rustc", Tests(&[GRAPH_PART])),
+    ("cargo", Tests(&[GRAPH_PART])),
+    ("sysroot", Tests(&[GRAPH_PART])),
+    ("config", Tests(&[GRAPH_PART, "tests/remembered.rs: another_configuration_is_another_graph"])),
+    ("description", Tests(&[GRAPH_PART, "tests/remembered.rs: another_target_beside_the_manifest_is_another_graph"])),
+    ("contents", Tests(&[GRAPH_PART, "tests/remembered.rs: another_manifest_is_another_graph", LOCKFILE])),
+];
+
+const INDEX: Proofs = &[
+    ("unit_keys", Tests(&[INDEX_PART])),
+    ("rustc", Tests(&[INDEX_PART])),
+    ("cargo", Tests(&[INDEX_PART])),
+    ("command", Tests(&[INDEX_PART, "src/cargo/invocation.rs: the_identity_takes_no_value_for_an_option"])),
+    ("directory", Tests(&[INDEX_PART])),
+    ("environment_rustflags", Tests(&[INDEX_PART])),
+    ("rustflags", Tests(&[INDEX_PART])),
+    ("config", Tests(&[INDEX_PART])),
+    ("lockfile", Tests(&[INDEX_PART, "tests/remote.rs: a_lockfile_nobody_has_seen_gets_what_it_shares"])),
+];
+
+const STAMP: Proofs = &[
+    ("length", Tests(&[STAMP_PART])),
+    ("modified", Tests(&[STAMP_PART, "src/fs.rs: a_file_of_any_time_has_a_stamp_of_its_own"])),
+    (
+        "changed",
+        Tests(&[
+            STAMP_PART,
+            "tests/members.rs: a_file_that_is_put_aside_and_back_meanwhile_is_not_recorded_as_what_was_planned",
+        ]),
+    ),
+    ("inode", Tests(&[STAMP_PART])),
+];
+
+const DOMAINS: Proofs = &[
+    ("UnitKey", Tests(&[ALONE])),
+    (
+        "KeyInPlace",
+        Tests(&["src/key/key_tests.rs: a_key_in_a_place_is_another_one_in_each", OLDER_LIBRARY, PATH_OF_WORKSPACE]),
+    ),
+    ("UnitIdentity", Nothing("it says which units an explanation compares.")),
+    ("HiddenValue", Nothing("an explanation compares it.")),
+    ("HostClass", Tests(&[LINKER_PART, NATIVE_PART, OLDER_LIBRARY])),
+    (
+        "PackageContent",
+        Tests(&[
+            "src/plan/content.rs: every_file_counts_and_ignored_ones_and_built_ones_do_not",
+            "src/plan/content.rs: links_count_and_lead_nowhere_twice",
+        ]),
+    ),
+    ("CommandLine", Tests(&["src/rustc/invocation_tests.rs: the_digest_changes_with_everything_else"])),
+    (
+        "Rendering",
+        Tests(&[
+            "src/rustc/invocation_tests.rs: the_digest_ignores_how_diagnostics_are_shown_and_the_rendering_does_not",
+        ]),
+    ),
+    (
+        "Variable",
+        Tests(&["src/rustc/variables.rs: paths_of_cargos_move_and_other_values_are_what_they_are", COMPILED_IN]),
+    ),
+    ("ScriptRun", Tests(&[GENERATED, MACRO_VARIABLE, MACRO_FILE])),
+    ("ScriptsHeard", Tests(&[HEARD])),
+    (
+        "Linked",
+        Tests(&["src/rustc/linker.rs: a_library_is_known_by_the_content_of_what_may_be_taken_for_it", SYSTEM_LIBRARY]),
+    ),
+    ("RootPath", Tests(&[BOUND, PATH_OF_WORKSPACE])),
+    ("GraphKey", Tests(&[INDEX_PART])),
+    ("UnitGraph", Tests(&[GRAPH_PART])),
+    ("Circumstances", Tests(&[CIRCUMSTANCE])),
+    ("NothingToDo", Tests(&[CIRCUMSTANCE, OTHER_COMMAND])),
+    ("Stamps", Tests(&[STAMP_PART, READS])),
+    ("FileContents", Tests(&["src/probe_tests.rs: files_are_known_by_their_contents_wherever_they_are"])),
+    ("Answer", Tests(&[ANSWER, SAME_ANSWER])),
+    ("CompiledMark", Tests(&["tests/reuse.rs: xcache_and_plain_cargo_alternate_without_rebuilding"])),
+    (
+        "SharedKnowledge",
+        Tests(&["src/store/known_tests.rs: the_object_of_a_workspace_is_found_by_its_members_and_the_command"]),
+    ),
+    (
+        "Remote",
+        Tests(&[
+            "src/store/remote/remote_tests.rs: a_store_is_known_by_where_it_is_and_not_by_who_asks",
+            "tests/remote.rs: another_endpoint_is_another_remote",
+        ]),
+    ),
+];

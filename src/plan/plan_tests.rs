@@ -567,3 +567,6 @@ fn nobody_reads_in_a_recipe_what_the_configuration_sets_for_build_scripts() {
     let kept = serde_json::to_string(&recipes).unwrap();
     assert!(kept.contains("env.TOKEN") && kept.contains("unstable.x") && !kept.contains("SECRET"), "{kept}");
 }
+
+#[path = "golden_tests.rs"]
+mod golden;

@@ -70,6 +70,8 @@ pub enum Content {
     Bytes(#[serde(with = "hex::serde")] Vec<u8>),
     /// A path.
     Path(RootedPath),
+    /// The diagnostics of the entry, as they were printed.
+    Diagnostics,
     /// What a build script printed.
     Printed {
         /// The lines, in order.

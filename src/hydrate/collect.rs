@@ -41,12 +41,18 @@ impl Site<'_> {
     }
 
     /// Cargo's files of a unit that was compiled into `out_dir`, if they are all there by now, and the roots that they are
-    /// bound to. `hash` is the one in the names of its outputs.
-    pub fn compiled(&self, unit: &Unit, hash: &str, out_dir: &Utf8Path) -> Option<(Fresh, BTreeSet<Root>)> {
+    /// bound to. `hash` is the one in the names of its outputs, `printed` the diagnostics that cargo was told.
+    pub fn compiled(
+        &self,
+        unit: &Unit,
+        hash: &str,
+        out_dir: &Utf8Path,
+        printed: &str,
+    ) -> Option<(Fresh, BTreeSet<Root>)> {
         let profile = self.profile(unit)?;
         let places = self.layout.of_compiled(&profile, &unit.package, hash, out_dir)?;
         let mut bound = BTreeSet::new();
-        let (mut fresh, fingerprint) = self.fingerprint(unit, &profile, &places, &mut bound)?;
+        let (mut fresh, fingerprint) = self.fingerprint(unit, &profile, &places, printed, &mut bound)?;
         if fingerprint.path() != self.hash_source(unit, &unit.root_file) {
             return None;
         }
@@ -67,6 +73,7 @@ impl Site<'_> {
         unit: &Unit,
         profile: &Utf8Path,
         places: &Places,
+        printed: &str,
         bound: &mut BTreeSet<Root>,
     ) -> Option<(Fresh, Fingerprint)> {
         let directory = profile.join(&places.fingerprint);
@@ -82,7 +89,8 @@ impl Site<'_> {
             return None;
         }
         let others = files.iter().filter(|file| *file != json && *file != name);
-        let others = others.map(|file| self.small_file(profile, format!("{}/{file}", places.fingerprint), bound));
+        let others =
+            others.map(|file| self.small_file(profile, format!("{}/{file}", places.fingerprint), printed, bound));
         let mut without_values = fingerprint.clone();
         without_values.environment_mut().for_each(|(_, value)| *value = None);
         let fresh = Fresh {
@@ -99,9 +107,16 @@ impl Site<'_> {
         Some((fresh, fingerprint))
     }
 
-    /// A file as it is. What it holds of a root, it is bound to.
-    fn small_file(&self, profile: &Utf8Path, path: String, bound: &mut BTreeSet<Root>) -> Option<SmallFile> {
+    /// A file as it is, unless it holds what was `printed`. What it holds of a root, it is bound to.
+    fn small_file(
+        &self,
+        profile: &Utf8Path,
+        path: String,
+        printed: &str,
+        bound: &mut BTreeSet<Root>,
+    ) -> Option<SmallFile> {
         let content = match String::from_utf8(fs::read(profile.join(&path)).ok()?) {
+            Ok(text) if !text.is_empty() && text == printed => Content::Diagnostics,
             Ok(text) if !text.contains('\0') => {
                 bound.extend(self.roots.held_by(&text));
                 Content::Text(text)
@@ -137,7 +152,7 @@ impl Site<'_> {
         let Some(profile) = self.profile(unit) else { return Ok(None) };
         let Some(places) = self.layout.of_run(&profile, out_dir) else { return Ok(None) };
         let mut bound = BTreeSet::new();
-        let Some((mut fresh, mut fingerprint)) = self.fingerprint(unit, &profile, &places, &mut bound) else {
+        let Some((mut fresh, mut fingerprint)) = self.fingerprint(unit, &profile, &places, "", &mut bound) else {
             return Ok(None);
         };
         let Some(run) = places.run else { return Ok(None) };

@@ -22,6 +22,7 @@ use crate::event::UnitId;
 use crate::fs::{create_dir_all, remove_file, write_atomic};
 use crate::roots::Roots;
 use crate::rustc::RecordedDepInfo;
+use crate::rustc::diagnostics::{self, Unmapping};
 use crate::store::LocalStore;
 
 /// How old placed files are to be.
@@ -139,6 +140,9 @@ fn small_file(hydration: &Hydration<'_>, chosen: &Chosen, file: &SmallFile, time
         Content::Text(text) => write(&path, text.as_bytes(), time),
         Content::Bytes(bytes) => write(&path, bytes, time),
         Content::Path(rooted) => write(&path, roots.resolve(rooted).ok_or_else(unknown)?.as_str().as_bytes(), time),
+        Content::Diagnostics => {
+            write(&path, diagnostics::printed(&chosen.entry.diagnostics, &Unmapping::new(roots)).as_bytes(), time)
+        }
         Content::Printed { .. } => write(&path, printed(&file.content, roots).ok_or_else(unknown)?.as_bytes(), time),
     }
 }

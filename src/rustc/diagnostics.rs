@@ -15,6 +15,11 @@ pub struct Unmapping {
     pairs: Vec<(String, String)>,
 }
 
+/// All lines, as they would be printed here.
+pub fn printed(lines: &[String], unmapping: &Unmapping) -> String {
+    lines.iter().map(|line| format!("{}\n", unmapping.line(line))).collect()
+}
+
 const FIELD: &str = r#""file_name":""#;
 
 impl Unmapping {

@@ -13,7 +13,7 @@ use crate::event::{Difference, MissReason};
 use crate::fs;
 use crate::hydrate::{dep_info, is_input_here};
 use crate::roots::{Root, Roots, Value};
-use crate::rustc::diagnostics::Unmapping;
+use crate::rustc::diagnostics::{self, Unmapping};
 use crate::rustc::{Invocation, variables};
 use crate::store::LocalStore;
 
@@ -141,12 +141,7 @@ pub(super) fn restore(
 
 /// The artifact notices, by which cargo starts dependents, and the diagnostics.
 fn printed(entry: &Entry, invocation: &Invocation, out_dir: &Utf8Path, roots: &Roots) -> String {
-    let mut text = String::new();
-    let unmapping = Unmapping::new(roots);
-    for diagnostic in &entry.diagnostics {
-        text.push_str(&unmapping.line(diagnostic));
-        text.push('\n');
-    }
+    let mut text = diagnostics::printed(&entry.diagnostics, &Unmapping::new(roots));
     if invocation.artifact_notices {
         for (emit, name) in &entry.notices {
             let notice = json!({ "$message_type": "artifact", "artifact": out_dir.join(name), "emit": emit });

@@ -33,7 +33,7 @@ use crate::plan::{BuildPlan, Unit};
 use crate::prefetch::{Lookup, Prefetch};
 use crate::roots::{PathScanner, Root, Roots};
 use crate::rustc::Invocation;
-use crate::rustc::diagnostics::Unmapping;
+use crate::rustc::diagnostics::{Unmapping, printed};
 use crate::store::{LocalStore, known};
 use crate::upload::Upload;
 
@@ -300,14 +300,14 @@ impl Units {
                 return Err(None);
             }
         };
-        if let Some(difference) = self.since(id, &entry, call) {
-            self.services.differs(id, [difference]);
-            return Err(Some(MissReason::Input));
-        }
         let here = call.variables(self.services.plan.unit(id), roots);
         if let Some((reason, differences)) = violation(&entry, &call.invocation, &here, &self.metadata) {
             self.services.differs(id, differences);
             return Err(Some(reason));
+        }
+        if let Some(difference) = self.since(id, &entry, call) {
+            self.services.differs(id, [difference]);
+            return Err(Some(MissReason::Input));
         }
         let start = Instant::now();
         let printed = restore(&entry, &call.invocation, &call.out_dir, store, roots)
@@ -381,7 +381,8 @@ impl Units {
         });
         match recorded {
             Ok(Recorded::Entry(mut entry)) => {
-                if let Some((fresh, bound)) = self.fresh(id, call) {
+                let printed = printed(&entry.diagnostics, &Unmapping::new(roots));
+                if let Some((fresh, bound)) = self.fresh(id, call, &printed) {
                     entry.constraints.bound.extend(bound_to(bound, roots));
                     entry.fresh = Some(fresh);
                 }
@@ -433,14 +434,14 @@ impl Units {
     }
 
     /// Cargo's own files of a unit that was just compiled: it writes them once it knows that the compiler has ended.
-    fn fresh(&self, id: UnitId, call: &Call) -> Option<(Fresh, BTreeSet<Root>)> {
+    fn fresh(&self, id: UnitId, call: &Call, printed: &str) -> Option<(Fresh, BTreeSet<Root>)> {
         let site = self.services.site()?;
         let hash = call.invocation.extra_filename().trim_start_matches('-');
         let start = Instant::now();
         loop {
             // Asked first: what is there when cargo has ended is all there will be.
             let over = self.stopping.load(Ordering::SeqCst) || start.elapsed() > FINGERPRINT_PATIENCE;
-            let fresh = site.compiled(self.services.plan.unit(id), hash, &call.out_dir);
+            let fresh = site.compiled(self.services.plan.unit(id), hash, &call.out_dir, printed);
             if fresh.is_some() || over {
                 return fresh;
             }

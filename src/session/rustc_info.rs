@@ -3,11 +3,12 @@
 //! Cargo keeps it in the build directory (`util/rustc.rs`), for the rustc and the wrapper that it was started with. Our
 //! wrapper is at another path in each session, so with it cargo writes a record that is of no use to anybody. The wrapper
 //! answers the same questions from the store; and when cargo has ended, the record is put back that was there before, for
-//! the next `cargo build`.
+//! the next `cargo build`. One that plain cargo has written meanwhile, for the same rustc, stays.
 
 use std::path::PathBuf;
 
 use camino::Utf8Path;
+use serde_json::Value;
 
 use crate::fs;
 
@@ -30,14 +31,19 @@ impl RustcInfo {
     /// Puts it back. Where that fails, plain cargo asks rustc again.
     pub(super) fn put_back(self) {
         let Self { path, content } = self;
+        let Some(content) = content else { return };
         let now = fs::read_optional(&path).ok().flatten();
-        let result = match content {
-            _ if now == content => Ok(()),
-            Some(content) => fs::write_atomic(&path, &content),
-            None => fs::remove_file(&path),
-        };
-        if let Err(error) = result {
+        if now.as_deref().and_then(asked) == asked(&content) {
+            return;
+        }
+        if let Err(error) = fs::write_atomic(&path, &content) {
             tracing::debug!(%error, "cargo's record of rustc's answers is not put back");
         }
     }
+}
+
+/// For which rustc and wrapper a record is; nothing where it is none.
+fn asked(record: &[u8]) -> Option<Value> {
+    let record: Value = serde_json::from_slice(record).ok()?;
+    record.get("rustc_fingerprint").cloned()
 }

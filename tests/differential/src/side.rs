@@ -258,9 +258,10 @@ fn has_hash(name: &str) -> bool {
     stem.rsplit_once('-').is_some_and(|(_, hash)| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The words of a `.d` file.
+/// The words of a `.d` file. It is one for all outputs of a name, and named after any of them in each build anew.
 fn depends_on(path: &Path) -> BTreeSet<String> {
     let is_list = path.extension().is_some_and(|extension| extension == "d");
     let text = if is_list { fs::read_to_string(path).unwrap_or_default() } else { String::new() };
-    text.replace("\\ ", "\u{0}").split_whitespace().map(str::to_owned).collect()
+    let word = |word: &str| word.strip_suffix(".so:").map_or_else(|| word.to_owned(), |stem| format!("{stem}.rlib:"));
+    text.replace("\\ ", "\u{0}").split_whitespace().map(word).collect()
 }

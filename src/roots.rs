@@ -202,10 +202,12 @@ impl Roots {
         }
     }
 
-    /// The roots whose path stands in a text, as a path or as part of another word.
+    /// The roots whose path stands in a text, as a path or as part of another word; or that of a directory above one, as
+    /// who looks for a workspace goes up from the build directory.
     pub fn held_by(&self, text: &str) -> BTreeSet<Root> {
         let held = |place: &Place| {
-            [Some(&place.path), place.real.as_ref()].into_iter().flatten().any(|path| text.contains(path.as_str()))
+            let paths = [Some(&place.path), place.real.as_ref()].into_iter().flatten();
+            paths.flat_map(|path| telling(path)).any(|path| text.contains(path.as_str()))
         };
         self.places.iter().filter(|(_, place)| held(place)).map(|(root, _)| *root).collect()
     }
@@ -244,6 +246,13 @@ fn is_below<'a>(path: &'a str, directory: &Utf8Path) -> Option<&'a str> {
     directory.parent()?;
     let rest = path.strip_prefix(directory.as_str())?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+/// A path and those above it that tell where it is: the one right above, and all that are not right below `/`.
+fn telling(path: &Utf8Path) -> impl Iterator<Item = &Utf8Path> {
+    let above = path.ancestors().skip(1).filter(|above| above.parent().is_some()).enumerate();
+    let above = above.filter(|(far, above)| *far == 0 || above.components().count() > 2);
+    std::iter::once(path).chain(above.map(|(_, above)| above))
 }
 
 /// Without `.` and `..`, as far as names tell.

@@ -83,6 +83,18 @@ fn a_text_holds_a_root_also_in_the_middle_of_a_word() {
 }
 
 #[test]
+fn a_text_holds_a_root_where_it_holds_what_is_above_it() {
+    let below = Roots::new([(Root::BuildDir, "/home/ann/app/target".into())]);
+    for text in ["/home/ann/app", "/home/ann/apple", "in /home/ann"] {
+        assert_eq!(below.held_by(text), [Root::BuildDir].into(), "{text}");
+    }
+    assert_eq!(below.held_by("/home/eve"), [].into());
+    let short = Roots::new([(Root::BuildDir, "/app/target".into())]);
+    assert_eq!(short.held_by("https://example.com/apple"), [Root::BuildDir].into());
+    assert_eq!(Roots::new([(Root::BuildDir, "/target".into())]).held_by("a/b"), [].into());
+}
+
+#[test]
 fn a_short_root_is_seen_in_compiled_files_where_it_is_a_word() {
     let scan = |workspace: &str, bytes: &[u8]| {
         !PathScanner::new(&Roots::new([(Root::Workspace, workspace.into())])).scan(bytes).is_empty()

@@ -394,14 +394,15 @@ fn a_truncated_generated_file_is_never_placed() {
 
 /// All objects of a kind are bad: everything is done anew, once.
 #[track_caller]
-fn assert_heals(kind: &str, damage: impl Fn(&Path)) {
+/// `kept` units need nothing of what is damaged.
+fn assert_heals(kind: &str, kept: usize, damage: impl Fn(&Path)) {
     let (sandbox, demo) = warm();
     let objects = tree::files(&sandbox.store().join("v1").join(kind));
     assert!(objects.len() >= MIXED_UNITS.len(), "{objects:?}");
     objects.iter().for_each(|object| damage(object));
     build(&sandbox, &demo);
     assert_eq!(demo.run_binary("demo"), MIXED_SAID);
-    assert_eq!(sandbox.compiled_externals().len() + sandbox.scripts_run().len(), MIXED_UNITS.len());
+    assert_eq!(sandbox.compiled_externals().len() + sandbox.scripts_run().len(), MIXED_UNITS.len() - kept);
     sandbox.assert_nothing_to_do(&demo, &["build"]);
     demo.clean();
     build(&sandbox, &demo);
@@ -411,17 +412,18 @@ fn assert_heals(kind: &str, damage: impl Fn(&Path)) {
 
 #[test]
 fn damaged_entries_are_not_hydrated() {
-    assert_heals("unit", tree::damage);
+    assert_heals("unit", 0, tree::damage);
 }
 
 #[test]
 fn truncated_entries_are_not_hydrated() {
-    assert_heals("unit", truncate);
+    assert_heals("unit", 0, truncate);
 }
 
 #[test]
 fn missing_files_are_not_hydrated() {
-    assert_heals("file", |path| fs::remove_file(path).expect("it was there"));
+    // The run of a build script that has made no file is replayed.
+    assert_heals("file", 1, |path| fs::remove_file(path).expect("it was there"));
 }
 
 #[test]

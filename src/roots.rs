@@ -113,6 +113,12 @@ struct Place {
     real: Option<Utf8PathBuf>,
 }
 
+impl Place {
+    fn paths(&self) -> impl Iterator<Item = &Utf8Path> {
+        [Some(self.path.as_path()), self.real.as_deref()].into_iter().flatten()
+    }
+}
+
 /// Where each root is, here and now.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Roots {
@@ -203,12 +209,15 @@ impl Roots {
     }
 
     /// The roots whose path stands in a text, as a path or as part of another word; or that of a directory above one, as
-    /// who looks for a workspace goes up from the build directory.
+    /// who looks for a workspace goes up from the build directory. Where a path goes on to a root, it is of that root only.
     pub fn held_by(&self, text: &str) -> BTreeSet<Root> {
-        let held = |place: &Place| {
-            let paths = [Some(&place.path), place.real.as_ref()].into_iter().flatten();
-            paths.flat_map(|path| telling(path)).any(|path| text.contains(path.as_str()))
+        let goes_on = |at: usize| {
+            let mut paths = self.places.values().flat_map(Place::paths);
+            paths.any(|path| text[at..].strip_prefix(path.as_str()).is_some_and(|rest| !rest.starts_with(is_of_name)))
         };
+        let is_held = |path: &Utf8Path| text.contains(path.as_str());
+        let leads = |above: &Utf8Path| text.match_indices(above.as_str()).any(|(at, _)| !goes_on(at));
+        let held = |place: &Place| place.paths().any(|path| is_held(path) || telling(path).any(leads));
         self.places.iter().filter(|(_, place)| held(place)).map(|(root, _)| *root).collect()
     }
 
@@ -248,11 +257,15 @@ fn is_below<'a>(path: &'a str, directory: &Utf8Path) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
-/// A path and those above it that tell where it is: the one right above, and all that are not right below `/`.
+/// The directories above a path that tell where it is: the one right above, and all that are not right below `/`.
 fn telling(path: &Utf8Path) -> impl Iterator<Item = &Utf8Path> {
     let above = path.ancestors().skip(1).filter(|above| above.parent().is_some()).enumerate();
-    let above = above.filter(|(far, above)| *far == 0 || above.components().count() > 2);
-    std::iter::once(path).chain(above.map(|(_, above)| above))
+    above.filter(|(far, above)| *far == 0 || above.components().count() > 2).map(|(_, above)| above)
+}
+
+/// Whether the name of a file or directory goes on with it.
+fn is_of_name(character: char) -> bool {
+    character.is_alphanumeric() || "._-~+@%".contains(character)
 }
 
 /// Without `.` and `..`, as far as names tell.

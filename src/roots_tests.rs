@@ -89,6 +89,10 @@ fn a_text_holds_a_root_where_it_holds_what_is_above_it() {
         assert_eq!(below.held_by(text), [Root::BuildDir].into(), "{text}");
     }
     assert_eq!(below.held_by("/home/eve"), [].into());
+    let home = roots().held_by("/home/ann/.cargo/registry and /home/ann/.cargo");
+    assert_eq!(home, [Root::CargoHome].into());
+    let beside = roots().held_by("/home/ann/.cargos");
+    assert_eq!(beside, [Root::BuildDir, Root::CargoHome, Root::Workspace].into());
     let short = Roots::new([(Root::BuildDir, "/app/target".into())]);
     assert_eq!(short.held_by("https://example.com/apple"), [Root::BuildDir].into());
     assert_eq!(Roots::new([(Root::BuildDir, "/target".into())]).held_by("a/b"), [].into());

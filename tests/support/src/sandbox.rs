@@ -184,6 +184,16 @@ impl Sandbox {
         assert_nothing_started("plain cargo, after xcache", &project.cargo(command).ok());
     }
 
+    /// The same after several cargos at a time. Plain cargo may have to ask rustc once more what it is: the record of that
+    /// is the one of whoever wrote last, or one that a session has put back.
+    #[track_caller]
+    pub fn assert_nothing_to_do_after_all(&self, project: &Project, command: &[&str]) {
+        self.reset();
+        let output = project.cargo(command).ok();
+        assert_eq!((self.compiled(), self.scripts_run()), (Vec::new(), Vec::new()), "{output}");
+        self.assert_nothing_to_do(project, command);
+    }
+
     /// What was compiled since the last reset, sorted; see [`rustc::Start::name`].
     pub fn compiled(&self) -> Vec<String> {
         sorted(self.rustc.compilations())

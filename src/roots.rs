@@ -211,12 +211,13 @@ impl Roots {
     /// The roots whose path stands in a text, as a path or as part of another word; or that of a directory above one, as
     /// who looks for a workspace goes up from the build directory. Where a path goes on to a root, it is of that root only.
     pub fn held_by(&self, text: &str) -> BTreeSet<Root> {
-        let goes_on = |at: usize| {
-            let mut paths = self.places.values().flat_map(Place::paths);
-            paths.any(|path| text[at..].strip_prefix(path.as_str()).is_some_and(|rest| !rest.starts_with(is_of_name)))
+        let goes_on = |text: &str, above: &Utf8Path| {
+            let paths = self.places.values().flat_map(Place::paths);
+            let mut longer = paths.filter(|path| path.as_str().len() > above.as_str().len());
+            longer.any(|path| text.strip_prefix(path.as_str()).is_some_and(|rest| !rest.starts_with(is_of_name)))
         };
+        let leads = |above: &Utf8Path| text.match_indices(above.as_str()).any(|(at, _)| !goes_on(&text[at..], above));
         let is_held = |path: &Utf8Path| text.contains(path.as_str());
-        let leads = |above: &Utf8Path| text.match_indices(above.as_str()).any(|(at, _)| !goes_on(at));
         let held = |place: &Place| place.paths().any(|path| is_held(path) || telling(path).any(leads));
         self.places.iter().filter(|(_, place)| held(place)).map(|(root, _)| *root).collect()
     }

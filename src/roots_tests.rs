@@ -89,6 +89,7 @@ fn a_text_holds_a_root_where_it_holds_what_is_above_it() {
         assert_eq!(below.held_by(text), [Root::BuildDir].into(), "{text}");
     }
     assert_eq!(below.held_by("/home/eve"), [].into());
+    assert_eq!(roots().held_by("/home/ann/app"), [Root::BuildDir, Root::Workspace].into());
     let home = roots().held_by("/home/ann/.cargo/registry and /home/ann/.cargo");
     assert_eq!(home, [Root::CargoHome].into());
     let beside = roots().held_by("/home/ann/.cargos");

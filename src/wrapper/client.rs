@@ -11,6 +11,7 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
 use std::time::Instant;
 
+use camino::Utf8Path;
 use interprocess::local_socket::Stream;
 use interprocess::local_socket::traits::Stream as _;
 
@@ -56,8 +57,9 @@ fn run_script(directory: &Path, script: &Path, arguments: &[OsString]) -> u8 {
             0
         }
         Ok(Response::Start { wrapper }) => {
-            let program = Some(script.to_owned()).filter(|script| !stand_in::beside(script).exists());
-            become_script(&program.unwrap_or_else(|| stand_in::beside(script)), arguments, |command| match wrapper {
+            let is_back = !Utf8Path::from_path(script).is_some_and(stand_in::is_stand_in);
+            let program = if is_back { script.to_owned() } else { stand_in::beside(script) };
+            become_script(&program, arguments, |command| match wrapper {
                 Some(wrapper) => command.env(WRAPPER_VARIABLE, wrapper),
                 None => command.env_remove(WRAPPER_VARIABLE),
             })

@@ -4,15 +4,17 @@
 //! A stand-in is a program of half a kilobyte at that path: it starts our wrapper, which asks the session. That may know
 //! what the run would print; else the script's program is put back in its place first, and started as cargo would have
 //! started it without us. So a script sees nothing of us: neither in its environment and arguments, nor in its own path or
-//! what is beside it. Of a script that may be started more than once, or of which it is not known which run asks, the
-//! stand-in stays: its program is started from beside that, and can tell by its path.
+//! what is beside it. Only before a script that is started more than once does the stand-in stay: its program is started
+//! from beside that, and can tell by its path.
 //!
 //! **Invariants.** At any moment, what is at the path does what the program does: whatever goes wrong, the stand-in starts
 //! the program, and it finds it beside itself wherever the two are moved. It is as old as the program, so that nothing has
 //! changed for cargo. When the session ends, the programs are back; a session that was killed leaves stand-ins that work
-//! without it. There are stand-ins where they are written for: on Linux, x86-64 and 64-bit ARM.
+//! without it. Several sessions may be in one directory: they take turns by a lock on it, and none removes a program that
+//! a stand-in of another one needs. There are stand-ins where they are written for: on Linux, x86-64 and 64-bit ARM.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -105,25 +107,38 @@ impl StandIns {
     /// Under each name that the stand-in has: cargo links or copies it to a second one.
     fn put_back(&self, StandIn { program, .. }: &StandIn) -> io::Result<()> {
         let directory = program.parent().unwrap_or(Utf8Path::new("."));
+        let _lock = lock(directory)?;
         let real = directory.join(BESIDE);
         let between = real.with_extension("link");
+        let mut is_needed = false;
         for entry in directory.read_dir_utf8()? {
             let entry = entry?;
             if self.bytes.as_ref().is_some_and(|bytes| holds(entry.path(), bytes)) {
                 std::fs::hard_link(&real, &between)?;
                 std::fs::rename(&between, entry.path())?;
+            } else {
+                is_needed |= is_stand_in(entry.path());
             }
         }
-        remove_beside(directory)
+        if is_needed { Ok(()) } else { remove_beside(directory) }
     }
 }
 
-/// Gives the program another name, and its own to a stand-in of the same age. One that a killed session has left is
-/// replaced.
+/// One session at a time: whoever else puts or removes a stand-in there waits.
+fn lock(directory: &Utf8Path) -> io::Result<File> {
+    let directory = File::open(directory)?;
+    directory.lock()?;
+    Ok(directory)
+}
+
+/// Gives the program another name, and its own to a stand-in of the same age. One of another session, which may have been
+/// killed, is replaced.
 fn exchange(program: &Utf8Path, directory: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
+    let _lock = lock(directory)?;
     let modified = std::fs::metadata(program)?.modified()?;
     let real = directory.join(BESIDE);
-    if !is_stand_in(program) {
+    let is_first = !is_stand_in(program);
+    if is_first {
         std::fs::create_dir_all(real.parent().unwrap_or(directory))?;
         fs::remove_file(real.as_std_path()).map_err(io::Error::other)?;
         std::fs::hard_link(program, &real)?;
@@ -135,7 +150,7 @@ fn exchange(program: &Utf8Path, directory: &Utf8Path, bytes: &[u8]) -> io::Resul
         file.as_file().set_modified(modified)?;
         fs::persist(file, program.as_std_path()).map_err(io::Error::other)
     };
-    process::while_nothing_starts(put).inspect_err(|_| drop(remove_beside(directory)))
+    process::while_nothing_starts(put).inspect_err(|_| drop(is_first.then(|| remove_beside(directory))))
 }
 
 fn remove_beside(directory: &Utf8Path) -> io::Result<()> {
@@ -151,7 +166,7 @@ fn holds(path: &Utf8Path, bytes: &[u8]) -> bool {
 }
 
 /// Whether a file is a stand-in of any session.
-fn is_stand_in(path: &Utf8Path) -> bool {
+pub(super) fn is_stand_in(path: &Utf8Path) -> bool {
     let is_small = path.metadata().is_ok_and(|metadata| metadata.len() < MAX_SIZE);
     is_small && std::fs::read(path).is_ok_and(|content| elf::is_of_any(&content))
 }

@@ -148,6 +148,37 @@ fn one_that_a_killed_session_has_left_is_replaced_and_the_program_kept() {
 }
 
 #[test]
+fn a_session_that_ends_leaves_what_another_one_needs() {
+    let first = Scene::new("exit 1");
+    first.put();
+    let next = Scene::new("echo the next session");
+    let second = StandIns::new(next.path("it's a session/wrapper").as_std_path());
+    second.put(Runs::Unknown, &first.script());
+    first.stand_ins.remove();
+    assert_eq!(say(&first.script()), "the next session\n");
+    next.forget_session();
+    assert_eq!(say(&first.script()), "the script said loud\n");
+    second.remove();
+    assert_eq!((say(&first.script()), first.names()), ("the script said loud\n".to_owned(), vec!["script".to_owned()]));
+}
+
+#[test]
+fn sessions_that_come_and_go_at_once_lose_no_program() {
+    let scene = Scene::new("exit 1");
+    let come_and_go = |name: String| {
+        let stand_ins = StandIns::new(Path::new(&name));
+        for _ in 0..50 {
+            stand_ins.put(Runs::Unknown, &scene.script());
+            stand_ins.remove();
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..4).for_each(|session| drop(scope.spawn(move || come_and_go(format!("/nowhere/{session}")))));
+    });
+    assert_eq!((say(&scene.script()), scene.names()), ("the script said loud\n".to_owned(), vec!["script".to_owned()]));
+}
+
+#[test]
 fn only_a_stand_in_of_this_session_is_known_by_its_directory() {
     let scene = Scene::new("exit 1");
     scene.put();

@@ -83,6 +83,27 @@ fn cargo_starts_while_packs_are_coming_in() {
 }
 
 #[test]
+fn cargo_waits_for_packs_before_it_needs_a_lock() {
+    let bucket = Bucket::new();
+    for command in ["build", "clippy"] {
+        let sandbox = Sandbox::new();
+        sandbox.checkout("app").with_remote(&bucket.remote, Key::Full).xcache([command]).ok();
+
+        sandbox.reset();
+        let later = sandbox.path("later");
+        let cargo = sandbox.path("late").join("cargo");
+        let note = format!("(sleep 2; touch '{}') </dev/null >/dev/null 2>&1 &", later.display());
+        tree::write_script(&cargo, &format!("{note}\nexec cargo \"$@\""));
+        bucket.proxy.set(Fault::HoldPacks(later));
+        let second = somebody_else(&sandbox, sandbox.checkout("app")).with_remote(&bucket.remote, Key::ReadOnly);
+        let output = second.env("CARGO", &cargo).xcache([command]).ok();
+        assert!(!output.stderr.contains("Blocking"), "{output}");
+        assert_eq!(sandbox.compiled_dependencies(), NONE, "{command}");
+        bucket.proxy.set(Fault::Pass);
+    }
+}
+
+#[test]
 fn a_service_without_tls_needs_no_certificates_and_one_with_it_says_that_there_are_none() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();

@@ -169,11 +169,7 @@ impl Coordinator {
         if request.role == Role::Script {
             return self.script(conversation, &request);
         }
-        // A workspace wrapper (clippy-driver) has the compiler's path as its first argument.
-        let arguments = match request.arguments.first() {
-            Some(first) if Path::new(first).is_absolute() && !first.ends_with(".rs") => &request.arguments[1..],
-            _ => &request.arguments[..],
-        };
+        let arguments = but_for_compiler(&request.arguments);
         let invocation = Invocation::parse(arguments);
         if !invocation.is_compile() {
             return self.query(conversation, &request);
@@ -214,7 +210,7 @@ impl Coordinator {
     fn query(&self, mut conversation: Conversation, request: &Request) -> io::Result<()> {
         let arguments: Vec<_> = request.arguments.iter().map(String::as_str).collect();
         let asked_by_cargo = matches!(arguments[..], ["-vV"] | ["-", "--crate-name", "___", ..]);
-        if arguments == ["-vV"] {
+        if but_for_compiler(&request.arguments) == ["-vV"] {
             self.hold_up();
         }
         let variable = |name: &str| request.environment.get(name).cloned();
@@ -232,6 +228,14 @@ impl Coordinator {
             probe::remember(&self.front.store, key, &Answer { stdout, stderr });
         }
         Ok(())
+    }
+}
+
+/// The arguments, but for the compiler's path that a workspace wrapper (clippy-driver) has as its first.
+fn but_for_compiler(arguments: &[String]) -> &[String] {
+    match arguments.split_first() {
+        Some((first, others)) if Path::new(first).is_absolute() && !first.ends_with(".rs") => others,
+        _ => arguments,
     }
 }
 

@@ -99,9 +99,9 @@ mod tests {
         let is_about_the_store = |hint: Option<&str>| hint.is_some_and(|hint| hint.contains("XCACHE_DIR"));
         for kind in [io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied] {
             assert!(is_about_the_store(hint("/cache/v1/tmp/x", kind)), "{kind}");
-            assert!(!is_about_the_store(hint("/work/target/debug/deps/x", kind)), "{kind}");
+            assert!(!is_about_the_store(hint("/build/target/debug/deps/x", kind)), "{kind}");
         }
-        assert!(hint("/work/target/debug", io::ErrorKind::StorageFull).unwrap().contains("free some space"));
+        assert!(hint("/build/target/debug", io::ErrorKind::StorageFull).unwrap().contains("free some space"));
         assert_eq!(hint("/cache/v1", io::ErrorKind::NotFound), None);
         let denied = Error::io("read", "/etc/settings")(io::ErrorKind::PermissionDenied.into());
         assert_eq!(denied.hint(Path::new("")), None);

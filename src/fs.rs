@@ -82,6 +82,19 @@ pub fn copy_hashing(mut input: impl Read, mut output: impl Write) -> io::Result<
     }
 }
 
+/// Whether a file may be started.
+#[cfg(unix)]
+pub fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Whether a file may be started.
+#[cfg(not(unix))]
+pub fn is_executable(path: &Path) -> bool {
+    path.is_file()
+}
+
 /// What tells whether a file was written again, or put aside and back: length, times, and its inode where there is one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Stamp {

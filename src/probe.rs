@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Domain};
 use crate::error::Result;
-use crate::fs::Stamp;
+use crate::fs::{Stamp, is_executable};
 use crate::process;
 use crate::store::LocalStore;
 
@@ -145,17 +145,6 @@ fn with_suffix(path: &Path) -> Option<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(env::consts::EXE_SUFFIX);
     Some(PathBuf::from(name)).filter(|path| !env::consts::EXE_SUFFIX.is_empty() && is_executable(path))
-}
-
-#[cfg(unix)]
-fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_executable(path: &Path) -> bool {
-    path.is_file()
 }
 
 /// Whether a file is machine code. Everything else is read by another program.

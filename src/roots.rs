@@ -224,9 +224,7 @@ impl Roots {
 
     /// Byte strings whose presence in an output ties it to this machine, with the root each belongs to.
     pub fn needles(&self) -> Vec<(Root, String)> {
-        let paths = |place: &Place| [Some(place.path.to_string()), place.real.as_ref().map(ToString::to_string)];
-        let needles =
-            self.places.iter().flat_map(|(root, place)| paths(place).into_iter().flatten().map(|it| (*root, it)));
+        let needles = self.places.iter().flat_map(|(root, place)| place.paths().map(|path| (*root, path.to_string())));
         // Every path is below `/`: to look for it tells nothing.
         needles.filter(|(_, path)| path.len() > 1).collect()
     }
@@ -322,7 +320,7 @@ fn is_in(finder: &memmem::Finder<'_>, bytes: &[u8]) -> bool {
 }
 
 fn is_of_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"._-~+@%".contains(&byte)
+    byte.is_ascii() && is_of_name(char::from(byte))
 }
 
 #[cfg(test)]

@@ -106,6 +106,17 @@ fn a_macro_that_reads_a_variable_of_the_script_reads_this_one() {
     Scene::new([asking("std::env::var(\"SAID\").unwrap()"), asker(script)]).assert_follows();
 }
 
+#[test]
+fn a_macro_reads_what_a_script_says_now_that_prints_more_than_text() {
+    let script = "use std::io::Write; std::io::stdout().write_all(b\"\\xff\\n\").unwrap();
+        println!(\"cargo:rerun-if-env-changed=MADE_UP\");
+        println!(\"cargo:rustc-env=SAID={}\", std::env::var(\"MADE_UP\").unwrap());";
+    let scene = Scene::new([asking("std::env::var(\"SAID\").unwrap()"), asker(script)]);
+    for value in ["one", "two", "one"] {
+        scene.assert_anew(value);
+    }
+}
+
 /// Writes what the variable says.
 const WRITES: &str = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
     let out = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());

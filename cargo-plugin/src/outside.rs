@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use xcache::fs::is_executable;
 use xcache::link::Link;
 
 use crate::terminal;
@@ -133,17 +134,6 @@ fn is_chosen(cargo: &Path) -> bool {
 
 fn in_directory(directory: &Path, name: &str) -> PathBuf {
     directory.join(format!("{name}{}", env::consts::EXE_SUFFIX))
-}
-
-#[cfg(unix)]
-fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_executable(path: &Path) -> bool {
-    path.is_file()
 }
 
 fn join(directories: &[PathBuf]) -> OsString {

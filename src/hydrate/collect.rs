@@ -133,7 +133,8 @@ impl Site<'_> {
     /// The digest of everything that the run of a build script made, the same wherever the roots are.
     pub fn script_digest(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<Digest> {
         let printed = self.printed(unit, out_dir)?;
-        let content = printed::record(&printed, self.roots, &own_dirs(unit, out_dir), &mut BTreeSet::new());
+        let content =
+            printed::record(&printed, self.roots, &own_dirs(unit, Some(out_dir), self.roots), &mut BTreeSet::new());
         let generated = generated(out_dir).ok()?;
         let digest = |file: &GeneratedFile| {
             Some((file.name.clone(), file.mode, Digest::of_file(out_dir.join(&file.name).as_std_path()).ok()?))
@@ -157,7 +158,7 @@ impl Site<'_> {
         };
         let Some(run) = places.run else { return Ok(None) };
         let Some(printed) = self.printed(unit, out_dir) else { return Ok(None) };
-        let content = printed::record(&printed, self.roots, &own_dirs(unit, out_dir), &mut bound);
+        let content = printed::record(&printed, self.roots, &own_dirs(unit, Some(out_dir), self.roots), &mut bound);
         let Some(kept) = self.kept_of_run(&profile, &run, &content) else { return Ok(None) };
         let linking = Linking::of(&printed, out_dir, &unit.package_dir);
         // A file that is not there has cargo run the script each time.
@@ -258,11 +259,12 @@ pub struct Script {
     pub bound: BTreeSet<Root>,
 }
 
-/// The directories of a build script's own: nobody comes upon their names by chance, as there are hashes of cargo's in
-/// them.
-fn own_dirs<'a>(unit: &'a Unit, out_dir: &'a Utf8Path) -> Vec<&'a Utf8Path> {
-    let package = unit.external.then_some(unit.package_dir.as_path());
-    package.into_iter().chain([out_dir]).collect()
+/// The directories of a package's own, its `OUT_DIR` among them: nobody comes upon their names by chance, as there are
+/// hashes of cargo's in them. A vendored package has none of these.
+pub fn own_dirs<'a>(unit: &'a Unit, out_dir: Option<&'a Utf8Path>, roots: &Roots) -> Vec<&'a Utf8Path> {
+    let is_of_cargo = roots.get(Root::CargoHome).is_some_and(|home| unit.package_dir.starts_with(home));
+    let package = (unit.external && is_of_cargo).then_some(unit.package_dir.as_path());
+    package.into_iter().chain(out_dir).collect()
 }
 
 /// What a build script told cargo, and the files that it made: their names, modes and contents. Of what is no plain file,

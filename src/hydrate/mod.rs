@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-pub use self::collect::{Script, Site, generated_files};
+pub use self::collect::{Script, Site, generated_files, own_dirs};
 use self::fingerprint::{Fingerprint, difference, to_hex};
 pub use self::linking::Linking;
 pub use self::outside::Before;

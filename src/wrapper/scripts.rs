@@ -229,21 +229,35 @@ impl Scripts {
         let plan = &self.services.plan;
         let run = plan.unit(id).script_run(plan)?;
         let out_dir = call.script_dir()?;
-        let Some(site) = self.services.site() else { return self.made_as_seen(plan.unit(id), call, out_dir) };
-        if let Some(digest) = self.state().digests.get(out_dir) {
-            return *digest;
-        }
-        let digest = site.script_digest(plan.unit(run), out_dir);
+        let known = self.services.site().and_then(|site| {
+            let known = self.state().digests.get(out_dir).copied();
+            known.unwrap_or_else(|| self.note_run(run, call, out_dir, site))
+        });
+        // This is of no use to those who hear from the run: what it told them is not seen.
+        known.or_else(|| self.made_as_seen(plan.unit(id), call, out_dir))
+    }
+
+    /// Sees what the run of a build script has made, for the first time.
+    fn note_run(&self, run: UnitId, call: &Call, out_dir: &Utf8Path, site: Site<'_>) -> Option<Digest> {
+        let unit = self.services.plan.unit(run);
+        let digest = site.script_digest(unit, out_dir);
         let is_first = self.state().digests.insert(out_dir.to_owned(), digest).is_none();
         self.state().made.extend(digest.map(|digest| (run, digest)));
-        if let (true, Some(digest), Ok(key)) = (is_first, digest, plan.unit(run).key) {
+        if let (true, Some(digest), Ok(key)) = (is_first, digest, unit.key) {
             self.record(run, key, call, digest, site);
         }
         digest
     }
 
-    /// What is seen of a run where cargo's record of it is not: its files, and the variables that rustc has and cargo has
-    /// not. Flags are compared with the rest of the command line.
+    /// What the package's own build script has made, if it has one; nothing where that is not known.
+    pub(super) fn made_if_any(&self, id: UnitId, call: &Call) -> Option<Option<Digest>> {
+        let has_run = self.services.plan.unit(id).script_run(&self.services.plan).is_some();
+        let made = self.made_for(id, call);
+        (made.is_some() || !has_run).then_some(made)
+    }
+
+    /// What is seen of a run where cargo's record of it is not, or is no text: its files, and the variables that rustc has
+    /// and cargo has not. Flags are compared with the rest of the command line.
     fn made_as_seen(&self, unit: &Unit, call: &Call, out_dir: &Utf8Path) -> Option<Digest> {
         let Services { roots, environment, .. } = &*self.services;
         let here = call.variables(unit, roots);

@@ -26,7 +26,7 @@ use crate::digest::{Digest, Domain};
 use crate::entry::{DependencyRecord, Entry, Fresh};
 use crate::error::{Error, Result};
 use crate::event::{Difference, EventKind, EventLog, MissReason, Reason, UnitId};
-use crate::hydrate::{Hydrated, Linking, Site};
+use crate::hydrate::{Hydrated, Linking, Site, own_dirs};
 use crate::key::UnitKey;
 use crate::plan::content::Contents;
 use crate::plan::{BuildPlan, Unit};
@@ -169,8 +169,7 @@ impl Call {
 
     /// The environment, of a call for this unit.
     pub(super) fn variables<'a>(&'a self, unit: &'a Unit, roots: &'a Roots) -> Variables<'a> {
-        let package = unit.external.then_some(unit.package_dir.as_path());
-        let own = package.into_iter().chain(self.script_dir()).collect();
+        let own = own_dirs(unit, self.script_dir(), roots);
         Variables { environment: &self.request.environment, roots, own }
     }
 
@@ -341,12 +340,17 @@ impl Units {
         if remapped {
             self.state().ours.insert(id);
         }
-        let finished = conversation.run(arguments, unmapping, Capture::Stderr)?;
+        // Only before a build script has something to be put before cargo goes on.
+        let is_script = self.services.plan.unit(id).kind == "custom-build";
+        let capture = if is_script { Capture::Stderr } else { Capture::Status };
+        let finished = conversation.run(arguments, unmapping, capture)?;
         let success = finished.code == Some(0);
         if success {
             self.stand_in(id, call);
         }
-        conversation.release()?;
+        if is_script {
+            conversation.release()?;
+        }
         self.services.log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
         if success {
             self.note_linked(id, call, &finished);
@@ -415,6 +419,9 @@ impl Units {
         let Some(linked) = self.scripts.linked_with(id, call) else {
             return Ok(Recorded::Not(Reason::Native));
         };
+        let Some(script) = self.scripts.made_if_any(id, call) else {
+            return Ok(Recorded::Not(Reason::OutsideInput));
+        };
         let compiled = Compiled {
             compiler,
             unit,
@@ -427,7 +434,7 @@ impl Units {
             dependencies,
             finished,
             outputs,
-            script: self.scripts.made_for(id, call),
+            script,
             holds_own_objects: self.scripts.linking(unit, call) == Some(Linking::Own),
         };
         record(compiled, store, roots, &self.scanner)

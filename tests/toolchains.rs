@@ -236,9 +236,10 @@ fn with_another_library(dir: &Path) -> Rustc {
     let from = own.canonicalize().expect("the libraries are there").join("rustlib");
     std::fs::remove_file(&own).expect("it is a link");
     let host = real(&[]).map(|_| std::env::consts::ARCH).expect("rustc is on PATH");
-    for platform in tree::children(&from).into_iter().filter(|path| path.join("lib").is_dir()) {
+    // Nobody builds for others here.
+    let is_hosts = |path: &PathBuf| text(path.file_name().expect("a triple").as_ref()).starts_with(host);
+    for platform in tree::children(&from).into_iter().filter(|path| path.join("lib").is_dir() && is_hosts(path)) {
         let name = platform.file_name().expect("a triple").to_owned();
-        assert!(text(Path::new(&name)).starts_with(host), "only the host's library is installed");
         let libraries = own.join("rustlib").join(name).join("lib");
         std::fs::create_dir_all(&libraries).expect("directories can be made");
         for file in tree::children(&platform.join("lib")).into_iter().filter(|path| path.is_file()) {

@@ -118,6 +118,8 @@ domains! {
     Stamps = "stamps 2",
     /// Files by their names and contents.
     FileContents = "contents of files 1",
+    /// A remembered answer, under its name.
+    KeptAnswer = "kept answer 1",
     /// The name of a remembered answer of a program, or of what is known of files.
     Answer = "answer of a program 2",
     /// The name of a mark that something was compiled by a session.

@@ -268,6 +268,24 @@ fn assert_heals(kind: &str, damage: impl Fn(&Path)) {
 }
 
 #[test]
+fn answers_that_have_changed_places_in_the_local_store_are_asked_for_again() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.chain();
+    build(&demo);
+    let answers = tree::files(&sandbox.store().join("v1/probe"));
+    assert!(answers.len() > 2, "{answers:?}");
+    let contents: Vec<_> = answers.iter().map(|path| fs::read(path).expect("it can be read")).collect();
+    for shift in 1..3 {
+        demo.clean();
+        for (path, content) in answers.iter().zip(contents.iter().cycle().skip(shift)) {
+            tree::make_writable(path);
+            fs::write(path, content).expect("it can be written");
+        }
+        assert_eq!(build(&demo).warnings(), NONE);
+    }
+}
+
+#[test]
 fn a_local_store_that_cannot_be_made_costs_hits_only() {
     let sandbox = Sandbox::new();
     let file = sandbox.path("a-file");

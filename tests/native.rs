@@ -48,7 +48,27 @@ impl Scene {
         let native = if links { native.links("value") } else { native };
         let wrapper = Package::new("value", "1.0.0", "pub fn value() -> i32 { unsafe { value_sys::value() } }")
             .dependency("value-sys", "1");
-        let registry = sandbox.registry([native, wrapper]);
+        Self::with(sandbox, vec![native, wrapper])
+    }
+
+    /// The C code is in a macro that a crate hands on, and what another one makes of it is in the program.
+    fn in_a_macro(links: bool) -> Self {
+        let sandbox = Sandbox::new();
+        let library = "extern \"C\" { fn value() -> i32; }
+            #[proc_macro]
+            pub fn value_now(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
+                unsafe { value() }.to_string().parse().unwrap()
+            }";
+        let native = Package::new("asking", "1.0.0", library).procedural_macro();
+        let native = native.counted_script(COMPILING).file("value.c", C);
+        let native = if links { native.links("value") } else { native };
+        let between = Package::new("between", "1.0.0", "pub use asking::value_now;").dependency("asking", "1");
+        let wrapper = Package::new("value", "1.0.0", "pub fn value() -> i32 { between::value_now!() }");
+        Self::with(sandbox, vec![native, between, wrapper.dependency("between", "1")])
+    }
+
+    fn with(sandbox: Sandbox, packages: Vec<Package>) -> Self {
+        let registry = sandbox.registry(packages);
         let demo = sandbox.demo(&registry, "value = \"1\"", "fn main() { println!(\"{}\", value::value()); }");
         let demo = demo.env("CARGO_INCREMENTAL", "0");
         demo.cargo(["fetch"]).ok();
@@ -96,6 +116,30 @@ fn what_a_script_compiled_is_a_hit() {
     scene.assert_runs(&[], "1\n");
     scene.assert_full_hit(&[], "1\n");
     scene.sandbox.assert_nothing_to_do(&scene.demo, &["build"]);
+}
+
+#[test]
+fn what_a_macro_with_other_native_code_makes_is_not_reused() {
+    for links in [true, false] {
+        let scene = Scene::in_a_macro(links);
+        for (flag, said) in [("-DVALUE=1", "1\n"), ("-DVALUE=2", "2\n"), ("-DVALUE=1", "1\n"), ("-DVALUE=2", "2\n")] {
+            assert_eq!(scene.build(&[("CFLAGS", flag)]).2, said, "{}", scene.demo.report().json());
+        }
+        if links {
+            scene.assert_full_hit(&[("CFLAGS", "-DVALUE=2")], "2\n");
+        }
+    }
+}
+
+#[test]
+fn what_a_macro_with_other_native_code_makes_is_not_reused_in_a_directory_that_stays() {
+    for links in [true, false] {
+        let scene = Scene::in_a_macro(links);
+        for (flag, said) in [("-DVALUE=1", "1\n"), ("-DVALUE=2", "2\n"), ("-DVALUE=1", "1\n")] {
+            scene.demo.xcache(["build"]).env("CFLAGS", flag).ok();
+            assert_eq!(scene.demo.run_binary("demo"), said, "{}", scene.demo.report().json());
+        }
+    }
 }
 
 #[test]

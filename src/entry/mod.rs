@@ -128,8 +128,9 @@ pub struct Constraints {
     /// What the package's own build script had made when it was compiled: [`Entry::metadata`] of that run. For a run
     /// itself, a digest of what the runs had made that it heard from.
     pub script: Option<Digest>,
-    /// Of what is linked: a digest of what the runs for native code had made that it depends on, directly or not. The
-    /// metadata of the crates between does not tell.
+    /// A digest of what the runs for native code had made that comes into it: of what is linked, all that it depends on,
+    /// directly or not; of anything else, what is linked into the macros that its compiler loads. The metadata of crates
+    /// and of macros does not tell.
     pub linked: Option<Digest>,
     /// Directories whose path is in the outputs: the digest of the path.
     pub bound: BTreeMap<Root, Digest>,

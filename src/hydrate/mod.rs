@@ -219,21 +219,19 @@ fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<
     }
 }
 
-/// What the runs for native code have made that a unit is linked with: a digest of all of them.
+/// What the runs for native code have made that comes into a unit, or into the macros that make it: a digest of all of
+/// them.
 ///
 /// `made` tells of each run. Nothing where that is not known of one of them; nothing within where there are none.
 pub fn linked_with(plan: &BuildPlan, id: UnitId, made: impl Fn(UnitId) -> Option<Digest>) -> Option<Option<Digest>> {
-    if !plan.unit(id).native {
-        return Some(None);
-    }
-    let runs = plan.runs_below(id).into_iter().filter(|run| plan.unit(*run).native);
+    let runs = plan.code_runs(id).into_iter().filter(|run| plan.unit(*run).native);
     let described = runs.map(|run| {
         let Unit { package, version, features, .. } = plan.unit(run);
         Some((package, version, features, made(run)?))
     });
     let mut described = described.collect::<Option<Vec<_>>>()?;
     described.sort();
-    Some(Some(Digest::of_value(Domain::Linked, &described)))
+    Some((!described.is_empty()).then(|| Digest::of_value(Domain::Linked, &described)))
 }
 
 impl Placed {

@@ -180,10 +180,10 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
             && self.has_environment(unit, entry, run.map(|run| run.known.fresh()))
     }
 
-    /// What the runs for native code have made that a unit is linked with: all of them are decided by now.
+    /// What the runs for native code have made that comes into a unit: all of them are decided by now.
     fn linked_with(&self, id: UnitId, unit: &Unit) -> Option<Option<Digest>> {
         let made = |run| self.standings.get(&run)?.known()?.entry.metadata;
-        if unit.is_linked() { linked_with(self.hydration.plan, id, made) } else { Some(None) }
+        if !unit.is_script_run() { linked_with(self.hydration.plan, id, made) } else { Some(None) }
     }
 
     /// Whether the files that were read from outside of the package are the same. Those of its own build script are part

@@ -265,6 +265,25 @@ impl BuildPlan {
         seen
     }
 
+    /// The runs of build scripts whose native code decides what a unit becomes: all below one that is linked, otherwise
+    /// those below the procedural macros that its compiler loads. What a macro does is not told by its metadata.
+    pub fn code_runs(&self, id: UnitId) -> BTreeSet<UnitId> {
+        if self.unit(id).is_linked() {
+            return self.runs_below(id);
+        }
+        let (mut seen, mut open, mut runs) = (BTreeSet::new(), vec![id], BTreeSet::new());
+        while let Some(next) = open.pop() {
+            let crates = self.unit(next).dependencies.iter().map(|dependency| dependency.unit);
+            for unit in crates.filter(|unit| self.unit(*unit).is_crate() && seen.insert(*unit)).collect::<Vec<_>>() {
+                match self.unit(unit).kind.as_str() {
+                    "proc-macro" => runs.extend(self.runs_below(unit)),
+                    _ => open.push(unit),
+                }
+            }
+        }
+        runs
+    }
+
     /// The runs of build scripts.
     pub fn script_runs(&self) -> impl Iterator<Item = UnitId> {
         (0..self.units.len()).map(UnitId).filter(|id| self.unit(*id).is_script_run())

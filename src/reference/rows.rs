@@ -356,7 +356,14 @@ const CONSTRAINTS: Proofs = &[
         "script",
         Tests(&[MACRO_VARIABLE, MACRO_FILE, "tests/members.rs: a_generated_file_that_a_macro_reads_counts", HEARD]),
     ),
-    ("linked", Tests(&[SYSTEM_LIBRARY, "tests/native.rs: it_runs_when_a_variable_that_it_declared_has_another_value"])),
+    (
+        "linked",
+        Tests(&[
+            SYSTEM_LIBRARY,
+            "tests/native.rs: it_runs_when_a_variable_that_it_declared_has_another_value",
+            "tests/native.rs: what_a_macro_with_other_native_code_makes_is_not_reused",
+        ]),
+    ),
     (
         "bound",
         Tests(&[
@@ -526,6 +533,13 @@ const DOMAINS: Proofs = &[
     ("NothingToDo", Tests(&[CIRCUMSTANCE, OTHER_COMMAND])),
     ("Stamps", Tests(&[STAMP_PART, READS])),
     ("FileContents", Tests(&["src/probe_tests.rs: files_are_known_by_their_contents_wherever_they_are"])),
+    (
+        "KeptAnswer",
+        Tests(&[
+            "src/store/local_tests.rs: a_probe_comes_back_unless_it_is_damaged",
+            "tests/faults.rs: answers_that_have_changed_places_in_the_local_store_are_asked_for_again",
+        ]),
+    ),
     ("Answer", Tests(&[ANSWER, SAME_ANSWER])),
     ("CompiledMark", Tests(&["tests/reuse.rs: xcache_and_plain_cargo_alternate_without_rebuilding"])),
     (

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::{Builder, NamedTempFile};
 
 use super::sharded;
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 use crate::entry::{Entry, FileRecord, is_other_version, pack};
 use crate::error::{Error, Result};
 use crate::fs::{
@@ -263,16 +263,17 @@ impl LocalStore {
         Ok(self.keys()?.into_iter().filter_map(|(key, _)| self.entry(key).ok().flatten()).collect())
     }
 
-    /// A small output that [`LocalStore::put_probe`] stored; nothing where there is none, or a damaged one.
+    /// A small output that [`LocalStore::put_probe`] stored under this digest; nothing where there is none, or a damaged
+    /// one.
     pub fn probe(&self, digest: Digest) -> Option<Vec<u8>> {
         let bytes = read_optional(&self.probe_path(digest)).ok()??;
         let (expected, content) = bytes.split_at_checked(size_of::<Digest>())?;
-        (Digest::of(content).as_bytes() == expected).then(|| content.to_vec())
+        (answer_digest(digest, content).as_bytes() == expected).then(|| content.to_vec())
     }
 
     /// Stores a small output under a digest of whatever it depends on.
     pub fn put_probe(&self, digest: Digest, bytes: &[u8]) -> Result<()> {
-        self.write(&self.probe_path(digest), &[Digest::of(bytes).as_bytes(), bytes].concat())
+        self.write(&self.probe_path(digest), &[answer_digest(digest, bytes).as_bytes(), bytes].concat())
     }
 
     /// What is known of units of this identity, as [`LocalStore::put_known`] stored it.
@@ -382,6 +383,11 @@ pub(super) fn size(path: &Path) -> u64 {
 /// The digest that is a file's name.
 pub(super) fn file_digest(path: &Path) -> Option<Digest> {
     path.file_name()?.to_str()?.parse().ok()
+}
+
+/// What a small output is known by, so that it is no other's: damage may also give a file another name.
+fn answer_digest(name: Digest, content: &[u8]) -> Digest {
+    Digest::of_value(Domain::KeptAnswer, &(name, Digest::of(content)))
 }
 
 fn rename(file: NamedTempFile, path: &Path) -> Result<()> {

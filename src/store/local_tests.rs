@@ -221,6 +221,10 @@ fn a_probe_comes_back_unless_it_is_damaged() {
     assert_eq!(store.probe(digest), None);
     store.put_probe(digest, b"rustc 1.0").unwrap();
     assert_eq!(store.probe(digest).as_deref(), Some(&b"rustc 1.0"[..]));
+    let other = Digest::of("another question");
+    store.put_probe(other, b"another answer").unwrap();
+    fs::copy(store.probe_path(other), store.probe_path(digest)).unwrap();
+    assert_eq!(store.probe(digest), None, "this is the answer to another question");
     fs::write(store.probe_path(digest), b"short").unwrap();
     assert_eq!(store.probe(digest), None);
 }

@@ -326,16 +326,13 @@ impl Scripts {
         heard(dependencies.map(|id| (self.services.plan.unit(id), self.made(id))))
     }
 
-    /// What something is linked with besides crates: what the runs for native code have made, and what the linker finds.
-    /// Nothing where that is not known.
+    /// What comes into something besides crates, or into the macros that make it: what the runs for native code have made,
+    /// and what the linker finds. Nothing where that is not known.
     pub(super) fn linked_with(&self, id: UnitId, call: &Call) -> Option<Option<Digest>> {
         let plan = &self.services.plan;
-        if !plan.unit(id).is_linked() {
-            return Some(None);
-        }
         let made = linked_with(plan, id, |run| self.made(run))?;
         let mut names = BTreeSet::new();
-        for run in plan.runs_below(id) {
+        for run in plan.code_runs(id) {
             match self.brought(run) {
                 Brought::Told => {}
                 Brought::Found(libraries) => names.extend(libraries),

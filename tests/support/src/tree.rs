@@ -100,7 +100,8 @@ pub fn remove(dir: &Path) {
     }
 }
 
-fn make_writable(path: &Path) {
+/// Makes a file writable that a store keeps as it is.
+pub fn make_writable(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = fs::metadata(path).expect("the file is there").permissions().mode();
     fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o200)).expect("permissions can be set");

@@ -107,6 +107,17 @@ fn a_macro_that_reads_a_variable_of_the_script_reads_this_one() {
 }
 
 #[test]
+fn a_script_says_what_the_program_says_that_it_is_now() {
+    let told = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
+        println!(\"cargo:rustc-env=HELPED={}\", std::env::var(\"MADE_UP\").unwrap());";
+    let helper = Package::new("helper", "1.0.0", "pub const HELPED: &str = env!(\"HELPED\");").counted_script(told);
+    let script =
+        "println!(\"cargo:rerun-if-changed=build.rs\"); println!(\"cargo:rustc-env=SAID={}\", helper::HELPED);";
+    let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> String { env!(\"SAID\").to_owned() }");
+    Scene::new([helper, leaf.build_dependency("helper", "1").counted_script(script)]).assert_follows();
+}
+
+#[test]
 fn a_macro_reads_what_a_script_says_now_that_prints_more_than_text() {
     let script = "use std::io::Write; std::io::stdout().write_all(b\"\\xff\\n\").unwrap();
         println!(\"cargo:rerun-if-env-changed=MADE_UP\");

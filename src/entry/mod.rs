@@ -119,7 +119,7 @@ pub struct Constraints {
     pub invocation: Option<Digest>,
     /// How diagnostics were asked for; only where there are any.
     pub rendering: Option<Digest>,
-    /// The direct dependencies, by content.
+    /// The direct dependencies, by content; of the run of a build script, its program.
     pub dependencies: Vec<DependencyRecord>,
     /// Variables read through `env!`: the digest of the value, or nothing where it was not set.
     pub environment: BTreeMap<String, Option<Digest>>,

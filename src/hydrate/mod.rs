@@ -219,6 +219,9 @@ fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<
     }
 }
 
+/// What the program of a build script goes by among the dependencies of its run.
+pub const PROGRAM: &str = "build-script";
+
 /// What the runs for native code have made that comes into a unit, or into the macros that make it: a digest of all of
 /// them.
 ///

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 
 use super::fingerprint::{Fingerprint, from_hex, to_hex};
-use super::{Hydration, heard, is_input_here, linked_with, printed};
+use super::{Hydration, PROGRAM, heard, is_input_here, linked_with, printed};
 use crate::digest::Digest;
 use crate::entry::{DependencyRecord, Entry, FileKind, Fresh};
 use crate::event::UnitId;
@@ -173,7 +173,19 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
             true => heard(edges.iter().map(|edge| (plan.unit(edge.unit), edge.known.entry.metadata))),
             false => Some(run.and_then(|run| run.known.entry.metadata)),
         };
-        (unit.is_script_run() || compiled_against())
+        let program = || {
+            let program = edges
+                .iter()
+                .find(|edge| plan.unit(edge.unit).kind == "custom-build" && plan.unit(edge.unit).is_crate())?;
+            let mut files = program.known.entry.files.iter();
+            let metadata = files.find(|file| file.kind == FileKind::Executable)?.digest;
+            Some([DependencyRecord { extern_name: PROGRAM.into(), metadata }])
+        };
+        let is_of_these = match unit.is_script_run() {
+            true => program().is_some_and(|program| constraints.dependencies == program),
+            false => compiled_against(),
+        };
+        is_of_these
             && Some(constraints.script) == script
             && self.has_inputs(entry, run.map(|run| run.known.fresh()))
             && constraints.bound.iter().all(|(root, digest)| roots.digest(*root) == Some(*digest))

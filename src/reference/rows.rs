@@ -342,7 +342,14 @@ const CONSTRAINTS: Proofs = &[
         "rendering",
         Tests(&["tests/no_reuse.rs: warnings_that_were_asked_for_in_another_form_are_not_shown_in_the_old_one"]),
     ),
-    ("dependencies", Tests(&[REBUILT, "tests/not_hydrated.rs: stores_that_were_filled_apart_are_never_combined"])),
+    (
+        "dependencies",
+        Tests(&[
+            REBUILT,
+            "tests/not_hydrated.rs: stores_that_were_filled_apart_are_never_combined",
+            "tests/hostile_scripts.rs: a_script_says_what_the_program_says_that_it_is_now",
+        ]),
+    ),
     (
         "environment",
         Tests(&[

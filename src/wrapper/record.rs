@@ -215,7 +215,7 @@ pub(super) fn record_script(
     unit: &Unit,
     key: UnitKey,
     script: Script,
-    heard: Option<Digest>,
+    (heard, program): (Option<Digest>, Vec<DependencyRecord>),
     roots: &Roots,
     compile_ms: u64,
 ) -> Entry {
@@ -231,6 +231,7 @@ pub(super) fn record_script(
         constraints: Constraints {
             environment,
             script: heard,
+            dependencies: program,
             bound: bound_to(bound, roots),
             ..Constraints::default()
         },

@@ -75,7 +75,7 @@ fn other_files(inputs: &[InputRecord], roots: &Roots) -> Vec<Difference> {
 }
 
 /// The dependencies that are not the ones it was compiled against.
-fn other_dependencies(recorded: &[DependencyRecord], here: &[DependencyRecord]) -> Vec<Difference> {
+pub(super) fn other_dependencies(recorded: &[DependencyRecord], here: &[DependencyRecord]) -> Vec<Difference> {
     let only_in = |one: &[DependencyRecord], other: &[DependencyRecord]| -> BTreeSet<String> {
         let records = one.iter().filter(|record| !other.contains(record));
         records.map(|record| record.extern_name.clone()).collect()

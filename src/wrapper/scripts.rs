@@ -17,15 +17,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::protocol::Request;
 use super::record::record_script;
-use super::restore::{Variables, other_paths, other_variables};
+use super::restore::{Variables, other_dependencies, other_paths, other_variables};
 use super::stand_in::{Runs, StandIns};
 use super::units::{Call, Services};
 use crate::digest::{Digest, Domain};
-use crate::entry::{Constraints, Entry, FileKind, Fresh};
+use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, Fresh};
 use crate::error::Result;
 use crate::event::{Difference, EventKind, MissReason, Reason, UnitId};
 use crate::fs;
-use crate::hydrate::{Before, Linking, Site, generated_files, heard, linked_with, printed};
+use crate::hydrate::{Before, Linking, PROGRAM, Site, generated_files, heard, linked_with, printed};
 use crate::key::UnitKey;
 use crate::plan::Unit;
 use crate::prefetch::Lookup;
@@ -81,6 +81,8 @@ struct State {
     made: BTreeMap<UnitId, Digest>,
     /// What runs that were looked at bring to link.
     linking: BTreeMap<UnitId, Brought>,
+    /// The programs of scripts that were compiled or brought.
+    programs: BTreeMap<UnitId, Utf8PathBuf>,
     /// The `OUT_DIR` of runs whose stand-in has asked.
     asked: BTreeMap<UnitId, Utf8PathBuf>,
 }
@@ -133,6 +135,7 @@ impl Scripts {
 
     /// Puts a stand-in before the program of a script, if cargo has to start it.
     pub(super) fn stand_in(&self, script: UnitId, program: &Utf8Path) {
+        self.state().programs.insert(script, program.to_owned());
         let plan = &self.services.plan;
         let mut runs = self.open_runs().filter(|run| plan.script_of(*run) == Some(script));
         match (runs.next(), runs.next()) {
@@ -141,6 +144,14 @@ impl Scripts {
             (Some(_), Some(_)) => self.stand_ins.put(Runs::Several, program),
             (Some(run), None) => self.stand_ins.put(Runs::One(run), program),
         }
+    }
+
+    /// The program of a run, by content; nothing where it is not known which one that is.
+    fn program(&self, run: UnitId) -> Option<Vec<DependencyRecord>> {
+        let script = self.services.plan.script_of(run)?;
+        let told = self.state().programs.get(&script).cloned();
+        let metadata = StandIns::content(&told.or_else(|| self.program_of(script))?)?;
+        Some(vec![DependencyRecord { extern_name: PROGRAM.into(), metadata }])
     }
 
     /// What a run would print, where it need not happen: all that it would make is in `OUT_DIR` then.
@@ -152,7 +163,9 @@ impl Scripts {
         let Lookup::Hit(entry, _) = prefetch.lookup(run) else { return None };
         let fresh = entry.fresh.as_ref()?;
         let start = Instant::now();
-        if !self.holds(plan.unit(run), &entry, fresh, out_dir) {
+        if self.program(run).as_ref() != Some(&entry.constraints.dependencies)
+            || !self.holds(plan.unit(run), &entry, fresh, out_dir)
+        {
             return None;
         }
         let printed = |name| {
@@ -284,8 +297,15 @@ impl Scripts {
         }
         let ago = (began + took).elapsed().unwrap_or_default();
         log.record_past(ago, EventKind::Compiled { unit: run, millis, success: true });
-        let heard = self.heard(unit);
+        let (heard, program) = (self.heard(unit), self.program(run));
         match prefetch.lookup(run) {
+            Lookup::Hit(entry, _)
+                if program.as_ref().is_some_and(|program| *program != entry.constraints.dependencies) =>
+            {
+                let here = program.as_deref().unwrap_or_default();
+                self.services.differs(run, other_dependencies(&entry.constraints.dependencies, here));
+                log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
+            }
             Lookup::Hit(entry, _)
                 if entry.metadata == Some(digest) && heard.is_none_or(|it| it == entry.constraints.script) =>
             {
@@ -304,6 +324,9 @@ impl Scripts {
         let Some(heard) = heard else {
             return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideInput });
         };
+        let Some(program) = program else {
+            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::ForeignDependency });
+        };
         if self.used.contains(out_dir) {
             return log.record(EventKind::NotRecorded { unit: run, reason: Reason::UsedDirectory });
         }
@@ -313,7 +336,9 @@ impl Scripts {
             return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideOutput });
         }
         match site.script(unit, out_dir, store) {
-            Ok(Some(Ok(script))) => self.services.keep(run, record_script(unit, key, script, heard, roots, millis)),
+            Ok(Some(Ok(script))) => {
+                self.services.keep(run, record_script(unit, key, script, (heard, program), roots, millis))
+            }
             Ok(Some(Err(reason))) => log.record(EventKind::NotRecorded { unit: run, reason }),
             Ok(None) => {}
             Err(error) => self.services.store_failed(&error),

@@ -22,6 +22,7 @@ use std::sync::{Mutex, MutexGuard};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::client::SCRIPT;
+use crate::digest::Digest;
 use crate::event::UnitId;
 use crate::fs;
 use crate::process;
@@ -81,6 +82,14 @@ impl StandIns {
             Runs::One(run) => Some(run),
             Runs::Unknown | Runs::Several => None,
         }
+    }
+
+    /// The content of a program, wherever it is meanwhile.
+    pub(super) fn content(program: &Utf8Path) -> Option<Digest> {
+        let beside = || Some(program.parent()?.join(BESIDE)).filter(|_| is_stand_in(program));
+        let digest = |path: &Utf8Path| Digest::of_file(path.as_std_path()).ok();
+        // It may be put back just now.
+        beside().and_then(|path| digest(&path)).or_else(|| digest(program).filter(|_| !is_stand_in(program)))
     }
 
     /// Puts a program back before it is started, unless it is started again: the next run would find no stand-in.

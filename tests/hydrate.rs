@@ -474,7 +474,7 @@ fn two_sessions_at_once_share_a_target_directory() {
         at_once([demo.xcache(["build"]), demo.xcache(["build"])]);
         assert_no_process(&sandbox, &format!("round {round}"));
         assert_eq!(demo.run_binary("demo"), MIXED_SAID);
-        sandbox.assert_nothing_to_do_after_all(&demo, &["build"]);
+        sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
 }
@@ -490,7 +490,7 @@ fn two_different_sessions_at_once_share_a_target_directory() {
         assert_no_process(&sandbox, &format!("round {round}"));
         let commands: [&[&str]; 3] = [&["build"], &["check"], &["test"]];
         for command in commands {
-            sandbox.assert_nothing_to_do_after_all(&demo, command);
+            sandbox.assert_nothing_to_do(&demo, command);
         }
     }
 }
@@ -522,7 +522,7 @@ fn plain_cargo_at_the_same_time_does_no_harm() {
         let [plain, xcache] = [demo.cargo(["build"]), demo.xcache(["build"])];
         at_once(if round % 2 == 0 { [plain, xcache] } else { [xcache, plain] });
         assert_eq!(demo.run_binary("demo"), MIXED_SAID, "round {round}");
-        sandbox.assert_nothing_to_do_after_all(&demo, &["build"]);
+        sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
 }

@@ -287,6 +287,25 @@ fn another_wrapper_in_the_same_place_is_not_shared() {
 }
 
 #[test]
+fn what_a_wrapper_changes_of_what_the_compiler_says_is_heard_by_scripts() {
+    let sandbox = Sandbox::new();
+    let script = "println!(\"cargo:rustc-env=SAID={:?}\", std::env::var(\"CARGO_CFG_SHOUT\").is_ok());";
+    let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> &'static str { env!(\"SAID\") }")
+        .build_script(&format!("fn main() {{ {script} }}"));
+    let registry = sandbox.registry([leaf]);
+    let demo = sandbox.demo(&registry, "leaf = \"1\"", "fn main() { println!(\"{}\", leaf::said()); }");
+    let tool = sandbox.path("tools/wrap");
+    wrapper(&tool, "--cfg shout");
+    let wrapped = demo.clone().env("RUSTC_WRAPPER", &tool);
+    for (project, said) in [(&demo, "false\n"), (&wrapped, "true\n"), (&demo, "false\n"), (&wrapped, "true\n")] {
+        project.clean();
+        project.xcache(["build"]).ok();
+        assert_eq!(project.run_binary("demo"), said);
+        assert_eq!(project.said_plainly(), said);
+    }
+}
+
+#[test]
 fn another_wrapper_of_the_same_name_is_not_shared() {
     let sandbox = Sandbox::new();
     let [one, two, three] = ["one", "two", "three"].map(|name| sandbox.path(name));

@@ -133,7 +133,11 @@ impl Cargo {
         let mut command = self.command();
         command.arg(self.invocation.planning_command()).args(self.added_config());
         command.args(["--unit-graph", "-Zunstable-options"]);
-        command.args(self.invocation.planning_arguments()).env("RUSTC_BOOTSTRAP", "1");
+        // With that variable, rustc tells cargo of more features of the processor: nobody else is to hear of these.
+        command
+            .args(self.invocation.planning_arguments())
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_CACHE_RUSTC_INFO", "0");
         process::output_observed(&mut command, |line| {
             if is_status(line) {
                 status(line);

@@ -10,10 +10,10 @@
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
+use super::Options;
 use super::depends::Dependencies;
 use super::settled::circumstances;
 use super::survey::Survey;
-use super::{Options, rustc_info};
 use crate::cargo::{Cargo, CargoConfig, Package, PackageSource, Packages, UnitGraph, packages};
 use crate::digest::{Digest, Domain};
 use crate::error::Result;
@@ -31,8 +31,6 @@ struct Remembered {
     /// As cargo printed it.
     graph: String,
     packages: Packages,
-    /// Rustc's answers, which asking would have left in the build directory.
-    rustc_info: Option<String>,
 }
 
 /// The units of the command and their packages: remembered, or asked now.
@@ -48,7 +46,6 @@ pub(super) fn units(
     if let Some(remembered) = key.and_then(|key| recall(store, key))
         && let Ok(graph) = UnitGraph::parse(&remembered.graph)
     {
-        lend_rustc_info(survey, remembered.rustc_info.as_deref());
         return Ok((graph, remembered.packages));
     }
     let text = cargo.unit_graph(|line| log.record(EventKind::CargoStatus { line: line.to_owned() }))?;
@@ -57,8 +54,7 @@ pub(super) fn units(
     // What was changed meanwhile, by cargo or by hand, is found the next time.
     let is_same = |before: &Digest| self::key(options, survey, depends) == Some(*before);
     if let Some(key) = key.filter(is_same).filter(|_| is_settled(survey, &graph, &packages)) {
-        let rustc_info = std::fs::read_to_string(survey.workspace.build_dir.join(rustc_info::NAME)).ok();
-        remember(store, key, &Remembered { graph: text, packages: packages.clone(), rustc_info });
+        remember(store, key, &Remembered { graph: text, packages: packages.clone() });
     }
     Ok((graph, packages))
 }
@@ -123,16 +119,6 @@ fn remember(store: &LocalStore, key: Digest, remembered: &Remembered) {
     let bytes = serde_json::to_vec(remembered).ok().and_then(|json| zstd::encode_all(&*json, LEVEL).ok());
     if let Some(Err(error)) = bytes.map(|bytes| store.put_probe(key, &bytes)) {
         tracing::debug!(%error, "the unit graph is not remembered");
-    }
-}
-
-/// The next plain `cargo build` finds rustc's answers as if cargo had been asked. It compares them with the compiler.
-fn lend_rustc_info(survey: &Survey, rustc_info: Option<&str>) {
-    let path = survey.workspace.build_dir.join(rustc_info::NAME);
-    if let Some(text) = rustc_info.filter(|_| !path.exists())
-        && let Err(error) = fs::write_atomic(path.as_std_path(), text.as_bytes())
-    {
-        tracing::debug!(%error, "rustc's answers are not lent");
     }
 }
 

@@ -164,8 +164,7 @@ fn surroundings(options: &Options, survey: &Survey, contents: &Contents) -> Resu
     Ok(Surroundings { workspace, digests })
 }
 
-/// Makes the target directory as cargo would, so that the planning run can keep rustc's answers there
-/// for the next plain `cargo build`.
+/// Makes the target directory as cargo would.
 fn make_target_dir(workspace: &Workspace) -> Result<()> {
     [&workspace.target_dir, &workspace.build_dir].into_iter().try_for_each(|directory| layout::make_tagged(directory))
 }

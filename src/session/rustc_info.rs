@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::fs;
 
 /// In the build directory.
-pub(super) const NAME: &str = ".rustc_info.json";
+const NAME: &str = ".rustc_info.json";
 
 /// The record as it was.
 pub(super) struct RustcInfo {

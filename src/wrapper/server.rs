@@ -209,12 +209,14 @@ impl Coordinator {
     /// Not a compile: one of cargo's questions, or something of a build script's.
     fn query(&self, mut conversation: Conversation, request: &Request) -> io::Result<()> {
         let arguments: Vec<_> = request.arguments.iter().map(String::as_str).collect();
-        let asked_by_cargo = matches!(arguments[..], ["-vV"] | ["-", "--crate-name", "___", ..]);
+        // A wrapper of the user's may change what the compiler says.
+        let is_remembered =
+            self.front.user_wrapper.is_none() && matches!(arguments[..], ["-vV"] | ["-", "--crate-name", "___", ..]);
         if but_for_compiler(&request.arguments) == ["-vV"] {
             self.hold_up();
         }
         let variable = |name: &str| request.environment.get(name).cloned();
-        let key = probe::key(&request.program, &request.arguments, variable).filter(|_| asked_by_cargo);
+        let key = probe::key(&request.program, &request.arguments, variable).filter(|_| is_remembered);
         let Some(key) = key else {
             return conversation.run_unobserved();
         };

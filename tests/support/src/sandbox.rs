@@ -171,27 +171,20 @@ impl Sandbox {
         sorted(self.rustc.compilations().into_iter().filter(rustc::Start::is_external).collect())
     }
 
-    /// The same command again, by plain cargo and by xcache, starts no rustc and no build script.
+    /// The same command again, by plain cargo and by xcache, starts no rustc and no build script. Only the first plain cargo
+    /// may have to ask rustc what it is: a session leaves no record of that but one that plain cargo has made.
     #[track_caller]
     pub fn assert_nothing_to_do(&self, project: &Project, command: &[&str]) {
+        self.reset();
+        let output = project.cargo(command).ok();
+        assert_eq!((self.compiled(), self.scripts_run()), (Vec::new(), Vec::new()), "plain cargo, at first: {output}");
         self.reset();
         let assert_nothing_started = |by: &str, output: &Output| {
             assert_eq!(self.starts(), [""; 0], "{by}: {output}");
             assert_eq!(self.scripts_run(), [""; 0], "{by}: {output}");
         };
-        assert_nothing_started("plain cargo, at first", &project.cargo(command).ok());
         assert_nothing_started("xcache", &project.xcache(command).ok());
         assert_nothing_started("plain cargo, after xcache", &project.cargo(command).ok());
-    }
-
-    /// The same after several cargos at a time. Plain cargo may have to ask rustc once more what it is: the record of that
-    /// is the one of whoever wrote last, or one that a session has put back.
-    #[track_caller]
-    pub fn assert_nothing_to_do_after_all(&self, project: &Project, command: &[&str]) {
-        self.reset();
-        let output = project.cargo(command).ok();
-        assert_eq!((self.compiled(), self.scripts_run()), (Vec::new(), Vec::new()), "{output}");
-        self.assert_nothing_to_do(project, command);
     }
 
     /// What was compiled since the last reset, sorted; see [`rustc::Start::name`].

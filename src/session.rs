@@ -247,7 +247,7 @@ impl Session<'_> {
 
     /// Uploads what is left, and keeps the local store within its size.
     fn finish(&self, services: Services, rest: Rest, code: i32) {
-        let profiles = services.profiles();
+        let (profiles, scripts) = (services.profiles(), services.scripts());
         let Services { plan, store, prefetch, upload, .. } = services;
         let Rest { workspace, graph_key, remote, user_wrapper, read, host, runtime } = rest;
         prefetch.stop();
@@ -255,7 +255,7 @@ impl Session<'_> {
         let shared = known::Shared::name(&plan.member_names(), self.options.invocation.planning_command());
         self.keep_explanation(&plan, shared, &workspace.target_dir);
         if let Some(read) = read.filter(|_| code == 0 && self.options.warm.is_none()) {
-            Settled::remember(self.options, &store, &workspace, &profiles, user_wrapper, read);
+            Settled::remember(self.options, &store, &workspace, &profiles, scripts, user_wrapper, read);
         }
         if let (Some(upload), Some(remote)) = (upload, &remote) {
             let known = prefetch.known_entries();

@@ -618,3 +618,25 @@ fn a_crate_that_cargo_does_not_know_is_for_cargo_what_it_was_in_the_same_target_
     };
     assert_eq!(said(&|| scene.demo.xcache(["build"])), said(&|| scene.demo.cargo(["build"])));
 }
+
+#[test]
+fn a_members_script_that_is_there_and_runs_again_sees_no_wrapper() {
+    let sandbox = Sandbox::new();
+    let red = Package::new("red", "1.0.0", "pub const RED: u8 = 1;").links("red");
+    let red = red.counted_script("println!(\"cargo:rerun-if-changed=build.rs\");");
+    let registry = sandbox.registry([red]);
+    let main = "fn main() { println!(\"{} {}\", red::RED, env!(\"SAID\")); }";
+    let demo = sandbox.demo(&registry, "red = \"1\"", main);
+    demo.write(
+        "build.rs",
+        "fn main() { println!(\"cargo:rustc-env=SAID={:?}\", std::env::var_os(\"RUSTC_WRAPPER\")); }",
+    );
+    demo.xcache(["build"]).ok();
+    assert_eq!(demo.run_binary("demo"), "1 None\n");
+    let other = demo.with_cargo_home(&sandbox.unused("home"));
+    for command in [["build"], ["check"], ["clippy"]] {
+        other.xcache(command).ok();
+        other.xcache(["build"]).ok();
+        assert_eq!(other.run_binary("demo"), "1 None\n", "{command:?}");
+    }
+}

@@ -117,6 +117,15 @@ impl Layout {
         outputs.flat_map(|outputs| children(&outputs)).filter(is_script).collect()
     }
 
+    /// The package of such a program.
+    pub fn package_of(self, script: &Utf8Path) -> Option<&str> {
+        let unit = script.parent()?;
+        match self {
+            Self::Classic => Some(unit.file_name()?.rsplit_once('-')?.0),
+            Self::PerUnit => unit.parent()?.parent()?.file_name(),
+        }
+    }
+
     /// The directories of build scripts and of their runs; in a layout with a directory for each unit, those of all units.
     fn script_directories(self, profile: &Utf8Path) -> Vec<Utf8PathBuf> {
         let packages = children(&profile.join("build"));
@@ -195,6 +204,14 @@ mod tests {
         assert_eq!(asked(version, &[], &["CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT"]), Some(Layout::PerUnit));
         assert_eq!(asked(version, &["-Zchecksum-freshness"], &[]), None);
         assert_eq!(asked(version, &[], &["CARGO_UNSTABLE_CHECKSUM_FRESHNESS"]), None);
+    }
+
+    #[test]
+    fn the_program_of_a_script_tells_its_package() {
+        let classic = Utf8Path::new("/t/debug/build/a-b-0123/build_script_build-0123");
+        assert_eq!(Layout::Classic.package_of(classic), Some("a-b"));
+        let per_unit = Utf8Path::new("/t/debug/build/a-b/0123/out/build_script_build");
+        assert_eq!(Layout::PerUnit.package_of(per_unit), Some("a-b"));
     }
 
     #[test]

@@ -295,6 +295,14 @@ impl BuildPlan {
         dependencies.find(|id| self.unit(*id).kind == "custom-build" && !self.unit(*id).is_script_run())
     }
 
+    /// Whether a script of a package has more than one run: for the host and for a target, or in two profiles.
+    pub fn runs_several_times(&self, package: &str) -> bool {
+        let of_package = |run: &UnitId| self.unit(*run).package == package;
+        let mut scripts: Vec<_> = self.script_runs().filter(of_package).filter_map(|run| self.script_of(run)).collect();
+        scripts.sort_unstable();
+        scripts.windows(2).any(|pair| pair[0] == pair[1])
+    }
+
     /// The units that are like this, and all that depend on one, directly or not; with a build script's run its program.
     pub fn with_dependents(&self, is_like: impl Fn(&Unit) -> bool) -> BTreeSet<UnitId> {
         let ids = || (0..self.units.len()).map(UnitId);

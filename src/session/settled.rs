@@ -33,8 +33,8 @@ pub(super) struct Settled {
     pub build_dir: Utf8PathBuf,
     /// A wrapper of the user's own.
     pub user_wrapper: Option<UserWrapper>,
-    /// The programs of build scripts.
-    pub scripts: Vec<Utf8PathBuf>,
+    /// The programs of build scripts, and whether one may run several times.
+    pub scripts: Vec<(Utf8PathBuf, bool)>,
     /// What cargo has read.
     read: Read,
     /// The directories that cargo has written to.
@@ -77,10 +77,10 @@ impl Settled {
         store: &LocalStore,
         workspace: &Workspace,
         profiles: &[(Layout, Utf8PathBuf)],
+        scripts: Vec<(Utf8PathBuf, bool)>,
         user_wrapper: Option<UserWrapper>,
         read: Read,
     ) {
-        let scripts = profiles.iter().flat_map(|(layout, profile)| layout.scripts(profile)).collect();
         let written = profiles.iter().flat_map(|(_, profile)| UNIT_DIRECTORIES.map(|name| profile.join(name)));
         let written: Vec<OsString> = written.map(|path| path.into_std_path_buf().into()).collect();
         let written_stamps = stamps(&written);

@@ -115,11 +115,10 @@ impl Scripts {
         let Services { plan, hydrated, .. } = &*self.services;
         let scripts = plan.script_runs().filter_map(|run| plan.script_of(run)).filter(|script| hydrated.has(*script));
         let placed: BTreeMap<_, _> = scripts.filter_map(|script| Some((self.program_of(script)?, script))).collect();
-        let there = self.services.profiles().into_iter().flat_map(|(layout, profile)| layout.scripts(&profile));
-        for program in there {
+        for (program, several) in self.services.scripts() {
             match placed.get(&program) {
                 Some(script) => self.stand_in(*script, &program),
-                None => self.stand_ins.put(Runs::Unknown, &program),
+                None => self.stand_ins.put(Runs::unknown(several), &program),
             }
         }
     }

@@ -46,8 +46,9 @@ pub struct Front {
     pub store: Arc<LocalStore>,
     /// A wrapper of the user's own.
     pub user_wrapper: Option<UserWrapper>,
-    /// The programs of build scripts that are in the build directory and have to run unplanned, if at all.
-    pub scripts: Vec<Utf8PathBuf>,
+    /// The programs of build scripts that are in the build directory and have to run unplanned, if at all; and whether one
+    /// may run several times.
+    pub scripts: Vec<(Utf8PathBuf, bool)>,
     /// What happens.
     pub log: EventLog,
 }
@@ -148,7 +149,7 @@ impl Coordinator {
             Planned::IfNeeded(plan) => plan,
         };
         let stand_ins = Arc::new(StandIns::new(program));
-        front.scripts.iter().for_each(|script| stand_ins.put(Runs::Unknown, script));
+        front.scripts.iter().for_each(|(script, several)| stand_ins.put(Runs::unknown(*several), script));
         let (plan, units, stopping) = (Mutex::new(Some(plan)), OnceLock::new(), Arc::default());
         Self { front, plan, units, is_coming, stand_ins, versions: AtomicUsize::new(0), stopping }
     }
@@ -233,10 +234,11 @@ impl Coordinator {
     }
 }
 
-/// The arguments, but for the compiler's path that a workspace wrapper (clippy-driver) has as its first.
+/// The arguments, but for the compiler that a workspace wrapper (clippy-driver) has as its first. Cargo's own begin with an
+/// option.
 fn but_for_compiler(arguments: &[String]) -> &[String] {
     match arguments.split_first() {
-        Some((first, others)) if Path::new(first).is_absolute() && !first.ends_with(".rs") => others,
+        Some((first, others)) if !first.starts_with('-') && !first.ends_with(".rs") => others,
         _ => arguments,
     }
 }
@@ -275,5 +277,23 @@ impl Conversation {
         let response =
             Response::Run { wrapper, arguments: Vec::new(), unmapping: Unmapping::default(), capture: Capture::Status };
         send(self.stream.get_mut(), &response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_wrapper_has_the_compiler_before_what_is_asked() {
+        let asked = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            but_for_compiler(&words).join(" ")
+        };
+        assert_eq!(asked(&["-vV"]), "-vV");
+        assert_eq!(asked(&["/toolchain/bin/rustc", "-vV"]), "-vV");
+        assert_eq!(asked(&["rustc", "-vV"]), "-vV", "as it is called in PATH");
+        assert_eq!(asked(&["src/lib.rs", "--crate-name", "a"]), "src/lib.rs --crate-name a");
+        assert_eq!(asked(&["-", "--crate-name", "___"]), "- --crate-name ___");
     }
 }

@@ -53,8 +53,15 @@ pub(super) enum Runs {
     One(UnitId),
     /// Nobody knows; as a rule one, or none.
     Unknown,
-    /// One for the host and one for a target.
+    /// One for the host and one for a target, or in two profiles.
     Several,
+}
+
+impl Runs {
+    /// Of a script of which is known only whether it may have several.
+    pub(super) fn unknown(several: bool) -> Self {
+        if several { Self::Several } else { Self::Unknown }
+    }
 }
 
 impl StandIns {

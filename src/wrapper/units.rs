@@ -89,6 +89,18 @@ impl Services {
         profiles.iter().flat_map(|profile| -> Vec<_> { of_profile(profile) }).collect()
     }
 
+    /// The programs of build scripts that are in the build directory, and whether one of the package has several runs.
+    pub fn scripts(&self) -> Vec<(Utf8PathBuf, bool)> {
+        let of_profile = |(layout, profile): (Layout, Utf8PathBuf)| {
+            layout.scripts(&profile).into_iter().map(move |program| (layout, program))
+        };
+        let scripts = self.profiles().into_iter().flat_map(of_profile);
+        let is_several = |layout: Layout, program: &Utf8Path| {
+            layout.package_of(program).is_some_and(|package| self.plan.runs_several_times(package))
+        };
+        scripts.map(|(layout, program)| (program.clone(), is_several(layout, &program))).collect()
+    }
+
     /// Puts an entry into the stores.
     pub(super) fn keep(&self, id: UnitId, entry: Entry) {
         if let Err(error) = self.store.put_entry(&entry) {
@@ -346,15 +358,13 @@ impl Units {
         let finished = conversation.run(arguments, unmapping, capture)?;
         let success = finished.code == Some(0);
         if success {
+            self.note_linked(id, call, &finished);
             self.stand_in(id, call);
         }
         if is_script {
             conversation.release()?;
         }
         self.services.log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
-        if success {
-            self.note_linked(id, call, &finished);
-        }
         Ok(())
     }
 
@@ -371,6 +381,7 @@ impl Units {
         let outputs = open_outputs(&call.invocation, &call.out_dir);
         let success = finished.code == Some(0);
         if success {
+            self.note_linked(id, call, &finished);
             self.stand_in(id, call);
         }
         conversation.release()?;
@@ -378,7 +389,6 @@ impl Units {
         if !success {
             return Ok(());
         }
-        self.note_linked(id, call, &finished);
         let recorded = dependencies.and_then(|dependencies| match is_foreign {
             true => Ok(Recorded::Not(Reason::ForeignDependency)),
             false => self.record(id, key, call, dependencies, &finished, outputs?),

@@ -47,7 +47,7 @@ fn assert_stripped(sandbox: &Sandbox, project: &Project, build: impl Fn() -> Inv
     let plain = || project.cargo(["build"]).env("CARGO_INCREMENTAL", "0");
     sandbox.reset();
     for again in [build().ok(), plain().ok(), build().ok()] {
-        assert_eq!(sandbox.starts(), NONE, "{again}");
+        assert_eq!(sandbox.compiled(), NONE, "{again}");
     }
 }
 

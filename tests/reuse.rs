@@ -99,13 +99,18 @@ fn another_workspace_shares_what_it_has_in_common() {
 }
 
 #[test]
-fn a_build_after_a_build_starts_no_rustc_at_all() {
+fn a_build_after_a_build_starts_no_rustc_at_all_once_plain_cargo_has_asked_what_it_is() {
     let (sandbox, app) = warm();
     // Once after a build that compiled, once after a build that restored.
     for _ in 0..2 {
         sandbox.reset();
         app.xcache(["build"]).ok();
         assert_eq!(sandbox.starts(), NONE);
+        app.cargo(["build"]).ok();
+        assert_eq!(sandbox.compiled(), NONE);
+        sandbox.reset();
+        app.cargo(["build"]).ok();
+        app.xcache(["build"]).ok();
         app.cargo(["build"]).ok();
         assert_eq!(sandbox.starts(), NONE);
         app.clean();

@@ -124,6 +124,8 @@ impl Cargo {
         let mut command = self.metadata_command();
         command.arg("--locked").args(self.invocation.feature_flags());
         command.args(platforms.iter().flat_map(|platform| ["--filter-platform", platform]));
+        // Whoever only asks leaves nothing in the build directory.
+        command.env("CARGO_CACHE_RUSTC_INFO", "0");
         process::output(&mut command)
     }
 

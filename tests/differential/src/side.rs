@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
 use serde_json::Value;
-use support::{Invocation, Output, Running};
+use support::{Invocation, Output, Running, tree};
 
 use crate::model::{Around, By, Incremental};
 use crate::place::{Places, Targets};
@@ -251,6 +251,18 @@ fn files(dir: &Path) -> BTreeMap<String, BTreeSet<String>> {
         }
     }
     found
+}
+
+/// Removes the `.d` files that cargo has written of final artifacts. In a directory that has moved, it writes them again or
+/// not as it happens: it compares two sets without an order (`output_depinfo.rs`).
+pub(crate) fn remove_lists(targets: &Targets) {
+    for path in targets.real.iter().flat_map(|dir| tree::files(dir)) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_of_script = path.components().any(|part| part.as_os_str() == "build");
+        if name.ends_with(".d") && !has_hash(&name) && !is_of_script {
+            tree::remove_file(&path);
+        }
+    }
 }
 
 fn has_hash(name: &str) -> bool {

@@ -15,7 +15,7 @@ use crate::judge::{self, Class, Difference};
 use crate::model::State;
 use crate::place::{Places, SHORT, Wanted};
 use crate::script::{Command, Damage, Edit, Script, Step};
-use crate::side::{Builder, Seen, Side, Toolchains};
+use crate::side::{self, Builder, Seen, Side, Toolchains};
 
 /// What is the same for all walks.
 pub(crate) struct Options {
@@ -125,6 +125,7 @@ impl Walk<'_> {
             edit.apply(&mut self.state);
             if let Edit::Moved { .. } = edit {
                 self.side().targets().take_from(&targets);
+                side::remove_lists(&self.side().targets());
             }
             if before == self.state {
                 self.ground.put(&self.state, quietly);

@@ -4,8 +4,8 @@
 //! A stand-in is a program of half a kilobyte at that path: it starts our wrapper, which asks the session. That may know
 //! what the run would print; else the script's program is put back in its place first, and started as cargo would have
 //! started it without us. So a script sees nothing of us: neither in its environment and arguments, nor in its own path or
-//! what is beside it. Only before a script that is started more than once does the stand-in stay: its program is started
-//! from beside that, and can tell by its path.
+//! what is beside it. Only before a script of a package whose script may be started more than once does the stand-in stay:
+//! its program is started from beside that, and can tell by its path.
 //!
 //! **Invariants.** At any moment, what is at the path does what the program does: whatever goes wrong, the stand-in starts
 //! the program, and it finds it beside itself wherever the two are moved. It is as old as the program, so that nothing has

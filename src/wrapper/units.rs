@@ -95,10 +95,12 @@ impl Services {
             layout.scripts(&profile).into_iter().map(move |program| (layout, program))
         };
         let scripts = self.profiles().into_iter().flat_map(of_profile);
-        let is_several = |layout: Layout, program: &Utf8Path| {
-            layout.package_of(program).is_some_and(|package| self.plan.runs_several_times(package))
+        let with_several = |(layout, program): (Layout, Utf8PathBuf)| {
+            let package = layout.package_of(&program);
+            let is_several = package.is_some_and(|package| self.plan.runs_several_times(package));
+            (program, is_several)
         };
-        scripts.map(|(layout, program)| (program.clone(), is_several(layout, &program))).collect()
+        scripts.map(with_several).collect()
     }
 
     /// Puts an entry into the stores.

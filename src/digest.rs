@@ -81,7 +81,7 @@ macro_rules! domains {
 
 domains! {
     /// What a unit is made from: [`crate::key::KeyInputs`]. With another version, old entries are simply never asked for.
-    UnitKey = "unit key 4",
+    UnitKey = "unit key 5",
     /// A key together with where the unit is good.
     KeyInPlace = "unit key in a place 2",
     /// What is compared with each other when a miss is explained.

@@ -389,10 +389,12 @@ fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
     })
 }
 
-/// The fields of the profile. A build script is told as well whether it is for debugging or for release (`PROFILE`), which
-/// follows from the profile's name.
+/// The fields of the profile: all that cargo makes a unit's metadata of, LTO also where it changes nothing for the unit
+/// (`core/profiles.rs`, `Profile::comparable`). A build script is told as well whether it is for debugging or for release
+/// (`PROFILE`), which follows from the profile's name.
 fn profile(graph: &GraphUnit, unit: &Unit) -> BTreeMap<String, serde_json::Value> {
     let mut fields = graph.profile.fields.clone();
+    fields.insert("lto".into(), graph.profile.lto.clone().into());
     if unit.is_script_run() {
         fields.insert("name".into(), unit.profile_name().into());
     }

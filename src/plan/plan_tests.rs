@@ -380,6 +380,13 @@ fn the_lto_of_whoever_links_a_library_counts() {
     assert_ne!(thin.key("beta"), World::default().key("beta"));
 }
 
+#[test]
+fn lto_counts_also_for_what_is_never_linked_with_it() {
+    let key = |lto: &str| World { lto: lto.into(), ..World::default() }.plan().units[2].key;
+    assert_eq!(key("false"), key("false"));
+    assert_ne!(key("off"), key("false"), "cargo calls the build script by another name");
+}
+
 /// The keys of alpha's library, build script and its run, and of beta.
 fn keys_on(host: Option<&str>) -> Vec<Result<UnitKey, Reason>> {
     let plan = World { host: host.map(Into::into), ..World::default() }.plan();

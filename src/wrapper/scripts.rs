@@ -117,7 +117,7 @@ impl Scripts {
         let placed: BTreeMap<_, _> = scripts.filter_map(|script| Some((self.program_of(script)?, script))).collect();
         for (program, several) in self.services.scripts() {
             match placed.get(&program) {
-                Some(script) => self.stand_in(*script, &program),
+                Some(script) => self.put(*script, &program, self.open_runs()),
                 None => self.stand_ins.put(Runs::unknown(several), &program),
             }
         }
@@ -132,11 +132,16 @@ impl Scripts {
         Some(profile.join(&entry.fresh.as_ref()?.directory).join(&program.name))
     }
 
-    /// Puts a stand-in before the program of a script, if cargo has to start it.
+    /// Puts a stand-in before the program of a script that cargo has asked for. All of its runs happen then, also those that
+    /// are in the build directory.
     pub(super) fn stand_in(&self, script: UnitId, program: &Utf8Path) {
+        self.put(script, program, self.services.plan.script_runs());
+    }
+
+    /// Puts a stand-in before the program of a script, if one of these runs is its.
+    fn put(&self, script: UnitId, program: &Utf8Path, runs: impl Iterator<Item = UnitId>) {
         self.state().programs.insert(script, program.to_owned());
-        let plan = &self.services.plan;
-        let mut runs = self.open_runs().filter(|run| plan.script_of(*run) == Some(script));
+        let mut runs = runs.filter(|run| self.services.plan.script_of(*run) == Some(script));
         match (runs.next(), runs.next()) {
             (None, _) => {}
             // The same script may run for the host and for the target: then it is not said here which of the two asks.

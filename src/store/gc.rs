@@ -76,6 +76,8 @@ fn collect_as_of(store: &LocalStore, max: u64, now: SystemTime) -> Result<Collec
         collection.drop_markers();
         collection.drop_known(max);
     }
+    // A process that is being started may have the file open for a moment longer.
+    FileExt::unlock(&lock).map_err(Error::io("unlock", &path))?;
     Ok(Collected { left: collection.total, ..collection.collected })
 }
 

@@ -87,3 +87,20 @@ fn the_long_form_is_the_same() {
         assert_eq!(told(&output.cargo_stderr()), told(&expected), "{output}");
     }
 }
+
+#[test]
+fn an_error_is_not_told_again_when_it_was_mended() {
+    let sandbox = Sandbox::new();
+    let demo = demo(&sandbox).env("CARGO_INCREMENTAL", "0");
+    demo.write("src/lib.rs", "pub fn right() {}");
+    demo.xcache(["build"]).ok();
+    demo.clean();
+    demo.write("src/lib.rs", "compile_error!(\"wrong\");");
+    assert!(demo.xcache(["build"]).run().fails().stderr.contains("wrong"));
+    demo.write("src/lib.rs", "pub fn right() {}");
+    let output = demo.xcache(["build"]).ok();
+    assert!(demo.report().hydrated().contains(&"demo".to_owned()), "{output}");
+    assert!(!output.stderr.contains("wrong"), "{output}");
+    let plain = demo.cargo(["build"]).ok();
+    assert!(!plain.stderr.contains("wrong"), "{plain}");
+}

@@ -16,7 +16,7 @@ use super::fingerprint::to_hex;
 use super::printed::printed;
 use super::select::Chosen;
 use super::{Failure, Hydration};
-use crate::entry::{Content, FileKind, FileRecord, SmallFile};
+use crate::entry::{Content, FileKind, FileRecord, Fresh, SmallFile};
 use crate::error::{Error, Result};
 use crate::event::UnitId;
 use crate::fs::{create_dir_all, remove_file, write_atomic};
@@ -117,7 +117,22 @@ fn files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()>
         small_file(hydration, chosen, file, times)?;
     }
     let json = fingerprint.join(format!("{}.json", fresh.name));
-    write(&json, chosen.fingerprint.to_json().as_bytes(), None)
+    write(&json, chosen.fingerprint.to_json().as_bytes(), None)?;
+    if times.link { Ok(()) } else { remove_others(&fingerprint, fresh) }
+}
+
+/// Removes what an earlier compilation has left in the directory of a unit's fingerprint: what that printed, cargo would
+/// print again.
+fn remove_others(directory: &Utf8Path, fresh: &Fresh) -> Result<()> {
+    for entry in directory.read_dir_utf8().map_err(Error::io("list", directory))? {
+        let path = entry.map_err(Error::io("list", directory))?.into_path();
+        let is_of_name = path.file_stem() == Some(&fresh.name) || path.file_name() == Some(&fresh.name);
+        let is_ours = is_of_name || fresh.files.iter().any(|file| path.ends_with(&file.path));
+        if !is_ours {
+            remove_file(path.as_std_path())?;
+        }
+    }
+    Ok(())
 }
 
 /// What cargo keeps of a build script's run counts as an output. Of the rest, only a member's dep-info is of any age:

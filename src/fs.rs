@@ -6,6 +6,8 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
@@ -13,6 +15,11 @@ use tempfile::{Builder, NamedTempFile};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+
+/// How much is read at a time.
+const CHUNK: usize = 256 << 10;
+/// How many chunks may wait to be written.
+const AHEAD: usize = 4;
 
 /// Creates a directory and its parents.
 pub fn create_dir_all(path: &Path) -> Result<()> {
@@ -66,20 +73,52 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     persist(file, path)
 }
 
-/// Copies a file's bytes and hashes them on the way.
-pub fn copy_hashing(mut input: impl Read, mut output: impl Write) -> io::Result<(u64, Digest)> {
+/// The length and the digest of what is read.
+pub fn hash(input: impl Read) -> io::Result<(u64, Digest)> {
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 256 << 10];
-    let mut size = 0;
-    loop {
-        let read = input.read(&mut buffer)?;
-        if read == 0 {
-            return Ok((size, hasher.into()));
-        }
-        hasher.update(&buffer[..read]);
-        output.write_all(&buffer[..read])?;
-        size += read as u64;
+    hasher.update_reader(input)?;
+    Ok((hasher.count(), hasher.into()))
+}
+
+/// Copies what is read, and says its length and digest. One chunk is written while the next is hashed: of a program, each
+/// takes some tens of milliseconds.
+pub fn copy_hashing(mut input: impl Read, mut output: impl Write + Send) -> io::Result<(u64, Digest)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut read = |mut chunk: Vec<u8>| -> io::Result<Vec<u8>> {
+        chunk.clear();
+        input.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+        hasher.update(&chunk);
+        Ok(chunk)
+    };
+    let first = read(Vec::new())?;
+    output.write_all(&first)?;
+    if first.len() == CHUNK {
+        thread::scope(|scope| {
+            let (filled, to_write) = mpsc::sync_channel(AHEAD);
+            let (written, free) = mpsc::channel();
+            let writing = scope.spawn(move || write_chunks(output, to_write, &written));
+            loop {
+                let chunk = read(free.try_recv().unwrap_or_default())?;
+                // Where it cannot be written, the writer says why.
+                if chunk.is_empty() || filled.send(chunk).is_err() {
+                    break;
+                }
+            }
+            drop(filled);
+            writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
     }
+    Ok((hasher.count(), hasher.into()))
+}
+
+/// Writes what comes, and gives the buffers back.
+fn write_chunks(mut output: impl Write, to_write: Receiver<Vec<u8>>, written: &Sender<Vec<u8>>) -> io::Result<()> {
+    for chunk in to_write {
+        output.write_all(&chunk)?;
+        // Nobody takes it when all is read.
+        let _ = written.send(chunk);
+    }
+    Ok(())
 }
 
 /// Whether a file may be started.
@@ -192,6 +231,50 @@ mod tests {
     use super::*;
     use crate::digest::Domain;
     use crate::reference::alone::{Change, assert_each_counts};
+
+    #[test]
+    fn what_is_copied_is_what_is_read_however_many_chunks_it_is() {
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 20 * CHUNK + 7] {
+            let input: Vec<u8> = (0..length).map(|index| (index / 3 % 251) as u8).collect();
+            let mut output = Vec::new();
+            let copied = copy_hashing(&*input, &mut output).unwrap();
+            assert_eq!(copied, (length as u64, Digest::of(&input)), "{length}");
+            assert_eq!(hash(&*input).unwrap(), copied, "{length}");
+            assert!(output == input, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_copy_ends_with_the_error_of_whichever_side_fails() {
+        /// Fails behind this many bytes.
+        struct Until(usize);
+        impl Until {
+            fn take(&mut self, length: usize) -> io::Result<usize> {
+                self.0 = self.0.checked_sub(length).ok_or(io::ErrorKind::StorageFull)?;
+                Ok(length)
+            }
+        }
+        impl Read for Until {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.take(buffer.len())
+            }
+        }
+        impl Write for Until {
+            fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+                self.take(buffer.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for bytes in [0, CHUNK, 3 * CHUNK, 9 * CHUNK] {
+            let kind = |copied: io::Result<_>| copied.unwrap_err().kind();
+            let full = copy_hashing(io::repeat(1).take(20 * CHUNK as u64), Until(bytes));
+            assert_eq!(kind(full), io::ErrorKind::StorageFull, "{bytes}");
+            let unreadable = copy_hashing(Until(bytes), io::sink());
+            assert_eq!(kind(unreadable), io::ErrorKind::StorageFull, "{bytes}");
+        }
+    }
 
     #[test]
     fn each_part_of_a_stamp_makes_another_one() {

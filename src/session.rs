@@ -247,14 +247,15 @@ impl Session<'_> {
 
     /// Uploads what is left, and keeps the local store within its size.
     fn finish(&self, services: Services, rest: Rest, code: i32) {
-        let (profiles, scripts) = (services.profiles(), services.scripts());
-        let Services { plan, store, prefetch, upload, .. } = services;
         let Rest { workspace, graph_key, remote, user_wrapper, read, host, runtime } = rest;
+        let is_kept = code == 0 && self.options.warm.is_none();
+        let settled = read.filter(|_| is_kept).map(|read| (read, services.profiles(), services.scripts()));
+        let Services { plan, store, prefetch, upload, .. } = services;
         prefetch.stop();
         facts::machine(&self.options.environment, host, self.log);
         let shared = known::Shared::name(&plan.member_names(), self.options.invocation.planning_command());
         self.keep_explanation(&plan, shared, &workspace.target_dir);
-        if let Some(read) = read.filter(|_| code == 0 && self.options.warm.is_none()) {
+        if let Some((read, profiles, scripts)) = settled {
             Settled::remember(self.options, &store, &workspace, &profiles, scripts, user_wrapper, read);
         }
         if let (Some(upload), Some(remote)) = (upload, &remote) {

@@ -16,6 +16,7 @@ mod fresh;
 pub mod pack;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -280,8 +281,10 @@ pub(crate) fn unframe<T: DeserializeOwned>(kind: Kind, object: &str, bytes: &[u8
     if rest[2..] != Digest::of(body).as_bytes()[..] {
         return Err(corrupt("its digest does not match"));
     }
+    let mut json = Vec::new();
     let decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(|error| Error::corrupt(object, error))?;
-    serde_json::from_reader(std::io::Read::take(decoder, MAX_DECODED)).map_err(|error| Error::corrupt(object, error))
+    decoder.take(MAX_DECODED).read_to_end(&mut json).map_err(|error| Error::corrupt(object, error))?;
+    serde_json::from_slice(&json).map_err(|error| Error::corrupt(object, error))
 }
 
 #[cfg(test)]

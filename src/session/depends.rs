@@ -99,11 +99,11 @@ impl Dependencies {
     /// Also the manifests of these packages.
     #[must_use]
     pub(super) fn with_packages(mut self, manifests: impl IntoIterator<Item = Utf8PathBuf>) -> Self {
-        let mut files = Files::default();
+        let mut files = Files { all: self.files.into_iter().map(PathBuf::from).collect() };
         for manifest in manifests {
             manifest.parent().into_iter().for_each(|directory| files.add_package(directory.as_std_path()));
         }
-        self.files.extend(files.all.into_iter().map(OsString::from));
+        self.files = files.all.into_iter().map(OsString::from).collect();
         self
     }
 

@@ -23,7 +23,8 @@ use crate::digest::{Digest, Domain};
 use crate::entry::{Entry, FileRecord, is_other_version, pack};
 use crate::error::{Error, Result};
 use crate::fs::{
-    children, copy_hashing, create_dir_all, make_world_readable, persist, read_optional, remove_file, temporary_file,
+    children, copy_hashing, create_dir_all, hash, make_world_readable, persist, read_optional, remove_file,
+    temporary_file,
 };
 use crate::key::UnitKey;
 use crate::process;
@@ -175,7 +176,7 @@ impl LocalStore {
             return Ok(());
         }
         let file = File::open(source).map_err(Error::io("read", source))?;
-        let hashed = copy_hashing(file, io::sink()).map_err(Error::io("read", source))?;
+        let hashed = hash(file).map_err(Error::io("read", source))?;
         self.verify(record, hashed)
     }
 

@@ -108,6 +108,8 @@ domains! {
     RootPath = "path of a root 1",
     /// The name of a graph index.
     GraphKey = "graph key 3",
+    /// The name of what was proven of a cargo.
+    Proof = "proof 1",
     /// The name of a remembered unit graph.
     UnitGraph = "unit graph 2",
     /// What a session goes by, before it has asked anybody.

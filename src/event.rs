@@ -49,6 +49,8 @@ pub enum Reason {
     PathBound,
     /// The source has neither checksum nor revision.
     NoIdentity,
+    /// Of a standard library that cargo compiles, or above it.
+    StandardLibrary,
     /// A target given as a JSON file.
     CustomTarget,
     /// A compiler option reads a file that the cache does not know.
@@ -93,6 +95,9 @@ impl Reason {
             Self::Native => "native code of which nothing says what it was made from",
             Self::PathBound => "the output holds a path of this machine",
             Self::NoIdentity => "its source has neither a checksum nor a revision",
+            Self::StandardLibrary => {
+                "the standard library is compiled (-Zbuild-std), and this is of it or depends on it"
+            }
             Self::CustomTarget => "the target is described by a file",
             Self::CompilerInput => "a compiler option reads a file the cache does not know",
             Self::HostCpu => "compiled for the processor of this machine (target-cpu=native)",
@@ -314,6 +319,11 @@ pub enum EventKind {
     NothingToPlan,
     /// There is no plan: cargo runs without the cache.
     PlanFailed {
+        /// Why, in one line.
+        reason: String,
+    },
+    /// Nothing is put into the build directory: whether this cargo would take it as fresh is not proven.
+    Unproven {
         /// Why, in one line.
         reason: String,
     },

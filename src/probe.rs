@@ -115,15 +115,19 @@ impl Program {
         is_binary(&self.file) && (name.as_deref() == Some(&real) || is_tool(&real))
     }
 
+    /// Rustup, of one of its stand-ins.
+    pub fn rustup(&self) -> Option<PathBuf> {
+        let rustup = format!("rustup{}", env::consts::EXE_SUFFIX);
+        [&self.file, &self.path].into_iter().map(|path| path.with_file_name(&rustup)).find(|path| path.exists())
+    }
+
     /// Rustup's stand-ins find out by themselves what to run.
     pub fn is_proxy(&self) -> bool {
-        let rustup = format!("rustup{}", env::consts::EXE_SUFFIX);
-        let is_of_rust = self.path.file_stem().is_some_and(|name| name == "rustc" || name == "cargo");
-        is_of_rust && [&self.file, &self.path].iter().any(|path| path.with_file_name(&rustup).exists())
+        self.path.file_stem().is_some_and(|name| name == "rustc" || name == "cargo") && self.rustup().is_some()
     }
 
     /// What answers where this is started: for a proxy the program of the toolchain that the environment names.
-    fn answering(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
+    pub fn answering(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         if !self.is_proxy() {
             return Some(self.clone());
         }

@@ -24,6 +24,7 @@ mod left;
 mod linking;
 mod native;
 mod planning;
+pub mod proof;
 mod rustc_info;
 mod settled;
 mod survey;
@@ -247,7 +248,7 @@ impl Session<'_> {
 
     /// Uploads what is left, and keeps the local store within its size.
     fn finish(&self, services: Services, rest: Rest, code: i32) {
-        let Rest { workspace, graph_key, remote, user_wrapper, read, host, runtime } = rest;
+        let Rest { workspace, graph_key, remote, user_wrapper, read, proof, host, runtime } = rest;
         let is_kept = code == 0 && self.options.warm.is_none();
         let settled = read.filter(|_| is_kept).map(|read| (read, services.profiles(), services.scripts()));
         let Services { plan, store, prefetch, upload, .. } = services;
@@ -258,6 +259,7 @@ impl Session<'_> {
         if let Some((read, profiles, scripts)) = settled {
             Settled::remember(self.options, &store, &workspace, &profiles, scripts, user_wrapper, read);
         }
+        let proof = proof.map(|proof| (proof, remote.clone().filter(|_| upload.is_some())));
         if let (Some(upload), Some(remote)) = (upload, &remote) {
             let known = prefetch.known_entries();
             let is_known: HashSet<_> = known.iter().map(|entry| entry.key).collect();
@@ -271,6 +273,9 @@ impl Session<'_> {
             self.log.phase(Phase::Upload, || upload.finish(graph, &self.interrupt.interrupted));
         } else if let Some(remote) = remote {
             remote.close();
+        }
+        if let Some((proof, remote)) = proof {
+            proof.end(&runtime, remote.as_deref());
         }
         let max_size = self.options.settings.max_size.as_u64();
         match gc::collect_if_due(&store, max_size) {

@@ -52,7 +52,7 @@ fn what_a_future_rust_rejects_is_told_of_hits() {
     assert_told(&demo, &expected, None);
     assert_told(&demo, &expected, Some(true));
     // An unstable setting, whatever it is, leaves hits to the wrapper. It is part of the key.
-    let unhydrated = demo.env("CARGO_UNSTABLE_X", "true");
+    let unhydrated = demo.env("XCACHE_HYDRATE", "off");
     assert_told(&unhydrated, &expected, None);
     assert_told(&unhydrated, &expected, Some(false));
 }
@@ -69,7 +69,7 @@ fn it_names_the_sources_of_whoever_builds() {
     let expected = future_report(&demo);
     assert!(expected.contains(&*home.to_string_lossy()), "{expected}");
     assert_told(&demo, &expected, Some(true));
-    let unhydrated = demo.env("CARGO_UNSTABLE_X", "true").with_cargo_home(&sandbox.cargo_home());
+    let unhydrated = demo.env("XCACHE_HYDRATE", "off").with_cargo_home(&sandbox.cargo_home());
     unhydrated.xcache(["build"]).ok();
     assert_told(&unhydrated.with_cargo_home(&home), &expected, Some(false));
 }

@@ -177,7 +177,7 @@ fn a_generated_file_that_is_another_one_is_named() {
     let said = explained(&demo, &["inner"]);
     assert_says(
         &said,
-        &["inner: a generated file it reads has other content (<build-dir>/debug/build/inner-", "/out/made.rs)"],
+        &["inner: a generated file it reads has other content (<build-dir>/debug/build/inner", "/out/made.rs)"],
     );
     assert_says(
         &said,

@@ -7,9 +7,10 @@ use std::fs;
 use std::path::Path;
 
 use support::registry::{MIXED_SAID, MIXED_UNITS};
-use support::{Invocation, Output, Package, Project, Sandbox, skipped};
+use support::{Invocation, Output, Package, Project, Sandbox, skipped, tree};
 
 const NONE: [&str; 0] = [];
+const NO_FILES: [std::path::PathBuf; 0] = [];
 /// What rustc is called for when the workspace is built from nothing, without the workspace's own binary.
 const COMPILED: [&str; 9] = [
     "configured",
@@ -344,8 +345,8 @@ fn under_other_roots_with_a_build_directory_of_its_own_no_process_is_started_for
     let (sandbox, other) = elsewhere();
     let (build, target) = (sandbox.path("intermediate"), other.target());
     assert_hydrates_elsewhere(&sandbox, &other.env("CARGO_BUILD_BUILD_DIR", &build), &target, &["build"]);
-    assert!(build.join("debug/.fingerprint").is_dir(), "cargo does not use {}", build.display());
-    assert!(!target.join("debug/.fingerprint").exists(), "the build directory was not used");
+    assert_ne!(tree::fingerprints(&build), NO_FILES, "cargo does not use {}", build.display());
+    assert_eq!(tree::fingerprints(&target), NO_FILES, "the build directory was not used");
 }
 
 #[test]
@@ -399,6 +400,8 @@ const ON_A_FILE_SYSTEM_OF_ITS_OWN: &str = r#"
     set -e
     mkdir -p "$2"
     mount -o loop "$1" "$2"
+    mkdir -p "$2/store/v1"
+    cp -r "$XCACHE_DIR/v1/proof" "$2/store/v1"
     export XCACHE_DIR="$2/store" CARGO_TARGET_DIR="$2/target"
     used() { sync; df --block-size=1 --output=used "$2" | tail -n 1; }
     cargo xcache build
@@ -407,7 +410,7 @@ const ON_A_FILE_SYSTEM_OF_ITS_OWN: &str = r#"
     cargo xcache build
     cargo build -v
     after="$(used "$@")"
-    copied="$(find "$CARGO_TARGET_DIR" -name '*.so' -o -name 'build_script_build-*[0-9a-f]' | xargs cat | wc -c)"
+    copied="$(find "$CARGO_TARGET_DIR" -name '*.so' -o -name 'build_script_build*' ! -name '*.d' | xargs cat | wc -c)"
     echo "$((after - before)) $copied"
 "#;
 
@@ -438,7 +441,7 @@ fn a_file_system_with_reflinks_shares_what_cannot_be_linked() {
 fn building_does_not_change_what_is_in_the_store() {
     let (sandbox, demo) = warm(&["build"]);
     let files = || {
-        let files = support::tree::files(&sandbox.store().join("v1/file"));
+        let files = tree::files(&sandbox.store().join("v1/file"));
         files.into_iter().map(|path| (fs::read(&path).expect("it can be read"), path)).collect::<Vec<_>>()
     };
     let before = files();
@@ -446,7 +449,9 @@ fn building_does_not_change_what_is_in_the_store() {
     for command in commands {
         demo.xcache(command).ok();
         // Without its fingerprints cargo compiles everything again, over what was hydrated.
-        fs::remove_dir_all(demo.target().join("debug/.fingerprint")).expect("cargo keeps fingerprints there");
+        let fingerprints = tree::fingerprints(&demo.target());
+        assert_ne!(fingerprints, NO_FILES);
+        fingerprints.iter().for_each(|file| tree::remove_file(file));
         demo.cargo(command).ok();
     }
     let after = files();

@@ -235,7 +235,7 @@ impl Hydration {
     /// no unit may have its hash before all of its dependencies have theirs.
     #[track_caller]
     fn assert_closed(&self) {
-        let hashes = tree::files(&self.project.target().join("debug/.fingerprint"));
+        let hashes = tree::fingerprints(&self.project.target());
         let has = |name: &str| hashes.iter().any(|path| path.file_name().is_some_and(|file| file == name));
         let run = "run-build-script-build-script-build";
         let needed = ["lib-one", "lib-two", "lib-three", "lib-four", "lib-named", run];

@@ -263,10 +263,9 @@ fn another_commit_of_the_same_repository_is_not_shared() {
 #[test]
 fn warnings_that_were_asked_for_in_another_form_are_not_shown_in_the_old_one() {
     let sandbox = Sandbox::new();
-    // An unstable setting, whatever it is, leaves hits to the wrapper. What is hydrated is shown as cargo shows what it
-    // keeps: in the form of the build that it is of.
+    // What is hydrated is shown as cargo shows what it keeps: in the form of the build that it is of.
     let demo = sandbox.demo(&sandbox.registry([leaf()]), "leaf = \"1\"", MAIN);
-    let demo = demo.env("CARGO_INCREMENTAL", "0").env("CARGO_UNSTABLE_X", "true");
+    let demo = demo.env("CARGO_INCREMENTAL", "0").env("XCACHE_HYDRATE", "off");
     demo.edit("src/main.rs", "fn main() {", "fn main() { let unused = 1;");
     let [long, short] = [&["build"][..], &["build", "--message-format", "short"]];
     for (command, compiled) in [(long, &["demo", "leaf"][..]), (long, &NONE), (short, &["demo"]), (short, &NONE)] {

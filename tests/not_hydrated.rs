@@ -36,7 +36,7 @@ fn another_cargo(sandbox: &Sandbox, script: &str) -> PathBuf {
 }
 
 #[test]
-fn under_a_cargo_that_nobody_has_seen_the_wrapper_restores() {
+fn under_a_cargo_that_nobody_has_seen_the_wrapper_restores_until_it_is_proven() {
     let (sandbox, demo) = warm();
     let cargo = another_cargo(
         &sandbox,
@@ -49,11 +49,17 @@ fn under_a_cargo_that_nobody_has_seen_the_wrapper_restores() {
     // Its units may have keys of their own.
     for _ in 0..2 {
         demo.clean();
-        build(&sandbox, &demo);
+        sandbox.reset();
+        demo.xcache(["build"]).env("XCACHE_HYDRATE", "off").ok();
         assert_eq!(demo.report().total("hydrated"), 0, "{}", demo.report().json());
         assert_eq!(demo.run_binary("demo"), MIXED_SAID);
     }
     assert_eq!(sandbox.compiled_externals(), NONE);
+    demo.clean();
+    demo.xcache(["build"]).env("XCACHE_HYDRATE", "prove").ok();
+    demo.clean();
+    build(&sandbox, &demo);
+    assert_ne!(demo.report().total("hydrated"), 0, "{}", demo.report().json());
     assert!(demo.report().packages("hit").contains(&"leaf".to_owned()), "{}", demo.report().json());
     sandbox.assert_nothing_to_do(&demo, &["build"]);
 }
@@ -65,13 +71,12 @@ fn what_cargo_rejects_is_restored_by_the_wrapper_and_told_in_the_report() {
     let cargo = another_cargo(
         &sandbox,
         "case \" $* \" in *\" --unit-graph \"*) ;; *\" build \"*)
-            until test -f target/debug/.fingerprint/leaf-*/lib-leaf; do sleep 0.01; done
-            for file in target/debug/.fingerprint/leaf-*/lib-leaf; do
-                rm \"$file\"; printf 0123456789abcdef > \"$file\"
-            done
+            placed() { find target/debug -path '*fingerprint/*' -name lib-leaf; }
+            until placed | grep -q .; do sleep 0.01; done
+            placed | while read -r file; do rm \"$file\"; printf 0123456789abcdef > \"$file\"; done
         esac",
     );
-    let meddled = demo.env("CARGO", &cargo);
+    let meddled = demo.with_cargo(&cargo);
     build(&sandbox, &meddled);
     assert_eq!(sandbox.compiled_externals(), NONE);
     assert_eq!(meddled.run_binary("demo"), MIXED_SAID);
@@ -84,7 +89,7 @@ fn what_cargo_rejects_is_restored_by_the_wrapper_and_told_in_the_report() {
     // What does not depend on it was not touched.
     assert!(report.hydrated().contains(&"configured (run)".to_owned()), "{}", report.json());
     // Cargo takes it as compiled just now, and so compiles its dependents the next time, as it would without xcache.
-    let demo = meddled.env_remove("CARGO");
+    let demo = meddled.env_remove("CARGO").env_remove("XCACHE_HYDRATE");
     demo.cargo(["build"]).ok();
     assert_eq!(demo.run_binary("demo"), MIXED_SAID);
     sandbox.assert_nothing_to_do(&demo, &["build"]);

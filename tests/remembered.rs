@@ -44,7 +44,7 @@ impl Scene {
         let hook = sandbox.path(HOOK);
         let hook = format!("if test -e '{0}'; then . '{0}'; fi", hook.display());
         tree::write_script(&cargo, &format!("{note}\n{hook}\nexec cargo \"$@\""));
-        let demo = demo.env("CARGO", &cargo).env("CARGO_INCREMENTAL", "0");
+        let demo = demo.with_cargo(&cargo).env("CARGO_INCREMENTAL", "0");
         let scene = Self { sandbox, demo, asked, planned };
         assert_eq!(scene.questions(&["build"], &[]), 1, "nothing is known yet");
         scene

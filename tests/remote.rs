@@ -76,7 +76,7 @@ fn cargo_starts_while_packs_are_coming_in() {
     tree::write_script(&cargo, &format!("{note}\nexec cargo \"$@\""));
     bucket.proxy.set(Fault::HoldPacks(started));
     let second = somebody_else(&sandbox, sandbox.checkout("app")).with_remote(&bucket.remote, Key::ReadOnly);
-    let second = second.env("CARGO", &cargo);
+    let second = second.with_cargo(&cargo);
     assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE, "cargo has not waited");
     assert_eq!(second.report().total("hydrated"), CACHEABLE as u64, "{}", second.report().json());
@@ -96,7 +96,7 @@ fn cargo_waits_for_packs_before_it_needs_a_lock() {
         tree::write_script(&cargo, &format!("{note}\nexec cargo \"$@\""));
         bucket.proxy.set(Fault::HoldPacks(later));
         let second = somebody_else(&sandbox, sandbox.checkout("app")).with_remote(&bucket.remote, Key::ReadOnly);
-        let output = second.env("CARGO", &cargo).xcache([command]).ok();
+        let output = second.with_cargo(&cargo).xcache([command]).ok();
         assert!(!output.stderr.contains("Blocking"), "{output}");
         assert_eq!(sandbox.compiled_dependencies(), NONE, "{command}");
         bucket.proxy.set(Fault::Pass);

@@ -99,16 +99,19 @@ impl Scene {
         assert_eq!((scripts, says), (both(), said.to_owned()), "{}", self.demo.report().json());
     }
 
-    /// The directory of the script that may be replayed, and of its run.
-    fn directories(&self) -> (PathBuf, PathBuf) {
-        let units = std::fs::read_dir(self.demo.target().join("debug/build")).expect("there are scripts");
-        let units: Vec<_> = units.map(|unit| unit.expect("it can be listed").path()).collect();
-        let holds = |name: &str| {
-            let is_own = |path: &PathBuf| path.iter().any(|part| part.to_string_lossy().starts_with("own-sys-"));
-            let mut found = units.iter().filter(|path| is_own(path) && path.join(name).exists());
-            found.next().unwrap_or_else(|| panic!("there is no {name} in {units:?}")).clone()
+    /// The directories of the script that may be replayed, of what it makes, and of what cargo keeps of its run.
+    fn directories(&self) -> (PathBuf, PathBuf, PathBuf) {
+        let files = tree::files(&self.demo.target().join("debug/build"));
+        let holds = |is_meant: &dyn Fn(&str) -> bool| {
+            let is_named = |path: &&PathBuf| path.file_name().is_some_and(|name| is_meant(&name.to_string_lossy()));
+            let mut found = files.iter().filter(|path| is_own(path)).filter(is_named);
+            let found = found.next().unwrap_or_else(|| panic!("it is not in {files:?}"));
+            found.parent().expect("it is in a directory").to_owned()
         };
-        (holds("build-script-build"), holds("output"))
+        let is_script = |name: &str| name.starts_with("build_script_") && !name.ends_with(".d");
+        let kept = holds(&|name| name == "root-output");
+        let out = if kept.ends_with("run") { kept.with_file_name("out") } else { kept.join("out") };
+        (holds(&is_script), out, kept)
     }
 }
 
@@ -116,6 +119,11 @@ impl Scene {
 fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = tree::files(dir).into_iter().filter(|path| path.is_file());
     files.map(|file| (file.clone(), std::fs::read(file).expect("it can be read"))).collect()
+}
+
+/// Whether a file is of the package whose script may be replayed.
+fn is_own(path: &Path) -> bool {
+    path.iter().any(|part| part.to_string_lossy().starts_with("own-sys"))
 }
 
 fn both() -> Vec<String> {
@@ -126,13 +134,14 @@ fn both() -> Vec<String> {
 fn a_script_that_hears_what_it_heard_does_not_run() {
     let scene = Scene::new();
     scene.assert_runs(&[], "1 -DVALUE=1\n");
-    let (_, run) = scene.directories();
-    let made = contents(&run.join("out"));
+    let (_, out, kept) = scene.directories();
+    let made = contents(&out);
     scene.assert_replayed(&[], "1 -DVALUE=1\n");
-    assert_eq!(contents(&run.join("out")), made);
-    let text = |name: &str| std::fs::read_to_string(run.join(name)).expect("cargo keeps what it printed");
-    assert_eq!(text("stderr"), "compiled -DVALUE=1\n");
-    assert!(text("output").contains(&format!("native={}/out", run.display())), "{}", text("output"));
+    assert_eq!(contents(&out), made);
+    assert_eq!(tree::read(&kept.join("stderr")), "compiled -DVALUE=1\n");
+    let printed = ["output", "stdout"].map(|name| kept.join(name)).into_iter().find(|path| path.exists());
+    let printed = tree::read(&printed.expect("cargo keeps what it printed"));
+    assert!(printed.contains(&format!("native={}", out.display())), "{printed}");
     assert_eq!((scene.demo.report().total("rejected"), scene.demo.report().total("not_reached")), (0, 0));
     scene.sandbox.assert_nothing_to_do(&scene.demo, &["build"]);
 }
@@ -141,7 +150,7 @@ fn a_script_that_hears_what_it_heard_does_not_run() {
 fn afterwards_the_program_of_the_script_is_in_its_place() {
     let scene = Scene::new();
     scene.build(&[]);
-    let (script, _) = scene.directories();
+    let (script, ..) = scene.directories();
     let program = contents(&script);
     scene.assert_replayed(&[], "1 -DVALUE=1\n");
     assert_eq!(contents(&script), program);
@@ -173,9 +182,9 @@ fn it_runs_when_a_variable_that_it_declared_has_another_value() {
 fn it_runs_when_something_else_is_where_it_writes() {
     let scene = Scene::new();
     scene.assert_runs(&[], "1 -DVALUE=1\n");
-    let (_, run) = scene.directories();
+    let (_, out, _) = scene.directories();
     scene.demo.clean();
-    tree::write(&run.join("out/stray"), "");
+    tree::write(&out.join("stray"), "");
     let (mut scripts, _, said) = scene.build(&[]);
     scripts.sort();
     assert_eq!((scripts, said), (both(), "1 -DVALUE=1\n".to_owned()));
@@ -185,8 +194,8 @@ fn it_runs_when_something_else_is_where_it_writes() {
 fn it_runs_when_what_it_made_is_damaged_in_the_store() {
     let scene = Scene::new();
     scene.assert_runs(&[], "1 -DVALUE=1\n");
-    let (_, run) = scene.directories();
-    let library = std::fs::read(run.join("out/libvalue.a")).expect("it was made");
+    let (_, out, _) = scene.directories();
+    let library = std::fs::read(out.join("libvalue.a")).expect("it was made");
     let stored = tree::files(scene.demo.store()).into_iter();
     let stored: Vec<_> = stored.filter(|file| std::fs::read(file).is_ok_and(|bytes| bytes == library)).collect();
     assert_eq!(stored.len(), 1);
@@ -209,7 +218,6 @@ fn plain_cargo_builds_on_what_a_killed_session_left() {
         assert!(started.elapsed().as_secs() < 60, "the script does not begin");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let is_own = |path: &PathBuf| path.iter().any(|part| part.to_string_lossy().starts_with("own-sys-"));
     let scripts = contents(&scene.demo.target().join("debug/build")).into_iter().filter(|(path, _)| is_own(path));
     let stand_ins = scripts.filter(|(path, _)| path.ends_with(".xcache/program")).count();
     session.signal_all(Signal::SIGKILL);

@@ -28,5 +28,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let script = xcache::wrapper::without::run_if_script;
-    xcache::wrapper::client::run_if_wrapper().or_else(script).or_else(proxy::run_if_cargo).unwrap_or_else(cli::run)
+    let prover = xcache::session::proof::run_if_prover;
+    xcache::wrapper::client::run_if_wrapper()
+        .or_else(script)
+        .or_else(prover)
+        .or_else(proxy::run_if_cargo)
+        .unwrap_or_else(cli::run)
 }

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Tables that change what cargo passes to rustc in ways the unit graph does not show.
-const RELEVANT: &[&str] = &["unstable"];
+const RELEVANT: &[&str] = &["unstable", OPTIONS];
+/// What is switched on by `-Z` and by variables; no table of cargo's has such a name.
+const OPTIONS: &str = "-Z";
+/// Settings that change what cargo writes into the build directory.
+const OF_FORMAT: &[&[&str]] = &[&["unstable"], &[OPTIONS], &["build", "fingerprint"], &["build", "sbom"]];
 /// Tables whose content reaches build scripts through variables.
 const SEEN_BY_SCRIPTS: &[&str] = &["env", "target"];
 
@@ -49,9 +53,37 @@ impl CargoConfig {
         targets.into_iter().any(|(name, table)| name.starts_with("cfg(") && table.get("linker").is_some())
     }
 
-    /// Whether anything is switched on that only nightly has.
-    pub fn has_unstable(&self) -> bool {
-        self.tables.get("unstable").and_then(Value::as_object).is_some_and(|table| !table.is_empty())
+    /// The same, with what the command and the environment switch on.
+    #[must_use]
+    pub fn with_options(mut self, options: Vec<String>) -> Self {
+        if !options.is_empty() {
+            self.tables.insert(OPTIONS.into(), options.into());
+        }
+        self
+    }
+
+    /// What the command and the environment switch on: `-Z` options.
+    pub fn options(&self) -> Vec<&str> {
+        let options = self.tables.get(OPTIONS).and_then(Value::as_array).into_iter().flatten();
+        options.filter_map(Value::as_str).collect()
+    }
+
+    /// All settings that change what cargo writes into the build directory, by their names.
+    pub fn of_format(&self) -> BTreeMap<String, &Value> {
+        OF_FORMAT.iter().filter_map(|path| Some((path.join("."), self.get(path)?))).collect()
+    }
+
+    /// What is switched on that only nightly has.
+    pub fn unstable(&self) -> Option<&Value> {
+        self.tables.get("unstable").filter(|table| table.as_object().is_some_and(|table| !table.is_empty()))
+    }
+
+    /// The tables of platforms, with nothing in them but the linker.
+    pub fn linkers(&self) -> toml::Table {
+        let targets = self.tables.get("target").and_then(Value::as_object).into_iter().flatten();
+        let linker =
+            |table: &Value| Some(toml::Table::from_iter([("linker".into(), table.get("linker")?.as_str()?.into())]));
+        targets.filter_map(|(name, table)| Some((name.clone(), toml::Value::Table(linker(table)?)))).collect()
     }
 
     /// Whether packages may be taken from directories in which nobody has to keep them as they are.

@@ -3,26 +3,22 @@
 //! Mirrors cargo's `core/compiler/layout.rs` and `core/compiler/build_runner/compilation_files.rs`, for the two
 //! arrangements of [`Layout`]. Nothing else in this crate knows a name in a build directory.
 //!
-//! **Invariant.** A cargo version, option or setting that is not known here has no layout, and then nothing is put into its
-//! build directory: cargo asks the rustc wrapper instead.
+//! **Invariant.** Which arrangement a cargo has is not decided here (see [`format`](super::format)).
 
+use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{CargoConfig, Invocation};
+use super::format::Generation;
 pub use crate::entry::Layout;
 use crate::error::{Error, Result};
 use crate::fs;
 
-/// The minor versions of cargo 1.x whose build directories are known: read for all of them, run with 1.95.
-const KNOWN: std::ops::RangeInclusive<u32> = 91..=99;
 /// Directories of a profile that change whenever cargo comes to know a unit, or forgets one.
 pub const UNIT_DIRECTORIES: [&str; 2] = [".fingerprint", "build"];
 /// The file that is as old as the start of a build script.
 pub const RUN_BEGAN: &str = "invoked.timestamp";
-
-const NEW_LAYOUT: &str = "build-dir-new-layout";
 
 /// Where the files of one unit are. All paths are below the profile's directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,32 +29,6 @@ pub struct Places {
     pub fingerprint: String,
     /// What cargo keeps of the run of a build script.
     pub run: Option<String>,
-}
-
-/// The layout that a cargo uses, where it is one that is known.
-///
-/// `variables` are the names of the `CARGO_UNSTABLE_…` variables that are set.
-pub fn known(version: &str, invocation: &Invocation, config: &CargoConfig, variables: &[String]) -> Option<Layout> {
-    if !is_known(version) || config.has_unstable() {
-        return None;
-    }
-    let unstable = invocation.config_flags();
-    let flags = unstable.iter().filter_map(|flag| flag.to_str()?.strip_prefix("-Z")).map(str::to_owned);
-    let variables = variables.iter().filter_map(|name| name.strip_prefix("CARGO_UNSTABLE_"));
-    let asked: Vec<_> = flags.chain(variables.map(|name| name.to_lowercase().replace('_', "-"))).collect();
-    match &asked[..] {
-        [] => Some(Layout::Classic),
-        [one] if one == NEW_LAYOUT => Some(Layout::PerUnit),
-        _ => None,
-    }
-}
-
-/// `cargo 1.95.0 (f2d3ce0bd 2026-03-21)`. A nightly or beta may be anything.
-fn is_known(version: &str) -> bool {
-    let number = version.strip_prefix("cargo ").and_then(|rest| rest.split(' ').next());
-    let mut parts = number.unwrap_or_default().split('.');
-    let mut next = || parts.next()?.parse::<u32>().ok();
-    next() == Some(1) && next().is_some_and(|minor| KNOWN.contains(&minor)) && next().is_some()
 }
 
 impl Layout {
@@ -159,51 +129,66 @@ pub fn make_tagged(directory: &Utf8Path) -> Result<()> {
     cachedir::ensure_tag(directory).map_err(Error::io("write to", directory))
 }
 
-/// Cargo's own lock on a profile's directory: nobody builds in it while this is held.
+/// Cargo's own locks on the directories of profiles: nobody builds in them while they are held.
 ///
-/// `waiting` is called when somebody does. A file system that has no locks has none for cargo, either.
-pub fn lock(profile: &Utf8Path, waiting: impl FnOnce()) -> Result<File> {
-    // The build directory, or that of a target in it.
-    make_tagged(profile.parent().unwrap_or(profile))?;
-    fs::create_dir_all(profile.as_std_path())?;
-    let path: Utf8PathBuf = profile.join(".cargo-lock");
-    let options = File::options().create(true).truncate(false).read(true).write(true).open(&path);
-    let file = options.map_err(Error::io("open", &path))?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        waiting();
-        file.lock().map_err(Error::io("lock", &path))?;
+/// None is waited for while another one is held: cargos take several of them, too, and in orders of their own. `waiting` is
+/// called when somebody builds there. A file system that has no locks has none for cargo, either.
+pub fn lock<'a>(
+    profiles: impl IntoIterator<Item = &'a Utf8PathBuf>,
+    generation: &Generation,
+    mut waiting: impl FnMut(),
+) -> Result<Vec<File>> {
+    let mut paths = VecDeque::new();
+    for profile in profiles {
+        // The build directory, or that of a target in it.
+        make_tagged(profile.parent().unwrap_or(profile))?;
+        fs::create_dir_all(profile.as_std_path())?;
+        paths.extend(generation.locks.iter().map(|name| profile.join(name)));
     }
-    Ok(file)
+    let (mut held, mut said) = (Vec::new(), false);
+    while let Some(path) = paths.get(held.len()) {
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(path);
+        let file = file.map_err(Error::io("open", path))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let released = held.len();
+            held.clear();
+            if !std::mem::replace(&mut said, true) {
+                waiting();
+            }
+            file.lock().map_err(Error::io("lock", path))?;
+            paths.rotate_left(released);
+        }
+        held.push(file);
+    }
+    Ok(held)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn asked(version: &str, arguments: &[&str], variables: &[&str]) -> Option<Layout> {
-        let invocation = Invocation::new(None, "build", arguments.iter().map(Into::into).collect());
-        let variables: Vec<_> = variables.iter().map(|name| (*name).to_owned()).collect();
-        known(version, &invocation, &CargoConfig::default(), &variables)
-    }
+    use crate::cargo::Format;
 
     #[test]
-    fn only_stable_versions_that_were_looked_at_are_known() {
-        assert_eq!(asked("cargo 1.95.0 (f2d3ce0bd 2026-03-21)", &[], &[]), Some(Layout::Classic));
-        for version in
-            ["cargo 1.90.0 (x)", "cargo 1.100.0 (x)", "cargo 2.95.0", "cargo 1.95.0-nightly (x)", "1.95.0", ""]
-        {
-            assert_eq!(asked(version, &[], &[]), None, "{version}");
-        }
-    }
-
-    #[test]
-    fn unstable_options_other_than_the_layouts_own_are_not_known() {
-        let version = "cargo 1.95.0 (x)";
-        assert_eq!(asked(version, &["-Zbuild-dir-new-layout"], &[]), Some(Layout::PerUnit));
-        assert_eq!(asked(version, &["-Z", "build-dir-new-layout"], &[]), Some(Layout::PerUnit));
-        assert_eq!(asked(version, &[], &["CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT"]), Some(Layout::PerUnit));
-        assert_eq!(asked(version, &["-Zchecksum-freshness"], &[]), None);
-        assert_eq!(asked(version, &[], &["CARGO_UNSTABLE_CHECKSUM_FRESHNESS"]), None);
+    fn no_lock_is_held_while_another_one_is_waited_for() {
+        let temporary = tempfile::tempdir().unwrap();
+        let directory = Utf8Path::from_path(temporary.path()).unwrap();
+        let profiles = ["one", "two", "three"].map(|name| directory.join(name));
+        let generation = Format::all().next().unwrap().generation;
+        let held = lock(&profiles[1..2], generation, || unreachable!()).unwrap();
+        let (sender, waits) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let all = scope.spawn(|| lock(&profiles, generation, || sender.send(()).unwrap()).unwrap());
+            waits.recv().unwrap();
+            let others = [&profiles[0], &profiles[2]].map(|profile| lock([profile], generation, || unreachable!()));
+            drop((held, others));
+            let all = all.join().unwrap();
+            assert_eq!(all.len(), 3 * generation.locks.len());
+            let is_locked = |profile: &Utf8PathBuf| {
+                let file = File::open(profile.join(&generation.locks[0])).unwrap();
+                matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+            };
+            assert!(profiles.iter().all(is_locked));
+        });
     }
 
     #[test]

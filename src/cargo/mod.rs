@@ -9,6 +9,7 @@
 //! without us; build scripts, which cargo tells of every wrapper, see it as well (`wrapper::stand_in`).
 
 mod config;
+pub mod format;
 mod invocation;
 pub mod layout;
 mod lockfile;
@@ -24,6 +25,7 @@ use cargo_metadata::Metadata;
 use serde::Deserialize;
 
 pub use self::config::CargoConfig;
+pub use self::format::Format;
 pub use self::invocation::Invocation;
 pub use self::layout::Layout;
 pub use self::lockfile::{LockedSource, Lockfile};
@@ -73,6 +75,11 @@ impl Cargo {
     #[must_use]
     pub fn without_incremental(self, without_incremental: bool) -> Self {
         Self { without_incremental, ..self }
+    }
+
+    /// The program that is started.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// What the user asked for.

@@ -17,15 +17,23 @@ use crate::roots::{RootedPath, Value};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// `deps`, `build` and `.fingerprint` beside each other: every stable cargo up to 1.99.
+    /// `deps`, `build` and `.fingerprint` beside each other.
     Classic,
-    /// A directory for each unit, below `build`: `-Zbuild-dir-new-layout`.
+    /// A directory for each unit, below `build`.
     PerUnit,
 }
 
 impl Layout {
     /// Each of them.
     pub const ALL: [Self; 2] = [Self::Classic, Self::PerUnit];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::PerUnit => "per-unit",
+        }
+    }
 }
 
 /// Cargo's own files of one unit.

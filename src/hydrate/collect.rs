@@ -15,7 +15,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::fingerprint::{Fingerprint, from_hex, hash_path};
 use super::linking::Linking;
 use super::printed;
-use crate::cargo::layout::{Layout, Places, RUN_BEGAN};
+use crate::cargo::Format;
+use crate::cargo::layout::{Places, RUN_BEGAN};
 use crate::digest::{Digest, Domain};
 use crate::entry::{Content, FileKind, FileRecord, Fresh, SmallFile};
 use crate::error::{Error, Result};
@@ -28,8 +29,8 @@ use crate::store::LocalStore;
 /// Where units are built: enough to find cargo's files of any of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
-    /// The arrangement of the build directory.
-    pub layout: Layout,
+    /// What cargo writes there.
+    pub format: Format,
     /// The build directory and the workspace, among others.
     pub roots: &'a Roots,
 }
@@ -50,7 +51,7 @@ impl Site<'_> {
         printed: &str,
     ) -> Option<(Fresh, BTreeSet<Root>)> {
         let profile = self.profile(unit)?;
-        let places = self.layout.of_compiled(&profile, &unit.package, hash, out_dir)?;
+        let places = self.format.layout.of_compiled(&profile, &unit.package, hash, out_dir)?;
         let mut bound = BTreeSet::new();
         let (mut fresh, fingerprint) = self.fingerprint(unit, &profile, &places, printed, &mut bound)?;
         if fingerprint.path() != self.hash_source(unit, &unit.root_file) {
@@ -84,7 +85,8 @@ impl Site<'_> {
         let json = files.iter().find(|file| file.ends_with(".json"))?;
         let name = json.strip_suffix(".json")?;
         let hash = fs::read_to_string(directory.join(name)).ok()?;
-        let fingerprint = Fingerprint::parse(&fs::read_to_string(directory.join(json)).ok()?).ok()?;
+        let fingerprint =
+            Fingerprint::parse(&fs::read_to_string(directory.join(json)).ok()?, self.format.generation).ok()?;
         if Some(fingerprint.hash()) != from_hex(&hash) {
             return None;
         }
@@ -94,7 +96,7 @@ impl Site<'_> {
         let mut without_values = fingerprint.clone();
         without_values.environment_mut().for_each(|(_, value)| *value = None);
         let fresh = Fresh {
-            layout: self.layout,
+            layout: self.format.layout,
             profile_dir: unit.profile_dir(),
             directory: places.outputs.clone(),
             fingerprint_dir: places.fingerprint.clone(),
@@ -151,7 +153,7 @@ impl Site<'_> {
         store: &LocalStore,
     ) -> Result<Option<Result<Script, Reason>>> {
         let Some(profile) = self.profile(unit) else { return Ok(None) };
-        let Some(places) = self.layout.of_run(&profile, out_dir) else { return Ok(None) };
+        let Some(places) = self.format.layout.of_run(&profile, out_dir) else { return Ok(None) };
         let mut bound = BTreeSet::new();
         let Some((mut fresh, mut fingerprint)) = self.fingerprint(unit, &profile, &places, "", &mut bound) else {
             return Ok(None);
@@ -209,18 +211,18 @@ impl Site<'_> {
     /// What the run of a build script printed for cargo.
     fn printed(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<String> {
         let profile = self.profile(unit)?;
-        let run = self.layout.of_run(&profile, out_dir)?.run?;
-        fs::read_to_string(profile.join(run).join(self.layout.script_output())).ok()
+        let run = self.format.layout.of_run(&profile, out_dir)?.run?;
+        fs::read_to_string(profile.join(run).join(self.format.layout.script_output())).ok()
     }
 
     /// When the run of a build script that made `out_dir` began and how long it took. Cargo turns the time of what the
     /// script printed back to the begin (`compiler/custom_build.rs`), so the youngest of its files tells the end.
     pub fn script_time(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<(SystemTime, Duration)> {
         let profile = self.profile(unit)?;
-        let run = profile.join(self.layout.of_run(&profile, out_dir)?.run?);
+        let run = profile.join(self.format.layout.of_run(&profile, out_dir)?.run?);
         let modified = |name: &str| fs::metadata(run.join(name)).ok()?.modified().ok();
         let start = modified(RUN_BEGAN)?;
-        let end = self.layout.run_files().into_iter().filter_map(modified).max()?;
+        let end = self.format.layout.run_files().into_iter().filter_map(modified).max()?;
         Some((start, end.duration_since(start).unwrap_or_default()))
     }
 
@@ -230,7 +232,7 @@ impl Site<'_> {
             let path = format!("{run}/{name}");
             let text = || fs::read(profile.join(&path)).ok();
             let content = match *name {
-                name if name == self.layout.script_output() => printed.clone(),
+                name if name == self.format.layout.script_output() => printed.clone(),
                 "root-output" => {
                     let root = self.roots.record(&String::from_utf8(text()?).ok()?, &mut BTreeSet::new());
                     matches!(root, RootedPath::Below { .. }).then_some(Content::Path(root))?
@@ -240,7 +242,7 @@ impl Site<'_> {
             };
             Some(SmallFile { path, content })
         };
-        self.layout.run_files().iter().map(kept).collect()
+        self.format.layout.run_files().iter().map(kept).collect()
     }
 }
 
@@ -374,10 +376,10 @@ mod tests {
     use super::*;
 
     fn fingerprint(local: &str) -> Fingerprint {
-        Fingerprint::parse(&format!(
+        let json = format!(
             r#"{{"rustc":1,"features":"","declared_features":"","target":0,"profile":0,"path":0,"deps":[],"local":[{local}],"rustflags":[],"config":0,"compile_kind":0}}"#
-        ))
-        .unwrap()
+        );
+        Fingerprint::parse(&json, Format::named("1.91, classic").unwrap().generation).unwrap()
     }
 
     const DECLARED: &str = r#"{"RerunIfChanged":{"output":"debug/build/a-0/output","paths":["build.rs"]}}"#;

@@ -4,38 +4,44 @@
 //! as the hash of the same, which alone decides whether it is fresh. A unit that was built in one directory can stand in
 //! another once the few parts of its fingerprint that depend on the place are rewritten and it is hashed again.
 //!
-//! This mirrors cargo 1.91 to 1.99, in cargo's own sources: `core/compiler/fingerprint/mod.rs` (`Fingerprint`,
-//! `DepFingerprint`, `LocalFingerprint`, their `Hash` and `Fingerprint::compare`), `core/compiler/fingerprint/
-//! dirty_reason.rs` (the words for a difference), and `util/hasher.rs` with `util/hex.rs` (the hash and how it is written).
+//! This mirrors cargo's own sources: `core/compiler/fingerprint/mod.rs` (`Fingerprint`, `DepFingerprint`,
+//! `LocalFingerprint`, their `Hash` and `Fingerprint::compare`), `core/compiler/fingerprint/dirty_reason.rs` (the words
+//! for a difference), and `util/hasher.rs` with `util/hex.rs` (the hash and how it is written). What differs from one
+//! generation of cargo's to another is said by a [`Generation`].
 //!
-//! **Invariants.** This module is pure: no I/O, no environment. The order of a local input's variants and of the fields
-//! that are hashed, and their types, *are* the hash: none may change unless cargo's do. [`Fingerprint::to_json`] writes the
-//! bytes that cargo writes. What this cargo's fingerprint has and this module does not know is an error of
-//! [`Fingerprint::parse`]; a change that only hashing would show is for the caller to notice, by comparing
-//! [`Fingerprint::hash`] of what cargo recorded to the hash that cargo recorded.
+//! **Invariants.** This module is pure: no I/O, no environment. The order of a local input's variants, and the types of
+//! what is hashed, *are* the hash: none may change unless cargo's do. [`Fingerprint::to_json`] writes the bytes that cargo
+//! writes. What a fingerprint has and its generation has not is an error of [`Fingerprint::parse`]; a change that only
+//! hashing would show is for the caller to notice, by comparing [`Fingerprint::hash`] of what cargo recorded to the hash
+//! that cargo recorded.
 
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use rustc_stable_hash::StableSipHasher128;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
 
-/// A unit's fingerprint, as cargo writes it to `.fingerprint/<pkg>-<hash>/<kind>-<name>.json`.
-// The order of the fields is the order in the file; what is hashed is in another one.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+use crate::cargo::format::{Field, Generation, Sources};
+
+/// A unit's fingerprint, as cargo writes it beside the unit: `<kind>-<name>.json`.
+#[derive(Clone, PartialEq, Debug)]
 pub struct Fingerprint {
-    rustc: u64,
-    features: String,
-    declared_features: String,
-    target: u64,
-    profile: u64,
-    path: u64,
-    deps: Vec<Dependency>,
-    local: Vec<Local>,
-    rustflags: Vec<String>,
-    config: u64,
-    compile_kind: u64,
+    generation: &'static Generation,
+    /// In the order of the file.
+    parts: Vec<(Field, Part)>,
+}
+
+/// The value of a field.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(untagged)]
+enum Part {
+    Number(u64),
+    Text(String),
+    Texts(Vec<String>),
+    Dependencies(Vec<Dependency>),
+    Local(Vec<Local>),
 }
 
 /// One unit that a unit was built from.
@@ -66,22 +72,108 @@ impl From<Dependency> for DependencyRow {
 /// What a unit was built from beside other units.
 // A variant's number is hashed: they stand in cargo's order.
 #[derive(Clone, PartialEq, Hash, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 enum Local {
     /// A text that stands for the whole package: of a build script that says nothing about when it is to run again.
     Precalculated(String),
     /// Of a compilation: the files that its dep-info names.
-    CheckDepInfo { dep_info: PathBuf, checksum: bool },
+    CheckDepInfo {
+        dep_info: PathBuf,
+        #[serde(flatten)]
+        sources: HowCompared,
+    },
     /// Of a build script: the files it asked cargo to watch, relative to its package where they are inside of it.
     RerunIfChanged { output: PathBuf, paths: Vec<PathBuf> },
     /// Of a build script: one variable it asked cargo to watch.
     RerunIfEnvChanged { var: String, val: Option<String> },
 }
 
+/// How a unit's sources are compared with those that it was built from.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum HowCompared {
+    Checksum(bool),
+    Fingerprint(Method),
+}
+
+// A method's number is hashed: they stand in cargo's order.
+#[derive(Clone, Copy, PartialEq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Method {
+    Mtime,
+    Content,
+}
+
+impl HowCompared {
+    fn kind(self) -> Sources {
+        match self {
+            Self::Checksum(_) => Sources::Checksum,
+            Self::Fingerprint(_) => Sources::Fingerprint,
+        }
+    }
+}
+
+impl Hash for HowCompared {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        match self {
+            Self::Checksum(checksum) => checksum.hash(hasher),
+            Self::Fingerprint(method) => method.hash(hasher),
+        }
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.parts.iter().map(|(field, part)| (field, part)))
+    }
+}
+
+impl Field {
+    /// As it is called in the file.
+    fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(Value::String(name)) => name,
+            _ => unreachable!("a variant without fields"),
+        }
+    }
+
+    fn read(self, value: Value) -> serde_json::Result<Part> {
+        fn part<T: DeserializeOwned>(value: Value, part: impl Fn(T) -> Part) -> serde_json::Result<Part> {
+            serde_json::from_value(value).map(part)
+        }
+        match self {
+            Self::Rustc | Self::Target | Self::Profile | Self::Path | Self::Config | Self::CompileKind => {
+                part(value, Part::Number)
+            }
+            Self::Features | Self::DeclaredFeatures => part(value, Part::Text),
+            Self::Rustflags => part(value, Part::Texts),
+            Self::Deps => part(value, Part::Dependencies),
+            Self::Local => part(value, Part::Local),
+        }
+    }
+}
+
 impl Fingerprint {
-    /// Reads the JSON. A field or a kind of input that is not known here is an error.
-    pub fn parse(json: &str) -> serde_json::Result<Self> {
-        serde_json::from_str(json)
+    /// Reads the JSON. A field or a kind of input that the generation does not have is an error.
+    pub fn parse(json: &str, generation: &'static Generation) -> serde_json::Result<Self> {
+        let mut fields: Map<String, Value> = serde_json::from_str(json)?;
+        let whole = Value::Object(fields.clone());
+        let read =
+            |field: &Field| field.read(fields.remove(&field.name()).unwrap_or_default()).map(|part| (*field, part));
+        let parts = generation.written.iter().map(read).collect::<serde_json::Result<Vec<_>>>()?;
+        let fingerprint = Self { generation, parts };
+        let is_known = |local: &Local| match local {
+            Local::CheckDepInfo { sources, .. } => sources.kind() == generation.sources,
+            _ => true,
+        };
+        if serde_json::to_value(&fingerprint)? != whole || !fingerprint.local().iter().all(is_known) {
+            return Err(serde_json::Error::custom(format!("not as cargo {} writes it", generation.name)));
+        }
+        Ok(fingerprint)
+    }
+
+    /// Reads the JSON of another one, of the same generation.
+    pub fn parse_like(&self, json: &str) -> serde_json::Result<Self> {
+        Self::parse(json, self.generation)
     }
 
     /// The JSON, byte for byte as cargo writes it.
@@ -91,32 +183,43 @@ impl Fingerprint {
 
     /// The hash that cargo knows the unit by, here and in the fingerprints of its dependents.
     pub fn hash(&self) -> u64 {
-        let Self { rustc, features, declared_features, target, path, profile, .. } = self;
-        let Self { local, config, compile_kind, rustflags, deps, .. } = self;
-        hash_u64((
-            (rustc, features, declared_features, target, path, profile),
-            (local, config, compile_kind, rustflags, deps),
-        ))
+        let mut hasher = StableSipHasher128::new();
+        for part in self.generation.hashed.iter().filter_map(|field| self.part(*field)) {
+            match part {
+                Part::Number(number) => number.hash(&mut hasher),
+                Part::Text(text) => text.hash(&mut hasher),
+                Part::Texts(texts) => texts.hash(&mut hasher),
+                Part::Dependencies(dependencies) => dependencies.hash(&mut hasher),
+                Part::Local(local) => local.hash(&mut hasher),
+            }
+        }
+        Hasher::finish(&hasher)
     }
 
     /// The hash of the path of the crate's root file, see [`hash_path`]; 0 for the run of a build script.
     pub fn path(&self) -> u64 {
-        self.path
+        match self.part(Field::Path) {
+            Some(Part::Number(path)) => *path,
+            _ => 0,
+        }
     }
 
     /// Puts the crate's root file elsewhere.
     pub fn set_path(&mut self, path: u64) {
-        self.path = path;
+        if let Some(part) = self.part_mut(Field::Path) {
+            *part = Part::Number(path);
+        }
     }
 
     /// The dependencies: the name each is imported under, and the hash of its fingerprint.
     pub fn dependencies(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.deps.iter().map(|dependency| (dependency.name.as_str(), dependency.fingerprint))
+        self.deps().iter().map(|dependency| (dependency.name.as_str(), dependency.fingerprint))
     }
 
     /// Puts another hash in the place of each dependency's one for which `new` has one.
     pub fn replace_dependencies(&mut self, new: impl Fn(u64) -> Option<u64>) {
-        for dependency in &mut self.deps {
+        let Some(Part::Dependencies(dependencies)) = self.part_mut(Field::Deps) else { return };
+        for dependency in dependencies {
             if let Some(hash) = new(dependency.fingerprint) {
                 dependency.fingerprint = hash;
             }
@@ -125,7 +228,11 @@ impl Fingerprint {
 
     /// The variables a build script asked cargo to watch, with their values; none where a variable is not set.
     pub fn environment_mut(&mut self) -> impl Iterator<Item = (&str, &mut Option<String>)> {
-        self.local.iter_mut().filter_map(|local| match local {
+        let local = match self.part_mut(Field::Local) {
+            Some(Part::Local(local)) => local.as_mut_slice(),
+            _ => &mut [],
+        };
+        local.iter_mut().filter_map(|local| match local {
             Local::RerunIfEnvChanged { var, val } => Some((var.as_str(), val)),
             _ => None,
         })
@@ -133,12 +240,34 @@ impl Fingerprint {
 
     /// Whether a build script says what it depends on.
     pub fn is_declared(&self) -> bool {
-        self.local.iter().any(|local| matches!(local, Local::RerunIfChanged { .. } | Local::RerunIfEnvChanged { .. }))
+        self.local().iter().any(|local| matches!(local, Local::RerunIfChanged { .. } | Local::RerunIfEnvChanged { .. }))
+    }
+
+    fn part(&self, field: Field) -> Option<&Part> {
+        self.parts.iter().find(|(own, _)| *own == field).map(|(_, part)| part)
+    }
+
+    fn part_mut(&mut self, field: Field) -> Option<&mut Part> {
+        self.parts.iter_mut().find(|(own, _)| *own == field).map(|(_, part)| part)
+    }
+
+    fn local(&self) -> &[Local] {
+        match self.part(Field::Local) {
+            Some(Part::Local(local)) => local,
+            _ => &[],
+        }
+    }
+
+    fn deps(&self) -> &[Dependency] {
+        match self.part(Field::Deps) {
+            Some(Part::Dependencies(dependencies)) => dependencies,
+            _ => &[],
+        }
     }
 
     /// The files and directories a build script asked cargo to watch: relative to its package, or absolute.
     pub fn changed_paths(&self) -> impl Iterator<Item = &Path> {
-        self.local
+        self.local()
             .iter()
             .filter_map(|local| match local {
                 Local::RerunIfChanged { paths, .. } => Some(paths),
@@ -183,25 +312,27 @@ pub fn difference(recorded: &Fingerprint, now: &Fingerprint) -> Option<String> {
     }
     let reason = own_difference(recorded, now)
         .map(str::to_owned)
-        .or_else(|| local_difference(&recorded.local, &now.local))
-        .or_else(|| dependency_difference(&recorded.deps, &now.deps))
+        .or_else(|| local_difference(recorded.local(), now.local()))
+        .or_else(|| dependency_difference(recorded.deps(), now.deps()))
         .unwrap_or_else(|| "the fingerprint comparison turned up nothing obvious".to_owned());
     Some(reason)
 }
 
+/// In the order in which cargo compares.
+const OWN: [(Field, &str); 9] = [
+    (Field::Rustc, "the toolchain changed"),
+    (Field::Features, "the list of features changed"),
+    (Field::DeclaredFeatures, "the list of declared features changed"),
+    (Field::Target, "the target configuration changed"),
+    (Field::Path, "the path to the source changed"),
+    (Field::Profile, "the profile configuration changed"),
+    (Field::Rustflags, "the rustflags changed"),
+    (Field::Config, "the config settings changed"),
+    (Field::CompileKind, "the rustc compile kind changed"),
+];
+
 fn own_difference(old: &Fingerprint, new: &Fingerprint) -> Option<&'static str> {
-    let checks = [
-        (old.rustc != new.rustc, "the toolchain changed"),
-        (old.features != new.features, "the list of features changed"),
-        (old.declared_features != new.declared_features, "the list of declared features changed"),
-        (old.target != new.target, "the target configuration changed"),
-        (old.path != new.path, "the path to the source changed"),
-        (old.profile != new.profile, "the profile configuration changed"),
-        (old.rustflags != new.rustflags, "the rustflags changed"),
-        (old.config != new.config, "the config settings changed"),
-        (old.compile_kind != new.compile_kind, "the rustc compile kind changed"),
-    ];
-    checks.into_iter().find_map(|(differs, words)| differs.then_some(words))
+    OWN.into_iter().find(|(field, _)| old.part(*field) != new.part(*field)).map(|(_, words)| words)
 }
 
 fn local_difference(old: &[Local], new: &[Local]) -> Option<String> {
@@ -215,11 +346,12 @@ fn local_difference(old: &[Local], new: &[Local]) -> Option<String> {
 fn local_words(old: &Local, new: &Local) -> String {
     match (old, new) {
         (Local::Precalculated(_), Local::Precalculated(_)) => "the precalculated components changed".to_owned(),
-        (Local::CheckDepInfo { dep_info: a, checksum }, Local::CheckDepInfo { dep_info: b, .. }) => match checksum {
-            _ if a != b => "the dependency info output changed".to_owned(),
-            true => "the prior compilation used checksum freshness and this one does not".to_owned(),
-            false => "checksum freshness requested, prior compilation did not use checksum freshness".to_owned(),
-        },
+        (Local::CheckDepInfo { dep_info: a, .. }, Local::CheckDepInfo { dep_info: b, .. }) if a != b => {
+            "the dependency info output changed".to_owned()
+        }
+        (Local::CheckDepInfo { sources, .. }, Local::CheckDepInfo { sources: now, .. }) => {
+            compared_words(*sources, *now)
+        }
         (Local::RerunIfChanged { output: a, .. }, Local::RerunIfChanged { output: b, .. }) if a != b => {
             "rerun-if-changed output file path changed".to_owned()
         }
@@ -233,6 +365,23 @@ fn local_words(old: &Local, new: &Local) -> String {
             format!("the env variable {var} changed")
         }
         _ => "the local fingerprint type changed".to_owned(),
+    }
+}
+
+fn compared_words(old: HowCompared, new: HowCompared) -> String {
+    let name = |method| match method {
+        HowCompared::Checksum(false) | HowCompared::Fingerprint(Method::Mtime) => "mtime",
+        HowCompared::Checksum(true) | HowCompared::Fingerprint(Method::Content) => "content",
+    };
+    match old {
+        HowCompared::Checksum(true) => "the prior compilation used checksum freshness and this one does not".to_owned(),
+        HowCompared::Checksum(false) => {
+            "checksum freshness requested, prior compilation did not use checksum freshness".to_owned()
+        }
+        HowCompared::Fingerprint(_) => {
+            let (old, new) = (name(old), name(new));
+            format!("the prior compilation fingerprinted build inputs using `{old}` and this one used `{new}`")
+        }
     }
 }
 

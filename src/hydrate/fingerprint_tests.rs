@@ -1,6 +1,9 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cargo::Format;
 
 /// Recorded by cargo 1.95.0 on Linux: ripgrep 15.2.0's and serde 1.0.229's dependencies, `cargo build`.
 struct Recorded {
@@ -34,9 +37,31 @@ const PROC_MACRO: Recorded = Recorded {
 
 const RECORDED: [&Recorded; 4] = [&LIBRARY, &LIBRARY_WITH_SCRIPT, &SCRIPT_RUN, &PROC_MACRO];
 
+fn generation() -> &'static Generation {
+    Format::named("1.91, classic").unwrap().generation
+}
+
+/// What cargos of several releases recorded on Linux of the workspace in `fixtures/app`.
+#[derive(Deserialize)]
+struct RecordedBy {
+    cargo: String,
+    generation: String,
+    units: BTreeMap<String, RecordedUnit>,
+}
+
+#[derive(Deserialize)]
+struct RecordedUnit {
+    json: String,
+    hash: String,
+}
+
+fn recorded_by_all() -> Vec<RecordedBy> {
+    serde_json::from_str(include_str!("recorded.json")).unwrap()
+}
+
 impl Recorded {
     fn parse(&self) -> Fingerprint {
-        Fingerprint::parse(self.json).unwrap()
+        Fingerprint::parse(self.json, generation()).unwrap()
     }
 
     fn value(&self) -> Value {
@@ -57,7 +82,7 @@ impl Recorded {
 }
 
 fn parse_value(json: &Value) -> Fingerprint {
-    Fingerprint::parse(&json.to_string()).unwrap()
+    Fingerprint::parse(&json.to_string(), generation()).unwrap()
 }
 
 /// Every value that is not made of others, by its JSON pointer; empty lists among them.
@@ -89,6 +114,40 @@ fn what_cargo_recorded_hashes_as_cargo_recorded() {
         assert_eq!(to_hex(hash), recorded.hash);
         assert_eq!(from_hex(recorded.hash), Some(hash));
     }
+}
+
+#[test]
+fn each_generation_hashes_and_writes_as_its_cargos_do_and_no_other_does() {
+    let all: Vec<_> = Format::all().map(|format| format.generation).collect();
+    for RecordedBy { cargo, generation, units } in recorded_by_all() {
+        assert_eq!(Format::likely(&cargo, None).generation.name, generation, "{cargo}");
+        assert_eq!(units.len(), 5);
+        for (kind, RecordedUnit { json, hash }) in &units {
+            for one in &all {
+                let read = Fingerprint::parse(json, one).ok();
+                let holds = read.is_some_and(|read| to_hex(read.hash()) == *hash && read.to_json() == *json);
+                // The run of a build script has nothing that differs.
+                assert!(holds == (one.name == generation) || kind == "run", "{cargo} {kind} {}", one.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_generation_that_is_described_wrongly_reproduces_no_hash() {
+    let RecordedUnit { json, hash } = &recorded_by_all().remove(0).units["program"];
+    let (written, hashed) = (&generation().written, &generation().hashed);
+    for other in 0..hashed.len() - 1 {
+        let mut hashed = hashed.clone();
+        hashed.swap(other, other + 1);
+        let wrong = Generation::of(written.clone(), hashed, Sources::Checksum);
+        // No flags for the host: eight bytes of zeros and once more.
+        let is_same = wrong.hashed[other] == Field::Rustflags;
+        assert_eq!(to_hex(Fingerprint::parse(json, wrong).unwrap().hash()) == *hash, is_same, "{other}");
+    }
+    let wrong = Generation::of(written[1..].to_vec(), hashed.clone(), Sources::Checksum);
+    assert!(Fingerprint::parse(json, wrong).is_err());
+    assert!(Fingerprint::parse(json, Generation::of(written.clone(), hashed.clone(), Sources::Fingerprint)).is_err());
 }
 
 #[test]
@@ -140,14 +199,14 @@ fn what_is_not_known_is_an_error() {
     let refused = |change: fn(&mut Value)| {
         let mut json = SCRIPT_RUN.value();
         change(&mut json);
-        Fingerprint::parse(&json.to_string()).unwrap_err().to_string()
+        Fingerprint::parse(&json.to_string(), generation()).unwrap_err().to_string()
     };
-    assert!(refused(|json| json["edition"] = json!(2024)).contains("edition"));
+    assert!(refused(|json| json["edition"] = json!(2024)).contains("not as cargo 1.91 writes it"));
     assert!(refused(|json| json["local"][0] = json!({ "CheckNetwork": "a" })).contains("CheckNetwork"));
-    assert!(refused(|json| json["local"][0]["RerunIfChanged"]["hash"] = json!(1)).contains("hash"));
-    assert!(refused(|json| json["deps"][0].as_array_mut().unwrap().push(json!(1))).contains("trailing"));
-    assert!(refused(|json| drop(json.as_object_mut().unwrap().remove("rustflags"))).contains("rustflags"));
-    assert!(Fingerprint::parse("").is_err());
+    assert!(refused(|json| json["local"][0]["RerunIfChanged"]["hash"] = json!(1)).contains("not as cargo"));
+    assert!(refused(|json| json["deps"][0].as_array_mut().unwrap().push(json!(1))).contains("array"));
+    assert!(refused(|json| drop(json.as_object_mut().unwrap().remove("rustflags"))).contains("null"));
+    assert!(Fingerprint::parse("", generation()).is_err());
 }
 
 #[test]
@@ -245,6 +304,13 @@ fn a_difference_is_told_in_cargos_words() {
     assert_eq!(PROC_MACRO.words("/deps", json!([])), "number of dependencies changed (3 => 0)");
     let checksum = PROC_MACRO.words("/local/0/CheckDepInfo/checksum", json!(true));
     assert_eq!(checksum, "checksum freshness requested, prior compilation did not use checksum freshness");
+
+    let newer = recorded_by_all().pop().unwrap().units.remove("library").unwrap();
+    let generation = Format::all().next().unwrap().generation;
+    let now = newer.json.replace("\"mtime\"", "\"content\"");
+    let [newer, now] = [&newer.json, &now].map(|json| Fingerprint::parse(json, generation).unwrap());
+    let words = "the prior compilation fingerprinted build inputs using `mtime` and this one used `content`";
+    assert_eq!(difference(&newer, &now).unwrap(), words);
 }
 
 #[test]
@@ -264,7 +330,7 @@ fn a_difference_of_a_build_scripts_run_is_told_in_cargos_words() {
 #[test]
 fn only_the_first_difference_is_told() {
     let mut now = PROC_MACRO.with("/deps/0/3", json!(1));
-    now.rustflags = vec!["-Copt-level=3".into()];
+    *now.part_mut(Field::Rustflags).unwrap() = Part::Texts(vec!["-Copt-level=3".into()]);
     now.set_path(1);
     assert_eq!(difference(&PROC_MACRO.parse(), &now).unwrap(), "the path to the source changed");
 }

@@ -97,8 +97,7 @@ impl Locks {
     pub fn take(site: &Site<'_>, plan: &BuildPlan, log: &EventLog) -> Result<Self> {
         let units = plan.cacheable().into_iter().map(|(unit, _)| plan.unit(unit));
         let profiles: BTreeSet<_> = units.filter_map(|unit| site.profile(unit)).collect();
-        let lock = |profile| layout::lock(profile, || say_waiting(log));
-        Ok(Self { _files: profiles.iter().map(|profile| lock(profile)).collect::<Result<_>>()?, profiles })
+        Ok(Self { _files: layout::lock(&profiles, site.format.generation, || say_waiting(log))?, profiles })
     }
 }
 
@@ -124,7 +123,7 @@ impl<'a> Hydrating<'a> {
         entry: impl Fn(UnitId) -> Option<Arc<Entry>>,
     ) -> Result<Self> {
         // Not asked before they were locked: somebody else may just have built there.
-        let is_unused = locks.profiles.iter().all(|profile| hydration.site.layout.is_unused(profile));
+        let is_unused = locks.profiles.iter().all(|profile| hydration.site.format.layout.is_unused(profile));
         let chosen = Selection::new(hydration, entry).choose();
         let times = times(hydration, is_unused, &chosen);
         place::unseal(&chosen)?;
@@ -240,7 +239,7 @@ pub fn linked_with(plan: &BuildPlan, id: UnitId, made: impl Fn(UnitId) -> Option
 impl Placed {
     fn new(hydration: &Hydration<'_>, chosen: Chosen, times: Times) -> Self {
         let is_run = hydration.plan.unit(chosen.unit).is_script_run();
-        let name = hydration.site.layout.script_output();
+        let name = hydration.site.format.layout.script_output();
         let fresh = chosen.fresh();
         let output = fresh.files.iter().find(|file| is_run && file.path.rsplit('/').next() == Some(name));
         Self {
@@ -261,7 +260,7 @@ impl Placed {
     fn reason(&self) -> String {
         let hash = to_hex(self.fingerprint.hash());
         let json = || std::fs::read_to_string(self.hash_file.with_extension("json")).ok();
-        let now = json().and_then(|json| Fingerprint::parse(&json).ok());
+        let now = json().and_then(|json| self.fingerprint.parse_like(&json).ok());
         match now {
             _ if std::fs::read_to_string(&self.hash_file).is_ok_and(|now| now == hash) => {
                 "a file is missing, or older than what it was made from".into()

@@ -118,7 +118,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         unit.key.ok()?;
         let entry = (self.found)(id)?;
         let fresh = entry.fresh.as_ref()?;
-        if fresh.layout != hydration.site.layout || fresh.profile_dir != unit.profile_dir() {
+        if fresh.layout != hydration.site.format.layout || fresh.profile_dir != unit.profile_dir() {
             return None;
         }
         let edges = self.edges(unit)?;
@@ -230,7 +230,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
     /// The fingerprint as cargo would compute it here. Nothing where the recorded one cannot be reproduced: then this
     /// cargo hashes in another way.
     fn fingerprint(&self, unit: &Unit, fresh: &Fresh, edges: &[Edge<'_>]) -> Option<Fingerprint> {
-        let mut fingerprint = Fingerprint::parse(&fresh.fingerprint).ok()?;
+        let mut fingerprint = Fingerprint::parse(&fresh.fingerprint, self.hydration.site.format.generation).ok()?;
         for (name, value) in fingerprint.environment_mut() {
             *value = self.variable(name);
         }

@@ -472,6 +472,9 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
     }
 
     fn source(&self, graph: &GraphUnit, unit: &Unit) -> Result<Source, Reason> {
+        if graph.is_std {
+            return Err(Reason::StandardLibrary);
+        }
         let package = package(self.inputs, graph).map_err(|_| Reason::NoIdentity)?;
         let source = &package.source;
         let locked = source.name().map(|name| self.inputs.lockfile.source(&unit.package, &unit.version, name));

@@ -35,6 +35,8 @@ struct World {
     config: Value,
     environment: BTreeMap<String, String>,
     extern_name: String,
+    /// A package of a standard library that is compiled.
+    standard: Option<String>,
 }
 
 impl Default for World {
@@ -64,6 +66,7 @@ impl Default for World {
             config: json!({}),
             environment: BTreeMap::new(),
             extern_name: "beta".into(),
+            standard: None,
         }
     }
 }
@@ -131,6 +134,7 @@ impl World {
             })
             .collect();
         json!({ "pkg_id": self.id(package), "platform": self.platform, "mode": mode, "features": features,
+            "is_std": self.standard.as_deref() == Some(package),
             "target": { "kind": [kind], "crate_types": [crate_type], "name": package, "edition": self.edition,
                 "src_path": format!("{}/{file}", self.directory(package)),
                 "doc": true, "doctest": true, "test": true },
@@ -251,6 +255,7 @@ fn changes() -> Vec<(&'static str, World, (bool, bool))> {
             World { config: json!({ "target": { "cfg(unix)": { "rustflags": ["-g"] } } }), ..world() },
             (true, true),
         ),
+        ("unstable options", World { config: json!({ "-Z": ["gc"] }), ..world() }, (true, true)),
         ("unstable config", World { config: json!({ "unstable": { "x": true } }), ..world() }, (true, true)),
         (
             "environment",
@@ -378,6 +383,14 @@ fn what_runs_on_the_host_has_no_flags_of_the_target() {
 fn the_lto_of_whoever_links_a_library_counts() {
     let thin = World { lto: "thin".into(), ..World::default() };
     assert_ne!(thin.key("beta"), World::default().key("beta"));
+}
+
+#[test]
+fn a_standard_library_that_is_compiled_is_not_cached_and_nothing_above_it() {
+    let plan = World { standard: Some("beta".into()), ..World::default() }.plan();
+    let reasons: Vec<_> = plan.units.iter().map(|unit| unit.key.err()).collect();
+    let of_library = Some(Reason::StandardLibrary);
+    assert_eq!(reasons[1..], [of_library, None, None, of_library]);
 }
 
 #[test]

@@ -547,6 +547,13 @@ const DOMAINS: Proofs = &[
             "tests/faults.rs: answers_that_have_changed_places_in_the_local_store_are_asked_for_again",
         ]),
     ),
+    (
+        "Proof",
+        Tests(&[
+            "tests/proof.rs: a_format_that_is_not_the_cargos_is_refused",
+            "tests/proof.rs: an_option_with_which_nothing_is_fresh_is_not_proven_and_another_one_is",
+        ]),
+    ),
     ("Answer", Tests(&[ANSWER, SAME_ANSWER])),
     ("CompiledMark", Tests(&["tests/reuse.rs: xcache_and_plain_cargo_alternate_without_rebuilding"])),
     (

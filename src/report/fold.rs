@@ -47,6 +47,7 @@ impl Fold {
             EventKind::Planned { units } => self.planned.clone_from(units),
             EventKind::NothingToPlan => report.settled = true,
             EventKind::PlanFailed { reason } => report.plan_failed = Some(reason.clone()),
+            EventKind::Unproven { reason } => report.unproven = Some(reason.clone()),
             EventKind::GraphIndexFound { entries } => report.graph_index_entries = Some(*entries),
             EventKind::Found { unit, .. }
             | EventKind::Missed { unit, .. }

@@ -60,6 +60,10 @@ pub struct Report {
     pub exit_code: Option<i32>,
     /// Why there was no plan, where there was none: cargo then ran without the cache.
     pub plan_failed: Option<String>,
+    /// Why nothing was put into the build directory before cargo started, where that is so for all units: what this cargo
+    /// takes as fresh is not proven.
+    #[serde(default)]
+    pub unproven: Option<String>,
     /// The same command had succeeded before and nothing had changed: cargo was started without a plan. There is one all
     /// the same if a crate was compiled.
     #[serde(default)]
@@ -312,6 +316,7 @@ impl Default for Report {
             duration_ms: 0,
             exit_code: None,
             plan_failed: None,
+            unproven: None,
             settled: false,
             remote: None,
             remote_failed: None,

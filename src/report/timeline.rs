@@ -80,7 +80,7 @@ fn span(event: &Event, planned: &[PlannedUnit], by_key: &HashMap<UnitKey, usize>
         EventKind::PassedThrough { what, millis } => (SpanKind::PassedThrough, None, Some(what), None, *millis),
         EventKind::Uploaded { key, package, bytes, millis } => {
             let unit = by_key.get(key).map(|id| UnitId(*id));
-            (SpanKind::Upload, unit, Some(package).filter(|_| unit.is_none()), Some(*bytes), *millis)
+            (SpanKind::Upload, unit, unit.is_none().then_some(package), Some(*bytes), *millis)
         }
         _ => return None,
     };

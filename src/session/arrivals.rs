@@ -40,9 +40,12 @@ impl Session<'_> {
         services
     }
 
-    /// Cargo's locks on all directories that units are put into, where their layout is known.
+    /// Cargo's locks on all directories that units are put into, where cargo is known to take them as fresh.
     pub(super) fn lock(&self, services: &Services) -> Option<Locks> {
-        match Locks::take(&services.site()?, &services.plan, self.log) {
+        if !services.is_proven {
+            return None;
+        }
+        match Locks::take(&services.site(), &services.plan, self.log) {
             Ok(locks) => Some(locks),
             Err(error) => {
                 self.say_nothing_is_placed(&error);
@@ -61,7 +64,7 @@ impl Session<'_> {
         prefetch.wait_for_entries();
         self.log.phase(Phase::Hydrate, || {
             let environment = &self.options.environment.0;
-            let hydration = Hydration { site: services.site()?, plan, store, environment, log: self.log };
+            let hydration = Hydration { site: services.site(), plan, store, environment, log: self.log };
             let begun = Hydrating::begin(&hydration, locks, |unit| prefetch.expected(unit));
             let mut hydrating = begun.map_err(|error| self.say_nothing_is_placed(&error)).ok()?;
             let mut decided = 0;

@@ -12,6 +12,7 @@ use super::Options;
 use super::depends::Dependencies;
 use super::graph;
 use super::native;
+use super::proof::{Proof, Standing};
 use super::settled::Read;
 use super::survey::{self, Survey};
 use crate::cargo::{Cargo, PackageSource, Packages, Workspace, layout};
@@ -46,6 +47,8 @@ pub(super) struct Rest {
     pub user_wrapper: Option<UserWrapper>,
     /// What cargo reads, as it was while the plan was made; nothing where it has changed meanwhile.
     pub read: Option<Read>,
+    /// What is being found out of this cargo.
+    pub proof: Option<Proof>,
     /// The platform that this is.
     pub host: String,
     /// Everything that goes on in the background ends with it.
@@ -60,6 +63,8 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     let graph_key = survey.graph_key(options);
     let runtime = Runtime::new()?;
     let remote = open_remote(options, log);
+    let mut standing = Standing::of(options, cargo, &survey, &store);
+    standing.ask(&runtime, remote.as_ref());
     let prefetch = Prefetch::new(&runtime, store.clone(), remote.clone(), log.clone(), &options.settings);
     log.record(EventKind::PhaseStarted { phase: Phase::Prefetch });
     prefetch.start_graph(graph_key);
@@ -74,7 +79,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         .clone()
         .filter(|_| options.settings.upload)
         .map(|remote| Upload::new(&runtime, store.clone(), remote, log.clone(), &options.settings));
-    let layout = survey.layout(options);
+    let (format, is_proven, proof) = standing.settle(options, &store, log);
     let user_wrapper = survey.wrapper.as_ref().map(|wrapper| wrapper.user.clone());
     let Survey { workspace, roots, toolchain, .. } = survey;
     let hydrated = Hydrated::default();
@@ -84,7 +89,8 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         plan,
         contents,
         roots,
-        layout,
+        format,
+        is_proven,
         store,
         prefetch,
         upload,
@@ -96,7 +102,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         log: log.clone(),
         store_failed: AtomicBool::new(false),
     };
-    Ok(Ready { services, rest: Rest { workspace, graph_key, remote, user_wrapper, read, host, runtime } })
+    Ok(Ready { services, rest: Rest { workspace, graph_key, remote, user_wrapper, read, proof, host, runtime } })
 }
 
 /// Asks cargo for the units, and joins them with what else is known.

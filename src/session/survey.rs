@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::linking::Linking;
 use super::tools::{self, Wrapper};
 use super::{Environment, Options};
-use crate::cargo::{Cargo, CargoConfig, Layout, Lockfile, Workspace, layout, rustc_command};
+use crate::cargo::{Cargo, CargoConfig, Lockfile, Workspace, rustc_command};
 use crate::config::Switch;
 use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
@@ -32,6 +32,11 @@ const KEY_VARIABLES: &[&str] = &[
     "WATCHOS_DEPLOYMENT_TARGET",
     "XROS_DEPLOYMENT_TARGET",
 ];
+
+/// What rustup leaves below `lib/rustlib` of what it has installed, which is of a release that its version names.
+const OF_A_RELEASE: &str = "multirust-channel-manifest.toml";
+/// How variables begin that stand for `-Z` options.
+pub(super) const UNSTABLE_VARIABLES: &str = "CARGO_UNSTABLE_";
 
 /// What members inherit from `[workspace]` and compile in, or are checked by.
 const INHERITED: &[&str] = &["package", "lints"];
@@ -83,7 +88,7 @@ impl Survey {
                 rayon::join(version, || asking.compiler(named.clone()))
             },
         );
-        let (workspace, config) = (workspace?, config?);
+        let (workspace, config) = (workspace?, config?.with_options(unstable_options(options)));
         let compiler = match tools::RUSTC.named(options, cargo, &config)?.filter(|_| named.is_none()) {
             // Rare enough to be asked only now: the compiler is one that the configuration names.
             Some(other) => asking.compiler(Some(other))?,
@@ -148,13 +153,36 @@ impl Survey {
         let named = |table: &&str| Some(((*table).to_owned(), workspace?.get(*table)?.clone()));
         Ok(INHERITED.iter().filter_map(named).collect::<toml::Table>().to_string())
     }
+}
 
-    /// How cargo arranges the build directory, where that is known.
-    pub(super) fn layout(&self, options: &Options) -> Option<Layout> {
-        let names = options.environment.0.keys().filter_map(|name| name.to_str());
-        let unstable: Vec<_> = names.filter(|name| name.starts_with("CARGO_UNSTABLE_")).map(str::to_owned).collect();
-        layout::known(&self.toolchain.cargo, &options.invocation, &self.config, &unstable)
+/// The `-Z` options of the command, and the variables that stand for some; sorted.
+fn unstable_options(options: &Options) -> Vec<String> {
+    let flags = options.invocation.config_flags();
+    let flags = flags.iter().filter_map(|flag| flag.to_str()?.strip_prefix("-Z")).map(str::to_owned);
+    let variables = options.environment.0.iter().filter_map(|(name, value)| {
+        let name = name.to_str().filter(|name| name.starts_with(UNSTABLE_VARIABLES))?;
+        Some(format!("{name}={}", value.to_str()?))
+    });
+    let all: BTreeSet<_> = flags.chain(variables).filter(|option| option != "unstable-options").collect();
+    all.into_iter().collect()
+}
+
+/// What a compiler consists of, where it is none of a release: two that somebody has built may call themselves the same.
+fn own_files(sysroot: &Utf8Path) -> Option<Vec<PathBuf>> {
+    let (libraries, rustlib) = (sysroot.join("lib"), sysroot.join("lib/rustlib"));
+    if rustlib.join(OF_A_RELEASE).exists() {
+        return None;
     }
+    let in_directory = |directory: &Utf8Path| directory.read_dir_utf8().into_iter().flatten().flatten();
+    let is_compilers =
+        |name: &str| ["librustc_driver", "rustc_driver", "libLLVM"].iter().any(|own| name.starts_with(own));
+    let parts = in_directory(&libraries).chain(in_directory(&sysroot.join("bin")));
+    let parts = parts.filter(|entry| is_compilers(entry.file_name()));
+    let platforms = in_directory(&rustlib).map(|platform| platform.path().join("codegen-backends"));
+    let backends = platforms.flat_map(|directory| in_directory(&directory).collect::<Vec<_>>());
+    let mut files: Vec<_> = parts.chain(backends).map(|entry| entry.into_path().into_std_path_buf()).collect();
+    files.sort();
+    (!files.is_empty()).then_some(files)
 }
 
 /// What a compiler is asked with.
@@ -186,9 +214,12 @@ impl Asking<'_> {
         );
         // What only stands in front of a compiler is known by itself, too: it may not say all that it does.
         let stands_in = program.filter(|program| sysroot.is_none() && !program.is_proxy());
-        let content = stands_in.and_then(|program| program.content(store));
-        let line = content.map(|content| format!("program: {content}\n")).unwrap_or_default();
-        Ok((version? + &line, asked?))
+        let asked = asked?;
+        let of_program = stands_in.and_then(|program| program.content(store));
+        let of_compiler = own_files(&asked).and_then(|files| probe::contents(store, &files));
+        let lines = [("program", of_program), ("compiler", of_compiler)];
+        let lines = lines.into_iter().filter_map(|(name, content)| Some(format!("{name}: {}\n", content?)));
+        Ok((version? + &lines.collect::<String>(), asked))
     }
 }
 

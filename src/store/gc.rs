@@ -3,8 +3,8 @@
 //! Entries go first, least recently used first; then the raw files that no remaining entry names. Other processes may
 //! read and write all the while: a file that is younger than [`YOUNG`] may belong to an entry that is about to be
 //! written, so it stays. Should an entry lose a file all the same, it is an absent one. Whatever the size is, temporary
-//! files of processes that were killed go, probe outputs that are a month old, and what is known of units that were not
-//! compiled for three months.
+//! files of processes that were killed go, probe outputs that are a month old, what is known of units that were not
+//! compiled for three months, and what was proven of a cargo three months ago.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -26,7 +26,8 @@ const YOUNG: Duration = Duration::from_secs(60 * 60);
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A probe output this old is found out again.
 const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// What is known of a unit that was not compiled for so long is of no use for an explanation.
+/// What is known of a unit that was not compiled for so long is of no use for an explanation. A cargo that old is proven
+/// again.
 const OUTDATED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// How often [`collect_if_due`] does anything.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -197,8 +198,11 @@ fn remove_stale(store: &LocalStore) -> Result<()> {
     let is_older = |path: &PathBuf, limit| age(path).is_some_and(|age| age > limit);
     let temporary = children(&store.root().join("tmp"))?.into_iter().filter(|path| is_older(path, STALE));
     let probes = walk(&store.root().join("probe"))?.into_iter().filter(|path| is_older(path, FORGOTTEN));
+    let proofs = walk(&store.root().join("proof"))?.into_iter().filter(|path| is_older(path, OUTDATED));
     let known = walk(&store.root().join("known"))?.into_iter().filter(|path| is_older(path, OUTDATED));
-    temporary.chain(probes).chain(known).for_each(|path| drop(remove_file(&path)));
+    probes.chain(proofs).chain(known).for_each(|path| drop(remove_file(&path)));
+    // A proof that was broken off has left a directory.
+    temporary.for_each(|path| drop(fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path))));
     Ok(())
 }
 

@@ -18,8 +18,8 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::{Builder, NamedTempFile};
 
-use super::sharded;
-use crate::digest::{Digest, Domain};
+use super::{sealed, sharded, unsealed};
+use crate::digest::Digest;
 use crate::entry::{Entry, FileRecord, is_other_version, pack};
 use crate::error::{Error, Result};
 use crate::fs::{
@@ -134,6 +134,13 @@ impl LocalStore {
             true => process::while_nothing_starts(|| self.copy(record, destination)),
             false => self.copy(record, destination),
         }
+    }
+
+    /// The same, but as a hard link where that can be: whole, and as old as all files of the store.
+    pub fn link_out(&self, record: &FileRecord, destination: &Path) -> Result<()> {
+        let source = self.file_path(record.digest);
+        self.check(record, &source)?;
+        if hard_link(&source, destination).is_ok() { Ok(()) } else { self.copy_out(record, destination) }
     }
 
     fn copy(&self, record: &FileRecord, destination: &Path) -> Result<()> {
@@ -267,14 +274,22 @@ impl LocalStore {
     /// A small output that [`LocalStore::put_probe`] stored under this digest; nothing where there is none, or a damaged
     /// one.
     pub fn probe(&self, digest: Digest) -> Option<Vec<u8>> {
-        let bytes = read_optional(&self.probe_path(digest)).ok()??;
-        let (expected, content) = bytes.split_at_checked(size_of::<Digest>())?;
-        (answer_digest(digest, content).as_bytes() == expected).then(|| content.to_vec())
+        unsealed(digest, &read_optional(&self.probe_path(digest)).ok()??)
     }
 
     /// Stores a small output under a digest of whatever it depends on.
     pub fn put_probe(&self, digest: Digest, bytes: &[u8]) -> Result<()> {
-        self.write(&self.probe_path(digest), &[answer_digest(digest, bytes).as_bytes(), bytes].concat())
+        self.write(&self.probe_path(digest), &sealed(digest, bytes))
+    }
+
+    /// What was proven of a cargo, as [`LocalStore::put_proof`] stored it; nothing where it is damaged.
+    pub fn proof(&self, key: Digest) -> Option<Vec<u8>> {
+        unsealed(key, &read_optional(&self.proof_path(key)).ok()??)
+    }
+
+    /// Stores what was proven of a cargo.
+    pub fn put_proof(&self, key: Digest, bytes: &[u8]) -> Result<()> {
+        self.write(&self.proof_path(key), &sealed(key, bytes))
     }
 
     /// What is known of units of this identity, as [`LocalStore::put_known`] stored it.
@@ -314,6 +329,10 @@ impl LocalStore {
 
     fn probe_path(&self, digest: Digest) -> PathBuf {
         self.root.join("probe").join(sharded(digest))
+    }
+
+    fn proof_path(&self, key: Digest) -> PathBuf {
+        self.root.join("proof").join(key.to_string())
     }
 
     fn known_path(&self, identity: Digest) -> PathBuf {
@@ -384,11 +403,6 @@ pub(super) fn size(path: &Path) -> u64 {
 /// The digest that is a file's name.
 pub(super) fn file_digest(path: &Path) -> Option<Digest> {
     path.file_name()?.to_str()?.parse().ok()
-}
-
-/// What a small output is known by, so that it is no other's: damage may also give a file another name.
-fn answer_digest(name: Digest, content: &[u8]) -> Digest {
-    Digest::of_value(Domain::KeptAnswer, &(name, Digest::of(content)))
 }
 
 fn rename(file: NamedTempFile, path: &Path) -> Result<()> {

@@ -5,8 +5,9 @@
 //! ├── unit/<aa>/<unit key>     an entry             ├── graph/<graph key>      a graph index
 //! ├── file/<aa>/<blake3>       a raw file           ├── unit/<aa>/<unit key>   an entry
 //! ├── pushed/<remote>/<aa>/<unit key>   (empty)     ├── blob/<aa>/<blake3>     a pack
-//! ├── probe/<aa>/<digest>      a small output       └── known/<name>           what units were made from
-//! ├── known/<aa>/<identity>    what units were made from
+//! ├── probe/<aa>/<digest>      a small output       ├── known/<name>           what units were made from
+//! ├── known/<aa>/<identity>    what of each unit    └── proof/<key>            what a cargo writes
+//! ├── proof/<key>              what a cargo writes
 //! ├── stats/                   sums over sessions
 //! ├── tmp/                     not yet renamed
 //! └── gc.lock, gc.stamp
@@ -29,9 +30,24 @@ pub(crate) mod testing;
 pub use local::LocalStore;
 pub use remote::{RemoteStore, Runtime};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Domain};
 
 /// `<aa>/<digest>`.
 fn sharded(digest: Digest) -> String {
     format!("{}/{digest}", digest.shard())
+}
+
+/// A small object and what it is known by, so that it is no other's: damage may also give an object another name.
+fn sealed(name: Digest, content: &[u8]) -> Vec<u8> {
+    [seal(name, content).as_bytes(), content].concat()
+}
+
+/// What was [`sealed`] under this name; nothing where it is damaged.
+fn unsealed(name: Digest, bytes: &[u8]) -> Option<Vec<u8>> {
+    let (expected, content) = bytes.split_at_checked(size_of::<Digest>())?;
+    (seal(name, content).as_bytes() == expected).then(|| content.to_vec())
+}
+
+fn seal(name: Digest, content: &[u8]) -> Digest {
+    Digest::of_value(Domain::KeptAnswer, &(name, Digest::of(content)))
 }

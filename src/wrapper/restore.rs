@@ -104,7 +104,8 @@ impl Variables<'_> {
     }
 }
 
-/// The direct dependencies of a call, by content.
+/// The direct dependencies of a call, by content. A library may be named twice, by its `.rlib` and by its `.rmeta`: where
+/// metadata is not embedded (`core/compiler/mod.rs`, `extern_args`).
 pub(super) fn dependency_records(invocation: &Invocation, metadata: &MetadataDigests) -> Result<Vec<DependencyRecord>> {
     let files = invocation.externs.iter().filter_map(|external| Some((&external.name, external.path.as_ref()?)));
     let mut records = files
@@ -113,19 +114,23 @@ pub(super) fn dependency_records(invocation: &Invocation, metadata: &MetadataDig
         })
         .collect::<Result<Vec<_>>>()?;
     records.sort();
+    records.dedup();
     Ok(records)
 }
 
-/// Copies an entry's files into the output directory and returns what rustc would have printed.
+/// Puts an entry's files into the output directory and returns what rustc would have printed.
 ///
-/// The copies carry the current time, as cargo expects of a compiler's output.
+/// They carry the current time, as cargo expects of a compiler's output, but for a library with its metadata beside it: that
+/// is the younger one, by which cargo goes, and the larger one, which is linked.
 pub(super) fn restore(
     entry: &Entry,
     invocation: &Invocation,
     out_dir: &Utf8Path,
     store: &LocalStore,
     roots: &Roots,
+    may_link: bool,
 ) -> Result<String> {
+    let has_metadata = entry.files.iter().any(|file| file.kind == FileKind::Rmeta);
     for file in &entry.files {
         let destination = out_dir.join(&file.name);
         match file.kind {
@@ -133,6 +138,7 @@ pub(super) fn restore(
                 let text = dep_info(store, file, roots)?;
                 fs::write_atomic(destination.as_std_path(), text.as_bytes())?;
             }
+            FileKind::Rlib if has_metadata && may_link => store.link_out(file, destination.as_std_path())?,
             _ => store.copy_out(file, destination.as_std_path())?,
         }
     }

@@ -90,8 +90,7 @@ struct State {
 impl Scripts {
     /// Puts stand-ins before the scripts that are in the build directory and that cargo may start.
     pub(super) fn new(services: Arc<Services>, stand_ins: Arc<StandIns>) -> Self {
-        let site = services.site();
-        let before = site.map(|site| Before::of(&site)).unwrap_or_default();
+        let before = Before::of(&services.site());
         let started = SystemTime::now();
         let used = services.profiles().iter().flat_map(|(layout, profile)| layout.used_out_dirs(profile)).collect();
         let (own_dirs, state) = (OnceLock::new(), Mutex::default());
@@ -128,7 +127,7 @@ impl Scripts {
         let Services { plan, prefetch, .. } = &*self.services;
         let entry = prefetch.found(script)?;
         let program = entry.files.iter().find(|file| file.kind == FileKind::Executable)?;
-        let profile = self.services.site()?.profile(plan.unit(script))?;
+        let profile = self.services.site().profile(plan.unit(script))?;
         Some(profile.join(&entry.fresh.as_ref()?.directory).join(&program.name))
     }
 
@@ -194,7 +193,7 @@ impl Scripts {
     fn holds(&self, unit: &Unit, entry: &Entry, fresh: &Fresh, out_dir: &Utf8Path) -> bool {
         let Services { roots, environment, .. } = &*self.services;
         let Constraints { environment: variables, script, bound, inputs, .. } = &entry.constraints;
-        let is_here = || Some(self.services.site()?.profile(unit)?.join(&fresh.directory) == out_dir);
+        let is_here = || Some(self.services.site().profile(unit)?.join(&fresh.directory) == out_dir);
         let variable = |name: &String| environment.get(OsStr::new(name))?.to_str();
         let digest = |name: &String| variables::digest(name, variable(name), roots, &[]);
         let is_known = |name: &String| entry.files.iter().any(|file| file.name == *name);
@@ -221,7 +220,7 @@ impl Scripts {
     pub(super) fn note_linking(&self, unit: &Unit, call: &Call) {
         let Services { plan, .. } = &*self.services;
         let Some(run) = unit.script_run(plan) else { return };
-        let libraries = || self.services.site()?.libraries(plan.unit(run), call.script_dir()?);
+        let libraries = || self.services.site().libraries(plan.unit(run), call.script_dir()?);
         let brought = match self.linking(unit, call) {
             Some(Linking::Own) if plan.unit(run).native => Brought::Told,
             Some(Linking::Nothing) => Brought::Told,
@@ -238,7 +237,7 @@ impl Scripts {
     /// What the package's own build script links.
     pub(super) fn linking(&self, unit: &Unit, call: &Call) -> Option<Linking> {
         let run = unit.script_run(&self.services.plan)?;
-        self.services.site()?.linking(self.services.plan.unit(run), call.script_dir()?)
+        self.services.site().linking(self.services.plan.unit(run), call.script_dir()?)
     }
 
     /// What the package's own build script has made. Records its run when it is asked for the first time.
@@ -246,17 +245,15 @@ impl Scripts {
         let plan = &self.services.plan;
         let run = plan.unit(id).script_run(plan)?;
         let out_dir = call.script_dir()?;
-        let known = self.services.site().and_then(|site| {
-            let known = self.state().digests.get(out_dir).copied();
-            known.unwrap_or_else(|| self.note_run(run, call, out_dir, site))
-        });
+        let known = self.state().digests.get(out_dir).copied();
+        let known = known.unwrap_or_else(|| self.note_run(run, call, out_dir));
         // This is of no use to those who hear from the run: what it told them is not seen.
         known.or_else(|| self.made_as_seen(plan.unit(id), call, out_dir))
     }
 
     /// Sees what the run of a build script has made, for the first time.
-    fn note_run(&self, run: UnitId, call: &Call, out_dir: &Utf8Path, site: Site<'_>) -> Option<Digest> {
-        let unit = self.services.plan.unit(run);
+    fn note_run(&self, run: UnitId, call: &Call, out_dir: &Utf8Path) -> Option<Digest> {
+        let (site, unit) = (self.services.site(), self.services.plan.unit(run));
         let digest = site.script_digest(unit, out_dir);
         let is_first = self.state().digests.insert(out_dir.to_owned(), digest).is_none();
         self.state().made.extend(digest.map(|digest| (run, digest)));
@@ -401,6 +398,6 @@ impl Scripts {
     /// What a run has made whose stand-in has asked. Whoever hears from it starts when it is over.
     fn made_by_asking(&self, run: UnitId) -> Option<Digest> {
         let out_dir = self.state().asked.get(&run).cloned()?;
-        self.services.site()?.script_digest(self.services.plan.unit(run), &out_dir)
+        self.services.site().script_digest(self.services.plan.unit(run), &out_dir)
     }
 }

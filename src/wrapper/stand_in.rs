@@ -93,7 +93,7 @@ impl StandIns {
 
     /// The content of a program, wherever it is meanwhile.
     pub(super) fn content(program: &Utf8Path) -> Option<Digest> {
-        let beside = || Some(program.parent()?.join(BESIDE)).filter(|_| is_stand_in(program));
+        let beside = || is_stand_in(program).then_some(program.parent()?.join(BESIDE));
         let digest = |path: &Utf8Path| Digest::of_file(path.as_std_path()).ok();
         // It may be put back just now.
         beside().and_then(|path| digest(&path)).or_else(|| digest(program).filter(|_| !is_stand_in(program)))

@@ -21,7 +21,7 @@ use super::scripts::{Printed, Scripts};
 use super::server::Conversation;
 use super::stand_in::StandIns;
 use super::without::{Trace, WithoutMembers, tidy};
-use crate::cargo::Layout;
+use crate::cargo::{Format, Layout};
 use crate::digest::{Digest, Domain};
 use crate::entry::{DependencyRecord, Entry, Fresh};
 use crate::error::{Error, Result};
@@ -49,8 +49,11 @@ pub struct Services {
     pub contents: Contents,
     /// Where things are on this machine.
     pub roots: Roots,
-    /// How cargo arranges its build directory, where that is known.
-    pub layout: Option<Layout>,
+    /// What cargo writes into its build directory, as far as is known: what is read there is not believed without its
+    /// hash.
+    pub format: Format,
+    /// Whether that is proven: then units may be put there.
+    pub is_proven: bool,
     /// The local store.
     pub store: Arc<LocalStore>,
     /// Where entries come from.
@@ -74,19 +77,17 @@ pub struct Services {
 }
 
 impl Services {
-    /// Where cargo's files are, in a build directory that is known.
-    pub fn site(&self) -> Option<Site<'_>> {
-        Some(Site { layout: self.layout?, roots: &self.roots })
+    /// Where cargo's files are.
+    pub fn site(&self) -> Site<'_> {
+        Site { format: self.format, roots: &self.roots }
     }
 
-    /// The directories of all profiles that something is built in, each with its layout; with all there are where that is
-    /// not known.
+    /// The directories of all profiles that something is built in, each with every layout that it may have.
     pub fn profiles(&self) -> Vec<(Layout, Utf8PathBuf)> {
         let Some(build_dir) = self.roots.get(Root::BuildDir) else { return Vec::new() };
-        let layouts = self.layout.map_or_else(|| Layout::ALL.to_vec(), |layout| vec![layout]);
         let profiles = self.plan.profile_dirs();
-        let of_profile = |profile: &String| layouts.iter().map(|layout| (*layout, build_dir.join(profile))).collect();
-        profiles.iter().flat_map(|profile| -> Vec<_> { of_profile(profile) }).collect()
+        let of_profile = |profile: &String| Layout::ALL.map(|layout| (layout, build_dir.join(profile)));
+        profiles.iter().flat_map(of_profile).collect()
     }
 
     /// The programs of build scripts that are in the build directory, and whether one of the package has several runs.
@@ -323,7 +324,9 @@ impl Units {
             return Err(Some(MissReason::Input));
         }
         let start = Instant::now();
-        let printed = restore(&entry, &call.invocation, &call.out_dir, store, roots)
+        // As in what is placed before the build: what belongs to the workspace is the workspace's own.
+        let may_link = self.services.plan.unit(id).external;
+        let printed = restore(&entry, &call.invocation, &call.out_dir, store, roots, may_link)
             .map_err(|error| Some(self.services.unusable(id, &entry, error)))?;
         self.stand_in(id, call);
         self.state().ours.insert(id);
@@ -454,7 +457,7 @@ impl Units {
 
     /// Cargo's own files of a unit that was just compiled: it writes them once it knows that the compiler has ended.
     fn fresh(&self, id: UnitId, call: &Call, printed: &str) -> Option<(Fresh, BTreeSet<Root>)> {
-        let site = self.services.site()?;
+        let site = self.services.site();
         let hash = call.invocation.extra_filename().trim_start_matches('-');
         let start = Instant::now();
         loop {

@@ -92,13 +92,13 @@ impl Units {
 
 /// Where cargo keeps what of the unit, and of the run of its build script, if that is left out as well.
 fn trace(services: &Services, id: UnitId, call: &Call) -> Option<Trace> {
-    let (site, unit) = (services.site()?, services.plan.unit(id));
+    let (site, unit) = (services.site(), services.plan.unit(id));
     let profile = site.profile(unit)?;
     let hash = call.invocation.extra_filename().trim_start_matches('-');
-    let own = site.layout.of_compiled(&profile, &unit.package, hash, call.out_dir())?;
+    let own = site.format.layout.of_compiled(&profile, &unit.package, hash, call.out_dir())?;
     let mut directories = vec![profile.join(own.fingerprint)];
-    let is_alone = site.layout == Layout::PerUnit || unit.kind == "custom-build";
-    let directory_of = |outputs: &Utf8Path| match site.layout {
+    let is_alone = site.format.layout == Layout::PerUnit || unit.kind == "custom-build";
+    let directory_of = |outputs: &Utf8Path| match site.format.layout {
         Layout::Classic => outputs.to_owned(),
         Layout::PerUnit => outputs.parent().unwrap_or(outputs).to_owned(),
     };
@@ -108,7 +108,7 @@ fn trace(services: &Services, id: UnitId, call: &Call) -> Option<Trace> {
         && let Some(run) = unit.script_run(&services.plan)
         && without.units.contains(&run)
         && let Some(profile) = site.profile(services.plan.unit(run))
-        && let Some(places) = site.layout.of_run(&profile, script)
+        && let Some(places) = site.format.layout.of_run(&profile, script)
     {
         directories.extend(
             [Some(profile.join(places.fingerprint)), script.parent().map(Utf8Path::to_owned)].into_iter().flatten(),
@@ -120,7 +120,8 @@ fn trace(services: &Services, id: UnitId, call: &Call) -> Option<Trace> {
 /// Removes it.
 pub(super) fn tidy(services: &Services, traces: &[Trace]) {
     let profiles: BTreeSet<_> = traces.iter().map(|trace| &trace.profile).collect();
-    let _locks: Vec<_> = profiles.into_iter().map(|profile| layout::lock(profile, || {})).collect();
+    let generation = services.format.generation;
+    let _locks = layout::lock(profiles, generation, || {});
     for directory in traces.iter().flat_map(|trace| &trace.directories) {
         match std::fs::remove_dir_all(directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -18,6 +18,11 @@ pub(super) const SHOWN: usize = 10;
 
 /// The whole report.
 pub fn table(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(reason) = &report.unproven {
+        let text = format!("this cargo is not proven: {reason}; hits come by the rustc wrapper");
+        line(out, view.width, NOTE, "Note", &text)?;
+        writeln!(out)?;
+    }
     units_table(report, view).write(out)?;
     causes::write(report, view, out)?;
     if !report.units.is_empty() {
@@ -38,18 +43,22 @@ fn units_table(report: &Report, view: View) -> Grid {
     let name = |unit: &UnitReport| (unit.package.clone(), unit.version.clone(), unit.kind.clone());
     units.sort_by_cached_key(|unit| (Kind::of(&unit.outcome), Reverse(compile_ms(&unit.outcome)), name(unit)));
     for of_kind in units.chunk_by(|one, other| Kind::of(&one.outcome) == Kind::of(&other.outcome)) {
-        add_kind(&mut grid, Kind::of(&of_kind[0].outcome), of_kind, view.all);
+        add_kind(&mut grid, of_kind, view.all, report.unproven.is_some());
     }
     grid
 }
 
-fn add_kind(grid: &mut Grid, kind: Kind, units: &[&UnitReport], all: bool) {
+/// The units of one kind. Where all hits come by the wrapper, that is not said of each.
+fn add_kind(grid: &mut Grid, units: &[&UnitReport], all: bool, by_the_wrapper: bool) {
+    let kind = Kind::of(&units[0].outcome);
     let (style, verb) = verb(kind);
     let is_long = !all && !kind.is_compiled() && units.len() > SHOWN + 1;
     let (shown, rest) = units.split_at(if is_long { SHOWN } else { units.len() });
     for unit in shown {
         let outcome = &unit.outcome;
-        let cells = [title(unit), reason(outcome), seconds(compile_ms(outcome)), seconds(restore_ms(outcome))];
+        let is_said = by_the_wrapper && matches!(outcome, Outcome::Hit { .. });
+        let reason = if is_said { String::new() } else { reason(outcome) };
+        let cells = [title(unit), reason, seconds(compile_ms(outcome)), seconds(restore_ms(outcome))];
         let [unit, reason, compile, restore] = cells;
         let size = size(outcome).map_or_else(String::new, bytes);
         grid.add(style, verb, [unit, reason, compile, restore, size]);

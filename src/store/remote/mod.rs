@@ -27,8 +27,9 @@ use opendal::{Buffer, BufferStream, ErrorKind, Operator};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use self::health::{Direction, Failure, Health};
-use super::sharded;
+pub use self::health::Direction;
+use self::health::{Failure, Health};
+use super::{sealed, sharded, unsealed};
 use crate::config::Settings;
 use crate::digest::{Digest, Domain};
 use crate::entry::{Entry, GraphIndex, PackRef, is_other_version};
@@ -190,6 +191,17 @@ impl RemoteStore {
         let size = bytes.len() as u64;
         self.put(&format!("v1/graph/{key}"), bytes).await?;
         Ok(size)
+    }
+
+    /// What others have proven of a cargo, as [`RemoteStore::put_proof`] stored it; nothing where it is damaged.
+    pub async fn proof(&self, key: Digest) -> Result<Option<Vec<u8>>> {
+        let sealed = self.get(&format!("v1/proof/{key}")).await?;
+        Ok(sealed.and_then(|bytes| unsealed(key, &bytes)))
+    }
+
+    /// Stores what was proven of a cargo.
+    pub async fn put_proof(&self, key: Digest, bytes: &[u8]) -> Result<()> {
+        self.put(&format!("v1/proof/{key}"), sealed(key, bytes)).await
     }
 
     /// What those who share this remote know of units, as [`RemoteStore::put_known`] stored it.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`sandbox`] | [`Sandbox`]: a directory for one test, with a home, stores, package homes and a counting rustc |
 //! | [`project`] | [`Project`]: one checkout, and how cargo and xcache are called in it |
+//! | [`proofs`] | what is proven of the machine's cargo, so that not every test has to wait for it |
 //! | [`invocation`] | [`Invocation`], [`Output`], [`Running`]: one process, with a limit on how long it may take |
 //! | [`rustc`] | [`Rustc`]: an executable that notes each start of the real rustc |
 //! | [`registry`], [`git`] | packages made up at run time: [`Registry`], [`Package`], [`Repository`] |
@@ -27,6 +28,7 @@ pub mod invocation;
 pub mod layered;
 pub mod matrix;
 pub mod project;
+pub mod proofs;
 pub mod proxy;
 pub mod registry;
 pub mod report;

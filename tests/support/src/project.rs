@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::registry::SCRIPT_RUNS;
-use crate::{Invocation, Registry, Report, Rustc, Sandbox, repository, tree, xcache_binary};
+use crate::{Invocation, Registry, Report, Rustc, Sandbox, proofs, repository, tree, xcache_binary};
 
 /// One checkout.
 #[derive(Clone)]
@@ -77,6 +77,12 @@ impl Project {
         self.env("RUSTC", rustc.executable())
     }
 
+    /// Uses another cargo, which is a script around the real one: that it writes as that does is taken for proven.
+    #[must_use]
+    pub fn with_cargo(self, cargo: &Path) -> Self {
+        self.env("CARGO", cargo).env("XCACHE_HYDRATE", proofs::format())
+    }
+
     /// Takes its packages from a registry made at run time, instead of crates.io.
     pub fn use_registry(&self, registry: &Registry) {
         self.write(".cargo/config.toml", registry.source_replacement());
@@ -101,6 +107,12 @@ impl Project {
 
     /// `cargo-xcache xcache …`.
     pub fn xcache<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
+        proofs::lend(&self.dir.join(self.store()));
+        self.xcache_from_nothing(arguments)
+    }
+
+    /// The same, where nothing is known of this machine's cargo.
+    pub fn xcache_from_nothing<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
         let mut command = self.command(xcache_binary());
         command.arg("xcache").args(arguments);
         Invocation::new(command)

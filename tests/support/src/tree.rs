@@ -48,6 +48,12 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The files of cargo's fingerprints in a build directory, however that is arranged.
+pub fn fingerprints(build: &Path) -> Vec<PathBuf> {
+    let is_one = |path: &PathBuf| path.iter().any(|part| part == ".fingerprint" || part == "fingerprint");
+    files(build).into_iter().filter(is_one).collect()
+}
+
 /// Reads a file of text.
 #[track_caller]
 pub fn read(path: &Path) -> String {

@@ -1,0 +1,354 @@
+//! Every cargo: what one writes into its build directory is proven with it, and what is not proven goes by the wrapper.
+//!
+//! The toolchains are those that rustup has here; `.ci/toolchains` installs them. Without one, its test is skipped.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use support::registry::{MIXED_SAID, MIXED_UNITS};
+use support::rustc::real;
+use support::sandbox::sorted;
+use support::{Project, Rustc, Sandbox, skipped, tree};
+
+const NONE: [&str; 0] = [];
+
+/// A workspace that is built with one toolchain, by a machine that has never seen its cargo.
+struct Scene {
+    sandbox: Sandbox,
+    demo: Project,
+    rustc: Rustc,
+}
+
+impl Scene {
+    /// Nothing where the toolchain is not installed.
+    fn new(toolchain: &str) -> Option<Self> {
+        let real = real(&[&format!("+{toolchain}")])?;
+        let sandbox = Sandbox::new();
+        let rustc = sandbox.another_rustc(|dir| Rustc::of(dir, &real));
+        let demo = sandbox.mixed().env("RUSTUP_TOOLCHAIN", toolchain).with_rustc(&rustc).env("CARGO_INCREMENTAL", "0");
+        Some(Self { sandbox, demo, rustc })
+    }
+
+    fn reset(&self) {
+        self.rustc.reset();
+        self.sandbox.reset();
+    }
+
+    /// Nothing was compiled since the last reset, and no build script was run.
+    #[track_caller]
+    fn assert_nothing_built(&self, by: &str) {
+        assert_eq!(sorted(self.rustc.compilations()), NONE, "{by}: {}", self.demo.report().json());
+        assert_eq!(self.sandbox.scripts_run(), NONE, "{by}");
+    }
+}
+
+/// Why this session has put nothing into the build directory.
+fn unproven(project: &Project) -> Option<String> {
+    project.report().json()["unproven"].as_str().map(Into::into)
+}
+
+fn proofs(store: &Path) -> Vec<PathBuf> {
+    let place = store.join("v1/proof");
+    if place.is_dir() { tree::children(&place) } else { Vec::new() }
+}
+
+#[track_caller]
+fn assert_all_units_are_hydrated(toolchain: &str) {
+    let Some(scene) = Scene::new(toolchain) else { return skipped(&format!("there is no {toolchain} here")) };
+    let demo = &scene.demo;
+    demo.xcache_from_nothing(["build"]).env("XCACHE_HYDRATE", "prove").ok();
+    assert!(unproven(demo).is_some_and(|reason| reason.contains("new here")), "{}", demo.report().json());
+    assert_eq!(proofs(&scene.sandbox.store()).len(), 1);
+
+    demo.clean();
+    scene.reset();
+    let output = demo.xcache_from_nothing(["build"]).ok();
+    scene.assert_nothing_built("xcache");
+    assert!(!output.stderr.contains("Compiling"), "{output}");
+    assert_eq!(unproven(demo), None);
+    let hydrated = demo.report().hydrated();
+    assert_eq!(hydrated, [&["configured"][..], &MIXED_UNITS[1..3], &["demo"], &MIXED_UNITS[3..]].concat());
+    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+
+    scene.reset();
+    let output = demo.cargo(["build"]).ok();
+    assert!(!output.stderr.contains("Compiling"), "{output}");
+    scene.assert_nothing_built("plain cargo");
+
+    demo.cargo(["update", "--package", "middle"]).ok();
+    scene.reset();
+    demo.xcache_from_nothing(["build"]).ok();
+    assert_eq!(sorted(scene.rustc.compilations()), ["demo", "middle", "top"]);
+}
+
+#[test]
+fn all_units_are_hydrated_with_1_91() {
+    assert_all_units_are_hydrated("1.91.0");
+}
+
+#[test]
+fn all_units_are_hydrated_with_1_95() {
+    assert_all_units_are_hydrated("1.95.0");
+}
+
+#[test]
+fn all_units_are_hydrated_with_1_99() {
+    assert_all_units_are_hydrated("1.99.0");
+}
+
+#[test]
+fn all_units_are_hydrated_with_the_beta() {
+    assert_all_units_are_hydrated("beta");
+}
+
+#[test]
+fn all_units_are_hydrated_with_a_nightly() {
+    assert_all_units_are_hydrated("nightly-2026-10-29");
+}
+
+/// All that are described.
+const FORMATS: [&str; 4] = ["1.100, per-unit", "1.91, classic", "1.91, per-unit", "1.100, classic"];
+
+/// Has the prover try these formats with the toolchain's cargo: the one that holds, or why none does.
+#[track_caller]
+fn prove(sandbox: &Sandbox, rustc: &Path, formats: &[&str], options: &[&str]) -> Result<String, String> {
+    let cargo = rustc.with_file_name("cargo");
+    let directory = sandbox.unused("proof");
+    let request = serde_json::json!({
+        "store": sandbox.unused("store"), "key": "0".repeat(64), "directory": directory, "executable": support::xcache_binary(), "cargo": cargo, "rustc": rustc,
+        "formats": formats, "options": options, "config": "",
+    });
+    let mut prover = Command::new(support::xcache_binary());
+    prover.arg("--prove-cargo").env_remove("CARGO").env("RUSTC_BOOTSTRAP", "1");
+    let mut prover = prover.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it can be started");
+    // It ends when that is closed.
+    let mut stdin = prover.stdin.take().expect("a pipe");
+    writeln!(stdin, "{request}").expect("it reads");
+    let stdout = prover.stdout.take().expect("a pipe");
+    let answer: serde_json::Value = serde_json::from_reader(stdout).expect("an answer");
+    assert!(prover.wait().expect("it ends").success());
+    assert!(!directory.exists(), "something is left of it");
+    answer["format"].as_str().map(Into::into).ok_or_else(|| answer["reason"].as_str().expect("a reason").into())
+}
+
+#[test]
+fn a_format_that_is_not_the_cargos_is_refused() {
+    let sandbox = Sandbox::new();
+    for (toolchain, format) in [("1.95.0", "1.91, classic"), ("beta", "1.100, per-unit")] {
+        let Some(rustc) = real(&[&format!("+{toolchain}")]) else { continue };
+        let others: Vec<_> = FORMATS.into_iter().filter(|other| *other != format).collect();
+        let refused = prove(&sandbox, &rustc, &others, &[]).expect_err("another format holds");
+        assert!(refused.contains("it does not take `build-script-build` as fresh"), "{refused}");
+        // The right one is found behind wrong ones.
+        assert_eq!(prove(&sandbox, &rustc, &[others[0], format], &[]).as_deref(), Ok(format));
+    }
+}
+
+#[test]
+fn what_is_not_proven_goes_by_the_wrapper_and_that_is_said_once() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.mixed();
+    demo.xcache(["build"]).ok();
+    for switch in ["off", "1.90, classic", "1.100, per-unit"] {
+        demo.clean();
+        sandbox.reset();
+        demo.xcache(["build"]).env("XCACHE_HYDRATE", switch).ok();
+        assert_eq!(sandbox.compiled(), ["demo"], "{switch}");
+        assert_eq!(demo.report().hydrated(), NONE, "{switch}");
+        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        sandbox.assert_nothing_to_do(&demo, &["build"]);
+    }
+    demo.clean();
+    demo.xcache(["build"]).env("XCACHE_HYDRATE", "off").ok();
+    let text = demo.xcache(["report"]).ok().stdout;
+    assert_eq!(text.matches("not proven").count(), 1, "{text}");
+    assert!(text.contains("this cargo is not proven: XCACHE_HYDRATE is off"), "{text}");
+    assert!(!text.contains("by the wrapper"), "{text}");
+}
+
+#[test]
+fn an_option_with_which_nothing_is_fresh_is_not_proven_and_another_one_is() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.mixed().env("RUSTC_BOOTSTRAP", "1");
+    for (option, holds) in [("-Zbinary-dep-depinfo", false), ("-Zno-index-update", true)] {
+        let command = ["build", option];
+        demo.clean();
+        demo.xcache(command).env("XCACHE_HYDRATE", "prove").ok();
+        demo.clean();
+        sandbox.reset();
+        demo.xcache(command).ok();
+        let reason = unproven(&demo);
+        assert_eq!(reason.is_none(), holds, "{option}: {reason:?}");
+        assert!(holds || reason.is_some_and(|reason| reason.contains("as fresh")));
+        assert_eq!(sandbox.compiled(), ["demo"]);
+        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    }
+}
+
+#[test]
+fn what_cargo_writes_beside_the_outputs_is_written_where_it_is_asked_for() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.mixed().env("RUSTC_BOOTSTRAP", "1").env("CARGO_UNSTABLE_SBOM", "true");
+    let files = || -> BTreeSet<_> {
+        let files = tree::files(&demo.target()).into_iter();
+        let names = files.filter_map(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        names.filter(|name| name.ends_with(".cargo-sbom.json")).collect()
+    };
+    let config = ["--config", "build.sbom=true"];
+    demo.cargo(["build"].into_iter().chain(config)).ok();
+    let expected = files();
+    assert!(!expected.is_empty());
+    demo.clean();
+    demo.xcache(["build"].into_iter().chain(config)).env("XCACHE_HYDRATE", "prove").ok();
+    demo.clean();
+    demo.xcache(["build"].into_iter().chain(config)).ok();
+    assert_eq!(files(), expected);
+    assert!(unproven(&demo).is_some_and(|reason| reason.contains("cargo-sbom.json")));
+    // By variable, it is another proof.
+    demo.clean();
+    demo.xcache(["build"]).env("CARGO_BUILD_SBOM", "true").env("XCACHE_HYDRATE", "prove").ok();
+    demo.clean();
+    demo.xcache(["build"]).env("CARGO_BUILD_SBOM", "true").ok();
+    assert_eq!(files(), expected);
+    assert!(unproven(&demo).is_some_and(|reason| reason.contains("cargo-sbom.json")));
+}
+
+#[test]
+fn what_one_machine_has_proven_others_need_not() {
+    let sandbox = Sandbox::new();
+    let remote = format!("file://{}", sandbox.path("remote").display());
+    let first = sandbox.mixed().env("XCACHE_REMOTE", &remote);
+    first.xcache_from_nothing(["build"]).env("XCACHE_HYDRATE", "prove").ok();
+    assert_eq!(proofs(&sandbox.path("remote")).len(), 1);
+
+    let store = sandbox.unused("store");
+    let second = first.with_store(&store);
+    second.clean();
+    sandbox.reset();
+    second.xcache_from_nothing(["build"]).ok();
+    assert_eq!(unproven(&second), None);
+    assert_eq!(second.report().hydrated(), MIXED_UNITS);
+    assert_eq!(proofs(&store).len(), 1, "it has to ask again");
+}
+
+#[test]
+fn what_is_configured_for_the_user_is_not_for_the_proof() {
+    let sandbox = Sandbox::new();
+    let home = sandbox.unused("home");
+    let aside = home.join("aside");
+    let hostile = format!(
+        "[build]\nrustc-wrapper = \"/nowhere\"\ntarget-dir = {aside:?}\nrustflags = [\"--cfg\", \"of_the_user\"]\n\
+         [source.crates-io]\nreplace-with = \"none\"\n[source.none]\ndirectory = \"/nowhere\"\n"
+    );
+    tree::write(&home.join(".cargo/config.toml"), hostile);
+    tree::write(&home.join(".config/xcache/config.toml"), "remote = \"file:///nowhere\"\n");
+    let store = home.join("store");
+    let demo = sandbox.mixed().with_store(&store).env("XDG_CONFIG_HOME", home.join(".config"));
+    demo.xcache_from_nothing(["build"]).env("XCACHE_HYDRATE", "prove").env("XCACHE_REMOTE", "").ok();
+    demo.clean();
+    demo.xcache_from_nothing(["build"]).env("XCACHE_REMOTE", "").ok();
+    assert_eq!(unproven(&demo), None);
+    assert!(!aside.exists(), "the proof has used the directory of somebody else");
+    let left = fs::read_dir(store.join("v1/tmp")).expect("it is there").count();
+    assert_eq!(left, 0, "something is left of the proof");
+}
+
+/// The processes whose current directory is in another one.
+#[cfg(target_os = "linux")]
+fn processes_in(directory: &Path) -> Vec<PathBuf> {
+    let current = |process: PathBuf| fs::read_link(process.join("cwd")).ok();
+    tree::children(Path::new("/proc"))
+        .into_iter()
+        .filter_map(current)
+        .filter(|path| path.starts_with(directory))
+        .collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_proof_ends_with_its_session_and_the_next_one_goes_on() {
+    let sandbox = Sandbox::new();
+    let store = sandbox.unused("store");
+    let demo = sandbox.mixed().with_store(&store);
+    let build = || demo.xcache_from_nothing(["build"]);
+    // This is over before anything is proven.
+    demo.xcache_from_nothing(["check", "--quiet", "--package", "leaf"]).ok();
+    assert_eq!(processes_in(&store), [] as [&Path; 0]);
+    assert_eq!(proofs(&store).len(), 0);
+
+    demo.write("build.rs", "fn main() { std::thread::sleep(std::time::Duration::from_secs(5)); }\n");
+    let is_proven = |_: &u32| {
+        demo.clean();
+        build().ok();
+        assert_eq!(processes_in(&store), [] as [&Path; 0]);
+        unproven(&demo).is_none()
+    };
+    assert!((0..10).find(is_proven).is_some_and(|sessions| sessions > 0), "nothing is proven in ten sessions");
+    assert_eq!(proofs(&store).len(), 1);
+    assert_eq!(fs::read_dir(store.join("v1/tmp")).expect("it is there").count(), 0);
+}
+
+/// A row of the book's table.
+#[track_caller]
+fn row(sandbox: &Sandbox, toolchain: &str, rustc: &Path, option: &str) -> String {
+    let options = option.strip_prefix("-Z").into_iter().collect::<Vec<_>>();
+    let (format, words) = match prove(sandbox, rustc, &FORMATS, &options) {
+        Ok(format) => (format, "fresh".to_owned()),
+        Err(reason) => ("none".into(), format!("by the wrapper: {reason}")),
+    };
+    let option = if option.is_empty() { String::new() } else { format!("`{option}`") };
+    format!("| {toolchain} | {option} | {format} | {words} |")
+}
+
+fn page() -> PathBuf {
+    support::repository().join("book/src/cargos.md")
+}
+
+/// The options of a cargo that need no value.
+fn options(project: &Project, toolchain: &str) -> Vec<String> {
+    let help = project.cargo(["-Z", "help"]).env("RUSTUP_TOOLCHAIN", toolchain).ok().stdout;
+    let names = help.lines().filter_map(|line| line.trim().strip_prefix("-Z ")?.split_whitespace().next());
+    // The standard library would be compiled, or a value has to be given.
+    let is_tried =
+        |name: &&str| !name.starts_with("build-std") && !["allow-features", "fix-edition", "root-dir"].contains(name);
+    names.filter(is_tried).map(|name| format!("-Z{name}")).collect()
+}
+
+#[test]
+fn some_of_what_the_book_says_of_cargos_is_so() {
+    let page = fs::read_to_string(page()).expect("the page is there");
+    let sandbox = Sandbox::new();
+    for (toolchain, option) in
+        [("1.99.0", ""), ("nightly-2026-10-29", "-Zgc"), ("nightly-2026-10-29", "-Zdual-proc-macros")]
+    {
+        let Some(rustc) = real(&[&format!("+{toolchain}")]) else { continue };
+        let row = row(&sandbox, toolchain, &rustc, option);
+        assert!(page.contains(&row), "not in the book: {row}");
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: all toolchains and options of the book's page on cargos"]
+fn all_that_the_book_says_of_cargos_is_so() {
+    const BEGIN: &str = "| Toolchain | Option | Format | Hits |";
+    let text = fs::read_to_string(page()).expect("the page is there");
+    let sandbox = Sandbox::new();
+    let demo = sandbox.demo_unlocked("", "fn main() {}");
+    let toolchains = ["1.91.0", "1.95.0", "1.99.0", "beta", "nightly-2026-10-29"];
+    let mut rows = vec![BEGIN.to_owned(), "|---|---|---|---|".into()];
+    for toolchain in toolchains {
+        let rustc = real(&[&format!("+{toolchain}")]).unwrap_or_else(|| panic!("there is no {toolchain} here"));
+        rows.push(row(&sandbox, toolchain, &rustc, ""));
+        let options = if toolchain.starts_with("nightly") { options(&demo, toolchain) } else { Vec::new() };
+        rows.extend(options.iter().map(|option| row(&sandbox, toolchain, &rustc, option)));
+    }
+    let (before, _) = text.split_once(BEGIN).unwrap_or((&text, ""));
+    let made = format!("{before}{}\n", rows.join("\n"));
+    if std::env::var_os("XCACHE_BLESS").is_some() {
+        return fs::write(page(), made).expect("the page can be written");
+    }
+    assert_eq!(made, text, "XCACHE_BLESS=1 writes it");
+}

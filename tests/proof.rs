@@ -256,7 +256,7 @@ fn what_is_configured_for_the_user_is_not_for_the_proof() {
     assert_eq!(left, 0, "something is left of the proof");
 }
 
-/// The processes whose current directory is in another one.
+/// The directories of processes that are in another one.
 #[cfg(target_os = "linux")]
 fn processes_in(directory: &Path) -> Vec<PathBuf> {
     let current = |process: PathBuf| fs::read_link(process.join("cwd")).ok();

@@ -43,6 +43,11 @@ pub(super) const SWITCH: &str = "XCACHE_HYDRATE";
 const PROVE: &str = "prove";
 /// What others have found out is not waited for any longer than this, once there is a plan.
 const HINT_PATIENCE: Duration = Duration::from_secs(1);
+/// Processes that have ended may still be there for whoever asks, where nobody looks after them.
+#[cfg(unix)]
+const GROUP_PATIENCE: Duration = Duration::from_millis(100);
+#[cfg(unix)]
+const GROUP_TICK: Duration = Duration::from_millis(2);
 /// With another version of what is proven, everything is proven again.
 const VERSION: u32 = 1;
 /// Variables by which cargo is told to write something else than it would.
@@ -377,6 +382,7 @@ impl Proof {
         let said = if self.is_awaited { self.answer.recv().ok() } else { self.answer.try_recv().ok() };
         drop(self.stdin.take());
         let _ = self.child.wait();
+        wait_for_group(self.child.id());
         let Some(answer) = said else { return };
         let answer = answer.filter(|answer| answer.format.is_some());
         if let Some((answer, remote)) = answer.zip(remote.filter(|remote| !remote.is_open(Direction::Write))) {
@@ -386,3 +392,18 @@ impl Proof {
         }
     }
 }
+
+/// What was killed takes a moment to be gone, and its files may be removed next.
+#[cfg(unix)]
+fn wait_for_group(leader: u32) {
+    let leader = i32::try_from(leader).ok().and_then(rustix::process::Pid::from_raw);
+    let is_there = |group| rustix::process::test_kill_process_group(group).is_ok();
+    let mut left = GROUP_PATIENCE;
+    while leader.is_some_and(is_there) && !left.is_zero() {
+        thread::sleep(GROUP_TICK);
+        left = left.saturating_sub(GROUP_TICK);
+    }
+}
+
+#[cfg(not(unix))]
+fn wait_for_group(_: u32) {}

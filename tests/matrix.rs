@@ -757,14 +757,9 @@ fn a_program_of_another_target() {
 fn warnings_of_dependencies() {
     let sandbox = Sandbox::new();
     // Cargo hides what is only a warning, and announces what a later compiler will refuse.
-    let library = "pub fn word() -> &'static str { let unused = C; option_env!(\"MADE_UP\").unwrap_or(\"one\") }
-        use sub::*;
-        mod sub {
-            mod first { pub const C: u32 = 1; }
-            mod second { pub const C: u32 = 2; }
-            pub use first::*;
-            pub use second::*;
-        }";
+    let library = "pub fn word() -> &'static str { let unused = 1; option_env!(\"MADE_UP\").unwrap_or(\"one\") }
+        macro_rules! one { () => { 1; } }
+        pub fn one() -> u32 { one!() }";
     let script = "fn main() { println!(\"cargo:warning=a script of a registry warns\"); }";
     let registry = sandbox.registry([Package::new("noisy", "1.0.0", library).build_script(script)]);
     let tables = "noisy = \"1\"\nmember = { path = \"member\" }";

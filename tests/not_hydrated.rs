@@ -41,11 +41,11 @@ fn under_a_cargo_that_nobody_has_seen_the_wrapper_restores_until_it_is_proven() 
     let cargo = another_cargo(
         &sandbox,
         "case \" $* \" in *\" -V \"*|*\" --version \"*|*\" -vV \"*|*\" -Vv \"*)
-            cargo \"$@\" | sed 's/^cargo .*/cargo 1.200.0 (abc 2030-01-01)/; s/^release: .*/release: 1.200.0/'; exit
+            cargo \"$@\" | sed 's/(.*)/(abc 2030-01-01)/; s/^commit-hash: .*/commit-hash: abc/'; exit
         esac",
     );
     let demo = demo.env("CARGO", &cargo);
-    assert_eq!(demo.program(&cargo, ["-V"]).ok().stdout, "cargo 1.200.0 (abc 2030-01-01)\n");
+    assert!(demo.program(&cargo, ["-V"]).ok().stdout.ends_with(" (abc 2030-01-01)\n"));
     // Its units may have keys of their own.
     for _ in 0..2 {
         demo.clean();

@@ -107,7 +107,9 @@ impl Project {
 
     /// `cargo-xcache xcache …`.
     pub fn xcache<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
-        proofs::lend(&self.dir.join(self.store()));
+        if let Some(store) = self.environment.get("XCACHE_DIR") {
+            proofs::lend(&self.dir.join(store));
+        }
         self.xcache_from_nothing(arguments)
     }
 

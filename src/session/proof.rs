@@ -124,7 +124,7 @@ struct Request {
     /// The names of formats, in the order in which to try them.
     formats: Vec<String>,
     options: Vec<String>,
-    /// TOML for `CARGO_HOME/config.toml`.
+    /// TOML for the configuration of the small workspace.
     config: String,
 }
 

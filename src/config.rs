@@ -71,6 +71,12 @@ pub const SETTINGS: &[Setting] = &[
         summary: "variables that members read without telling, separated by commas",
         default: "none",
     },
+    Setting { name: "observe", summary: "see what build scripts, macros and linkers read: on or off", default: "on" },
+    Setting {
+        name: "unknown",
+        summary: "what reads things that were not seen is compiled anew, or trusted: compile or trust",
+        default: "compile",
+    },
     Setting { name: "events", summary: "a file to add every event to, as a line of JSON", default: "none" },
     Setting {
         name: "ci-summary",
@@ -111,6 +117,10 @@ pub struct Settings {
     pub key_files: String,
     /// Names of variables, separated by commas.
     pub key_env: String,
+    /// Whether to see what is read.
+    pub observe: Switch,
+    /// What becomes of what was not seen.
+    pub unknown: Unobserved,
     /// The file that events are added to.
     pub events: Option<PathBuf>,
     /// Whether to tell a CI service.
@@ -158,6 +168,16 @@ pub enum Incremental {
     Strip,
 }
 
+/// What becomes of what reads things that were not seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unobserved {
+    /// It is compiled, or run, wherever it is needed.
+    Compile,
+    /// What it declares is believed.
+    Trust,
+}
+
 impl Incremental {
     /// The default, by the value of `CI`: services start with an empty directory, so that incremental state is of no use.
     pub(crate) fn by_default(ci: Option<&OsStr>) -> Self {
@@ -183,6 +203,8 @@ impl Default for Settings {
             incremental: Incremental::by_default(std::env::var_os("CI").as_deref()),
             key_files: String::new(),
             key_env: String::new(),
+            observe: Switch::On,
+            unknown: Unobserved::Compile,
             events: None,
             ci_summary: Switch::On,
             price_core_minute: 0.0,
@@ -233,6 +255,12 @@ pub struct Overrides {
     /// `--key-env`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_env: Option<String>,
+    /// `--observe`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observe: Option<String>,
+    /// `--unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
     /// `--events`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<PathBuf>,

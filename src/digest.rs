@@ -104,6 +104,10 @@ domains! {
     ScriptsHeard = "build scripts heard 2",
     /// What something is linked with.
     Linked = "linked with 2",
+    /// What a unit was seen to read.
+    Seal = "seal 1",
+    /// What is found of a file: which names are in it.
+    FoundNames = "names in a file 1",
     /// The path of a directory.
     RootPath = "path of a root 1",
     /// The name of a graph index.

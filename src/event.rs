@@ -77,6 +77,10 @@ pub enum Reason {
     OtherCompiler,
     /// rustc was called in a way that fits no unit, or more than one.
     Unplanned,
+    /// It does something that cannot be observed.
+    Unseen,
+    /// Nobody could see what it reads.
+    Unobserved,
 }
 
 impl Reason {
@@ -113,6 +117,8 @@ impl Reason {
             Self::OtherCompiler => "another rustc has compiled it than the one that says what it is",
             Self::UsedDirectory => "its build script ran where an earlier run had left files",
             Self::Unplanned => "rustc was called in a way that fits no unit of the plan",
+            Self::Unseen => "it does something that cannot be observed",
+            Self::Unobserved => "nobody could see what it reads",
         }
     }
 
@@ -184,6 +190,13 @@ pub enum Difference {
     },
     /// The content of the package's directory has changed since it was planned.
     Content,
+    /// It was recorded without having been observed.
+    Unobserved,
+    /// It does something that cannot be observed.
+    Unseen {
+        /// In a few words, as the end of "it …".
+        what: String,
+    },
     /// What the package's own build script has made.
     Script,
     /// What build scripts for native code have made that it is linked with.

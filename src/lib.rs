@@ -13,10 +13,11 @@
 //! | [`wrapper`], [`report`] | one rustc call; the fold of events |
 //! | [`hydrate`] | units into the build directory, as cargo would find them |
 //! | [`plan`] | units and keys |
+//! | [`inputs`] | what was seen of a unit, as conditions, and whether they hold |
 //! | [`prefetch`], [`upload`], [`probe`] | entries into the local store; recorded entries to the remote; answers remembered |
 //! | [`store`], [`cargo`], [`rustc`] | the two tiers; everything asked of cargo; rustc's command line and outputs |
 //! | [`key`], [`entry`], [`event`], [`roots`] | pure data |
-//! | [`config`], [`process`], [`link`] | settings; running a program; this binary under another name |
+//! | [`config`], [`process`], [`link`], [`observe`] | settings; running a program; this binary under another name; what a program looks at |
 //! | [`fs`], [`digest`], [`error`] | atomic writes; hashes; errors with hints |
 
 pub mod cargo;
@@ -30,10 +31,12 @@ pub mod explain;
 pub mod fs;
 pub mod history;
 pub mod hydrate;
+pub mod inputs;
 pub mod journal;
 pub mod key;
 pub mod ledger;
 pub mod link;
+pub mod observe;
 pub mod plan;
 pub mod prefetch;
 pub mod probe;

@@ -48,6 +48,12 @@ impl Root {
         }
     }
 
+    /// The root of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        const ALL: [Root; 5] = [Root::BuildDir, Root::CargoHome, Root::Sysroot, Root::TargetDir, Root::Workspace];
+        ALL.into_iter().find(|root| root.name() == name)
+    }
+
     /// What rustc is told to write instead of the path, for the roots whose paths it would otherwise write.
     ///
     /// The names say where they come from; a debugger maps them back with one
@@ -179,6 +185,20 @@ impl Roots {
                 bound.extend(self.bound_by(path));
                 RootedPath::Plain(path.to_owned())
             }
+        }
+    }
+
+    /// Where a path is that somebody was seen to use: also one without the links that lead to a root.
+    pub fn locate(&self, path: &str) -> RootedPath {
+        let below = |(root, place): (&Root, &Place)| {
+            let found = place.paths().filter_map(|place| Some((place.as_str().len(), is_below(path, place)?)));
+            let (length, rest) = found.max_by_key(|(length, _)| *length)?;
+            Some((length, *root, rest.to_owned()))
+        };
+        let longest = self.places.iter().filter_map(below).max_by_key(|(length, root, _)| (*length, *root));
+        match longest {
+            Some((_, root, rest)) => RootedPath::Below { root, rest },
+            None => RootedPath::Plain(path.to_owned()),
         }
     }
 

@@ -44,7 +44,7 @@ use self::planning::{Ready, Rest, prepare};
 use self::rustc_info::RustcInfo;
 use self::settled::Settled;
 use crate::cargo::{Cargo, Invocation, Workspace};
-use crate::config::Settings;
+use crate::config::{Settings, Switch};
 use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
@@ -180,6 +180,7 @@ impl Session<'_> {
             store: services.store.clone(),
             user_wrapper: rest.user_wrapper.clone(),
             scripts: Vec::new(),
+            is_observing: self.is_observing(),
             log: self.log.clone(),
         };
         let target_dir = rest.workspace.target_dir.clone();
@@ -219,7 +220,8 @@ impl Session<'_> {
             }
         });
         let Settled { user_wrapper, scripts, target_dir, .. } = settled.clone();
-        let front = Front { store, user_wrapper, scripts, log: self.log.clone() };
+        let is_observing = self.is_observing();
+        let front = Front { store, user_wrapper, scripts, is_observing, log: self.log.clone() };
         let rustc_info = RustcInfo::of(&settled.build_dir);
         let (code, services) = self.build_wrapped(front, Planned::IfNeeded(plan), || {});
         rustc_info.put_back();
@@ -228,6 +230,10 @@ impl Session<'_> {
             self.finish(services, rest, code);
         }
         (code, Some(target_dir))
+    }
+
+    fn is_observing(&self) -> bool {
+        self.options.settings.observe == Switch::On
     }
 
     /// Cargo with the wrapper; `ended` is called when cargo has ended.

@@ -135,6 +135,12 @@ struct SettingFlags {
     /// Variables that members read without telling, separated by commas
     #[arg(long, value_name = "NAMES")]
     key_env: Option<String>,
+    /// See what build scripts, macros and linkers read: on or off
+    #[arg(long, value_name = "SWITCH")]
+    observe: Option<String>,
+    /// What reads things that were not seen is compiled anew, or trusted: compile or trust
+    #[arg(long, value_name = "WHAT")]
+    unknown: Option<String>,
     /// A file to add every event to, as a line of JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
@@ -170,6 +176,8 @@ impl From<SettingFlags> for Overrides {
             incremental,
             key_files,
             key_env,
+            observe,
+            unknown,
             events,
             ci_summary,
             price_core_minute,
@@ -190,6 +198,8 @@ impl From<SettingFlags> for Overrides {
             incremental,
             key_files,
             key_env,
+            observe,
+            unknown,
             events,
             ci_summary,
             price_core_minute,

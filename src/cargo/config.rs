@@ -115,6 +115,12 @@ impl CargoConfig {
         variables.map(|(name, _)| name.as_str())
     }
 
+    /// What the configuration says of each variable.
+    pub fn said_of_variables(&self) -> BTreeMap<String, String> {
+        let variables = self.tables.get("env").and_then(Value::as_object).into_iter().flatten();
+        variables.map(|(name, said)| (name.clone(), said.to_string())).collect()
+    }
+
     /// The variables that the configuration sets, as text.
     pub fn variables(&self) -> String {
         self.tables.get("env").map(ToString::to_string).unwrap_or_default()

@@ -13,6 +13,7 @@
 //! environment values, never the values; what a compiler writes of them into its own files is in these files.
 
 mod fresh;
+mod observed;
 pub mod pack;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::roots::{Root, RootedPath};
 
 pub(crate) use self::fresh::is_plain_path;
 pub use self::fresh::{Content, Fresh, Layout, PrintedLine, SmallFile};
+pub use self::observed::{IN_PATH, Inputs, Observed, Seal, State};
 
 /// What a file of a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -135,6 +137,9 @@ pub struct Constraints {
     pub linked: Option<Digest>,
     /// Directories whose path is in the outputs: the digest of the path.
     pub bound: BTreeMap<Root, Digest>,
+    /// What build scripts, macros and linkers were seen to read.
+    #[serde(default, skip_serializing_if = "Inputs::is_told")]
+    pub observed: Inputs,
 }
 
 /// What the cache knows about one compiled unit.
@@ -246,7 +251,7 @@ pub(crate) enum Kind {
 }
 
 const MAGIC: &[u8; 6] = b"xcache";
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 const HEADER: usize = MAGIC.len() + 2 + 32;
 /// No honest entry or index comes near; a hostile one must not fill the memory.
 const MAX_DECODED: u64 = 256 << 20;

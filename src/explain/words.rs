@@ -93,6 +93,8 @@ fn difference(difference: &Difference) -> String {
         Difference::Variable { name } => name.clone(),
         Difference::File { path } => path.replace("{{", "<").replace("}}", ">"),
         Difference::Content => "files of its package, while the build went on".into(),
+        Difference::Unobserved => "it was recorded where nobody could see what it reads".into(),
+        Difference::Unseen { what } => format!("it {what}"),
         Difference::Script => "what its build script has made".into(),
         Difference::Linked => "native code it is linked with".into(),
         Difference::Dependency { name } => name.clone(),

@@ -48,12 +48,14 @@ fn every_difference_is_named() {
         | Difference::Variable { .. }
         | Difference::File { .. }
         | Difference::Content
+        | Difference::Unobserved
+        | Difference::Unseen { .. }
         | Difference::Script
         | Difference::Linked
         | Difference::Dependency { .. }
         | Difference::Reruns
         | Difference::Damaged { .. }
-        | Difference::Failed { .. } => 12,
+        | Difference::Failed { .. } => 14,
     };
     let cases = [
         (MissReason::Invocation, json!({ "kind": "command-line" }), "flags or configuration"),
@@ -69,6 +71,8 @@ fn every_difference_is_named() {
         (MissReason::Environment, json!({ "kind": "variable", "name": "GREETING" }), "GREETING"),
         (MissReason::Input, json!({ "kind": "file", "path": "{{build-dir}}/x/out/y.rs" }), "<build-dir>/x/out/y.rs"),
         (MissReason::Input, json!({ "kind": "content" }), "files of its package, while the build went on"),
+        (MissReason::Input, json!({ "kind": "unobserved" }), "it was recorded where nobody could see what it reads"),
+        (MissReason::Input, json!({ "kind": "unseen", "what": "asks for the time" }), "it asks for the time"),
         (MissReason::Input, json!({ "kind": "script" }), "what its build script has made"),
         (MissReason::Input, json!({ "kind": "linked" }), "native code it is linked with"),
         (MissReason::Dependency, json!({ "kind": "dependency", "name": "libc" }), "libc"),
@@ -84,11 +88,11 @@ fn every_difference_is_named() {
     for (reason, difference, words) in cases {
         kinds.insert(difference["kind"].as_str().unwrap().to_owned());
         let difference: Difference = serde_json::from_value(difference).unwrap();
-        assert_eq!(known(&difference), 12);
+        assert_eq!(known(&difference), 14);
         let said = say(&What::Unusable { reason, differences: vec![difference] });
         assert_eq!(said, format!("serde: {} ({words})", describe_miss(reason)));
     }
-    assert_eq!(kinds.len(), 12);
+    assert_eq!(kinds.len(), 14);
 }
 
 #[test]

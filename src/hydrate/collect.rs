@@ -170,7 +170,7 @@ impl Site<'_> {
             return Ok(Some(Err(reason)));
         }
         fresh.files.extend(kept);
-        let mut files = Vec::new();
+        let (mut files, mut made) = (Vec::new(), printed.into_bytes());
         let generated = generated(out_dir)?;
         if !generated.special.is_empty() {
             return Ok(Some(Err(Reason::SpecialFiles)));
@@ -188,6 +188,7 @@ impl Site<'_> {
             }
             let (size, digest) = store.add_bytes(&bytes)?;
             files.push(FileRecord { name, kind, size, digest, mode });
+            made.extend(bytes);
         }
         let digest =
             digest_run(&content, files.iter().map(|file| (file.name.clone(), file.mode, file.digest)).collect(), &[]);
@@ -195,7 +196,8 @@ impl Site<'_> {
             .environment_mut()
             .map(|(name, value)| (name.to_owned(), variables::digest(name, value.as_deref(), self.roots, &[])))
             .collect();
-        Ok(Some(Ok(Script { fresh, files, digest, environment, bound })))
+        let is_declared = fingerprint.is_declared();
+        Ok(Some(Ok(Script { fresh, files, digest, environment, bound, is_declared, made })))
     }
 
     /// What the run of a build script links; nothing where cargo's files of it are not there.
@@ -259,6 +261,10 @@ pub struct Script {
     pub environment: BTreeMap<String, Option<Digest>>,
     /// The roots whose paths are in its files.
     pub bound: BTreeSet<Root>,
+    /// It says what it depends on.
+    pub is_declared: bool,
+    /// All that it printed for cargo and wrote.
+    pub made: Vec<u8>,
 }
 
 /// The directories of a package's own, its `OUT_DIR` among them: nobody comes upon their names by chance, as there are

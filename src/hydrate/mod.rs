@@ -39,6 +39,7 @@ use crate::digest::{Digest, Domain};
 use crate::entry::{Entry, InputRecord};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, UnitId};
+use crate::inputs::Here;
 use crate::plan::{BuildPlan, Unit};
 use crate::roots::{Root, Roots};
 use crate::store::LocalStore;
@@ -54,6 +55,8 @@ pub struct Hydration<'a> {
     pub store: &'a LocalStore,
     /// The environment that cargo will see.
     pub environment: &'a BTreeMap<OsString, OsString>,
+    /// This machine, as far as anybody could look at it.
+    pub here: &'a Here,
     /// What happens.
     pub log: &'a EventLog,
 }

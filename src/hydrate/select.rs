@@ -190,6 +190,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
             && self.has_inputs(entry, run.map(|run| run.known.fresh()))
             && constraints.bound.iter().all(|(root, digest)| roots.digest(*root) == Some(*digest))
             && self.has_environment(unit, entry, run.map(|run| run.known.fresh()))
+            && self.hydration.here.difference(entry.key, &constraints.observed).is_none()
     }
 
     /// What the runs for native code have made that comes into a unit: all of them are decided by now.

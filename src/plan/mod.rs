@@ -289,6 +289,22 @@ impl BuildPlan {
         (0..self.units.len()).map(UnitId).filter(|id| self.unit(*id).is_script_run())
     }
 
+    /// The procedural macros that the compiler may load for a unit: those it depends on, directly or not.
+    pub fn macros_of(&self, id: UnitId) -> impl Iterator<Item = UnitId> {
+        let is_crate = |unit: &Unit| !unit.is_script_run() && unit.kind != "custom-build";
+        let (mut open, mut seen) = (vec![id], BTreeSet::new());
+        while let Some(id) = open.pop() {
+            let unit = self.unit(id);
+            let below = unit.dependencies.iter().map(|dependency| dependency.unit);
+            // What a macro is made of is none of its users' business.
+            let is_loaded = seen.is_empty() || unit.kind != "proc-macro";
+            if seen.insert(id) && is_loaded {
+                open.extend(below.filter(|below| is_crate(self.unit(*below))));
+            }
+        }
+        seen.into_iter().filter(move |other| *other != id && self.unit(*other).kind == "proc-macro")
+    }
+
     /// The script that a run is of.
     pub fn script_of(&self, run: UnitId) -> Option<UnitId> {
         let mut dependencies = self.unit(run).dependencies.iter().map(|dependency| dependency.unit);

@@ -138,6 +138,8 @@ pub(super) const SECTIONS: &[Section] = &[
     ),
     list(Place, "src/session/native.rs", &[("BEHIND", Tests(&[NATIVE_PROGRAM]))]),
     Section { kind: Condition, from: Type("src/entry/mod.rs", "Constraints"), proofs: CONSTRAINTS },
+    Section { kind: Condition, from: Type("src/entry/observed.rs", "Observed"), proofs: OBSERVED },
+    Section { kind: Condition, from: Type("src/entry/observed.rs", "State"), proofs: STATE },
     Section { kind: Condition, from: Type("src/entry/mod.rs", "DependencyRecord"), proofs: DEPENDENCY },
     Section { kind: Condition, from: Type("src/entry/mod.rs", "InputRecord"), proofs: INPUT },
     Section { kind: Condition, from: Type("src/entry/mod.rs", "Entry"), proofs: ENTRY },
@@ -379,6 +381,58 @@ const CONSTRAINTS: Proofs = &[
             "tests/hostile_paths.rs: what_was_generated_before_the_target_directory_was_moved_is_not_used_elsewhere",
         ]),
     ),
+    (
+        "observed",
+        Tests(&[
+            "tests/observed.rs: a_variable_that_a_script_reads_counts_on_other_machines",
+            "tests/observed.rs: a_variable_counts_for_a_script_where_nothing_is_hydrated",
+            "tests/observed_native.rs: an_archive_that_a_linker_finds_counts_on_other_machines",
+        ]),
+    ),
+];
+
+const OBSERVED: Proofs = &[
+    (
+        "paths",
+        Tests(&[
+            "tests/observed.rs: a_file_outside_of_the_package_counts_for_a_script",
+            "tests/observed.rs: a_file_that_is_not_there_for_a_while_counts_for_a_macro_in_a_dependency",
+            "tests/observed.rs: the_names_in_a_directory_count_for_a_script",
+            "tests/observed.rs: where_links_lead_counts_for_a_script",
+            "tests/observed.rs: another_tool_that_comes_first_counts_for_a_script",
+            "tests/observed_native.rs: a_header_that_comes_to_be_in_an_earlier_directory_of_a_flag_counts",
+            "tests/observed_native.rs: an_object_that_a_script_names_for_the_linker_counts",
+        ]),
+    ),
+    (
+        "variables",
+        Tests(&[
+            "tests/observed.rs: a_variable_counts_for_a_script_that_declares_nothing",
+            "tests/observed.rs: a_variable_counts_for_a_macro_in_a_member",
+        ]),
+    ),
+    ("replaced", Nothing("what cargo sets it to is in the key, or follows from the unit.")),
+    (
+        "words",
+        Tests(&[
+            "tests/observed.rs: a_variable_that_a_dependency_names_counts_for_its_macro",
+            "tests/observed.rs: a_variable_counts_for_a_script_that_declares_nothing",
+            "tests/observed.rs: a_variable_counts_for_a_macro_in_a_dependency",
+        ]),
+    ),
+    ("askers", Tests(&["tests/observed.rs: a_variable_counts_that_is_read_by_a_tool_of_a_script"])),
+];
+
+const STATE: Proofs = &[
+    ("Absent", Tests(&["tests/observed.rs: a_file_that_is_not_there_for_a_while_counts_for_a_script"])),
+    (
+        "Directory",
+        Tests(&["tests/observed.rs: a_file_in_a_directory_that_is_not_there_for_a_while_counts_for_a_script"]),
+    ),
+    ("File", Tests(&["tests/observed.rs: a_file_that_a_macro_reads_counts_on_other_machines"])),
+    ("Names", Tests(&["tests/observed.rs: the_names_in_a_directory_count_for_a_macro_in_a_dependency"])),
+    ("Link", Tests(&["tests/observed.rs: where_links_lead_counts_for_a_macro_in_a_member"])),
+    ("Other", Nothing("what is neither a file nor a directory has no content; that it is there is compared.")),
 ];
 
 const DEPENDENCY: Proofs = &[
@@ -539,6 +593,8 @@ const DOMAINS: Proofs = &[
     ("Circumstances", Tests(&[CIRCUMSTANCE])),
     ("NothingToDo", Tests(&[CIRCUMSTANCE, OTHER_COMMAND])),
     ("Stamps", Tests(&[STAMP_PART, READS])),
+    ("Seal", Tests(&["src/entry/entry_tests.rs: the_same_file_looks_another_to_another_unit"])),
+    ("FoundNames", Tests(&["src/inputs/names.rs: names_are_found_wherever_they_stand_also_one_in_another"])),
     ("FileContents", Tests(&["src/probe_tests.rs: files_are_known_by_their_contents_wherever_they_are"])),
     (
         "KeptAnswer",

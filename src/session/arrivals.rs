@@ -64,7 +64,8 @@ impl Session<'_> {
         prefetch.wait_for_entries();
         self.log.phase(Phase::Hydrate, || {
             let environment = &self.options.environment.0;
-            let hydration = Hydration { site: services.site(), plan, store, environment, log: self.log };
+            let hydration =
+                Hydration { site: services.site(), plan, store, environment, here: &services.here, log: self.log };
             let begun = Hydrating::begin(&hydration, locks, |unit| prefetch.expected(unit));
             let mut hydrating = begun.map_err(|error| self.say_nothing_is_placed(&error)).ok()?;
             let mut decided = 0;

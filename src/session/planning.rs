@@ -16,11 +16,12 @@ use super::proof::{Proof, Standing};
 use super::settled::Read;
 use super::survey::{self, Survey};
 use crate::cargo::{Cargo, PackageSource, Packages, Workspace, layout};
-use crate::config::Settings;
+use crate::config::{Settings, Switch};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::event::{EventKind, EventLog, Phase};
 use crate::hydrate::Hydrated;
+use crate::inputs::Here;
 use crate::plan::content::Contents;
 use crate::plan::{BuildPlan, PlanInputs, Surroundings, Unit};
 use crate::prefetch::Prefetch;
@@ -81,10 +82,13 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         .map(|remote| Upload::new(&runtime, store.clone(), remote, log.clone(), &options.settings));
     let (format, is_proven, proof) = standing.settle(options, &store, log);
     let user_wrapper = survey.wrapper.as_ref().map(|wrapper| wrapper.user.clone());
+    let configured = survey.config.said_of_variables();
     let Survey { workspace, roots, toolchain, .. } = survey;
     let hydrated = Hydrated::default();
     let without = options.warm.map(|_| WithoutMembers::new(&plan, &roots, &options.executable)).transpose()?;
     let host = toolchain.host().to_owned();
+    let environment = options.environment.0.clone();
+    let here = Here::new(roots.clone(), environment, configured, store.clone(), &options.settings);
     let services = Services {
         plan,
         contents,
@@ -99,6 +103,8 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         environment: options.environment.0.clone(),
         compiler: toolchain.version().to_owned(),
         linker: toolchain.linker,
+        here,
+        is_observing: options.settings.observe == Switch::On,
         log: log.clone(),
         store_failed: AtomicBool::new(false),
     };

@@ -15,8 +15,9 @@ use camino::Utf8Path;
 use interprocess::local_socket::Stream;
 use interprocess::local_socket::traits::Stream as _;
 
-use super::protocol::{Capture, Finished, Released, Request, Response, Role, receive, send, socket};
+use super::protocol::{Capture, Finished, Looked, Released, Request, Response, Role, receive, send, socket};
 use super::{stand_in, started};
+use crate::observe::{self, Observation};
 use crate::rustc::diagnostics::Unmapping;
 
 /// The name under which this binary is a rustc wrapper.
@@ -41,57 +42,106 @@ pub fn run_if_wrapper() -> Option<ExitCode> {
     let directory = own.parent()?;
     let code = match arguments.as_slice() {
         [script, arguments @ ..] if program == SCRIPT => run_script(directory, Path::new(script), arguments),
+        [] if program == observe::GO_ON => return Some(observe::go_on_for()),
         arguments => ask(directory, &program, arguments).unwrap_or_else(|_| pass_through(&program, arguments)),
     };
     Some(ExitCode::from(code))
 }
 
-/// Has the result of a build script printed where it is known; else becomes the script, as cargo would have started it
-/// without us. `arguments` begin with the name it was called by.
+/// Has the result of a build script printed where it is known; else runs the script, as cargo would have started it without
+/// us: in our place, or below us where it is observed. `arguments` begin with the name it was called by.
 fn run_script(directory: &Path, script: &Path, arguments: &[OsString]) -> u8 {
-    match ask_for_script(directory, script) {
-        Ok(Response::Print { stdout, stderr, .. }) => {
+    let Ok((mut stream, response)) = ask_for_script(directory, script) else {
+        // The session is gone: whoever has started this is somebody else.
+        return become_program(&mut command_of(&stand_in::beside(script), arguments));
+    };
+    match response {
+        Response::Print { stdout, stderr, .. } => {
             // Cargo is the only reader, and has given up where it does not read.
             let _ = io::stdout().write_all(stdout.as_bytes());
             let _ = io::stderr().write_all(stderr.as_bytes());
             0
         }
-        Ok(Response::Start { wrapper }) => {
+        Response::Start { wrapper, is_observed } => {
             let is_back = !Utf8Path::from_path(script).is_some_and(stand_in::is_stand_in);
             let program = if is_back { script.to_owned() } else { stand_in::beside(script) };
-            become_script(&program, arguments, |command| match wrapper {
-                Some(wrapper) => command.env(WRAPPER_VARIABLE, wrapper),
-                None => command.env_remove(WRAPPER_VARIABLE),
-            })
+            let command = || {
+                let mut command = command_of(&program, arguments);
+                match &wrapper {
+                    Some(wrapper) => command.env(WRAPPER_VARIABLE, wrapper),
+                    None => command.env_remove(WRAPPER_VARIABLE),
+                };
+                command
+            };
+            match is_observed {
+                true => run_observed(&command, &mut stream).unwrap_or_else(|_| become_program(&mut command())),
+                false => become_program(&mut command()),
+            }
         }
-        // The session is gone: whoever has started this is somebody else.
-        Ok(Response::Run { .. }) | Err(_) => become_script(&stand_in::beside(script), arguments, |command| command),
+        Response::Run { .. } => become_program(&mut command_of(&stand_in::beside(script), arguments)),
     }
 }
 
-fn ask_for_script(directory: &Path, script: &Path) -> io::Result<Response> {
+fn ask_for_script(directory: &Path, script: &Path) -> io::Result<(BufReader<Stream>, Response)> {
     let mut stream = BufReader::new(Stream::connect(socket(directory)?)?);
     send(stream.get_mut(), &request(Role::Script, script.as_os_str(), &[]).ok_or(io::ErrorKind::InvalidData)?)?;
-    receive(&mut stream)
+    let response = receive(&mut stream)?;
+    Ok((stream, response))
+}
+
+/// Runs a script, tells what it looked at, and ends as it has ended. An error means that it was not started.
+fn run_observed(command: &dyn Fn() -> Command, stream: &mut BufReader<Stream>) -> io::Result<u8> {
+    let (mut child, observation) = observe::spawn(&mut command())?;
+    let status = wait(&mut child)?;
+    let looked = observation.finish();
+    let is_hindered = looked.as_ref().is_ok_and(|seen| seen.is_hindered()) && !status.success();
+    // A session that is gone has no use for the news.
+    if send(stream.get_mut(), &Looked(looked)).is_ok() {
+        let _ = receive::<Released>(stream);
+    }
+    if is_hindered {
+        return Ok(become_program(&mut command()));
+    }
+    Ok(end_like(status))
+}
+
+/// A program, called by the name that is the first of its arguments.
+fn command_of(program: &Path, arguments: &[OsString]) -> Command {
+    let mut command = Command::new(program);
+    if let Some((name, arguments)) = arguments.split_first() {
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::arg0(&mut command, name);
+        #[cfg(not(unix))]
+        let _ = name;
+        command.args(arguments);
+    }
+    command
 }
 
 /// Returns only where that is not possible.
 #[cfg(unix)]
-fn become_script(program: &Path, arguments: &[OsString], set: impl FnOnce(&mut Command) -> &mut Command) -> u8 {
-    use std::os::unix::process::CommandExt;
-    let mut command = Command::new(program);
-    if let Some((name, arguments)) = arguments.split_first() {
-        command.arg0(name).args(arguments);
-    }
-    let error = set(&mut command).exec();
-    let _ = writeln!(io::stderr(), "error: could not execute process `{}`: {error}", program.display());
+fn become_program(command: &mut Command) -> u8 {
+    let error = std::os::unix::process::CommandExt::exec(command);
+    let program = Path::new(command.get_program()).display().to_string();
+    let _ = writeln!(io::stderr(), "error: could not execute process `{program}`: {error}");
     101
 }
 
 /// There are no stand-ins.
 #[cfg(not(unix))]
-fn become_script(_: &Path, _: &[OsString], _: impl FnOnce(&mut Command) -> &mut Command) -> u8 {
+fn become_program(_: &mut Command) -> u8 {
     101
+}
+
+/// The exit code of a program that has ended; of one that a signal has killed, the end itself: cargo says which it was.
+fn end_like(status: ExitStatus) -> u8 {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        use rustix::process::{Signal, getpid, kill_process};
+        // Of a signal that does not end us, cargo is told as a shell would.
+        let _ = Signal::from_named_raw(signal).map(|signal| kill_process(getpid(), signal));
+    }
+    exit_code(status)
 }
 
 /// The whole exchange. An error means that nothing was run yet.
@@ -106,7 +156,7 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
             Ok(code.try_into().unwrap_or(1))
         }
         Response::Start { .. } => Err(io::ErrorKind::InvalidData.into()),
-        Response::Run { wrapper, arguments: extra, unmapping, capture } => {
+        Response::Run { wrapper, arguments: extra, unmapping, capture, is_observed } => {
             let mut command = match wrapper {
                 Some(wrapper) => {
                     let mut command = Command::new(wrapper);
@@ -116,7 +166,7 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
                 None => Command::new(program),
             };
             let is_rustc = command.get_program() == program;
-            let (status, mut finished) = run(command.args(extra).args(arguments), capture, &unmapping)?;
+            let (status, mut finished) = run(command.args(extra).args(arguments), capture, &unmapping, is_observed)?;
             // What another wrapper starts is rustc itself.
             finished.linker_millis = finished.linker_millis.filter(|_| is_rustc);
             // A session that is gone has no use for the news, and nothing to open.
@@ -142,13 +192,21 @@ fn request(role: Role, program: &OsStr, arguments: &[OsString]) -> Option<Reques
 }
 
 /// Runs the compiler, forwarding what it prints line by line: cargo starts dependents on the notices in it.
-fn run(command: &mut Command, capture: Capture, unmapping: &Unmapping) -> io::Result<(ExitStatus, Finished)> {
+fn run(
+    command: &mut Command,
+    capture: Capture,
+    unmapping: &Unmapping,
+    is_observed: bool,
+) -> io::Result<(ExitStatus, Finished)> {
     let start = Instant::now();
     let pipe = |wanted: bool| if wanted { Stdio::piped() } else { Stdio::inherit() };
-    let mut child = command
+    let command = command
         .stdout(pipe(capture == Capture::Everything))
-        .stderr(pipe(capture != Capture::Status || !unmapping.is_empty()))
-        .spawn()?;
+        .stderr(pipe(capture != Capture::Status || !unmapping.is_empty()));
+    let (mut child, observation) = match is_observed {
+        true => observe::spawn(command).map(|(child, observation)| (child, Some(observation)))?,
+        false => (command.spawn()?, None),
+    };
     let stdout =
         child.stdout.take().map(|stdout| thread::spawn(move || forward(stdout, io::stdout(), &Unmapping::default())));
     let stderr = child.stderr.take().map(|stderr| forward(stderr, io::stderr(), unmapping)).unwrap_or_default();
@@ -156,7 +214,8 @@ fn run(command: &mut Command, capture: Capture, unmapping: &Unmapping) -> io::Re
     let linker_millis = started::processor_millis(&child);
     let status = wait(&mut child)?;
     let millis = start.elapsed().as_millis() as u64;
-    Ok((status, Finished { code: status.code(), millis, linker_millis, stdout, stderr }))
+    let looked = observation.map(Observation::finish);
+    Ok((status, Finished { code: status.code(), millis, linker_millis, stdout, stderr, looked }))
 }
 
 /// A child that was started has to be waited for whatever happens: an error here must not run it again.

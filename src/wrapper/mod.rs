@@ -12,7 +12,9 @@
 //! hold here and now. Files appear in the target directory whole, under their final name, or not at all.
 
 pub mod client;
+mod looks;
 mod metadata;
+mod observed;
 mod protocol;
 mod record;
 mod restore;

@@ -8,6 +8,7 @@ use interprocess::local_socket::{GenericFilePath, Name, ToFsName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::observe;
 use crate::rustc::diagnostics::Unmapping;
 
 /// Who asks.
@@ -43,6 +44,8 @@ pub(super) enum Response {
     Start {
         /// A wrapper of the user's own, of which cargo would have told it.
         wrapper: Option<String>,
+        /// What it looks at is to be [told](Looked).
+        is_observed: bool,
     },
     /// Run the command, and report its end if `capture` says so.
     Run {
@@ -54,6 +57,8 @@ pub(super) enum Response {
         unmapping: Unmapping,
         /// What to report when it ends.
         capture: Capture,
+        /// Also what it has looked at.
+        is_observed: bool,
     },
 }
 
@@ -78,9 +83,16 @@ pub(super) struct Finished {
     pub stdout: String,
     /// As the compiler printed it.
     pub stderr: String,
+    /// What it looked at, where that was to be observed.
+    pub looked: Option<observe::Result>,
 }
 
-/// The session's last word after a captured run: it has opened the outputs, and cargo may go on.
+/// The stand-in's last word, where a script was to be observed: what it looked at.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Looked(pub observe::Result);
+
+/// The session's last word after a captured run: it has opened the outputs, or heard of what a script looked at, and cargo
+/// may go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Released;
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::protocol::Finished;
 use super::restore::Variables;
 use crate::digest::Digest;
-use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, FileRecord, InputRecord};
+use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, FileRecord, InputRecord, Inputs};
 use crate::error::{Error, Result};
 use crate::event::Reason;
 use crate::hydrate::Script;
@@ -135,6 +135,7 @@ pub(super) fn record(
     store: &LocalStore,
     roots: &Roots,
     scanner: &PathScanner,
+    observed: impl FnOnce(&dyn Fn(&[u8]) -> bool) -> Result<Inputs, Reason>,
 ) -> Result<Recorded> {
     let (notices, diagnostics) = split_printed(&compiled.finished.stderr);
     let expected: BTreeSet<_> = compiled.outputs.iter().map(|output| output.path.as_path()).collect();
@@ -142,7 +143,7 @@ pub(super) fn record(
         return Ok(Recorded::Not(Reason::SideFiles));
     }
     let mut bound = BTreeSet::new();
-    let mut files = Vec::new();
+    let (mut files, mut made) = (Vec::new(), Vec::new());
     let mut info = DepInfo::default();
     let mut metadata = None;
     for Output { path, file } in &compiled.outputs {
@@ -178,11 +179,17 @@ pub(super) fn record(
             metadata = Some(digest);
         }
         files.push(FileRecord { name: path.file_name().unwrap_or_default().into(), kind, size, digest, mode: None });
+        made.push(stored);
     }
     bound.extend(roots_in_environment(&info, &compiled));
     bound.extend(diagnostics.iter().flat_map(|line| roots.held_by(line)));
     let Some(inputs) = inputs(&info, &compiled, roots)? else {
         return Ok(Recorded::Not(Reason::ChangedMeanwhile));
+    };
+    let holds = |text: &[u8]| made.iter().any(|bytes| memchr::memmem::find(bytes, text).is_some());
+    let observed = match observed(&holds) {
+        Ok(observed) => observed,
+        Err(reason) => return Ok(Recorded::Not(reason)),
     };
     let rendering = (!diagnostics.is_empty()).then(|| compiled.invocation.rendering());
     let constraints = Constraints {
@@ -194,6 +201,7 @@ pub(super) fn record(
         dependencies: compiled.dependencies,
         script: compiled.script,
         linked: compiled.linked,
+        observed,
     };
     Ok(Recorded::Entry(Box::new(Entry {
         key: compiled.key,
@@ -216,10 +224,11 @@ pub(super) fn record_script(
     key: UnitKey,
     script: Script,
     (heard, program): (Option<Digest>, Vec<DependencyRecord>),
+    observed: Inputs,
     roots: &Roots,
     compile_ms: u64,
 ) -> Entry {
-    let Script { fresh, files, digest, environment, bound } = script;
+    let Script { fresh, files, digest, environment, bound, .. } = script;
     Entry {
         key,
         package: format!("{} {}", unit.package, unit.version),
@@ -233,6 +242,7 @@ pub(super) fn record_script(
             script: heard,
             dependencies: program,
             bound: bound_to(bound, roots),
+            observed,
             ..Constraints::default()
         },
         fresh: Some(fresh),

@@ -38,6 +38,8 @@ pub(super) fn violation(
         script: _,
         linked: _,
         bound,
+        // Compared with what is here, once all of this holds.
+        observed: _,
     } = &entry.constraints;
     let because = |reason, differences: Vec<_>| (!differences.is_empty()).then_some((reason, differences));
     let told = [

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::looks::Looks;
+use super::observed::Ran;
 use super::protocol::Request;
 use super::record::record_script;
 use super::restore::{Variables, other_dependencies, other_paths, other_variables};
@@ -25,7 +27,7 @@ use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, Fresh};
 use crate::error::Result;
 use crate::event::{Difference, EventKind, MissReason, Reason, UnitId};
 use crate::fs;
-use crate::hydrate::{Before, Linking, PROGRAM, Site, generated_files, heard, linked_with, printed};
+use crate::hydrate::{Before, Linking, PROGRAM, Script, Site, generated_files, heard, linked_with, printed};
 use crate::key::UnitKey;
 use crate::plan::Unit;
 use crate::prefetch::Lookup;
@@ -68,6 +70,7 @@ pub(super) struct Scripts {
     /// The `OUT_DIR`s that were not empty then: what they hold may be of an earlier run.
     used: BTreeSet<Utf8PathBuf>,
     stand_ins: Arc<StandIns>,
+    looks: Arc<Looks>,
     /// Where the linker looks by itself.
     own_dirs: OnceLock<Option<Vec<Utf8PathBuf>>>,
     state: Mutex<State>,
@@ -89,12 +92,12 @@ struct State {
 
 impl Scripts {
     /// Puts stand-ins before the scripts that are in the build directory and that cargo may start.
-    pub(super) fn new(services: Arc<Services>, stand_ins: Arc<StandIns>) -> Self {
+    pub(super) fn new(services: Arc<Services>, stand_ins: Arc<StandIns>, looks: Arc<Looks>) -> Self {
         let before = Before::of(&services.site());
         let started = SystemTime::now();
         let used = services.profiles().iter().flat_map(|(layout, profile)| layout.used_out_dirs(profile)).collect();
         let (own_dirs, state) = (OnceLock::new(), Mutex::default());
-        let scripts = Self { services, started, before, used, stand_ins, own_dirs, state };
+        let scripts = Self { services, started, before, used, stand_ins, looks, own_dirs, state };
         scripts.stand_in_for_all();
         scripts
     }
@@ -149,11 +152,16 @@ impl Scripts {
         }
     }
 
-    /// The program of a run, by content; nothing where it is not known which one that is.
-    fn program(&self, run: UnitId) -> Option<Vec<DependencyRecord>> {
+    /// Where the program of a run is, or its stand-in.
+    fn program_path(&self, run: UnitId) -> Option<Utf8PathBuf> {
         let script = self.services.plan.script_of(run)?;
         let told = self.state().programs.get(&script).cloned();
-        let metadata = StandIns::content(&told.or_else(|| self.program_of(script))?)?;
+        told.or_else(|| self.program_of(script))
+    }
+
+    /// The program of a run, by content; nothing where it is not known which one that is.
+    fn program(&self, run: UnitId) -> Option<Vec<DependencyRecord>> {
+        let metadata = StandIns::content(&self.program_path(run)?)?;
         Some(vec![DependencyRecord { extern_name: PROGRAM.into(), metadata }])
     }
 
@@ -192,7 +200,7 @@ impl Scripts {
     /// Whether a recorded run would be the same here and now.
     fn holds(&self, unit: &Unit, entry: &Entry, fresh: &Fresh, out_dir: &Utf8Path) -> bool {
         let Services { roots, environment, .. } = &*self.services;
-        let Constraints { environment: variables, script, bound, inputs, .. } = &entry.constraints;
+        let Constraints { environment: variables, script, bound, inputs, observed, .. } = &entry.constraints;
         let is_here = || Some(self.services.site().profile(unit)?.join(&fresh.directory) == out_dir);
         let variable = |name: &String| environment.get(OsStr::new(name))?.to_str();
         let digest = |name: &String| variables::digest(name, variable(name), roots, &[]);
@@ -200,6 +208,7 @@ impl Scripts {
         is_here() == Some(true)
             && self.heard(unit) == Some(*script)
             && inputs.is_empty()
+            && self.services.here.difference(entry.key, observed).is_none()
             && variables.iter().all(|(name, value)| digest(name) == *value)
             && other_paths(bound, roots).is_empty()
             && generated_files(out_dir).is_some_and(|names| names.iter().all(is_known))
@@ -299,7 +308,16 @@ impl Scripts {
         let ago = (began + took).elapsed().unwrap_or_default();
         log.record_past(ago, EventKind::Compiled { unit: run, millis, success: true });
         let (heard, program) = (self.heard(unit), self.program(run));
-        match prefetch.lookup(run) {
+        let found = prefetch.lookup(run);
+        let other = match &found {
+            Lookup::Hit(entry, _) => self.services.here.difference(entry.key, &entry.constraints.observed),
+            Lookup::Miss(_) => None,
+        };
+        match found {
+            Lookup::Hit(..) if other.is_some() => {
+                self.services.differs(run, other);
+                log.record(EventKind::Missed { unit: run, reason: MissReason::Input });
+            }
             Lookup::Hit(entry, _)
                 if program.as_ref().is_some_and(|program| *program != entry.constraints.dependencies) =>
             {
@@ -338,7 +356,16 @@ impl Scripts {
         }
         match site.script(unit, out_dir, store) {
             Ok(Some(Ok(script))) => {
-                self.services.keep(run, record_script(unit, key, script, (heard, program), roots, millis))
+                let path = self.program_path(run);
+                let Script { is_declared, ref made, .. } = script;
+                let ran = Ran { unit, key, program: path.as_deref(), out_dir, is_declared, made };
+                match self.services.inputs_of_run(run, &ran, self.looks.take(out_dir)) {
+                    Ok(observed) => {
+                        let entry = record_script(unit, key, script, (heard, program), observed, roots, millis);
+                        self.services.keep(run, entry);
+                    }
+                    Err(reason) => log.record(EventKind::NotRecorded { unit: run, reason }),
+                }
             }
             Ok(Some(Err(reason))) => log.record(EventKind::NotRecorded { unit: run, reason }),
             Ok(None) => {}

@@ -18,7 +18,8 @@ use interprocess::local_socket::{Listener, ListenerOptions, Stream};
 use serde::{Deserialize, Serialize};
 
 use super::client::NAME;
-use super::protocol::{Capture, Finished, Released, Request, Response, Role, receive, send, socket};
+use super::looks::Looks;
+use super::protocol::{Capture, Finished, Looked, Released, Request, Response, Role, receive, send, socket};
 use super::scripts::Printed;
 use super::stand_in::{Runs, StandIns};
 use super::units::{Call, Services, Units};
@@ -49,6 +50,8 @@ pub struct Front {
     /// The programs of build scripts that are in the build directory and have to run unplanned, if at all; and whether one
     /// may run several times.
     pub scripts: Vec<(Utf8PathBuf, bool)>,
+    /// What scripts look at is observed.
+    pub is_observing: bool,
     /// What happens.
     pub log: EventLog,
 }
@@ -136,6 +139,8 @@ struct Coordinator {
     is_coming: bool,
     /// Before the programs of build scripts.
     stand_ins: Arc<StandIns>,
+    /// What build scripts have looked at.
+    looks: Arc<Looks>,
     /// How often cargo has asked for the compiler's version.
     versions: AtomicUsize,
     stopping: Arc<AtomicBool>,
@@ -151,13 +156,14 @@ impl Coordinator {
         let stand_ins = Arc::new(StandIns::new(program));
         front.scripts.iter().for_each(|(script, several)| stand_ins.put(Runs::unknown(*several), script));
         let (plan, units, stopping) = (Mutex::new(Some(plan)), OnceLock::new(), Arc::default());
-        Self { front, plan, units, is_coming, stand_ins, versions: AtomicUsize::new(0), stopping }
+        let (versions, looks) = (AtomicUsize::new(0), Arc::default());
+        Self { front, plan, units, is_coming, stand_ins, looks, versions, stopping }
     }
 
     fn units(&self) -> Option<&Units> {
         let make = || {
             let plan = self.plan.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()?;
-            Some(Units::new(plan()?, self.stand_ins.clone(), self.stopping.clone()))
+            Some(Units::new(plan()?, self.stand_ins.clone(), self.looks.clone(), self.stopping.clone()))
         };
         self.units.get_or_init(make).as_ref()
     }
@@ -180,7 +186,8 @@ impl Coordinator {
             Some((units, id)) => units.serve(conversation, id, &call),
             None => {
                 let what = call.invocation.crate_name.unwrap_or_default();
-                let Finished { millis, .. } = conversation.run(Vec::new(), Unmapping::default(), Capture::Status)?;
+                let Finished { millis, .. } =
+                    conversation.run(Vec::new(), Unmapping::default(), Capture::Status, false)?;
                 self.front.log.record(EventKind::PassedThrough { what, millis });
                 Ok(())
             }
@@ -195,7 +202,14 @@ impl Coordinator {
         }
         self.stand_ins.give_way(Utf8Path::new(&request.program));
         let wrapper = self.front.user_wrapper.as_ref().map(|wrapper| wrapper.told.clone());
-        send(conversation.stream.get_mut(), &Response::Start { wrapper })
+        let is_observed = self.front.is_observing;
+        send(conversation.stream.get_mut(), &Response::Start { wrapper, is_observed })?;
+        if is_observed && let Some(out_dir) = request.environment.get("OUT_DIR") {
+            let Looked(looked) = receive(&mut conversation.stream)?;
+            self.looks.note(out_dir.into(), (request.environment.clone(), looked));
+            conversation.release()?;
+        }
+        Ok(())
     }
 
     /// Cargo asks for the version when it starts, and once more (`core/profiles.rs`, `Profiles::new`) when it has resolved
@@ -219,13 +233,13 @@ impl Coordinator {
         let variable = |name: &str| request.environment.get(name).cloned();
         let key = probe::key(&request.program, &request.arguments, variable).filter(|_| is_remembered);
         let Some(key) = key else {
-            return conversation.run_unobserved();
+            return conversation.run_unwatched();
         };
         if let Some(Answer { stdout, stderr }) = probe::recall(&self.front.store, key) {
             return conversation.print(stdout, stderr);
         }
         let Finished { code, stdout, stderr, .. } =
-            conversation.run(Vec::new(), Unmapping::default(), Capture::Everything)?;
+            conversation.run(Vec::new(), Unmapping::default(), Capture::Everything, false)?;
         // Failures are asked again: what made them fail may be gone.
         if code == Some(0) {
             probe::remember(&self.front.store, key, &Answer { stdout, stderr });
@@ -261,9 +275,10 @@ impl Conversation {
         arguments: Vec<String>,
         unmapping: Unmapping,
         capture: Capture,
+        is_observed: bool,
     ) -> io::Result<Finished> {
         let wrapper = self.wrapper.clone();
-        send(self.stream.get_mut(), &Response::Run { wrapper, arguments, unmapping, capture })?;
+        send(self.stream.get_mut(), &Response::Run { wrapper, arguments, unmapping, capture, is_observed })?;
         receive(&mut self.stream)
     }
 
@@ -272,10 +287,9 @@ impl Conversation {
         send(self.stream.get_mut(), &Released)
     }
 
-    fn run_unobserved(&mut self) -> io::Result<()> {
-        let wrapper = self.wrapper.clone();
-        let response =
-            Response::Run { wrapper, arguments: Vec::new(), unmapping: Unmapping::default(), capture: Capture::Status };
+    fn run_unwatched(&mut self) -> io::Result<()> {
+        let (wrapper, arguments, unmapping) = (self.wrapper.clone(), Vec::new(), Unmapping::default());
+        let response = Response::Run { wrapper, arguments, unmapping, capture: Capture::Status, is_observed: false };
         send(self.stream.get_mut(), &response)
     }
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::looks::Looks;
 use super::metadata::MetadataDigests;
 use super::protocol::{Capture, Finished, Request};
 use super::record::{Compiled, Output, Recorded, bound_to, expected_outputs, linked_output, open_outputs, record};
@@ -27,6 +28,7 @@ use crate::entry::{DependencyRecord, Entry, Fresh};
 use crate::error::{Error, Result};
 use crate::event::{Difference, EventKind, EventLog, MissReason, Reason, UnitId};
 use crate::hydrate::{Hydrated, Linking, Site, own_dirs};
+use crate::inputs::Here;
 use crate::key::UnitKey;
 use crate::plan::content::Contents;
 use crate::plan::{BuildPlan, Unit};
@@ -70,6 +72,10 @@ pub struct Services {
     pub linker: String,
     /// The units that are not to be compiled, where only dependencies are.
     pub without: Option<WithoutMembers>,
+    /// This machine, as far as anybody could look at it.
+    pub here: Here,
+    /// What looks at it is observed.
+    pub is_observing: bool,
     /// What happens.
     pub log: EventLog,
     /// The local store cannot be written; said once.
@@ -178,6 +184,17 @@ impl Call {
         Self { request, invocation, directory, out_dir }
     }
 
+    /// The directory that rustc runs in.
+    pub(super) fn directory(&self) -> &Utf8Path {
+        &self.directory
+    }
+
+    /// Where rustc says what it has read.
+    pub(super) fn dep_info(&self) -> Option<Utf8PathBuf> {
+        let outputs = expected_outputs(&self.invocation, &self.out_dir);
+        outputs.into_iter().find(|output| output.extension() == Some("d"))
+    }
+
     pub(super) fn out_dir(&self) -> &Utf8Path {
         &self.out_dir
     }
@@ -205,9 +222,14 @@ fn remapping(is_remapped: bool, roots: &Roots) -> (Vec<String>, Unmapping) {
 
 impl Units {
     /// Decides by these services.
-    pub(super) fn new(services: Services, stand_ins: Arc<StandIns>, stopping: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        services: Services,
+        stand_ins: Arc<StandIns>,
+        looks: Arc<Looks>,
+        stopping: Arc<AtomicBool>,
+    ) -> Self {
         let services = Arc::new(services);
-        let scripts = Scripts::new(services.clone(), stand_ins);
+        let scripts = Scripts::new(services.clone(), stand_ins, looks);
         let scanner = PathScanner::new(&services.roots);
         Self { services, scanner, metadata: MetadataDigests::default(), state: Mutex::default(), scripts, stopping }
     }
@@ -319,6 +341,10 @@ impl Units {
             self.services.differs(id, differences);
             return Err(Some(reason));
         }
+        if let Some(difference) = self.services.here.difference(entry.key, &entry.constraints.observed) {
+            self.services.differs(id, [difference]);
+            return Err(Some(MissReason::Input));
+        }
         if let Some(difference) = self.since(id, &entry, call) {
             self.services.differs(id, [difference]);
             return Err(Some(MissReason::Input));
@@ -360,7 +386,7 @@ impl Units {
         // Only before a build script has something to be put before cargo goes on.
         let is_script = self.services.plan.unit(id).kind == "custom-build";
         let capture = if is_script { Capture::Stderr } else { Capture::Status };
-        let finished = conversation.run(arguments, unmapping, capture)?;
+        let finished = conversation.run(arguments, unmapping, capture, false)?;
         let success = finished.code == Some(0);
         if success {
             self.note_linked(id, call, &finished);
@@ -382,7 +408,8 @@ impl Units {
         }
         let Services { plan, roots, log, .. } = &*self.services;
         let (arguments, unmapping) = remapping(plan.unit(id).external, roots);
-        let finished = conversation.run(arguments, unmapping, Capture::Stderr)?;
+        let is_observed = self.services.is_to_observe(id);
+        let finished = conversation.run(arguments, unmapping, Capture::Stderr, is_observed)?;
         let outputs = open_outputs(&call.invocation, &call.out_dir);
         let success = finished.code == Some(0);
         if success {
@@ -452,7 +479,9 @@ impl Units {
             script,
             holds_own_objects: self.scripts.linking(unit, call) == Some(Linking::Own),
         };
-        record(compiled, store, roots, &self.scanner)
+        let inputs =
+            |holds: &dyn Fn(&[u8]) -> bool| self.services.inputs_of_call(id, key, call, finished.looked.clone(), holds);
+        record(compiled, store, roots, &self.scanner, inputs)
     }
 
     /// Cargo's own files of a unit that was just compiled: it writes them once it knows that the compiler has ended.

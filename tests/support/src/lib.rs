@@ -14,6 +14,8 @@
 //! | [`compare`] | what cargo prints, compared |
 //! | [`runners`] | what runs jobs as CI services do: [`GitHub`](runners::GitHub) |
 //! | [`matrix`] | [`Matrix`]: one workspace in every situation, compared with plain cargo |
+//! | [`witness`] | [`Witness`]: a workspace whose program says what was seen while it was built |
+//! | [`looking`] | scripts and macros that look at one thing, for a [`Witness`] |
 //! | [`report`] | [`Report`]: what `cargo xcache report` says |
 //!
 //! **Invariants.** Everything is real: cargo, rustc, git, the server. Every test has a directory of its own and an
@@ -26,6 +28,7 @@ pub mod git;
 pub mod images;
 pub mod invocation;
 pub mod layered;
+pub mod looking;
 pub mod matrix;
 pub mod project;
 pub mod proofs;
@@ -37,6 +40,7 @@ pub mod rustc;
 pub mod sandbox;
 pub mod server;
 pub mod tree;
+pub mod witness;
 
 pub use git::Repository;
 pub use invocation::{Invocation, Output, Running};
@@ -48,6 +52,7 @@ pub use report::Report;
 pub use rustc::{Rustc, Start};
 pub use sandbox::Sandbox;
 pub use server::{Key, S3Server};
+pub use witness::Witness;
 
 use std::path::{Path, PathBuf};
 use std::thread;

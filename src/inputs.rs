@@ -1,0 +1,520 @@
+//! What was seen while a unit was made, as conditions: made of what an [observer](crate::observe) saw, and compared with
+//! what is here.
+//!
+//! [`Here`] is this machine, as far as anybody could look at it: paths and variables. [`Here::record`] leaves out what is
+//! fixed already ([`Subject`]) and makes [`Observed`] of the rest; [`Here::difference`] finds the first condition that does
+//! not hold. Variables are not seen: one counts if a program that was at work contains its name ([`names`]).
+//!
+//! **Invariants.** What is recorded is what was there when it was looked at first; where that cannot be told any more,
+//! nothing is. Whatever is left out is fixed by something that is compared. Values and contents are never recorded, only
+//! [seals](Seal) of them.
+
+mod classify;
+pub mod known;
+mod names;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use self::classify::{Kind, Places};
+use self::names::Names;
+use crate::config::{Settings, Switch, Unobserved};
+use crate::digest::{Digest, Domain};
+use crate::entry::{IN_PATH, Inputs, Observed, Seal, State};
+use crate::event::{Difference, EventLog};
+use crate::fs;
+use crate::key::UnitKey;
+use crate::observe::{self, Access, Mark, Seen, Unknown, Unseen, Use, Was};
+use crate::roots::{Root, RootedPath, Roots};
+use crate::store::LocalStore;
+
+/// Variables that say where things are: what they lead to is seen. They count as well where their value is in what was made.
+const LEADING: &[&str] =
+    &["CARGO_HOME", "CARGO_TARGET_DIR", "HOME", "OLDPWD", "PATH", "PWD", "RUSTUP_HOME", "TMPDIR", "XDG_RUNTIME_DIR"];
+/// Variables of a shell's own, which change with every command; and of every Rust program's, which change how it fails.
+const OF_PROCESSES: &[&str] =
+    &["_", "COLUMNS", "LINES", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "RUST_MIN_STACK", "SHLVL", "TERM"];
+/// Variables that cargo and rustup set for everybody, whatever they were.
+const SET_BY_CARGO: &[&str] = &[
+    "CARGO",
+    "CARGO_MAKEFLAGS",
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_PATH",
+    "MAKEFLAGS",
+    "MFLAGS",
+    "RUSTC_WRAPPER",
+    "RUST_RECURSION_COUNT",
+];
+/// By these the C library tells a program language and place.
+const LOCAL: &[&str] =
+    &["LANG", "LANGUAGE", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_NUMERIC", "LC_TIME", "TZ"];
+/// Where the loader of any program looks first.
+const LIBRARIES: &str = "LD_LIBRARY_PATH";
+/// Every program asks for these, by its loader.
+const OF_LOADERS: &[&str] = &["GLIBC_TUNABLES", "LD_"];
+/// A value that is shorter is in anything.
+const TELLING: usize = 4;
+
+/// This machine, as far as anybody could look at it.
+pub struct Here {
+    roots: Roots,
+    home: Option<Utf8PathBuf>,
+    /// The environment that cargo was started with.
+    environment: BTreeMap<OsString, OsString>,
+    /// What cargo's configuration says of variables.
+    configured: BTreeMap<String, String>,
+    store: Arc<LocalStore>,
+    unknown: Unobserved,
+    is_observing: bool,
+    can_observe: OnceLock<bool>,
+    has_said: AtomicBool,
+    names: Names,
+    /// Digests of contents.
+    contents: Mutex<HashMap<(String, Mark), Digest>>,
+    /// Names of variables that are in a program.
+    asked: Mutex<HashMap<Digest, Arc<BTreeSet<String>>>>,
+}
+
+/// What was observed, of what.
+pub struct Subject<'a> {
+    /// What it is recorded under.
+    pub key: UnitKey,
+    /// The directories that are fixed: by a checksum, or by what else is compared.
+    pub fixed: Vec<&'a Utf8Path>,
+    /// Files that are compared already: the sources that the compiler says it has read.
+    pub told: BTreeSet<Utf8PathBuf>,
+    /// Where it may write.
+    pub own: Vec<&'a Utf8Path>,
+    /// The environment that it had.
+    pub environment: &'a BTreeMap<String, String>,
+    /// The program itself, where it is one that was built.
+    pub program: Option<&'a Utf8Path>,
+    /// Whether a text is in what was made.
+    pub holds: &'a dyn Fn(&[u8]) -> bool,
+}
+
+impl Here {
+    /// For a session.
+    pub fn new(
+        roots: Roots,
+        environment: BTreeMap<OsString, OsString>,
+        configured: BTreeMap<String, String>,
+        store: Arc<LocalStore>,
+        settings: &Settings,
+    ) -> Self {
+        let environment = without_toolchain(environment, &roots);
+        let home = environment.get(OsStr::new("HOME")).and_then(|home| home.to_str());
+        let home = home.map(Utf8PathBuf::from).filter(|home| home.is_absolute() && home.parent().is_some());
+        let set = environment.keys().filter_map(|name| name.to_str()).chain(configured.keys().map(String::as_str));
+        let names = Names::new(set.filter(|name| counts(name)).collect());
+        let (unknown, is_observing) = (settings.unknown, settings.observe == Switch::On);
+        let (can_observe, has_said) = (OnceLock::new(), AtomicBool::new(false));
+        let (contents, asked) = (Mutex::default(), Mutex::default());
+        Self {
+            roots,
+            home,
+            environment,
+            configured,
+            store,
+            unknown,
+            is_observing,
+            can_observe,
+            has_said,
+            names,
+            contents,
+            asked,
+        }
+    }
+
+    /// The first of an entry's conditions that does not hold.
+    pub fn difference(&self, key: UnitKey, inputs: &Inputs) -> Option<Difference> {
+        match inputs {
+            Inputs::Told => None,
+            Inputs::Observed(observed) => self.differing(key, observed),
+            _ if self.trusts() => None,
+            Inputs::Declared => self.can_observe().then_some(Difference::Unobserved),
+            Inputs::Trusted => Some(Difference::Unobserved),
+        }
+    }
+
+    /// Whether the user trusts what was not seen.
+    pub fn trusts(&self) -> bool {
+        self.unknown == Unobserved::Trust
+    }
+
+    /// Whether what runs here is seen: found out when it is first asked.
+    fn can_observe(&self) -> bool {
+        self.is_observing && *self.can_observe.get_or_init(observe::is_possible)
+    }
+
+    /// Says once why nothing can be seen.
+    pub fn say_unobserved(&self, why: &Unseen, log: &EventLog) {
+        if !self.has_said.swap(true, Ordering::SeqCst) {
+            log.warn(format!(
+                "what build scripts, macros and linkers read cannot be observed here: {}; only what declares its inputs or \
+                 is well known is cached of them (`observe = \"off\"` says no more, `unknown = \"trust\"` caches all)",
+                why.0
+            ));
+        }
+    }
+
+    fn differing(&self, key: UnitKey, observed: &Observed) -> Option<Difference> {
+        let paths = observed
+            .paths
+            .iter()
+            .flat_map(|(directory, names)| names.iter().map(move |(name, states)| (join(directory, name), states)));
+        let mut paths = paths.filter(|(path, states)| !self.is_so(key, path, states));
+        if let Some((path, _)) = paths.next() {
+            return Some(Difference::File { path });
+        }
+        let mut variables = observed.variables.iter();
+        let differs = |(name, seal): &(&String, &Seal)| self.variable(key, name) != Some(**seal);
+        let other = variables.find(differs).map(|(name, _)| name.clone());
+        let name = other.or_else(|| self.asked_besides(observed))?;
+        Some(Difference::Variable { name })
+    }
+
+    /// Whether a path is as it was. Where it is not known where that is here, it is not.
+    fn is_so(&self, key: UnitKey, path: &str, states: &[State]) -> bool {
+        let found = match path.strip_prefix(IN_PATH).and_then(|name| name.strip_prefix('/')) {
+            Some(name) => self.in_path(name),
+            None => self.resolve(path),
+        };
+        let Some(path) = found else { return states == [State::Absent] };
+        let was = Was::now(path.as_std_path());
+        states.iter().all(|state| match state {
+            State::Absent => was == Was::Absent,
+            State::Directory => was == Was::Directory,
+            State::Other => was == Was::Other,
+            State::File(seal) => match was {
+                Was::File(mark) => self.content(&path, mark).is_some_and(|content| Seal::of(key, content) == *seal),
+                _ => false,
+            },
+            State::Names(seal) => names_in(&path).is_some_and(|names| Seal::of(key, names) == *seal),
+            State::Link(seal) => link_at(&path).is_some_and(|link| Seal::of(key, link) == *seal),
+        })
+    }
+
+    /// The program that is found by a name.
+    fn in_path(&self, name: &str) -> Option<Utf8PathBuf> {
+        let path = self.environment.get(OsStr::new("PATH"))?;
+        let directories = std::env::split_paths(path).filter_map(|directory| Utf8PathBuf::try_from(directory).ok());
+        let mut programs = directories.map(|directory| directory.join(name));
+        programs.find(|program| program.is_absolute() && fs::is_executable(program.as_std_path()))
+    }
+
+    /// A variable that is set now, was not then, and may be asked for.
+    fn asked_besides(&self, observed: &Observed) -> Option<String> {
+        let is_new = |name: &&String| {
+            let is_known = observed.variables.contains_key(*name) || observed.replaced.contains(*name);
+            !is_known && !LEADING.contains(&name.as_str())
+        };
+        let of_words = self.names.in_words(&observed.words);
+        let of_all = self.names.all().filter(|name| is_of_loaders(name)).cloned();
+        if let Some(name) = of_words.into_iter().chain(of_all).find(|name| is_new(&name)) {
+            return Some(name);
+        }
+        let mut asked = observed.askers.iter().filter_map(|asker| self.names_in_file(&self.resolve(asker)?));
+        asked.find_map(|found| found.iter().find(is_new).cloned())
+    }
+
+    fn variable(&self, key: UnitKey, name: &str) -> Option<Seal> {
+        let value = self.environment.get(OsStr::new(name)).map(|value| value.as_encoded_bytes());
+        let configured = self.configured.get(name);
+        let is_set = value.is_some() || configured.is_some();
+        is_set.then(|| Seal::of(key, Digest::of_value(Domain::Variable, &(value, configured))))
+    }
+
+    /// What was seen, as conditions; or why it cannot be told.
+    pub fn record(&self, seen: &Seen, subject: &Subject<'_>) -> Result<Observed, Unknown> {
+        if let Some(unknown) = seen.unknown.iter().find(|unknown| **unknown != Unknown::Identity) {
+            return Err(*unknown);
+        }
+        let places = Places::new(&self.roots, subject);
+        let mut observed = Observed::default();
+        let mut asking = BTreeSet::new();
+        let searched = self.searched(subject);
+        for (path, access) in &seen.paths {
+            let name = name_in(path, &searched).filter(|_| !access.uses.has(Use::Read) && !access.uses.has(Use::Make));
+            if let Some(name) = name {
+                self.add_named(&mut observed, subject.key, name)?;
+            }
+            match places.kind(path, access, seen)? {
+                // It was looked for there because it might have been anywhere.
+                Kind::Input if name.is_some() && access.was == Was::Absent => {}
+                Kind::Input => self.add(&mut observed, subject.key, path, access)?,
+                Kind::Fixed => {}
+            }
+            if places.is_local(path, access) {
+                observed.words.extend(LOCAL.iter().map(|name| (*name).to_owned()));
+            }
+            if places.asks(path, access, seen) {
+                asking.insert(path.as_str());
+            }
+        }
+        self.add_variables(&mut observed, subject, &asking)?;
+        drop_implied(&mut observed.paths);
+        Ok(observed)
+    }
+
+    /// The directories in which programs are found by their names.
+    fn searched(&self, subject: &Subject<'_>) -> BTreeSet<String> {
+        let own = subject.environment.get("PATH").map(OsString::from);
+        let paths = own.iter().chain(self.environment.get(OsStr::new("PATH")));
+        let directories =
+            paths.flat_map(std::env::split_paths).filter_map(|path| path.into_os_string().into_string().ok());
+        directories.map(|directory| directory.trim_end_matches('/').to_owned()).collect()
+    }
+
+    /// A program that is found by its name.
+    fn add_named(&self, observed: &mut Observed, key: UnitKey, name: &str) -> Result<(), Unknown> {
+        let named = observed.paths.entry(IN_PATH.into()).or_default();
+        if named.contains_key(name) {
+            return Ok(());
+        }
+        let state = match self.in_path(name).map(|path| (Was::now(path.as_std_path()), path)) {
+            Some((Was::File(mark), path)) => {
+                State::File(Seal::of(key, self.content(&path, mark).ok_or(Unknown::Changed)?))
+            }
+            _ => State::Absent,
+        };
+        named.insert(name.to_owned(), vec![state]);
+        Ok(())
+    }
+
+    /// One path, and what it leads to where it is a program that is read by another one.
+    fn add(&self, observed: &mut Observed, key: UnitKey, path: &str, access: &Access) -> Result<(), Unknown> {
+        let at = Utf8Path::new(path);
+        if Was::now(at.as_std_path()) != access.was && access.was != Was::Absent {
+            return Err(Unknown::Changed);
+        }
+        let mut states = Vec::new();
+        if access.uses.has(Use::LookAtLink) {
+            states.extend(link_at(at).map(|link| State::Link(Seal::of(key, link))));
+        }
+        states.push(match access.was {
+            Was::Absent => State::Absent,
+            Was::Other => State::Other,
+            Was::Directory if access.uses.has(Use::List) => {
+                State::Names(Seal::of(key, names_in(at).ok_or(Unknown::Changed)?))
+            }
+            Was::Directory => State::Directory,
+            Was::File(mark) => State::File(Seal::of(key, self.content(at, mark).ok_or(Unknown::Changed)?)),
+        });
+        let (directory, name) = split(&self.locate(path));
+        observed.paths.entry(directory).or_default().insert(name, states);
+        if access.uses.has(Use::Start)
+            && let Some(interpreter) = names::interpreter(at)
+            && !observed.has(&self.locate(interpreter.as_str()))
+        {
+            let was = Was::now(interpreter.as_std_path());
+            let access = Access { was, ..access.clone() };
+            self.add(observed, key, interpreter.as_str(), &access)?;
+        }
+        Ok(())
+    }
+
+    /// The variables that a program at work contains, and the programs that may contain others.
+    fn add_variables(
+        &self,
+        observed: &mut Observed,
+        subject: &Subject<'_>,
+        asking: &BTreeSet<&str>,
+    ) -> Result<(), Unknown> {
+        let mut found: BTreeSet<String> = BTreeSet::new();
+        let mut has_macros = false;
+        for path in asking.iter().map(|path| Utf8Path::new(*path)).chain(subject.program) {
+            let Was::File(mark) = Was::now(path.as_std_path()) else { continue };
+            let is_built = self.roots.get(Root::BuildDir).is_some_and(|build_dir| path.starts_with(build_dir));
+            if is_built {
+                has_macros |= subject.program.is_none();
+                observed.words.extend(names::words(path.as_std_path())?);
+            } else {
+                observed.askers.insert(self.locate(path.as_str()));
+                let content = self.content(path, mark).ok_or(Unknown::Changed)?;
+                found.extend(self.names_of(content, path.as_std_path()).ok_or(Unknown::Changed)?.iter().cloned());
+            }
+        }
+        for path in subject.told.iter().filter(|_| has_macros) {
+            observed.words.extend(names::spoken(path.as_std_path()));
+        }
+        found.extend(self.names.in_words(&observed.words));
+        found.extend(self.names.all().filter(|name| is_of_loaders(name)).cloned());
+        for name in found {
+            // What cargo has set it to follows from what is built, or from the configuration.
+            let value = self.environment.get(OsStr::new(&name)).and_then(|value| value.to_str());
+            let is_same = || subject.environment.get(&name).map(String::as_str) == value || is_of_loaders(&name);
+            let is_passed_on = self.configured.contains_key(&name) || value.is_none() || is_same();
+            if !is_passed_on {
+                observed.replaced.insert(name);
+                continue;
+            }
+            let is_told = || value.is_none_or(|value| value.len() >= TELLING && (subject.holds)(value.as_bytes()));
+            if !LEADING.contains(&name.as_str()) || is_told() {
+                let seal = self.variable(subject.key, &name).ok_or(Unknown::Environment)?;
+                observed.variables.insert(name, seal);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a path is, for another machine.
+    fn locate(&self, path: &str) -> String {
+        let located = self.roots.locate(path);
+        match (&located, &self.home) {
+            (RootedPath::Plain(path), Some(home)) => match Utf8Path::new(path).strip_prefix(home) {
+                Ok(rest) if rest.as_str().is_empty() => "~".into(),
+                Ok(rest) => format!("~/{rest}"),
+                Err(_) => located.to_string(),
+            },
+            _ => located.to_string(),
+        }
+    }
+
+    /// The same, here; nothing where its root is not known.
+    fn resolve(&self, located: &str) -> Option<Utf8PathBuf> {
+        if let Some(rest) = located.strip_prefix('~') {
+            return Some(format!("{}{rest}", self.home.as_ref()?).into());
+        }
+        let Some((root, rest)) = located.strip_prefix('<').and_then(|rooted| rooted.split_once('>')) else {
+            return Some(located.into());
+        };
+        Some(format!("{}{rest}", self.roots.get(Root::named(root)?)?).into())
+    }
+
+    /// The digest of a file, which is known by what tells whether it was written again.
+    fn content(&self, path: &Utf8Path, mark: Mark) -> Option<Digest> {
+        let name = (path.to_string(), mark);
+        if let Some(known) = lock(&self.contents).get(&name) {
+            return Some(*known);
+        }
+        let kept_as = Digest::of_value(Domain::Answer, &("observed", &name));
+        let kept = self.store.probe(kept_as).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).map(Digest::from);
+        let digest = match kept {
+            Some(kept) => kept,
+            None => {
+                let digest = Digest::of_file(path.as_std_path()).ok()?;
+                if Was::now(path.as_std_path()) != Was::File(mark) {
+                    return None;
+                }
+                // What was written just now may be written again in the same instant. Only speed is lost by not keeping it.
+                if mark.is_settled() {
+                    let _ = self.store.put_probe(kept_as, digest.as_bytes());
+                }
+                digest
+            }
+        };
+        lock(&self.contents).insert(name, digest);
+        Some(digest)
+    }
+
+    fn names_in_file(&self, path: &Utf8Path) -> Option<Arc<BTreeSet<String>>> {
+        let Was::File(mark) = Was::now(path.as_std_path()) else { return None };
+        self.names_of(self.content(path, mark)?, path.as_std_path())
+    }
+
+    /// The names of variables that are set now and are in a file of this content.
+    fn names_of(&self, content: Digest, path: &Path) -> Option<Arc<BTreeSet<String>>> {
+        if let Some(known) = lock(&self.asked).get(&content) {
+            return Some(known.clone());
+        }
+        let kept_as = Digest::of_value(Domain::FoundNames, &(content, self.names.digest()));
+        let kept = self.store.probe(kept_as).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let found = match kept {
+            Some(kept) => kept,
+            None => {
+                let found = self.names.in_file(path)?;
+                if let Ok(bytes) = serde_json::to_vec(&found) {
+                    let _ = self.store.put_probe(kept_as, &bytes);
+                }
+                found
+            }
+        };
+        let found = Arc::new(found);
+        lock(&self.asked).insert(content, found.clone());
+        Some(found)
+    }
+}
+
+impl Observed {
+    fn has(&self, located: &str) -> bool {
+        let (directory, name) = split(located);
+        self.paths.get(&directory).is_some_and(|names| names.contains_key(&name))
+    }
+}
+
+/// Whether a variable says anything to a program that is not ours.
+fn counts(name: &str) -> bool {
+    let is_listed = OF_PROCESSES.contains(&name) || SET_BY_CARGO.contains(&name);
+    !name.is_empty() && !is_listed && !name.starts_with("XCACHE_")
+}
+
+/// The environment without what cargo and rustup say of their own toolchain's libraries, when they start something.
+fn without_toolchain(mut environment: BTreeMap<OsString, OsString>, roots: &Roots) -> BTreeMap<OsString, OsString> {
+    let Some(value) = environment.remove(OsStr::new(LIBRARIES)) else { return environment };
+    let toolchains = roots.get(Root::Sysroot).and_then(Utf8Path::parent);
+    let is_foreign = |path: &std::path::PathBuf| {
+        !path.as_os_str().is_empty() && !toolchains.is_some_and(|toolchains| path.starts_with(toolchains))
+    };
+    let foreign: Vec<_> = std::env::split_paths(&value).filter(is_foreign).collect();
+    if let Some(value) = std::env::join_paths(&foreign).ok().filter(|value| !value.is_empty()) {
+        environment.insert(LIBRARIES.into(), value);
+    }
+    environment
+}
+
+/// Whether the loader of any program asks for it.
+fn is_of_loaders(name: &str) -> bool {
+    OF_LOADERS.iter().any(|begin| name.starts_with(begin))
+}
+
+/// The name of something that is right in one of these directories.
+fn name_in<'a>(path: &'a str, directories: &BTreeSet<String>) -> Option<&'a str> {
+    let (directory, name) = path.rsplit_once('/')?;
+    directories.contains(directory).then_some(name)
+}
+
+/// A directory that is there is not worth saying where something in it is.
+fn drop_implied(paths: &mut BTreeMap<String, BTreeMap<String, Vec<State>>>) {
+    let present = paths.iter().filter(|(_, names)| names.values().flatten().any(|state| *state != State::Absent));
+    let present: BTreeSet<String> = present.map(|(directory, _)| directory.clone()).collect();
+    let is_implied = |path: &str| present.iter().any(|inside| Utf8Path::new(inside).starts_with(path));
+    for (directory, names) in paths.iter_mut() {
+        names.retain(|name, states| *states != [State::Directory] || !is_implied(&join(directory, name)));
+    }
+    paths.retain(|_, names| !names.is_empty());
+}
+
+fn split(located: &str) -> (String, String) {
+    let (directory, name) = located.rsplit_once('/').unwrap_or(("", located));
+    (directory.to_owned(), name.to_owned())
+}
+
+fn join(directory: &str, name: &str) -> String {
+    match (directory, name.starts_with(['~', '<'])) {
+        ("", true) => name.to_owned(),
+        _ => format!("{directory}/{name}"),
+    }
+}
+
+/// The names in a directory, whatever they are of.
+fn names_in(directory: &Utf8Path) -> Option<Digest> {
+    let entries = std::fs::read_dir(directory).ok()?;
+    let names: Result<BTreeSet<OsString>, _> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
+    Some(Digest::of_value(Domain::FileContents, &("names", names.ok()?)))
+}
+
+/// What a link says.
+fn link_at(path: &Utf8Path) -> Option<Digest> {
+    let leads = std::fs::read_link(path).ok()?;
+    Some(Digest::of(leads.as_os_str().as_encoded_bytes()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

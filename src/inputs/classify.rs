@@ -1,0 +1,227 @@
+//! Which of the paths that were seen are inputs.
+//!
+//! Most are fixed: the sources of a package by its checksum, the toolchain by the compiler's identity, what was built by
+//! other conditions of the entry, and what only says how many processors there are says nothing of what is made. What is
+//! neither fixed nor a file (the state of the machine) is unknown.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Subject;
+use crate::observe::{Access, Seen, Unknown, Use, Was};
+use crate::roots::{Root, Roots};
+
+/// What programs ask about themselves and about what they may use, at the start of their paths behind `/proc/<process>`.
+const OF_PROCESS: &[&str] = &[
+    "",
+    "/auxv",
+    "/cgroup",
+    "/exe",
+    "/fd",
+    "/limits",
+    "/maps",
+    "/mountinfo",
+    "/mounts",
+    "/smaps",
+    "/stat",
+    "/statm",
+    "/status",
+    "/task",
+];
+/// The same of the machine: how much there is of something, and what the kernel is able to do.
+const OF_MACHINE: &[&str] = &[
+    "/proc",
+    "/proc/filesystems",
+    "/proc/meminfo",
+    "/proc/mounts",
+    "/proc/sys/kernel/osrelease",
+    "/proc/sys/vm/overcommit_memory",
+    "/sys",
+    "/sys/devices/system/cpu",
+    "/sys/fs/cgroup",
+    "/sys/kernel/mm/transparent_hugepage",
+];
+/// Where anybody makes files that nobody else is to find.
+const TEMPORARY: &[&str] = &["/dev/shm", "/tmp", "/var/tmp"];
+/// The variable that names another such directory.
+const TEMPORARY_VARIABLE: &str = "TMPDIR";
+/// Parts of the C library, and what every compiler brings along: all of the version that is in the host's class.
+const C_LIBRARY: &[&str] =
+    &["ld-linux", "ld-musl", "libc.", "libdl.", "libgcc_s.", "libm.", "libpthread.", "librt.", "libutil."];
+/// What finds out which libraries a program is started with.
+const LOADER: &[&str] = &["/etc/ld.so.cache", "/etc/ld.so.preload"];
+/// What cargo itself makes in the directory of a profile.
+const OF_CARGO: &[&str] =
+    &[".cargo-build-lock", ".cargo-lock", ".fingerprint", "build", "deps", "examples", "incremental"];
+/// Programs that read files of their own kind, and no names of variables in them: how their names begin.
+const NOT_READING_NAMES: &[&str] = &[
+    "ar",
+    "as",
+    "cc1",
+    "cargo",
+    "clippy-driver",
+    "collect2",
+    "ld",
+    "lld",
+    "lto",
+    "mold",
+    "nm",
+    "objcopy",
+    "ranlib",
+    "rustc",
+    "strip",
+    "wild",
+];
+/// Programs that compile C.
+const COMPILERS: &[&str] = &["c++", "cc", "clang", "g++", "gcc"];
+/// Programs that link: how their names begin.
+const LINKERS: &[&str] = &["collect2", "ld", "lld", "lto", "mold", "wild"];
+
+/// What a path is to a unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// It is the same wherever the unit may be used, or says nothing.
+    Fixed,
+    /// It may be another one elsewhere.
+    Input,
+}
+
+/// The directories that matter, with and without the links that lead to them.
+pub(super) struct Places<'a> {
+    subject: &'a Subject<'a>,
+    fixed: Vec<Utf8PathBuf>,
+    own: Vec<Utf8PathBuf>,
+    built: Vec<Utf8PathBuf>,
+    toolchain: Vec<Utf8PathBuf>,
+    temporary: Vec<Utf8PathBuf>,
+    /// What is above one of these is there wherever they are.
+    above: Vec<Utf8PathBuf>,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn new(roots: &Roots, subject: &'a Subject<'a>) -> Self {
+        let root = |root| roots.get(root);
+        let built = [Root::BuildDir, Root::TargetDir].into_iter().filter_map(root);
+        let above = [Root::CargoHome, Root::Workspace, Root::BuildDir, Root::TargetDir].into_iter().filter_map(root);
+        let fixed = subject.fixed.iter().copied().chain(root(Root::Sysroot));
+        let (fixed, own) = (both(fixed), both(subject.own.iter().copied()));
+        let above = both(above).into_iter().chain(fixed.clone()).chain(own.clone()).collect();
+        let named = subject.environment.get(TEMPORARY_VARIABLE).map(String::as_str);
+        let temporary = both(TEMPORARY.iter().copied().chain(named.filter(|path| !path.is_empty())).map(Utf8Path::new));
+        let toolchain = both(root(Root::Sysroot).into_iter());
+        Self { fixed, own, built: both(built), toolchain, temporary, above, subject }
+    }
+
+    /// What a path is; an error where it cannot be told what it was.
+    pub(super) fn kind(&self, path: &str, access: &Access, seen: &Seen) -> Result<Kind, Unknown> {
+        let at = Utf8Path::new(path);
+        if let Some(kind) = of_system(path, access, seen) {
+            return kind;
+        }
+        let is_own = is_in(at, &self.own) || is_in(at, &self.temporary);
+        if access.uses.has(Use::Make) {
+            // What is made where others can find it does not come back.
+            return if is_own || self.is_of_cargo(at) { Ok(Kind::Fixed) } else { Err(Unknown::Made) };
+        }
+        let is_above = || self.above.iter().chain(&self.temporary).any(|inside| inside.starts_with(at));
+        let is_fixed = is_in(at, &self.fixed)
+            || is_in(at, &self.own)
+            || self.subject.told.contains(at)
+            || self.is_of_cargo(at)
+            || access.was == Was::Directory && !access.uses.has(Use::List) && is_above();
+        Ok(if is_fixed { Kind::Fixed } else { Kind::Input })
+    }
+
+    /// Whether cargo and the compiler make it, so that other conditions say what it is.
+    fn is_of_cargo(&self, path: &Utf8Path) -> bool {
+        self.built.iter().filter_map(|built| path.strip_prefix(built).ok()).any(|below| {
+            // A profile, or one of a target.
+            let mut parts = below.components().map(|part| part.as_str()).skip(1).take(2);
+            below.as_str().is_empty() || parts.any(|part| OF_CARGO.contains(&part))
+        })
+    }
+
+    /// Whether it is, or may be, a program that asks for variables.
+    pub(super) fn asks(&self, path: &str, access: &Access, seen: &Seen) -> bool {
+        let is_of_system = || of_system(path, access, seen).is_some();
+        if !matches!(access.was, Was::File(_)) || is_in(path.into(), &self.toolchain) || is_of_system() {
+            return false;
+        }
+        let name = Utf8Path::new(path).file_name().unwrap_or_default();
+        let is_library = name.contains(".so");
+        let is_read = || {
+            let mut readers = readers(access, seen);
+            readers.any(|reader| !begins(reader, NOT_READING_NAMES) && !self.is_built(reader))
+        };
+        let is_linked = || readers(access, seen).all(|reader| begins(reader, LINKERS));
+        match () {
+            () if access.uses.has(Use::Start) => true,
+            () if !access.uses.has(Use::Read) => false,
+            () if is_library => !is_linked() && !begins(path, C_LIBRARY),
+            () => is_read() && !is_in(path.into(), &self.own),
+        }
+    }
+
+    /// Whether a program is started whose work may follow from language and place. What compilers and linkers say to people
+    /// does, and nothing else.
+    pub(super) fn is_local(&self, path: &str, access: &Access) -> bool {
+        let is_compiler = || begins(path, NOT_READING_NAMES) || begins(path, COMPILERS);
+        access.uses.has(Use::Start) && matches!(access.was, Was::File(_)) && !is_compiler() && !self.is_built(path)
+    }
+
+    fn is_built(&self, program: &str) -> bool {
+        is_in(program.into(), &self.built) || is_in(program.into(), &self.fixed)
+    }
+}
+
+/// What belongs to the system and is no file of anybody's.
+fn of_system(path: &str, access: &Access, seen: &Seen) -> Option<Result<Kind, Unknown>> {
+    let fixed = Some(Ok(Kind::Fixed));
+    let is_at = |at: &&&str| path == **at || path.strip_prefix(**at).is_some_and(|rest| rest.starts_with('/'));
+    if let Some(rest) = path.strip_prefix("/proc/") {
+        let (process, rest) = rest.split_once('/').map_or((rest, ""), |(process, _)| (process, &rest[process.len()..]));
+        let is_process =
+            ["self", "thread-self"].contains(&process) || process.bytes().all(|byte| byte.is_ascii_digit());
+        let is_harmless = |part: &&&str| rest == **part || rest.starts_with(&format!("{part}/")) && !part.is_empty();
+        return match (is_process, rest) {
+            (true, "/environ") => Some(Err(Unknown::Environment)),
+            (true, _) if OF_PROCESS.iter().any(|part| is_harmless(&part)) => fixed,
+            (false, _) if OF_MACHINE.iter().any(|at| is_at(&at)) => fixed,
+            _ if access.was == Was::Absent => fixed,
+            _ => Some(Err(Unknown::Machine)),
+        };
+    }
+    match () {
+        () if OF_MACHINE.contains(&path) || path == "/" => fixed,
+        () if path.starts_with("/sys/")
+            && OF_MACHINE.iter().filter(|at| at.starts_with("/sys/")).any(|at| is_at(&at)) =>
+        {
+            fixed
+        }
+        () if path.starts_with("/sys/") => Some(Err(Unknown::Machine)),
+        () if path.starts_with("/dev/") && !path.starts_with("/dev/shm/") => fixed,
+        () if LOADER.contains(&path) => fixed,
+        () if begins(path, C_LIBRARY) && readers(access, seen).all(|reader| !begins(reader, LINKERS)) => fixed,
+        () => None,
+    }
+}
+
+/// The programs that used a path.
+fn readers<'a>(access: &'a Access, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
+    access.by.iter().filter_map(|index| seen.programs.get(usize::from(*index))).map(String::as_str)
+}
+
+/// Whether the last part of a path begins with one of these; what stands before a `-` may be the name of a platform.
+fn begins(path: &str, names: &[&str]) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    names.iter().any(|begin| name.starts_with(begin) || name.contains(&format!("-{begin}")))
+}
+
+fn is_in(path: &Utf8Path, directories: &[Utf8PathBuf]) -> bool {
+    directories.iter().any(|directory| path.starts_with(directory))
+}
+
+/// Each directory, and the same without links.
+fn both<'a>(directories: impl Iterator<Item = &'a Utf8Path>) -> Vec<Utf8PathBuf> {
+    let real = |directory: &Utf8Path| directory.canonicalize_utf8().ok().filter(|real| real != directory);
+    directories.flat_map(|directory| [real(directory), Some(directory.to_owned())]).flatten().collect()
+}

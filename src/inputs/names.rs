@@ -1,0 +1,195 @@
+//! The names of variables in programs.
+//!
+//! Who asks for a variable has its name: in the constants of a program, or in the text of a script. So a program in which a
+//! name is not found does not ask for it, unless it puts the name together, or asks for all of them.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use camino::Utf8PathBuf;
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
+use regex::bytes::Regex;
+
+use crate::digest::{Digest, Domain};
+use crate::observe::Unknown;
+
+/// Functions of the standard library, in the names of symbols, and what cannot be seen of who calls them.
+const CALLED: &[(&str, Unknown)] = &[
+    ("3std3env4vars", Unknown::Environment),
+    ("_4VarsNt", Unknown::Environment),
+    ("std..env..Vars$", Unknown::Environment),
+    ("10SystemTime3now", Unknown::Clock),
+];
+/// The same, unless the standard library does it for a program that is started.
+const CALLED_TO_START: (&str, &str) = ("3std3env7vars_os", "CommandEnv");
+/// A name that is no longer is in many words: it counts where one begins or ends with it.
+const SHORT: usize = 3;
+/// What is in every program of Rust's or Go's.
+const OF_OTHERS: &[&[u8]] = &[b"RUST_BACKTRACE", b"Go build"];
+/// A first line is no longer than this (`fs/binfmt_script.c`).
+const FIRST_LINE: usize = 256;
+
+/// Names to look for.
+pub(super) struct Names {
+    all: Vec<String>,
+    finder: Option<AhoCorasick>,
+}
+
+impl Names {
+    pub(super) fn new(names: BTreeSet<&str>) -> Self {
+        let all: Vec<_> = names.into_iter().map(str::to_owned).collect();
+        // Too many of them for memory is beyond any environment.
+        let finder = AhoCorasick::new(&all).ok();
+        Self { all, finder }
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &String> {
+        self.all.iter()
+    }
+
+    /// What a search is remembered by.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::of_value(Domain::FoundNames, &self.all)
+    }
+
+    /// The names in words.
+    pub(super) fn in_words(&self, words: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let text: Vec<_> = words.iter().map(String::as_str).collect();
+        self.find(text.join("\n").as_bytes(), false, &mut found);
+        found
+    }
+
+    /// The names in a file: of a program, in its constants; of anything else, in all of it.
+    pub(super) fn in_file(&self, path: &Path) -> Option<BTreeSet<String>> {
+        let bytes = std::fs::read(path).ok()?;
+        let mut found = BTreeSet::new();
+        match constants(&bytes) {
+            Some(parts) => {
+                let is_terminated = is_of_c(&bytes);
+                parts.into_iter().for_each(|part| self.find(part, is_terminated, &mut found));
+            }
+            None => self.find(&bytes, false, &mut found),
+        }
+        Some(found)
+    }
+
+    /// Where texts are terminated, a name ends where one does.
+    fn find(&self, bytes: &[u8], is_terminated: bool, found: &mut BTreeSet<String>) {
+        let Some(finder) = &self.finder else { return found.extend(self.all.iter().cloned()) };
+        for hit in finder.find_overlapping_iter(bytes) {
+            let name = &self.all[hit.pattern().as_usize()];
+            let is_end = !is_terminated || bytes.get(hit.end()) == Some(&0);
+            if !found.contains(name) && is_end && (name.len() > SHORT || stands_alone(bytes, hit.start(), hit.end())) {
+                found.insert(name.clone());
+            }
+        }
+    }
+}
+
+/// Whether a word of capital letters begins or ends there. In programs, texts stand without anything between them.
+fn stands_alone(bytes: &[u8], start: usize, end: usize) -> bool {
+    let goes_on = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_uppercase() || *byte == b'_');
+    !goes_on(start.checked_sub(1).and_then(|at| bytes.get(at))) || !goes_on(bytes.get(end))
+}
+
+/// Whether a program's texts end with a zero, as those of C do and those of Rust and Go do not.
+fn is_of_c(bytes: &[u8]) -> bool {
+    OF_OTHERS.iter().all(|text| memchr::memmem::find(bytes, text).is_none())
+}
+
+/// The parts of a program that hold texts; nothing where it is no program, or does not say where they are.
+fn constants(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let file = object::File::parse(bytes).ok()?;
+    let holds_texts = |kind| {
+        use SectionKind::{Data, ReadOnlyData, ReadOnlyDataWithRel, ReadOnlyString};
+        matches!(kind, Data | ReadOnlyData | ReadOnlyDataWithRel | ReadOnlyString)
+    };
+    let sections = file.sections().filter(|section| holds_texts(section.kind()));
+    let parts: Vec<_> = sections.filter_map(|section| section.data().ok()).collect();
+    (!parts.is_empty()).then_some(parts)
+}
+
+/// The words of a built program that may be names of variables; or what it does of which nothing can be seen.
+pub(super) fn words(path: &Path) -> Result<BTreeSet<String>, Unknown> {
+    static WORD: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("[A-Z_][A-Z0-9_]*[A-Z][A-Z0-9_]*").expect("it is a pattern"));
+    let bytes = std::fs::read(path).map_err(|_| Unknown::Changed)?;
+    if let Some(unknown) = all_at_once(&bytes) {
+        return Err(unknown);
+    }
+    let parts = constants(&bytes).unwrap_or_else(|| vec![&bytes]);
+    let words = parts.iter().flat_map(|part| WORD.find_iter(part));
+    Ok(words.filter_map(|word| Some(str::from_utf8(word.as_bytes()).ok()?.to_owned())).collect())
+}
+
+/// The texts of a source that look like the names of variables, for a macro to read.
+pub(super) fn spoken(source: &Path) -> BTreeSet<String> {
+    static TEXT: LazyLock<Regex> = LazyLock::new(|| Regex::new("\"([A-Z_][A-Z0-9_]+)\"").expect("it is a pattern"));
+    let source = std::fs::read(source).unwrap_or_default();
+    let texts = TEXT.captures_iter(&source).filter_map(|text| text.get(1));
+    texts.filter_map(|text| Some(str::from_utf8(text.as_bytes()).ok()?.to_owned())).collect()
+}
+
+/// What a program does of which nothing can be seen, by the functions that are in it.
+fn all_at_once(bytes: &[u8]) -> Option<Unknown> {
+    let file = object::File::parse(bytes).ok()?;
+    let symbols = file.symbols().filter(|symbol| symbol.is_definition());
+    let names: Vec<_> = symbols.filter_map(|symbol| symbol.name().ok()).collect();
+    let has = |part: &str| names.iter().any(|name| name.contains(part));
+    let (of_all, to_start) = CALLED_TO_START;
+    let is_of_all = has(of_all) && !has(to_start);
+    let called = || CALLED.iter().find(|(part, _)| has(part)).map(|(_, unknown)| *unknown);
+    is_of_all.then_some(Unknown::Environment).or_else(called)
+}
+
+/// The program that reads another one: by the first line of a script, or as the loader of its libraries.
+pub(super) fn interpreter(path: &camino::Utf8Path) -> Option<Utf8PathBuf> {
+    let mut start = Vec::new();
+    File::open(path).ok()?.take(FIRST_LINE as u64).read_to_end(&mut start).ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = str::from_utf8(line).ok()?.trim();
+    line.split_whitespace().next().map(Utf8PathBuf::from).filter(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_wherever_they_stand_also_one_in_another() {
+        let names = Names::new(["OUT", "OUT_DIR", "ABSENT"].into());
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("script");
+        std::fs::write(&path, "#!/bin/sh\necho xOUT_DIRx").unwrap();
+        let found = names.in_file(&path).unwrap();
+        assert_eq!(found, ["OUT", "OUT_DIR"].map(str::to_owned).into());
+        assert_eq!(interpreter(camino::Utf8Path::from_path(&path).unwrap()), Some("/bin/sh".into()));
+    }
+
+    #[test]
+    fn a_source_speaks_of_variables_in_texts_of_their_own() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("lib.rs");
+        std::fs::write(&path, "ask!(\"A_NAME\"); // \"lower\" and \"TWO WORDS\"\nconst OTHER: &str = \"B2\";").unwrap();
+        assert_eq!(spoken(&path), ["A_NAME", "B2"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn a_program_has_its_names_in_its_constants_and_its_functions_in_its_symbols() {
+        let own = std::env::current_exe().unwrap();
+        let names = Names::new(["RUST_BACKTRACE", "NO_SUCH_VARIABLE_"].into());
+        assert!(names.in_file(&own).unwrap().contains("RUST_BACKTRACE"));
+        // This very test asks the clock, and for all variables.
+        let _ = (std::time::SystemTime::now(), std::env::vars().count());
+        assert!(words(&own).is_err());
+        let words = BTreeSet::from(["TARGETOUT_DIRHOST", "ASCII", "CIRUST_BACKTRACE"].map(str::to_owned));
+        let found = Names::new(["OUT_DIR", "CI", "CII", "ABSENT"].into()).in_words(&words);
+        assert_eq!(found, ["CI", "CII", "OUT_DIR"].map(str::to_owned).into());
+    }
+}

@@ -1,0 +1,306 @@
+//! The thread that hears of calls, notes their paths, and lets them go on.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::thread::{self, JoinHandle};
+
+use super::filter::{self, Call};
+use super::sys::{self, Installed, Ready, Stopped};
+use super::{Access, GO_ON, Result, Seen, Unknown, Unseen, Use, Uses, Was};
+
+/// Those who ask for what they have open already name this directory.
+const WORKING_DIRECTORY: i32 = libc::AT_FDCWD;
+/// The first bytes of what openat2 is pointed to: its flags.
+const FLAGS: usize = 8;
+
+/// A command that is being seen.
+#[derive(Debug)]
+pub struct Observation {
+    supervisor: JoinHandle<Result>,
+    /// Closed to end it.
+    over: UnixStream,
+}
+
+/// Starts a command that is seen. The thread that calls this has to live as long as the command.
+pub fn spawn(command: &mut Command) -> io::Result<(Child, Observation)> {
+    let (here, there) = UnixStream::pair()?;
+    let (over, told) = UnixStream::pair()?;
+    sys::filter_before(command, filter::program(), there);
+    // It is stopped before it is started: somebody has to listen by then.
+    let supervisor = thread::spawn(move || supervise(&here, &told));
+    let child = command.spawn();
+    Ok((child?, Observation { supervisor, over }))
+}
+
+impl Observation {
+    /// What was seen. To be called when the command has ended.
+    pub fn finish(self) -> Result {
+        drop(self.over);
+        self.supervisor.join().unwrap_or_else(|_| Err(Unseen("the observer has failed".into())))
+    }
+}
+
+fn supervise(from: &UnixStream, told: &UnixStream) -> Result {
+    let (listener, is_confined) = match sys::receive(from) {
+        Ok(Installed::Listener { fd, is_confined }) => (fd, is_confined),
+        Ok(Installed::Refused(error)) => return Err(refused(error)),
+        Err(error) => return Err(Unseen(error.to_string())),
+    };
+    let mut watch = Watch { seen: Seen { is_confined, ..Seen::default() }, ..Watch::default() };
+    loop {
+        match sys::wait(listener.as_fd(), told.as_fd()) {
+            Ready::Call => {
+                if let Some(stopped) = sys::next(listener.as_fd()) {
+                    watch.note(&stopped);
+                    sys::go_on(listener.as_fd(), &stopped);
+                }
+            }
+            Ready::Over => break,
+            Ready::Told => {
+                leave(listener);
+                break;
+            }
+        }
+    }
+    Ok(watch.seen)
+}
+
+fn refused(error: i32) -> Unseen {
+    let error = io::Error::from_raw_os_error(error);
+    Unseen(match error.raw_os_error() {
+        Some(libc::EBUSY) => "somebody else sees it already".into(),
+        _ => format!("the kernel does not allow it (seccomp: {error})"),
+    })
+}
+
+/// Leaves those who are still there to a process that does nothing else: they would fail without an answer.
+fn leave(listener: OwnedFd) {
+    let Ok(program) = std::env::current_exe() else { return };
+    let name = std::env::args_os().next().unwrap_or_else(|| program.clone().into());
+    let mut command = Command::new(program);
+    std::os::unix::process::CommandExt::arg0(&mut command, name);
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command.arg(GO_ON).stdin(sys::into_file(listener)).stdout(Stdio::null()).stderr(Stdio::null());
+    // It ends when they do, and nobody waits for it.
+    if let Err(error) = command.current_dir("/").spawn() {
+        tracing::debug!(%error, "nobody answers for what is left");
+    }
+}
+
+/// Lets whatever is stopped at standard input go on, until nobody is left.
+pub fn go_on_for() -> ExitCode {
+    let listener = io::stdin();
+    let Ok((_open, never)) = UnixStream::pair() else { return ExitCode::FAILURE };
+    while sys::wait(listener.as_fd(), never.as_fd()) == Ready::Call {
+        if let Some(stopped) = sys::next(listener.as_fd()) {
+            sys::go_on(listener.as_fd(), &stopped);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// What is known so far.
+#[derive(Default)]
+struct Watch {
+    seen: Seen,
+    /// The program that a thread runs, by its place in [`Seen::programs`].
+    threads: HashMap<u32, u16>,
+    /// Directories without the links in them, and without what goes up.
+    real: HashMap<String, Option<String>>,
+}
+
+impl Watch {
+    fn note(&mut self, stopped: &Stopped) {
+        let Some(call) = filter::call(stopped.architecture, stopped.number) else {
+            return self.unknown(Unknown::Architecture);
+        };
+        let argument = |index: usize| stopped.arguments[index];
+        match call {
+            Call::Open { at, path, flags } => self.open(stopped, at, path, argument(flags)),
+            Call::OpenHow { at, path, how } => {
+                let flags = sys::bytes::<FLAGS>(stopped.thread, argument(how) as usize, FLAGS);
+                match flags.and_then(|flags| Some(u64::from_ne_bytes(flags.try_into().ok()?))) {
+                    Some(flags) => self.open(stopped, Some(at), path, flags),
+                    None => self.unknown(Unknown::Path),
+                }
+            }
+            Call::Create { path } => self.path(stopped, None, path, Use::Make),
+            Call::Look { at, path, flags } => {
+                let flags = flags.map_or(0, argument);
+                let is_of_link = flags & libc::AT_SYMLINK_NOFOLLOW as u64 != 0;
+                self.path(stopped, at, path, if is_of_link { Use::LookAtLink } else { Use::Look });
+            }
+            Call::LookAtLink { at, path } => self.path(stopped, at, path, Use::LookAtLink),
+            Call::List { directory } => match open_path(stopped.thread, argument(directory) as i32) {
+                Some(path) => self.add(stopped.thread, path, Use::List),
+                None => self.unknown(Unknown::Path),
+            },
+            Call::Make { at, path } => self.path(stopped, at, path, Use::Make),
+            Call::Start { at, path } => {
+                self.path(stopped, at, path, Use::Start);
+                // It is another program, if that is there.
+                self.threads.remove(&stopped.thread);
+            }
+            Call::Connect { address, length } => self.connect(stopped, argument(address), argument(length)),
+            Call::Hide(unknown) => self.unknown(unknown),
+        }
+    }
+
+    fn unknown(&mut self, unknown: Unknown) {
+        self.seen.unknown.insert(unknown);
+    }
+
+    fn open(&mut self, stopped: &Stopped, at: Option<usize>, path: usize, flags: u64) {
+        let has = |flag: i32| flags & flag as u64 == flag as u64;
+        let is_read = flags & libc::O_ACCMODE as u64 != libc::O_WRONLY as u64 && !has(libc::O_TRUNC);
+        // Of what has no name, only the directory is asked for.
+        if has(libc::O_TMPFILE) {
+            return self.path(stopped, at, path, Use::Look);
+        }
+        if has(libc::O_CREAT) || flags & libc::O_ACCMODE as u64 != libc::O_RDONLY as u64 {
+            self.path(stopped, at, path, Use::Make);
+        }
+        match () {
+            () if has(libc::O_PATH) => self.path(stopped, at, path, Use::Look),
+            () if is_read => self.path(stopped, at, path, Use::Read),
+            () => {}
+        }
+        if has(libc::O_NOFOLLOW) {
+            self.path(stopped, at, path, Use::LookAtLink);
+        }
+    }
+
+    /// Only the file system's own sockets tell where they lead. A service for names that is not there answers nothing.
+    fn connect(&mut self, stopped: &Stopped, address: u64, length: u64) {
+        let bytes = sys::bytes::<128>(stopped.thread, address as usize, length as usize).unwrap_or_default();
+        let family = bytes.first_chunk::<2>().map_or(0, |family| u16::from_ne_bytes(*family));
+        match i32::from(family) {
+            libc::AF_UNIX if bytes.get(2).is_some_and(|byte| *byte != 0) => {
+                let path: Vec<_> = bytes[2..].iter().copied().take_while(|byte| *byte != 0).collect();
+                match String::from_utf8(path) {
+                    Ok(path) if path.starts_with('/') && !Path::new(&path).exists() => {
+                        self.add(stopped.thread, path, Use::Look);
+                    }
+                    _ => self.unknown(Unknown::Socket),
+                }
+            }
+            // The kernel itself, about the network that there is.
+            libc::AF_NETLINK => {}
+            _ => self.unknown(Unknown::Socket),
+        }
+    }
+
+    /// A path in memory, from the directory that it is relative to.
+    fn path(&mut self, stopped: &Stopped, at: Option<usize>, path: usize, used: Use) {
+        let Some(text) = sys::text(stopped.thread, stopped.arguments[path]) else {
+            // Who passes a bad address gets an error.
+            if stopped.arguments[path] != 0 {
+                self.unknown(Unknown::Path);
+            }
+            return;
+        };
+        let Ok(text) = String::from_utf8(text) else { return self.unknown(Unknown::Path) };
+        let descriptor = at.map_or(WORKING_DIRECTORY, |at| stopped.arguments[at] as i32);
+        let base = match (text.starts_with('/'), text.is_empty()) {
+            (true, _) => String::new(),
+            // The open file itself, or nothing.
+            (_, true) if descriptor == WORKING_DIRECTORY => return,
+            _ => match open_path(stopped.thread, descriptor) {
+                Some(base) => base,
+                None => return self.unknown(Unknown::Path),
+            },
+        };
+        let whole = match (base.is_empty(), text.is_empty()) {
+            (true, _) => text,
+            (_, true) => base,
+            _ => format!("{base}/{text}"),
+        };
+        self.add(stopped.thread, whole, used);
+    }
+
+    fn add(&mut self, thread: u32, path: String, used: Use) {
+        let path = self.plain(path);
+        let by = self.program(thread);
+        let access = self.seen.paths.entry(path.clone()).or_insert_with_key(|path| Access {
+            was: was(path),
+            uses: Uses::default(),
+            by: Default::default(),
+        });
+        if access.uses.add(used) && used == Use::Start && becomes_another(&path) {
+            self.seen.unknown.insert(Unknown::Identity);
+        }
+        if used == Use::Read {
+            access.by.insert(by);
+        }
+    }
+
+    /// The program that a thread runs.
+    fn program(&mut self, thread: u32) -> u16 {
+        if let Some(known) = self.threads.get(&thread) {
+            return *known;
+        }
+        let path = std::fs::read_link(format!("/proc/{thread}/exe")).unwrap_or_default();
+        let path = path.to_string_lossy().into_owned();
+        let programs = &mut self.seen.programs;
+        let index = programs.iter().position(|program| *program == path).unwrap_or_else(|| {
+            programs.push(path);
+            programs.len() - 1
+        });
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        self.threads.insert(thread, index);
+        index
+    }
+
+    /// A path without what says nothing, and without what goes up: there it matters which links are on the way.
+    fn plain(&mut self, path: String) -> String {
+        if !path.contains("//") && !path.contains("/.") && (path.len() == 1 || !path.ends_with('/')) {
+            return path;
+        }
+        let mut plain = String::with_capacity(path.len());
+        for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            match part {
+                ".." => {
+                    let real = self.real.entry(plain).or_insert_with_key(|directory| real(directory));
+                    // Nothing is there, and nothing can be found there.
+                    let Some(real) = real else { return path };
+                    plain = real.rsplit_once('/').map_or("", |(above, _)| above).to_owned();
+                }
+                part => {
+                    plain.push('/');
+                    plain.push_str(part);
+                }
+            }
+        }
+        if plain.is_empty() { "/".into() } else { plain }
+    }
+}
+
+fn real(directory: &str) -> Option<String> {
+    let directory = if directory.is_empty() { "/" } else { directory };
+    std::fs::canonicalize(directory).ok()?.into_os_string().into_string().ok()
+}
+
+/// Not looked at where that depends on who looks.
+fn was(path: &str) -> Was {
+    if path.starts_with("/proc/") { Was::Other } else { Was::now(Path::new(path)) }
+}
+
+/// The path of what a thread has open, or of its working directory.
+fn open_path(thread: u32, descriptor: i32) -> Option<String> {
+    let link = match descriptor {
+        WORKING_DIRECTORY => format!("/proc/{thread}/cwd"),
+        descriptor => format!("/proc/{thread}/fd/{descriptor}"),
+    };
+    let path = std::fs::read_link(link).ok()?.into_os_string().into_string().ok()?;
+    path.starts_with('/').then_some(path)
+}
+
+/// Whether a program becomes somebody else when it is started.
+fn becomes_another(path: &str) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o6000 != 0)
+}

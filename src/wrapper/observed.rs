@@ -1,0 +1,141 @@
+//! What was seen of build scripts, of compilers that load macros, and of linkers, as conditions of their entries.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::units::{Call, Services};
+use crate::entry::Inputs;
+use crate::event::{Difference, Reason, UnitId};
+use crate::inputs::{Subject, known};
+use crate::key::UnitKey;
+use crate::observe;
+use crate::plan::Unit;
+use crate::roots::Root;
+use crate::rustc::DepInfo;
+
+/// Directories in `CARGO_HOME` of which every part is fixed by a checksum or a commit.
+const FIXED: &[&str] = &["git/checkouts", "git/db", "registry/cache", "registry/index", "registry/src"];
+
+/// The run of a script, as it was observed.
+pub(super) struct Ran<'a> {
+    pub unit: &'a Unit,
+    pub key: UnitKey,
+    /// Its program.
+    pub program: Option<&'a Utf8Path>,
+    pub out_dir: &'a Utf8Path,
+    /// It says what it depends on.
+    pub is_declared: bool,
+    /// What it printed for cargo and wrote into `OUT_DIR`, as one text.
+    pub made: &'a [u8],
+}
+
+impl Services {
+    /// Whether something is at work in a call besides the compiler: macros, or a linker.
+    pub(super) fn is_to_observe(&self, id: UnitId) -> bool {
+        self.is_observing && self.has_others(id)
+    }
+
+    fn has_others(&self, id: UnitId) -> bool {
+        self.plan.unit(id).is_linked() || self.plan.macros_of(id).next().is_some()
+    }
+
+    /// What the run of a script was seen to read. An error is why the run is not kept.
+    pub(super) fn inputs_of_run(
+        &self,
+        id: UnitId,
+        ran: &Ran<'_>,
+        looked: Option<(BTreeMap<String, String>, observe::Result)>,
+    ) -> Result<Inputs, Reason> {
+        let fixed = self.fixed(ran.unit);
+        let is_believed = ran.is_declared || known::has_known_script(&ran.unit.package);
+        let Some((environment, looked)) = looked else { return self.unobserved(is_believed) };
+        let subject = Subject {
+            key: ran.key,
+            fixed: fixed.iter().map(Utf8PathBuf::as_path).collect(),
+            told: BTreeSet::new(),
+            own: vec![ran.out_dir],
+            environment: &environment,
+            program: ran.program,
+            holds: &|text| memchr::memmem::find(ran.made, text).is_some(),
+        };
+        self.inputs(id, &subject, looked, is_believed)
+    }
+
+    /// What a compiler was seen to read, and what it has started.
+    pub(super) fn inputs_of_call(
+        &self,
+        id: UnitId,
+        key: UnitKey,
+        call: &Call,
+        looked: Option<observe::Result>,
+        holds: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Inputs, Reason> {
+        if !self.has_others(id) {
+            return Ok(Inputs::Told);
+        }
+        let unit = self.plan.unit(id);
+        let mut macros = self.plan.macros_of(id);
+        let is_believed = macros.all(|id| known::has_known_macros(&self.plan.unit(id).package));
+        let Some(looked) = looked else { return self.unobserved(is_believed) };
+        let fixed = self.fixed(unit);
+        let own = [Some(call.out_dir()), call.script_dir()];
+        let subject = Subject {
+            key,
+            fixed: fixed.iter().map(Utf8PathBuf::as_path).collect(),
+            told: self.told(call),
+            own: own.into_iter().flatten().collect(),
+            environment: &call.request.environment,
+            program: None,
+            holds,
+        };
+        self.inputs(id, &subject, looked, is_believed)
+    }
+
+    fn inputs(
+        &self,
+        id: UnitId,
+        subject: &Subject<'_>,
+        looked: observe::Result,
+        is_believed: bool,
+    ) -> Result<Inputs, Reason> {
+        match looked {
+            Ok(seen) => match self.here.record(&seen, subject) {
+                Ok(observed) => Ok(Inputs::Observed(Box::new(observed))),
+                Err(_) if self.here.trusts() => Ok(Inputs::Trusted),
+                Err(unknown) => {
+                    self.differs(id, [Difference::Unseen { what: unknown.describe().into() }]);
+                    Err(Reason::Unseen)
+                }
+            },
+            Err(unseen) => {
+                self.here.say_unobserved(&unseen, &self.log);
+                self.unobserved(is_believed)
+            }
+        }
+    }
+
+    /// What nobody has seen is kept if it is believed for what it is or says, or if the user wants that.
+    fn unobserved(&self, is_believed: bool) -> Result<Inputs, Reason> {
+        match is_believed {
+            true => Ok(Inputs::Declared),
+            false if self.here.trusts() => Ok(Inputs::Trusted),
+            false => Err(Reason::Unobserved),
+        }
+    }
+
+    /// The directories of packages whose content is fixed.
+    fn fixed(&self, unit: &Unit) -> Vec<Utf8PathBuf> {
+        let home = self.roots.get(Root::CargoHome);
+        let of_cargo = home.into_iter().flat_map(|home| FIXED.iter().map(|below| home.join(below)));
+        let package = unit.external.then(|| unit.package_dir.clone());
+        of_cargo.chain(package).collect()
+    }
+
+    /// The files that the compiler says it has read.
+    fn told(&self, call: &Call) -> BTreeSet<Utf8PathBuf> {
+        let Some(path) = call.dep_info() else { return BTreeSet::new() };
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        DepInfo::parse(&text).files.iter().map(|file| call.directory().join(file)).collect()
+    }
+}

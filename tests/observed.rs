@@ -1,0 +1,514 @@
+//! What build scripts and macros look at and tell nobody: where it has changed, they look again, and where it has not,
+//! what they made is reused.
+//!
+//! Each looks at one thing, and a program says what it saw.
+#![cfg(target_os = "linux")]
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use support::looking::{dependency, dependency_in, member, member_in, script, script_in};
+use support::witness::{NOTHING, in_directory, in_file, in_file_of_project, in_variable};
+use support::{Project, Sandbox, Witness, tree};
+
+/// The last is seen by what has seen the ones before.
+const TEXTS: [&str; 3] = ["1", "2", "1"];
+
+/// For what is not there for a while.
+const COMING_AND_GOING: [&str; 4] = [NOTHING, "1", NOTHING, "2"];
+
+/// What looks at something that is at this path of the machine.
+fn at(path: &str, looking: fn(Sandbox, &str) -> Witness, how: &str) -> (Witness, PathBuf) {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path(path);
+    (looking(sandbox, &format!("{how}({path:?})")), path)
+}
+
+/// A script that declares no more than its own file.
+fn usual_script_in(sandbox: Sandbox, look: &str) -> Witness {
+    script_in(sandbox, &["changed=build.rs"], look)
+}
+
+// Variables.
+
+const MADE_UP: &str = "variable(\"MADE_UP\")";
+
+/// Set and unset, and between values.
+const SET_AND_UNSET: [&str; 4] = ["1", "2", NOTHING, "1"];
+
+#[test]
+fn a_variable_counts_for_a_script_that_declares_nothing() {
+    script(&[], MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+}
+
+#[test]
+fn a_variable_counts_for_a_script_that_declares_another_one() {
+    script(&["env-changed=OTHER"], MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+}
+
+#[test]
+fn a_variable_counts_for_a_script_that_declares_its_own_file() {
+    script(&["changed=build.rs"], MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+}
+
+#[test]
+fn a_variable_that_a_script_declares_counts() {
+    script(&["env-changed=MADE_UP"], MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+}
+
+#[test]
+fn a_variable_counts_that_is_read_by_a_tool_of_a_script() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("tools/mytool");
+    tree::write_script(&path, "echo ${MADE_UP-nothing}");
+    let witness = usual_script_in(sandbox, &format!("tool({path:?})"));
+    witness.assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+}
+
+#[test]
+fn a_variable_that_a_script_reads_counts_on_other_machines() {
+    script(&["changed=build.rs"], MADE_UP).assert_shared(in_variable("MADE_UP"));
+}
+
+#[test]
+fn a_variable_that_cargos_configuration_sets_counts_for_a_script() {
+    script(&["changed=build.rs"], MADE_UP).assert_follows(&SET_AND_UNSET, in_configuration());
+}
+
+/// What looks at no such variable does not look again where it is set or changed.
+#[track_caller]
+fn assert_unrelated_variables_do_not_count(witness: &Witness) {
+    let demo = witness.demo.clone().env("MADE_UP", "1");
+    witness.assert_says(&demo, "1");
+    for zebras in [NOTHING, "1", "2"] {
+        witness.assert_reused(&in_variable("ZEBRAS")(&demo, zebras), "1");
+    }
+}
+
+#[test]
+fn a_variable_that_a_script_does_not_read_does_not_count() {
+    for declared in [&[][..], &["env-changed=OTHER"], &["changed=build.rs"]] {
+        assert_unrelated_variables_do_not_count(&script(declared, MADE_UP));
+    }
+}
+
+#[test]
+fn a_variable_counts_for_a_macro_in_a_dependency() {
+    dependency(MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+}
+
+#[test]
+fn a_variable_counts_for_a_macro_in_a_member() {
+    member(MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+}
+
+#[test]
+fn a_variable_that_a_dependency_names_counts_for_its_macro() {
+    dependency("variable(&named)").assert_follows(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
+}
+
+#[test]
+fn a_variable_that_a_member_names_counts_for_its_macro() {
+    member("variable(&named)").assert_follows(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
+}
+
+#[test]
+fn a_variable_that_a_macro_does_not_read_does_not_count() {
+    for witness in [dependency(MADE_UP), member(MADE_UP)] {
+        assert_unrelated_variables_do_not_count(&witness);
+    }
+}
+
+#[test]
+fn a_variable_that_a_macro_reads_counts_on_other_machines() {
+    dependency(MADE_UP).assert_shared(in_variable("MADE_UP"));
+}
+
+#[test]
+fn a_variable_that_a_macro_reads_in_a_member_counts_on_other_machines() {
+    member(MADE_UP).assert_sent(in_variable("MADE_UP"));
+}
+
+/// Has cargo's configuration set the variable to a text, or not.
+fn in_configuration() -> impl Fn(&Project, &str) -> Project {
+    |project, text| {
+        let config = project.read(".cargo/config.toml");
+        let rest = config.split("[env]").next().expect("splitting gives something");
+        let table = if text == NOTHING { String::new() } else { format!("[env]\nMADE_UP = {text:?}\n") };
+        project.write(".cargo/config.toml", format!("{rest}{table}"));
+        project.clone()
+    }
+}
+
+#[test]
+fn a_variable_that_cargos_configuration_sets_counts_for_a_macro_in_a_dependency() {
+    dependency(MADE_UP).assert_follows(&SET_AND_UNSET, in_configuration());
+}
+
+#[test]
+fn a_variable_that_cargos_configuration_sets_counts_for_a_macro_in_a_member() {
+    member(MADE_UP).assert_follows(&SET_AND_UNSET, in_configuration());
+}
+
+// Files.
+
+/// Has a text be in a file that the variable `MADE_UP_FILE` names.
+fn in_named_file(sandbox: &Sandbox) -> impl Fn(&Project, &str) -> Project + use<> {
+    let path = sandbox.path("elsewhere/said.txt");
+    move |project, text| in_file(&path)(project, text).env("MADE_UP_FILE", &path)
+}
+
+#[test]
+fn a_file_counts_that_a_variable_names_which_a_script_declares() {
+    let witness = script(&["env-changed=MADE_UP_FILE"], "file(variable(\"MADE_UP_FILE\"))");
+    witness.assert_follows(&["1", "2", NOTHING, "1"], in_named_file(&witness.sandbox));
+}
+
+#[test]
+fn a_file_counts_that_a_variable_names_which_a_script_does_not_declare() {
+    let witness = script(&[], "file(variable(\"MADE_UP_FILE\"))");
+    witness.assert_follows(&TEXTS, in_named_file(&witness.sandbox));
+}
+
+#[test]
+fn a_file_that_a_script_reads_counts_on_other_machines() {
+    let witness = script(&["env-changed=MADE_UP_FILE"], "file(variable(\"MADE_UP_FILE\"))");
+    witness.assert_shared(in_named_file(&witness.sandbox));
+}
+
+#[test]
+fn a_file_outside_of_the_package_counts_for_a_script() {
+    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "file");
+    witness.assert_follows(&TEXTS, in_file(&path));
+}
+
+#[test]
+fn a_file_that_is_not_there_for_a_while_counts_for_a_script() {
+    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "file");
+    witness.assert_follows(&COMING_AND_GOING, in_file(&path));
+}
+
+#[test]
+fn a_file_in_a_directory_that_is_not_there_for_a_while_counts_for_a_script() {
+    let (witness, path) = at("some/where/said.txt", usual_script_in, "file");
+    witness.assert_follows(&[NOTHING, "1"], in_file(&path));
+}
+
+#[test]
+fn a_file_that_a_script_asks_for_and_does_not_open_counts() {
+    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "is_there");
+    witness.assert_follows(&["false"], |project, _| in_file(&path)(project, NOTHING));
+    witness.assert_follows(&["true"], |project, _| in_file(&path)(project, "1"));
+    witness.assert_follows(&["false"], |project, _| in_file(&path)(project, NOTHING));
+}
+
+#[test]
+fn a_script_that_says_the_same_of_another_file_is_known_by_that_from_then_on() {
+    let (witness, path) = at("said.txt", usual_script_in, "(|path: &str| { file(path); \"1\".to_owned() })");
+    for text in ["one", "two"] {
+        let project = in_file(&path)(&witness.demo, text);
+        witness.assert_says(&project, "1");
+        assert_eq!(witness.sandbox.scripts_run(), ["leaf"], "{text}");
+        witness.assert_reused(&project, "1");
+    }
+}
+
+#[test]
+fn what_is_beside_a_file_that_a_script_reads_does_not_count() {
+    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "file");
+    witness.assert_says(&in_file(&path)(&witness.demo, "1"), "1");
+    for text in ["1", "2", NOTHING] {
+        witness.assert_reused(&in_file(&path.with_file_name("unread.txt"))(&witness.demo, text), "1");
+    }
+}
+
+#[test]
+fn the_names_in_a_directory_count_for_a_script() {
+    let (witness, path) = at("elsewhere/listed", usual_script_in, "list");
+    witness.assert_follows(&COMING_AND_GOING, in_directory(&path));
+}
+
+#[test]
+fn what_a_tool_of_a_script_reads_counts() {
+    let sandbox = Sandbox::new();
+    let (tool, read) = (sandbox.path("tools/mytool"), sandbox.path("elsewhere/said.txt"));
+    tree::write_script(&tool, &format!("cat '{}'", read.display()));
+    usual_script_in(sandbox, &format!("tool({tool:?})")).assert_follows(&TEXTS, in_file(&read));
+}
+
+/// Two links, one behind the other, and what is there in the end.
+fn chain_of_links(first: &Path, last: &Path) {
+    let middle = first.with_extension("middle");
+    for (link, to) in [(first, &*middle), (&middle, last)] {
+        std::fs::create_dir_all(first.parent().expect("it is in a directory")).expect("directories can be made");
+        let _ = std::fs::remove_file(link);
+        symlink(to, link).expect("links can be made");
+    }
+}
+
+/// Has a text be in a file that two links lead to.
+fn behind_links(first: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
+    let last = first.with_file_name("real/said.txt");
+    chain_of_links(first, &last);
+    in_file(&last)
+}
+
+/// Has the second of two links lead to a file with a text.
+fn where_links_lead(first: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
+    let first = first.to_owned();
+    move |project, text| {
+        let last = first.with_file_name(format!("real-{text}.txt"));
+        chain_of_links(&first, &last);
+        in_file(&last)(project, text)
+    }
+}
+
+#[test]
+fn a_file_behind_two_links_counts_for_a_script() {
+    let (witness, path) = at("elsewhere/linked.txt", usual_script_in, "file");
+    witness.assert_follows(&TEXTS, behind_links(&path));
+}
+
+#[test]
+fn where_links_lead_counts_for_a_script() {
+    let (witness, path) = at("elsewhere/linked.txt", usual_script_in, "file");
+    witness.assert_follows(&TEXTS, where_links_lead(&path));
+}
+
+#[test]
+fn a_file_outside_of_the_package_counts_for_a_macro_in_a_dependency() {
+    let (witness, path) = at("elsewhere/said.txt", dependency_in, "file");
+    witness.assert_follows(&TEXTS, in_file(&path));
+}
+
+#[test]
+fn a_file_that_is_not_there_for_a_while_counts_for_a_macro_in_a_dependency() {
+    let (witness, path) = at("elsewhere/said.txt", dependency_in, "file");
+    witness.assert_follows(&COMING_AND_GOING, in_file(&path));
+}
+
+#[test]
+fn the_names_in_a_directory_count_for_a_macro_in_a_dependency() {
+    let (witness, path) = at("elsewhere/listed", dependency_in, "list");
+    witness.assert_follows(&COMING_AND_GOING, in_directory(&path));
+}
+
+#[test]
+fn a_file_behind_two_links_counts_for_a_macro_in_a_dependency() {
+    let (witness, path) = at("elsewhere/linked.txt", dependency_in, "file");
+    witness.assert_follows(&TEXTS, behind_links(&path));
+}
+
+#[test]
+fn what_a_tool_of_a_macro_says_counts() {
+    let (witness, path) = at("tools/mytool", dependency_in, "tool");
+    witness.assert_follows(&TEXTS, as_tool(&path));
+}
+
+#[test]
+fn what_is_beside_a_file_that_a_macro_reads_does_not_count() {
+    let (witness, path) = at("elsewhere/said.txt", dependency_in, "file");
+    witness.assert_says(&in_file(&path)(&witness.demo, "1"), "1");
+    for text in ["1", "2", NOTHING] {
+        witness.assert_reused(&in_file(&path.with_file_name("unread.txt"))(&witness.demo, text), "1");
+    }
+}
+
+#[test]
+fn a_file_that_a_macro_reads_counts_on_other_machines() {
+    let (witness, path) = at("elsewhere/said.txt", dependency_in, "file");
+    witness.assert_shared(in_file(&path));
+}
+
+#[test]
+fn a_file_that_git_ignores_counts_for_a_macro_in_a_member() {
+    let witness = member("file(own(\"ignored/said.txt\"))");
+    witness.demo.write(".gitignore", "/target\nignored\n");
+    witness.demo.program("git", ["init", "--quiet"]).ok();
+    witness.assert_follows(&TEXTS, in_file_of_project("inner/ignored/said.txt"));
+}
+
+#[test]
+fn a_file_outside_of_the_workspace_counts_for_a_macro_in_a_member() {
+    let witness = member("file(own(\"../../outside/said.txt\"))");
+    witness.assert_follows(&["1", "2", NOTHING, "1"], in_file_of_project("../outside/said.txt"));
+}
+
+#[test]
+fn a_file_that_a_macro_reads_in_a_member_counts_on_other_machines() {
+    member("file(own(\"../../outside/said.txt\"))").assert_sent(in_file_of_project("../outside/said.txt"));
+}
+
+#[test]
+fn the_manifest_of_the_workspace_counts_for_a_macro_in_a_member() {
+    let witness = member("file(own(\"../Cargo.toml\"))");
+    let manifest = witness.demo.read("Cargo.toml");
+    witness.assert_follows(&TEXTS, |project, text| {
+        project.write("Cargo.toml", format!("{manifest}\n# {text}\n"));
+        project.clone()
+    });
+}
+
+#[test]
+fn a_file_of_another_member_within_the_member_counts_for_its_macro() {
+    let witness = member("file(own(\"nested/said.txt\"))");
+    let workspace = "[workspace]\nmembers = [\"inner/nested\"]\n";
+    witness.demo.edit("Cargo.toml", "[workspace]\n", workspace);
+    witness.demo.write("inner/nested/Cargo.toml", "[package]\nname = \"nested\"\nedition = \"2021\"\n");
+    witness.demo.write("inner/nested/src/lib.rs", "");
+    witness.demo.cargo(["fetch"]).ok();
+    witness.assert_follows(&TEXTS, in_file_of_project("inner/nested/said.txt"));
+}
+
+#[test]
+fn a_file_of_another_member_beside_the_member_counts_for_its_macro() {
+    let witness = member("file(own(\"../src/said.txt\"))");
+    witness.assert_follows(&TEXTS, in_file_of_project("src/said.txt"));
+}
+
+#[test]
+fn the_names_in_a_directory_of_the_package_count_for_a_macro_in_a_member() {
+    let witness = member("list(own(\"listed\"))");
+    let listed = witness.demo.dir().join("inner/listed");
+    witness.assert_follows(&COMING_AND_GOING, in_directory(&listed));
+}
+
+#[test]
+fn the_names_in_a_directory_outside_of_the_package_count_for_a_macro_in_a_member() {
+    let (witness, path) = at("elsewhere/listed", member_in, "list");
+    witness.assert_follows(&COMING_AND_GOING, in_directory(&path));
+}
+
+#[test]
+fn a_file_behind_two_links_counts_for_a_macro_in_a_member() {
+    let witness = member("file(own(\"linked.txt\"))");
+    let outside = witness.sandbox.path("outside/said.txt");
+    chain_of_links(&witness.demo.dir().join("inner/linked.txt"), &outside);
+    witness.assert_follows(&TEXTS, in_file(&outside));
+}
+
+#[test]
+fn where_links_lead_counts_for_a_macro_in_a_member() {
+    let (witness, path) = at("elsewhere/linked.txt", member_in, "file");
+    witness.assert_follows(&TEXTS, where_links_lead(&path));
+}
+
+// Tools.
+
+/// Has a tool say a text.
+fn as_tool(path: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
+    let path = path.to_owned();
+    move |project, text| {
+        tree::write_script(&path, &format!("echo {text}"));
+        project.clone()
+    }
+}
+
+/// The project with these directories in front of all others where programs are.
+fn with_path(project: &Project, dirs: &[&PathBuf]) -> Project {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = dirs.iter().copied().cloned().chain(std::env::split_paths(&path));
+    project.clone().env("PATH", std::env::join_paths(dirs).expect("PATH is made of paths"))
+}
+
+/// A script that starts a tool by its name; gives three directories, in whose first two it is and says which it is.
+fn calling() -> (Witness, [PathBuf; 3]) {
+    let witness = script(&["changed=build.rs"], "tool(\"mytool\")");
+    let dirs = ["1", "2", "other"].map(|name| witness.sandbox.path("tools").join(name));
+    for text in ["1", "2"] {
+        as_tool(&witness.sandbox.path("tools").join(text).join("mytool"))(&witness.demo, text);
+    }
+    tree::write_script(&dirs[2].join("another-tool"), "echo other");
+    (witness, dirs)
+}
+
+#[test]
+fn another_tool_that_comes_first_counts_for_a_script() {
+    let (witness, [first, second, _]) = calling();
+    witness.assert_follows(&TEXTS, |project, text| {
+        with_path(project, &if text == "1" { [&first, &second] } else { [&second, &first] })
+    });
+}
+
+#[test]
+fn another_tool_at_the_same_path_counts_for_a_script() {
+    let (witness, [first, ..]) = calling();
+    let demo = with_path(&witness.demo, &[&first]);
+    witness.assert_follows(&TEXTS, |_, text| as_tool(&first.join("mytool"))(&demo, text));
+}
+
+#[test]
+fn a_tool_that_comes_to_be_where_it_was_looked_for_counts_for_a_script() {
+    let (witness, [first, _, other]) = calling();
+    let demo = with_path(&witness.demo, &[&other, &first]);
+    witness.assert_follows(&["1"], |_, _| demo.clone());
+    witness.assert_follows(&["2"], |_, _| as_tool(&other.join("mytool"))(&demo, "2"));
+    tree::remove_file(&other.join("mytool"));
+    witness.assert_follows(&["1"], |_, _| demo.clone());
+}
+
+#[test]
+fn directories_without_the_tool_do_not_count_for_a_script() {
+    let (witness, [first, _, other]) = calling();
+    witness.assert_says(&with_path(&witness.demo, &[&first]), "1");
+    for dirs in [[&other, &first], [&first, &other]] {
+        witness.assert_reused(&with_path(&witness.demo, &dirs), "1");
+    }
+}
+
+#[test]
+fn a_tool_that_a_script_starts_counts_on_other_machines() {
+    let (witness, [first, second, _]) = calling();
+    witness.assert_shared(|project, text| with_path(project, &[if text == "1" { &first } else { &second }]));
+}
+
+// Files that are declared and not there.
+
+/// Such a script runs every time for cargo, and may do so here.
+#[test]
+fn a_declared_file_that_is_not_there_for_a_while_counts() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("elsewhere/said.txt");
+    let declared = format!("changed={}", path.display());
+    let witness = script_in(sandbox, &[&declared], &format!("file({path:?})"));
+    witness.assert_right(&COMING_AND_GOING, in_file(&path));
+}
+
+#[test]
+fn a_declared_file_that_is_not_there_and_not_read_counts() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("elsewhere/said.txt");
+    let declared = format!("changed={}", path.display());
+    let witness = script_in(sandbox, &[&declared], &format!("is_there({path:?})"));
+    for text in ["1", NOTHING, "1", NOTHING] {
+        let said = (text != NOTHING).to_string();
+        witness.assert_right(&[&said], |project, _| in_file(&path)(project, text));
+    }
+}
+
+// Where hits go through cargo.
+
+fn unhydrated(mut witness: Witness) -> Witness {
+    witness.demo = witness.demo.env("XCACHE_HYDRATE", "off");
+    witness
+}
+
+#[test]
+fn a_variable_counts_for_a_script_where_nothing_is_hydrated() {
+    unhydrated(script(&[], MADE_UP)).assert_right(&SET_AND_UNSET, in_variable("MADE_UP"));
+}
+
+#[test]
+fn a_variable_counts_for_a_macro_where_nothing_is_hydrated() {
+    for witness in [dependency(MADE_UP), member(MADE_UP)] {
+        unhydrated(witness).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+    }
+}
+
+#[test]
+fn a_file_counts_for_a_macro_where_nothing_is_hydrated() {
+    for looking in [dependency_in, member_in] {
+        let (witness, path) = at("elsewhere/said.txt", looking, "file");
+        unhydrated(witness).assert_follows(&TEXTS, in_file(&path));
+    }
+}

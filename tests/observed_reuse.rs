@@ -1,0 +1,125 @@
+//! What build scripts and macros look at that nobody changes: their own package, what they have made themselves, what is
+//! the same in each process. Whatever has seen no more than that is reused, in other places and on other machines, too.
+#![cfg(target_os = "linux")]
+
+use std::process::Command;
+
+use support::looking::{dependency, member, script};
+use support::{Witness, skipped};
+
+/// A script that declares nothing, and one that declares its own file.
+#[track_caller]
+fn assert_reused_with_scripts(said: &str, look: &str) {
+    for declared in [&[][..], &["changed=build.rs"]] {
+        assert_reused_everywhere(&script(declared, look), said);
+    }
+}
+
+#[track_caller]
+fn assert_reused_everywhere(witness: &Witness, said: &str) {
+    witness.assert_reused_everywhere(said, Clone::clone);
+}
+
+/// The macro in a dependency, and in a member.
+#[track_caller]
+fn assert_reused_with_macros(said: &str, look: &str) {
+    assert_reused_everywhere(&dependency(look), said);
+    member(look).assert_reused_at_this_path(said, Clone::clone);
+}
+
+#[track_caller]
+fn assert_reused(said: &str, look: &str) {
+    assert_reused_with_scripts(said, look);
+    assert_reused_with_macros(said, look);
+}
+
+const TEMPORARY: &str = "{
+    let path = std::env::temp_dir().join(format!(\"made-up-{}.txt\", std::process::id()));
+    std::fs::write(&path, \"1\").unwrap();
+    let said = file(&path);
+    std::fs::remove_file(path).unwrap();
+    said
+}";
+
+#[test]
+fn what_reads_a_file_of_its_own_package_is_reused() {
+    assert_reused("1", "file(own(\"said.txt\"))");
+}
+
+#[test]
+fn what_lists_a_directory_of_its_own_package_is_reused() {
+    assert_reused("1", "list(own(\"listed\"))");
+}
+
+#[test]
+fn what_looks_in_vain_in_its_own_package_is_reused() {
+    assert_reused("false", "is_there(own(\"nowhere/said.txt\"))");
+}
+
+#[test]
+fn what_reads_a_temporary_file_of_its_own_is_reused() {
+    assert_reused("1", TEMPORARY);
+}
+
+#[test]
+fn what_looks_for_itself_is_reused() {
+    assert_reused("true", "is_there(std::env::current_exe().unwrap())");
+}
+
+#[test]
+fn what_asks_how_much_may_run_at_a_time_is_reused() {
+    assert_reused("true", "std::thread::available_parallelism().is_ok().to_string()");
+}
+
+#[test]
+fn what_reads_devices_is_reused() {
+    assert_reused(
+        "true",
+        "[\"/dev/null\", \"/dev/urandom\"].iter().all(|path| std::fs::File::open(path).is_ok()).to_string()",
+    );
+}
+
+#[test]
+fn what_starts_threads_and_a_shell_is_reused() {
+    assert_reused("true", "std::thread::spawn(|| agrees(\"sh\", &[\"-c\", \"test $(echo 1) = 1\"])).join().unwrap()");
+}
+
+#[test]
+fn a_script_that_reads_what_it_has_made_is_reused() {
+    let look = "{
+        let path = variable(\"OUT_DIR\") + \"/made.txt\";
+        std::fs::write(&path, \"1\").unwrap();
+        file(path)
+    }";
+    assert_reused_with_scripts("1", look);
+}
+
+#[test]
+fn a_script_that_asks_the_compiler_is_reused() {
+    assert_reused_with_scripts("true", "agrees(variable(\"RUSTC\"), &[\"-vV\"])");
+}
+
+#[test]
+fn a_script_that_tries_the_compiler_is_reused() {
+    let look = "{
+        let out = variable(\"OUT_DIR\") + \"/tried\";
+        std::fs::create_dir(&out).unwrap();
+        let tried = agrees(variable(\"RUSTC\"), &[\"--crate-type=lib\", \"--out-dir\", &out, &own(\"tried.rs\")]);
+        std::fs::remove_dir_all(out).unwrap();
+        tried
+    }";
+    assert_reused_with_scripts("true", look);
+}
+
+#[test]
+fn a_script_that_asks_the_c_compiler_is_reused() {
+    assert_reused_with_scripts("true", "agrees(\"cc\", &[\"-dumpversion\"])");
+}
+
+#[test]
+fn a_script_that_asks_git_and_is_in_no_repository_is_reused() {
+    if Command::new("git").arg("--version").output().is_err() {
+        return skipped("there is no git here");
+    }
+    assert_reused_with_scripts("false", "agrees(\"git\", &[\"rev-parse\", \"--git-dir\"])");
+}

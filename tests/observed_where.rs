@@ -1,0 +1,149 @@
+//! Who is observed where: by a user who may become nobody else, in a container, below somebody who traces, and where the
+//! kernel does not allow it at all. What is built is right everywhere.
+#![cfg(target_os = "linux")]
+
+use support::looking::script;
+use support::witness::{NOTHING, in_variable};
+use support::{Output, Project, Witness, skipped, tree, wait_until, xcache_binary};
+
+const NONE: [&str; 0] = [];
+/// What the warning says of where nobody can look.
+const UNOBSERVED: &str = "cannot be observed here";
+/// A tracer that lets everything be, and one that has the kernel refuse filters.
+const TRACED: &[&str] = &["strace", "-f", "-qq", "-e", "trace=none", "-o", "/dev/null"];
+const REFUSED: &[&str] =
+    &["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=seccomp", "-e", "inject=seccomp:error=EPERM"];
+/// Root, but without the right to put filters before whoever may become another user.
+const CONFINED: &[&str] = &["setpriv", "--bounding-set", "-sys_admin"];
+/// A container of one's own.
+const CONTAINED: &[&str] = &["unshare", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"];
+
+/// Reads a variable that it does not declare.
+fn asking() -> Witness {
+    script(&[], "variable(\"MADE_UP\")")
+}
+
+/// Builds into an empty target directory, started by something; nothing where that is not possible here.
+fn build(witness: &Witness, project: &Project, by: &[&str]) -> Option<Output> {
+    let (program, arguments) = by.split_first().expect("there is a program");
+    let is_possible = project.program(program, arguments).arg("true").run();
+    if !is_possible.status.success() {
+        return None;
+    }
+    project.clean();
+    witness.sandbox.reset();
+    Some(project.program(program, arguments).arg(xcache_binary()).args(["xcache", "build"]).ok())
+}
+
+/// What is started so is observed.
+#[track_caller]
+fn assert_observed(by: &[&str]) {
+    let witness = asking();
+    for (text, run) in [("1", &["leaf"][..]), ("1", &NONE), ("2", &["leaf"]), (NOTHING, &["leaf"]), (NOTHING, &NONE)] {
+        let project = in_variable("MADE_UP")(&witness.demo, text);
+        let Some(output) = build(&witness, &project, by) else { return skipped(by[0]) };
+        assert_eq!(project.run_binary("demo").trim_end(), text);
+        assert!(!output.stderr.contains(UNOBSERVED), "{output}");
+        assert_eq!(witness.sandbox.scripts_run(), run, "{output}");
+    }
+}
+
+#[test]
+fn who_may_become_nobody_else_is_observed() {
+    assert_observed(CONFINED);
+}
+
+#[test]
+fn a_container_without_privileges_is_observed() {
+    assert_observed(CONTAINED);
+}
+
+#[test]
+fn what_somebody_traces_is_observed() {
+    assert_observed(TRACED);
+}
+
+#[test]
+fn where_nobody_can_look_that_is_said_once_and_only_what_is_declared_is_reused() {
+    for (declared, is_reused) in [(&[][..], false), (&["env-changed=MADE_UP"][..], true)] {
+        let witness = script(declared, "variable(\"MADE_UP\")");
+        for (text, is_known) in [("1", false), ("1", true), ("2", false)] {
+            let project = in_variable("MADE_UP")(&witness.demo, text);
+            let Some(output) = build(&witness, &project, REFUSED) else { return skipped("strace") };
+            assert_eq!(project.run_binary("demo").trim_end(), text);
+            let is_run = !(is_known && is_reused);
+            assert_eq!(!witness.sandbox.scripts_run().is_empty(), is_run, "{declared:?}: {output}");
+            assert_eq!(output.stderr.matches(UNOBSERVED).count(), usize::from(is_run), "{output}");
+        }
+    }
+}
+
+#[test]
+fn what_was_recorded_where_nobody_could_look_is_not_used_by_who_can() {
+    let witness = script(&["env-changed=MADE_UP"], "variable(\"MADE_UP\")");
+    let project = in_variable("MADE_UP")(&witness.demo, "1");
+    if build(&witness, &project, REFUSED).is_none() {
+        return skipped("strace");
+    }
+    witness.assert_says(&project, "1");
+    assert_eq!(witness.sandbox.scripts_run(), ["leaf"]);
+    witness.assert_reused(&project, "1");
+}
+
+#[test]
+fn who_does_not_want_to_look_reuses_what_is_declared_and_who_trusts_reuses_all() {
+    for (setting, run) in [("XCACHE_OBSERVE=off", &["leaf"][..]), ("XCACHE_OBSERVE=off XCACHE_UNKNOWN=trust", &NONE)] {
+        let witness = asking();
+        let settings = setting.split(' ').filter_map(|setting| setting.split_once('='));
+        let project = settings.fold(witness.demo.clone(), |project, (name, value)| project.env(name, value));
+        witness.assert_says(&project, NOTHING);
+        witness.assert_says(&project, NOTHING);
+        assert_eq!(witness.sandbox.scripts_run(), run, "{setting}");
+        // What it was trusted to be is nothing to who does not trust.
+        witness.assert_says(&witness.demo, NOTHING);
+        assert_eq!(witness.sandbox.scripts_run(), ["leaf"], "{setting}");
+    }
+}
+
+#[test]
+fn what_outlives_a_script_goes_on() {
+    let sandbox = support::Sandbox::new();
+    let (log, go) = (sandbox.path("log"), sandbox.path("go"));
+    // It opens files when the build is long over.
+    let daemon = format!(
+        "i=0; until cat {go} || [ $((i += 1)) -gt 3000 ]; do sleep 0.02; done; cat {go} > {log}; test -d / && echo there >> {log}",
+        go = go.display(),
+        log = log.display()
+    );
+    let look = format!(
+        "{{
+            use std::process::{{Command, Stdio}};
+            let mut daemon = Command::new(\"setsid\");
+            daemon.args([\"sh\", \"-c\", {daemon:?}]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            daemon.spawn().unwrap();
+            \"1\".to_owned()
+        }}"
+    );
+    let witness = support::looking::script_in(sandbox, &[], &look);
+    witness.assert_says(&witness.demo, "1");
+    tree::write(&go, "gone on\n");
+    wait_until("the daemon has read and written", || {
+        std::fs::read_to_string(&log).is_ok_and(|log| log.ends_with("there\n"))
+    });
+    assert_eq!(tree::read(&log), "gone on\nthere\n");
+}
+
+#[test]
+fn a_script_that_fails_because_it_may_not_become_another_user_runs_again_unobserved() {
+    let sandbox = support::Sandbox::new();
+    let program = sandbox.path("becomes");
+    // It is content only where it may become another user.
+    tree::write(&program, "#!/bin/sh\n! grep -q 'NoNewPrivs:.1' /proc/self/status\n");
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o4755)).expect("modes can be set");
+    let look = format!("{{ assert_eq!(agrees({program:?}, &[]), \"true\"); \"1\".to_owned() }}");
+    let witness = support::looking::script_in(sandbox, &[], &look);
+    let Some(_) = build(&witness, &witness.demo, CONFINED) else { return skipped(CONFINED[0]) };
+    assert_eq!(witness.demo.run_binary("demo").trim_end(), "1");
+    assert_eq!(witness.sandbox.scripts_run(), ["leaf", "leaf"]);
+}

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::units::{Call, Services};
 use crate::entry::Inputs;
-use crate::event::{Difference, Reason, UnitId};
+use crate::event::{Difference, MissReason, Reason, UnitId};
 use crate::inputs::{Subject, known};
 use crate::key::UnitKey;
 use crate::observe;
@@ -28,6 +28,14 @@ pub(super) struct Ran<'a> {
     pub is_declared: bool,
     /// What it printed for cargo and wrote into `OUT_DIR`, as one text.
     pub made: &'a [u8],
+}
+
+/// What kind of miss it is where this is another one.
+pub(super) fn reason_of(difference: &Difference) -> MissReason {
+    match difference {
+        Difference::Variable { .. } => MissReason::Environment,
+        _ => MissReason::Input,
+    }
 }
 
 impl Services {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::looks::Looks;
-use super::observed::Ran;
+use super::observed::{Ran, reason_of};
 use super::protocol::Request;
 use super::record::record_script;
 use super::restore::{Variables, other_dependencies, other_paths, other_variables};
@@ -308,15 +308,21 @@ impl Scripts {
         let ago = (began + took).elapsed().unwrap_or_default();
         log.record_past(ago, EventKind::Compiled { unit: run, millis, success: true });
         let (heard, program) = (self.heard(unit), self.program(run));
+        let here = Variables { environment: &call.request.environment, roots, own: Vec::new() };
         let found = prefetch.lookup(run);
-        let other = match &found {
-            Lookup::Hit(entry, _) => self.services.here.difference(entry.key, &entry.constraints.observed),
-            Lookup::Miss(_) => None,
+        let (declared, other) = match &found {
+            Lookup::Hit(entry, _) => {
+                let Constraints { environment, observed, .. } = &entry.constraints;
+                (other_variables(environment, &here), self.services.here.difference(entry.key, observed))
+            }
+            Lookup::Miss(_) => (Vec::new(), None),
         };
         match found {
+            Lookup::Hit(..) if !declared.is_empty() => self.services.differs(run, declared),
             Lookup::Hit(..) if other.is_some() => {
+                let reason = other.as_ref().map_or(MissReason::Input, reason_of);
                 self.services.differs(run, other);
-                log.record(EventKind::Missed { unit: run, reason: MissReason::Input });
+                log.record(EventKind::Missed { unit: run, reason });
             }
             Lookup::Hit(entry, _)
                 if program.as_ref().is_some_and(|program| *program != entry.constraints.dependencies) =>
@@ -332,12 +338,7 @@ impl Scripts {
                 self.services.differs(run, [Difference::Reruns]);
                 return log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
             }
-            Lookup::Hit(entry, _) => {
-                let variables = &entry.constraints.environment;
-                let environment = &call.request.environment;
-                let here = Variables { environment, roots, own: Vec::new() };
-                self.services.differs(run, other_variables(variables, &here));
-            }
+            Lookup::Hit(..) => {}
             Lookup::Miss(reason) => self.services.note_paths(run, reason),
         }
         let Some(heard) = heard else {

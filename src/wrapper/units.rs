@@ -15,6 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::looks::Looks;
 use super::metadata::MetadataDigests;
+use super::observed::reason_of;
 use super::protocol::{Capture, Finished, Request};
 use super::record::{Compiled, Output, Recorded, bound_to, expected_outputs, linked_output, open_outputs, record};
 use super::restore::{Variables, dependency_records, restore, violation};
@@ -342,8 +343,9 @@ impl Units {
             return Err(Some(reason));
         }
         if let Some(difference) = self.services.here.difference(entry.key, &entry.constraints.observed) {
+            let reason = reason_of(&difference);
             self.services.differs(id, [difference]);
-            return Err(Some(MissReason::Input));
+            return Err(Some(reason));
         }
         if let Some(difference) = self.since(id, &entry, call) {
             self.services.differs(id, [difference]);

@@ -57,8 +57,8 @@ const LOCAL: &[&str] =
 const LIBRARIES: &str = "LD_LIBRARY_PATH";
 /// Every program asks for these, by its loader.
 const OF_LOADERS: &[&str] = &["GLIBC_TUNABLES", "LD_"];
-/// A value that is shorter is in anything.
-const TELLING: usize = 4;
+/// A value that is shorter may be in anything. The paths of roots are looked for in another way.
+const TELLING: usize = 16;
 
 /// This machine, as far as anybody could look at it.
 pub struct Here {

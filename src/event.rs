@@ -159,6 +159,8 @@ pub enum MissReason {
     Environment,
     /// A generated file it reads differs.
     Input,
+    /// Something it was seen to read differs.
+    Observed,
     /// It holds a path of another machine.
     PathBound,
     /// It could not be copied into the target directory.
@@ -187,6 +189,16 @@ pub enum Difference {
     File {
         /// Its path; below a root, from that one: `<workspace>/src/lib.rs`.
         path: String,
+    },
+    /// What is at a path that it was seen to look at.
+    Observed {
+        /// Its path; below a root, from that one.
+        path: String,
+    },
+    /// The value of a variable that it may ask for.
+    Asked {
+        /// Its name.
+        name: String,
     },
     /// The content of the package's directory has changed since it was planned.
     Content,

@@ -170,13 +170,13 @@ impl Here {
             .flat_map(|(directory, names)| names.iter().map(move |(name, states)| (join(directory, name), states)));
         let mut paths = paths.filter(|(path, states)| !self.is_so(key, path, states));
         if let Some((path, _)) = paths.next() {
-            return Some(Difference::File { path });
+            return Some(Difference::Observed { path });
         }
         let mut variables = observed.variables.iter();
         let differs = |(name, seal): &(&String, &Seal)| self.variable(key, name) != Some(**seal);
         let other = variables.find(differs).map(|(name, _)| name.clone());
         let name = other.or_else(|| self.asked_besides(observed))?;
-        Some(Difference::Variable { name })
+        Some(Difference::Asked { name })
     }
 
     /// Whether a path is as it was. Where it is not known where that is here, it is not.

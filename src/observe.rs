@@ -5,6 +5,9 @@
 //! lets it go on. So it does not matter how something was linked, or who has started it; and nobody can tell that he is
 //! seen but by `/proc/self/status`.
 //!
+//! Who asks too often to be stopped each time (compilers of C) has a library loaded that notes what he asks for, and is
+//! let through ([`spawn_with`]).
+//!
 //! **Not seen**: what is not asked of the kernel by a path (the clock, random numbers, the processor, the name of the
 //! machine), and variables, which a process has from its start. What somebody else is asked for is not seen either, but
 //! [said](Unknown). A thread that replaces a path in memory while it is read is not caught.
@@ -15,8 +18,14 @@
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod filter;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[expect(unsafe_code, reason = "memory that is shared with other processes")]
+#[cfg_attr(not(test), expect(dead_code, reason = "half of it is for the library, which is compiled by itself"))]
+mod journal;
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod nowhere;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod preload;
 mod seen;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod supervise;
@@ -24,7 +33,9 @@ mod supervise;
 mod sys;
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-pub use self::nowhere::{Observation, go_on_for, spawn};
+pub use self::nowhere::{Observation, go_on_for, provide_interposer, spawn, spawn_with};
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub use self::preload::{provide_interposer, spawn_with};
 pub use self::seen::{Access, Mark, Seen, Unknown, Use, Uses, Was};
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use self::supervise::{Observation, go_on_for, spawn};

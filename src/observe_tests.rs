@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::*;
 
@@ -44,4 +44,167 @@ fn what_it_does_is_what_it_does_unseen() {
     assert_eq!(child.wait().unwrap().code(), Some(3));
     assert!(observation.finish().is_ok());
     assert!(spawn(&mut Command::new("/no/such/program")).is_err());
+}
+
+/// What a program does where the library notes it, and what was seen.
+fn noted(command: &mut Command) -> (std::process::Output, Seen) {
+    let session = tempfile::tempdir().unwrap();
+    provide_interposer(session.path());
+    assert!(session.path().join("interposer.so").exists(), "the library does not work here");
+    let (child, observation) = spawn_with(session.path(), command.stdout(Stdio::piped())).unwrap();
+    (child.wait_with_output().unwrap(), observation.finish().unwrap())
+}
+
+fn shell(script: &str, directory: &Path) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script]).current_dir(directory);
+    command
+}
+
+/// Everything but what has another name each time.
+fn lasting(seen: &Seen) -> Vec<(&str, &Access)> {
+    let is_lasting = |path: &str| !path.starts_with("/tmp/cc") && !path.starts_with("/proc/") && !path.contains("/st");
+    seen.paths.iter().map(|(path, access)| (path.as_str(), access)).filter(|(path, _)| is_lasting(path)).collect()
+}
+
+#[test]
+fn what_the_library_notes_is_what_is_seen_without_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = temporary.path();
+    std::fs::create_dir(directory.join("include")).unwrap();
+    std::os::unix::fs::symlink("real.h", directory.join("include/linked.h")).unwrap();
+    std::fs::write(directory.join("include/real.h"), "int answer(void);").unwrap();
+    std::fs::write(directory.join("a.c"), "#include <stdio.h>\n#include <linked.h>\n#include \"gone/../b.h\"\n")
+        .unwrap();
+    std::fs::write(directory.join("b.h"), "").unwrap();
+    std::fs::create_dir(directory.join("gone")).unwrap();
+    let script = "cc -isystem include -I. -Inowhere -c a.c -o a.o && ar rcs a.a a.o";
+    let mut without = shell(script, directory);
+    let (mut child, observation) = spawn(&mut without).unwrap();
+    assert!(child.wait().unwrap().success());
+    let without = observation.finish().unwrap();
+    for made in ["a.o", "a.a"] {
+        std::fs::remove_file(directory.join(made)).unwrap();
+    }
+    let (output, with) = noted(&mut shell(script, directory));
+    assert!(output.status.success());
+    assert!(with.noted > 100, "{} were noted", with.noted);
+    assert_eq!(without.noted, 0);
+    let names = |seen: &Seen| lasting(seen).into_iter().map(|(path, _)| path.to_owned()).collect::<BTreeSet<_>>();
+    let differing: Vec<_> = names(&with).symmetric_difference(&names(&without)).cloned().collect();
+    assert_eq!(differing, Vec::<String>::new());
+    let by = |access: &Access, seen: &Seen| {
+        access.by.iter().map(|index| seen.programs[usize::from(*index)].clone()).collect::<BTreeSet<_>>()
+    };
+    for ((path, with_it), (_, without_it)) in lasting(&with).into_iter().zip(lasting(&without)) {
+        assert_eq!((with_it.was, with_it.uses), (without_it.was, without_it.uses), "{path}");
+        assert_eq!(by(with_it, &with), by(without_it, &without), "{path}");
+    }
+    assert_eq!(with.unknown, without.unknown);
+}
+
+#[test]
+fn nobody_finds_the_library_in_his_environment() {
+    let temporary = tempfile::tempdir().unwrap();
+    let script = "env; tr '\\0' '\\n' < /proc/$$/environ; sh -c 'env; tr \"\\0\" \"\\n\" < /proc/$$/environ'; set";
+    let (output, _) =
+        noted(shell(script, temporary.path()).env_clear().env("A", "1").env("PATH", "/usr/bin:/bin").env("Z", "2"));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!said.contains("LD_PRELOAD") && !said.contains("interposer"), "{said}");
+    let entries = |name: &str| said.lines().filter(|line| *line == name).count();
+    assert_eq!((entries("A=1"), entries("Z=2")), (4, 4), "{said}");
+    let at_start: Vec<_> = said.lines().skip_while(|line| !line.starts_with("PWD")).collect();
+    assert!(!at_start.is_empty(), "{said}");
+}
+
+#[test]
+fn a_call_that_the_library_takes_over_does_what_it_does_without() {
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = temporary.path();
+    let program = directory.join("calls");
+    std::fs::write(directory.join("calls.c"), include_str!("observe/calls.c")).unwrap();
+    let built = Command::new("cc").arg(directory.join("calls.c")).arg("-o").arg(&program).status().unwrap();
+    assert!(built.success());
+    std::fs::create_dir_all(directory.join("d/e")).unwrap();
+    std::fs::write(directory.join("d/file"), "text").unwrap();
+    let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, directory.join(at)).unwrap();
+    link("d/file", "link");
+    link("link", "again");
+    link("loop", "loop");
+    link("nowhere", "dangling");
+    link("../d", "d/e/up");
+    link(directory.join("d").to_str().unwrap(), "whole");
+    let long = "x/".repeat(3000);
+    let name = "n".repeat(300);
+    let paths = [
+        "",
+        "/",
+        "//",
+        ".",
+        "..",
+        "d",
+        "d/",
+        "d/.",
+        "d/..",
+        "d/../d/file",
+        "d/file",
+        "d/file/",
+        "d/file/.",
+        "d/file/..",
+        "d/file/x",
+        "link",
+        "link/",
+        "again",
+        "again/..",
+        "loop",
+        "loop/x",
+        "dangling",
+        "dangling/..",
+        "d/e/up/file",
+        "d/e/up/../d/e",
+        "whole/file",
+        "whole/e/up",
+        "nowhere",
+        "nowhere/..",
+        "./././d",
+        "/usr/../usr/./bin/sh",
+        "/dev/null",
+        "/dev/null/",
+        &long,
+        &name,
+    ];
+    let command = || {
+        let mut command = Command::new(&program);
+        command.args(paths).current_dir(directory);
+        command
+    };
+    let without = command().output().unwrap();
+    let (with, seen) = noted(&mut command());
+    assert!(without.status.success() && seen.noted > 20);
+    let [without, with] = [without, with].map(|output| String::from_utf8(output.stdout).unwrap());
+    let differing: Vec<_> = without.lines().zip(with.lines()).filter(|(left, right)| left != right).collect();
+    assert_eq!(differing, Vec::<(&str, &str)>::new());
+    assert_eq!(without.lines().count(), with.lines().count());
+    assert!(without.lines().count() > 8 * paths.len(), "{without}");
+}
+
+#[test]
+fn what_was_ended_while_it_noted_is_missing() {
+    use super::journal::{self, Note};
+    use super::preload::Notes;
+    let mut notes = Notes::new(Path::new("/library")).unwrap();
+    let note = |path| Note { used: Use::Read as u8, was: journal::OTHER, program: 1, mark: [0; 5], path };
+    let journal = notes.journal();
+    journal.add(journal::digest(b"/a", 1, 1), &note(b"/a"));
+    journal.add(journal::digest(b"/b", 1, 1), &note(b"/b"));
+    let mut found = Vec::new();
+    notes.read(|note| found.push(note.path.to_vec()));
+    assert_eq!(found, [b"/a", b"/b"]);
+    assert!(
+        notes.is_whole() && journal.has(journal::digest(b"/b", 1, 1)) && !journal.has(journal::digest(b"/b", 4, 1))
+    );
+    // Room was taken, and nothing written.
+    journal.add(journal::digest(b"/c", 1, 1), &note(&[b'c'; journal::LONGEST + 1]));
+    notes.read(|_| panic!("there is nothing to be read"));
+    assert!(!notes.is_whole() && !journal.is_full());
 }

@@ -159,6 +159,39 @@ fn a_build_script_says_which_variable_it_watches() {
     assert!(!said.contains("-one"), "{said}");
 }
 
+/// The run reads a file and a variable, and declares neither.
+#[cfg(target_os = "linux")]
+fn looking_around(file: &std::path::Path) -> Package {
+    Package::new("inner", "1.0.0", "pub static INNER: &str = env!(\"MADE_OF\");").build_script(&format!(
+        "fn main() {{
+            println!(\"cargo::rerun-if-changed=build.rs\");
+            let text = std::fs::read_to_string({file:?}).unwrap_or_default();
+            let server = std::env::var(\"POSTGRES_URL\").unwrap_or_default();
+            println!(\"cargo::rustc-env=MADE_OF={{}}{{server}}\", text.trim());
+        }}"
+    ))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_build_script_was_seen_to_read_is_named() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.path("answers.conf");
+    std::fs::write(&file, "one").unwrap();
+    let demo = nested(&sandbox, looking_around(&file));
+    demo.xcache(["build"]).env("POSTGRES_URL", "secret-a").ok();
+    std::fs::write(&file, "two").unwrap();
+    demo.clean();
+    demo.xcache(["build"]).env("POSTGRES_URL", "secret-a").ok();
+    let changed = format!("inner (build script's run): {} changed", file.canonicalize().unwrap().display());
+    assert_says(&explained(&demo, &["inner"]), &[&changed]);
+    demo.clean();
+    demo.xcache(["build"]).env("POSTGRES_URL", "secret-b").ok();
+    let said = explained(&demo, &["inner"]);
+    assert_says(&said, &["inner (build script's run): it read POSTGRES_URL, which has another value"]);
+    assert!(!said.contains("secret"), "{said}");
+}
+
 #[test]
 fn a_generated_file_that_is_another_one_is_named() {
     let sandbox = Sandbox::new();

@@ -2,6 +2,7 @@
 
 use super::causes::Subject;
 use super::{Origins, What};
+use crate::entry::IN_PATH;
 use crate::event::{Difference, MissReason};
 use crate::key::diff::{Change, Input};
 use crate::report::reasons::describe_miss;
@@ -78,8 +79,13 @@ fn added_by(name: &str, version: &str, change: &Change, origins: Option<&Origins
 }
 
 fn unusable(name: &str, reason: MissReason, differences: &[Difference]) -> String {
+    let is_observed =
+        |difference: &Difference| matches!(difference, Difference::Observed { .. } | Difference::Asked { .. });
     let subject = if name.is_empty() { String::new() } else { format!("{name}: ") };
     let details: Vec<_> = differences.iter().map(difference).collect();
+    if !details.is_empty() && differences.iter().all(is_observed) {
+        return format!("{subject}{}", details.join("; "));
+    }
     let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join("; ")) };
     format!("{subject}{}{details}", describe_miss(reason))
 }
@@ -91,7 +97,12 @@ fn difference(difference: &Difference) -> String {
         Difference::Rendering => "how diagnostics are printed: colours, width or format".into(),
         Difference::Path { root } => format!("the path of {}", directory(*root)),
         Difference::Variable { name } => name.clone(),
-        Difference::File { path } => path.replace("{{", "<").replace("}}", ">"),
+        Difference::File { path } => rooted(path),
+        Difference::Observed { path } => match path.strip_prefix(IN_PATH).and_then(|name| name.strip_prefix('/')) {
+            Some(name) => format!("{name}, which PATH leads to, changed"),
+            None => format!("{} changed", rooted(path)),
+        },
+        Difference::Asked { name } => format!("it read {name}, which has another value"),
         Difference::Content => "files of its package, while the build went on".into(),
         Difference::Unobserved => "it was recorded where nobody could see what it reads".into(),
         Difference::Unseen { what } => format!("it {what}"),
@@ -102,6 +113,11 @@ fn difference(difference: &Difference) -> String {
         Difference::Damaged { object, reason } => format!("{object}: {reason}"),
         Difference::Failed { message } => message.clone(),
     }
+}
+
+/// A path that may begin with a root.
+fn rooted(path: &str) -> String {
+    path.replace("{{", "<").replace("}}", ">")
 }
 
 fn directory(root: Root) -> &'static str {

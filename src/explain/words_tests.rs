@@ -35,7 +35,7 @@ fn every_reason_has_a_sentence_of_its_own() {
     let misses = all::<MissReason>();
     let said = misses.iter().map(|reason| say(&What::Unusable { reason: *reason, differences: vec![] }));
     let said: std::collections::BTreeSet<_> = said.collect();
-    assert_eq!((said.len(), misses.len()), (9, 9));
+    assert_eq!((said.len(), misses.len()), (10, 10));
 }
 
 #[test]
@@ -47,6 +47,8 @@ fn every_difference_is_named() {
         | Difference::Path { .. }
         | Difference::Variable { .. }
         | Difference::File { .. }
+        | Difference::Observed { .. }
+        | Difference::Asked { .. }
         | Difference::Content
         | Difference::Unobserved
         | Difference::Unseen { .. }
@@ -55,7 +57,7 @@ fn every_difference_is_named() {
         | Difference::Dependency { .. }
         | Difference::Reruns
         | Difference::Damaged { .. }
-        | Difference::Failed { .. } => 14,
+        | Difference::Failed { .. } => 16,
     };
     let cases = [
         (MissReason::Invocation, json!({ "kind": "command-line" }), "flags or configuration"),
@@ -88,11 +90,22 @@ fn every_difference_is_named() {
     for (reason, difference, words) in cases {
         kinds.insert(difference["kind"].as_str().unwrap().to_owned());
         let difference: Difference = serde_json::from_value(difference).unwrap();
-        assert_eq!(known(&difference), 14);
+        assert_eq!(known(&difference), 16);
         let said = say(&What::Unusable { reason, differences: vec![difference] });
         assert_eq!(said, format!("serde: {} ({words})", describe_miss(reason)));
     }
-    assert_eq!(kinds.len(), 14);
+    for (difference, words) in [
+        (json!({ "kind": "observed", "path": "/usr/include/zlib.h" }), "serde: /usr/include/zlib.h changed"),
+        (json!({ "kind": "observed", "path": "{{workspace}}/a.sql" }), "serde: <workspace>/a.sql changed"),
+        (json!({ "kind": "observed", "path": "$PATH/cc" }), "serde: cc, which PATH leads to, changed"),
+        (json!({ "kind": "asked", "name": "POSTGRES_URL" }), "serde: it read POSTGRES_URL, which has another value"),
+    ] {
+        kinds.insert(difference["kind"].as_str().unwrap().to_owned());
+        let difference: Difference = serde_json::from_value(difference).unwrap();
+        let said = say(&What::Unusable { reason: MissReason::Observed, differences: vec![difference] });
+        assert_eq!(said, words);
+    }
+    assert_eq!(kinds.len(), 16);
 }
 
 #[test]

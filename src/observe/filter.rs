@@ -115,17 +115,32 @@ pub(super) fn call(architecture: u32, number: i32) -> Option<Call> {
     CALLS.iter().find(|(of, _)| is_ours && *of == c_long::from(number)).map(|(_, call)| *call)
 }
 
-/// The program for the kernel.
-pub(super) fn program() -> Vec<sock_filter> {
+/// What only reads, and may say that it was noted already: its sixth argument is nothing to the kernel.
+const NOTED: [c_long; 5] =
+    [libc::SYS_openat, libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_faccessat, libc::SYS_readlinkat];
+
+/// The program for the kernel. Calls that have `pass` as their sixth argument were noted by who makes them.
+pub(super) fn program(pass: Option<u64>) -> Vec<sock_filter> {
     let load = |at| instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at, 0, 0);
     let unless_equal = |value, skip| instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, 0, skip);
     let if_equal = |value, skip| instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, skip, 0);
+    let skip = |count| instruction(libc::BPF_JMP | libc::BPF_JA, count, 0, 0);
     let if_set = |bits, skip| instruction(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, bits, skip, 0);
     let go_on = instruction(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0);
     let stop = instruction(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_USER_NOTIF, 0, 0);
     let mut program = vec![load(ARCHITECTURE_AT), if_equal(ARCHITECTURE, 1), stop, load(NUMBER)];
     if cfg!(target_arch = "x86_64") {
         program.extend([instruction(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, X32, 0, 1), stop]);
+    }
+    if let Some(pass) = pass {
+        let noted =
+            NOTED.iter().enumerate().map(|(index, number)| if_equal(*number as u32, (NOTED.len() - index) as u8));
+        let noted: Vec<_> = [load(NUMBER)].into_iter().chain(noted).chain([skip(1), go_on]).collect();
+        let skipped = noted.len() as u8;
+        program.extend([load(argument(5)), unless_equal(pass as u32, skipped + 2)]);
+        program.extend([load(argument(5) + 4), unless_equal((pass >> 32) as u32, skipped)]);
+        program.extend(noted);
+        program.push(load(NUMBER));
     }
     // An open file is asked about by the same call as a path: it was seen when it was opened.
     for (number, flags) in [(libc::SYS_newfstatat, 3), (libc::SYS_statx, 2)] {
@@ -154,10 +169,13 @@ mod tests {
 
     #[test]
     fn every_call_is_stopped_at_once_and_jumps_stay_in_the_program() {
-        let program = program();
+        let program = program(Some(0x1234_5678_9abc_def1));
         for (index, instruction) in program.iter().enumerate() {
             let is_jump = u32::from(instruction.code) & 7 == libc::BPF_JMP;
-            let farthest = index + 1 + usize::from(instruction.jt.max(instruction.jf));
+            let is_always = is_jump && u32::from(instruction.code) & 0xf0 == libc::BPF_JA;
+            let skipped =
+                if is_always { instruction.k as usize } else { usize::from(instruction.jt.max(instruction.jf)) };
+            let farthest = index + 1 + skipped;
             assert!(!is_jump || farthest < program.len(), "{index}");
         }
         for (number, _) in CALLS {

@@ -14,6 +14,8 @@ pub struct Seen {
     pub programs: Vec<String>,
     /// What could not be seen.
     pub unknown: BTreeSet<Unknown>,
+    /// How many accesses were noted by the library.
+    pub noted: u64,
     /// It could not become anybody else, as it is allowed to: who needs that has failed.
     pub is_confined: bool,
 }
@@ -153,6 +155,8 @@ pub enum Unknown {
     Environment,
     /// The clock.
     Clock,
+    /// Something that was ended while it noted what it looked at.
+    Lost,
     /// A program that becomes another user.
     Identity,
     /// Something that was put where others can find it.
@@ -173,6 +177,7 @@ impl Unknown {
             Self::Changed => "reads a file that was changed meanwhile",
             Self::Environment => "reads all variables",
             Self::Clock => "asks for the time",
+            Self::Lost => "is ended while it is observed",
             Self::Made => "writes where others can find it",
             Self::Identity => "starts a program that becomes another user",
         }

@@ -10,6 +10,8 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::{self, JoinHandle};
 
 use super::filter::{self, Call};
+use super::journal::{self, Note};
+use super::preload::{self, Notes};
 use super::sys::{self, Installed, Ready, Stopped};
 use super::{Access, GO_ON, Result, Seen, Unknown, Unseen, Use, Uses, Was};
 
@@ -28,11 +30,16 @@ pub struct Observation {
 
 /// Starts a command that is seen. The thread that calls this has to live as long as the command.
 pub fn spawn(command: &mut Command) -> io::Result<(Child, Observation)> {
+    spawn_noting(command, None)
+}
+
+/// The same, with a journal for those who ask for one.
+pub(super) fn spawn_noting(command: &mut Command, notes: Option<Notes>) -> io::Result<(Child, Observation)> {
     let (here, there) = UnixStream::pair()?;
     let (over, told) = UnixStream::pair()?;
-    sys::filter_before(command, filter::program(), there);
+    sys::filter_before(command, filter::program(notes.as_ref().map(Notes::pass)), there);
     // It is stopped before it is started: somebody has to listen by then.
-    let supervisor = thread::spawn(move || supervise(&here, &told));
+    let supervisor = thread::spawn(move || supervise(&here, &told, notes));
     let child = command.spawn();
     Ok((child?, Observation { supervisor, over }))
 }
@@ -45,19 +52,26 @@ impl Observation {
     }
 }
 
-fn supervise(from: &UnixStream, told: &UnixStream) -> Result {
+fn supervise(from: &UnixStream, told: &UnixStream, mut notes: Option<Notes>) -> Result {
     let (listener, is_confined) = match sys::receive(from) {
         Ok(Installed::Listener { fd, is_confined }) => (fd, is_confined),
         Ok(Installed::Refused(error)) => return Err(refused(error)),
         Err(error) => return Err(Unseen(error.to_string())),
     };
+    sys::take_turns(listener.as_fd());
     let mut watch = Watch { seen: Seen { is_confined, ..Seen::default() }, ..Watch::default() };
     loop {
         match sys::wait(listener.as_fd(), told.as_fd()) {
             Ready::Call => {
-                if let Some(stopped) = sys::next(listener.as_fd()) {
-                    watch.note(&stopped);
-                    sys::go_on(listener.as_fd(), &stopped);
+                let Some(stopped) = sys::next(listener.as_fd()) else { continue };
+                // In the order in which it was done, as far as one thing can have led to another.
+                notes.iter_mut().for_each(|notes| notes.read(|note| watch.take_over(note)));
+                match &notes {
+                    Some(notes) if asks_for_journal(&stopped) => sys::give(listener.as_fd(), &stopped, notes.file()),
+                    _ => {
+                        watch.note(&stopped);
+                        sys::go_on(listener.as_fd(), &stopped);
+                    }
                 }
             }
             Ready::Over => break,
@@ -67,7 +81,24 @@ fn supervise(from: &UnixStream, told: &UnixStream) -> Result {
             }
         }
     }
-    Ok(watch.seen)
+    if let Some(notes) = &mut notes {
+        notes.read(|note| watch.take_over(note));
+        watch.paths.remove(notes.library());
+        if !notes.is_whole() {
+            watch.unknown(Unknown::Lost);
+        }
+    }
+    Ok(watch.seen())
+}
+
+/// Whether the library wants to begin.
+fn asks_for_journal(stopped: &Stopped) -> bool {
+    const FLAGS: u64 = (libc::O_RDWR | libc::O_CLOEXEC) as u64;
+    let is_one = stopped.architecture == filter::ARCHITECTURE && i64::from(stopped.number) == libc::SYS_openat;
+    let name = || sys::text(stopped.thread, stopped.arguments[1]);
+    is_one
+        && stopped.arguments[2] == FLAGS
+        && name().is_some_and(|name| name == journal::NAME[..journal::NAME.len() - 1])
 }
 
 fn refused(error: i32) -> Unseen {
@@ -108,13 +139,21 @@ pub fn go_on_for() -> ExitCode {
 #[derive(Default)]
 struct Watch {
     seen: Seen,
+    /// Those of [`Seen::paths`].
+    paths: HashMap<String, Access>,
     /// The program that a thread runs, by its place in [`Seen::programs`].
     threads: HashMap<u32, u16>,
+    /// The same of those that note, by what they call themselves.
+    noting: HashMap<u64, u16>,
     /// Directories without the links in them, and without what goes up.
     real: HashMap<String, Option<String>>,
 }
 
 impl Watch {
+    fn seen(self) -> Seen {
+        Seen { paths: self.paths.into_iter().collect(), ..self.seen }
+    }
+
     fn note(&mut self, stopped: &Stopped) {
         let Some(call) = filter::call(stopped.architecture, stopped.number) else {
             return self.unknown(Unknown::Architecture);
@@ -226,11 +265,38 @@ impl Watch {
     fn add(&mut self, thread: u32, path: String, used: Use) {
         let path = self.plain(path);
         let by = self.program(thread);
-        let access = self.seen.paths.entry(path.clone()).or_insert_with_key(|path| Access {
-            was: was(path),
-            uses: Uses::default(),
-            by: Default::default(),
-        });
+        self.add_by(by, path, used, was);
+    }
+
+    /// What the library has noted.
+    fn take_over(&mut self, note: &Note<'_>) {
+        let Ok(path) = String::from_utf8(note.path.to_vec()) else { return self.unknown(Unknown::Path) };
+        let used = match note.used {
+            journal::PROGRAM => {
+                let index = self.index_of(path);
+                self.noting.insert(note.program, index);
+                return;
+            }
+            used if used == Use::Look as u8 => Use::Look,
+            used if used == Use::LookAtLink as u8 => Use::LookAtLink,
+            _ => Use::Read,
+        };
+        self.seen.noted += 1;
+        let path = self.plain(path);
+        match self.noting.get(&note.program) {
+            Some(&by) => self.add_by(by, path, used, |_| preload::was(note)),
+            None => self.unknown(Unknown::Lost),
+        }
+    }
+
+    fn add_by(&mut self, by: u16, path: String, used: Use, was: impl FnOnce(&str) -> Was) {
+        let access = match self.paths.get_mut(&path) {
+            Some(access) => access,
+            None => {
+                let access = Access { was: was(&path), uses: Uses::default(), by: Default::default() };
+                self.paths.entry(path.clone()).or_insert(access)
+            }
+        };
         if access.uses.add(used) && used == Use::Start && becomes_another(&path) {
             self.seen.unknown.insert(Unknown::Identity);
         }
@@ -245,15 +311,19 @@ impl Watch {
             return *known;
         }
         let path = std::fs::read_link(format!("/proc/{thread}/exe")).unwrap_or_default();
-        let path = path.to_string_lossy().into_owned();
+        let index = self.index_of(path.to_string_lossy().into_owned());
+        self.threads.insert(thread, index);
+        index
+    }
+
+    /// The place of a program among those that were seen.
+    fn index_of(&mut self, path: String) -> u16 {
         let programs = &mut self.seen.programs;
         let index = programs.iter().position(|program| *program == path).unwrap_or_else(|| {
             programs.push(path);
             programs.len() - 1
         });
-        let index = u16::try_from(index).unwrap_or(u16::MAX);
-        self.threads.insert(thread, index);
-        index
+        u16::try_from(index).unwrap_or(u16::MAX)
     }
 
     /// A path without what says nothing, and without what goes up: there it matters which links are on the way.

@@ -21,6 +21,10 @@ const PAGE: usize = 4096;
 /// Room for one descriptor, with its header.
 const CONTROL: usize = 64;
 
+/// Of the kernel's `linux/seccomp.h` (6.6).
+const SET_FLAGS: libc::Ioctl = 0x4008_2104_u32 as libc::Ioctl;
+const SYNC_WAKE_UP: c_ulong = 1;
+
 /// What became of a filter.
 pub(super) enum Installed {
     /// Where its calls are heard. The process has given up the right to become more than it is, if so said.
@@ -151,6 +155,13 @@ pub(super) fn next(listener: BorrowedFd<'_>) -> Option<Stopped> {
     Some(Stopped { id, thread: pid, architecture: data.arch, number: data.nr, arguments: data.args })
 }
 
+/// Has whoever makes a call and whoever hears of it take turns on one processor, where the kernel knows how: there is
+/// nothing that they could do at once.
+pub(super) fn take_turns(listener: BorrowedFd<'_>) {
+    // SAFETY: it takes a number. An older kernel refuses it, and nothing differs.
+    unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, SYNC_WAKE_UP) };
+}
+
 /// Lets a call go on.
 pub(super) fn go_on(listener: BorrowedFd<'_>, stopped: &Stopped) {
     // SAFETY: the kernel reads it. Who is gone needs no answer.
@@ -159,6 +170,73 @@ pub(super) fn go_on(listener: BorrowedFd<'_>, stopped: &Stopped) {
         answer.id = stopped.id;
         answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
         libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer);
+    }
+}
+
+/// Answers the call of one who opens a file with one of ours. Where that cannot be done, there is none.
+pub(super) fn give(listener: BorrowedFd<'_>, stopped: &Stopped, file: BorrowedFd<'_>) {
+    // SAFETY: the kernel reads both. The file is another one's now, and closed where it is not what we have opened.
+    unsafe {
+        let mut given: libc::seccomp_notif_addfd = zeroed();
+        given.id = stopped.id;
+        given.srcfd = file.as_raw_fd() as u32;
+        given.newfd_flags = libc::O_CLOEXEC as u32;
+        let there = libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut given);
+        let mut answer: seccomp_notif_resp = zeroed();
+        answer.id = stopped.id;
+        match there {
+            ..0 => answer.error = -libc::ENOENT,
+            there => answer.val = there.into(),
+        }
+        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer);
+    }
+}
+
+/// Memory that is shared with whoever has the file.
+pub(super) struct Shared {
+    file: OwnedFd,
+    base: *mut u8,
+    size: usize,
+}
+
+// SAFETY: it is memory of the kernel's, and belongs to no thread.
+unsafe impl Send for Shared {}
+
+impl Shared {
+    /// All zeros. It takes no room before it is written.
+    pub(super) fn new(size: usize) -> io::Result<Self> {
+        // SAFETY: the name ends, and what is mapped is as long as the file.
+        unsafe {
+            let file = libc::memfd_create(c"xcache".as_ptr(), libc::MFD_CLOEXEC);
+            if file < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let file = OwnedFd::from_raw_fd(file);
+            if libc::ftruncate(file.as_raw_fd(), size as libc::off_t) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            let base = libc::mmap(ptr::null_mut(), size, protection, libc::MAP_SHARED, file.as_raw_fd(), 0);
+            if base == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(Self { file, base: base.cast(), size })
+        }
+    }
+
+    pub(super) fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&self.file)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: nobody looks at it any more.
+        unsafe { libc::munmap(self.base.cast(), self.size) };
     }
 }
 
@@ -191,31 +269,40 @@ pub(super) fn wait(listener: BorrowedFd<'_>, told: BorrowedFd<'_>) -> Ready {
 
 /// A text in the memory of a thread, up to its end; nothing where it cannot be read.
 pub(super) fn text(thread: u32, address: u64) -> Option<Vec<u8>> {
+    // Most are this short.
+    const AT_FIRST: usize = 256;
     let mut text = Vec::new();
+    let mut part = [0; PAGE];
+    let mut most = AT_FIRST;
     while text.len() < PATH_MAX {
         let address = address as usize + text.len();
         // Up to the end of the page: the next one may not be there.
-        let part = bytes::<PAGE>(thread, address, PAGE - address % PAGE)?;
-        match part.iter().position(|byte| *byte == 0) {
+        let part = read(thread, address, &mut part[..most.min(PAGE - address % PAGE)])?;
+        match memchr::memchr(0, part) {
             Some(end) => {
                 text.extend(&part[..end]);
                 return Some(text);
             }
             None => text.extend(part),
         }
+        most = PAGE;
     }
     None
 }
 
 /// At most `N` bytes in the memory of a thread.
 pub(super) fn bytes<const N: usize>(thread: u32, address: usize, length: usize) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; length.min(N)];
-    let here = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let there = libc::iovec { iov_base: ptr::without_provenance_mut::<c_void>(address), iov_len: bytes.len() };
+    let mut bytes = [0; N];
+    read(thread, address, &mut bytes[..length.min(N)]).map(<[u8]>::to_vec)
+}
+
+fn read(thread: u32, address: usize, to: &mut [u8]) -> Option<&[u8]> {
+    let here = libc::iovec { iov_base: to.as_mut_ptr().cast(), iov_len: to.len() };
+    let there = libc::iovec { iov_base: ptr::without_provenance_mut::<c_void>(address), iov_len: to.len() };
     // SAFETY: the kernel writes no more than there is room for.
     let read = unsafe { libc::process_vm_readv(thread as c_int, &raw const here, 1, &raw const there, 1, 0) };
-    bytes.truncate(usize::try_from(read).ok()?);
-    (read > 0).then_some(bytes)
+    let read = usize::try_from(read).ok().filter(|read| *read > 0)?;
+    to.get(..read)
 }
 
 /// A descriptor as a file, to be a program's standard input.

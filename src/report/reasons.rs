@@ -25,6 +25,7 @@ pub fn describe_miss(reason: MissReason) -> &'static str {
         MissReason::Invocation => "rustc's command line differs from the recorded one",
         MissReason::Environment => "a variable it reads through env! has another value",
         MissReason::Input => "a generated file it reads has other content",
+        MissReason::Observed => "what it was seen to read is another now",
         MissReason::PathBound => "the stored output holds a path of another machine",
         MissReason::Restore => "it could not be copied into the target directory",
     }
@@ -40,6 +41,9 @@ pub fn miss_advice(reason: MissReason) -> Option<&'static str> {
         MissReason::Invocation => Some("build with the same flags and configuration everywhere"),
         MissReason::Environment => Some("give the variable one value on all machines"),
         MissReason::Input => Some("make the build script that writes the file give the same output every time"),
+        MissReason::Observed => {
+            Some("nothing to do where that changes on purpose; else have it the same on all machines")
+        }
         MissReason::PathBound => Some("keep CARGO_HOME and the target directory at one path on all machines"),
         MissReason::Restore => Some("check the free space and the permissions of the target directory"),
     }

@@ -74,7 +74,9 @@ fn run_script(directory: &Path, script: &Path, arguments: &[OsString]) -> u8 {
                 command
             };
             match is_observed {
-                true => run_observed(&command, &mut stream).unwrap_or_else(|_| become_program(&mut command())),
+                true => {
+                    run_observed(directory, &command, &mut stream).unwrap_or_else(|_| become_program(&mut command()))
+                }
                 false => become_program(&mut command()),
             }
         }
@@ -90,8 +92,8 @@ fn ask_for_script(directory: &Path, script: &Path) -> io::Result<(BufReader<Stre
 }
 
 /// Runs a script, tells what it looked at, and ends as it has ended. An error means that it was not started.
-fn run_observed(command: &dyn Fn() -> Command, stream: &mut BufReader<Stream>) -> io::Result<u8> {
-    let (mut child, observation) = observe::spawn(&mut command())?;
+fn run_observed(directory: &Path, command: &dyn Fn() -> Command, stream: &mut BufReader<Stream>) -> io::Result<u8> {
+    let (mut child, observation) = observe::spawn_with(directory, &mut command())?;
     let status = wait(&mut child)?;
     let looked = observation.finish();
     let is_hindered = looked.as_ref().is_ok_and(|seen| seen.is_hindered()) && !status.success();

@@ -34,6 +34,7 @@ pub(super) struct Ran<'a> {
 pub(super) fn reason_of(difference: &Difference) -> MissReason {
     match difference {
         Difference::Variable { .. } => MissReason::Environment,
+        Difference::Observed { .. } | Difference::Asked { .. } => MissReason::Observed,
         _ => MissReason::Input,
     }
 }

@@ -5,10 +5,10 @@
 //! expects nothing to be compiled starts cargo without a plan ([`Planned::IfNeeded`]).
 
 use std::io::{self, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, Once, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -26,6 +26,7 @@ use super::units::{Call, Services, Units};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
 use crate::link::Link;
+use crate::observe;
 use crate::probe::{self, Answer};
 use crate::rustc::Invocation;
 use crate::rustc::diagnostics::Unmapping;
@@ -82,7 +83,7 @@ impl Wrapper {
         let listener = socket(link.directory())
             .and_then(|name| ListenerOptions::new().name(name).create_sync())
             .map_err(Error::io("listen in", link.directory()))?;
-        let coordinator = Arc::new(Coordinator::new(front, planned, link.program()));
+        let coordinator = Arc::new(Coordinator::new(front, planned, &link));
         let accepting = thread::spawn({
             let coordinator = coordinator.clone();
             move || accept(&listener, &coordinator)
@@ -141,23 +142,27 @@ struct Coordinator {
     stand_ins: Arc<StandIns>,
     /// What build scripts have looked at.
     looks: Arc<Looks>,
+    /// Of the session: with the library for compilers of C, once a script is to be observed.
+    directory: PathBuf,
+    has_interposer: Once,
     /// How often cargo has asked for the compiler's version.
     versions: AtomicUsize,
     stopping: Arc<AtomicBool>,
 }
 
 impl Coordinator {
-    fn new(front: Front, planned: Planned, program: &Path) -> Self {
+    fn new(front: Front, planned: Planned, link: &Link) -> Self {
         let is_coming = matches!(planned, Planned::Coming(_));
         let plan: Plan = match planned {
             Planned::Coming(services) => Box::new(move || services.recv().ok()),
             Planned::IfNeeded(plan) => plan,
         };
-        let stand_ins = Arc::new(StandIns::new(program));
+        let stand_ins = Arc::new(StandIns::new(link.program()));
         front.scripts.iter().for_each(|(script, several)| stand_ins.put(Runs::unknown(*several), script));
         let (plan, units, stopping) = (Mutex::new(Some(plan)), OnceLock::new(), Arc::default());
         let (versions, looks) = (AtomicUsize::new(0), Arc::default());
-        Self { front, plan, units, is_coming, stand_ins, looks, versions, stopping }
+        let (directory, has_interposer) = (link.directory().to_owned(), Once::new());
+        Self { front, plan, units, is_coming, stand_ins, looks, directory, has_interposer, versions, stopping }
     }
 
     fn units(&self) -> Option<&Units> {
@@ -203,6 +208,9 @@ impl Coordinator {
         self.stand_ins.give_way(Utf8Path::new(&request.program));
         let wrapper = self.front.user_wrapper.as_ref().map(|wrapper| wrapper.told.clone());
         let is_observed = self.front.is_observing;
+        if is_observed {
+            self.has_interposer.call_once(|| observe::provide_interposer(&self.directory));
+        }
         send(conversation.stream.get_mut(), &Response::Start { wrapper, is_observed })?;
         if is_observed && let Some(out_dir) = request.environment.get("OUT_DIR") {
             let Looked(looked) = receive(&mut conversation.stream)?;

@@ -1,0 +1,76 @@
+//! Builds the library that notes what compilers of C look at (`src/observe/interposer.rs`), to be embedded.
+//!
+//! Without it everything is observed all the same, in twice the time: where it cannot be built, an empty file takes its place.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SOURCES: [&str; 2] = ["src/observe/interposer.rs", "src/observe/journal.rs"];
+/// Where the library finds the loader's functions, and the names under which it is embedded. Before 2.34, the GNU C library
+/// had a library of its own for them; whatever is loaded besides costs each compiler a search.
+const LOADERS: [(&str, &str); 2] = [("libc.so.6", "interposer.so"), ("libdl.so.2", "interposer-older.so")];
+
+fn main() {
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    let out = PathBuf::from(variable("OUT_DIR"));
+    let is_observing = variable("CARGO_CFG_TARGET_OS") == "linux"
+        && (variable("CARGO_CFG_TARGET_ARCH") == "x86_64" || variable("CARGO_CFG_TARGET_ARCH") == "aarch64");
+    for (loader, name) in LOADERS {
+        let library = out.join(name);
+        let built = if is_observing { build(&out, loader, &library) } else { Ok(()) };
+        if let Err(error) = &built {
+            println!("cargo::warning=compilers of C will be observed without the library that makes it fast: {error}");
+        }
+        if built.is_err() || !is_observing {
+            fs::write(&library, "").expect("OUT_DIR can be written");
+        }
+    }
+}
+
+fn build(out: &Path, name: &str, library: &Path) -> Result<(), String> {
+    // The library needs the loader's by its name, which is not everywhere there for the linker.
+    let loader = out.join(name);
+    let source = out.join("loader.rs");
+    let stub = "#![no_std] #[panic_handler] fn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} } \
+                #[unsafe(no_mangle)] pub extern \"C\" fn dlsym() {}";
+    fs::write(&source, stub).map_err(|error| error.to_string())?;
+    compile(&source, &loader, &[format!("link-arg=-Wl,-soname,{name}")])?;
+    let needed = [format!("link-arg={}", loader.display()), "link-arg=-Wl,-z,now".into()];
+    compile(Path::new(SOURCES[0]), library, &needed)
+}
+
+/// A shared library that needs nothing but `core`.
+fn compile(source: &Path, to: &Path, options: &[String]) -> Result<(), String> {
+    let mut command = Command::new(variable("RUSTC"));
+    command.args(["--crate-type", "cdylib", "--edition", "2024", "--crate-name", "interposer", "--cap-lints", "warn"]);
+    command.arg("--target").arg(variable("TARGET")).arg(source).arg("-o").arg(to);
+    let mut fixed = vec!["panic=abort", "opt-level=3", "lto=fat", "codegen-units=1", "strip=symbols"];
+    fixed.extend(["target-feature=-crt-static", "link-arg=-nostdlib", "link-arg=-nostartfiles"]);
+    if variable("CARGO_CFG_TARGET_ENV") == "musl" {
+        // The objects that come with the target are for programs.
+        fixed.push("link-self-contained=no");
+    }
+    for option in fixed.into_iter().map(str::to_owned).chain(options.iter().cloned()) {
+        command.arg("-C").arg(option);
+    }
+    if let Some(linker) = env::var_os("RUSTC_LINKER") {
+        let mut option = OsString::from("linker=");
+        option.push(linker);
+        command.arg("-C").arg(option);
+    }
+    let output = command.output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(said.lines().find(|line| line.starts_with("error")).unwrap_or("rustc has failed").to_owned())
+}
+
+fn variable(name: &str) -> OsString {
+    env::var_os(name).unwrap_or_default()
+}

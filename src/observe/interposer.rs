@@ -1,0 +1,751 @@
+//! A library that is loaded into the compilers of C and what starts them, and notes what they look at where they are.
+//!
+//! The observer stops a process at each call that asks for a path, which costs two switches of processes. A compiler of C
+//! makes hundreds of thousands. So the calls it makes most often are taken over here: they are noted in a
+//! [`journal`](super) that is shared with the observer, and made with a number that the filter in the kernel lets through.
+//! Whatever is called in another way is stopped as ever: this library makes observing faster, and nothing is seen by it alone.
+//!
+//! **Invariants.** A call does what the C library's does, errors included. Only what reads is let through, and only after it
+//! was noted. The variable that loads this library cannot be found in the environment, and is handed on only to programs by
+//! [these names](TOOLS), for nothing else asks often enough. Nothing is allocated but what the caller is to free, no lock is
+//! taken, and without a journal nothing differs.
+
+#![no_std]
+
+use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
+use core::mem::{MaybeUninit, transmute};
+use core::ptr;
+use core::slice;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+#[path = "journal.rs"]
+mod journal;
+
+use journal::{ABSENT, DIRECTORY, FILE, Journal, LONGEST, NAME, Note, OTHER, PROGRAM, SIZE, digest};
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: it takes a number, and does not return.
+    unsafe { abort() }
+}
+
+unsafe extern "C" {
+    static mut environ: *mut *mut c_char;
+    fn abort() -> !;
+    fn __errno_location() -> *mut c_int;
+    fn malloc(size: usize) -> *mut c_void;
+    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+}
+
+/// As the observer has them (`Use`).
+const LOOK: u8 = 1;
+const LOOK_AT_LINK: u8 = 2;
+const READ: u8 = 4;
+
+const AT_FDCWD: c_int = -100;
+const AT_SYMLINK_NOFOLLOW: c_int = 0x100;
+const ACCESS_MODE: c_int = 3;
+const O_CREAT: c_int = 0o100;
+const O_TRUNC: c_int = 0o1000;
+const O_PATH: c_int = 0o10_000_000;
+#[cfg(target_arch = "x86_64")]
+const O_NOFOLLOW: c_int = 0o400_000;
+#[cfg(target_arch = "aarch64")]
+const O_NOFOLLOW: c_int = 0o100_000;
+#[cfg(target_arch = "x86_64")]
+const O_TMPFILE: c_int = 0o20_200_000;
+#[cfg(target_arch = "aarch64")]
+const O_TMPFILE: c_int = 0o20_040_000;
+const O_CLOEXEC: c_int = 0o2_000_000;
+const O_RDWR: c_int = 2;
+
+const ENOENT: c_int = 2;
+const ENOMEM: c_int = 12;
+const EINVAL: c_int = 22;
+const ERANGE: c_int = 34;
+const ENAMETOOLONG: c_int = 36;
+const ELOOP: c_int = 40;
+/// The kernel's errors are these, negated.
+const LAST_ERROR: isize = 4095;
+/// As the kernel.
+const MOST_LINKS: u32 = 40;
+
+#[cfg(target_arch = "x86_64")]
+mod number {
+    pub(crate) const CLOSE: usize = 3;
+    pub(crate) const MMAP: usize = 9;
+    pub(crate) const EXECVE: usize = 59;
+    pub(crate) const GETCWD: usize = 79;
+    pub(crate) const OPENAT: usize = 257;
+    pub(crate) const NEWFSTATAT: usize = 262;
+    pub(crate) const READLINKAT: usize = 267;
+    pub(crate) const FACCESSAT: usize = 269;
+    pub(crate) const STATX: usize = 332;
+}
+#[cfg(target_arch = "aarch64")]
+mod number {
+    pub(crate) const CLOSE: usize = 57;
+    pub(crate) const MMAP: usize = 222;
+    pub(crate) const EXECVE: usize = 221;
+    pub(crate) const GETCWD: usize = 17;
+    pub(crate) const OPENAT: usize = 56;
+    pub(crate) const NEWFSTATAT: usize = 79;
+    pub(crate) const READLINKAT: usize = 78;
+    pub(crate) const FACCESSAT: usize = 48;
+    pub(crate) const STATX: usize = 291;
+}
+
+/// A call of the kernel. `pass` is not left in its register: the next call may have no sixth argument.
+#[inline(always)]
+unsafe fn call(number: usize, arguments: [usize; 5], pass: u64) -> isize {
+    let [a, b, c, d, e] = arguments;
+    let result: isize;
+    // SAFETY: the caller's.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        core::arch::asm!(
+            "mov r9, {pass}", "syscall", "xor r9d, r9d",
+            pass = in(reg) pass, inlateout("rax") number => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
+            out("r9") _, out("rcx") _, out("r11") _, options(nostack),
+        );
+        #[cfg(target_arch = "aarch64")]
+        core::arch::asm!(
+            "mov x5, {pass}", "svc 0", "mov x5, xzr",
+            pass = in(reg) pass, in("x8") number, inlateout("x0") a => result,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e,
+            out("x5") _, options(nostack),
+        );
+    }
+    result
+}
+
+/// As the C library returns it.
+unsafe fn answer(result: isize) -> c_long {
+    if (-LAST_ERROR..0).contains(&result) {
+        // SAFETY: it is the thread's own.
+        unsafe { *__errno_location() = -result as c_int };
+        return -1;
+    }
+    result as c_long
+}
+
+unsafe fn fail(error: c_int) -> *mut c_char {
+    // SAFETY: as above.
+    unsafe { *__errno_location() = error };
+    ptr::null_mut()
+}
+
+/// The memory of the journal; null without one.
+static JOURNAL: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+/// The digest of this program's path.
+static OWN: AtomicU64 = AtomicU64::new(0);
+/// The variable that loads this library, with its value.
+static VARIABLE: [AtomicU64; 128] = [const { AtomicU64::new(0) }; 128];
+static HAS_VARIABLE: AtomicBool = AtomicBool::new(false);
+const LOADED_BY: &[u8] = b"LD_PRELOAD=";
+
+fn journal() -> Option<Journal> {
+    let base = JOURNAL.load(Ordering::Acquire);
+    // SAFETY: it is never unmapped.
+    (!base.is_null()).then(|| unsafe { Journal::at(base) }).filter(|journal| !journal.is_full())
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEGIN: unsafe extern "C" fn() = begin;
+
+/// Before the program itself.
+unsafe extern "C" fn begin() {
+    // SAFETY: nobody else runs yet; what the kernel is pointed to lives until it has answered.
+    unsafe {
+        hide();
+        let open = [AT_FDCWD as usize, NAME.as_ptr() as usize, (O_RDWR | O_CLOEXEC) as usize, 0, 0];
+        let file = call(number::OPENAT, open, 0);
+        if file < 0 {
+            return;
+        }
+        let base = map(file as usize);
+        call(number::CLOSE, [file as usize, 0, 0, 0, 0], 0);
+        let Some(base) = base else { return };
+        let journal = Journal::at(base);
+        let mut path = MaybeUninit::<[u8; LONGEST]>::uninit();
+        let read = [AT_FDCWD as usize, c"/proc/self/exe".as_ptr() as usize, path.as_mut_ptr() as usize, LONGEST, 0];
+        let length = call(number::READLINKAT, read, journal.pass());
+        // Without statx, nothing can be said of what is there.
+        if !(1..LONGEST as isize).contains(&length) || state(c"/".as_ptr(), journal.pass()).is_none() {
+            return;
+        }
+        let path = slice::from_raw_parts(path.as_ptr().cast::<u8>(), length as usize);
+        let own = digest(path, PROGRAM, 0);
+        if !journal.has(own) {
+            journal.add(own, &Note { used: PROGRAM, was: OTHER, program: own, mark: [0; 5], path });
+        }
+        OWN.store(own, Ordering::Relaxed);
+        JOURNAL.store(base, Ordering::Release);
+    }
+}
+
+unsafe fn map(file: usize) -> Option<*mut u8> {
+    const READ_AND_WRITE: usize = 3;
+    const SHARED: u64 = 1;
+    // SAFETY: new memory. The sixth argument is where in the file, and no pass: it is not among the calls that ask for one.
+    let base = unsafe { call(number::MMAP, [0, SIZE, READ_AND_WRITE, SHARED as usize, file], 0) };
+    (!(-LAST_ERROR..0).contains(&base)).then_some(base as *mut u8)
+}
+
+/// Takes the variable that has loaded this library out of the environment, and keeps it. What is not ours alone stays.
+unsafe fn hide() {
+    // SAFETY: the environment ends with a null, and nobody else runs yet.
+    unsafe {
+        let mut at = environ;
+        while !at.is_null() && !(*at).is_null() {
+            let entry = CStr::from_ptr(*at).to_bytes();
+            if entry.starts_with(LOADED_BY) && entry.len() < size_of_val(&VARIABLE) && !has_separator(entry) {
+                ptr::copy_nonoverlapping(entry.as_ptr(), VARIABLE.as_ptr().cast_mut().cast::<u8>(), entry.len());
+                HAS_VARIABLE.store(true, Ordering::Release);
+                close_gap(*at, entry.len() + 1);
+                while !(*at).is_null() {
+                    *at = *at.add(1);
+                    at = at.add(1);
+                }
+                return;
+            }
+            at = at.add(1);
+        }
+    }
+}
+
+/// Moves the texts of variables behind one over it: who reads `/proc/self/environ` finds none in between.
+unsafe fn close_gap(gone: *mut c_char, length: usize) {
+    // SAFETY: the kernel has put the texts one behind the other; whatever was put elsewhere since is left there.
+    unsafe {
+        let end = |text: *mut c_char| text.add(CStr::from_ptr(text).to_bytes().len() + 1);
+        let mut last = gone.add(length);
+        let mut at = environ;
+        // In the order in which they stand in memory, or else they stay where they are.
+        while !(*at).is_null() {
+            if *at == last {
+                last = end(*at);
+            }
+            at = at.add(1);
+        }
+        let behind = gone.add(length);
+        let moved = last.offset_from(behind) as usize;
+        ptr::copy(behind, gone, moved);
+        ptr::write_bytes(gone.add(moved), 0, length);
+        at = environ;
+        while !(*at).is_null() {
+            if *at >= behind && *at < last {
+                *at = (*at).sub(length);
+            }
+            at = at.add(1);
+        }
+    }
+}
+
+fn has_separator(entry: &[u8]) -> bool {
+    entry.iter().any(|byte| *byte == b':' || *byte == b' ')
+}
+
+/// What is at a path, and of a file its mark; nothing where that cannot be asked.
+unsafe fn state(path: *const c_char, pass: u64) -> Option<(u8, [u64; 5])> {
+    const BASIC: usize = 0x7ff;
+    #[repr(C)]
+    struct Time {
+        seconds: i64,
+        nanoseconds: u32,
+        _reserved: i32,
+    }
+    #[repr(C)]
+    struct Statx {
+        _mask: u32,
+        _block: u32,
+        _attributes: u64,
+        _links: u32,
+        _user: u32,
+        _group: u32,
+        mode: u16,
+        _spare: u16,
+        inode: u64,
+        size: u64,
+        _blocks: u64,
+        _attributes_mask: u64,
+        times: [Time; 4],
+        _device: [u32; 2],
+        on: [u32; 2],
+        _rest: [u64; 14],
+    }
+    const NOT_THERE: core::ops::RangeInclusive<isize> = -LAST_ERROR..=-1;
+    const ENOSYS: isize = -38;
+    const EPERM: isize = -1;
+    let mut found = MaybeUninit::<Statx>::uninit();
+    let arguments = [AT_FDCWD as usize, path as usize, 0, BASIC, found.as_mut_ptr() as usize];
+    // SAFETY: the kernel fills it, or says that it did not.
+    let found = unsafe {
+        match call(number::STATX, arguments, pass) {
+            ENOSYS | EPERM => return None,
+            error if NOT_THERE.contains(&error) => return Some((ABSENT, [0; 5])),
+            _ => found.assume_init(),
+        }
+    };
+    let [major, minor] = found.on.map(u64::from);
+    let device = (major & 0xffff_f000) << 32 | (major & 0xfff) << 8 | (minor & 0xffff_ff00) << 12 | minor & 0xff;
+    let time = |time: &Time| time.seconds.wrapping_mul(1_000_000_000).wrapping_add(i64::from(time.nanoseconds)) as u64;
+    // Accessed, born, changed, modified.
+    let [_, _, changed, modified] = &found.times;
+    Some(match found.mode & 0o170_000 {
+        0o100_000 => (FILE, [device, found.inode, found.size, time(modified), time(changed)]),
+        0o040_000 => (DIRECTORY, [0; 5]),
+        _ => (OTHER, [0; 5]),
+    })
+}
+
+/// Room for a path and its end.
+type Room = MaybeUninit<[u8; LONGEST]>;
+
+/// A path from the root, with its end; nothing where it depends on another directory than that at work, or is the system's.
+unsafe fn whole(at: c_int, path: *const c_char, room: &mut Room) -> Option<&CStr> {
+    if path.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's path ends; there is as much room as is said.
+    unsafe {
+        let text = CStr::from_ptr(path);
+        match text.to_bytes() {
+            [b'/', b'p', b'r', b'o', b'c', ..] | [] => None,
+            bytes if bytes.len() >= LONGEST => None,
+            [b'/', ..] => Some(&*ptr::from_ref(text)),
+            _ if at != AT_FDCWD => None,
+            bytes => {
+                let begin = room.as_mut_ptr().cast::<u8>();
+                let length = call(number::GETCWD, [begin as usize, LONGEST, 0, 0, 0], 0);
+                // What is not reachable does not begin with a slash.
+                let length = usize::try_from(length).ok().filter(|length| *length > 1 && *begin == b'/')?;
+                if length + bytes.len() + 1 > LONGEST {
+                    return None;
+                }
+                *begin.add(length - 1) = b'/';
+                ptr::copy_nonoverlapping(bytes.as_ptr(), begin.add(length), bytes.len());
+                *begin.add(length + bytes.len()) = 0;
+                Some(CStr::from_ptr(begin.cast()))
+            }
+        }
+    }
+}
+
+/// What lets a call through: it was noted before. Zero where it was not.
+unsafe fn pass(at: c_int, path: *const c_char, used: u8) -> u64 {
+    let Some(journal) = journal() else { return 0 };
+    let own = OWN.load(Ordering::Relaxed);
+    // Most paths are whole, and need no room.
+    // SAFETY: the caller's path; what `whole` returns lives as long as the room and the path.
+    unsafe {
+        let mut room = Room::uninit();
+        let Some(path) = whole(at, path, &mut room) else { return 0 };
+        let digest = digest(path.to_bytes(), used, own);
+        if !journal.has(digest) {
+            let Some((was, mark)) = state(path.as_ptr(), journal.pass()) else { return 0 };
+            journal.add(digest, &Note { used, was, program: own, mark, path: path.to_bytes() });
+        }
+    }
+    journal.pass()
+}
+
+unsafe fn open_at(at: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    let makes = flags & (ACCESS_MODE | O_CREAT | O_TRUNC) != 0 || flags & O_TMPFILE == O_TMPFILE;
+    let is_plain = !makes && flags & (O_PATH | O_NOFOLLOW) == 0;
+    // SAFETY: the caller's path.
+    unsafe {
+        let pass = if is_plain { pass(at, path, READ) } else { 0 };
+        answer(call(number::OPENAT, [at as usize, path as usize, flags as usize, mode as usize, 0], pass)) as c_int
+    }
+}
+
+unsafe fn stat_at(at: c_int, path: *const c_char, to: *mut c_void, flags: c_int) -> c_int {
+    let used = if flags & AT_SYMLINK_NOFOLLOW != 0 { LOOK_AT_LINK } else { LOOK };
+    // SAFETY: the caller's path and memory: what the kernel fills is what the C library has.
+    unsafe {
+        let pass = pass(at, path, used);
+        answer(call(number::NEWFSTATAT, [at as usize, path as usize, to as usize, flags as usize, 0], pass)) as c_int
+    }
+}
+
+unsafe fn read_link(at: c_int, path: *const c_char, to: *mut c_char, size: usize) -> isize {
+    // SAFETY: the caller's path and memory.
+    unsafe {
+        let pass = pass(at, path, LOOK_AT_LINK);
+        call(number::READLINKAT, [at as usize, path as usize, to as usize, size, 0], pass)
+    }
+}
+
+macro_rules! taken_over {
+    ($($(#[$attribute:meta])* fn $name:ident($($argument:ident: $of:ty),*) -> $result:ty $body:block)*) => {
+        $(
+            $(#[$attribute])*
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name($($argument: $of),*) -> $result {
+                // SAFETY: as the C library has it.
+                unsafe { $body }
+            }
+        )*
+    };
+}
+
+taken_over! {
+    fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int { open_at(AT_FDCWD, path, flags, mode) }
+    fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int { open_at(AT_FDCWD, path, flags, mode) }
+    fn openat(at: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int { open_at(at, path, flags, mode) }
+    fn openat64(at: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int { open_at(at, path, flags, mode) }
+    fn stat(path: *const c_char, to: *mut c_void) -> c_int { stat_at(AT_FDCWD, path, to, 0) }
+    fn stat64(path: *const c_char, to: *mut c_void) -> c_int { stat_at(AT_FDCWD, path, to, 0) }
+    fn lstat(path: *const c_char, to: *mut c_void) -> c_int { stat_at(AT_FDCWD, path, to, AT_SYMLINK_NOFOLLOW) }
+    fn lstat64(path: *const c_char, to: *mut c_void) -> c_int { stat_at(AT_FDCWD, path, to, AT_SYMLINK_NOFOLLOW) }
+    /// By programs for a C library before 2.33: the version is that of the structure, and there is only one.
+    fn __xstat(_version: c_int, path: *const c_char, to: *mut c_void) -> c_int { stat_at(AT_FDCWD, path, to, 0) }
+    fn __xstat64(_version: c_int, path: *const c_char, to: *mut c_void) -> c_int { stat_at(AT_FDCWD, path, to, 0) }
+    fn __lxstat(_version: c_int, path: *const c_char, to: *mut c_void) -> c_int {
+        stat_at(AT_FDCWD, path, to, AT_SYMLINK_NOFOLLOW)
+    }
+    fn __lxstat64(_version: c_int, path: *const c_char, to: *mut c_void) -> c_int {
+        stat_at(AT_FDCWD, path, to, AT_SYMLINK_NOFOLLOW)
+    }
+    fn statx(at: c_int, path: *const c_char, flags: c_int, mask: c_uint, to: *mut c_void) -> c_int {
+        let used = if flags & AT_SYMLINK_NOFOLLOW != 0 { LOOK_AT_LINK } else { LOOK };
+        let pass = pass(at, path, used);
+        let arguments = [at as usize, path as usize, flags as usize, mask as usize, to as usize];
+        answer(call(number::STATX, arguments, pass)) as c_int
+    }
+    fn access(path: *const c_char, mode: c_int) -> c_int {
+        let pass = pass(AT_FDCWD, path, LOOK);
+        answer(call(number::FACCESSAT, [AT_FDCWD as usize, path as usize, mode as usize, 0, 0], pass)) as c_int
+    }
+    fn readlink(path: *const c_char, to: *mut c_char, size: usize) -> isize {
+        answer(read_link(AT_FDCWD, path, to, size)) as isize
+    }
+    fn readlinkat(at: c_int, path: *const c_char, to: *mut c_char, size: usize) -> isize {
+        answer(read_link(at, path, to, size)) as isize
+    }
+    fn realpath(path: *const c_char, to: *mut c_char) -> *mut c_char { resolve(path, to) }
+    fn canonicalize_file_name(path: *const c_char) -> *mut c_char { resolve(path, ptr::null_mut()) }
+
+    fn execve(path: *const c_char, arguments: Words, variables: Words) -> c_int {
+        let mut room = Variables::uninit();
+        let variables = handed_on(path, variables, &mut room);
+        answer(call(number::EXECVE, [path as usize, arguments as usize, variables as usize, 0, 0], 0)) as c_int
+    }
+    fn execv(path: *const c_char, arguments: Words) -> c_int { execve(path, arguments, environ.cast()) }
+    fn execvp(program: *const c_char, arguments: Words) -> c_int { execvpe(program, arguments, environ.cast()) }
+    fn execvpe(program: *const c_char, arguments: Words, variables: Words) -> c_int {
+        type Next = unsafe extern "C" fn(*const c_char, Words, Words) -> c_int;
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let mut room = Variables::uninit();
+        let variables = handed_on(program, variables, &mut room);
+        transmute::<usize, Next>(next(&NEXT, c"execvpe"))(program, arguments, variables)
+    }
+    fn posix_spawn(
+        process: *mut c_int, path: *const c_char, actions: *const c_void, attributes: *const c_void,
+        arguments: Words, variables: Words
+    ) -> c_int {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let mut room = Variables::uninit();
+        let variables = handed_on(path, variables, &mut room);
+        let next = transmute::<usize, Spawn>(next(&NEXT, c"posix_spawn"));
+        next(process, path, actions, attributes, arguments, variables)
+    }
+    fn posix_spawnp(
+        process: *mut c_int, program: *const c_char, actions: *const c_void, attributes: *const c_void,
+        arguments: Words, variables: Words
+    ) -> c_int {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let mut room = Variables::uninit();
+        let variables = handed_on(program, variables, &mut room);
+        let next = transmute::<usize, Spawn>(next(&NEXT, c"posix_spawnp"));
+        next(process, program, actions, attributes, arguments, variables)
+    }
+}
+
+/// Arguments or variables: each a text, and a null behind the last one.
+type Words = *const *const c_char;
+type Spawn = unsafe extern "C" fn(*mut c_int, *const c_char, *const c_void, *const c_void, Words, Words) -> c_int;
+
+/// The function of this name that was there without us.
+unsafe fn next(known: &AtomicUsize, name: &CStr) -> usize {
+    const NEXT: *mut c_void = ptr::without_provenance_mut(usize::MAX);
+    let found = known.load(Ordering::Relaxed);
+    if found != 0 {
+        return found;
+    }
+    // SAFETY: the loader is there: this library names it as one that it needs.
+    let found = unsafe { dlsym(NEXT, name.as_ptr()) } as usize;
+    known.store(found, Ordering::Relaxed);
+    found
+}
+
+/// How many variables we can add ours to.
+const MOST_VARIABLES: usize = 1000;
+type Variables = MaybeUninit<[*const c_char; MOST_VARIABLES + 2]>;
+
+/// The variables for a program: with the one that loads this library, where it is [one of these](TOOLS).
+unsafe fn handed_on(program: *const c_char, variables: Words, room: &mut Variables) -> Words {
+    if !HAS_VARIABLE.load(Ordering::Acquire) || program.is_null() || variables.is_null() || journal().is_none() {
+        return variables;
+    }
+    // SAFETY: what the caller gives ends with a null; there is as much room as is said.
+    unsafe {
+        if !is_tool(CStr::from_ptr(program)) {
+            return variables;
+        }
+        let to = room.as_mut_ptr().cast::<*const c_char>();
+        for index in 0..MOST_VARIABLES {
+            let variable = *variables.add(index);
+            if variable.is_null() {
+                // The last one: what is taken away again leaves no gap.
+                *to.add(index) = VARIABLE.as_ptr().cast();
+                *to.add(index + 1) = ptr::null();
+                return to;
+            }
+            if CStr::from_ptr(variable).to_bytes().starts_with(LOADED_BY) {
+                return variables;
+            }
+            *to.add(index) = variable;
+        }
+    }
+    variables
+}
+
+/// Compilers of C and their parts, and what starts them: how their names begin, behind the name of a platform.
+const TOOLS: &[&[u8]] = &[
+    b"ar",
+    b"as",
+    b"bash",
+    b"c++",
+    b"cc",
+    b"cc1",
+    b"cc1plus",
+    b"clang",
+    b"clang++",
+    b"cmake",
+    b"collect2",
+    b"cpp",
+    b"dash",
+    b"g++",
+    b"gcc",
+    b"gmake",
+    b"ld",
+    b"ld.bfd",
+    b"ld.gold",
+    b"ld.lld",
+    b"lto-wrapper",
+    b"lto1",
+    b"make",
+    b"ninja",
+    b"perl",
+    b"ranlib",
+    b"sh",
+];
+
+/// Whether a program has one of these names, and is none for another processor.
+unsafe fn is_tool(program: &CStr) -> bool {
+    let path = program.to_bytes();
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+    let is_one = |name: &[u8]| TOOLS.contains(&name);
+    // With a version at its end, or a platform before.
+    let versionless = name.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.' && *byte != b'-');
+    let short = versionless.map_or(name, |last| name.get(..=last).unwrap_or(name));
+    let behind = short.rsplit(|byte| *byte == b'-').next().unwrap_or(short);
+    // SAFETY: the path ends.
+    [name, short, behind].into_iter().any(is_one) && (name.len() == path.len() || unsafe { is_ours(program) })
+}
+
+/// Whether a file begins as this library does: another one would be refused aloud. A script is started by who is ours.
+unsafe fn is_ours(path: &CStr) -> bool {
+    const READ: usize = if cfg!(target_arch = "x86_64") { 0 } else { 63 };
+    const MACHINE: u8 = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
+    let mut begin = [0_u8; 20];
+    // SAFETY: there is as much room as is said.
+    let is_read = unsafe {
+        let pass = journal().map_or(0, Journal::pass);
+        let open = [AT_FDCWD as usize, path.as_ptr() as usize, O_CLOEXEC as usize, 0, 0];
+        let file = call(number::OPENAT, open, pass);
+        if file < 0 {
+            return false;
+        }
+        let read = call(READ, [file as usize, begin.as_mut_ptr() as usize, begin.len(), 0, 0], 0);
+        call(number::CLOSE, [file as usize, 0, 0, 0, 0], 0);
+        read == begin.len() as isize
+    };
+    is_read && (begin.starts_with(b"\x7fELF\x02\x01") && begin[18..] == [MACHINE, 0] || begin.starts_with(b"#!"))
+}
+
+/// A path without links and dots, as the C library's `realpath`.
+unsafe fn resolve(path: *const c_char, to: *mut c_char) -> *mut c_char {
+    // SAFETY: the caller's path, and memory for the longest path where there is any.
+    unsafe {
+        if path.is_null() {
+            return fail(EINVAL);
+        }
+        let mut found = Path { room: Room::uninit(), length: 0 };
+        let resolved = found.resolve(CStr::from_ptr(path).to_bytes());
+        if !to.is_null() && (resolved.is_ok() || matches!(resolved, Err(ENOENT | 13))) {
+            ptr::copy_nonoverlapping(found.text().as_ptr(), to, found.length + 1);
+        }
+        match resolved {
+            // It has more room.
+            Err(ENAMETOOLONG) => {
+                type Next = unsafe extern "C" fn(*const c_char, *mut c_char) -> *mut c_char;
+                static NEXT: AtomicUsize = AtomicUsize::new(0);
+                transmute::<usize, Next>(next(&NEXT, c"realpath"))(path, to)
+            }
+            Err(error) => fail(error),
+            Ok(()) if !to.is_null() => to,
+            Ok(()) => {
+                let copy = malloc(found.length + 1).cast::<c_char>();
+                if copy.is_null() {
+                    return fail(ENOMEM);
+                }
+                ptr::copy_nonoverlapping(found.text().as_ptr(), copy, found.length + 1);
+                copy
+            }
+        }
+    }
+}
+
+/// A path that grows, part by part.
+struct Path {
+    room: Room,
+    length: usize,
+}
+
+impl Path {
+    /// With its end.
+    unsafe fn text(&mut self) -> &CStr {
+        // SAFETY: there is always room for the end.
+        unsafe {
+            let begin = self.room.as_mut_ptr().cast::<u8>();
+            *begin.add(self.length) = 0;
+            CStr::from_bytes_with_nul_unchecked(slice::from_raw_parts(begin, self.length + 1))
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), c_int> {
+        if self.length + bytes.len() + 1 > LONGEST {
+            return Err(ENAMETOOLONG);
+        }
+        // SAFETY: there is room.
+        unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), self.room.as_mut_ptr().cast::<u8>().add(self.length), bytes.len());
+        }
+        self.length += bytes.len();
+        Ok(())
+    }
+
+    /// To the directory above.
+    fn up(&mut self) {
+        // SAFETY: what was pushed is there.
+        let bytes = unsafe { slice::from_raw_parts(self.room.as_ptr().cast::<u8>(), self.length) };
+        let above = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        self.length = above.max(1);
+    }
+
+    unsafe fn begin(&mut self, path: &[u8]) -> Result<(), c_int> {
+        self.length = 0;
+        if path.first() == Some(&b'/') {
+            return self.push(b"/");
+        }
+        // SAFETY: there is as much room as is said.
+        let length = unsafe { call(number::GETCWD, [self.room.as_mut_ptr() as usize, LONGEST, 0, 0, 0], 0) };
+        match usize::try_from(length) {
+            Ok(length) => self.length = length - 1,
+            Err(_) if -length as c_int == ERANGE => return Err(ENAMETOOLONG),
+            Err(_) => return Err(-length as c_int),
+        }
+        Ok(())
+    }
+
+    unsafe fn resolve(&mut self, path: &[u8]) -> Result<(), c_int> {
+        if path.is_empty() {
+            return Err(ENOENT);
+        }
+        // What is still to be followed: the path, or a link and what stood behind it, at the end of this room.
+        let mut rest = Room::uninit();
+        let rest_begin = rest.as_mut_ptr().cast::<u8>();
+        if path.len() >= LONGEST {
+            return Err(ENAMETOOLONG);
+        }
+        let mut links = 0;
+        // SAFETY: whatever is copied stays within its room.
+        unsafe {
+            let mut at = LONGEST - path.len();
+            ptr::copy_nonoverlapping(path.as_ptr(), rest_begin.add(at), path.len());
+            self.begin(path)?;
+            loop {
+                let left = slice::from_raw_parts(rest_begin.add(at), LONGEST - at);
+                let Some(skip) = left.iter().position(|byte| *byte != b'/') else { return Ok(()) };
+                let left = &left[skip..];
+                let end = left.iter().position(|byte| *byte == b'/').unwrap_or(left.len());
+                let (part, behind) = left.split_at(end);
+                at += skip + end;
+                match part {
+                    b"." => continue,
+                    b".." => {
+                        self.up();
+                        continue;
+                    }
+                    _ => {}
+                }
+                let before = self.length;
+                if before > 1 {
+                    self.push(b"/")?;
+                }
+                self.push(part)?;
+                let mut link = Room::uninit();
+                let path = self.text().as_ptr();
+                match read_link(AT_FDCWD, path, link.as_mut_ptr().cast(), LONGEST) {
+                    length if length >= 0 => {
+                        links += 1;
+                        let length = length as usize;
+                        match () {
+                            () if links > MOST_LINKS => return Err(ELOOP),
+                            () if length + behind.len() >= LONGEST => return Err(ENAMETOOLONG),
+                            () => {}
+                        }
+                        let link = slice::from_raw_parts(link.as_ptr().cast::<u8>(), length);
+                        at -= length;
+                        ptr::copy_nonoverlapping(link.as_ptr(), rest_begin.add(at), length);
+                        match link.first() {
+                            Some(b'/') => self.length = 1,
+                            _ => self.length = before,
+                        }
+                    }
+                    error if -error as c_int == EINVAL => {
+                        if must_be_directory(behind) {
+                            self.check_directory()?;
+                        }
+                    }
+                    error => return Err(-error as c_int),
+                }
+            }
+        }
+    }
+
+    /// What a path leads to has to be a directory where something stands behind it that does not say so by itself.
+    unsafe fn check_directory(&mut self) -> Result<(), c_int> {
+        let length = self.length;
+        self.push(b"/")?;
+        // SAFETY: the path ends.
+        let result = unsafe {
+            let path = self.text().as_ptr();
+            let pass = pass(AT_FDCWD, path, LOOK);
+            call(number::FACCESSAT, [AT_FDCWD as usize, path as usize, 0, 0, 0], pass)
+        };
+        self.length = length;
+        if result == 0 { Ok(()) } else { Err(-result as c_int) }
+    }
+}
+
+/// Behind a part that is no link: only slashes and dots.
+fn must_be_directory(behind: &[u8]) -> bool {
+    let mut parts = behind.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+    !behind.is_empty() && matches!(parts.next(), None | Some(b"." | b".."))
+}

@@ -1,0 +1,154 @@
+//! The library that is loaded into compilers of C, and the journal in which it notes what they look at.
+//!
+//! The library is a part of this binary, and put beside the session's socket where it works: a program was started with it,
+//! said nothing of it, and was seen. Everything else is the [observer's](super): without the library, or without a journal,
+//! all is seen by it alone.
+//!
+//! **Invariant.** A variable of the user's by which something else is loaded is left alone.
+
+#![expect(unsafe_code, reason = "the journal is memory that is shared with other processes")]
+
+use std::env;
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::journal::{self, Found, Note};
+use super::supervise::{self, Observation};
+use super::sys::Shared;
+use super::{Was, seen::Mark};
+
+/// As they were built with this crate, for C libraries of now and older ones; empty where they could not be.
+const LIBRARIES: [&[u8]; 2] = [
+    include_bytes!(concat!(env!("OUT_DIR"), "/interposer.so")),
+    include_bytes!(concat!(env!("OUT_DIR"), "/interposer-older.so")),
+];
+/// Its name in a session's directory.
+const NAME: &str = "interposer.so";
+/// What the loader reads.
+const VARIABLE: &str = "LD_PRELOAD";
+
+/// Puts the library into a session's directory, if one works here.
+pub fn provide_interposer(directory: &Path) {
+    if env::var_os(VARIABLE).is_some() {
+        return;
+    }
+    let tried = directory.join(format!("{NAME}.new"));
+    for library in LIBRARIES.into_iter().filter(|library| !library.is_empty()) {
+        match fs::write(&tried, library).and_then(|()| works(&tried)) {
+            Ok(true) => return drop(fs::rename(&tried, directory.join(NAME))),
+            other => tracing::debug!(?other, "compilers of C cannot be observed by this library"),
+        }
+    }
+    let _ = fs::remove_file(&tried);
+}
+
+/// Whether a program that is started with it says nothing of it, and notes what it looks at.
+fn works(library: &Path) -> io::Result<bool> {
+    fs::set_permissions(library, fs::Permissions::from_mode(0o755))?;
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "test -e /"]).stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::null());
+    let (child, observation) = supervise::spawn_noting(command.env(VARIABLE, library), Notes::new(library).ok())?;
+    let output = child.wait_with_output()?;
+    let has_noted = observation.finish().is_ok_and(|seen| seen.noted > 0);
+    Ok(output.status.success() && output.stderr.is_empty() && has_noted)
+}
+
+/// Starts a command that is [seen](super::spawn), with the library if the session's directory has one.
+pub fn spawn_with(directory: &Path, command: &mut Command) -> io::Result<(Child, Observation)> {
+    let library = directory.join(NAME);
+    let has_own = command.get_envs().any(|(name, _)| name == VARIABLE) || env::var_os(VARIABLE).is_some();
+    let notes = if !has_own && library.exists() { Notes::new(&library).ok() } else { None };
+    match notes {
+        Some(notes) => supervise::spawn_noting(command.env(VARIABLE, library), Some(notes)),
+        None => super::spawn(command),
+    }
+}
+
+/// A journal, as its reader has it.
+pub(super) struct Notes {
+    memory: Shared,
+    /// What nobody is to know of: the library, which everybody reads who notes.
+    library: String,
+    /// Where the next note stands.
+    at: usize,
+    /// What was being written when it was read.
+    unfinished: Vec<usize>,
+}
+
+impl Notes {
+    pub(super) fn new(library: &Path) -> io::Result<Self> {
+        let library = library.to_str().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
+        let notes = Self { memory: Shared::new(journal::SIZE)?, library, at: 0, unfinished: Vec::new() };
+        // Nobody meets it by chance.
+        notes.journal().set_pass(RandomState::new().hash_one(NAME) | 1 << 63 | 1);
+        Ok(notes)
+    }
+
+    /// What calls say that were noted.
+    pub(super) fn pass(&self) -> u64 {
+        self.journal().pass()
+    }
+
+    /// The path of the library.
+    pub(super) fn library(&self) -> &str {
+        &self.library
+    }
+
+    /// Whoever has it can note.
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        self.memory.file()
+    }
+
+    pub(super) fn journal(&self) -> journal::Journal {
+        // SAFETY: it is as long as it has to be, and lives as long as this.
+        unsafe { journal::Journal::at(self.memory.base()) }
+    }
+
+    /// What was noted since the last time.
+    pub(super) fn read(&mut self, mut each: impl FnMut(&Note<'_>)) {
+        let journal = self.journal();
+        self.unfinished.retain(|&at| match journal.read(at) {
+            Found::Note(note, _) => {
+                each(&note);
+                false
+            }
+            _ => true,
+        });
+        loop {
+            match journal.read(self.at) {
+                Found::Note(note, next) => {
+                    each(&note);
+                    self.at = next;
+                }
+                Found::Unfinished(next) => {
+                    self.unfinished.push(self.at);
+                    self.at = next;
+                }
+                Found::Unknown | Found::End => return,
+            }
+        }
+    }
+
+    /// Whether nothing is missing; to be asked when nobody writes any more.
+    pub(super) fn is_whole(&self) -> bool {
+        self.unfinished.is_empty() && matches!(self.journal().read(self.at), Found::End)
+    }
+}
+
+/// What was there when it was noted.
+pub(super) fn was(note: &Note<'_>) -> Was {
+    match note.was {
+        journal::ABSENT => Was::Absent,
+        journal::FILE => {
+            let [device, inode, size, modified, changed] = note.mark;
+            Was::File(Mark(device, inode, size, modified as i64, changed as i64))
+        }
+        journal::DIRECTORY => Was::Directory,
+        _ => Was::Other,
+    }
+}

@@ -11,15 +11,19 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 use support::{Registry, Repository, tree};
 
+use crate::entry::{Entries, Entry, texts};
 use crate::model::{Around, By, ConfigPlace, How, Origin, Package, State};
 use crate::place::Places;
 use crate::render::{self, Files, Published};
+use crate::untold;
 
 /// The disk as a walk has left it.
 pub(crate) struct Ground {
     pub places: Places,
+    /// The triple of this machine.
+    host: String,
     /// What was written below each directory.
-    written: HashMap<PathBuf, Files>,
+    written: HashMap<PathBuf, Entries>,
     shelves: Shelves,
 }
 
@@ -44,8 +48,8 @@ impl Published for Shelves {
 }
 
 impl Ground {
-    pub(crate) fn new(places: Places) -> Self {
-        Self { places, written: HashMap::new(), shelves: Shelves::default() }
+    pub(crate) fn new(places: Places, host: &str) -> Self {
+        Self { places, host: host.to_owned(), written: HashMap::new(), shelves: Shelves::default() }
     }
 
     /// Makes the disk what a state says. `quietly`: modification times of files that are changed stay as they are.
@@ -61,18 +65,28 @@ impl Ground {
         } else {
             Registry::open(&places.registry()).source_replacement()
         };
-        let config = render::config(state, ConfigPlace::Workspace) + &compiler_config(state, places) + &source;
-        files.insert(".cargo/config.toml".into(), config);
+        let config = [
+            render::config(state, ConfigPlace::Workspace),
+            compiler_config(state, places),
+            flag_config(state, places, &self.host),
+            source,
+        ];
+        files.insert(".cargo/config.toml".into(), config.concat());
+        let mut entries = texts(files);
+        entries.extend(untold::of_members(state, places));
         put_programs(state, places);
-        let config = |place| Files::from([("config.toml".to_owned(), render::config(state, place))]);
+        let config = |place| texts(Files::from([("config.toml".to_owned(), render::config(state, place))]));
         let above = places.config_above().parent().expect("it is in a directory").to_owned();
         let mut sha = Sha256::new();
         let home = places.home(state.around.home);
-        for (dir, files) in
-            [(checkout.clone(), files), (above, config(ConfigPlace::Above)), (home, config(ConfigPlace::Home))]
-        {
-            sha.update(format!("{dir:?} {files:?}"));
-            self.write(&dir, files, quietly);
+        for (dir, entries) in [
+            (checkout.clone(), entries),
+            (above, config(ConfigPlace::Above)),
+            (home, config(ConfigPlace::Home)),
+            (places.outside(), untold::outside(state, places)),
+        ] {
+            sha.update(format!("{dir:?} {entries:?}"));
+            self.write(&dir, entries, quietly);
         }
         if state.around.git && !checkout.join(".git").exists() {
             git(&checkout, &["init", "--quiet", "--initial-branch=main"]);
@@ -81,10 +95,10 @@ impl Ground {
         hex(&sha.finalize())
     }
 
-    fn write(&mut self, dir: &Path, files: Files, quietly: bool) {
+    fn write(&mut self, dir: &Path, entries: Entries, quietly: bool) {
         let before = self.written.remove(dir).unwrap_or_default();
-        for path in before.keys().filter(|path| !files.contains_key(*path)) {
-            let _ = fs::remove_file(dir.join(path));
+        for (path, entry) in before.iter().rev().filter(|(path, _)| !entries.contains_key(*path)) {
+            entry.remove(&dir.join(path));
             // A directory goes with its last file.
             let mut parent = Path::new(path).parent();
             while let Some(name) = parent.filter(|name| *name != Path::new("")) {
@@ -92,21 +106,18 @@ impl Ground {
                 parent = name.parent();
             }
         }
-        for (path, content) in files.iter().filter(|(path, content)| before.get(*path) != Some(*content)) {
-            let file = dir.join(path);
+        // A directory may have gone with its last file.
+        let is_to_be_put = |path: &String, entry: &Entry| before.get(path) != Some(entry) || *entry == Entry::Directory;
+        for (path, entry) in entries.iter().filter(|(path, entry)| is_to_be_put(path, entry)) {
+            let path = dir.join(path);
+            let time = modified(&path).filter(|_| quietly && entry.is_file());
+            entry.put(&path);
             // An empty configuration is none.
-            if content.is_empty() {
-                let _ = fs::remove_file(&file);
-                continue;
-            }
-            let time = modified(&file).filter(|_| quietly);
-            tree::write(&file, content);
-            if let Some(time) = time {
-                let file = File::options().write(true).open(&file).expect("the file was written");
+            if let (Some(time), Ok(file)) = (time, File::options().write(true).open(&path)) {
                 file.set_modified(time).expect("times can be set");
             }
         }
-        self.written.insert(dir.to_owned(), files);
+        self.written.insert(dir.to_owned(), entries);
     }
 
     /// Publishes what is not a directory of the checkout, and gives the files of `vendor`.
@@ -153,7 +164,7 @@ impl Ground {
         let dir = self.places.repository(&package.name);
         let key = (package.name.clone(), files.clone());
         if !self.shelves.commits.contains_key(&key) {
-            self.write(&dir, files, false);
+            self.write(&dir, texts(files), false);
             let repository = Repository::of_dir(&dir);
             self.shelves.urls.insert(package.name.clone(), repository.url());
             self.shelves.commits.insert(key.clone(), git(&dir, &["rev-parse", "HEAD"]));
@@ -199,6 +210,14 @@ fn compiler_config(state: &State, places: &Places) -> String {
     format!("build.{key} = {:?}\n", places.compiler(compiler))
 }
 
+/// Flags with the object that they name.
+fn flag_config(state: &State, places: &Places, host: &str) -> String {
+    match state.around.object.filter(|_| state.around.flagged) {
+        Some(_) => format!("target.{host}.rustflags = [\"-C\", \"link-arg={}\"]\n", places.object().display()),
+        None => String::new(),
+    }
+}
+
 /// A package of the registry.
 fn made_up(state: &State, package: &Package, version: &str, files: &Files) -> support::Package {
     let mut archive = support::Package::new(&package.name, version, &files["src/lib.rs"]).feature("loud");
@@ -230,4 +249,61 @@ fn git(dir: &Path, arguments: &[&str]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::untold::tests::{places, state_of_all};
+
+    /// Files with their contents, links with where they lead, and directories.
+    fn everything(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        for path in tree::children(dir) {
+            let metadata = fs::symlink_metadata(&path).expect("it is there");
+            let content = match &metadata {
+                metadata if metadata.is_dir() => Vec::new(),
+                metadata if metadata.is_symlink() => {
+                    fs::read_link(&path).expect("it is a link").into_os_string().into_encoded_bytes()
+                }
+                _ => fs::read(&path).expect("it can be read"),
+            };
+            if metadata.is_dir() {
+                found.extend(everything(&path));
+            }
+            found.insert(path, content);
+        }
+        found
+    }
+
+    #[test]
+    fn a_state_that_comes_back_is_the_same_on_the_disk() {
+        let mut ground = Ground::new(places(), "x86_64-unknown-linux-gnu");
+        let mut put = |value| {
+            let digest = ground.put(&state_of_all(value), false);
+            let places = [ground.places.outside(), ground.places.checkout(0).to_owned()];
+            (digest, places.map(|dir| everything(&dir)))
+        };
+        let first = [0, 1, 2, 3].map(&mut put);
+        for (n, before) in first.iter().enumerate() {
+            assert!(first[..n].iter().all(|other| other.0 != before.0 && other.1 != before.1));
+        }
+        for value in [2, 0, 3, 1, 0] {
+            assert_eq!(put(value), first[usize::from(value)], "{value}");
+        }
+    }
+
+    #[test]
+    fn what_changes_quietly_keeps_its_time() {
+        let mut ground = Ground::new(places(), "x86_64-unknown-linux-gnu");
+        ground.put(&state_of_all(1), false);
+        let tool = tree::files(&ground.places.outside().join("late/bin")).remove(0);
+        let before = (modified(&tool), tree::read(&tool));
+        ground.put(&state_of_all(2), true);
+        let after = (modified(&tool), tree::read(&tool));
+        assert_eq!(after.0, before.0);
+        assert_ne!(after.1, before.1);
+    }
 }

@@ -25,9 +25,11 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that says what it finds")]
 
 mod edits;
+mod entry;
 mod generate;
 mod ground;
 mod judge;
+mod linked;
 mod model;
 mod place;
 mod render;
@@ -35,6 +37,7 @@ mod script;
 mod shrink;
 mod side;
 mod source;
+mod untold;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -143,10 +143,14 @@ pub(crate) enum Kind {
     Expanded { by: String, of: Expanded },
     /// What the build script found out, and how it said so.
     Scripted { source: Source, told: Told },
+    /// What an object or an archive returns that is linked.
+    Linked(Linking),
+    /// What the object says that flags name, as the program starts.
+    Started,
 }
 
 /// What a macro reads where it is expanded, without telling the compiler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Expanded {
     /// A file of the package that uses the macro.
@@ -157,6 +161,59 @@ pub(crate) enum Expanded {
     Package,
     /// A variable that nobody declares.
     Undeclared,
+    /// Something else that nobody declares.
+    Untold(Untold),
+}
+
+/// What a script or a macro reads without a word to cargo or to the compiler. Its part's value, 0 to 3, says what is there.
+///
+/// **Invariant.** No source differs with the value, so that nobody can know of it who does not look there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Untold {
+    /// A variable.
+    Variable(String),
+    /// A file outside of all packages, whose name a variable gives; a script may declare that variable.
+    Named { variable: String, declared: bool },
+    /// A file outside of all packages.
+    File,
+    /// The same; 0 takes it away.
+    Appearing,
+    /// The names in a directory outside of all packages: 0 takes it away, 1 leaves it empty.
+    Listing,
+    /// What a program says that `PATH` finds: 0 takes it away, 3 puts another one before it.
+    Tool,
+    /// A file of the member that git ignores.
+    Ignored,
+    /// A line of the workspace's manifest.
+    Manifest,
+    /// A file of another member, whose directory is in that of this one.
+    Nested,
+    /// The names in a directory of the member: 0 takes it away, 1 leaves it empty.
+    Names,
+    /// A file outside of all packages, by a link in the member to a link to it: 2 and 3 are in another file than 0 and 1.
+    Links,
+    /// The same, but the link in the member leads to a directory with the other link.
+    LinkedDirectory,
+}
+
+/// How an object or an archive comes to be linked. Its part's value, 0 to 3, is what it returns, and nothing else differs
+/// with the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Linking {
+    /// `rustc-link-arg` of an object.
+    Object,
+    /// `rustc-link-arg` of a linker script, which names an object.
+    LinkerScript,
+    /// `rustc-link-arg` of a file of arguments, which names an object.
+    Arguments,
+    /// `rustc-link-lib` and `rustc-link-search` of an archive; 3 puts another one before it.
+    Archive,
+    /// The same, but `#[link]` in the source names the archive.
+    Attribute,
+    /// `#[link]`, and `LIBRARY_PATH` says where the archive is.
+    Variable,
 }
 
 /// Where a build script takes a value from.
@@ -183,6 +240,21 @@ pub(crate) enum Source {
     Dependency(String),
     /// The names of all variables, and those that name compilers.
     Environment,
+    /// Something that the script does not declare.
+    Untold(Untold),
+    /// What a C program says that the script compiles and runs, with a header outside of all packages: 0 takes it away, 3
+    /// puts another one before it.
+    Header(Search),
+}
+
+/// How the C compiler is told where a header is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Search {
+    /// `-I`.
+    Flag,
+    /// `CPATH`.
+    Variable,
 }
 
 /// A text with pieces of paths.
@@ -271,6 +343,43 @@ pub(crate) struct Around {
     /// Whether the checkout is a git repository.
     #[serde(skip_serializing_if = "is_default")]
     pub git: bool,
+    /// The variables that name directories outside of all packages, and which of them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub searched: BTreeMap<Searched, Order>,
+    /// What a file says that the program reads which `CC` names, and which stands before the C compiler; 0 is no program.
+    #[serde(skip_serializing_if = "is_default")]
+    pub front: u8,
+    /// What the object says that flags name; nothing is no object.
+    #[serde(skip_serializing_if = "is_default")]
+    pub object: Option<u8>,
+    /// Whether `target.<triple>.rustflags` name it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub flagged: bool,
+}
+
+/// A variable that names directories to look in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Searched {
+    /// `PATH`, before all others.
+    Path,
+    /// `CPATH`.
+    Cpath,
+    /// `LIBRARY_PATH`.
+    LibraryPath,
+}
+
+/// In which of two directories is looked, and in which first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Order {
+    /// In the early one, then in the late one.
+    #[default]
+    Both,
+    /// The other way round.
+    Reversed,
+    /// In the late one only.
+    Late,
 }
 
 /// A program in the place of rustc or before it, which tells the compiler a digit.
@@ -390,12 +499,66 @@ impl Package {
         })
     }
 
+    /// What is linked with it.
+    pub(crate) fn linked(&self) -> impl Iterator<Item = (&Part, Linking)> {
+        self.parts.iter().filter_map(|part| match part.kind {
+            Kind::Linked(linking) => Some((part, linking)),
+            _ => None,
+        })
+    }
+
+    /// What it reads, in a script or where it uses a macro, and tells nobody.
+    pub(crate) fn untold(&self) -> impl Iterator<Item = (&Part, &Untold)> {
+        self.parts.iter().filter_map(|part| match &part.kind {
+            Kind::Scripted { source: Source::Untold(untold), .. }
+            | Kind::Expanded { of: Expanded::Untold(untold), .. } => Some((part, untold)),
+            _ => None,
+        })
+    }
+
     pub(crate) fn has_script(&self) -> bool {
-        self.scripted().next().is_some()
+        self.scripted().next().is_some() || self.linked().any(|(_, linking)| linking != Linking::Variable)
     }
 
     pub(crate) fn has(&self, target: Target) -> bool {
         self.targets.contains(&target)
+    }
+}
+
+impl Untold {
+    /// Whether only a member can read it.
+    pub(crate) fn is_of_member(&self) -> bool {
+        matches!(
+            self,
+            Self::Ignored | Self::Manifest | Self::Nested | Self::Names | Self::Links | Self::LinkedDirectory
+        )
+    }
+}
+
+impl Linking {
+    /// Whether it is an argument of the linker: it goes into programs, tests and macros, and not into a library.
+    pub(crate) fn is_argument(self) -> bool {
+        matches!(self, Self::Object | Self::LinkerScript | Self::Arguments)
+    }
+}
+
+impl Searched {
+    /// The name of the variable.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Path => "PATH",
+            Self::Cpath => "CPATH",
+            Self::LibraryPath => "LIBRARY_PATH",
+        }
+    }
+
+    /// What is looked for is in directories of this name.
+    pub(crate) fn dir(self) -> &'static str {
+        match self {
+            Self::Path => "bin",
+            Self::Cpath => "include",
+            Self::LibraryPath => "lib",
+        }
     }
 }
 

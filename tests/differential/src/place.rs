@@ -16,7 +16,8 @@ use nix::unistd::{Pid, Uid};
 use support::tree;
 use tempfile::TempDir;
 
-use crate::model::{Around, Compiler, TargetDir};
+use crate::model::{Around, Compiler, Order, Searched, TargetDir};
+use crate::untold;
 
 /// How many checkouts there are, and package homes.
 pub(crate) const CHECKOUTS: usize = 7;
@@ -114,6 +115,31 @@ impl Places {
     /// The directory of a C compiler.
     pub(crate) fn cc(&self) -> PathBuf {
         self.path("cc")
+    }
+
+    /// What is outside of all packages.
+    pub(crate) fn outside(&self) -> PathBuf {
+        self.path("outside")
+    }
+
+    /// The directories outside of all packages that a variable names.
+    pub(crate) fn searched(&self, searched: Searched, order: Order) -> Vec<PathBuf> {
+        let [early, late] = ["early", "late"].map(|dir| self.outside().join(dir).join(searched.dir()));
+        match order {
+            Order::Both => vec![early, late],
+            Order::Reversed => vec![late, early],
+            Order::Late => vec![late],
+        }
+    }
+
+    /// The program that `CC` names.
+    pub(crate) fn front(&self) -> PathBuf {
+        self.outside().join(untold::FRONT)
+    }
+
+    /// The object that flags name.
+    pub(crate) fn object(&self) -> PathBuf {
+        self.outside().join(untold::OBJECT)
     }
 
     /// The configuration that is above all checkouts but those in `/`.

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::model::{ConfigPlace, How, Origin, Package, State, Target};
 use crate::place::Places;
 use crate::source;
+use crate::untold;
 
 /// Files by their path below some directory.
 pub(crate) type Files = BTreeMap<String, String>;
@@ -21,7 +22,7 @@ pub(crate) trait Published {
 /// Everything of a package but its manifest.
 pub(crate) fn package_files(state: &State, package: &Package, places: &Places) -> Files {
     let mut files: Files = source::data_files(package).into_iter().collect();
-    files.insert("src/lib.rs".into(), source::library(state, package));
+    files.insert("src/lib.rs".into(), source::library(state, package, places));
     if package.has_script() {
         files.insert("build.rs".into(), source::script(state, package, places));
     }
@@ -64,7 +65,8 @@ pub(crate) fn checkout(state: &State, places: &Places, published: &dyn Published
 }
 
 fn workspace(state: &State) -> String {
-    let members: Vec<_> = state.members().map(|package| &package.name).collect();
+    let members = state.members().map(|package| package.name.clone());
+    let members: Vec<_> = members.chain(untold::nested_members(state)).collect();
     let around = &state.around;
     let lint = around.lint.as_deref().unwrap_or("warn");
     let mut text = format!(
@@ -78,7 +80,7 @@ fn workspace(state: &State) -> String {
         write!(text, "\n[profile.{name}]\n{default}").expect("writing to memory");
         text.push_str(&lines(fields));
     }
-    text
+    text + &untold::metadata(state)
 }
 
 /// Lines `key = value`.

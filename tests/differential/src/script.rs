@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Around, Compiler, ConfigPlace, Incremental, Need, Package, Part, State, Target, TargetDir, is_default,
+    Around, Compiler, ConfigPlace, Incremental, Need, Order, Package, Part, Searched, State, Target, TargetDir,
+    is_default,
 };
 
 /// Files of another version are refused: what they mean may have changed.
@@ -99,6 +100,14 @@ pub(crate) enum Edit {
     Incremental(Incremental),
     Compiler(Compiler),
     Cc(u8),
+    /// The directories that a variable names; nothing is no variable.
+    Searched {
+        searched: Searched,
+        order: Option<Order>,
+    },
+    Front(u8),
+    Object(u8),
+    Flagged(bool),
     /// The target directory is moved to another checkout, or to another place, and used there.
     Moved {
         checkout: usize,
@@ -166,6 +175,8 @@ pub(crate) enum Verb {
     Check,
     Clippy,
     Run,
+    /// `cargo rustc`, of the program of the package, with an object for the linker.
+    Rustc,
     Test,
     TestNoRun,
 }
@@ -203,6 +214,7 @@ impl Verb {
             Self::Check => "check",
             Self::Clippy => "clippy",
             Self::Run => "run",
+            Self::Rustc => "rustc",
             Self::Test => "test",
             Self::TestNoRun => "test --no-run",
         }
@@ -222,8 +234,8 @@ impl Command {
         }
     }
 
-    /// What cargo is called with. `host` is the triple of this machine.
-    pub(crate) fn arguments(&self, host: &str) -> Vec<String> {
+    /// What cargo is called with. `host` is the triple of this machine, and `object` is for the linker.
+    pub(crate) fn arguments(&self, host: &str, object: Option<&Path>) -> Vec<String> {
         let Self { verb, profile, packages, all_targets, loud, triple, config } = self;
         let mut arguments: Vec<String> = verb.name().split(' ').map(str::to_owned).collect();
         let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
@@ -234,16 +246,21 @@ impl Command {
             None => {}
         }
         packages.iter().for_each(|package| add(&["-p", package]));
+        if *verb == Verb::Rustc {
+            packages.iter().for_each(|package| add(&["--bin", package]));
+        }
         loud.iter().for_each(|package| add(&["--features", &format!("{package}/loud")]));
-        if *all_targets && *verb != Verb::Run {
+        if *all_targets && !matches!(verb, Verb::Run | Verb::Rustc) {
             add(&["--all-targets"]);
         }
         if *triple {
             add(&["--target", host]);
         }
         config.iter().for_each(|config| add(&["--config", config]));
-        if *verb == Verb::Test {
-            add(&["--", "--nocapture", "--test-threads=1"]);
+        match (verb, object) {
+            (Verb::Test, _) => add(&["--", "--nocapture", "--test-threads=1"]),
+            (Verb::Rustc, Some(object)) => add(&["--", "-C", &format!("link-arg={}", object.display())]),
+            _ => {}
         }
         arguments
     }
@@ -284,6 +301,10 @@ impl Edit {
             Self::Incremental(_) => "incremental compilation",
             Self::Compiler(_) => "a wrapper or another rustc",
             Self::Cc(_) => "another C compiler",
+            Self::Searched { .. } => "a search path",
+            Self::Front(_) => "a program before the C compiler, or what it reads",
+            Self::Object(_) => "an object that flags name",
+            Self::Flagged(_) => "flags that name an object",
             Self::Moved { .. } => "a moved target directory",
             Self::Clean => "an empty target directory",
             Self::Damage { .. } => "a damaged store",
@@ -343,6 +364,13 @@ impl Edit {
             Self::Vendored(vendored) => around.vendored = *vendored,
             Self::Compiler(compiler) => around.compiler = *compiler,
             Self::Cc(cc) => around.cc = *cc,
+            Self::Searched { searched, order } => {
+                around.searched.remove(searched);
+                around.searched.extend(order.map(|order| (*searched, order)));
+            }
+            Self::Front(front) => around.front = *front,
+            Self::Object(value) => around.object = Some(*value),
+            Self::Flagged(flagged) => around.flagged = *flagged,
             Self::Moved { checkout, target } => (around.checkout, around.target) = (*checkout, *target),
             Self::Incremental(incremental) => around.incremental = *incremental,
             _ => {}
@@ -367,5 +395,42 @@ fn set(map: &mut std::collections::BTreeMap<String, String>, key: &str, value: &
     match value {
         Some(value) => drop(map.insert(key.to_owned(), value.clone())),
         None => drop(map.remove(key)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_around_can_be_undone() {
+        let name = || "XD_U".to_owned();
+        let undone = [
+            (Edit::Front(2), Edit::Front(0)),
+            (Edit::Flagged(true), Edit::Flagged(false)),
+            (Edit::Variable { name: name(), value: Some("p".into()) }, Edit::Variable { name: name(), value: None }),
+            (
+                Edit::Searched { searched: Searched::Cpath, order: Some(Order::Late) },
+                Edit::Searched { searched: Searched::Cpath, order: None },
+            ),
+        ];
+        let start = State::default();
+        let mut state = start.clone();
+        for (edit, _) in &undone {
+            let before = state.clone();
+            edit.apply(&mut state);
+            assert_ne!(state, before, "{edit:?}");
+        }
+        undone.iter().for_each(|(_, undo)| undo.apply(&mut state));
+        assert_eq!(state, start);
+    }
+
+    #[test]
+    fn the_object_is_for_the_linker_of_one_program() {
+        let mut command = Command::new(Verb::Rustc);
+        command.packages.insert("one".into());
+        let arguments = command.arguments("x86_64-unknown-linux-gnu", Some(Path::new("/o.o"))).join(" ");
+        assert_eq!(arguments, "rustc --message-format json -p one --bin one -- -C link-arg=/o.o");
+        assert!(!command.arguments("x86_64-unknown-linux-gnu", None).contains(&"--".to_owned()));
     }
 }

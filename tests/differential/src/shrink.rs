@@ -192,6 +192,10 @@ fn around(script: &Script, n: usize) -> Result<Option<Script>, End> {
             1 => around.git = false,
             2 => around.checkout = 0,
             3 => around.profiles.clear(),
+            4 => around.searched.clear(),
+            5 => around.front = 0,
+            6 => around.flagged = false,
+            7 => around.object = None,
             _ => return Err(End),
         }
         Ok(true)

@@ -9,7 +9,7 @@ use std::process::Command as Process;
 use serde_json::Value;
 use support::{Invocation, Output, Running, tree};
 
-use crate::model::{Around, By, Incremental};
+use crate::model::{Around, By, Incremental, Searched};
 use crate::place::{Places, Targets};
 use crate::script::{Command, Verb};
 
@@ -94,7 +94,8 @@ impl Side<'_> {
         // The C compiler that is before that of the machine comes first, as that is how it finds the other.
         let cc = (around.cc > 0).then(|| self.places.cc());
         let bin = self.toolchains.of(around).bin.clone();
-        let dirs = cc.into_iter().chain([bin]).chain(std::env::split_paths(&path));
+        let tools = self.searched(Searched::Path);
+        let dirs = cc.into_iter().chain(tools).chain([bin]).chain(std::env::split_paths(&path));
         let mut environment: BTreeMap<String, OsString> = BTreeMap::from([
             ("PATH".into(), std::env::join_paths(dirs).expect("PATH is made of paths")),
             ("HOME".into(), self.places.path("home").into()),
@@ -114,8 +115,26 @@ impl Side<'_> {
         environment.extend(compiler.map(|name| (name.to_owned(), program.into())));
         environment.extend(around.rustflags.iter().map(|flags| ("RUSTFLAGS".into(), flags.into())));
         environment.extend(around.variables.iter().map(|(name, value)| (name.clone(), value.into())));
+        environment.extend([Searched::Cpath, Searched::LibraryPath].into_iter().filter_map(|searched| {
+            let dirs = Some(self.searched(searched)).filter(|dirs| !dirs.is_empty())?;
+            Some((searched.name().to_owned(), std::env::join_paths(dirs).expect("no path has a colon")))
+        }));
+        if around.front > 0 {
+            environment.insert("CC".into(), self.places.front().into());
+        }
         environment.extend(self.targets().variables.into_iter().map(|(name, dir)| (name, dir.into())));
         environment
+    }
+
+    fn searched(&self, searched: Searched) -> Vec<PathBuf> {
+        let order = self.around.searched.get(&searched);
+        order.map_or_else(Vec::new, |order| self.places.searched(searched, *order))
+    }
+
+    /// What cargo is called with.
+    pub(crate) fn arguments(&self, command: &Command) -> Vec<String> {
+        let object = self.around.object.map(|_| self.places.object());
+        command.arguments(self.toolchains.host(), object.as_deref())
     }
 
     /// A command, not yet started.
@@ -127,7 +146,7 @@ impl Side<'_> {
         if let Builder::Xcache(_) = builder {
             process.arg("xcache");
         }
-        process.args(command.arguments(self.toolchains.host()));
+        process.args(self.arguments(command));
         process.current_dir(self.checkout()).env_clear().envs(self.environment());
         Invocation::new(process)
     }

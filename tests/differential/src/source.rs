@@ -5,11 +5,13 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{Expanded, How, Kind, Origin, Package, Part, Source, State, Text, Told};
+use crate::linked;
+use crate::model::{Expanded, How, Kind, Linking, Origin, Package, Part, Source, State, Text, Told, Untold};
 use crate::place::Places;
+use crate::untold;
 
 /// The root file of a package's library.
-pub(crate) fn library(state: &State, package: &Package) -> String {
+pub(crate) fn library(state: &State, package: &Package, places: &Places) -> String {
     let mut code = String::new();
     if package.broken {
         code.push_str("compile_error!(\"broken on purpose\");\n");
@@ -17,7 +19,7 @@ pub(crate) fn library(state: &State, package: &Package) -> String {
     for part in &package.parts {
         code.push_str(&item(package, part));
     }
-    let lines: String = package.parts.iter().map(|part| lines_of_part(state, package, part)).collect();
+    let lines: String = package.parts.iter().map(|part| lines_of_part(state, package, part, places)).collect();
     let needs: String = state.needed(package).map(|(need, other)| lines_of_need(need.how, other)).collect();
     let signature = if package.is_macro { "fn report()" } else { "pub fn report()" };
     write!(
@@ -33,8 +35,10 @@ pub(crate) fn library(state: &State, package: &Package) -> String {
         package.name
     )
     .expect("writing to memory");
-    code.push_str(if package.is_macro { MACROS } else { UNIT_TEST });
-    code
+    match package.is_macro {
+        true => code + UNTOLD + MACROS,
+        false => code + UNIT_TEST,
+    }
 }
 
 /// The name of the file a part has.
@@ -93,7 +97,7 @@ fn input_file(package: &Package, part: &Part, source: &Source) -> String {
 
 fn native(package: &Package, part: &Part) -> String {
     format!(
-        "#ifndef XD_CC\n#define XD_CC 0\n#endif\nint {}(void) {{ return 100 * XD_CC + 10 * {} + VALUE; }}\n",
+        "#ifndef XD_CC\n#define XD_CC 0\n#endif\n#ifndef XD_FRONT\n#define XD_FRONT 0\n#endif\nint {}(void) {{ return 1000 * XD_FRONT + 100 * XD_CC + 10 * {} + VALUE; }}\n",
         native_name(package, part),
         part.value
     )
@@ -123,11 +127,17 @@ fn item(package: &Package, part: &Part) -> String {
         Kind::Scripted { told: Told::Native, .. } => {
             format!("extern \"C\" {{ fn {}() -> i32; }}\n", native_name(package, part))
         }
+        Kind::Linked(linking) if is_of_library(package, *linking) => linked::item(part, *linking),
         _ => String::new(),
     }
 }
 
-fn lines_of_part(state: &State, package: &Package, part: &Part) -> String {
+/// Whether the library says what is linked; programs say the rest.
+fn is_of_library(package: &Package, linking: Linking) -> bool {
+    package.is_macro || !linking.is_argument()
+}
+
+fn lines_of_part(state: &State, package: &Package, part: &Part, places: &Places) -> String {
     let Part { id, value, kind } = part;
     let value = match kind {
         Kind::Shared if package.origin == Origin::Member => {
@@ -149,7 +159,7 @@ fn lines_of_part(state: &State, package: &Package, part: &Part) -> String {
             format!("std::fs::read_to_string(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{file}\")).unwrap().trim()")
         }
         Kind::OwnFile => return String::new(),
-        Kind::Expanded { by, of } => match expanded(state, package, part, by, *of) {
+        Kind::Expanded { by, of } => match expanded(state, package, part, by, of, places) {
             Some(code) => code,
             None => return String::new(),
         },
@@ -159,6 +169,9 @@ fn lines_of_part(state: &State, package: &Package, part: &Part) -> String {
             Some(code) => code,
             None => return String::new(),
         },
+        Kind::Linked(linking) if is_of_library(package, *linking) => linked::value(part),
+        Kind::Started if !package.is_macro => linked::STARTED.to_owned(),
+        Kind::Linked(_) | Kind::Started => return String::new(),
     };
     format!("    say(\"{id}\", {value}.to_string());\n")
 }
@@ -171,33 +184,40 @@ fn manifest(package: &Package) -> String {
     )
 }
 
-fn expanded(state: &State, package: &Package, part: &Part, by: &str, of: Expanded) -> Option<String> {
-    let is_there = |name: &str| {
-        let mut needs = state.needed(package);
-        needs.any(|(need, other)| other.name == name && other.is_macro && matches!(need.how, How::Normal | How::Unix))
-    };
-    if !is_there(by) {
+fn has_macro(state: &State, package: &Package, name: &str) -> bool {
+    let mut needs = state.needed(package);
+    needs.any(|(need, other)| other.name == name && other.is_macro && matches!(need.how, How::Normal | How::Unix))
+}
+
+fn expanded(state: &State, package: &Package, part: &Part, by: &str, of: &Expanded, places: &Places) -> Option<String> {
+    if !has_macro(state, package, by) {
         return None;
     }
     match of {
         Expanded::File => Some(format!("{by}::of_file!({:?})", data_file(package, part))),
         Expanded::Package => Some(format!("{by}::of_package!()")),
         Expanded::Undeclared => Some(format!("{by}::of_variable!(\"XD_U\")")),
-        Expanded::Script(id) => {
-            let (_, _, told) = package.scripted().find(|(part, ..)| part.id == id)?;
-            match told {
-                Told::Env => Some(format!("{by}::of_variable!(\"XD_PART_{id}\")")),
-                Told::Generated | Told::Mode(_) | Told::Appended => Some(format!("{by}::of_out_dir!(\"g{id}.txt\")")),
-                _ => None,
-            }
+        Expanded::Untold(untold) => {
+            let what = untold::argument(package, part, untold, places)?;
+            Some(format!("{by}::of_untold!({what:?})"))
         }
+        Expanded::Script(id) => expanded_of_script(package, by, *id),
+    }
+}
+
+fn expanded_of_script(package: &Package, by: &str, id: u32) -> Option<String> {
+    let (_, _, told) = package.scripted().find(|(part, ..)| part.id == id)?;
+    match told {
+        Told::Env => Some(format!("{by}::of_variable!(\"XD_PART_{id}\")")),
+        Told::Generated | Told::Mode(_) | Told::Appended => Some(format!("{by}::of_out_dir!(\"g{id}.txt\")")),
+        _ => None,
     }
 }
 
 fn is_read_by_macro(state: &State, package: &Package, id: u32) -> bool {
     package.parts.iter().any(|part| match &part.kind {
-        Kind::Expanded { by, of: of @ Expanded::Script(read) } if *read == id => {
-            expanded(state, package, part, by, *of).is_some()
+        Kind::Expanded { by, of: Expanded::Script(read) } if *read == id => {
+            has_macro(state, package, by) && expanded_of_script(package, by, id).is_some()
         }
         _ => false,
     })
@@ -242,7 +262,7 @@ fn lines_of_need(how: How, other: &Package) -> String {
 /// The build script of a package.
 pub(crate) fn script(state: &State, package: &Package, places: &Places) -> String {
     let declares = package.scripted().any(|(_, source, told)| declares(source) || told == Told::Native);
-    let mut code = String::from(SCRIPT);
+    let mut code = SCRIPT.replace("@untold@", UNTOLD);
     if declares {
         code.push_str("    println!(\"cargo::rerun-if-changed=build.rs\");\n");
     }
@@ -250,11 +270,17 @@ pub(crate) fn script(state: &State, package: &Package, places: &Places) -> Strin
         let value = script_value(state, package, part, source, places, declares);
         write!(code, "    let value: String = {value};\n{}", script_says(package, part, told)).expect("to memory");
     }
+    for (part, linking) in package.linked() {
+        code.push_str(&linked::script_says(part, linking, places));
+    }
     code + "}\n"
 }
 
 fn declares(source: &Source) -> bool {
-    matches!(source, Source::File | Source::Directory | Source::Variable(_))
+    match source {
+        Source::Untold(Untold::Named { declared, .. }) => *declared,
+        _ => matches!(source, Source::File | Source::Directory | Source::Variable(_)),
+    }
 }
 
 fn script_value(
@@ -284,6 +310,18 @@ fn script_value(
         Source::Metadata(on) => format!("starting_with(\"DEP_XD_{}_\")", on.to_uppercase()),
         Source::Dependency(on) => script_dependency(state, package, on),
         Source::Environment => "environment()".to_owned(),
+        Source::Untold(untold) => script_untold(package, part, untold, places),
+        Source::Header(search) => untold::probe(part, *search, places),
+    }
+}
+
+fn script_untold(package: &Package, part: &Part, untold: &Untold, places: &Places) -> String {
+    let Some(what) = untold::argument(package, part, untold, places) else { return "String::new()".to_owned() };
+    match untold {
+        Untold::Named { variable, declared: true } => {
+            format!("{{ println!(\"cargo::rerun-if-env-changed={variable}\"); untold({what:?}) }}")
+        }
+        _ => format!("untold({what:?})"),
     }
 }
 
@@ -353,7 +391,16 @@ fn script_says(package: &Package, part: &Part, told: Told) -> String {
 
 /// The program of a package.
 pub(crate) fn program(package: &Package, title: &str) -> String {
-    format!("fn main() {{\n    println!({title:?});\n    {}\n}}\n", print_report(package))
+    let (items, lines) = linked_with_program(package);
+    format!("{items}fn main() {{\n    println!({title:?});\n{lines}    {}\n}}\n", print_report(package))
+}
+
+/// What a program declares, and says, of what only it is linked with.
+fn linked_with_program(package: &Package) -> (String, String) {
+    let items = linked::of_programs(package).map(|(part, linking)| linked::item(part, linking)).collect();
+    let lines = linked::of_programs(package)
+        .map(|(part, _)| format!("    println!(\"linked {}: {{}}\", {});\n", part.id, linked::value(part)));
+    (items, lines.collect())
 }
 
 /// The integration test of a package.
@@ -367,11 +414,12 @@ pub(crate) fn test(package: &Package, has_program: bool) -> String {
     } else {
         String::new()
     };
+    let (items, lines) = linked_with_program(package);
     format!(
-        "#[test]
+        "{items}#[test]
 fn it() {{
     println!(\"{{}}\", env!(\"CARGO_TARGET_TMPDIR\"));
-    {}
+{lines}    {}
     {program}
 }}
 ",
@@ -397,6 +445,9 @@ mod tests {
     fn it() { for line in super::report() { println!(\"{line}\"); } }
 }
 ";
+
+/// How scripts and macros read what nobody declares.
+const UNTOLD: &str = include_str!("templates/untold.rs");
 
 /// What is behind the report of a procedural macro: the macros themselves.
 const MACROS: &str = include_str!("templates/macros.rs");

@@ -70,7 +70,7 @@ pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, judged
     let mut walk = Walk {
         options,
         builder,
-        ground: Ground::new(places),
+        ground: Ground::new(places, options.toolchains.host()),
         state: script.start.clone(),
         answers: HashMap::new(),
         pending: None,
@@ -202,7 +202,7 @@ impl Walk<'_> {
 
     /// What plain cargo says to this question.
     fn ask(&mut self, command: &Command, digest: &str) -> Seen {
-        let arguments = command.arguments(self.options.toolchains.host());
+        let arguments = self.side().arguments(command);
         let question = format!("{digest} {:?} {arguments:?}", self.side().environment());
         if let Some(answer) = self.answers.get(&question) {
             return answer.clone();

@@ -3,8 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-fn variable(name: &str) -> String { env::var(name).unwrap_or_else(|_| "unset".to_owned()) }
-
+@untold@
 fn above(name: &str, depth: usize) -> String {
     Path::new(&variable(name)).ancestors().nth(depth).map_or_else(String::new, |dir| dir.display().to_string())
 }
@@ -41,14 +40,32 @@ fn run(program: &str, arguments: &[&str]) {
     assert!(Command::new(program).args(arguments).status().unwrap().success());
 }
 
+fn cc() -> String { env::var("CC").unwrap_or_else(|_| "cc".to_owned()) }
+
 fn compile(file: &str, name: &str, value: u32, out: &Path) {
     let object = out.join(format!("{name}.o"));
     let library = out.join(format!("lib{name}.a"));
     let _ = fs::remove_file(&library);
-    run("cc", &["-c", file, "-o", object.to_str().unwrap(), &format!("-DVALUE={value}"), "-fPIC"]);
+    run(&cc(), &["-c", file, "-o", object.to_str().unwrap(), &format!("-DVALUE={value}"), "-fPIC"]);
     run("ar", &["crs", library.to_str().unwrap(), object.to_str().unwrap()]);
     println!("cargo::rustc-link-search=native={}", out.display());
     println!("cargo::rustc-link-lib=static={name}");
+}
+
+// What a program says that is compiled with a header; it leaves nothing.
+fn probe(id: u32, flags: &[&str], out: &Path) -> String {
+    let (source, program) = (out.join(format!("probe{id}.c")), out.join(format!("probe{id}")));
+    let code = format!(
+        "#include <stdio.h>\n#include <xd_{id}.h>\n#ifndef XD_FRONT\n#define XD_FRONT 0\n#endif\n\
+        int main(void) {{ printf(\"content %d %d\", XD_{id}, XD_FRONT); return 0; }}\n"
+    );
+    fs::write(&source, code).unwrap();
+    let made = Command::new(cc()).args(flags).arg(&source).arg("-o").arg(&program).output().unwrap();
+    let said = made.status.success().then(|| said(&program));
+    for file in [source, program] {
+        let _ = fs::remove_file(file);
+    }
+    said.unwrap_or_else(|| "none".to_owned())
 }
 
 fn main() {

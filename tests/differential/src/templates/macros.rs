@@ -3,13 +3,15 @@ use proc_macro::TokenStream;
 
 fn literal(text: &str) -> TokenStream { format!("{text:?}").parse().unwrap() }
 fn argument(input: TokenStream) -> String { input.to_string().trim_matches('"').to_owned() }
-fn variable(name: &str) -> String { std::env::var(name).unwrap_or_else(|_| "unset".to_owned()) }
 
 #[proc_macro]
 pub fn report_all(_: TokenStream) -> TokenStream { literal(&report().join("\n")) }
 
 #[proc_macro]
 pub fn of_variable(input: TokenStream) -> TokenStream { literal(&variable(&argument(input))) }
+
+#[proc_macro]
+pub fn of_untold(input: TokenStream) -> TokenStream { literal(&untold(&argument(input))) }
 
 #[proc_macro]
 pub fn of_package(_: TokenStream) -> TokenStream {

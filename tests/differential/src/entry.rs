@@ -1,0 +1,108 @@
+//! What a walk puts on the disk: text, and what is not text. It is made anew from the same description whenever it comes
+//! back, to the byte.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use support::tree;
+
+use crate::render::Files;
+
+/// What is there by its path below some directory.
+pub(crate) type Entries = BTreeMap<String, Entry>;
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// A file; an empty one is none.
+    Text(String),
+    /// A shell script.
+    Program(String),
+    /// An object that is compiled from this C code.
+    Object(String),
+    /// An archive of such an object.
+    Archive(String),
+    /// A symbolic link.
+    Link(PathBuf),
+    /// A directory, whatever is in it.
+    Directory,
+}
+
+impl Entry {
+    /// Puts it in the place of what was there.
+    pub(crate) fn put(&self, path: &Path) {
+        fs::create_dir_all(path.parent().expect("it is in a directory")).expect("directories can be made");
+        match self {
+            Self::Text(text) if text.is_empty() => drop(fs::remove_file(path)),
+            Self::Text(text) => tree::write(path, text),
+            Self::Program(text) => tree::write_script(path, text),
+            Self::Object(code) => compile(code, path),
+            Self::Archive(code) => archive(code, path),
+            Self::Link(target) => {
+                let _ = fs::remove_file(path);
+                std::os::unix::fs::symlink(target, path).expect("a link can be made");
+            }
+            Self::Directory => fs::create_dir_all(path).expect("directories can be made"),
+        }
+    }
+
+    pub(crate) fn remove(&self, path: &Path) {
+        // What somebody has put into a directory keeps it.
+        let _ = if *self == Self::Directory { fs::remove_dir(path) } else { fs::remove_file(path) };
+    }
+
+    /// Whether it is a file, which can have the time that another one had.
+    pub(crate) fn is_file(&self) -> bool {
+        !matches!(self, Self::Link(_) | Self::Directory)
+    }
+}
+
+pub(crate) fn texts(files: Files) -> Entries {
+    files.into_iter().map(|(path, text)| (path, Entry::Text(text))).collect()
+}
+
+fn compile(code: &str, object: &Path) {
+    let mut cc = Command::new("cc");
+    cc.args(["-c", "-fPIC", "-x", "c", "-", "-o"]).arg(object).stdin(Stdio::piped());
+    let mut cc = cc.spawn().expect("there is a C compiler");
+    let mut stdin = cc.stdin.take().expect("its input is a pipe");
+    stdin.write_all(code.as_bytes()).expect("it reads all of it");
+    drop(stdin);
+    assert!(cc.wait().is_ok_and(|status| status.success()), "cannot compile {code}");
+}
+
+fn archive(code: &str, path: &Path) {
+    let object = path.with_extension("o");
+    compile(code, &object);
+    let _ = fs::remove_file(path);
+    // Without times and owners.
+    let status = Command::new("ar").arg("crsD").args([path, &object]).status();
+    assert!(status.is_ok_and(|status| status.success()), "cannot make {}", path.display());
+    tree::remove_file(&object);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compiled_is_the_same_whenever_it_comes_back() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let code = |value: u8| format!("int f(void) {{ return {value}; }}\n");
+        for make in [Entry::Object as fn(String) -> Entry, Entry::Archive] {
+            let made = |value| {
+                let path = dir.path().join("x/made");
+                make(code(value)).put(&path);
+                fs::read(path).expect("it was made")
+            };
+            let (one, two, again) = (made(1), made(2), made(1));
+            assert_eq!(one, again);
+            assert_ne!(one, two);
+            assert_eq!(one.len(), two.len());
+        }
+        assert_eq!(tree::files(dir.path()).len(), 1);
+    }
+}

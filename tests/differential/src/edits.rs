@@ -1,11 +1,12 @@
 //! What happens in a step of a made-up walk: edits of the sources, changes of the circumstances, events, and a command.
 
-use crate::generate::{Generator, UNDECLARED, VARIABLES};
+use crate::generate::{Generator, VARIABLES};
 use crate::model::{
     By, ConfigPlace, Expanded, Incremental, Kind, Origin, Package, Part, State, Target, TargetDir, Told,
 };
 use crate::place::{CHECKOUTS, HOMES};
 use crate::script::{Command, Damage, Edit, Step, Verb};
+use crate::surroundings::UNDECLARED;
 
 /// Makes one kind of edit.
 type Maker<'a> = fn(&mut Generator<'a>, &State) -> Edit;
@@ -15,12 +16,18 @@ impl<'a> Generator<'a> {
         let mut edits = Vec::new();
         let count = if n == 0 { 0 } else { self.weighted(&[(2, 0), (6, 1), (2, 2)]) };
         let mut needs_clean = false;
+        let mut is_surrounded = false;
         for _ in 0..count {
             let edit = self.edit(state);
-            needs_clean |= is_seen_from_nothing_only(&edit, state);
+            let is_unseen = is_seen_from_nothing_only(&edit, state);
+            needs_clean |= is_unseen;
+            is_surrounded |= self.possible.undeclared && is_unseen;
+            let before = place(state);
             edit.apply(state);
+            self.follow(&edit, is_unseen, before, state);
             edits.push(edit);
         }
+        needs_clean |= self.is_outdated(state) && n > 0;
         if n > 0 && self.percent(45) {
             edits.push(self.event(state));
         }
@@ -28,27 +35,50 @@ impl<'a> Generator<'a> {
         let unjudged = appends && !needs_clean && self.percent(50);
         if needs_clean || (appends && !unjudged) {
             edits.retain(|edit| *edit != Edit::Clean);
-            edits.push(Edit::Clean);
+            // A session that goes on meanwhile must not have begun in what is removed.
+            let is_together = |edit: &Edit| matches!(edit, Edit::Together { .. }) && self.possible.undeclared;
+            edits.insert(edits.iter().position(is_together).unwrap_or(edits.len()), Edit::Clean);
         }
-        if n == 0 || self.percent(40) {
+        // What nobody sees is in the store after the same command.
+        if n == 0 || self.percent(if is_surrounded { 15 } else { 40 }) {
             self.command = self.new_command(state);
         }
         Step { edits, command: self.command.clone(), unjudged }
     }
 
+    /// Keeps account of the target directories that are up to date, as far as cargo does not see that itself.
+    fn follow(&mut self, edit: &Edit, is_unseen: bool, before: (usize, TargetDir), state: &State) {
+        if is_unseen {
+            self.current.clear();
+        }
+        if matches!(edit, Edit::Moved { .. }) && self.current.contains(&before) {
+            self.current.push(place(state));
+        }
+    }
+
+    /// Whether the target directory may hold what was made before an edit that cargo did not see. From now on it does not.
+    fn is_outdated(&mut self, state: &State) -> bool {
+        let place = place(state);
+        let is_current = !self.possible.undeclared || self.current.contains(&place);
+        self.current.push(place);
+        !is_current
+    }
+
     fn new_command(&mut self, state: &State) -> Command {
         let verbs = [
-            (40, Verb::Check),
+            // It shows nothing of what was read.
+            (if self.possible.undeclared { 8 } else { 40 }, Verb::Check),
             (26, Verb::Build),
             (8, Verb::Run),
             (9, Verb::Test),
             (7, Verb::TestNoRun),
             (if self.possible.clippy { 5 } else { 0 }, Verb::Clippy),
+            (if self.possible.undeclared { 8 } else { 0 }, Verb::Rustc),
         ];
         let mut command = Command::new(self.weighted(&verbs));
         command.profile = self.weighted(&[(78, None), (10, Some("release".into())), (12, Some("fast".into()))]);
         let members: Vec<_> = state.members().map(|package| package.name.clone()).collect();
-        if command.verb == Verb::Run {
+        if matches!(command.verb, Verb::Run | Verb::Rustc) {
             command.packages.insert("one".into());
         } else if self.percent(15) {
             command.packages.insert(self.pick(&members));
@@ -109,9 +139,10 @@ impl<'a> Generator<'a> {
             return edit;
         }
         let package = self.pick(&state.packages);
-        match self.weighted(&[(52, 0), (48, 1)]) {
+        match self.weighted(&[(52, 0), (48, 1), (if self.possible.undeclared { 100 } else { 0 }, 2)]) {
             0 => self.edit_of_source(state, &package),
-            _ => self.edit_of_circumstances(state),
+            1 => self.edit_of_circumstances(state),
+            _ => self.edit_of_surroundings(state),
         }
     }
 
@@ -293,14 +324,31 @@ impl<'a> Generator<'a> {
 /// Whether plain cargo sees an edit in an empty target directory only: the time says nothing, or nobody told it of the
 /// file.
 fn is_seen_from_nothing_only(edit: &Edit, state: &State) -> bool {
-    let is_untold = |part: &Part| matches!(part.kind, Kind::OwnFile | Kind::Expanded { of: Expanded::File, .. });
+    let is_untold = |part: &Part| {
+        part.is_outside() || matches!(part.kind, Kind::OwnFile | Kind::Expanded { of: Expanded::File, .. })
+    };
     match edit {
         Edit::Value { quietly: true, .. } => true,
         // Cargo asks compilers who they are, and no more.
         Edit::Compiler(_) | Edit::Cc(_) => true,
-        Edit::Variable { name, .. } => name == UNDECLARED,
+        Edit::Searched { .. } | Edit::Front(_) | Edit::Object(_) => true,
+        Edit::Variable { name, .. } => name == UNDECLARED || is_read_untold(state, name),
+        Edit::Config { key, .. } => key.strip_prefix("env.").is_some_and(|name| is_read_untold(state, name)),
         Edit::Value { part, .. } | Edit::RemovePart(part) => state.part(*part).is_some_and(|(_, part)| is_untold(part)),
         Edit::Rename(package) => state.package(package).is_some_and(|package| package.parts.iter().any(is_untold)),
         _ => false,
     }
+}
+
+/// Whether somebody reads a variable without declaring it.
+pub(crate) fn is_read_untold(state: &State, name: &str) -> bool {
+    let is_undeclared = |part: &Part| matches!(part.kind, Kind::Expanded { of: Expanded::Undeclared, .. });
+    let mut parts = state.packages.iter().flat_map(|package| &package.parts);
+    (name == UNDECLARED && parts.any(is_undeclared))
+        || state.packages.iter().flat_map(Package::untold).any(|(_, untold)| untold.variable() == Some(name))
+}
+
+/// What a target directory is known by.
+pub(crate) fn place(state: &State) -> (usize, TargetDir) {
+    (state.around.checkout, state.around.target)
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 
-use crate::model::{Around, Expanded, How, Kind, Need, Origin, Package, Part, Source, State, Target, Text, Told};
+use crate::model::{
+    Around, Expanded, How, Kind, Need, Origin, Package, Part, Source, State, Target, TargetDir, Text, Told,
+};
 use crate::place::{CHECKOUTS, HOMES};
 use crate::script::{Command, Edit, Script, Verb};
 
@@ -27,7 +29,8 @@ pub(crate) struct Possible {
 pub(crate) fn script(seed: u64, steps: usize, possible: &Possible) -> Script {
     let mut random = Rng::with_seed(seed);
     let checkouts = [random.usize(..CHECKOUTS), random.usize(..CHECKOUTS)];
-    let mut generator = Generator { random, possible, parts: 0, checkouts, command: Command::new(Verb::Check) };
+    let command = Command::new(Verb::Check);
+    let mut generator = Generator { random, possible, parts: 0, checkouts, command, current: Vec::new() };
     let start = generator.start();
     let mut state = start.clone();
     let steps = (0..steps).map(|n| generator.step(&mut state, n)).collect();
@@ -42,6 +45,8 @@ pub(crate) struct Generator<'a> {
     pub checkouts: [usize; 2],
     /// The last command: most steps repeat it.
     pub command: Command,
+    /// The target directories, by their checkouts, that hold nothing of before the last edit that cargo does not see.
+    pub current: Vec<(usize, TargetDir)>,
 }
 
 pub(crate) const VARIABLES: [&str; 3] = ["XD_A", "XD_B", "XD_C"];
@@ -59,9 +64,6 @@ const OF_CARGO: [&str; 10] = [
     "CARGO_PKG_DESCRIPTION",
     "CARGO_MANIFEST_DIR",
 ];
-
-/// A variable that a macro reads without telling anybody.
-pub(crate) const UNDECLARED: &str = "XD_U";
 
 impl Generator<'_> {
     /// Whether something happens that happens so often in a hundred times.
@@ -100,10 +102,16 @@ impl Generator<'_> {
         for n in 0..packages.len() {
             packages[n].parts = self.parts(&packages[n].clone(), &packages[n + 1..]);
         }
+        if self.possible.undeclared {
+            self.add_reader(&mut packages);
+        }
         let around = Around { git: self.percent(30), ..Around::default() };
         let mut state = State { packages, around };
         if self.percent(15) {
             like_dev(&mut state.around);
+        }
+        if self.possible.undeclared {
+            self.surround(&mut state.around);
         }
         Edit::Checkout(self.checkouts[0]).apply(&mut state);
         state
@@ -117,7 +125,8 @@ impl Generator<'_> {
         let members = self.weighted(&[(4, 1), (3, 2), (1, 3)]);
         ["one", "two", "three"].iter().take(members).for_each(|name| add(name, Origin::Member, false));
         let origins = [(3, Origin::Registry), (2, Origin::Git), (2, Origin::Member), (1, Origin::Side)];
-        let macros = self.weighted(&[(4, 0), (4, 1), (1, 2)]);
+        let (few, many) = if self.possible.undeclared { (2, 2) } else { (4, 1) };
+        let macros = self.weighted(&[(few, 0), (4, 1), (many, 2)]);
         ["mac", "mad"].iter().take(macros).for_each(|name| add(name, self.weighted(&origins), true));
         let others = self.weighted(&[(2, 1), (4, 2), (2, 3)]);
         let origins = [(5, Origin::Registry), (2, Origin::Git), (1, Origin::Side)];
@@ -171,10 +180,13 @@ impl Generator<'_> {
             let reader = self.reader(package, &parts, later);
             parts.extend(reader);
         }
+        if self.possible.undeclared {
+            parts.extend(self.untold_parts(package, later));
+        }
         parts
     }
 
-    fn part(&mut self, kind: Kind) -> Part {
+    pub(crate) fn part(&mut self, kind: Kind) -> Part {
         self.parts += 1;
         Part { id: self.parts, value: self.random.u8(..4), kind }
     }
@@ -253,7 +265,7 @@ impl Generator<'_> {
         self.pick(&checkouts)
     }
 
-    fn told(&mut self, package: &Package) -> Told {
+    pub(crate) fn told(&mut self, package: &Package) -> Told {
         let tellings = [
             (5, Told::Env),
             (3, Told::Cfg),
@@ -300,7 +312,7 @@ fn like_dev(around: &mut Around) {
     around.profiles.insert("release".into(), fields.into());
 }
 
-fn usable_macro(package: &Package, later: &[Package]) -> Option<String> {
+pub(crate) fn usable_macro(package: &Package, later: &[Package]) -> Option<String> {
     let is_used = |other: &&Package| {
         package.needs.iter().any(|need| need.on == other.name && matches!(need.how, How::Normal | How::Unix))
     };
@@ -310,6 +322,8 @@ fn usable_macro(package: &Package, later: &[Package]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edits::place;
+    use crate::surroundings::UNDECLARED;
 
     const POSSIBLE: Possible =
         Possible { toolchain: None, clippy: true, undeclared: true, derived: true, environment: true };
@@ -334,9 +348,88 @@ mod tests {
         let declared = Possible { undeclared: false, ..POSSIBLE };
         let mentions = |possible| {
             let texts = (0..50).map(|seed| serde_json::to_string(&script(seed, 25, possible)).expect("plain data"));
-            { texts }.any(|text| text.contains("undeclared") || text.contains(UNDECLARED))
+            { texts }.any(|text| WORDS.iter().any(|word| text.contains(word)))
         };
         assert!(mentions(&POSSIBLE));
         assert!(!mentions(&declared));
+    }
+
+    /// What is only there for what nobody declares.
+    const WORDS: [&str; 12] = [
+        UNDECLARED,
+        "\"undeclared\"",
+        "{\"untold\":",
+        "{\"header\":",
+        "{\"linked\":",
+        "\"started\"",
+        "{\"searched\":",
+        "{\"front\":",
+        "{\"object\":",
+        "{\"flagged\":",
+        "\"env.XD_U\"",
+        "\"verb\":\"rustc\"",
+    ];
+
+    #[test]
+    fn all_that_nobody_declares_comes_up() {
+        let texts = (0..300).map(|seed| serde_json::to_string(&script(seed, 25, &POSSIBLE)).expect("plain data"));
+        let text: String = texts.collect();
+        let untold = [
+            "file",
+            "appearing",
+            "listing",
+            "tool",
+            "ignored",
+            "manifest",
+            "nested",
+            "names",
+            "links",
+            "linked-directory",
+        ];
+        let untold = untold.map(|name| format!("{{\"untold\":\"{name}\"}}"));
+        let linked = ["object", "linker-script", "arguments", "archive", "attribute", "variable"];
+        let linked = linked.map(|name| format!("{{\"linked\":\"{name}\"}}"));
+        let others = [
+            "{\"untold\":{\"variable\":\"XD_V\"}}",
+            "{\"variable\":\"XD_A\",\"declared\":true}",
+            "{\"variable\":\"XD_U\",\"declared\":false}",
+            "{\"header\":\"flag\"}",
+            "{\"header\":\"variable\"}",
+            "{\"searched\":\"path\",\"order\":null}",
+            "{\"searched\":\"library-path\",\"order\":\"late\"}",
+        ];
+        let words = untold.iter().chain(&linked).map(String::as_str).chain(others).chain(WORDS);
+        let missing: Vec<_> = words.filter(|word| !text.contains(word)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        // Nothing could be linked.
+        assert!(!text.contains("{\"searched\":\"library-path\",\"order\":null}"));
+    }
+
+    fn is_outside(edit: &Edit, state: &State) -> bool {
+        matches!(edit, Edit::Value { part, .. } if state.part(*part).is_some_and(|(_, part)| part.is_outside()))
+    }
+
+    #[test]
+    fn a_target_directory_is_empty_when_it_is_used_after_an_edit_that_cargo_does_not_see() {
+        for seed in 0..100 {
+            let made = script(seed, 25, &POSSIBLE);
+            let mut state = made.start.clone();
+            let mut current = vec![place(&state)];
+            for step in &made.steps {
+                for edit in &step.edits {
+                    if is_outside(edit, &state) {
+                        current.clear();
+                    }
+                    let before = place(&state);
+                    edit.apply(&mut state);
+                    if matches!(edit, Edit::Moved { .. }) && current.contains(&before) {
+                        current.push(place(&state));
+                    }
+                }
+                let place = place(&state);
+                assert!(current.contains(&place) || step.edits.contains(&Edit::Clean), "{seed} {step:?}");
+                current.push(place);
+            }
+        }
     }
 }

@@ -13,6 +13,11 @@
 //! What is found is made smaller ([`shrink`]) and written as a script, which `--script` walks again. The scripts in
 //! `found/` are regression tests: `--replay-all` walks all of them.
 //!
+//! With `--undeclared`, scripts, macros and linkers also read what they tell nobody of ([`untold`], [`linked`]): variables,
+//! files, directories, programs, headers, objects. Plain cargo does not see it change, so each such edit is made with an
+//! empty target directory. The scripts in `undeclared/` show one such thing each; `--replay-all --undeclared` walks them,
+//! too.
+//!
 //! ```text
 //! cargo build --release -p cargo-xcache -p xcache-differential
 //! target/release/differential --steps 60 --minutes 4
@@ -37,6 +42,7 @@ mod script;
 mod shrink;
 mod side;
 mod source;
+mod surroundings;
 mod untold;
 mod walk;
 
@@ -48,12 +54,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::{ArgAction, Parser};
 
 use crate::generate::Possible;
 use crate::script::Script;
 use crate::side::{Builder, Toolchains};
 use crate::walk::{Found, Judged, Options, Walked, walk};
+
+/// Whether `--undeclared` is the default; `--undeclared=false` turns it off.
+const UNDECLARED_BY_DEFAULT: bool = false;
 
 /// Builds made-up workspaces with `cargo xcache` and with plain cargo, and compares.
 #[derive(Parser)]
@@ -89,11 +98,12 @@ struct Arguments {
     /// Walks one script.
     #[arg(long)]
     script: Vec<PathBuf>,
-    /// Walks all scripts of `tests/differential/found`.
+    /// Walks all scripts of `tests/differential/found`, and of `tests/differential/undeclared` with `--undeclared`.
     #[arg(long)]
     replay_all: bool,
-    /// Reads variables that nobody declares in macros.
-    #[arg(long)]
+    /// Has scripts, macros and linkers read variables, files and programs that nobody declares.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    #[arg(default_value_t = UNDECLARED_BY_DEFAULT)]
     undeclared: bool,
     /// Has scripts calculate with the paths of their own places, and tell only the result.
     #[arg(long)]
@@ -134,7 +144,8 @@ fn run(arguments: &Arguments) -> Result<usize, String> {
     let options = options(arguments)?;
     let mut scripts = arguments.script.clone();
     if arguments.replay_all {
-        scripts.extend(regressions());
+        scripts.extend(scripts_in("found"));
+        scripts.extend(arguments.undeclared.then(|| scripts_in("undeclared")).into_iter().flatten());
     }
     if scripts.is_empty() && !arguments.replay_all {
         return Ok(explore(arguments, &options));
@@ -186,9 +197,9 @@ fn replay(options: &Options, paths: &[PathBuf], jobs: usize) -> Result<usize, St
     Ok(differences.into_inner())
 }
 
-/// The scripts of what was found before.
-fn regressions() -> Vec<PathBuf> {
-    let files = support::tree::files(&support::repository().join("tests/differential/found"));
+/// The scripts in a directory of this package: of what was `found` before, or of what is `undeclared`.
+fn scripts_in(dir: &str) -> Vec<PathBuf> {
+    let files = support::tree::files(&support::repository().join("tests/differential").join(dir));
     files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
 }
 
@@ -350,11 +361,13 @@ mod tests {
 
     #[test]
     fn the_scripts_of_what_was_found_can_be_read_and_say_what_they_show() {
-        let scripts = regressions();
-        assert!(!scripts.is_empty());
-        for path in scripts {
-            let script = Script::read(&path).unwrap_or_else(|error| panic!("{error}"));
-            assert!(!script.note.is_empty(), "{} has no note", path.display());
+        for dir in ["found", "undeclared"] {
+            let scripts = scripts_in(dir);
+            assert!(!scripts.is_empty());
+            for path in scripts {
+                let script = Script::read(&path).unwrap_or_else(|error| panic!("{error}"));
+                assert!(!script.note.is_empty(), "{} has no note", path.display());
+            }
         }
     }
 }

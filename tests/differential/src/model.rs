@@ -525,7 +525,39 @@ impl Package {
     }
 }
 
+impl Part {
+    /// Whether there is something outside of all sources that its value decides, and nobody tells cargo of it.
+    pub(crate) fn is_outside(&self) -> bool {
+        match &self.kind {
+            Kind::Scripted { source: Source::Untold(untold), .. }
+            | Kind::Expanded { of: Expanded::Untold(untold), .. } => !matches!(untold, Untold::Variable(_)),
+            Kind::Scripted { source, .. } => matches!(source, Source::Header(_)),
+            Kind::Linked(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The variable that names the directories where it looks.
+    pub(crate) fn searched(&self) -> Option<Searched> {
+        match &self.kind {
+            Kind::Scripted { source: Source::Untold(Untold::Tool), .. }
+            | Kind::Expanded { of: Expanded::Untold(Untold::Tool), .. } => Some(Searched::Path),
+            Kind::Scripted { source: Source::Header(Search::Variable), .. } => Some(Searched::Cpath),
+            Kind::Linked(Linking::Variable) => Some(Searched::LibraryPath),
+            _ => None,
+        }
+    }
+}
+
 impl Untold {
+    /// The variable that it reads.
+    pub(crate) fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Variable(name) | Self::Named { variable: name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether only a member can read it.
     pub(crate) fn is_of_member(&self) -> bool {
         matches!(
@@ -543,6 +575,8 @@ impl Linking {
 }
 
 impl Searched {
+    pub(crate) const ALL: [Self; 3] = [Self::Path, Self::Cpath, Self::LibraryPath];
+
     /// The name of the variable.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -1,0 +1,178 @@
+//! Makes what nobody declares: parts that read it, and edits of it ([`untold`](crate::untold), [`linked`](crate::linked)).
+//!
+//! Only what somebody reads is edited, and nothing comes so that plain cargo cannot link: each edit shows in what programs
+//! say, where they are built.
+
+use crate::edits::is_read_untold;
+use crate::generate::{Generator, usable_macro};
+use crate::model::{
+    Around, ConfigPlace, Expanded, How, Kind, Linking, Need, Order, Origin, Package, Part, Search, Searched, Source,
+    State, Told, Untold,
+};
+use crate::script::Edit;
+
+/// A variable that nobody declares.
+pub(crate) const UNDECLARED: &str = "XD_U";
+
+/// Variables that somebody reads without telling anybody; others may declare the last one.
+const VARIABLES: [&str; 3] = [UNDECLARED, "XD_V", "XD_A"];
+
+/// Makes one kind of edit.
+type Maker<'a> = fn(&mut Generator<'a>, &State) -> Edit;
+
+impl<'a> Generator<'a> {
+    /// What is there when a walk begins.
+    pub(crate) fn surround(&mut self, around: &mut Around) {
+        around.searched = Searched::ALL.map(|searched| (searched, Order::Both)).into();
+        around.object = Some(self.random.u8(..4));
+        around.flagged = self.percent(10);
+        around.front = if self.percent(30) { 1 } else { 0 };
+    }
+
+    /// Adds a package of a registry that does nothing but read what nobody declares, and has the first one need it. With
+    /// most other things that scripts do, their runs are not kept, and nobody would see what else they depend on.
+    pub(crate) fn add_reader(&mut self, packages: &mut Vec<Package>) {
+        let registry = |package: &Package| package.origin == Origin::Registry;
+        let at = packages.iter().position(registry).unwrap_or(packages.len());
+        let mut reader = Package { name: "pink".into(), origin: Origin::Registry, ..Package::default() };
+        let macros = packages[at..].iter().filter(|package| package.is_macro);
+        let need = |on: &str| Need { on: on.to_owned(), how: How::Normal, loud: false };
+        reader.needs = macros.map(|package| need(&package.name)).collect();
+        for _ in 0..self.random.u32(2..=4) {
+            let kind = match usable_macro(&reader, &packages[at..]) {
+                Some(by) if self.percent(50) => Kind::Expanded { by, of: Expanded::Untold(self.untold(&reader)) },
+                _ => self.untold_script(&reader),
+            };
+            let part = self.part(kind);
+            reader.parts.push(part);
+        }
+        packages[0].needs.push(need(&reader.name));
+        packages.insert(at, reader);
+    }
+
+    pub(crate) fn untold_parts(&mut self, package: &Package, later: &[Package]) -> Vec<Part> {
+        (0..self.random.u32(1..=3)).map(|_| self.untold_part(package, later)).collect()
+    }
+
+    fn untold_part(&mut self, package: &Package, later: &[Package]) -> Part {
+        // The scripts of members are run again in any case.
+        let scripts = if matches!(package.origin, Origin::Git | Origin::Registry) { 10 } else { 3 };
+        let mut kinds = vec![
+            (scripts, self.untold_script(package)),
+            (3, Kind::Linked(self.linking(package))),
+            (if package.is_macro { 0 } else { 2 }, Kind::Started),
+        ];
+        if let Some(by) = usable_macro(package, later) {
+            kinds.push((2, Kind::Expanded { by: by.clone(), of: Expanded::Undeclared }));
+            kinds.push((10, Kind::Expanded { by, of: Expanded::Untold(self.untold(package)) }));
+        }
+        let kind = self.weighted(&kinds);
+        self.part(kind)
+    }
+
+    fn untold_script(&mut self, package: &Package) -> Kind {
+        let header = Source::Header(self.pick(&[Search::Flag, Search::Variable]));
+        let source = if self.percent(25) { header } else { Source::Untold(self.untold(package)) };
+        let told = match self.told(package) {
+            // Nothing is compared then, as a rule.
+            Told::Appended => Told::Env,
+            told => told,
+        };
+        Kind::Scripted { source, told }
+    }
+
+    fn untold(&mut self, package: &Package) -> Untold {
+        use Untold::{
+            Appearing, File, Ignored, LinkedDirectory, Links, Listing, Manifest, Named, Names, Nested, Tool, Variable,
+        };
+        let variable = self.pick(&VARIABLES).to_owned();
+        let declared = self.percent(50);
+        let mut kinds =
+            vec![Variable(variable.clone()), Named { variable, declared }, File, Appearing, Listing, Tool, Tool];
+        if package.origin == Origin::Member {
+            kinds.extend([Ignored, Manifest, Nested, Names, Links, LinkedDirectory]);
+        }
+        self.pick(&kinds)
+    }
+
+    fn linking(&mut self, package: &Package) -> Linking {
+        use Linking::{Archive, Arguments, Attribute, LinkerScript, Object, Variable};
+        let (arguments, libraries) = ([Object, LinkerScript, Arguments], [Archive, Attribute, Variable]);
+        // The library of anything else is no program.
+        let may_have_arguments = package.is_macro || package.origin == Origin::Member;
+        if may_have_arguments && self.percent(60) { self.pick(&arguments) } else { self.pick(&libraries) }
+    }
+
+    /// An edit of what nobody declares and somebody reads; if there is nothing, somebody begins to.
+    pub(crate) fn edit_of_surroundings(&mut self, state: &State) -> Edit {
+        let has = |is_one: fn(&Part) -> bool| u32::from(parts(state).any(is_one));
+        let variables = u32::from(!variables(state).is_empty());
+        let objects = has(|part| part.kind == Kind::Started);
+        // Next to nothing that is linked is cached with such flags.
+        let unflagged = if state.around.flagged { 6 } else { 1 };
+        let kinds: [(u32, Maker<'a>); 8] = [
+            (1, Self::addition),
+            (12 * has(Part::is_outside), Self::edit_of_value),
+            (4 * variables, Self::edit_of_undeclared_variable),
+            (3 * variables, Self::edit_of_env),
+            (3 * has(|part| part.searched().is_some()), Self::edit_of_search),
+            (3 * has(is_compiled), |generator, state| {
+                Edit::Front((state.around.front + generator.random.u8(1..3)) % 3)
+            }),
+            (3 * objects, |generator, _| Edit::Object(generator.random.u8(..4))),
+            (unflagged * objects, |_, state| Edit::Flagged(!state.around.flagged)),
+        ];
+        self.weighted(&kinds)(self, state)
+    }
+
+    fn addition(&mut self, state: &State) -> Edit {
+        let package = self.pick(&state.packages);
+        let later: Vec<_> = state.needed(&package).map(|(_, other)| other.clone()).collect();
+        let part = self.untold_part(&package, &later);
+        Edit::AddPart { package: package.name, part }
+    }
+
+    fn edit_of_value(&mut self, state: &State) -> Edit {
+        let outside: Vec<_> = parts(state).filter(|part| part.is_outside()).cloned().collect();
+        let part = self.pick(&outside);
+        Edit::Value { part: part.id, value: (part.value + self.random.u8(1..4)) % 4, quietly: self.percent(30) }
+    }
+
+    fn edit_of_undeclared_variable(&mut self, state: &State) -> Edit {
+        let name = self.pick(&variables(state));
+        let before = state.around.variables.get(name).map(String::as_str);
+        let others: Vec<_> = [None, Some("p"), Some("q")].into_iter().filter(|value| *value != before).collect();
+        Edit::Variable { name: name.into(), value: self.pick(&others).map(str::to_owned) }
+    }
+
+    /// A variable that the configuration sets.
+    fn edit_of_env(&mut self, state: &State) -> Edit {
+        let place = self.weighted(&[(3, ConfigPlace::Workspace), (1, ConfigPlace::Home)]);
+        let key = format!("env.{}", self.pick(&variables(state)));
+        let value = self.pick(&[None, Some("\"p\""), Some("\"q\""), Some("{ value = \"q\", force = true }")]);
+        Edit::Config { place, key, value: value.map(str::to_owned) }
+    }
+
+    fn edit_of_search(&mut self, state: &State) -> Edit {
+        let searched: Vec<_> = parts(state).filter_map(Part::searched).collect();
+        let searched = self.pick(&searched);
+        let order = self.pick(&[Some(Order::Both), Some(Order::Reversed), Some(Order::Late), None]);
+        // Nothing is linked without an archive.
+        let order = order.or_else(|| (searched == Searched::LibraryPath).then_some(Order::Both));
+        Edit::Searched { searched, order }
+    }
+}
+
+fn parts(state: &State) -> impl Iterator<Item = &Part> {
+    state.packages.iter().flat_map(|package| &package.parts)
+}
+
+/// The variables that somebody reads without declaring them.
+fn variables(state: &State) -> Vec<&'static str> {
+    VARIABLES.into_iter().filter(|name| is_read_untold(state, name)).collect()
+}
+
+/// Whether a C compiler is called for it.
+fn is_compiled(part: &Part) -> bool {
+    matches!(part.kind, Kind::Scripted { source: Source::Header(_), .. } | Kind::Scripted { told: Told::Native, .. })
+}

@@ -240,7 +240,7 @@ impl Here {
         let mut asking = BTreeSet::new();
         let searched = self.searched(subject);
         for (path, access) in &seen.paths {
-            let name = name_in(path, &searched).filter(|_| !access.uses.has(Use::Read) && !access.uses.has(Use::Make));
+            let name = name_in(path, &searched).filter(|_| is_by_name(access));
             if let Some(name) = name {
                 self.add_named(&mut observed, subject.key, name)?;
             }
@@ -471,6 +471,13 @@ fn without_toolchain(mut environment: BTreeMap<OsString, OsString>, roots: &Root
 /// Whether the loader of any program asks for it.
 fn is_of_loaders(name: &str) -> bool {
     OF_LOADERS.iter().any(|begin| name.starts_with(begin))
+}
+
+/// Whether something in such a directory may have been found by its name. A program that is started may be read then, by
+/// what interprets it.
+fn is_by_name(access: &Access) -> bool {
+    let is_file = || access.uses.has(Use::Read) && !access.uses.has(Use::Start);
+    !access.uses.has(Use::Make) && !is_file()
 }
 
 /// The name of something that is right in one of these directories.

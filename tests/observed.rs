@@ -8,6 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use support::looking::{dependency, dependency_in, member, member_in, script, script_in};
+use support::rustc::real;
 use support::witness::{NOTHING, in_directory, in_file, in_file_of_project, in_variable};
 use support::{Project, Sandbox, Witness, tree};
 
@@ -411,6 +412,14 @@ fn with_path(project: &Project, dirs: &[&PathBuf]) -> Project {
     project.clone().env("PATH", std::env::join_paths(dirs).expect("PATH is made of paths"))
 }
 
+/// The same, where no rustup puts a directory of its own before them.
+fn with_path_of_toolchain(project: &Project, dirs: &[&PathBuf]) -> Project {
+    let rustc = real(&[]).expect("rustc is on PATH");
+    let toolchain = rustc.parent().expect("it is in a directory").to_owned();
+    let dirs: Vec<_> = dirs.iter().copied().chain([&toolchain]).collect();
+    with_path(project, &dirs)
+}
+
 /// A script that starts a tool by its name; gives three directories, in whose first two it is and says which it is.
 fn calling() -> (Witness, [PathBuf; 3]) {
     let witness = script(&["changed=build.rs"], "tool(\"mytool\")");
@@ -427,6 +436,14 @@ fn another_tool_that_comes_first_counts_for_a_script() {
     let (witness, [first, second, _]) = calling();
     witness.assert_follows(&TEXTS, |project, text| {
         with_path(project, &if text == "1" { [&first, &second] } else { [&second, &first] })
+    });
+}
+
+#[test]
+fn another_tool_that_comes_first_counts_where_it_is_looked_for_nowhere_else() {
+    let (witness, [first, second, _]) = calling();
+    witness.assert_follows(&TEXTS, |project, text| {
+        with_path_of_toolchain(project, &if text == "1" { [&first, &second] } else { [&second, &first] })
     });
 }
 

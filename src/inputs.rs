@@ -214,9 +214,9 @@ impl Here {
             let is_known = observed.variables.contains_key(*name) || observed.replaced.contains(*name);
             !is_known && !LEADING.contains(&name.as_str())
         };
-        let of_words = self.names.in_words(&observed.words);
+        let of_words = self.names.in_words(&observed.words).into_iter().chain(self.names.among(&observed.spoken));
         let of_all = self.names.all().filter(|name| is_of_loaders(name)).cloned();
-        if let Some(name) = of_words.into_iter().chain(of_all).find(|name| is_new(&name)) {
+        if let Some(name) = of_words.chain(of_all).find(|name| is_new(&name)) {
             return Some(name);
         }
         let mut asked = observed.askers.iter().filter_map(|asker| self.names_in_file(&self.resolve(asker)?));
@@ -341,9 +341,10 @@ impl Here {
             }
         }
         for path in subject.told.iter().filter(|_| has_macros) {
-            observed.words.extend(names::spoken(path.as_std_path()));
+            observed.spoken.extend(names::spoken(path.as_std_path()));
         }
         found.extend(self.names.in_words(&observed.words));
+        found.extend(self.names.among(&observed.spoken));
         found.extend(self.names.all().filter(|name| is_of_loaders(name)).cloned());
         for name in found {
             // What cargo has set it to follows from what is built, or from the configuration.

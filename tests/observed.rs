@@ -105,12 +105,19 @@ fn a_variable_counts_for_a_macro_in_a_member() {
 
 #[test]
 fn a_variable_that_a_dependency_names_counts_for_its_macro() {
-    dependency("variable(&named)").assert_follows(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
+    dependency("variable(named[0])").assert_follows(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
 }
 
 #[test]
 fn a_variable_that_a_member_names_counts_for_its_macro() {
-    member("variable(&named)").assert_follows(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
+    member("variable(named[0])").assert_follows(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
+}
+
+#[test]
+fn a_variable_counts_for_a_macro_that_is_named_among_other_words() {
+    for (at, name) in [(2, "MADE_UP_IN_TEXT"), (3, "MADE_UP_AS_WORD"), (4, "made_up")] {
+        dependency(&format!("variable(named[{at}])")).assert_follows(&SET_AND_UNSET, in_variable(name));
+    }
 }
 
 #[test]

@@ -48,9 +48,12 @@ pub struct Observed {
     /// Variables that were set, and that cargo sets to something else for it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub replaced: BTreeSet<String>,
-    /// What may be names of others, which were not set: words of programs that were built, and of sources that macros read.
+    /// What may have names of others in it, which were not set: words of programs that were built.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub words: BTreeSet<String>,
+    /// What may be such names: words of sources that macros read.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub spoken: BTreeSet<String>,
     /// Programs on the machine that may have asked for others.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub askers: BTreeSet<String>,

@@ -57,6 +57,11 @@ impl Names {
         Digest::of_value(Domain::FoundNames, &self.all)
     }
 
+    /// The names that are among words.
+    pub(super) fn among(&self, words: &BTreeSet<String>) -> BTreeSet<String> {
+        self.all.iter().filter(|name| words.contains(*name)).cloned().collect()
+    }
+
     /// The names in words.
     pub(super) fn in_words(&self, words: &BTreeSet<String>) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
@@ -128,12 +133,23 @@ pub(super) fn words(path: &Path) -> Result<BTreeSet<String>, Unknown> {
     Ok(words.filter_map(|word| Some(str::from_utf8(word.as_bytes()).ok()?.to_owned())).collect())
 }
 
-/// The texts of a source that look like the names of variables, for a macro to read.
+/// The words of a source that look like the names of variables, for a macro to read: those in capital letters, wherever they
+/// stand, and whatever is a text of its own.
 pub(super) fn spoken(source: &Path) -> BTreeSet<String> {
-    static TEXT: LazyLock<Regex> = LazyLock::new(|| Regex::new("\"([A-Z_][A-Z0-9_]+)\"").expect("it is a pattern"));
+    static WORD: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("\"([A-Za-z_][A-Za-z0-9_]+)\"|[A-Za-z0-9_]+").expect("it is a pattern"));
     let source = std::fs::read(source).unwrap_or_default();
-    let texts = TEXT.captures_iter(&source).filter_map(|text| text.get(1));
-    texts.filter_map(|text| Some(str::from_utf8(text.as_bytes()).ok()?.to_owned())).collect()
+    let is_capital = |word: &[u8]| {
+        word.len() > 1
+            && !word[0].is_ascii_digit()
+            && word.iter().any(u8::is_ascii_uppercase)
+            && !word.iter().any(u8::is_ascii_lowercase)
+    };
+    let words = WORD.captures_iter(&source).filter_map(|found| match found.get(1) {
+        Some(text) => Some(text.as_bytes()),
+        None => found.get(0).map(|word| word.as_bytes()).filter(|word| is_capital(word)),
+    });
+    words.filter_map(|word| Some(str::from_utf8(word).ok()?.to_owned())).collect()
 }
 
 /// What a program does of which nothing can be seen, by the functions that are in it.
@@ -173,11 +189,15 @@ mod tests {
     }
 
     #[test]
-    fn a_source_speaks_of_variables_in_texts_of_their_own() {
+    fn a_source_speaks_of_variables_in_capital_letters_or_in_texts_of_their_own() {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("lib.rs");
-        std::fs::write(&path, "ask!(\"A_NAME\"); // \"lower\" and \"TWO WORDS\"\nconst OTHER: &str = \"B2\";").unwrap();
-        assert_eq!(spoken(&path), ["A_NAME", "B2"].map(str::to_owned).into());
+        std::fs::write(&path, "ask!(\"in:A_NAME\", \"lower\", \"other words\", Word, WORDs, 2X); ask!(OF_B2, T);")
+            .unwrap();
+        let spoken = spoken(&path);
+        assert_eq!(spoken, ["A_NAME", "OF_B2", "lower"].map(str::to_owned).into());
+        let names = Names::new(["A_NAME", "NAME", "lower", "low", "ABSENT"].into());
+        assert_eq!(names.among(&spoken), ["A_NAME", "lower"].map(str::to_owned).into());
     }
 
     #[test]

@@ -400,6 +400,7 @@ const OBSERVED: Proofs = &[
             "tests/observed.rs: the_names_in_a_directory_count_for_a_script",
             "tests/observed.rs: where_links_lead_counts_for_a_script",
             "tests/observed.rs: another_tool_that_comes_first_counts_for_a_script",
+            "tests/observed.rs: another_tool_that_comes_first_counts_where_it_is_looked_for_nowhere_else",
             "tests/observed_native.rs: a_header_that_comes_to_be_in_an_earlier_directory_of_a_flag_counts",
             "tests/observed_native.rs: an_object_that_a_script_names_for_the_linker_counts",
         ]),
@@ -415,9 +416,15 @@ const OBSERVED: Proofs = &[
     (
         "words",
         Tests(&[
-            "tests/observed.rs: a_variable_that_a_dependency_names_counts_for_its_macro",
             "tests/observed.rs: a_variable_counts_for_a_script_that_declares_nothing",
             "tests/observed.rs: a_variable_counts_for_a_macro_in_a_dependency",
+        ]),
+    ),
+    (
+        "spoken",
+        Tests(&[
+            "tests/observed.rs: a_variable_that_a_dependency_names_counts_for_its_macro",
+            "tests/observed.rs: a_variable_counts_for_a_macro_that_is_named_among_other_words",
         ]),
     ),
     ("askers", Tests(&["tests/observed.rs: a_variable_counts_that_is_read_by_a_tool_of_a_script"])),

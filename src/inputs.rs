@@ -336,9 +336,9 @@ impl Here {
                 observed.words.extend(names::words(path.as_std_path())?);
             } else {
                 observed.askers.insert(self.locate(path.as_str()));
-                let content = self.content(path, mark).ok_or(Unknown::Changed)?;
-                found.extend(self.names_of(content, path.as_std_path()).ok_or(Unknown::Changed)?.iter().cloned());
             }
+            let content = self.content(path, mark).ok_or(Unknown::Changed)?;
+            found.extend(self.names_of(content, path.as_std_path()).ok_or(Unknown::Changed)?.iter().cloned());
         }
         for path in subject.told.iter().filter(|_| has_macros) {
             observed.spoken.extend(names::spoken(path.as_std_path()));

@@ -53,6 +53,20 @@ fn a_variable_counts_for_a_script_that_declares_its_own_file() {
 }
 
 #[test]
+fn a_variable_in_small_letters_counts_for_a_script_and_for_a_macro() {
+    let made_up = "variable(\"made_up\")";
+    for witness in [script(&["changed=build.rs"], made_up), dependency(made_up)] {
+        witness.assert_follows(&SET_AND_UNSET, in_variable("made_up"));
+    }
+}
+
+#[test]
+fn a_variable_of_one_small_word_that_is_set_when_it_is_read_counts_for_a_script() {
+    let witness = script(&["changed=build.rs"], "variable(\"zebras\")");
+    witness.assert_follows(&["1", "2", NOTHING], in_variable("zebras"));
+}
+
+#[test]
 fn a_variable_that_a_script_declares_counts() {
     script(&["env-changed=MADE_UP"], MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
@@ -115,7 +129,7 @@ fn a_variable_that_a_member_names_counts_for_its_macro() {
 
 #[test]
 fn a_variable_counts_for_a_macro_that_is_named_among_other_words() {
-    for (at, name) in [(2, "MADE_UP_IN_TEXT"), (3, "MADE_UP_AS_WORD"), (4, "made_up")] {
+    for (at, name) in [(2, "MADE_UP_IN_TEXT"), (3, "MADE_UP_AS_WORD"), (5, "made_up"), (6, "small")] {
         dependency(&format!("variable(named[{at}])")).assert_follows(&SET_AND_UNSET, in_variable(name));
     }
 }

@@ -120,36 +120,53 @@ fn constants(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     (!parts.is_empty()).then_some(parts)
 }
 
-/// The words of a built program that may be names of variables; or what it does of which nothing can be seen.
+/// The words of a built program that may have names of variables in them; or what it does of which nothing can be seen.
+/// Nobody else has so many small words that all of them could be kept: only those with a `_` are.
 pub(super) fn words(path: &Path) -> Result<BTreeSet<String>, Unknown> {
-    static WORD: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new("[A-Z_][A-Z0-9_]*[A-Z][A-Z0-9_]*").expect("it is a pattern"));
+    static CAPITAL: LazyLock<Regex> = LazyLock::new(|| pattern("[A-Z_][A-Z0-9_]*[A-Z][A-Z0-9_]*"));
     let bytes = std::fs::read(path).map_err(|_| Unknown::Changed)?;
     if let Some(unknown) = all_at_once(&bytes) {
         return Err(unknown);
     }
     let parts = constants(&bytes).unwrap_or_else(|| vec![&bytes]);
-    let words = parts.iter().flat_map(|part| WORD.find_iter(part));
-    Ok(words.filter_map(|word| Some(str::from_utf8(word.as_bytes()).ok()?.to_owned())).collect())
+    let capital = parts.iter().flat_map(|part| CAPITAL.find_iter(part));
+    let joined = parts.iter().flat_map(|part| WORD.find_iter(part)).filter(|word| is_joined(word.as_bytes()));
+    Ok(capital.chain(joined).filter_map(|word| text(word.as_bytes())).collect())
 }
 
 /// The words of a source that look like the names of variables, for a macro to read: those in capital letters, wherever they
-/// stand, and whatever is a text of its own.
+/// stand, and in quotation marks those that stand alone or have a `_`.
 pub(super) fn spoken(source: &Path) -> BTreeSet<String> {
-    static WORD: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new("\"([A-Za-z_][A-Za-z0-9_]+)\"|[A-Za-z0-9_]+").expect("it is a pattern"));
+    static ALONE: LazyLock<Regex> = LazyLock::new(|| pattern("\"([A-Za-z_][A-Za-z0-9_]+)\""));
+    // Whatever is between the marks of one line: to know which of them begin a text is to know the language.
+    static QUOTED: LazyLock<Regex> = LazyLock::new(|| pattern("\".*\""));
     let source = std::fs::read(source).unwrap_or_default();
-    let is_capital = |word: &[u8]| {
-        word.len() > 1
-            && !word[0].is_ascii_digit()
-            && word.iter().any(u8::is_ascii_uppercase)
-            && !word.iter().any(u8::is_ascii_lowercase)
-    };
-    let words = WORD.captures_iter(&source).filter_map(|found| match found.get(1) {
-        Some(text) => Some(text.as_bytes()),
-        None => found.get(0).map(|word| word.as_bytes()).filter(|word| is_capital(word)),
-    });
-    words.filter_map(|word| Some(str::from_utf8(word).ok()?.to_owned())).collect()
+    let capital = WORD.find_iter(&source).map(|word| word.as_bytes()).filter(|word| is_capital(word));
+    let alone = ALONE.captures_iter(&source).filter_map(|text| text.get(1)).map(|text| text.as_bytes());
+    let quoted = QUOTED.find_iter(&source).flat_map(|text| WORD.find_iter(text.as_bytes()));
+    let joined = quoted.map(|word| word.as_bytes()).filter(|word| is_joined(word));
+    capital.chain(alone).chain(joined).filter_map(text).collect()
+}
+
+static WORD: LazyLock<Regex> = LazyLock::new(|| pattern("[A-Za-z0-9_]+"));
+
+fn pattern(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("it is a pattern")
+}
+
+fn text(word: &[u8]) -> Option<String> {
+    Some(str::from_utf8(word).ok()?.to_owned())
+}
+
+/// Whether a word is one in capital letters that may be a name.
+fn is_capital(word: &[u8]) -> bool {
+    let has_small = word.iter().any(u8::is_ascii_lowercase);
+    word.len() > 1 && !has_small && !word[0].is_ascii_digit() && word.iter().any(u8::is_ascii_uppercase)
+}
+
+/// Whether a word has small letters, and is put together of several.
+fn is_joined(word: &[u8]) -> bool {
+    word.contains(&b'_') && word.iter().any(u8::is_ascii_lowercase)
 }
 
 /// What a program does of which nothing can be seen, by the functions that are in it.
@@ -189,15 +206,26 @@ mod tests {
     }
 
     #[test]
-    fn a_source_speaks_of_variables_in_capital_letters_or_in_texts_of_their_own() {
+    fn a_source_speaks_of_variables_in_capital_letters_or_in_texts() {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("lib.rs");
-        std::fs::write(&path, "ask!(\"in:A_NAME\", \"lower\", \"other words\", Word, WORDs, 2X); ask!(OF_B2, T);")
-            .unwrap();
+        let source = "ask!(\"in:A_NAME\", \"lower\", \"of a_word and others\", Word, WORDs, 2X);\nlet an_ident = ask!(OF_B2, T);";
+        std::fs::write(&path, source).unwrap();
         let spoken = spoken(&path);
-        assert_eq!(spoken, ["A_NAME", "OF_B2", "lower"].map(str::to_owned).into());
+        assert_eq!(spoken, ["A_NAME", "OF_B2", "a_word", "lower"].map(str::to_owned).into());
         let names = Names::new(["A_NAME", "NAME", "lower", "low", "ABSENT"].into());
         assert_eq!(names.among(&spoken), ["A_NAME", "lower"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn a_program_has_words_in_small_letters_that_are_joined() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("program");
+        std::fs::write(&path, "some wordsanother_name.TARGETmy_varOUT_DIR other").unwrap();
+        let found = words(&path).unwrap();
+        assert_eq!(found, ["OUT_DIR", "TARGET", "TARGETmy_varOUT_DIR", "wordsanother_name"].map(str::to_owned).into());
+        let names = Names::new(["another_name", "my_var", "some"].into());
+        assert_eq!(names.in_words(&found), ["another_name", "my_var"].map(str::to_owned).into());
     }
 
     #[test]

@@ -60,8 +60,7 @@ pub fn script(declared: &[&str], look: &str) -> Witness {
 }
 
 /// Where the macro is used.
-const ASKS: &str =
-    "pub const SAID: &str = asking::ask!(\"MADE_UP_BY_CALLER\", \"of:MADE_UP_IN_TEXT\", MADE_UP_AS_WORD, \"made_up\");";
+const ASKS: &str = "pub const SAID: &str = asking::ask!(\"MADE_UP_BY_CALLER\", \"of:MADE_UP_IN_TEXT\", MADE_UP_AS_WORD, \"the made_up\", \"small\");";
 
 /// A macro that looks at something. In `named` are the words that it is asked for.
 fn asking(look: &str) -> Package {
@@ -69,7 +68,7 @@ fn asking(look: &str) -> Package {
         "{LOOKING}
         #[proc_macro] pub fn ask(input: proc_macro::TokenStream) -> proc_macro::TokenStream {{
             let named = input.to_string();
-            let named: Vec<&str> = named.split([' ', ',', ':', '\"']).filter(|word| !word.is_empty()).collect();
+            let named: Vec<&str> = named.split([' ', '\\n', ',', ':', '\"']).filter(|word| !word.is_empty()).collect();
             let said: String = {look};
             format!(\"{{said:?}}\").parse().unwrap()
         }}"

@@ -183,12 +183,12 @@ fn what_a_build_script_was_seen_to_read_is_named() {
     std::fs::write(&file, "two").unwrap();
     demo.clean();
     demo.xcache(["build"]).env("POSTGRES_URL", "secret-a").ok();
-    let changed = format!("inner (build script's run): {} changed", file.canonicalize().unwrap().display());
-    assert_says(&explained(&demo, &["inner"]), &[&changed]);
+    let changed = format!("Because inner: {} changed", file.canonicalize().unwrap().display());
+    assert_says(&explained(&demo, &["inner"]), &["inner (build script's run) 1.0.0", &changed]);
     demo.clean();
     demo.xcache(["build"]).env("POSTGRES_URL", "secret-b").ok();
     let said = explained(&demo, &["inner"]);
-    assert_says(&said, &["inner (build script's run): it read POSTGRES_URL, which has another value"]);
+    assert_says(&said, &["Because inner: it read POSTGRES_URL, which has another value"]);
     assert!(!said.contains("secret"), "{said}");
 }
 

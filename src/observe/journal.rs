@@ -199,14 +199,12 @@ pub(super) fn digest(path: &[u8], used: u8, program: u64) -> u64 {
         product as u64 ^ (product >> 64) as u64
     };
     let mut state = mix(program ^ FIRST, u64::from(used) ^ SECOND ^ ((path.len() as u64) << 8));
-    let mut parts = path.chunks_exact(8);
-    for part in parts.by_ref() {
-        let mut word = [0; 8];
-        word.copy_from_slice(part);
-        state = mix(state ^ u64::from_le_bytes(word), FIRST).rotate_left(23) ^ SECOND;
+    let (parts, rest) = path.as_chunks::<8>();
+    for part in parts {
+        state = mix(state ^ u64::from_le_bytes(*part), FIRST).rotate_left(23) ^ SECOND;
     }
     let mut word = [0; 8];
-    for (to, from) in word.iter_mut().zip(parts.remainder()) {
+    for (to, from) in word.iter_mut().zip(rest) {
         *to = *from;
     }
     mix(state ^ u64::from_le_bytes(word), SECOND) | 1

@@ -13,14 +13,13 @@
 //! What is found is made smaller ([`shrink`]) and written as a script, which `--script` walks again. The scripts in
 //! `found/` are regression tests: `--replay-all` walks all of them.
 //!
-//! With `--undeclared`, scripts, macros and linkers also read what they tell nobody of ([`untold`], [`linked`]): variables,
-//! files, directories, programs, headers, objects. Plain cargo does not see it change, so each such edit is made with an
-//! empty target directory. The scripts in `undeclared/` show one such thing each; `--replay-all --undeclared` walks them,
-//! too.
+//! Scripts, macros and linkers also read what they tell nobody of ([`untold`], [`linked`]): variables, files, directories,
+//! programs, headers, objects. Plain cargo does not see it change, so each such edit is made with an empty target
+//! directory. The scripts in `undeclared/` show one such thing each.
 //!
 //! ```text
 //! cargo build --release -p cargo-xcache -p xcache-differential
-//! target/release/differential --steps 60 --minutes 4
+//! target/release/differential --steps 30 --minutes 4
 //! target/release/differential --script tests/differential/found/<name>.json --verbose
 //! target/release/differential --steps 100 --xcache cargo      # is the program itself right?
 //! ```
@@ -54,15 +53,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::{ArgAction, Parser};
+use clap::Parser;
 
 use crate::generate::Possible;
 use crate::script::Script;
 use crate::side::{Builder, Toolchains};
 use crate::walk::{Found, Judged, Options, Walked, walk};
-
-/// Whether `--undeclared` is the default; `--undeclared=false` turns it off.
-const UNDECLARED_BY_DEFAULT: bool = false;
 
 /// Builds made-up workspaces with `cargo xcache` and with plain cargo, and compares.
 #[derive(Parser)]
@@ -98,16 +94,15 @@ struct Arguments {
     /// Walks one script.
     #[arg(long)]
     script: Vec<PathBuf>,
-    /// Walks all scripts of `tests/differential/found`, and of `tests/differential/undeclared` with `--undeclared`.
+    /// Walks all scripts of `tests/differential/found` and of `tests/differential/undeclared`.
     #[arg(long)]
     replay_all: bool,
-    /// Has scripts, macros and linkers read variables, files and programs that nobody declares.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
-    #[arg(default_value_t = UNDECLARED_BY_DEFAULT)]
-    undeclared: bool,
-    /// Has scripts calculate with the paths of their own places, and tell only the result.
+    /// Leaves out what scripts, macros and linkers read and nobody declares.
     #[arg(long)]
-    derived: bool,
+    no_undeclared: bool,
+    /// Leaves out scripts that calculate with the paths of their own places, and tell only the result.
+    #[arg(long)]
+    no_derived: bool,
     /// Leaves out what prints the environment that cargo and its wrappers make.
     #[arg(long)]
     no_environment: bool,
@@ -145,7 +140,7 @@ fn run(arguments: &Arguments) -> Result<usize, String> {
     let mut scripts = arguments.script.clone();
     if arguments.replay_all {
         scripts.extend(scripts_in("found"));
-        scripts.extend(arguments.undeclared.then(|| scripts_in("undeclared")).into_iter().flatten());
+        scripts.extend(if arguments.no_undeclared { Vec::new() } else { scripts_in("undeclared") });
     }
     if scripts.is_empty() && !arguments.replay_all {
         return Ok(explore(arguments, &options));
@@ -269,8 +264,8 @@ impl Explorer<'_> {
         let possible = Possible {
             toolchain: toolchains.other(),
             clippy: toolchains.has_clippy(),
-            undeclared: self.arguments.undeclared,
-            derived: self.arguments.derived,
+            undeclared: !self.arguments.no_undeclared,
+            derived: !self.arguments.no_derived,
             environment: !self.arguments.no_environment,
         };
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(n as u64);

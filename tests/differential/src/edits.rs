@@ -1,5 +1,7 @@
 //! What happens in a step of a made-up walk: edits of the sources, changes of the circumstances, events, and a command.
 
+use std::collections::BTreeSet;
+
 use crate::generate::{Generator, VARIABLES};
 use crate::model::{
     By, ConfigPlace, Expanded, Incremental, Kind, Origin, Package, Part, State, Target, TargetDir, Told,
@@ -43,7 +45,7 @@ impl<'a> Generator<'a> {
         if n == 0 || self.percent(if is_surrounded { 15 } else { 40 }) {
             self.command = self.new_command(state);
         }
-        Step { edits, command: self.command.clone(), unjudged }
+        Step { edits, command: self.command.clone(), unjudged, reused: BTreeSet::new() }
     }
 
     /// Keeps account of the target directories that are up to date, as far as cargo does not see that itself.

@@ -25,6 +25,7 @@ pub(crate) enum Class {
     Files,
     Dependencies,
     NotFresh,
+    Remade,
     Panic,
 }
 
@@ -38,6 +39,7 @@ impl fmt::Display for Class {
             Self::Warnings => "other warnings of build scripts",
             Self::Files => "other files",
             Self::Dependencies => "other contents of .d files",
+            Self::Remade => "what nothing has changed for is made again",
             Self::NotFresh => "the build after the build compiles something",
             Self::Panic => "a step could not be taken",
         })

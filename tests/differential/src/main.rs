@@ -15,7 +15,8 @@
 //!
 //! Scripts, macros and linkers also read what they tell nobody of ([`untold`], [`linked`]): variables, files, directories,
 //! programs, headers, objects. Plain cargo does not see it change, so each such edit is made with an empty target
-//! directory. The scripts in `undeclared/` show one such thing each.
+//! directory. The scripts in `undeclared/` show one such thing each; most of them also say what has to be reused in a step
+//! in which nothing has changed.
 //!
 //! ```text
 //! cargo build --release -p cargo-xcache -p xcache-differential

@@ -34,6 +34,9 @@ pub(crate) struct Step {
     /// compared after this step.
     #[serde(default, skip_serializing_if = "is_default")]
     pub unjudged: bool,
+    /// Packages of which xcache has nothing to compile or to run: nothing has changed for them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reused: BTreeSet<String>,
 }
 
 /// A change of the state, or an event.

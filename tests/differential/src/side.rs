@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
 use serde_json::Value;
-use support::{Invocation, Output, Running, tree};
+use support::{Invocation, Output, Report, Running, tree};
 
 use crate::model::{Around, By, Incremental, Searched};
 use crate::place::{Places, Targets};
@@ -173,6 +173,18 @@ impl Side<'_> {
             files: files(&dir),
             stderr: output.stderr,
         }
+    }
+
+    /// Units of these packages that the last command has compiled or run, as it says itself.
+    pub(crate) fn remade(&self, builder: &Builder, packages: &BTreeSet<String>) -> Vec<String> {
+        let Builder::Xcache(path) = builder else { return Vec::new() };
+        let mut process = Process::new(path);
+        process.args(["xcache", "report", "--format", "json"]);
+        process.current_dir(self.checkout()).env_clear().envs(self.environment());
+        let report = Report::parse(&Invocation::new(process).ok());
+        let units = report.units().into_iter().filter(|unit| packages.contains(&unit.package));
+        let is_made = |unit: &support::report::Unit| !["fresh", "hit"].contains(&unit.outcome.as_str());
+        units.filter(is_made).map(|unit| format!("{unit:?}")).collect()
     }
 
     /// What a program or a test says.

@@ -164,6 +164,10 @@ impl Walk<'_> {
         if !is_judged {
             return None;
         }
+        let remade = if step.reused.is_empty() { Vec::new() } else { self.side().remade(self.builder, &step.reused) };
+        if !remade.is_empty() {
+            return Some(Difference { class: Class::Remade, text: remade.join("\n") });
+        }
         let cargos = self.ask(command, digest);
         // Two units write one file then, in no order.
         if cargos.stderr.contains("output filename collision") {

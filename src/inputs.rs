@@ -78,6 +78,8 @@ pub struct Here {
     contents: Mutex<HashMap<(String, Mark), Digest>>,
     /// Names of variables that are in a program.
     asked: Mutex<HashMap<Digest, Arc<BTreeSet<String>>>>,
+    /// Words of the macros in a directory.
+    spoken: Mutex<HashMap<Utf8PathBuf, Arc<BTreeSet<String>>>>,
 }
 
 /// What was observed, of what.
@@ -88,6 +90,8 @@ pub struct Subject<'a> {
     pub fixed: Vec<&'a Utf8Path>,
     /// Files that are compared already: the sources that the compiler says it has read.
     pub told: BTreeSet<Utf8PathBuf>,
+    /// Directories with the sources of crates whose macros it may use.
+    pub sources: BTreeSet<&'a Utf8Path>,
     /// Where it may write.
     pub own: Vec<&'a Utf8Path>,
     /// The environment that it had.
@@ -114,7 +118,7 @@ impl Here {
         let names = Names::new(set.filter(|name| counts(name)).collect());
         let (unknown, is_observing) = (settings.unknown, settings.observe == Switch::On);
         let (can_observe, has_said) = (OnceLock::new(), AtomicBool::new(false));
-        let (contents, asked) = (Mutex::default(), Mutex::default());
+        let (contents, asked, spoken) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self {
             roots,
             home,
@@ -128,6 +132,7 @@ impl Here {
             names,
             contents,
             asked,
+            spoken,
         }
     }
 
@@ -343,6 +348,9 @@ impl Here {
         for path in subject.told.iter().filter(|_| has_macros) {
             observed.spoken.extend(names::spoken(path.as_std_path()));
         }
+        for directory in subject.sources.iter().filter(|_| has_macros) {
+            observed.spoken.extend(self.spoken_by_macros(directory).iter().cloned());
+        }
         found.extend(self.names.in_words(&observed.words));
         found.extend(self.names.among(&observed.spoken));
         found.extend(self.names.all().filter(|name| is_of_loaders(name)).cloned());
@@ -412,6 +420,16 @@ impl Here {
         };
         lock(&self.contents).insert(name, digest);
         Some(digest)
+    }
+
+    /// What the macros of a crate may have a procedural macro read.
+    fn spoken_by_macros(&self, directory: &Utf8Path) -> Arc<BTreeSet<String>> {
+        if let Some(known) = lock(&self.spoken).get(directory) {
+            return known.clone();
+        }
+        let found = Arc::new(names::spoken_by_macros(directory.as_std_path()));
+        lock(&self.spoken).insert(directory.to_owned(), found.clone());
+        found
     }
 
     fn names_in_file(&self, path: &Utf8Path) -> Option<Arc<BTreeSet<String>>> {

@@ -7,7 +7,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use support::looking::{dependency, dependency_in, member, member_in, script, script_in};
+use support::looking::{called, dependency, dependency_in, member, member_in, script, script_in};
 use support::rustc::real;
 use support::witness::{NOTHING, in_directory, in_file, in_file_of_project, in_variable};
 use support::{Project, Sandbox, Witness, tree};
@@ -132,6 +132,11 @@ fn a_variable_counts_for_a_macro_that_is_named_among_other_words() {
     for (at, name) in [(2, "MADE_UP_IN_TEXT"), (3, "MADE_UP_AS_WORD"), (5, "made_up"), (6, "small")] {
         dependency(&format!("variable(named[{at}])")).assert_follows(&SET_AND_UNSET, in_variable(name));
     }
+}
+
+#[test]
+fn a_variable_that_a_macro_of_another_crate_names_counts_for_the_macro_that_it_calls() {
+    called("variable(named[0])").assert_follows(&SET_AND_UNSET, in_variable("MADE_UP_BY_MACRO"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 use camino::Utf8PathBuf;
+use ignore::WalkBuilder;
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 use regex::bytes::Regex;
 
@@ -134,16 +135,61 @@ pub(super) fn words(path: &Path) -> Result<BTreeSet<String>, Unknown> {
     Ok(capital.chain(joined).filter_map(|word| text(word.as_bytes())).collect())
 }
 
-/// The words of a source that look like the names of variables, for a macro to read: those in capital letters, wherever they
-/// stand, and in quotation marks those that stand alone or have a `_`.
+/// The words of a source that look like the names of variables, for a macro to read.
 pub(super) fn spoken(source: &Path) -> BTreeSet<String> {
+    spoken_in(&std::fs::read(source).unwrap_or_default())
+}
+
+/// The same of all `macro_rules` in a directory of sources: what calls a macro is written there, wherever they are used.
+pub(super) fn spoken_by_macros(directory: &Path) -> BTreeSet<String> {
+    // Also a package whose library is at its top may have a target directory.
+    let is_source = |entry: &ignore::DirEntry| !entry.path().join("CACHEDIR.TAG").exists();
+    let files = WalkBuilder::new(directory).standard_filters(false).filter_entry(is_source).build();
+    let files = files.flatten().filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"));
+    let mut found = BTreeSet::new();
+    for file in files {
+        let source = std::fs::read(file.path()).unwrap_or_default();
+        rules(&source).for_each(|rules| found.extend(spoken_in(rules)));
+    }
+    found
+}
+
+/// What is between the braces of each `macro_rules`.
+fn rules(source: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memchr::memmem::find_iter(source, b"macro_rules!").map(|start| {
+        let rest = &source[start..];
+        &rest[..end_of_group(rest)]
+    })
+}
+
+/// Where the first group of tokens ends. Only what can hide a brace has to be known of the language.
+fn end_of_group(source: &[u8]) -> usize {
+    static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+        // Comments, texts, raw texts with up to two marks, characters, braces.
+        let hiding = ["//[^\n]*", "(?s:/\\*.*?\\*/)", "r\"[^\"]*\"", "(?s:r#\".*?\"#)", "(?s:r##\".*?\"##)"];
+        let plain = ["(?s:\"(?:[^\"\\\\]|\\\\.)*\")", "'(?:[^'\\\\\n]|\\\\.)'", "[\\[({]", "[\\])}]"];
+        pattern(&format!("{}|{}", hiding.join("|"), plain.join("|")))
+    });
+    let mut depth = 0_usize;
+    for token in TOKEN.find_iter(source) {
+        match token.as_bytes() {
+            b"[" | b"(" | b"{" => depth += 1,
+            b"]" | b")" | b"}" if depth <= 1 => return token.end(),
+            b"]" | b")" | b"}" => depth -= 1,
+            _ => {}
+        }
+    }
+    source.len()
+}
+
+/// The words in capital letters, wherever they stand, and in quotation marks those that stand alone or have a `_`.
+fn spoken_in(source: &[u8]) -> BTreeSet<String> {
     static ALONE: LazyLock<Regex> = LazyLock::new(|| pattern("\"([A-Za-z_][A-Za-z0-9_]+)\""));
     // Whatever is between the marks of one line: to know which of them begin a text is to know the language.
     static QUOTED: LazyLock<Regex> = LazyLock::new(|| pattern("\".*\""));
-    let source = std::fs::read(source).unwrap_or_default();
-    let capital = WORD.find_iter(&source).map(|word| word.as_bytes()).filter(|word| is_capital(word));
-    let alone = ALONE.captures_iter(&source).filter_map(|text| text.get(1)).map(|text| text.as_bytes());
-    let quoted = QUOTED.find_iter(&source).flat_map(|text| WORD.find_iter(text.as_bytes()));
+    let capital = WORD.find_iter(source).map(|word| word.as_bytes()).filter(|word| is_capital(word));
+    let alone = ALONE.captures_iter(source).filter_map(|text| text.get(1)).map(|text| text.as_bytes());
+    let quoted = QUOTED.find_iter(source).flat_map(|text| WORD.find_iter(text.as_bytes()));
     let joined = quoted.map(|word| word.as_bytes()).filter(|word| is_joined(word));
     capital.chain(alone).chain(joined).filter_map(text).collect()
 }
@@ -215,6 +261,28 @@ mod tests {
         assert_eq!(spoken, ["A_NAME", "OF_B2", "a_word", "lower"].map(str::to_owned).into());
         let names = Names::new(["A_NAME", "NAME", "lower", "low", "ABSENT"].into());
         assert_eq!(names.among(&spoken), ["A_NAME", "lower"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn macros_speak_of_what_is_between_their_braces() {
+        let temporary = tempfile::tempdir().unwrap();
+        let source = r##"
+            const BEFORE: u8 = 0;
+            macro_rules! one { () => { ["}", '}', '\\', '\'', "\"}", r"}\", r#""}"#, /* } */ 'static] // }
+                IN_ONE }; }
+            const BETWEEN: u8 = 0;
+            macro_rules! two ( ($x:expr) => ("in_two") );
+            const AFTER: u8 = 0;
+        "##;
+        let files = [("src/below/lib.rs", source), ("src/notes.md", "macro_rules! x { NOT_CODE }")];
+        for (path, text) in files {
+            let path = temporary.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        assert_eq!(spoken_by_macros(temporary.path()), ["IN_ONE", "in_two"].map(str::to_owned).into());
+        std::fs::write(temporary.path().join("src/below/CACHEDIR.TAG"), "").unwrap();
+        assert_eq!(spoken_by_macros(temporary.path()), BTreeSet::new());
     }
 
     #[test]

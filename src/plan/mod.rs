@@ -291,18 +291,34 @@ impl BuildPlan {
 
     /// The procedural macros that the compiler may load for a unit: those it depends on, directly or not.
     pub fn macros_of(&self, id: UnitId) -> impl Iterator<Item = UnitId> {
+        self.loaded_for(id).into_iter().filter(|other| self.is_macro(*other))
+    }
+
+    /// The crates whose own macros may call a procedural macro where a unit uses them.
+    pub fn callers_of(&self, id: UnitId) -> impl Iterator<Item = UnitId> {
+        let crates = self.loaded_for(id).into_iter().filter(|other| !self.is_macro(*other));
+        crates.filter(|other| self.macros_of(*other).next().is_some())
+    }
+
+    fn is_macro(&self, id: UnitId) -> bool {
+        self.unit(id).kind == "proc-macro"
+    }
+
+    /// The crates that the compiler may load for a unit.
+    fn loaded_for(&self, id: UnitId) -> BTreeSet<UnitId> {
         let is_crate = |unit: &Unit| !unit.is_script_run() && unit.kind != "custom-build";
         let (mut open, mut seen) = (vec![id], BTreeSet::new());
         while let Some(id) = open.pop() {
             let unit = self.unit(id);
             let below = unit.dependencies.iter().map(|dependency| dependency.unit);
             // What a macro is made of is none of its users' business.
-            let is_loaded = seen.is_empty() || unit.kind != "proc-macro";
+            let is_loaded = seen.is_empty() || !self.is_macro(id);
             if seen.insert(id) && is_loaded {
                 open.extend(below.filter(|below| is_crate(self.unit(*below))));
             }
         }
-        seen.into_iter().filter(move |other| *other != id && self.unit(*other).kind == "proc-macro")
+        seen.remove(&id);
+        seen
     }
 
     /// The script that a run is of.

@@ -425,6 +425,7 @@ const OBSERVED: Proofs = &[
         Tests(&[
             "tests/observed.rs: a_variable_that_a_dependency_names_counts_for_its_macro",
             "tests/observed.rs: a_variable_counts_for_a_macro_that_is_named_among_other_words",
+            "tests/observed.rs: a_variable_that_a_macro_of_another_crate_names_counts_for_the_macro_that_it_calls",
         ]),
     ),
     ("askers", Tests(&["tests/observed.rs: a_variable_counts_that_is_read_by_a_tool_of_a_script"])),

@@ -86,6 +86,15 @@ pub fn dependency(look: &str) -> Witness {
     dependency_in(Sandbox::new(), look)
 }
 
+/// The macro is called by a macro of another crate, which `leaf` uses.
+pub fn called(look: &str) -> Witness {
+    let calls =
+        "pub use asking; #[macro_export] macro_rules! call { () => { $crate::asking::ask!(MADE_UP_BY_MACRO) } }";
+    let calling = Package::new("calling", "1.0.0", calls).dependency("asking", "1");
+    let leaf = leaf("pub const SAID: &str = calling::call!();").dependency("calling", "1");
+    of_leaf(Sandbox::new(), [asking(look), calling, leaf], "SAID")
+}
+
 /// The macro is used by the member `inner`, in a directory of the workspace's.
 pub fn member_in(sandbox: Sandbox, look: &str) -> Witness {
     let registry = sandbox.registry([asking(look)]);

@@ -101,9 +101,9 @@ struct Arguments {
     /// Leaves out what scripts, macros and linkers read and nobody declares.
     #[arg(long)]
     no_undeclared: bool,
-    /// Leaves out scripts that calculate with the paths of their own places, and tell only the result.
+    /// Has scripts calculate with the paths of their own places, and tell only the result: what xcache does not see.
     #[arg(long)]
-    no_derived: bool,
+    derived: bool,
     /// Leaves out what prints the environment that cargo and its wrappers make.
     #[arg(long)]
     no_environment: bool,
@@ -266,7 +266,7 @@ impl Explorer<'_> {
             toolchain: toolchains.other(),
             clippy: toolchains.has_clippy(),
             undeclared: !self.arguments.no_undeclared,
-            derived: !self.arguments.no_derived,
+            derived: self.arguments.derived,
             environment: !self.arguments.no_environment,
         };
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(n as u64);

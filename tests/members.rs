@@ -1199,6 +1199,7 @@ fn assert_both_right(sandbox: &Sandbox, demo: &Project) {
     let reasons = demo.report().reasons("demo");
     assert!(reasons.contains(&"changed-meanwhile".to_owned()), "{reasons:?}");
     // Its macro has read the variable with the directory of the pauses, which is not set any more.
+    demo.clean();
     demo.xcache(["build", "-p", "early"]).ok();
     for compiled in [&["demo"][..], &[]] {
         for text in ["first", "later"] {

@@ -186,11 +186,10 @@ impl Here {
 
     /// Whether a path is as it was. Where it is not known where that is here, it is not.
     fn is_so(&self, key: UnitKey, path: &str, states: &[State]) -> bool {
-        let found = match path.strip_prefix(IN_PATH).and_then(|name| name.strip_prefix('/')) {
-            Some(name) => self.in_path(name),
-            None => self.resolve(path),
-        };
-        let Some(path) = found else { return states == [State::Absent] };
+        if let Some(name) = path.strip_prefix(IN_PATH).and_then(|name| name.strip_prefix('/')) {
+            return self.found(key, name).is_some_and(|found| states == [found]);
+        }
+        let Some(path) = self.resolve(path) else { return states == [State::Absent] };
         let was = Was::now(path.as_std_path());
         states.iter().all(|state| match state {
             State::Absent => was == Was::Absent,
@@ -205,12 +204,38 @@ impl Here {
         })
     }
 
-    /// The program that is found by a name.
-    fn in_path(&self, name: &str) -> Option<Utf8PathBuf> {
-        let path = self.environment.get(OsStr::new("PATH"))?;
+    /// The directories in which programs are found by their names, up to the first one in which there is one.
+    fn before(&self, name: &str) -> impl Iterator<Item = Utf8PathBuf> {
+        let path = self.environment.get(OsStr::new("PATH")).map(OsString::as_os_str).unwrap_or_default();
         let directories = std::env::split_paths(path).filter_map(|directory| Utf8PathBuf::try_from(directory).ok());
-        let mut programs = directories.map(|directory| directory.join(name));
-        programs.find(|program| program.is_absolute() && fs::is_executable(program.as_std_path()))
+        let mut is_over = false;
+        directories.filter(|directory| directory.is_absolute()).take_while(move |directory| {
+            let is_after = is_over;
+            is_over |= fs::is_executable(directory.join(name).as_std_path());
+            !is_after
+        })
+    }
+
+    /// What is found by a name: a program, and whatever of that name is not one and comes before. Nothing where it changes
+    /// meanwhile.
+    fn found(&self, key: UnitKey, name: &str) -> Option<State> {
+        let mut found = Vec::new();
+        for path in self.before(name).map(|directory| directory.join(name)) {
+            found.push((
+                fs::is_executable(path.as_std_path()),
+                match Was::now(path.as_std_path()) {
+                    Was::Absent => continue,
+                    Was::File(mark) => Some(self.content(&path, mark)?),
+                    Was::Directory | Was::Other => None,
+                },
+            ));
+        }
+        let content = match *found {
+            [] => return Some(State::Absent),
+            [(true, Some(content))] => content,
+            _ => Digest::of_value(Domain::FileContents, &("found", found)),
+        };
+        Some(State::File(Seal::of(key, content)))
     }
 
     /// A variable that is set now, was not then, and may be asked for.
@@ -244,14 +269,17 @@ impl Here {
         let mut observed = Observed::default();
         let mut asking = BTreeSet::new();
         let searched = self.searched(subject);
+        let started = seen.paths.iter().filter(|(_, access)| access.uses.has(Use::Start));
+        let started: BTreeSet<_> = started.filter_map(|(path, _)| name_in(path, &searched)).collect();
         for (path, access) in &seen.paths {
-            let name = name_in(path, &searched).filter(|_| is_by_name(access));
+            let name = name_in(path, &searched).filter(|_| !access.uses.has(Use::Make));
             if let Some(name) = name {
                 self.add_named(&mut observed, subject.key, name)?;
             }
             match places.kind(path, access, seen)? {
                 // It was looked for there because it might have been anywhere.
-                Kind::Input if name.is_some() && access.was == Was::Absent => {}
+                Kind::Input
+                    if access.was == Was::Absent && name.is_some_and(|name| self.is_passed(path, name, &started)) => {}
                 Kind::Input => self.add(&mut observed, subject.key, path, access)?,
                 Kind::Fixed => {}
             }
@@ -276,18 +304,18 @@ impl Here {
         directories.map(|directory| directory.trim_end_matches('/').to_owned()).collect()
     }
 
-    /// A program that is found by its name.
+    /// Whether who starts a program by its name passes by here, so that what is found by it says that nothing is here.
+    fn is_passed(&self, path: &str, name: &str, started: &BTreeSet<&str>) -> bool {
+        started.contains(name) && self.before(name).any(|directory| directory.join(name) == path)
+    }
+
+    /// What is found by its name.
     fn add_named(&self, observed: &mut Observed, key: UnitKey, name: &str) -> Result<(), Unknown> {
         let named = observed.paths.entry(IN_PATH.into()).or_default();
         if named.contains_key(name) {
             return Ok(());
         }
-        let state = match self.in_path(name).map(|path| (Was::now(path.as_std_path()), path)) {
-            Some((Was::File(mark), path)) => {
-                State::File(Seal::of(key, self.content(&path, mark).ok_or(Unknown::Changed)?))
-            }
-            _ => State::Absent,
-        };
+        let state = self.found(key, name).ok_or(Unknown::Changed)?;
         named.insert(name.to_owned(), vec![state]);
         Ok(())
     }
@@ -490,13 +518,6 @@ fn without_toolchain(mut environment: BTreeMap<OsString, OsString>, roots: &Root
 /// Whether the loader of any program asks for it.
 fn is_of_loaders(name: &str) -> bool {
     OF_LOADERS.iter().any(|begin| name.starts_with(begin))
-}
-
-/// Whether something in such a directory may have been found by its name. A program that is started may be read then, by
-/// what interprets it.
-fn is_by_name(access: &Access) -> bool {
-    let is_file = || access.uses.has(Use::Read) && !access.uses.has(Use::Start);
-    !access.uses.has(Use::Make) && !is_file()
 }
 
 /// The name of something that is right in one of these directories.

@@ -500,6 +500,28 @@ fn directories_without_the_tool_do_not_count_for_a_script() {
 }
 
 #[test]
+fn a_file_that_a_shell_finds_by_its_name_counts_for_a_script() {
+    let look = "{
+        let said = std::process::Command::new(\"/bin/sh\").args([\"-c\", \". said.sh\"]).output().unwrap().stdout;
+        String::from_utf8(said).unwrap().trim().to_owned()
+    }";
+    let witness = script(&["changed=build.rs"], look);
+    let [first, second] = ["1", "2"].map(|name| witness.sandbox.path("tools").join(name));
+    tree::write(&second.join("said.sh"), "echo 2");
+    let demo = with_path_of_toolchain(&witness.demo, &[&first, &second]);
+    for text in ["2", "1", "2"] {
+        tree::remove(&first);
+        if text == "1" {
+            tree::write(&first.join("said.sh"), "echo 1");
+        }
+        witness.assert_follows(&[text], |_, _| demo.clone());
+    }
+    let other = witness.sandbox.path("tools/other");
+    tree::write(&other.join("said.sh"), "echo 3");
+    witness.assert_follows(&["3"], |_, _| with_path_of_toolchain(&witness.demo, &[&other, &second]));
+}
+
+#[test]
 fn a_tool_that_a_script_starts_counts_on_other_machines() {
     let (witness, [first, second, _]) = calling();
     witness.assert_shared(|project, text| with_path(project, &[if text == "1" { &first } else { &second }]));

@@ -401,6 +401,7 @@ const OBSERVED: Proofs = &[
             "tests/observed.rs: where_links_lead_counts_for_a_script",
             "tests/observed.rs: another_tool_that_comes_first_counts_for_a_script",
             "tests/observed.rs: another_tool_that_comes_first_counts_where_it_is_looked_for_nowhere_else",
+            "tests/observed.rs: a_file_that_a_shell_finds_by_its_name_counts_for_a_script",
             "tests/observed_native.rs: a_header_that_comes_to_be_in_an_earlier_directory_of_a_flag_counts",
             "tests/observed_native.rs: an_object_that_a_script_names_for_the_linker_counts",
         ]),

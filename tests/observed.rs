@@ -210,6 +210,12 @@ fn a_file_outside_of_the_package_counts_for_a_script() {
 }
 
 #[test]
+fn a_file_that_has_a_name_of_the_c_library_counts_for_a_script() {
+    let (witness, path) = at("libc.txt", usual_script_in, "file");
+    witness.assert_follows(&TEXTS, in_file(&path));
+}
+
+#[test]
 fn a_file_that_is_not_there_for_a_while_counts_for_a_script() {
     let (witness, path) = at("elsewhere/said.txt", usual_script_in, "file");
     witness.assert_follows(&COMING_AND_GOING, in_file(&path));

@@ -52,11 +52,12 @@ const LOADER: &[&str] = &["/etc/ld.so.cache", "/etc/ld.so.preload"];
 /// What cargo itself makes in the directory of a profile.
 const OF_CARGO: &[&str] =
     &[".cargo-build-lock", ".cargo-lock", ".fingerprint", "build", "deps", "examples", "incremental"];
-/// Programs that read files of their own kind, and no names of variables in them: how their names begin.
+/// Programs that read files of their own kind, and no names of variables in them: the first words of their names.
 const NOT_READING_NAMES: &[&str] = &[
     "ar",
     "as",
     "cc1",
+    "cc1plus",
     "cargo",
     "clippy-driver",
     "collect2",
@@ -73,7 +74,7 @@ const NOT_READING_NAMES: &[&str] = &[
 ];
 /// Programs that compile C.
 const COMPILERS: &[&str] = &["c++", "cc", "clang", "g++", "gcc"];
-/// Programs that link: how their names begin.
+/// Programs that link: the first words of their names.
 const LINKERS: &[&str] = &["collect2", "ld", "lld", "lto", "mold", "wild"];
 
 /// What a path is to a unit.
@@ -156,7 +157,7 @@ impl<'a> Places<'a> {
         match () {
             () if access.uses.has(Use::Start) => true,
             () if !access.uses.has(Use::Read) => false,
-            () if is_library => !is_linked() && !begins(path, C_LIBRARY),
+            () if is_library => !is_linked() && !is_c_library(path),
             () => is_read() && !is_in(path.into(), &self.own),
         }
     }
@@ -200,7 +201,7 @@ fn of_system(path: &str, access: &Access, seen: &Seen) -> Option<Result<Kind, Un
         () if path.starts_with("/sys/") => Some(Err(Unknown::Machine)),
         () if path.starts_with("/dev/") && !path.starts_with("/dev/shm/") => fixed,
         () if LOADER.contains(&path) => fixed,
-        () if begins(path, C_LIBRARY) && readers(access, seen).all(|reader| !begins(reader, LINKERS)) => fixed,
+        () if is_c_library(path) && readers(access, seen).all(|reader| !begins(reader, LINKERS)) => fixed,
         () => None,
     }
 }
@@ -210,10 +211,20 @@ fn readers<'a>(access: &'a Access, seen: &'a Seen) -> impl Iterator<Item = &'a s
     access.by.iter().filter_map(|index| seen.programs.get(usize::from(*index))).map(String::as_str)
 }
 
-/// Whether the last part of a path begins with one of these; what stands before a `-` may be the name of a platform.
+/// Whether the last part of a path begins with one of these words; what stands before a `-` may be the name of a platform.
 fn begins(path: &str, names: &[&str]) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    names.iter().any(|begin| name.starts_with(begin) || name.contains(&format!("-{begin}")))
+    let starts = std::iter::once(name).chain(name.match_indices('-').map(|(at, _)| &name[at + 1..]));
+    let is_word = |rest: &str| !rest.starts_with(|first: char| first.is_ascii_alphabetic());
+    { starts }.any(|start| names.iter().any(|name| start.strip_prefix(name).is_some_and(is_word)))
+}
+
+/// Whether something is a shared library of C's, by its name.
+fn is_c_library(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_version = |version: &str| version.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
+    let is_shared = || name.split_once(".so").is_some_and(|(_, version)| is_version(version));
+    C_LIBRARY.iter().any(|begin| name.starts_with(begin)) && is_shared()
 }
 
 fn is_in(path: &Utf8Path, directories: &[Utf8PathBuf]) -> bool {
@@ -224,4 +235,30 @@ fn is_in(path: &Utf8Path, directories: &[Utf8PathBuf]) -> bool {
 fn both<'a>(directories: impl Iterator<Item = &'a Utf8Path>) -> Vec<Utf8PathBuf> {
     let real = |directory: &Utf8Path| directory.canonicalize_utf8().ok().filter(|real| real != directory);
     directories.flat_map(|directory| [real(directory), Some(directory.to_owned())]).flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_known_by_words() {
+        for name in ["ar", "x86_64-linux-gnu-ar", "gcc-ar-12", "ld.bfd", "ld64.lld", "rust-lld", "lto1", "cc1plus"] {
+            assert!(begins(&format!("/usr/bin/{name}"), NOT_READING_NAMES), "{name}");
+        }
+        for name in ["arrange", "asking", "ldap", "my-asking", "nmap", "ar/other", "c"] {
+            assert!(!begins(&format!("/usr/bin/{name}"), NOT_READING_NAMES), "{name}");
+        }
+        assert!(begins("/usr/bin/x86_64-linux-gnu-gcc-12", COMPILERS) && begins("clang++", COMPILERS));
+    }
+
+    #[test]
+    fn the_c_library_is_made_of_shared_libraries() {
+        for name in ["libc.so.6", "ld-linux-x86-64.so.2", "ld-musl-x86_64.so.1", "libc.musl-x86_64.so.1", "libm.so"] {
+            assert!(is_c_library(&format!("/lib/{name}")), "{name}");
+        }
+        for name in ["libc.txt", "libc.so.conf", "my-libc.so.6", "libm.a", "libcurl.so.4", "ld-linux"] {
+            assert!(!is_c_library(&format!("/lib/{name}")), "{name}");
+        }
+    }
 }

@@ -117,6 +117,78 @@ fn nobody_finds_the_library_in_his_environment() {
     assert!(!at_start.is_empty(), "{said}");
 }
 
+/// A directory in which the loader looks, with this in it; and a shell that looks there.
+fn searching(script: &str, content: &[&str]) -> (tempfile::TempDir, Command) {
+    let temporary = tempfile::tempdir().unwrap();
+    let libraries = temporary.path().join("libraries");
+    std::fs::create_dir(&libraries).unwrap();
+    content.iter().for_each(|name| std::fs::write(libraries.join(name), "").unwrap());
+    std::fs::write(temporary.path().join("a.c"), "int a;").unwrap();
+    let mut command = shell(script, temporary.path());
+    command.env("LD_LIBRARY_PATH", &libraries);
+    (temporary, command)
+}
+
+#[test]
+fn where_no_library_is_a_compiler_is_seen_to_look_once() {
+    const COMPILE: &str = "cc -c a.c;";
+    let stopped = |times: usize, content: &[&str]| {
+        let (temporary, mut command) = searching(&COMPILE.repeat(times), content);
+        let (output, seen) = noted(&mut command);
+        assert!(output.status.success());
+        let is_sought =
+            |path: &String| path.ends_with("/libraries/libc.so.6") || path.ends_with("/libraries/libz.so.1");
+        assert_eq!(seen.paths.keys().filter(|path| is_sought(path)).count(), 2, "{:?}", temporary.path());
+        seen.stopped
+    };
+    // The first two tell what every further one costs.
+    let each = |content: &[&str]| stopped(3, content) - stopped(2, content);
+    let (needless, needed) = (
+        each(&["libown-0123456789abcdef.so", "libLLVM.so.22.1-rust-1.95.0-stable", "libown.rlib"]),
+        each(&["libown.so.1"]),
+    );
+    assert!(needless + 50 < needed, "{needless} {needed}");
+}
+
+#[test]
+fn a_compiler_finds_what_the_loader_searches_in_its_environment() {
+    const TOOL: &str = r#"#include <stdio.h>
+        #include <string.h>
+        extern char **environ;
+        int main(void) {
+            for (char **at = environ; *at; at++) if (strstr(*at, "LIBRARY")) puts(*at);
+            char all[100000];
+            FILE *file = fopen("/proc/self/environ", "r");
+            size_t length = fread(all, 1, sizeof all - 1, file);
+            all[length] = 0;
+            for (char *at = all; at < all + length; at += strlen(at) + 1) if (strstr(at, "LIBRARY")) puts(at);
+        }"#;
+    let script = "./bin/cc; $PWD/bin/cc; $PWD/bin/cc; PATH=$PWD/bin:$PATH; cc; cc; env";
+    let (temporary, mut command) = searching(script, &[]);
+    let at = |name: &str| temporary.path().join(name);
+    std::fs::create_dir(at("bin")).unwrap();
+    std::fs::write(at("tool.c"), TOOL).unwrap();
+    assert!(Command::new("cc").arg(at("tool.c")).arg("-o").arg(at("bin/cc")).status().unwrap().success());
+    let (output, _) = noted(&mut command);
+    let value = temporary.path().join("libraries").display().to_string();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let libraries: Vec<_> = said.lines().filter(|line| line.contains("LIBRARY")).collect();
+    assert_eq!(libraries, vec![format!("LD_LIBRARY_PATH={value}"); 11]);
+}
+
+#[test]
+fn a_library_that_a_compiler_finds_is_seen_each_time() {
+    let (temporary, mut command) = searching("cc -c a.c; cc -c a.c", &[]);
+    let library = temporary.path().join("libraries/libz.so.1");
+    let of_system = ["/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib64", "/lib", "/usr/lib"];
+    let found = of_system.iter().map(|at| Path::new(at).join("libz.so.1")).find(|path| path.exists()).unwrap();
+    std::fs::copy(found, &library).unwrap();
+    let (output, seen) = noted(&mut command);
+    assert!(output.status.success());
+    let access = access(&seen, temporary.path(), "libraries/libz.so.1").unwrap();
+    assert!(matches!(access.was, Was::File(_)) && access.uses.has(Use::Read));
+}
+
 #[test]
 fn a_call_that_the_library_takes_over_does_what_it_does_without() {
     let temporary = tempfile::tempdir().unwrap();
@@ -204,6 +276,11 @@ fn what_was_ended_while_it_noted_is_missing() {
         notes.is_whole() && journal.has(journal::digest(b"/b", 1, 1)) && !journal.has(journal::digest(b"/b", 4, 1))
     );
     // Room was taken, and nothing written.
+    let started = journal::digest(b"/a", journal::STARTED, 0);
+    assert!(!journal.has(started) && !journal.is_needless(b"/lib"));
+    journal.enter(started);
+    journal.set_needless(b"/lib");
+    assert!(journal.has(started) && journal.is_needless(b"/lib") && !journal.is_needless(b""));
     journal.add(journal::digest(b"/c", 1, 1), &note(&[b'c'; journal::LONGEST + 1]));
     notes.read(|_| panic!("there is nothing to be read"));
     assert!(!notes.is_whole() && !journal.is_full());

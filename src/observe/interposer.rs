@@ -6,9 +6,14 @@
 //! Whatever is called in another way is stopped as ever: this library makes observing faster, and nothing is seen by it alone.
 //!
 //! **Invariants.** A call does what the C library's does, errors included. Only what reads is let through, and only after it
-//! was noted. The variable that loads this library cannot be found in the environment, and is handed on only to programs by
-//! [these names](TOOLS), for nothing else asks often enough. Nothing is allocated but what the caller is to free, no lock is
-//! taken, and without a journal nothing differs.
+//! was noted. The variable that loads this library cannot be found in the environment, and is handed on only to
+//! [compilers](COMPILERS) and [who starts them](STARTERS), for nothing else asks often enough. Nothing is allocated but what
+//! the caller is to free, no lock is taken, and without a journal nothing differs.
+//!
+//! Most of what is left is the loader's: in each program that is started it looks through the directories of
+//! `LD_LIBRARY_PATH`, to which cargo adds four, and many below. Where the observer knows that no library is in them, a
+//! [compiler](COMPILERS) that was started before, and seen as it looked there, gets that variable with
+//! [one letter changed](NOT_SEARCHED), which is changed back before it begins.
 
 #![no_std]
 
@@ -21,7 +26,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering
 #[path = "journal.rs"]
 mod journal;
 
-use journal::{ABSENT, DIRECTORY, FILE, Journal, LONGEST, NAME, Note, OTHER, PROGRAM, SIZE, digest};
+use journal::{ABSENT, DIRECTORY, FILE, Journal, LONGEST, NAME, Note, OTHER, PROGRAM, SEARCHED, SIZE, STARTED, digest};
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -34,6 +39,7 @@ unsafe extern "C" {
     fn abort() -> !;
     fn __errno_location() -> *mut c_int;
     fn malloc(size: usize) -> *mut c_void;
+    fn getauxval(of: usize) -> usize;
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
@@ -144,6 +150,10 @@ static OWN: AtomicU64 = AtomicU64::new(0);
 static VARIABLE: [AtomicU64; 128] = [const { AtomicU64::new(0) }; 128];
 static HAS_VARIABLE: AtomicBool = AtomicBool::new(false);
 const LOADED_BY: &[u8] = b"LD_PRELOAD=";
+/// What the loader does not know, instead of [`SEARCHED`].
+const NOT_SEARCHED: &[u8] = b"LD_LIBRARY_PATh=";
+/// Which letter of it differs.
+const CHANGED: usize = 14;
 
 fn journal() -> Option<Journal> {
     let base = JOURNAL.load(Ordering::Acquire);
@@ -159,6 +169,7 @@ static BEGIN: unsafe extern "C" fn() = begin;
 unsafe extern "C" fn begin() {
     // SAFETY: nobody else runs yet; what the kernel is pointed to lives until it has answered.
     unsafe {
+        let was_spared = restore();
         hide();
         let open = [AT_FDCWD as usize, NAME.as_ptr() as usize, (O_RDWR | O_CLOEXEC) as usize, 0, 0];
         let file = call(number::OPENAT, open, 0);
@@ -181,6 +192,12 @@ unsafe extern "C" fn begin() {
         if !journal.has(own) {
             journal.add(own, &Note { used: PROGRAM, was: OTHER, program: own, mark: [0; 5], path });
         }
+        // What a script by the name of a compiler loads may differ from one time to the next.
+        let has_searched = || variable(SEARCHED).is_some_and(|value| journal.is_needless(value));
+        let is_compiler = !was_spared && is_among(COMPILERS, path) && has_searched();
+        if let Some(started_by) = started_by().filter(|_| is_compiler) {
+            journal.enter(digest(started_by, STARTED, 0));
+        }
         OWN.store(own, Ordering::Relaxed);
         JOURNAL.store(base, Ordering::Release);
     }
@@ -192,6 +209,33 @@ unsafe fn map(file: usize) -> Option<*mut u8> {
     // SAFETY: new memory. The sixth argument is where in the file, and no pass: it is not among the calls that ask for one.
     let base = unsafe { call(number::MMAP, [0, SIZE, READ_AND_WRITE, SHARED as usize, file], 0) };
     (!(-LAST_ERROR..0).contains(&base)).then_some(base as *mut u8)
+}
+
+/// The path by which this program was started, if it is the same in every directory.
+unsafe fn started_by() -> Option<&'static [u8]> {
+    const AT_EXECFN: usize = 31;
+    // SAFETY: the kernel has put it behind the environment.
+    unsafe {
+        let path = getauxval(AT_EXECFN) as *const c_char;
+        (!path.is_null()).then(|| CStr::from_ptr(path).to_bytes()).filter(|path| path.first() == Some(&b'/'))
+    }
+}
+
+/// Changes back what the loader was not to know, if there is something.
+unsafe fn restore() -> bool {
+    let mut is_found = false;
+    // SAFETY: the environment ends with a null, nobody else runs yet, and the text is this process's own.
+    unsafe {
+        let mut at = environ;
+        while !at.is_null() && !(*at).is_null() {
+            if CStr::from_ptr(*at).to_bytes().starts_with(NOT_SEARCHED) {
+                *(*at).add(CHANGED) = SEARCHED[CHANGED] as c_char;
+                is_found = true;
+            }
+            at = at.add(1);
+        }
+    }
+    is_found
 }
 
 /// Takes the variable that has loaded this library out of the environment, and keeps it. What is not ours alone stays.
@@ -430,7 +474,7 @@ taken_over! {
     fn canonicalize_file_name(path: *const c_char) -> *mut c_char { resolve(path, ptr::null_mut()) }
 
     fn execve(path: *const c_char, arguments: Words, variables: Words) -> c_int {
-        let mut room = Variables::uninit();
+        let mut room = Variables::new();
         let variables = handed_on(path, variables, &mut room);
         answer(call(number::EXECVE, [path as usize, arguments as usize, variables as usize, 0, 0], 0)) as c_int
     }
@@ -439,7 +483,7 @@ taken_over! {
     fn execvpe(program: *const c_char, arguments: Words, variables: Words) -> c_int {
         type Next = unsafe extern "C" fn(*const c_char, Words, Words) -> c_int;
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let mut room = Variables::uninit();
+        let mut room = Variables::new();
         let variables = handed_on(program, variables, &mut room);
         transmute::<usize, Next>(next(&NEXT, c"execvpe"))(program, arguments, variables)
     }
@@ -448,7 +492,7 @@ taken_over! {
         arguments: Words, variables: Words
     ) -> c_int {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let mut room = Variables::uninit();
+        let mut room = Variables::new();
         let variables = handed_on(path, variables, &mut room);
         let next = transmute::<usize, Spawn>(next(&NEXT, c"posix_spawn"));
         next(process, path, actions, attributes, arguments, variables)
@@ -458,7 +502,7 @@ taken_over! {
         arguments: Words, variables: Words
     ) -> c_int {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let mut room = Variables::uninit();
+        let mut room = Variables::new();
         let variables = handed_on(program, variables, &mut room);
         let next = transmute::<usize, Spawn>(next(&NEXT, c"posix_spawnp"));
         next(process, program, actions, attributes, arguments, variables)
@@ -484,19 +528,32 @@ unsafe fn next(known: &AtomicUsize, name: &CStr) -> usize {
 
 /// How many variables we can add ours to.
 const MOST_VARIABLES: usize = 1000;
-type Variables = MaybeUninit<[*const c_char; MOST_VARIABLES + 2]>;
 
-/// The variables for a program: with the one that loads this library, where it is [one of these](TOOLS).
+/// Room for variables.
+struct Variables {
+    words: MaybeUninit<[*const c_char; MOST_VARIABLES + 2]>,
+    not_searched: Room,
+}
+
+impl Variables {
+    fn new() -> Self {
+        Self { words: MaybeUninit::uninit(), not_searched: Room::uninit() }
+    }
+}
+
+/// The variables for a program: with the one that loads this library, where it is [one of these](is_tool).
 unsafe fn handed_on(program: *const c_char, variables: Words, room: &mut Variables) -> Words {
-    if !HAS_VARIABLE.load(Ordering::Acquire) || program.is_null() || variables.is_null() || journal().is_none() {
+    let Some(journal) = journal() else { return variables };
+    if !HAS_VARIABLE.load(Ordering::Acquire) || program.is_null() || variables.is_null() {
         return variables;
     }
     // SAFETY: what the caller gives ends with a null; there is as much room as is said.
     unsafe {
-        if !is_tool(CStr::from_ptr(program)) {
+        let program = CStr::from_ptr(program);
+        if !is_tool(program) {
             return variables;
         }
-        let to = room.as_mut_ptr().cast::<*const c_char>();
+        let to = room.words.as_mut_ptr().cast::<*const c_char>();
         for index in 0..MOST_VARIABLES {
             let variable = *variables.add(index);
             if variable.is_null() {
@@ -505,57 +562,113 @@ unsafe fn handed_on(program: *const c_char, variables: Words, room: &mut Variabl
                 *to.add(index + 1) = ptr::null();
                 return to;
             }
-            if CStr::from_ptr(variable).to_bytes().starts_with(LOADED_BY) {
+            let text = CStr::from_ptr(variable).to_bytes_with_nul();
+            if text.starts_with(LOADED_BY) {
                 return variables;
             }
+            let needs_no_search = text.strip_prefix(SEARCHED).is_some_and(|value| {
+                text.len() <= LONGEST
+                    && journal.is_needless(&value[..value.len() - 1])
+                    && has_searched(program, journal)
+            });
             *to.add(index) = variable;
+            if needs_no_search {
+                let changed = room.not_searched.as_mut_ptr().cast::<u8>();
+                ptr::copy_nonoverlapping(text.as_ptr(), changed, text.len());
+                *changed.add(CHANGED) = NOT_SEARCHED[CHANGED];
+                *to.add(index) = changed.cast();
+            }
         }
     }
     variables
 }
 
-/// Compilers of C and their parts, and what starts them: how their names begin, behind the name of a platform.
-const TOOLS: &[&[u8]] = &[
+/// Compilers of C and their parts, which load the same libraries each time: their names, behind that of a platform.
+const COMPILERS: &[&[u8]] = &[
     b"ar",
     b"as",
-    b"bash",
     b"c++",
     b"cc",
     b"cc1",
     b"cc1plus",
     b"clang",
     b"clang++",
-    b"cmake",
     b"collect2",
     b"cpp",
-    b"dash",
     b"g++",
     b"gcc",
-    b"gmake",
     b"ld",
     b"ld.bfd",
     b"ld.gold",
     b"ld.lld",
     b"lto-wrapper",
     b"lto1",
-    b"make",
-    b"ninja",
-    b"perl",
     b"ranlib",
-    b"sh",
 ];
+/// What starts them.
+const STARTERS: &[&[u8]] = &[b"bash", b"cmake", b"dash", b"gmake", b"make", b"ninja", b"perl", b"sh"];
 
-/// Whether a program has one of these names, and is none for another processor.
+/// Whether a compiler was started before, and so seen as it looked for its libraries.
+unsafe fn has_searched(program: &CStr, journal: Journal) -> bool {
+    let name = program.to_bytes();
+    let was_started = |path: &[u8]| journal.has(digest(path, STARTED, 0));
+    if !is_among(COMPILERS, name) {
+        return false;
+    }
+    if name.contains(&b'/') {
+        return was_started(name);
+    }
+    // SAFETY: the environment ends with a null, and a path in this room with its end.
+    unsafe {
+        const EXECUTE: usize = 1;
+        let Some(directories) = variable(b"PATH=") else { return false };
+        let mut found = Path { room: Room::uninit(), length: 0 };
+        for directory in directories.split(|byte| *byte == b':') {
+            found.length = 0;
+            let is_whole = [directory, b"/", name].into_iter().all(|part| found.push(part).is_ok());
+            if directory.first() != Some(&b'/') || !is_whole {
+                return false;
+            }
+            let ask = [AT_FDCWD as usize, found.text().as_ptr() as usize, EXECUTE, 0, 0];
+            // Where it is found is seen when it is started.
+            if call(number::FACCESSAT, ask, journal.pass()) == 0 {
+                return was_started(found.text().to_bytes());
+            }
+        }
+    }
+    false
+}
+
+/// The value of a variable, by its name with what stands behind it.
+unsafe fn variable(name: &[u8]) -> Option<&'static [u8]> {
+    // SAFETY: the environment ends with a null.
+    unsafe {
+        let mut at = environ;
+        while !at.is_null() && !(*at).is_null() {
+            if let Some(value) = CStr::from_ptr(*at).to_bytes().strip_prefix(name) {
+                return Some(value);
+            }
+            at = at.add(1);
+        }
+    }
+    None
+}
+
+/// Whether a program is a compiler or starts one, and is none for another processor.
 unsafe fn is_tool(program: &CStr) -> bool {
     let path = program.to_bytes();
+    let is_name = is_among(COMPILERS, path) || is_among(STARTERS, path);
+    // SAFETY: the path ends.
+    is_name && (!path.contains(&b'/') || unsafe { is_ours(program) })
+}
+
+/// Whether a program has one of these names: with a version at its end, or a platform before.
+fn is_among(names: &[&[u8]], path: &[u8]) -> bool {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
-    let is_one = |name: &[u8]| TOOLS.contains(&name);
-    // With a version at its end, or a platform before.
     let versionless = name.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.' && *byte != b'-');
     let short = versionless.map_or(name, |last| name.get(..=last).unwrap_or(name));
     let behind = short.rsplit(|byte| *byte == b'-').next().unwrap_or(short);
-    // SAFETY: the path ends.
-    [name, short, behind].into_iter().any(is_one) && (name.len() == path.len() || unsafe { is_ours(program) })
+    [name, short, behind].into_iter().any(|name| names.contains(&name))
 }
 
 /// Whether a file begins as this library does: another one would be refused aloud. A script is started by who is ours.

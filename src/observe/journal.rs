@@ -46,6 +46,12 @@ pub(super) struct Note<'a> {
 
 /// Instead of a use: this is the path of a program.
 pub(super) const PROGRAM: u8 = 0;
+/// In digests instead of a use: this program was started by this path, with the library.
+pub(super) const STARTED: u8 = 128;
+/// The same: these are directories of [`SEARCHED`].
+const DIRECTORIES: u8 = 129;
+/// The variable that names the directories in which the loader looks for libraries first.
+pub(super) const SEARCHED: &[u8] = b"LD_LIBRARY_PATH=";
 /// What can be there.
 pub(super) const ABSENT: u8 = 0;
 pub(super) const FILE: u8 = 1;
@@ -58,6 +64,8 @@ struct Head {
     pass: AtomicU64,
     /// How much room the notes take.
     end: AtomicU64,
+    /// Where no library is found: the digest of these directories, as they stand in the variable.
+    needless: AtomicU64,
 }
 
 #[repr(C)]
@@ -108,6 +116,16 @@ impl Journal {
         self.head().pass.store(pass, Ordering::Relaxed);
     }
 
+    /// Says that no library can be found in the directories of this value of [`SEARCHED`].
+    pub(super) fn set_needless(self, value: &[u8]) {
+        self.head().needless.store(digest(value, DIRECTORIES, 0), Ordering::Relaxed);
+    }
+
+    /// Whether that was said of it.
+    pub(super) fn is_needless(self, value: &[u8]) -> bool {
+        self.head().needless.load(Ordering::Relaxed) == digest(value, DIRECTORIES, 0)
+    }
+
     /// Whether there is so little room left that nobody should begin.
     pub(super) fn is_full(self) -> bool {
         self.head().end.load(Ordering::Relaxed) > ((SIZE - NOTES) / 8 * 7) as u64
@@ -144,6 +162,11 @@ impl Journal {
             ptr::copy_nonoverlapping(note.path.as_ptr(), begin.cast::<u8>().add(BEGIN), note.path.len());
             (*begin).is_whole.store(1, Ordering::Release);
         }
+        self.enter(digest);
+    }
+
+    /// Enters a digest.
+    pub(super) fn enter(self, digest: u64) {
         for slot in self.slots(digest) {
             match slot.compare_exchange(0, digest, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return,

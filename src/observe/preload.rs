@@ -9,15 +9,17 @@
 #![expect(unsafe_code, reason = "the journal is memory that is shared with other processes")]
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::journal::{self, Found, Note};
+use super::journal::{self, Found, Note, SEARCHED};
 use super::supervise::{self, Observation};
 use super::sys::Shared;
 use super::{Was, seen::Mark};
@@ -29,6 +31,8 @@ const LIBRARIES: [&[u8]; 2] = [
 ];
 /// Its name in a session's directory.
 const NAME: &str = "interposer.so";
+/// In what cargo and rustup have the loader search: directories in which it does not.
+const BELOW: &[&str] = &[".fingerprint", "build", "deps", "examples", "incremental", "rustlib"];
 /// What the loader reads.
 const VARIABLE: &str = "LD_PRELOAD";
 
@@ -64,9 +68,42 @@ pub fn spawn_with(directory: &Path, command: &mut Command) -> io::Result<(Child,
     let has_own = command.get_envs().any(|(name, _)| name == VARIABLE) || env::var_os(VARIABLE).is_some();
     let notes = if !has_own && library.exists() { Notes::new(&library).ok() } else { None };
     match notes {
-        Some(notes) => supervise::spawn_noting(command.env(VARIABLE, library), Some(notes)),
+        Some(notes) => {
+            if let Some(value) = searched(command).filter(|value| has_no_libraries(value)) {
+                notes.journal().set_needless(value.as_bytes());
+            }
+            supervise::spawn_noting(command.env(VARIABLE, library), Some(notes))
+        }
         None => super::spawn(command),
     }
+}
+
+/// The value of [`SEARCHED`] that a command gets.
+fn searched(command: &Command) -> Option<OsString> {
+    let is_it = |name: &OsStr| SEARCHED.strip_suffix(b"=") == Some(name.as_bytes());
+    match command.get_envs().find(|(name, _)| is_it(name)) {
+        Some((_, value)) => value.map(OsStr::to_owned),
+        None => env::vars_os().find(|(name, _)| is_it(name)).map(|(_, value)| value),
+    }
+}
+
+/// Whether the loader finds nothing in these directories, nor in those below them. What the compiler makes has a name that
+/// nobody asks for.
+fn has_no_libraries(directories: &OsStr) -> bool {
+    let is_of_compiler = |name: &str| {
+        let stem = name.strip_suffix(".so").and_then(|stem| stem.rsplit_once('-'));
+        let is_hash = |hash: &str| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        stem.is_some_and(|(_, hash)| is_hash(hash)) || name.starts_with("libLLVM") && name.contains("-rust-")
+    };
+    let is_nothing = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let is_searched = || entry.file_type().is_ok_and(|of| of.is_dir()) && !BELOW.iter().any(|below| name == *below);
+        name.to_str().is_some_and(|name| !name.contains(".so") || is_of_compiler(name)) && !is_searched()
+    };
+    env::split_paths(directories).all(|directory| match fs::read_dir(&directory) {
+        Ok(entries) => directory.is_absolute() && { entries }.all(|entry| entry.is_ok_and(|entry| is_nothing(&entry))),
+        Err(error) => directory.is_absolute() && error.kind() == io::ErrorKind::NotFound,
+    })
 }
 
 /// A journal, as its reader has it.

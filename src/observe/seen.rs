@@ -16,6 +16,8 @@ pub struct Seen {
     pub unknown: BTreeSet<Unknown>,
     /// How many accesses were noted by the library.
     pub noted: u64,
+    /// At how many calls something was stopped.
+    pub stopped: u64,
     /// It could not become anybody else, as it is allowed to: who needs that has failed.
     pub is_confined: bool,
 }

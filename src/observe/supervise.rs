@@ -64,6 +64,7 @@ fn supervise(from: &UnixStream, told: &UnixStream, mut notes: Option<Notes>) -> 
         match sys::wait(listener.as_fd(), told.as_fd()) {
             Ready::Call => {
                 let Some(stopped) = sys::next(listener.as_fd()) else { continue };
+                watch.seen.stopped += 1;
                 // In the order in which it was done, as far as one thing can have led to another.
                 notes.iter_mut().for_each(|notes| notes.read(|note| watch.take_over(note)));
                 match &notes {

@@ -343,8 +343,9 @@ fn assert_never_placed(pieces: [&str; 2], damage: impl Fn(&Path), compiled: &[&s
     let report = demo.report();
     sandbox.assert_nothing_to_do(&demo, &["build"]);
     demo.clean();
-    build(&sandbox, &demo);
-    assert_eq!(demo.report().hydrated(), MIXED_UNITS, "after it was replaced");
+    let output = build(&sandbox, &demo);
+    let again = demo.report();
+    assert_eq!(again.hydrated(), MIXED_UNITS, "after it was replaced: {output}\n{}\n{}", report.json(), again.json());
     (report, digest)
 }
 

@@ -275,12 +275,12 @@ fn what_was_ended_while_it_noted_is_missing() {
     assert!(
         notes.is_whole() && journal.has(journal::digest(b"/b", 1, 1)) && !journal.has(journal::digest(b"/b", 4, 1))
     );
-    // Room was taken, and nothing written.
     let started = journal::digest(b"/a", journal::STARTED, 0);
     assert!(!journal.has(started) && !journal.is_needless(b"/lib"));
     journal.enter(started);
     journal.set_needless(b"/lib");
     assert!(journal.has(started) && journal.is_needless(b"/lib") && !journal.is_needless(b""));
+    // Room was taken, and nothing written.
     journal.add(journal::digest(b"/c", 1, 1), &note(&[b'c'; journal::LONGEST + 1]));
     notes.read(|_| panic!("there is nothing to be read"));
     assert!(!notes.is_whole() && !journal.is_full());

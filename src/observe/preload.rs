@@ -97,7 +97,8 @@ fn has_no_libraries(directories: &OsStr) -> bool {
     };
     let is_nothing = |entry: &fs::DirEntry| {
         let name = entry.file_name();
-        let is_searched = || entry.file_type().is_ok_and(|of| of.is_dir()) && !BELOW.iter().any(|below| name == *below);
+        let is_directory = || entry.file_type().is_ok_and(|of| !of.is_file()) && entry.path().is_dir();
+        let is_searched = || is_directory() && !BELOW.iter().any(|below| name == *below);
         name.to_str().is_some_and(|name| !name.contains(".so") || is_of_compiler(name)) && !is_searched()
     };
     env::split_paths(directories).all(|directory| match fs::read_dir(&directory) {

@@ -189,6 +189,38 @@ fn a_library_that_a_compiler_finds_is_seen_each_time() {
     assert!(matches!(access.was, Was::File(_)) && access.uses.has(Use::Read));
 }
 
+/// A compiler that is linked with a library of its own, which does nothing; `put` has the one that it finds be another one.
+#[track_caller]
+fn assert_found_when_it_comes(put: &str) {
+    let script = format!("$PWD/bin/cc; $PWD/bin/cc; {put}; $PWD/bin/cc");
+    let (temporary, mut command) = searching(&script, &[]);
+    let at = |name: &str| temporary.path().join(name).into_os_string().into_string().unwrap();
+    let build = |arguments: &[String]| assert!(Command::new("cc").args(arguments).status().unwrap().success());
+    for (name, said) in [("one", "first"), ("other", "second")] {
+        std::fs::create_dir(at(name)).unwrap();
+        std::fs::write(at("said.c"), format!("const char *said(void) {{ return \"{said}\"; }}")).unwrap();
+        build(&["-shared".into(), "-fPIC".into(), at("said.c"), "-o".into(), at(&format!("{name}/libsaid.so"))]);
+    }
+    let tool = "#include <stdio.h>\nconst char *said(void);\nint main(void) { puts(said()); }";
+    std::fs::write(at("tool.c"), tool).unwrap();
+    std::fs::create_dir(at("bin")).unwrap();
+    let own = format!("-Wl,--enable-new-dtags,-rpath,{}", at("one"));
+    build(&[at("tool.c"), "-o".into(), at("bin/cc"), format!("-L{}", at("one")), "-lsaid".into(), own]);
+    let (output, _) = noted(&mut command);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "first\nfirst\nsecond\n", "{put}");
+}
+
+#[test]
+fn a_library_is_found_that_comes_to_where_the_loader_looks() {
+    assert_found_when_it_comes("cp other/libsaid.so libraries/");
+    assert_found_when_it_comes("ln -s ../other/libsaid.so libraries/libsaid.so");
+    assert_found_when_it_comes("ln other/libsaid.so libraries/libsaid.so");
+    assert_found_when_it_comes("mv other/libsaid.so libraries/");
+    assert_found_when_it_comes("rmdir libraries; mv other libraries");
+    assert_found_when_it_comes("rmdir libraries; ln -s other libraries");
+    assert_found_when_it_comes("ln -s libraries also; cp other/libsaid.so also/");
+}
+
 #[test]
 fn a_call_that_the_library_takes_over_does_what_it_does_without() {
     let temporary = tempfile::tempdir().unwrap();

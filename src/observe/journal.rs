@@ -121,6 +121,11 @@ impl Journal {
         self.head().needless.store(digest(value, DIRECTORIES, 0), Ordering::Relaxed);
     }
 
+    /// Says that it is so no more, of no value.
+    pub(super) fn forget_needless(self) {
+        self.head().needless.store(0, Ordering::Relaxed);
+    }
+
     /// Whether that was said of it.
     pub(super) fn is_needless(self, value: &[u8]) -> bool {
         self.head().needless.load(Ordering::Relaxed) == digest(value, DIRECTORIES, 0)

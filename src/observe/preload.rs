@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::journal::{self, Found, Note, SEARCHED};
@@ -69,9 +69,11 @@ pub fn spawn_with(directory: &Path, command: &mut Command) -> io::Result<(Child,
     let notes = if !has_own && library.exists() { Notes::new(&library).ok() } else { None };
     match notes {
         Some(notes) => {
-            if let Some(value) = searched(command).filter(|value| has_no_libraries(value)) {
-                notes.journal().set_needless(value.as_bytes());
-            }
+            let searched = searched(command).filter(|value| has_no_libraries(value));
+            let notes = match searched {
+                Some(value) => notes.with_needless(&value),
+                None => notes,
+            };
             supervise::spawn_noting(command.env(VARIABLE, library), Some(notes))
         }
         None => super::spawn(command),
@@ -107,6 +109,15 @@ fn has_no_libraries(directories: &OsStr) -> bool {
     })
 }
 
+/// A path without links, as far as it leads to something.
+fn real(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(real), ..) => real,
+        (Err(_), Some(above), Some(name)) => real(above).join(name),
+        _ => path.to_owned(),
+    }
+}
+
 /// A journal, as its reader has it.
 pub(super) struct Notes {
     memory: Shared,
@@ -116,15 +127,46 @@ pub(super) struct Notes {
     at: usize,
     /// What was being written when it was read.
     unfinished: Vec<usize>,
+    /// The directories in which no library is found, without links.
+    needless: Vec<PathBuf>,
 }
 
 impl Notes {
     pub(super) fn new(library: &Path) -> io::Result<Self> {
         let library = library.to_str().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
-        let notes = Self { memory: Shared::new(journal::SIZE)?, library, at: 0, unfinished: Vec::new() };
+        let notes =
+            Self { memory: Shared::new(journal::SIZE)?, library, at: 0, unfinished: Vec::new(), needless: Vec::new() };
         // Nobody meets it by chance.
         notes.journal().set_pass(RandomState::new().hash_one(NAME) | 1 << 63 | 1);
         Ok(notes)
+    }
+
+    /// With directories, as they stand in the variable, in which no library is found.
+    fn with_needless(mut self, directories: &OsStr) -> Self {
+        self.needless = env::split_paths(directories).map(|directory| real(&directory)).collect();
+        self.journal().set_needless(directories.as_bytes());
+        self
+    }
+
+    /// Before something is made at a path: where the loader might find it from now on, everybody looks again.
+    pub(super) fn before_making(&mut self, path: &str) {
+        if self.needless.is_empty() {
+            return;
+        }
+        let path = Path::new(path);
+        let path = path.parent().zip(path.file_name()).map_or(path.to_owned(), |(above, name)| real(above).join(name));
+        let is_found = |directory: &PathBuf| match path.strip_prefix(directory) {
+            Ok(below) => {
+                let mut parts = below.components();
+                let first = parts.next().map(|part| part.as_os_str());
+                parts.next().is_none() || !BELOW.iter().any(|below| first == Some(OsStr::new(below)))
+            }
+            Err(_) => directory.starts_with(&path),
+        };
+        if self.needless.iter().any(is_found) {
+            self.needless.clear();
+            self.journal().forget_needless();
+        }
     }
 
     /// What calls say that were noted.

@@ -71,6 +71,9 @@ fn supervise(from: &UnixStream, told: &UnixStream, mut notes: Option<Notes>) -> 
                     Some(notes) if asks_for_journal(&stopped) => sys::give(listener.as_fd(), &stopped, notes.file()),
                     _ => {
                         watch.note(&stopped);
+                        for path in watch.making.drain(..) {
+                            notes.iter_mut().for_each(|notes| notes.before_making(&path));
+                        }
                         sys::go_on(listener.as_fd(), &stopped);
                     }
                 }
@@ -148,6 +151,8 @@ struct Watch {
     noting: HashMap<u64, u16>,
     /// Directories without the links in them, and without what goes up.
     real: HashMap<String, Option<String>>,
+    /// What is made by the call that is stopped now.
+    making: Vec<String>,
 }
 
 impl Watch {
@@ -266,6 +271,9 @@ impl Watch {
     fn add(&mut self, thread: u32, path: String, used: Use) {
         let path = self.plain(path);
         let by = self.program(thread);
+        if used == Use::Make {
+            self.making.push(path.clone());
+        }
         self.add_by(by, path, used, was);
     }
 

@@ -84,8 +84,6 @@ pub struct Here {
 
 /// What was observed, of what.
 pub struct Subject<'a> {
-    /// What it is recorded under.
-    pub key: UnitKey,
     /// The directories that are fixed: by a checksum, or by what else is compared.
     pub fixed: Vec<&'a Utf8Path>,
     /// Files that are compared already: the sources that the compiler says it has read.
@@ -260,11 +258,9 @@ impl Here {
         is_set.then(|| Seal::of(key, Digest::of_value(Domain::Variable, &(value, configured))))
     }
 
-    /// What was seen, as conditions; or why it cannot be told.
-    pub fn record(&self, seen: &Seen, subject: &Subject<'_>) -> Result<Observed, Unknown> {
-        if let Some(unknown) = seen.unknown.iter().find(|unknown| **unknown != Unknown::Identity) {
-            return Err(*unknown);
-        }
+    /// What was seen, as conditions of the unit with this key; or why it cannot be told.
+    pub fn record(&self, seen: &Seen, key: UnitKey, subject: &Subject<'_>) -> Result<Observed, Unknown> {
+        is_known(seen)?;
         let places = Places::new(&self.roots, subject);
         let mut observed = Observed::default();
         let mut asking = BTreeSet::new();
@@ -274,13 +270,13 @@ impl Here {
         for (path, access) in &seen.paths {
             let name = name_in(path, &searched).filter(|_| !access.uses.has(Use::Make));
             if let Some(name) = name {
-                self.add_named(&mut observed, subject.key, name)?;
+                self.add_named(&mut observed, key, name)?;
             }
             match places.kind(path, access, seen)? {
                 // It was looked for there because it might have been anywhere.
                 Kind::Input
                     if access.was == Was::Absent && name.is_some_and(|name| self.is_passed(path, name, &started)) => {}
-                Kind::Input => self.add(&mut observed, subject.key, path, access)?,
+                Kind::Input => self.add(&mut observed, key, path, access)?,
                 Kind::Fixed => {}
             }
             if places.is_local(path, access) {
@@ -290,9 +286,25 @@ impl Here {
                 asking.insert(path.as_str());
             }
         }
-        self.add_variables(&mut observed, subject, &asking)?;
+        self.add_variables(&mut observed, key, subject, &asking)?;
         drop_implied(&mut observed.paths);
         Ok(observed)
+    }
+
+    /// What linkers have put into what they made, besides what others have compiled and what a host has for everybody: a
+    /// digest of it; nothing within where there is nothing.
+    pub fn linked(&self, seen: &Seen, subject: &Subject<'_>) -> Result<Option<Digest>, Unknown> {
+        is_known(seen)?;
+        let places = Places::new(&self.roots, subject);
+        let mut linked = BTreeMap::new();
+        for (path, access) in &seen.paths {
+            let Was::File(mark) = access.was else { continue };
+            if places.is_linked(path, access, seen)? {
+                let content = self.content(Utf8Path::new(path), mark).ok_or(Unknown::Changed)?;
+                linked.insert(self.locate(path), content);
+            }
+        }
+        Ok((!linked.is_empty()).then(|| Digest::of_value(Domain::Linked, &linked)))
     }
 
     /// The directories in which programs are found by their names.
@@ -356,6 +368,7 @@ impl Here {
     fn add_variables(
         &self,
         observed: &mut Observed,
+        key: UnitKey,
         subject: &Subject<'_>,
         asking: &BTreeSet<&str>,
     ) -> Result<(), Unknown> {
@@ -393,7 +406,7 @@ impl Here {
             }
             let is_told = || value.is_none_or(|value| value.len() >= TELLING && (subject.holds)(value.as_bytes()));
             if !LEADING.contains(&name.as_str()) || is_told() {
-                let seal = self.variable(subject.key, &name).ok_or(Unknown::Environment)?;
+                let seal = self.variable(key, &name).ok_or(Unknown::Environment)?;
                 observed.variables.insert(name, seal);
             }
         }
@@ -493,6 +506,12 @@ impl Observed {
         let (directory, name) = split(located);
         self.paths.get(&directory).is_some_and(|names| names.contains_key(&name))
     }
+}
+
+/// Whether all was seen that matters.
+fn is_known(seen: &Seen) -> Result<(), Unknown> {
+    let unknown = seen.unknown.iter().find(|unknown| **unknown != Unknown::Identity);
+    unknown.map_or(Ok(()), |unknown| Err(*unknown))
 }
 
 /// Whether a variable says anything to a program that is not ours.

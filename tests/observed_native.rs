@@ -367,6 +367,50 @@ fn an_archive_that_only_a_source_names_counts_where_a_flag_names_the_directory()
     }
 }
 
+/// A macro that gives the number of the function in the archive that `LIBRARY_PATH` leads to.
+fn macro_with_archive() -> Package {
+    let library = format!(
+        "{} extern \"C\" {{ fn value() -> i32; }}
+        #[proc_macro] pub fn ask(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{
+            unsafe {{ value() }}.to_string().parse().unwrap()
+        }}",
+        LINKED[0]
+    );
+    Package::new("asking", "1.0.0", &library).procedural_macro()
+}
+
+/// The program says what such a macro gives where these packages use it.
+#[track_caller]
+fn assert_archive_of_macro_counts(users: impl IntoIterator<Item = Package>) {
+    let sandbox = Sandbox::new();
+    let native = sandbox.path("native");
+    let witness = of_leaf(sandbox, users.into_iter().chain([macro_with_archive()]), "said()");
+    let demo = witness.demo.clone().env("LIBRARY_PATH", &native);
+    witness.assert_follows(&TEXTS, |_, text| in_archive(&native)(&demo, text));
+}
+
+#[test]
+fn an_archive_counts_where_a_macro_is_used_that_it_is_linked_with() {
+    let asks = "pub fn said() -> i32 { asking::ask!() }";
+    assert_archive_of_macro_counts([Package::new("leaf", "1.0.0", asks).dependency("asking", "1")]);
+}
+
+#[test]
+fn an_archive_counts_where_another_crate_has_a_macro_called_that_it_is_linked_with() {
+    let calls = "pub use asking; #[macro_export] macro_rules! call { () => { $crate::asking::ask!() } }";
+    let calling = Package::new("calling", "1.0.0", calls).dependency("asking", "1");
+    let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> i32 { calling::call!() }").dependency("calling", "1");
+    assert_archive_of_macro_counts([calling, leaf]);
+}
+
+/// What the linker reads for a macro is the machine's: who uses the macro is none the less good on others.
+#[test]
+fn what_uses_a_macro_that_is_linked_with_an_archive_is_reused_on_other_machines() {
+    let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> i32 { asking::ask!() }").dependency("asking", "1");
+    let witness = of_leaf(Sandbox::new(), [leaf, macro_with_archive()], "said()");
+    witness.assert_shared(in_variable_with_archives(&witness));
+}
+
 #[test]
 fn an_archive_counts_that_is_in_a_directory_of_a_variable_of_the_linker() {
     let witness = member(Sandbox::new(), LINKING_MAIN, &[]);

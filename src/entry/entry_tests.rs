@@ -20,6 +20,7 @@ fn entry(names: &[&str]) -> Entry {
         notices: vec![("metadata".into(), "libserde.rmeta".into())],
         diagnostics: vec![],
         metadata: None,
+        code: None,
         constraints: Constraints::default(),
         fresh: None,
         compile_ms: 12,

@@ -132,8 +132,8 @@ pub struct Constraints {
     /// itself, a digest of what the runs had made that it heard from.
     pub script: Option<Digest>,
     /// A digest of what the runs for native code had made that comes into it: of what is linked, all that it depends on,
-    /// directly or not; of anything else, what is linked into the macros that its compiler loads. The metadata of crates
-    /// and of macros does not tell.
+    /// directly or not; of anything else, what is linked into the macros that its compiler loads. And of [what else is linked
+    /// into these](Entry::code). The metadata of crates and of macros does not tell.
     pub linked: Option<Digest>,
     /// Directories whose path is in the outputs: the digest of the path.
     pub bound: BTreeMap<Root, Digest>,
@@ -159,6 +159,10 @@ pub struct Entry {
     pub diagnostics: Vec<String>,
     /// By what dependents recognise it: the digest of the crate's metadata, or of everything a build script made.
     pub metadata: Option<Digest>,
+    /// What was linked into a procedural macro besides crates, and besides what every host has for it: its metadata does not
+    /// tell. Nothing where there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Digest>,
     /// When the files may be used.
     pub constraints: Constraints,
     /// Cargo's own files, where they were seen.
@@ -251,7 +255,7 @@ pub(crate) enum Kind {
 }
 
 const MAGIC: &[u8; 6] = b"xcache";
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 const HEADER: usize = MAGIC.len() + 2 + 32;
 /// No honest entry or index comes near; a hostile one must not fill the memory.
 const MAX_DECODED: u64 = 256 << 20;

@@ -224,19 +224,29 @@ fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<
 /// What the program of a build script goes by among the dependencies of its run.
 pub const PROGRAM: &str = "build-script";
 
-/// What the runs for native code have made that comes into a unit, or into the macros that make it: a digest of all of
-/// them.
+/// What the runs for native code have made that comes into a unit, or into the macros that make it, and what else was
+/// linked into these: a digest of all of them.
 ///
-/// `made` tells of each run. Nothing where that is not known of one of them; nothing within where there are none.
-pub fn linked_with(plan: &BuildPlan, id: UnitId, made: impl Fn(UnitId) -> Option<Digest>) -> Option<Option<Digest>> {
+/// `made` tells of each run, and `code` of each macro that its compiler may load. Nothing where that is not known of one of
+/// them; nothing within where there are none.
+pub fn linked_with(
+    plan: &BuildPlan,
+    id: UnitId,
+    made: impl Fn(UnitId) -> Option<Digest>,
+    code: impl Fn(UnitId) -> Option<Option<Digest>>,
+) -> Option<Option<Digest>> {
+    let described = |id: UnitId, digest| {
+        let Unit { package, version, features, .. } = plan.unit(id);
+        (package, version, features, digest)
+    };
     let runs = plan.code_runs(id).into_iter().filter(|run| plan.unit(*run).native);
-    let described = runs.map(|run| {
-        let Unit { package, version, features, .. } = plan.unit(run);
-        Some((package, version, features, made(run)?))
-    });
-    let mut described = described.collect::<Option<Vec<_>>>()?;
-    described.sort();
-    Some((!described.is_empty()).then(|| Digest::of_value(Domain::Linked, &described)))
+    let mut made = runs.map(|run| Some(described(run, made(run)?))).collect::<Option<Vec<_>>>()?;
+    let codes = plan.macros_of(id).map(|id| Some(code(id)?.map(|code| described(id, code))));
+    let mut codes: Vec<_> = codes.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+    made.sort();
+    codes.sort();
+    let is_any = !made.is_empty() || !codes.is_empty();
+    Some(is_any.then(|| Digest::of_value(Domain::Linked, &(made, codes))))
 }
 
 impl Placed {

@@ -6,7 +6,7 @@
 //!
 //! **Invariant.** Nothing is written here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::sync::Arc;
@@ -129,10 +129,12 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         let hash = fingerprint.hash();
         let chosen =
             Chosen { unit: id, profile: hydration.site.profile(unit)?, entry: Arc::clone(&entry), fingerprint, hash };
-        let kept: Vec<_> = edges.iter().filter(|edge| edge.kept).map(|edge| edge.unit).collect();
+        let kept: BTreeSet<_> = edges.iter().filter(|edge| edge.kept).map(|edge| edge.unit).collect();
         if kept.len() == edges.len() && is_there(&chosen) {
             return Some(Standing::Kept(chosen));
         }
+        let macros = hydration.plan.macros_of(id).filter(|id| self.is_kept(*id));
+        let kept: BTreeSet<_> = kept.into_iter().chain(macros).collect();
         kept.into_iter().all(|unit| self.is_same(unit)).then_some(Standing::Place(chosen))
     }
 
@@ -148,6 +150,10 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
             })
         };
         unit.dependencies.iter().map(edge).collect()
+    }
+
+    fn is_kept(&self, id: UnitId) -> bool {
+        matches!(self.standings.get(&id), Some(Standing::Kept(_)))
     }
 
     /// Whether the entry's constraints hold with these dependencies, in so far as cargo's fingerprint does not say.
@@ -195,8 +201,9 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
 
     /// What the runs for native code have made that comes into a unit: all of them are decided by now.
     fn linked_with(&self, id: UnitId, unit: &Unit) -> Option<Option<Digest>> {
-        let made = |run| self.standings.get(&run)?.known()?.entry.metadata;
-        if !unit.is_script_run() { linked_with(self.hydration.plan, id, made) } else { Some(None) }
+        let entry = |id| Some(&self.standings.get(&id)?.known()?.entry);
+        let (made, code) = (|run| entry(run)?.metadata, |id| Some(entry(id)?.code));
+        if !unit.is_script_run() { linked_with(self.hydration.plan, id, made, code) } else { Some(None) }
     }
 
     /// Whether the files that were read from outside of the package are the same. Those of its own build script are part
@@ -248,7 +255,8 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         Some(fingerprint)
     }
 
-    /// Whether a kept unit is the one of its entry by content, and not one that plain cargo has compiled.
+    /// Whether a kept unit is the one of its entry by content, and not one that plain cargo has compiled. Of a macro all of
+    /// its code counts, and not only its metadata.
     fn is_same(&mut self, id: UnitId) -> bool {
         if let Some(same) = self.same.get(&id) {
             return *same;
@@ -256,6 +264,10 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         let same = self.standings.get(&id).and_then(Standing::known).is_some_and(|known| {
             let unit = self.hydration.plan.unit(id);
             let directory = known.profile.join(&known.fresh().directory);
+            let library = known.entry.files.iter().find(|file| file.kind == FileKind::Dylib);
+            if let Some(library) = library {
+                return Digest::of_file(directory.join(&library.name).as_std_path()).ok() == Some(library.digest);
+            }
             let metadata = if unit.is_script_run() {
                 self.hydration.site.script_digest(unit, &directory)
             } else {

@@ -47,6 +47,12 @@ const TEMPORARY_VARIABLE: &str = "TMPDIR";
 /// Parts of the C library, and what every compiler brings along: all of the version that is in the host's class.
 const C_LIBRARY: &[&str] =
     &["ld-linux", "ld-musl", "libc.", "libdl.", "libgcc_s.", "libm.", "libpthread.", "librt.", "libutil."];
+/// Where a host has what every linker there links, and what linkers themselves are made of.
+const OF_HOST: &[&str] =
+    &["/etc", "/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/share"];
+/// What is linked into everything there: the begin of the names of objects and archives.
+const IN_EVERYTHING: &[&str] =
+    &["Scrt", "crt", "gcrt", "libc.", "libc_nonshared.", "libgcc.", "libgcc_eh.", "libm.", "rcrt"];
 /// What finds out which libraries a program is started with.
 const LOADER: &[&str] = &["/etc/ld.so.cache", "/etc/ld.so.preload"];
 /// What cargo itself makes in the directory of a profile.
@@ -76,6 +82,9 @@ const NOT_READING_NAMES: &[&str] = &[
 const COMPILERS: &[&str] = &["c++", "cc", "clang", "g++", "gcc"];
 /// Programs that link: the first words of their names.
 const LINKERS: &[&str] = &["collect2", "ld", "lld", "lto", "mold", "wild"];
+
+/// Where the type of an ELF file stands in it.
+const TYPE: usize = 16;
 
 /// What a path is to a unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,6 +148,12 @@ impl<'a> Places<'a> {
             let mut parts = below.components().map(|part| part.as_str()).skip(1).take(2);
             below.as_str().is_empty() || parts.any(|part| OF_CARGO.contains(&part))
         })
+    }
+
+    /// Whether a file was read by a linker, to be part of what is linked: no shared library, as that is loaded later.
+    pub(super) fn is_linked(&self, path: &str, access: &Access, seen: &Seen) -> Result<bool, Unknown> {
+        let is_read = access.uses.has(Use::Read) && readers(access, seen).any(|reader| begins(reader, LINKERS));
+        Ok(is_read && self.kind(path, access, seen)? == Kind::Input && !is_of_host(path) && !is_shared_library(path))
     }
 
     /// Whether it is, or may be, a program that asks for variables.
@@ -219,6 +234,23 @@ fn begins(path: &str, names: &[&str]) -> bool {
     { starts }.any(|start| names.iter().any(|name| start.strip_prefix(name).is_some_and(is_word)))
 }
 
+/// Whether a file that a linker reads is there for all that is linked on a host.
+fn is_of_host(path: &str) -> bool {
+    let path = Utf8Path::new(path);
+    let name = path.file_name().unwrap_or_default();
+    let is_code = [Some("a"), Some("o")].contains(&path.extension());
+    OF_HOST.iter().any(|directory| path.starts_with(directory))
+        && (!is_code || IN_EVERYTHING.iter().any(|begin| name.starts_with(begin)))
+}
+
+/// Whether a file is a shared library, by what it begins with: linkers take texts for what they name.
+fn is_shared_library(path: &str) -> bool {
+    const SHARED: [u8; 2] = [3, 0];
+    let mut begin = [0; TYPE + SHARED.len()];
+    let is_read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut begin));
+    is_read.is_ok() && begin.starts_with(b"\x7fELF") && begin[TYPE..] == SHARED
+}
+
 /// Whether something is a shared library of C's, by its name.
 fn is_c_library(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -250,6 +282,39 @@ mod tests {
             assert!(!begins(&format!("/usr/bin/{name}"), NOT_READING_NAMES), "{name}");
         }
         assert!(begins("/usr/bin/x86_64-linux-gnu-gcc-12", COMPILERS) && begins("clang++", COMPILERS));
+    }
+
+    #[test]
+    fn what_a_host_links_into_everything_is_no_code_of_a_macro() {
+        let of_host = [
+            "/usr/lib/x86_64-linux-gnu/crti.o",
+            "/usr/lib/gcc/x86_64-linux-gnu/12/crtbeginS.o",
+            "/usr/lib/gcc/x86_64-linux-gnu/12/libgcc.a",
+            "/lib/x86_64-linux-gnu/libc.so",
+            "/usr/share/locale/de/LC_MESSAGES/ld.mo",
+        ];
+        for path in of_host {
+            assert!(is_of_host(path), "{path}");
+        }
+        for path in ["/usr/lib/x86_64-linux-gnu/libz.a", "/usr/lib/value.o", "/home/me/crti.o", "/usr/local/lib/libc.a"]
+        {
+            assert!(!is_of_host(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_shared_library_is_known_by_what_it_holds() {
+        let temporary = tempfile::tempdir().unwrap();
+        let at = |name: &str| temporary.path().join(name).into_os_string().into_string().unwrap();
+        for (name, kind) in [("shared", 3), ("object", 1)] {
+            let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+            bytes.resize(TYPE, 0);
+            bytes.extend([kind, 0]);
+            std::fs::write(at(name), bytes).unwrap();
+        }
+        std::fs::write(at("libvalue.so"), "INPUT(value.o) /* a linker takes it for a script */").unwrap();
+        assert!(is_shared_library(&at("shared")));
+        assert!(!["object", "libvalue.so", "nowhere"].iter().any(|name| is_shared_library(&at(name))));
     }
 
     #[test]

@@ -300,7 +300,8 @@ impl BuildPlan {
         crates.filter(|other| self.macros_of(*other).next().is_some())
     }
 
-    fn is_macro(&self, id: UnitId) -> bool {
+    /// Whether it is a procedural macro.
+    pub fn is_macro(&self, id: UnitId) -> bool {
         self.unit(id).kind == "proc-macro"
     }
 

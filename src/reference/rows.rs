@@ -14,6 +14,7 @@ const BOUND: &str = "tests/no_reuse.rs: a_library_that_holds_its_path_is_not_sha
 const COMPILED_IN: &str = "tests/no_reuse.rs: another_value_of_a_variable_that_was_compiled_in_is_not_shared";
 const OLDER_LIBRARY: &str =
     "tests/no_reuse.rs: what_is_linked_or_run_is_not_shared_with_a_host_that_has_an_older_c_library";
+const LINKED_MACRO: &str = "tests/observed_native.rs: an_archive_counts_where_a_macro_is_used_that_it_is_linked_with";
 const SAME_VERSION: &str = "tests/toolchains.rs: what_another_linker_of_the_same_version_has_linked_is_not_reused";
 const OTHER_PLATFORM: &str = "tests/toolchains.rs: what_another_linker_of_another_platform_has_linked_is_not_reused";
 const PATH_OF_WORKSPACE: &str = "tests/members.rs: another_workspace_path_shares_dependencies_and_no_members";
@@ -371,6 +372,7 @@ const CONSTRAINTS: Proofs = &[
             SYSTEM_LIBRARY,
             "tests/native.rs: it_runs_when_a_variable_that_it_declared_has_another_value",
             "tests/native.rs: what_a_macro_with_other_native_code_makes_is_not_reused",
+            LINKED_MACRO,
         ]),
     ),
     (
@@ -462,6 +464,13 @@ const ENTRY: Proofs = &[
     ("notices", Nothing("they are printed.")),
     ("diagnostics", Nothing("they are printed; how is a condition of its own.")),
     ("metadata", Tests(&[REBUILT, GENERATED])),
+    (
+        "code",
+        Tests(&[
+            LINKED_MACRO,
+            "tests/observed_native.rs: an_archive_counts_where_another_crate_has_a_macro_called_that_it_is_linked_with",
+        ]),
+    ),
     ("constraints", Tests(&[COMPILED_IN, REBUILT, BOUND])),
     ("fresh", Tests(&[FINGERPRINT, REJECTED])),
     ("compile_ms", Nothing("it says what a hit has saved.")),

@@ -31,6 +31,7 @@ fn put(store: &LocalStore, name: &str, content: u8, days: u32) -> Entry {
         notices: vec![],
         diagnostics: vec![],
         metadata: None,
+        code: None,
         constraints: Constraints::default(),
         fresh: None,
         compile_ms: 10,

@@ -28,6 +28,7 @@ fn entry(store: &LocalStore, name: &str, contents: &[&[u8]]) -> Entry {
         notices: vec![],
         diagnostics: vec![],
         metadata: None,
+        code: None,
         constraints: Constraints::default(),
         fresh: None,
         compile_ms: 10,

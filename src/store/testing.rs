@@ -71,6 +71,7 @@ impl Machine {
             notices: vec![],
             diagnostics: vec![],
             metadata: None,
+            code: None,
             constraints: Constraints::default(),
             fresh: None,
             compile_ms: 100,

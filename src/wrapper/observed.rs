@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::units::{Call, Services};
+use crate::digest::Digest;
 use crate::entry::Inputs;
 use crate::event::{Difference, MissReason, Reason, UnitId};
 use crate::inputs::{Subject, known};
 use crate::key::UnitKey;
-use crate::observe;
+use crate::observe::{self, Unknown};
 use crate::plan::Unit;
 use crate::roots::Root;
 use crate::rustc::DepInfo;
@@ -60,7 +61,6 @@ impl Services {
         let is_believed = ran.is_declared || known::has_known_script(&ran.unit.package);
         let Some((environment, looked)) = looked else { return self.unobserved(is_believed) };
         let subject = Subject {
-            key: ran.key,
             fixed: fixed.iter().map(Utf8PathBuf::as_path).collect(),
             told: BTreeSet::new(),
             sources: BTreeSet::new(),
@@ -69,7 +69,7 @@ impl Services {
             program: ran.program,
             holds: &|text| memchr::memmem::find(ran.made, text).is_some(),
         };
-        self.inputs(id, &subject, looked, is_believed)
+        self.inputs(id, ran.key, &subject, looked, is_believed)
     }
 
     /// What a compiler was seen to read, and what it has started.
@@ -84,34 +84,56 @@ impl Services {
         if !self.has_others(id) {
             return Ok(Inputs::Told);
         }
-        let unit = self.plan.unit(id);
         let mut macros = self.plan.macros_of(id);
         let is_believed = macros.all(|id| known::has_known_macros(&self.plan.unit(id).package));
         let Some(looked) = looked else { return self.unobserved(is_believed) };
-        let fixed = self.fixed(unit);
+        self.with_subject(id, call, holds, |subject| self.inputs(id, key, subject, looked, is_believed))
+    }
+
+    /// What was linked into a macro besides crates, for its users to have as a condition. Where nobody could look, it is
+    /// taken for nothing: its users are recorded only if the macro is believed.
+    pub(super) fn code_of(
+        &self,
+        id: UnitId,
+        call: &Call,
+        looked: Option<&observe::Result>,
+    ) -> Result<Option<Digest>, Unknown> {
+        let Some(Ok(seen)) = looked else { return Ok(None) };
+        self.with_subject(id, call, &|_| false, |subject| self.here.linked(seen, subject))
+    }
+
+    /// Who is observed in a call of the compiler.
+    fn with_subject<T>(
+        &self,
+        id: UnitId,
+        call: &Call,
+        holds: &dyn Fn(&[u8]) -> bool,
+        then: impl FnOnce(&Subject<'_>) -> T,
+    ) -> T {
+        let fixed = self.fixed(self.plan.unit(id));
         let own = [Some(call.out_dir()), call.script_dir()];
-        let subject = Subject {
-            key,
+        let callers = self.plan.callers_of(id);
+        then(&Subject {
             fixed: fixed.iter().map(Utf8PathBuf::as_path).collect(),
             told: self.told(call),
-            sources: self.plan.callers_of(id).filter_map(|id| self.plan.unit(id).root_file.parent()).collect(),
+            sources: callers.filter_map(|id| self.plan.unit(id).root_file.parent()).collect(),
             own: own.into_iter().flatten().collect(),
             environment: &call.request.environment,
             program: None,
             holds,
-        };
-        self.inputs(id, &subject, looked, is_believed)
+        })
     }
 
     fn inputs(
         &self,
         id: UnitId,
+        key: UnitKey,
         subject: &Subject<'_>,
         looked: observe::Result,
         is_believed: bool,
     ) -> Result<Inputs, Reason> {
         match looked {
-            Ok(seen) => match self.here.record(&seen, subject) {
+            Ok(seen) => match self.here.record(&seen, key, subject) {
                 Ok(observed) => Ok(Inputs::Observed(Box::new(observed))),
                 Err(_) if self.here.trusts() => Ok(Inputs::Trusted),
                 Err(unknown) => {

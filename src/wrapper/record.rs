@@ -211,6 +211,7 @@ pub(super) fn record(
         notices: notices.into_iter().filter_map(|(path, emit)| Some((emit, path.file_name()?.to_owned()))).collect(),
         diagnostics,
         metadata,
+        code: None,
         constraints,
         fresh: None,
         compile_ms: compiled.finished.millis,
@@ -237,6 +238,7 @@ pub(super) fn record_script(
         notices: Vec::new(),
         diagnostics: Vec::new(),
         metadata: Some(digest),
+        code: None,
         constraints: Constraints {
             environment,
             script: heard,

@@ -381,10 +381,15 @@ impl Scripts {
     }
 
     /// What comes into something besides crates, or into the macros that make it: what the runs for native code have made,
-    /// and what the linker finds. Nothing where that is not known.
-    pub(super) fn linked_with(&self, id: UnitId, call: &Call) -> Option<Option<Digest>> {
+    /// what the linker finds, and what `code` tells of macros. Nothing where that is not known.
+    pub(super) fn linked_with(
+        &self,
+        id: UnitId,
+        call: &Call,
+        code: impl Fn(UnitId) -> Option<Option<Digest>>,
+    ) -> Option<Option<Digest>> {
         let plan = &self.services.plan;
-        let made = linked_with(plan, id, |run| self.made(run))?;
+        let made = linked_with(plan, id, |run| self.made(run), code)?;
         let mut names = BTreeSet::new();
         for run in plan.code_runs(id) {
             match self.brought(run) {

@@ -1,5 +1,6 @@
 //! What to do with each crate that cargo wants compiled: restore it, or have it compiled and record it.
 
+mod code;
 mod differs;
 mod linked;
 
@@ -164,6 +165,8 @@ struct State {
     claimed: BTreeSet<UnitId>,
     /// Units whose outputs came from this session: restored, or compiled with remapped paths.
     ours: BTreeSet<UnitId>,
+    /// What was linked into macros that were compiled or restored.
+    codes: BTreeMap<UnitId, Option<Digest>>,
     /// Outputs without their extension, by unit.
     outputs: BTreeMap<Utf8PathBuf, UnitId>,
     /// What is to be removed of units that were left out.
@@ -357,6 +360,7 @@ impl Units {
         let printed = restore(&entry, &call.invocation, &call.out_dir, store, roots, may_link)
             .map_err(|error| Some(self.services.unusable(id, &entry, error)))?;
         self.stand_in(id, call);
+        self.set_code(id, entry.code);
         self.state().ours.insert(id);
         log.record(EventKind::Restored {
             unit: id,
@@ -385,16 +389,17 @@ impl Units {
         if remapped {
             self.state().ours.insert(id);
         }
-        // Only before a build script has something to be put before cargo goes on.
-        let is_script = self.services.plan.unit(id).kind == "custom-build";
-        let capture = if is_script { Capture::Stderr } else { Capture::Status };
+        // Only of build scripts and macros there is something to be done before cargo goes on.
+        let is_waited_for = self.services.plan.unit(id).kind == "custom-build" || self.services.plan.is_macro(id);
+        let capture = if is_waited_for { Capture::Stderr } else { Capture::Status };
         let finished = conversation.run(arguments, unmapping, capture, false)?;
         let success = finished.code == Some(0);
         if success {
             self.note_linked(id, call, &finished);
             self.stand_in(id, call);
+            self.note_code(id, call, None);
         }
-        if is_script {
+        if is_waited_for {
             conversation.release()?;
         }
         self.services.log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
@@ -417,6 +422,7 @@ impl Units {
         if success {
             self.note_linked(id, call, &finished);
             self.stand_in(id, call);
+            self.note_code(id, call, Some(&finished));
         }
         conversation.release()?;
         log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
@@ -434,6 +440,7 @@ impl Units {
                     entry.constraints.bound.extend(bound_to(bound, roots));
                     entry.fresh = Some(fresh);
                 }
+                entry.code = self.state().codes.get(&id).copied().flatten();
                 self.services.keep(id, *entry);
             }
             Ok(Recorded::Not(reason)) => log.record(EventKind::NotRecorded { unit: id, reason }),
@@ -460,7 +467,7 @@ impl Units {
         if unit.content.is_some_and(|content| !is_unchanged(content)) {
             return Ok(Recorded::Not(Reason::ChangedMeanwhile));
         }
-        let Some(linked) = self.scripts.linked_with(id, call) else {
+        let Some(linked) = self.linked_with(id, call) else {
             return Ok(Recorded::Not(Reason::Native));
         };
         let Some(script) = self.scripts.made_if_any(id, call) else {

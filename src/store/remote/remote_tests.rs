@@ -29,6 +29,7 @@ fn entry(name: &str) -> Entry {
         notices: vec![],
         diagnostics: vec![],
         metadata: None,
+        code: None,
         constraints: Constraints::default(),
         fresh: None,
         compile_ms: 10,

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 2] = ["src/observe/interposer.rs", "src/observe/journal.rs"];
+const SOURCES: [&str; 3] = ["src/observe/interposer.rs", "src/observe/elf.rs", "src/observe/journal.rs"];
 /// Where the library finds the loader's functions, and the names under which it is embedded. Before 2.34, the GNU C library
 /// had a library of its own for them; whatever is loaded besides costs each compiler a search.
 const LOADERS: [(&str, &str); 2] = [("libc.so.6", "interposer.so"), ("libdl.so.2", "interposer-older.so")];

@@ -5,7 +5,7 @@
 //! lets it go on. So it does not matter how something was linked, or who has started it; and nobody can tell that he is
 //! seen but by `/proc/self/status`.
 //!
-//! Who asks too often to be stopped each time (compilers of C) has a library loaded that notes what he asks for, and is
+//! Who asks too often to be stopped each time (compilers) has a library loaded that notes what he asks for, and is
 //! let through ([`spawn_with`]).
 //!
 //! **Not seen**: what is not asked of the kernel by a path (the clock, random numbers, the processor, the name of the
@@ -16,6 +16,8 @@
 //! long as somebody answers: what lives longer than the command is left to a process of ours that does nothing but that
 //! ([`go_on_for`]). Where the kernel does not let us, the command runs unseen, and the observation says why.
 
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod elf;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod filter;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]

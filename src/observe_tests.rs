@@ -117,6 +117,64 @@ fn nobody_finds_the_library_in_his_environment() {
     assert!(!at_start.is_empty(), "{said}");
 }
 
+#[test]
+fn nobody_finds_the_library_in_his_environment_who_does_not_load_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let at = |name: &str| temporary.path().join(name);
+    let tool =
+        "#include <stdio.h>\nextern char **environ; int main(void) { for (char **at = environ; *at; at++) puts(*at); }";
+    std::fs::write(at("tool.c"), tool).unwrap();
+    // One that makes no calls of its own, by a name that is among those of compilers.
+    assert!(Command::new("cc").arg("-static").arg(at("tool.c")).arg("-o").arg(at("cc")).status().unwrap().success());
+    std::fs::write(at("sh"), format!("#!{}\n", at("cc").display())).unwrap();
+    std::fs::set_permissions(at("sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let session = tempfile::tempdir().unwrap();
+    provide_interposer(session.path());
+    for mut command in [Command::new(at("cc")), Command::new(at("sh")), shell("./cc; ./sh; $PWD/cc", temporary.path())]
+    {
+        let (child, observation) = spawn_with(session.path(), command.stdout(Stdio::piped())).unwrap();
+        let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        assert!(said.contains("PATH=") && !said.contains("LD_PRELOAD"), "{said}");
+        assert!(observation.finish().is_ok());
+    }
+}
+
+#[test]
+fn a_compiler_of_rust_is_not_stopped_for_each_link_on_its_way() {
+    let temporary = tempfile::tempdir().unwrap();
+    let deep = temporary.path().join("a/b/c/d/e/f");
+    std::fs::create_dir_all(&deep).unwrap();
+    std::fs::write(deep.join("one.rs"), "extern crate core as other;").unwrap();
+    let rustc = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap().stdout;
+    let rustc = Path::new(String::from_utf8(rustc).unwrap().trim()).join("bin/rustc");
+    let command = || {
+        let mut command = Command::new(&rustc);
+        command.args(["--crate-type", "lib", "--emit", "metadata", "one.rs"]).current_dir(&deep);
+        command.args((0..40).map(|index| format!("-Ldependency={}/{index}/..", deep.display())));
+        command
+    };
+    let mut plain = command();
+    let (mut child, observation) = spawn(&mut plain).unwrap();
+    assert!(child.wait().unwrap().success());
+    let without = observation.finish().unwrap();
+    std::fs::remove_file(deep.join("libone.rmeta")).unwrap();
+    let (output, with) = noted(&mut command());
+    assert!(output.status.success());
+    assert!(
+        with.noted > 0 && with.stopped * 3 < without.stopped * 2,
+        "{} {} {}",
+        with.noted,
+        with.stopped,
+        without.stopped
+    );
+    let inputs = |seen: &Seen| -> BTreeSet<String> {
+        let named = seen.paths.iter().filter(|(path, _)| !path.starts_with("/proc/") && !path.contains("/rmeta"));
+        named.map(|(path, access)| format!("{path}: {:?}", (access.was, access.uses))).collect()
+    };
+    let differing: Vec<_> = inputs(&with).symmetric_difference(&inputs(&without)).cloned().collect();
+    assert_eq!(differing, Vec::<String>::new());
+}
+
 /// A directory in which the loader looks, with this in it; and a shell that looks there.
 fn searching(script: &str, content: &[&str]) -> (tempfile::TempDir, Command) {
     let temporary = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A library that is loaded into the compilers of C and what starts them, and notes what they look at where they are.
+//! A library that is loaded into compilers and what starts them, and notes what they look at where they are.
 //!
 //! The observer stops a process at each call that asks for a path, which costs two switches of processes. A compiler of C
 //! makes hundreds of thousands. So the calls it makes most often are taken over here: they are noted in a
@@ -23,9 +23,12 @@ use core::ptr;
 use core::slice;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
+#[path = "elf.rs"]
+mod elf;
 #[path = "journal.rs"]
 mod journal;
 
+use elf::{HEAD, StartedBy, started_by};
 use journal::{ABSENT, DIRECTORY, FILE, Journal, LONGEST, NAME, Note, OTHER, PROGRAM, SEARCHED, SIZE, STARTED, digest};
 
 #[panic_handler]
@@ -195,8 +198,8 @@ unsafe extern "C" fn begin() {
         // What a script by the name of a compiler loads may differ from one time to the next.
         let has_searched = || variable(SEARCHED).is_some_and(|value| journal.is_needless(value));
         let is_compiler = !was_spared && is_among(COMPILERS, path) && has_searched();
-        if let Some(started_by) = started_by().filter(|_| is_compiler) {
-            journal.enter(digest(started_by, STARTED, 0));
+        if let Some(path) = called_by().filter(|_| is_compiler) {
+            journal.enter(digest(path, STARTED, 0));
         }
         OWN.store(own, Ordering::Relaxed);
         JOURNAL.store(base, Ordering::Release);
@@ -212,7 +215,7 @@ unsafe fn map(file: usize) -> Option<*mut u8> {
 }
 
 /// The path by which this program was started, if it is the same in every directory.
-unsafe fn started_by() -> Option<&'static [u8]> {
+unsafe fn called_by() -> Option<&'static [u8]> {
     const AT_EXECFN: usize = 31;
     // SAFETY: the kernel has put it behind the environment.
     unsafe {
@@ -605,8 +608,9 @@ const COMPILERS: &[&[u8]] = &[
     b"lto1",
     b"ranlib",
 ];
-/// What starts them.
-const STARTERS: &[&[u8]] = &[b"bash", b"cmake", b"dash", b"gmake", b"make", b"ninja", b"perl", b"sh"];
+/// What starts them, and rustc, which looks for links on the way to each library.
+const STARTERS: &[&[u8]] =
+    &[b"bash", b"clippy-driver", b"cmake", b"dash", b"gmake", b"make", b"ninja", b"perl", b"rustc", b"sh"];
 
 /// Whether a compiler was started before, and so seen as it looked for its libraries.
 unsafe fn has_searched(program: &CStr, journal: Journal) -> bool {
@@ -671,24 +675,38 @@ fn is_among(names: &[&[u8]], path: &[u8]) -> bool {
     [name, short, behind].into_iter().any(|name| names.contains(&name))
 }
 
-/// Whether a file begins as this library does: another one would be refused aloud. A script is started by who is ours.
+/// Whether the loader starts a file, or a program that is started by it: any other has the variable in its environment.
 unsafe fn is_ours(path: &CStr) -> bool {
+    let mut head = [0; HEAD];
+    // SAFETY: the path ends.
+    match started_by(unsafe { head_of(path, &mut head) }) {
+        StartedBy::Loader => true,
+        StartedBy::Unknown => false,
+        StartedBy::Program(interpreter) => {
+            let mut found = Path { room: Room::uninit(), length: 0 };
+            // SAFETY: a path in this room has its end.
+            found.push(interpreter).is_ok()
+                && unsafe { started_by(head_of(found.text(), &mut [0; HEAD])) == StartedBy::Loader }
+        }
+    }
+}
+
+/// The begin of a file; nothing where it cannot be read.
+unsafe fn head_of<'a>(path: &CStr, head: &'a mut [u8; HEAD]) -> &'a [u8] {
     const READ: usize = if cfg!(target_arch = "x86_64") { 0 } else { 63 };
-    const MACHINE: u8 = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
-    let mut begin = [0_u8; 20];
     // SAFETY: there is as much room as is said.
-    let is_read = unsafe {
+    let length = unsafe {
         let pass = journal().map_or(0, Journal::pass);
         let open = [AT_FDCWD as usize, path.as_ptr() as usize, O_CLOEXEC as usize, 0, 0];
         let file = call(number::OPENAT, open, pass);
         if file < 0 {
-            return false;
+            return &[];
         }
-        let read = call(READ, [file as usize, begin.as_mut_ptr() as usize, begin.len(), 0, 0], 0);
+        let length = call(READ, [file as usize, head.as_mut_ptr() as usize, HEAD, 0, 0], 0);
         call(number::CLOSE, [file as usize, 0, 0, 0, 0], 0);
-        read == begin.len() as isize
+        length
     };
-    is_read && (begin.starts_with(b"\x7fELF\x02\x01") && begin[18..] == [MACHINE, 0] || begin.starts_with(b"#!"))
+    head.get(..usize::try_from(length).unwrap_or(0)).unwrap_or(&[])
 }
 
 /// A path without links and dots, as the C library's `realpath`.

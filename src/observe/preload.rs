@@ -1,4 +1,4 @@
-//! The library that is loaded into compilers of C, and the journal in which it notes what they look at.
+//! The library that is loaded into compilers, and the journal in which it notes what they look at.
 //!
 //! The library is a part of this binary, and put beside the session's socket where it works: a program was started with it,
 //! said nothing of it, and was seen. Everything else is the [observer's](super): without the library, or without a journal,
@@ -12,13 +12,14 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::elf::{self, StartedBy};
 use super::journal::{self, Found, Note, SEARCHED};
 use super::supervise::{self, Observation};
 use super::sys::Shared;
@@ -66,7 +67,8 @@ fn works(library: &Path) -> io::Result<bool> {
 pub fn spawn_with(directory: &Path, command: &mut Command) -> io::Result<(Child, Observation)> {
     let library = directory.join(NAME);
     let has_own = command.get_envs().any(|(name, _)| name == VARIABLE) || env::var_os(VARIABLE).is_some();
-    let notes = if !has_own && library.exists() { Notes::new(&library).ok() } else { None };
+    let is_possible = !has_own && library.exists() && is_loaded(Path::new(command.get_program()));
+    let notes = if is_possible { Notes::new(&library).ok() } else { None };
     match notes {
         Some(notes) => {
             let searched = searched(command).filter(|value| has_no_libraries(value));
@@ -78,6 +80,26 @@ pub fn spawn_with(directory: &Path, command: &mut Command) -> io::Result<(Child,
         }
         None => super::spawn(command),
     }
+}
+
+/// Whether a program has the library loaded: one that has not finds the variable in its environment.
+fn is_loaded(program: &Path) -> bool {
+    let by_name = program.components().count() == 1 && !program.is_absolute();
+    let path = env::var_os("PATH").filter(|_| by_name).unwrap_or_default();
+    let found = env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file());
+    let head = head_of(found.as_deref().unwrap_or(program));
+    match elf::started_by(&head) {
+        StartedBy::Loader => true,
+        StartedBy::Unknown => false,
+        StartedBy::Program(path) => elf::started_by(&head_of(Path::new(OsStr::from_bytes(path)))) == StartedBy::Loader,
+    }
+}
+
+/// The begin of a file; nothing where it cannot be read.
+fn head_of(path: &Path) -> Vec<u8> {
+    let mut head = Vec::with_capacity(elf::HEAD);
+    let read = fs::File::open(path).and_then(|file| file.take(elf::HEAD as u64).read_to_end(&mut head));
+    read.map(|_| head).unwrap_or_default()
 }
 
 /// The value of [`SEARCHED`] that a command gets.

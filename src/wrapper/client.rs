@@ -168,7 +168,8 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
                 None => Command::new(program),
             };
             let is_rustc = command.get_program() == program;
-            let (status, mut finished) = run(command.args(extra).args(arguments), capture, &unmapping, is_observed)?;
+            let command = command.args(extra).args(arguments);
+            let (status, mut finished) = run(command, capture, &unmapping, is_observed.then_some(directory))?;
             // What another wrapper starts is rustc itself.
             finished.linker_millis = finished.linker_millis.filter(|_| is_rustc);
             // A session that is gone has no use for the news, and nothing to open.
@@ -193,21 +194,24 @@ fn request(role: Role, program: &OsStr, arguments: &[OsString]) -> Option<Reques
     })
 }
 
-/// Runs the compiler, forwarding what it prints line by line: cargo starts dependents on the notices in it.
+/// Runs the compiler, forwarding what it prints line by line: cargo starts dependents on the notices in it. It is observed
+/// where this session's directory is given.
 fn run(
     command: &mut Command,
     capture: Capture,
     unmapping: &Unmapping,
-    is_observed: bool,
+    observed_from: Option<&Path>,
 ) -> io::Result<(ExitStatus, Finished)> {
     let start = Instant::now();
     let pipe = |wanted: bool| if wanted { Stdio::piped() } else { Stdio::inherit() };
     let command = command
         .stdout(pipe(capture == Capture::Everything))
         .stderr(pipe(capture != Capture::Status || !unmapping.is_empty()));
-    let (mut child, observation) = match is_observed {
-        true => observe::spawn(command).map(|(child, observation)| (child, Some(observation)))?,
-        false => (command.spawn()?, None),
+    let (mut child, observation) = match observed_from {
+        Some(directory) => {
+            observe::spawn_with(directory, command).map(|(child, observation)| (child, Some(observation)))?
+        }
+        None => (command.spawn()?, None),
     };
     let stdout =
         child.stdout.take().map(|stdout| thread::spawn(move || forward(stdout, io::stdout(), &Unmapping::default())));

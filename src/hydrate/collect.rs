@@ -210,6 +210,11 @@ impl Site<'_> {
         Some(Linking::libraries(&self.printed(unit, out_dir)?))
     }
 
+    /// The features that the run of a build script has told the compiler of; nothing where cargo's files of it are not there.
+    pub fn features_told(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<BTreeSet<String>> {
+        Some(printed::features(&self.printed(unit, out_dir)?))
+    }
+
     /// What the run of a build script printed for cargo.
     fn printed(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<String> {
         let profile = self.profile(unit)?;

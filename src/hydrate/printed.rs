@@ -55,6 +55,13 @@ pub(super) fn variables(content: &Content) -> impl Iterator<Item = &str> {
     heads.filter_map(|head| head.strip_prefix("rustc-env=")?.strip_suffix('='))
 }
 
+/// The features among the `cfg`s that a script has printed.
+pub(super) fn features(printed: &str) -> BTreeSet<String> {
+    let said = printed.lines().filter_map(|line| line.strip_prefix("cargo:"));
+    let set = said.filter_map(|said| said.strip_prefix(':').unwrap_or(said).strip_prefix("rustc-cfg=feature=\""));
+    set.filter_map(|value| value.strip_suffix('"')).map(str::to_owned).collect()
+}
+
 fn resolve(lines: &[PrintedLine], is_here: bool, roots: &Roots) -> Option<String> {
     let line = |line: &PrintedLine| match line {
         PrintedLine::Directive { head, value } => Some(Some(format!("{head}{}", roots.resolve_value(value)?))),
@@ -143,6 +150,13 @@ mod tests {
     fn noise_with_a_root_is_left_out_elsewhere() {
         let (moved, bound) = moved("OUT_DIR = /app/target/x\nplain\n", &at("/app", "/app/target"), &at("/w", "/t"));
         assert_eq!((moved.as_str(), bound), ("plain\n", BTreeSet::new()));
+    }
+
+    #[test]
+    fn features_are_a_kind_of_cfg() {
+        let printed =
+            "cargo:rustc-cfg=feature=\"a\"\ncargo::rustc-cfg=feature=\"b\"\ncargo:rustc-cfg=c\nfeature=\"d\"\n";
+        assert_eq!(features(printed), ["a", "b"].map(str::to_owned).into());
     }
 
     proptest! {

@@ -16,17 +16,25 @@ impl BuildPlan {
     ///
     /// `outputs` maps the metadata files that were seen so far to the units they belong to; it tells apart units that
     /// differ in nothing but their dependencies. `claimed` are units that were compiled already: among several
-    /// uncacheable ones that fit, the first that was not is taken, which matters to the report only.
+    /// uncacheable ones that fit, the first that was not is taken, which matters to the report only. `told` are the features
+    /// that the build script of a unit's package has told the compiler of: they are no features to cargo.
     pub fn identify(
         &self,
         invocation: &Invocation,
         directory: &Utf8Path,
         outputs: &BTreeMap<Utf8PathBuf, UnitId>,
         claimed: &BTreeSet<UnitId>,
+        told: impl Fn(&Unit) -> BTreeSet<String>,
     ) -> Option<UnitId> {
         let source = directory.join(invocation.source.as_ref()?);
         let candidates = self.by_root_file.get(&source)?.iter().copied();
-        let mut candidates: Vec<_> = candidates.filter(|id| fits(self.unit(*id), invocation)).collect();
+        let has_features = |unit: &Unit| {
+            invocation.features == unit.features
+                || invocation.features.is_superset(&unit.features)
+                    && unit.features.union(&told(unit)).eq(&invocation.features)
+        };
+        let fits = |unit: &Unit| fits(unit, invocation) && has_features(unit);
+        let mut candidates: Vec<_> = candidates.filter(|id| fits(self.unit(*id))).collect();
         narrow(&mut candidates, |id| has_profile(self.unit(id), invocation));
         narrow(&mut candidates, |id| self.has_dependencies(id, invocation, outputs));
         match candidates[..] {
@@ -64,7 +72,6 @@ fn fits(unit: &Unit, invocation: &Invocation) -> bool {
     };
     mode && invocation.crate_name.as_deref() == Some(&unit.target.replace('-', "_"))
         && invocation.target == unit.platform
-        && invocation.features == unit.features
         && (invocation.test || invocation.crate_types == unit.crate_types)
 }
 

@@ -539,21 +539,28 @@ fn a_package_without_checksum_has_no_key_and_neither_have_its_dependents() {
 #[test]
 fn a_call_is_identified_by_its_source_features_platform_and_mode() {
     let plan = World::default().plan();
-    let call = |arguments: &str| {
+    let told = |arguments: &str, told: &[&str]| {
         let arguments: Vec<_> = arguments.split_whitespace().collect();
         plan.identify(
             &crate::rustc::Invocation::parse(&arguments),
             Utf8Path::new("/home/ann/app"),
             &BTreeMap::new(),
             &BTreeSet::new(),
+            |_| told.iter().map(|feature| (*feature).to_owned()).collect(),
         )
     };
+    let call = |arguments: &str| told(arguments, &[]);
     let alpha = "--crate-name alpha /home/ann/.cargo/registry/src/index.crates.io-0/alpha-1.0.0/src/lib.rs \
                  --crate-type lib --emit=dep-info,metadata,link --out-dir o \
                  --cfg feature=\"default\" --cfg feature=\"std\"";
     assert_eq!(call(alpha), Some(UnitId(1)));
     assert_eq!(call("--crate-name app src/lib.rs --crate-type lib --emit=link --out-dir o"), Some(UnitId(0)));
     assert_eq!(call(&alpha.replace("--cfg feature=\"std\"", "")), None);
+    let with_another = format!("{alpha} --cfg feature=\"another\"");
+    assert_eq!(call(&with_another), None);
+    assert_eq!(told(&with_another, &["another"]), Some(UnitId(1)), "its build script has said so");
+    assert_eq!(told(&with_another, &["another", "std"]), Some(UnitId(1)));
+    assert_eq!(told(&with_another, &["third"]), None);
     assert_eq!(call(&alpha.replace(",link", "")), None);
     assert_eq!(call(&format!("{alpha} --target x86_64-unknown-linux-gnu")), None);
     assert_eq!(call(&format!("{alpha} --test")), None);

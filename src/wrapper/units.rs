@@ -112,6 +112,11 @@ impl Services {
         scripts.map(with_several).collect()
     }
 
+    /// The features that the build script of a call's package has told the compiler of.
+    fn features_told(&self, unit: &Unit, call: &Call) -> BTreeSet<String> {
+        call.script_dir().and_then(|out_dir| self.site().features_told(unit, out_dir)).unwrap_or_default()
+    }
+
     /// Puts an entry into the stores.
     pub(super) fn keep(&self, id: UnitId, entry: Entry) {
         if let Err(error) = self.store.put_entry(&entry) {
@@ -276,7 +281,8 @@ impl Units {
         }
         let mut state = self.state();
         let plan = &self.services.plan;
-        let id = plan.identify(&call.invocation, &call.directory, &state.outputs, &state.claimed)?;
+        let told = |unit: &Unit| self.services.features_told(unit, call);
+        let id = plan.identify(&call.invocation, &call.directory, &state.outputs, &state.claimed, told)?;
         state.claimed.insert(id);
         for output in expected_outputs(&call.invocation, &call.out_dir) {
             state.outputs.insert(output.with_extension(""), id);

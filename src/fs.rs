@@ -161,9 +161,9 @@ impl Stamp {
         })
     }
 
-    /// When it was changed in any way, as far as the system tells.
+    /// When it was changed in any way, as far as the system tells. When it was written is what anybody says it is.
     pub fn changed(&self) -> SystemTime {
-        self.modified.max(self.changed).unwrap_or(SystemTime::UNIX_EPOCH)
+        self.changed.or(self.modified).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 

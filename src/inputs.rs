@@ -92,6 +92,8 @@ pub struct Subject<'a> {
     pub sources: BTreeSet<&'a Utf8Path>,
     /// Where it may write.
     pub own: Vec<&'a Utf8Path>,
+    /// It is a compiler, which writes as well where cargo has its own files.
+    pub is_compiler: bool,
     /// The environment that it had.
     pub environment: &'a BTreeMap<String, String>,
     /// The program itself, where it is one that was built.

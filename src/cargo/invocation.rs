@@ -85,6 +85,21 @@ impl Invocation {
         values
     }
 
+    /// How many arguments there are up to the last `--config`, and its value: what stands behind them wins.
+    pub fn up_to_config(&self) -> usize {
+        let mut last = 0;
+        let mut arguments = self.own().enumerate();
+        while let Some((index, argument)) = arguments.next() {
+            let text = argument.to_str().unwrap_or_default();
+            let is_config = text == "--config" || text.starts_with("--config=");
+            let value = if is_valued(text) { arguments.next() } else { None };
+            if is_config {
+                last = value.map_or(index, |(index, _)| index) + 1;
+            }
+        }
+        last
+    }
+
     /// Whether a flag is there, in one of these spellings.
     pub fn has_flag(&self, spellings: &[&str]) -> bool {
         self.own().any(|argument| argument.to_str().is_some_and(|argument| spellings.contains(&argument)))

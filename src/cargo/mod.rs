@@ -196,10 +196,11 @@ impl Cargo {
     /// The wrapper is given as configuration and not as `RUSTC_WRAPPER`: build scripts that ask cargo to run again when
     /// that variable changes would run again whenever `cargo xcache build` and `cargo build` take turns. Only a
     /// `RUSTC_WRAPPER` that is set already, be it to nothing, has to be `replaced`, as it would win; what cargo starts is
-    /// given it again.
+    /// given it again. Where a `--config` of the user's says something of a wrapper, it is heard, and ours is called.
     pub fn build(&self, wrapper: Option<&Path>, replaced: Option<&OsStr>) -> Command {
+        let (before, behind) = self.invocation.arguments.split_at(self.invocation.up_to_config());
         let mut command = self.command();
-        command.arg(&self.invocation.command).args(self.added_config());
+        command.arg(&self.invocation.command).args(self.added_config()).args(before);
         if let Some(wrapper) = wrapper {
             let quoted = |text: &OsStr| toml::Value::from(text.to_string_lossy().into_owned());
             match replaced {
@@ -214,7 +215,7 @@ impl Cargo {
                 }
             }
         }
-        command.args(&self.invocation.arguments);
+        command.args(behind);
         command
     }
 

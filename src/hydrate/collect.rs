@@ -296,7 +296,8 @@ fn digest_run(
 /// are fixed by a checksum or a commit, and on what is in its key and its host's class. Not so a script for native code:
 /// C compilers read more than that.
 fn unkeepable(native: bool, linking: Linking, fingerprint: &Fingerprint) -> Option<Reason> {
-    let outside = |path: &Path| path.components().any(|component| !matches!(component, Component::Normal(_)));
+    let is_below = |component: Component<'_>| matches!(component, Component::Normal(_) | Component::CurDir);
+    let outside = |path: &Path| !path.components().all(is_below);
     match linking {
         Linking::System { .. } => Some(Reason::SystemLibrary),
         Linking::Unclear => Some(Reason::Native),
@@ -411,10 +412,15 @@ mod tests {
 
     #[test]
     fn a_script_that_reads_outside_of_its_package_runs_every_time() {
-        for path in ["/etc/passwd", "../other/file"] {
+        let of = |path: &str| {
             let local = format!(r#"{{"RerunIfChanged":{{"output":"o","paths":["build.rs","{path}"]}}}}"#);
-            let outside = unkeepable(false, Linking::Nothing, &fingerprint(&local));
-            assert_eq!(outside, Some(Reason::OutsideInput), "{path}");
+            unkeepable(false, Linking::Nothing, &fingerprint(&local))
+        };
+        for path in ["/etc/passwd", "../other/file", "./../other/file"] {
+            assert_eq!(of(path), Some(Reason::OutsideInput), "{path}");
+        }
+        for path in ["./build.rs", "src/./lib.rs", "."] {
+            assert_eq!(of(path), None, "{path}");
         }
     }
 

@@ -130,7 +130,8 @@ impl<'a> Places<'a> {
         let is_own = is_in(at, &self.own) || is_in(at, &self.temporary);
         if access.uses.has(Use::Make) {
             // What is made where others can find it does not come back.
-            return if is_own || self.is_of_cargo(at) { Ok(Kind::Fixed) } else { Err(Unknown::Made) };
+            let is_own = is_own || self.subject.is_compiler && self.is_of_cargo(at);
+            return if is_own { Ok(Kind::Fixed) } else { Err(Unknown::Made) };
         }
         let is_above = || self.above.iter().chain(&self.temporary).any(|inside| inside.starts_with(at));
         let is_fixed = is_in(at, &self.fixed)

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Options;
 use super::depends::Dependencies;
@@ -25,6 +26,7 @@ use crate::inputs::Here;
 use crate::plan::content::Contents;
 use crate::plan::{BuildPlan, PlanInputs, Surroundings, Unit};
 use crate::prefetch::Prefetch;
+use crate::roots::Root;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 use crate::upload::Upload;
 use crate::wrapper::{Services, UserWrapper, WithoutMembers};
@@ -123,7 +125,7 @@ fn plan(
     let units = || graph::units(options, cargo, store, survey, depends, log);
     let (units, native) = rayon::join(units, || native::class(options, &survey.config, store));
     let (graph, packages) = units?;
-    let contents = contents(options, survey, &packages);
+    let contents = contents(options, store, survey, &packages);
     let lockfile = survey.lockfile()?;
     let wrapper = survey.wrapper.as_ref().map(|wrapper| wrapper.identity.as_str());
     let inputs = PlanInputs {
@@ -147,13 +149,17 @@ fn plan(
 }
 
 /// Reads packages in directories, each without the others and without what is built.
-fn contents(options: &Options, survey: &Survey, packages: &Packages) -> Contents {
+fn contents(options: &Options, store: &LocalStore, survey: &Survey, packages: &Packages) -> Contents {
     let Workspace { target_dir, build_dir, members, .. } = &survey.workspace;
     let in_directories = packages.values().filter(|package| package.source == PackageSource::Directory);
     let directories = in_directories.map(|package| &package.directory).chain(members);
-    // It grows all the while.
-    let journal = options.settings.events.clone().and_then(|events| Utf8PathBuf::try_from(events).ok());
-    let built = [target_dir, build_dir].into_iter().cloned().chain(journal).collect();
+    // These grow all the while.
+    let journal = options.settings.events.clone();
+    let remote = options.settings.remote.as_deref().and_then(|url| url.strip_prefix("file://")).map(PathBuf::from);
+    let ours = [Some(store.root().to_owned()), remote, journal].into_iter().flatten();
+    let ours = ours.filter_map(|path| Utf8PathBuf::try_from(path).ok());
+    let home = survey.roots.get(Root::CargoHome).map(Utf8Path::to_owned);
+    let built = [target_dir, build_dir].into_iter().cloned().chain(ours).chain(home).collect();
     Contents::new(built, directories.cloned().collect())
 }
 

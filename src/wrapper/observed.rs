@@ -65,6 +65,7 @@ impl Services {
             told: BTreeSet::new(),
             sources: BTreeSet::new(),
             own: vec![ran.out_dir],
+            is_compiler: false,
             environment: &environment,
             program: ran.program,
             holds: &|text| memchr::memmem::find(ran.made, text).is_some(),
@@ -118,6 +119,7 @@ impl Services {
             told: self.told(call),
             sources: callers.filter_map(|id| self.plan.unit(id).root_file.parent()).collect(),
             own: own.into_iter().flatten().collect(),
+            is_compiler: true,
             environment: &call.request.environment,
             program: None,
             holds,
@@ -135,6 +137,8 @@ impl Services {
         match looked {
             Ok(seen) => match self.here.record(&seen, key, subject) {
                 Ok(observed) => Ok(Inputs::Observed(Box::new(observed))),
+                // Whoever trusts what it reads still misses what it writes.
+                Err(Unknown::Made) if !subject.is_compiler => Err(Reason::OutsideOutput),
                 Err(_) if self.here.trusts() => Ok(Inputs::Trusted),
                 Err(unknown) => {
                     self.differs(id, [Difference::Unseen { what: unknown.describe().into() }]);

@@ -16,6 +16,7 @@ use crate::digest::Digest;
 use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, FileRecord, InputRecord, Inputs};
 use crate::error::{Error, Result};
 use crate::event::Reason;
+use crate::fs::Stamp;
 use crate::hydrate::Script;
 use crate::key::UnitKey;
 use crate::plan::Unit;
@@ -293,9 +294,8 @@ fn inputs(info: &DepInfo, compiled: &Compiled<'_>, roots: &Roots) -> Result<Opti
         |path: &Utf8Path| (!unit.external || !path.starts_with(&unit.package_dir)) && !in_root(path, Root::Sysroot);
     let mut inputs = Vec::new();
     for file in info.files.iter().map(|file| compiled.directory.join(file)).filter(|file| counts(file)) {
-        let modified =
-            fs::metadata(&file).and_then(|metadata| metadata.modified()).map_err(Error::io("read", &file))?;
-        if !in_root(&file, Root::BuildDir) && !unit.external && modified >= compiled.planned {
+        let changed = Stamp::of(file.as_std_path())?.changed();
+        if !in_root(&file, Root::BuildDir) && !unit.external && changed >= compiled.planned {
             return Ok(None);
         }
         let digest = Digest::of_file(Path::new(&file)).map_err(Error::io("read", &file))?;

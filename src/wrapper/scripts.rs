@@ -352,7 +352,9 @@ impl Scripts {
         }
         let plain = |name: &str| name.replace('-', "_");
         let is_target = |name: &str| plan.targets().any(|target| plain(target) == plain(name));
-        if site.wrote_outside(unit, began, &self.before, is_target) {
+        let looked = self.looks.take(out_dir);
+        let is_seen = looked.as_ref().is_some_and(|(_, looked)| looked.is_ok());
+        if !is_seen && site.wrote_outside(unit, began, &self.before, is_target) {
             return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideOutput });
         }
         match site.script(unit, out_dir, store) {
@@ -360,7 +362,7 @@ impl Scripts {
                 let path = self.program_path(run);
                 let Script { is_declared, ref made, .. } = script;
                 let ran = Ran { unit, key, program: path.as_deref(), out_dir, is_declared, made };
-                match self.services.inputs_of_run(run, &ran, self.looks.take(out_dir)) {
+                match self.services.inputs_of_run(run, &ran, looked) {
                     Ok(observed) => {
                         let entry = record_script(unit, key, script, (heard, program), observed, roots, millis);
                         self.services.keep(run, entry);

@@ -81,7 +81,7 @@ macro_rules! domains {
 
 domains! {
     /// What a unit is made from: [`crate::key::KeyInputs`]. With another version, old entries are simply never asked for.
-    UnitKey = "unit key 5",
+    UnitKey = "unit key 6",
     /// A key together with where the unit is good.
     KeyInPlace = "unit key in a place 2",
     /// What is compared with each other when a miss is explained.
@@ -104,6 +104,8 @@ domains! {
     ScriptsHeard = "build scripts heard 2",
     /// What something is linked with.
     Linked = "linked with 2",
+    /// What this machine's processor is able to do.
+    Processor = "processor 1",
     /// What a unit was seen to read.
     Seal = "seal 1",
     /// What is found of a file: which names are in it.

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -71,7 +71,6 @@ pub struct Here {
     store: Arc<LocalStore>,
     unknown: Unobserved,
     is_observing: bool,
-    can_observe: OnceLock<bool>,
     has_said: AtomicBool,
     names: Names,
     /// Digests of contents.
@@ -117,7 +116,7 @@ impl Here {
         let set = environment.keys().filter_map(|name| name.to_str()).chain(configured.keys().map(String::as_str));
         let names = Names::new(set.filter(|name| counts(name)).collect());
         let (unknown, is_observing) = (settings.unknown, settings.observe == Switch::On);
-        let (can_observe, has_said) = (OnceLock::new(), AtomicBool::new(false));
+        let has_said = AtomicBool::new(false);
         let (contents, asked, spoken) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self {
             roots,
@@ -127,7 +126,6 @@ impl Here {
             store,
             unknown,
             is_observing,
-            can_observe,
             has_said,
             names,
             contents,
@@ -152,9 +150,9 @@ impl Here {
         self.unknown == Unobserved::Trust
     }
 
-    /// Whether what runs here is seen: found out when it is first asked.
+    /// Whether what runs here is seen.
     fn can_observe(&self) -> bool {
-        self.is_observing && *self.can_observe.get_or_init(observe::is_possible)
+        self.is_observing && observe::is_possible()
     }
 
     /// Says once why nothing can be seen.

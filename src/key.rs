@@ -112,8 +112,8 @@ pub struct KeyInputs {
     pub features: BTreeSet<String>,
     /// The target triple, where one was asked for.
     pub platform: Option<String>,
-    /// The flags that apply to this unit, in order, each list with where it is set.
-    pub rustflags: BTreeMap<String, Vec<String>>,
+    /// The flags of the user's that apply to this unit, in order, wherever they are set.
+    pub rustflags: Vec<String>,
     /// Environment that changes what the compiler accepts or writes.
     pub environment: BTreeMap<String, String>,
     /// What a package in a directory may read besides its own files: the digest of each, by its name.

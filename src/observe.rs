@@ -42,10 +42,13 @@ pub use self::seen::{Access, Mark, Seen, Unknown, Use, Uses, Was};
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use self::supervise::{Observation, go_on_for, spawn};
 
-/// Whether what is started here is seen: tried with a program that does nothing.
+/// Whether what is started here is seen: tried with a program that does nothing, when it is first asked.
 pub fn is_possible() -> bool {
-    let Ok((mut child, observation)) = spawn(&mut std::process::Command::new("/bin/true")) else { return false };
-    child.wait().is_ok() && observation.finish().is_ok()
+    static IS_POSSIBLE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *IS_POSSIBLE.get_or_init(|| {
+        let Ok((mut child, observation)) = spawn(&mut std::process::Command::new("/bin/true")) else { return false };
+        child.wait().is_ok() && observation.finish().is_ok()
+    })
 }
 
 /// The argument by which this binary is [`go_on_for`].

@@ -22,6 +22,7 @@ mod graph;
 mod incremental;
 mod left;
 mod linking;
+mod named;
 mod native;
 mod planning;
 pub mod proof;

@@ -70,7 +70,7 @@ fn changed_rustflags_are_one_cause_for_all_units() {
     let said = explained(&demo, &[]);
     assert_says(
         &said,
-        &["Because RUSTFLAGS: \"-C target-cpu=x86-64-v2\" instead of \"\" 4 units: apex, base, lone, middle"],
+        &["Because rustflags: \"-C target-cpu=x86-64-v2\" instead of \"\" 4 units: apex, base, lone, middle"],
     );
     assert_eq!(said.matches("Because").count(), 1, "{said}");
 }

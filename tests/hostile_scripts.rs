@@ -391,10 +391,11 @@ fn cargo_finds_it_as_a_subcommand_and_nobody_sees_that() {
     }
 }
 
-/// A script that finds a library of the system, and so runs every time, and says a word to others.
+/// A script that leaves something elsewhere, and so runs every time, and says a word to others.
 const FINDS: &str = r#"
     println!("cargo:rerun-if-env-changed=MADE_UP");
-    println!("cargo:rustc-link-search=native=/usr/lib");
+    let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap());
+    std::fs::write(home.join("found.txt"), "found").unwrap();
     println!("cargo:word={}", std::env::var("MADE_UP").unwrap());
 "#;
 
@@ -566,6 +567,107 @@ fn modes(demo: &Project) -> BTreeMap<String, u32> {
     let made = named.filter(|(name, _)| name.starts_with("mode-"));
     let mode = |file: &Path| std::fs::metadata(file).expect("it is there").permissions().mode() & 0o7777;
     made.map(|(name, file)| (name, mode(&file))).collect()
+}
+
+// What they do where it is not theirs. All of it is below a directory for what is temporary.
+
+/// A registry's `leaf` whose script does something to `file`, and the directory that this is in.
+fn doing(effect: &str) -> (Scene, PathBuf) {
+    let sandbox = Sandbox::new();
+    let directory = sandbox.path("elsewhere");
+    let script = format!(
+        "println!(\"cargo:rerun-if-changed=build.rs\");
+        let directory = std::path::Path::new({directory:?});
+        let file = directory.join(\"file.txt\");
+        {effect}"
+    );
+    let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> &'static str { \"\" }").counted_script(&script);
+    let demo = sandbox.demo(&sandbox.registry([leaf]), "leaf = \"1\"", MAIN);
+    (Scene { sandbox, demo }, directory)
+}
+
+/// What is in the directory after a build in an empty target directory, where `file` was in it, and some more.
+fn done(demo: &Project, directory: &Path, build: impl Fn(&Project)) -> Vec<(PathBuf, String)> {
+    demo.clean();
+    if directory.exists() {
+        tree::remove(directory);
+    }
+    tree::write(&directory.join("file.txt"), "before");
+    std::fs::create_dir(directory.join("empty")).unwrap();
+    build(demo);
+    if !directory.exists() {
+        return Vec::new();
+    }
+    tree::children(directory)
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap_or_default()))
+        .collect()
+}
+
+/// It is done in each build.
+#[track_caller]
+fn assert_done_each_time(effect: &str) {
+    let (scene, directory) = doing(effect);
+    let plain = done(&scene.demo, &directory, |demo| drop(demo.cargo(["build"]).ok()));
+    for time in ["first", "then", "and once more"] {
+        assert_eq!(done(&scene.demo, &directory, |demo| drop(demo.xcache(["build"]).ok())), plain, "{effect}, {time}");
+    }
+}
+
+/// Nobody can tell whether it was done.
+#[track_caller]
+fn assert_done_once(effect: &str) {
+    let (scene, directory) = doing(effect);
+    for expected in [&["leaf"][..], &[]] {
+        scene.sandbox.reset();
+        done(&scene.demo, &directory, |demo| drop(demo.xcache(["build"]).ok()));
+        assert_eq!(scene.sandbox.scripts_run(), expected, "{effect}: {}", scene.demo.report().json());
+    }
+}
+
+#[test]
+fn what_a_script_leaves_elsewhere_is_there_after_each_build() {
+    for effect in [
+        "std::fs::write(directory.join(\"new.txt\"), \"made\").unwrap();",
+        "std::fs::write(file, \"after\").unwrap();",
+        "use std::io::Write;
+            std::fs::File::options().append(true).open(file).unwrap().write_all(b\"more\").unwrap();",
+        "std::fs::create_dir_all(directory.join(\"new/er\")).unwrap();",
+        "std::os::unix::fs::symlink(\"nowhere\", directory.join(\"link\")).unwrap();",
+        "std::fs::hard_link(file, directory.join(\"again.txt\")).unwrap();",
+        "let mine = std::path::Path::new(&std::env::var_os(\"OUT_DIR\").unwrap()).join(\"mine.txt\");
+            std::fs::write(&mine, \"mine\").unwrap();
+            std::fs::rename(mine, directory.join(\"yours.txt\")).unwrap();",
+    ] {
+        assert_done_each_time(effect);
+    }
+}
+
+#[test]
+fn what_a_script_takes_away_elsewhere_is_missing_after_each_build() {
+    for effect in [
+        "std::fs::remove_file(file).unwrap();",
+        "std::fs::remove_dir(directory.join(\"empty\")).unwrap();",
+        "std::fs::remove_dir_all(directory).unwrap();",
+        "std::fs::rename(file, std::path::Path::new(&std::env::var_os(\"OUT_DIR\").unwrap()).join(\"mine\")).unwrap();",
+        "std::fs::File::options().write(true).truncate(true).open(file).unwrap();",
+    ] {
+        assert_done_each_time(effect);
+    }
+}
+
+#[test]
+fn what_is_elsewhere_for_a_while_is_no_reason_to_run_again() {
+    for effect in [
+        "std::fs::write(directory.join(\"new.txt\"), \"made\").unwrap();
+            std::fs::remove_file(directory.join(\"new.txt\")).unwrap();",
+        "std::fs::create_dir_all(directory).unwrap(); drop(file);",
+        "std::fs::write(directory.join(\"new.txt\"), \"made\").unwrap();
+            std::fs::rename(directory.join(\"new.txt\"), directory.join(\"newer.txt\")).unwrap();
+            std::fs::remove_file(directory.join(\"newer.txt\")).unwrap();",
+    ] {
+        assert_done_once(effect);
+    }
 }
 
 // Crates that cargo does not know.

@@ -1013,7 +1013,7 @@ fn other_flags_cost_all_members() {
 /// The script writes the variable `WORD`, or else the file `word.txt`, where the library finds it.
 const SCRIPT: &str = r#"
 fn main() {
-    let mut log = std::fs::File::options().create(true).append(true).open(std::env::var("@variable@").unwrap()).unwrap();
+    let mut log = std::fs::File::options().write(true).open(std::env::var("@variable@").unwrap()).unwrap();
     std::io::Write::write_all(&mut log, b"demo\n").unwrap();
     println!("cargo::rerun-if-env-changed=WORD");
     println!("cargo::rerun-if-changed=@file@");

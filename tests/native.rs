@@ -75,6 +75,11 @@ impl Scene {
         Self { sandbox, demo }
     }
 
+    /// Where nobody looks at what scripts read.
+    fn unseen(self) -> Self {
+        Self { demo: self.demo.env("XCACHE_OBSERVE", "off"), ..self }
+    }
+
     /// Into an empty target directory: which scripts have run, which crates were compiled, and what the program says.
     #[track_caller]
     fn build(&self, variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>, String) {
@@ -213,8 +218,17 @@ fn it_runs_when_a_library_is_installed() {
 }
 
 #[test]
-fn a_script_that_is_not_known_to_be_for_native_code_runs_and_its_dependents_hit() {
+fn a_script_that_is_not_known_to_be_for_native_code_is_a_hit_as_well_if_it_was_seen() {
     let scene = Scene::new(COMPILING, false);
+    scene.assert_runs(&[], "1\n");
+    scene.assert_full_hit(&[], "1\n");
+    scene.assert_runs(&[("CFLAGS", "-DVALUE=2")], "2\n");
+    scene.assert_full_hit(&[("CFLAGS", "-DVALUE=2")], "2\n");
+}
+
+#[test]
+fn a_script_that_is_not_known_to_be_for_native_code_runs_unseen_and_its_dependents_hit() {
+    let scene = Scene::new(COMPILING, false).unseen();
     scene.assert_runs(&[], "1\n");
     let (scripts, compiled, said) = scene.build(&[]);
     assert_eq!((scripts, said), (vec!["value-sys".to_owned()], "1\n".to_owned()));
@@ -225,20 +239,44 @@ fn a_script_that_is_not_known_to_be_for_native_code_runs_and_its_dependents_hit(
     assert!(compiled.contains(&"value_sys".to_owned()), "{compiled:?}");
 }
 
+/// A script that does not say what it depends on.
+fn silent() -> String {
+    COMPILING.lines().filter(|line| !line.contains("rerun-if")).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
-fn a_script_that_does_not_say_what_it_depends_on_runs() {
-    let silent = COMPILING.lines().filter(|line| !line.contains("rerun-if")).collect::<Vec<_>>().join("\n");
-    let scene = Scene::new(&silent, true);
+fn a_script_that_does_not_say_what_it_depends_on_is_a_hit_if_it_was_seen() {
+    for links in [true, false] {
+        let scene = Scene::new(&silent(), links);
+        scene.assert_runs(&[], "1\n");
+        scene.assert_full_hit(&[], "1\n");
+        scene.assert_runs(&[("CFLAGS", "-DVALUE=2")], "2\n");
+        scene.assert_full_hit(&[("CFLAGS", "-DVALUE=2")], "2\n");
+    }
+}
+
+#[test]
+fn a_script_that_does_not_say_what_it_depends_on_runs_unseen() {
+    let scene = Scene::new(&silent(), true).unseen();
     for _ in 0..2 {
         scene.assert_runs(&[], "1\n");
         assert_eq!(scene.demo.report().reasons("value-sys").last().map(String::as_str), Some("native"));
     }
 }
 
+const FINDING: &str = "println!(\"cargo:rustc-link-search=native=/usr/lib\");";
+
 #[test]
-fn a_script_that_finds_a_library_of_the_system_runs() {
-    let finding = format!("{COMPILING}\n println!(\"cargo:rustc-link-search=native=/usr/lib\");");
-    let scene = Scene::new(&finding, true);
+fn a_script_that_finds_a_library_of_the_system_is_a_hit_if_it_was_seen() {
+    // What is in the library might be of the system, or of the script.
+    let scene = Scene::new(&format!("{COMPILING}\n{FINDING}"), true);
+    scene.assert_runs(&[], "1\n");
+    assert_eq!(scene.build(&[]), (vec![], vec!["demo".into(), "value_sys".into()], "1\n".to_owned()));
+}
+
+#[test]
+fn a_script_that_finds_a_library_of_the_system_runs_unseen() {
+    let scene = Scene::new(&format!("{COMPILING}\n{FINDING}"), true).unseen();
     for _ in 0..2 {
         scene.assert_runs(&[], "1\n");
         assert_eq!(scene.demo.report().reasons("value-sys").last().map(String::as_str), Some("system-library"));
@@ -269,10 +307,26 @@ fn what_holds_a_static_library_of_the_system_is_compiled_every_time() {
         let scene = Scene::new(&found, links);
         for value in [1, 2] {
             install(&directory, value);
-            scene.assert_runs(&[], &format!("{value}\n"));
+            assert_eq!(scene.build(&[]).2, format!("{value}\n"));
             assert!(scene.sandbox.compiled_dependencies().contains(&"value_sys".to_owned()));
         }
         assert!(scene.demo.report().reasons("value-sys").contains(&"native".to_owned()));
+    }
+}
+
+#[test]
+fn what_is_above_a_static_library_that_flags_and_a_source_name_is_linked_anew() {
+    let elsewhere = Sandbox::new();
+    let directory = elsewhere.path("lib");
+    let sandbox = Sandbox::new();
+    let library = "#[link(name = \"value\", kind = \"static\")] extern \"C\" { pub fn value() -> i32; }";
+    let native = Package::new("value-sys", "1.0.0", library);
+    let wrapper = Package::new("value", "1.0.0", "pub fn value() -> i32 { unsafe { value_sys::value() } }");
+    let scene = Scene::with(sandbox, vec![native, wrapper.dependency("value-sys", "1")]);
+    let flags = format!("-L native={}", directory.display());
+    for value in [1, 2] {
+        install(&directory, value);
+        assert_eq!(scene.build(&[("RUSTFLAGS", &flags)]).2, format!("{value}\n"), "{}", scene.demo.report().json());
     }
 }
 
@@ -302,13 +356,13 @@ fn what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_i
         scene.demo.clean();
         scene.sandbox.reset();
         scene.demo.xcache(["build"]).ok();
-        assert_eq!(scene.sandbox.scripts_run(), ["value-sys"]);
         let said = scene.demo.program(scene.demo.target().join("debug/demo"), NONE).env("LD_LIBRARY_PATH", &path);
         (scene.sandbox.compiled(), said.ok().stdout)
     };
     install_shared(&directory, 1);
     build();
     assert_eq!(build(), (vec![], "1\n".to_owned()), "{}", scene.demo.report().json());
+    assert_eq!(scene.sandbox.scripts_run(), NONE);
     install_shared(&directory, 2);
     assert_eq!(build(), (vec!["demo".to_owned()], "2\n".to_owned()));
     assert_eq!(build(), (vec![], "2\n".to_owned()));
@@ -316,12 +370,102 @@ fn what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_i
     install(&directory, 3);
     assert_eq!(build().0, ["demo"]);
     std::fs::remove_file(directory.join("libvalue.a")).expect("it was installed");
-    // A linker script says that the library is elsewhere: what is there is not known.
+    // A linker script says that the library is elsewhere.
     std::fs::rename(directory.join("libvalue.so"), directory.join("libreal.so")).expect("it can be renamed");
     tree::write(&directory.join("libvalue.so"), format!("INPUT({path}/libreal.so)"));
-    for _ in 0..2 {
-        assert_eq!(build().0, ["demo"]);
+    assert_eq!((build().0, build().0), (vec!["demo".to_owned()], vec![]));
+    let real = elsewhere.path("real");
+    install_shared(&real, 4);
+    std::fs::copy(real.join("libvalue.so"), directory.join("libreal.so")).expect("it can be replaced");
+    assert_eq!((build().0, build().0), (vec!["demo".to_owned()], vec![]));
+}
+
+/// Asks pkg-config as the crate of that name does.
+const ASKING: &str = r#"
+    println!("cargo:rerun-if-env-changed=PKG_CONFIG_PATH");
+    let asked = std::process::Command::new("pkg-config").args(["--libs", "--cflags", "value"]).output().unwrap();
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    for word in String::from_utf8(asked.stdout).unwrap().split_whitespace() {
+        match word.split_at(2) {
+            ("-L", directory) => println!("cargo:rustc-link-search=native={directory}"),
+            ("-l", name) => println!("cargo:rustc-link-lib={name}"),
+            ("-D", value) => println!("cargo:rustc-env=DEFINED={value}"),
+            _ => {}
+        }
     }
+"#;
+
+/// Describes the library in a directory for pkg-config.
+fn describe(directory: &Path, defined: &str) {
+    let text = format!(
+        "Name: value\nDescription: value\nVersion: 1.0\nLibs: -L{} -lvalue\nCflags: -D{defined}\n",
+        directory.display()
+    );
+    tree::write(&directory.join("pkgconfig/value.pc"), text);
+}
+
+/// A machine with a shared library that pkg-config knows, and a program that says what is compiled in and linked.
+fn described() -> (Scene, Sandbox, PathBuf) {
+    let elsewhere = Sandbox::new();
+    let directory = elsewhere.path("lib");
+    install_shared(&directory, 1);
+    describe(&directory, "one");
+    let library = "extern \"C\" { fn value() -> i32; }
+        pub fn said() -> String { format!(\"{} {}\", unsafe { value() }, env!(\"DEFINED\")) }";
+    let native = Package::new("value-sys", "1.0.0", library).links("value").counted_script(ASKING);
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([native]);
+    let demo = sandbox.demo(&registry, "value-sys = \"1\"", "fn main() { println!(\"{}\", value_sys::said()); }");
+    let path = |directory: PathBuf| directory.display().to_string();
+    let demo = demo.env("CARGO_INCREMENTAL", "0").env("PKG_CONFIG_PATH", path(directory.join("pkgconfig")));
+    demo.cargo(["fetch"]).ok();
+    (Scene { sandbox, demo: demo.env("LD_LIBRARY_PATH", path(directory.clone())) }, elsewhere, directory)
+}
+
+#[test]
+fn a_library_that_pkg_config_has_found_is_a_hit_as_long_as_nothing_of_it_has_changed() {
+    let (scene, _elsewhere, directory) = described();
+    let build = |expected: &[&str], said: &str| {
+        scene.demo.clean();
+        scene.sandbox.reset();
+        scene.demo.xcache(["build"]).ok();
+        let started = [scene.sandbox.scripts_run(), scene.sandbox.compiled()].concat();
+        assert_eq!(started, expected, "{}", scene.demo.report().json());
+        assert_eq!(scene.demo.program(scene.demo.target().join("debug/demo"), NONE).ok().stdout, said);
+    };
+    build(&["value-sys", "demo", "value-sys (build script)", "value_sys"], "1 one\n");
+    build(&[], "1 one\n");
+    scene.sandbox.assert_nothing_to_do(&scene.demo, &["build"]);
+    // Linked with another library.
+    install_shared(&directory, 2);
+    build(&["demo"], "2 one\n");
+    build(&[], "2 one\n");
+    // Described in another way.
+    describe(&directory, "two");
+    build(&["value-sys", "demo", "value_sys"], "2 two\n");
+    build(&[], "2 two\n");
+    describe(&directory, "one");
+    build(&["value-sys", "demo", "value_sys"], "2 one\n");
+}
+
+#[test]
+fn a_library_that_pkg_config_has_found_is_a_hit_in_another_checkout_and_home() {
+    let (scene, _elsewhere, directory) = described();
+    scene.demo.xcache(["build"]).ok();
+    let there = scene.demo.with_cargo_home(&scene.sandbox.another_cargo_home());
+    there.cargo(["fetch"]).ok();
+    let build = |expected: &[&str], said: &str| {
+        let target = scene.sandbox.unused("target");
+        scene.sandbox.reset();
+        there.xcache(["build"]).env("CARGO_TARGET_DIR", &target).ok();
+        let started = [scene.sandbox.scripts_run(), scene.sandbox.compiled()].concat();
+        assert_eq!(started, expected, "{}", there.report().json());
+        assert_eq!(there.program(target.join("debug/demo"), NONE).ok().stdout, said);
+    };
+    // Members are others in another target directory.
+    build(&["demo"], "1 one\n");
+    describe(&directory, "two");
+    build(&["value-sys", "demo", "value_sys"], "1 two\n");
 }
 
 #[test]

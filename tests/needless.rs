@@ -151,3 +151,89 @@ fn a_wrapper_that_an_option_names_is_called_beside_the_cache() {
     build();
     assert_eq!(witness.sandbox.compiled(), NONE, "{}", witness.demo.report().json());
 }
+
+/// `leaf` of a registry, with a macro and a script that says what it reads in `MADE_UP`.
+fn configurable() -> Witness {
+    let told = "println!(\"cargo:rerun-if-changed=build.rs\");
+        println!(\"cargo:rustc-env=SAID={}\", std::env::var(\"MADE_UP\").unwrap_or_default());";
+    let library = "extern crate proc_macro;
+        #[proc_macro] pub fn one(_: proc_macro::TokenStream) -> proc_macro::TokenStream { \"1\".parse().unwrap() }";
+    let made = Package::new("made", "1.0.0", library).procedural_macro();
+    let library = "pub fn said() -> String {
+        format!(\"{}{}{}\", made::one!(), env!(\"SAID\"), if cfg!(linked) { \" linked\" } else { \"\" })
+    }";
+    let leaf = Package::new("leaf", "1.0.0", library).dependency("made", "1").counted_script(told);
+    of_leaf(Sandbox::new(), [made, leaf], "said()")
+}
+
+/// With this behind what is configured.
+fn configured(witness: &Witness, more: &str) -> Project {
+    let demo = &witness.demo;
+    let config = demo.read(".cargo/config.toml");
+    let config = config.split("# more\n").next().unwrap_or_default();
+    demo.write(".cargo/config.toml", format!("{config}# more\n{more}"));
+    demo.clone()
+}
+
+/// It is in the cache already, but for members, whose keys have all variables that are configured.
+#[track_caller]
+fn assert_known(witness: &Witness, project: &Project, said: &str) {
+    witness.assert_says(project, said);
+    let started = [witness.sandbox.scripts_run(), witness.sandbox.compiled_externals()].concat();
+    assert_eq!(started, NONE, "{}", project.report().json());
+}
+
+#[test]
+fn where_flags_are_set_does_not_matter() {
+    let witness = configurable();
+    let configured = |more: &str| configured(&witness, more);
+    witness.assert_says(&configured("[build]\nrustflags = \"--cfg linked\"\n"), "1 linked");
+    assert_known(&witness, &configured("[build]\nrustflags = [\"--cfg\", \"linked\"]\n"), "1 linked");
+    assert_known(&witness, &configured("[target.'cfg(unix)']\nrustflags = [\"--cfg\", \"linked\"]\n"), "1 linked");
+    assert_known(&witness, &configured("").env("RUSTFLAGS", "--cfg linked"), "1 linked");
+    assert_known(&witness, &configured("").env("CARGO_ENCODED_RUSTFLAGS", "--cfg\x1flinked"), "1 linked");
+    assert_known(&witness, &configured("").env("CARGO_BUILD_RUSTFLAGS", "--cfg linked"), "1 linked");
+    // No flags at all.
+    witness.assert_says(&configured("[target.'cfg(windows)']\nrustflags = [\"--cfg\", \"linked\"]\n"), "1");
+    assert_known(&witness, &configured("[target.avr-none]\nrustflags = [\"--cfg\", \"linked\"]\n"), "1");
+    assert_known(&witness, &configured(""), "1");
+}
+
+#[test]
+fn what_is_configured_of_other_platforms_and_of_running_is_no_reason_to_compile() {
+    let witness = configurable();
+    witness.assert_says(&witness.demo, "1");
+    for more in [
+        "[target.avr-none]\nrunner = \"simavr\"\nlinker = \"avr-gcc\"\n",
+        "[target.'cfg(unix)']\nrunner = \"env\"\n",
+        "[target.x86_64-unknown-linux-gnu]\nrunner = \"env\"\n",
+    ] {
+        assert_known(&witness, &configured(&witness, more), "1");
+    }
+}
+
+#[test]
+fn a_variable_that_is_configured_counts_for_a_script_that_reads_it() {
+    let witness = configurable();
+    let said = |value: &str| configured(&witness, &format!("[env]\nMADE_UP = \"{value}\"\nSOMETHING = \"else\"\n"));
+    witness.assert_says(&witness.demo, "1");
+    assert_known(&witness, &configured(&witness, "[env]\nSOMETHING_ELSE = \"1\"\n"), "1");
+    witness.assert_says(&said(" 2"), "1 2");
+    assert_known(&witness, &said(" 2"), "1 2");
+    witness.assert_says(&said(" 3"), "1 3");
+    let forced = "[env]\nMADE_UP = { value = \" 4\", force = true }\n";
+    witness.assert_says(&configured(&witness, forced).env("MADE_UP", " 5"), "1 4");
+}
+
+#[test]
+fn a_relative_path_that_is_configured_is_one_of_this_checkout() {
+    let witness = configurable();
+    let more = "[env]\nMADE_UP = { value = \"here\", relative = true }\n";
+    let said = |project: &Project| format!("1{}", project.dir().join("here").display());
+    let here = configured(&witness, more);
+    witness.assert_says(&here, &said(&here));
+    assert_known(&witness, &here, &said(&here));
+    let there = here.at(&witness.sandbox.unused("another-checkout"));
+    tree::copy(here.dir(), there.dir());
+    witness.assert_says(&there, &said(&there));
+}

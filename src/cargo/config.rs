@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Tables that change what cargo passes to rustc in ways the unit graph does not show.
-const RELEVANT: &[&str] = &["unstable", OPTIONS];
+const RELEVANT: &[&str] = &["unstable", OPTIONS, "host", "target-applies-to-host"];
 /// What is switched on by `-Z` and by variables; no table of cargo's has such a name.
 const OPTIONS: &str = "-Z";
 /// Settings that change what cargo writes into the build directory.
 const OF_FORMAT: &[&[&str]] = &[&["unstable"], &[OPTIONS], &["build", "fingerprint"], &["build", "sbom"]];
-/// Tables whose content reaches build scripts through variables.
-const SEEN_BY_SCRIPTS: &[&str] = &["env", "target"];
+/// What is said of a target that no build script sees: how programs are run, and flags, which are counted by themselves.
+const UNSEEN_BY_SCRIPTS: &[&str] = &["runner", "rustdocflags", "rustflags"];
 
 /// The answer of `cargo config get`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -93,8 +93,15 @@ impl CargoConfig {
         ["paths", "patch"].iter().any(|name| self.tables.contains_key(*name)) || directories.next().is_some()
     }
 
-    /// Every list of rustc flags in the configuration, by the table it stands in. Cargo picks those whose `cfg(…)` fits;
-    /// taking all of them into a key can only make it more particular.
+    /// Whether what is said of targets may hold for hosts as well, where a target is named.
+    pub fn may_flag_hosts(&self) -> bool {
+        const UNSTABLE: [&str; 2] = ["host-config", "target-applies-to-host"];
+        let is_on = |name: &str| self.get(&["unstable", name]).is_some();
+        let plain = |option: &str| option.to_lowercase().replace('_', "-");
+        UNSTABLE.iter().any(|name| is_on(name) || self.options().iter().any(|option| plain(option).contains(name)))
+    }
+
+    /// Every list of rustc flags in the configuration, by the table it stands in.
     pub fn rustflags(&self) -> BTreeMap<String, Vec<String>> {
         let targets = self.tables.get("target").and_then(Value::as_object).into_iter().flatten();
         let mut flags: BTreeMap<_, _> = targets
@@ -104,26 +111,36 @@ impl CargoConfig {
         flags
     }
 
-    /// What build scripts see of it.
-    pub fn seen_by_scripts(&self) -> BTreeMap<String, Value> {
-        self.tables_of(SEEN_BY_SCRIPTS)
+    /// What the build scripts of a platform's units see of it, besides variables: the linker, and what is said instead of a
+    /// script that links a library.
+    pub fn seen_by_scripts(&self, platform: &str) -> Option<Value> {
+        let targets = self.tables.get("target").and_then(Value::as_object).into_iter().flatten();
+        let applying = targets.filter(|(name, _)| *name == platform || name.starts_with("cfg("));
+        let seen = applying.filter_map(|(name, table)| {
+            let mut table = table.as_object()?.clone();
+            table.retain(|key, _| !UNSEEN_BY_SCRIPTS.contains(&key.as_str()));
+            (!table.is_empty()).then(|| (name.clone(), Value::Object(table)))
+        });
+        let seen: serde_json::Map<_, _> = seen.collect();
+        (!seen.is_empty()).then_some(Value::Object(seen))
     }
 
-    /// The names of the variables that the configuration sets.
-    pub fn variable_names(&self) -> impl Iterator<Item = &str> {
-        let variables = self.tables.get("env").and_then(Value::as_object).into_iter().flatten();
-        variables.map(|(name, _)| name.as_str())
+    /// The variables that the configuration sets, with what it says of each.
+    pub fn of_variables(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let variables = self.variables().and_then(Value::as_object).into_iter().flatten();
+        variables.map(|(name, said)| (name.as_str(), said))
     }
 
-    /// What the configuration says of each variable.
-    pub fn said_of_variables(&self) -> BTreeMap<String, String> {
-        let variables = self.tables.get("env").and_then(Value::as_object).into_iter().flatten();
-        variables.map(|(name, said)| (name.clone(), said.to_string())).collect()
+    /// The same as texts. Where a path is meant that is relative to a file of the configuration, it is one of `place`.
+    pub fn said_of_variables(&self, place: &str) -> BTreeMap<String, String> {
+        let is_relative = |said: &Value| said.get("relative").and_then(Value::as_bool) == Some(true);
+        let text = |said: &Value| format!("{said}{}", if is_relative(said) { place } else { "" });
+        self.of_variables().map(|(name, said)| (name.to_owned(), text(said))).collect()
     }
 
-    /// The variables that the configuration sets, as text.
-    pub fn variables(&self) -> String {
-        self.tables.get("env").map(ToString::to_string).unwrap_or_default()
+    /// The variables that the configuration sets, in one.
+    pub fn variables(&self) -> Option<&Value> {
+        self.tables.get("env")
     }
 
     /// What is part of every key.

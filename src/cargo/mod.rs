@@ -14,6 +14,7 @@ mod invocation;
 pub mod layout;
 mod lockfile;
 mod package;
+mod rustflags;
 mod unit_graph;
 
 use std::ffi::{OsStr, OsString};
@@ -30,6 +31,7 @@ pub use self::invocation::Invocation;
 pub use self::layout::Layout;
 pub use self::lockfile::{LockedSource, Lockfile};
 pub use self::package::{Package, PackageSource, Packages, packages};
+pub use self::rustflags::{Rustflags, tell_linkers};
 pub use self::unit_graph::{GraphProfile, GraphTarget, GraphUnit, UnitGraph};
 use crate::digest::Digest;
 use crate::error::{Error, Result};

@@ -34,6 +34,11 @@ impl Inputs {
     pub fn is_told(&self) -> bool {
         *self == Self::Told
     }
+
+    /// Whether all that was read was seen.
+    pub fn is_seen(&self) -> bool {
+        matches!(self, Self::Observed(_))
+    }
 }
 
 /// What was seen.

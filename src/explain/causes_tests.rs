@@ -35,7 +35,7 @@ fn inputs(name: &str) -> KeyInputs {
         lto: "off".into(),
         features: BTreeSet::new(),
         platform: None,
-        rustflags: BTreeMap::new(),
+        rustflags: Vec::new(),
         environment: BTreeMap::new(),
         surroundings: BTreeMap::new(),
         config: BTreeMap::new(),
@@ -141,12 +141,12 @@ fn what_happened_to_one_package_is_the_only_cause_of_all_that_follows() {
 
 #[test]
 fn what_is_of_the_whole_build_is_one_cause() {
-    let now = world(|inputs| drop(inputs.rustflags.insert("environment".into(), vec!["-g".into()])));
+    let now = world(|inputs| inputs.rustflags.push("-g".into()));
     for verdict in verdicts(&now, &[(1, &world(|_| {}))]) {
         let [(Subject::Build, What::Changed { changes })] = &verdict.own.iter().collect::<Vec<_>>()[..] else {
             panic!("{verdict:?}")
         };
-        assert_eq!(changes[0].to_string(), "RUSTFLAGS: \"-g\" instead of \"\"");
+        assert_eq!(changes[0].to_string(), "rustflags: \"-g\" instead of \"\"");
         assert_eq!(verdict.inherited.difference(&verdict.own).count(), 0);
     }
 }

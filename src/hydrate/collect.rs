@@ -1,8 +1,9 @@
 //! Reading what cargo and a build script left in the build directory, for an entry.
 //!
 //! **Invariants.** Nothing is taken that could not be put elsewhere: a fingerprint whose hash cannot be reproduced, or the
-//! run of a build script that linked something, made more than plain files, or reads outside of its package. What names a
-//! directory of this machine in any other way than by a path that is known to be one is bound to it.
+//! run of a build script that made more than plain files. One that links something of the system's, or reads outside of its
+//! package, is good only for those who have seen what it reads. What names a directory of this machine in any other way
+//! than by a path that is known to be one is bound to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -165,10 +166,12 @@ impl Site<'_> {
         let linking = Linking::of(&printed, out_dir, &unit.package_dir);
         // A file that is not there has cargo run the script each time.
         let is_there = |path: &Path| unit.package_dir.as_std_path().join(path).exists();
-        let absent = (!fingerprint.changed_paths().all(is_there)).then_some(Reason::OutsideInput);
-        if let Some(reason) = unkeepable(unit.native, linking, &fingerprint).or(absent) {
-            return Ok(Some(Err(reason)));
+        if !fingerprint.changed_paths().all(is_there) {
+            return Ok(Some(Err(Reason::OutsideInput)));
         }
+        let mut unless_seen = unless_seen(unit.native, linking, &fingerprint);
+        let absolute = fingerprint.changed_paths().filter(|path| path.is_absolute());
+        bound.extend(absolute.flat_map(|path| self.roots.held_by(&path.to_string_lossy())));
         fresh.files.extend(kept);
         let (mut files, mut made) = (Vec::new(), printed.into_bytes());
         let generated = generated(out_dir)?;
@@ -180,7 +183,7 @@ impl Site<'_> {
             let path = out_dir.join(&name);
             let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
             if !is_declared_native(unit.native, &fingerprint) && is_native(&name, &bytes) {
-                return Ok(Some(Err(Reason::Native)));
+                unless_seen.get_or_insert(Reason::Native);
             }
             match str::from_utf8(&bytes) {
                 Ok(text) if !text.contains('\0') => bound.extend(self.roots.held_by(text)),
@@ -197,7 +200,7 @@ impl Site<'_> {
             .map(|(name, value)| (name.to_owned(), variables::digest(name, value.as_deref(), self.roots, &[])))
             .collect();
         let is_declared = fingerprint.is_declared();
-        Ok(Some(Ok(Script { fresh, files, digest, environment, bound, is_declared, made })))
+        Ok(Some(Ok(Script { fresh, files, digest, environment, bound, is_declared, unless_seen, made })))
     }
 
     /// What the run of a build script links; nothing where cargo's files of it are not there.
@@ -268,6 +271,8 @@ pub struct Script {
     pub bound: BTreeSet<Root>,
     /// It says what it depends on.
     pub is_declared: bool,
+    /// Why it is not to be kept where nobody has seen what it reads.
+    pub unless_seen: Option<Reason>,
     /// All that it printed for cargo and wrote.
     pub made: Vec<u8>,
 }
@@ -290,12 +295,12 @@ fn digest_run(
     Digest::of_value(Domain::ScriptRun, &(printed::directives(printed), files, special))
 }
 
-/// Why a run must happen every time, as far as what it printed tells.
+/// Why a run of which nobody has seen what it reads must happen every time, as far as what it printed tells.
 ///
 /// A script that does not say what it reads is taken by cargo's own rule: it depends on the files of its package, which
 /// are fixed by a checksum or a commit, and on what is in its key and its host's class. Not so a script for native code:
 /// C compilers read more than that.
-fn unkeepable(native: bool, linking: Linking, fingerprint: &Fingerprint) -> Option<Reason> {
+fn unless_seen(native: bool, linking: Linking, fingerprint: &Fingerprint) -> Option<Reason> {
     let is_below = |component: Component<'_>| matches!(component, Component::Normal(_) | Component::CurDir);
     let outside = |path: &Path| !path.components().all(is_below);
     match linking {
@@ -400,21 +405,21 @@ mod tests {
     fn a_script_that_links_nothing_can_be_kept_and_one_that_links_its_own_if_it_is_known_to_be_native() {
         let declared = fingerprint(DECLARED);
         let silent = fingerprint(r#"{"Precalculated":"1.0.0"}"#);
-        assert_eq!(unkeepable(false, Linking::Nothing, &declared), None);
-        assert_eq!(unkeepable(false, Linking::Nothing, &silent), None);
-        assert_eq!(unkeepable(true, Linking::Own, &declared), None);
-        assert_eq!(unkeepable(false, Linking::Own, &declared), Some(Reason::Native));
-        assert_eq!(unkeepable(true, Linking::Own, &silent), Some(Reason::Native));
-        assert_eq!(unkeepable(true, Linking::Unclear, &declared), Some(Reason::Native));
+        assert_eq!(unless_seen(false, Linking::Nothing, &declared), None);
+        assert_eq!(unless_seen(false, Linking::Nothing, &silent), None);
+        assert_eq!(unless_seen(true, Linking::Own, &declared), None);
+        assert_eq!(unless_seen(false, Linking::Own, &declared), Some(Reason::Native));
+        assert_eq!(unless_seen(true, Linking::Own, &silent), Some(Reason::Native));
+        assert_eq!(unless_seen(true, Linking::Unclear, &declared), Some(Reason::Native));
         let system = Linking::System { is_static: false };
-        assert_eq!(unkeepable(true, system, &declared), Some(Reason::SystemLibrary));
+        assert_eq!(unless_seen(true, system, &declared), Some(Reason::SystemLibrary));
     }
 
     #[test]
     fn a_script_that_reads_outside_of_its_package_runs_every_time() {
         let of = |path: &str| {
             let local = format!(r#"{{"RerunIfChanged":{{"output":"o","paths":["build.rs","{path}"]}}}}"#);
-            unkeepable(false, Linking::Nothing, &fingerprint(&local))
+            unless_seen(false, Linking::Nothing, &fingerprint(&local))
         };
         for path in ["/etc/passwd", "../other/file", "./../other/file"] {
             assert_eq!(of(path), Some(Reason::OutsideInput), "{path}");

@@ -21,6 +21,7 @@ mod select;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -204,8 +205,11 @@ fn may_be_old(hydration: &Hydration<'_>, chosen: &Chosen) -> bool {
     let unit = hydration.plan.unit(chosen.unit);
     let home = hydration.site.roots.get(Root::CargoHome);
     let is_external = |id| hydration.plan.unit(id).external;
+    let in_home = |directory: &Path| home.is_some_and(|home| directory.starts_with(home));
+    let mut declared = chosen.fingerprint.changed_paths();
     !unit.external
-        || home.is_some_and(|home| unit.package_dir.starts_with(home))
+        || in_home(unit.package_dir.as_std_path())
+            && declared.all(|path| !path.is_absolute() || in_home(path))
             && unit.dependencies.iter().all(|dependency| is_external(dependency.unit))
 }
 
@@ -221,26 +225,32 @@ fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<
     }
 }
 
+/// Whether the run of a build script is known to bring something to link.
+fn links(run: &Unit, entry: &Entry) -> bool {
+    let files = entry.fresh.iter().flat_map(|fresh| &fresh.files);
+    run.native || files.into_iter().any(|file| printed::links(&file.content))
+}
+
 /// What the program of a build script goes by among the dependencies of its run.
 pub const PROGRAM: &str = "build-script";
 
-/// What the runs for native code have made that comes into a unit, or into the macros that make it, and what else was
+/// What the runs that link something have made that comes into a unit, or into the macros that make it, and what else was
 /// linked into these: a digest of all of them.
 ///
-/// `made` tells of each run, and `code` of each macro that its compiler may load. Nothing where that is not known of one of
-/// them; nothing within where there are none.
+/// `made` tells of each run, with nothing within of one that links nothing; and `code` of each macro that its compiler may
+/// load. Nothing where that is not known of one of them; nothing within where there are none.
 pub fn linked_with(
     plan: &BuildPlan,
     id: UnitId,
-    made: impl Fn(UnitId) -> Option<Digest>,
+    made: impl Fn(UnitId) -> Option<Option<Digest>>,
     code: impl Fn(UnitId) -> Option<Option<Digest>>,
 ) -> Option<Option<Digest>> {
     let described = |id: UnitId, digest| {
         let Unit { package, version, features, .. } = plan.unit(id);
         (package, version, features, digest)
     };
-    let runs = plan.code_runs(id).into_iter().filter(|run| plan.unit(*run).native);
-    let mut made = runs.map(|run| Some(described(run, made(run)?))).collect::<Option<Vec<_>>>()?;
+    let runs = plan.code_runs(id).into_iter().map(|run| Some(made(run)?.map(|made| described(run, made))));
+    let mut made: Vec<_> = runs.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
     let codes = plan.macros_of(id).map(|id| Some(code(id)?.map(|code| described(id, code))));
     let mut codes: Vec<_> = codes.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
     made.sort();

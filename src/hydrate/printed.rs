@@ -55,6 +55,17 @@ pub(super) fn variables(content: &Content) -> impl Iterator<Item = &str> {
     heads.filter_map(|head| head.strip_prefix("rustc-env=")?.strip_suffix('='))
 }
 
+/// Whether a script has said anything about linking.
+pub(super) fn links(content: &Content) -> bool {
+    const NAMES: [&str; 3] = ["rustc-link", "rustc-flags", "rustc-cdylib-link"];
+    let heads = directives(content).into_iter().filter_map(|line| match line {
+        PrintedLine::Directive { head, .. } => head.trim_start().strip_prefix("cargo:"),
+        PrintedLine::Noise(_) | PrintedLine::NoiseHere(_) => None,
+    });
+    let mut heads = heads.map(|head| head.strip_prefix(':').unwrap_or(head));
+    heads.any(|head| NAMES.iter().any(|name| head.starts_with(name)))
+}
+
 /// The features among the `cfg`s that a script has printed.
 pub(super) fn features(printed: &str) -> BTreeSet<String> {
     let said = printed.lines().filter_map(|line| line.strip_prefix("cargo:"));

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 
 use super::fingerprint::{Fingerprint, from_hex, to_hex};
-use super::{Hydration, PROGRAM, heard, is_input_here, linked_with, printed};
+use super::{Hydration, PROGRAM, heard, is_input_here, linked_with, links, printed};
 use crate::digest::Digest;
 use crate::entry::{DependencyRecord, Entry, FileKind, Fresh};
 use crate::event::UnitId;
@@ -202,7 +202,11 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
     /// What the runs for native code have made that comes into a unit: all of them are decided by now.
     fn linked_with(&self, id: UnitId, unit: &Unit) -> Option<Option<Digest>> {
         let entry = |id| Some(&self.standings.get(&id)?.known()?.entry);
-        let (made, code) = (|run| entry(run)?.metadata, |id| Some(entry(id)?.code));
+        let made = |run| {
+            let (unit, entry) = (self.hydration.plan.unit(run), entry(run)?);
+            if links(unit, entry) { entry.metadata.map(Some) } else { Some(None) }
+        };
+        let code = |id| Some(entry(id)?.code);
         if !unit.is_script_run() { linked_with(self.hydration.plan, id, made, code) } else { Some(None) }
     }
 

@@ -4,6 +4,8 @@
 //! other conditions of the entry, and what only says how many processors there are says nothing of what is made. What is
 //! neither fixed nor a file (the state of the machine) is unknown.
 
+use std::collections::BTreeSet;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Subject;
@@ -127,11 +129,17 @@ impl<'a> Places<'a> {
         if let Some(kind) = of_system(path, access, seen) {
             return kind;
         }
-        let is_own = is_in(at, &self.own) || is_in(at, &self.temporary);
         if access.uses.has(Use::Make) {
-            // What is made where others can find it does not come back.
-            let is_own = is_own || self.subject.is_compiler && self.is_of_cargo(at);
-            return if is_own { Ok(Kind::Fixed) } else { Err(Unknown::Made) };
+            match () {
+                () if is_in(at, &self.own) || self.is_of_compiler(at, access, seen) => {
+                    return Ok(Kind::Fixed);
+                }
+                // What is left where others can find it, and what is missing there, does not come back.
+                () if !access.was.is_still(at.as_std_path()) => return Err(Unknown::Made),
+                // It was there for a while.
+                () if access.was == Was::Absent => return Ok(Kind::Fixed),
+                () => {}
+            }
         }
         let is_above = || self.above.iter().chain(&self.temporary).any(|inside| inside.starts_with(at));
         let is_fixed = is_in(at, &self.fixed)
@@ -140,6 +148,15 @@ impl<'a> Places<'a> {
             || self.is_of_cargo(at)
             || access.was == Was::Directory && !access.uses.has(Use::List) && is_above();
         Ok(if is_fixed { Kind::Fixed } else { Kind::Input })
+    }
+
+    /// Whether a compiler makes it for itself and for cargo, or whoever it starts for themselves. What rustc itself leaves
+    /// elsewhere, a macro has made.
+    fn is_of_compiler(&self, path: &Utf8Path, access: &Access, seen: &Seen) -> bool {
+        let is_temporary = || is_in(path, &self.temporary) && !is_in(path, &self.above);
+        let is_rustc = |program: &str| is_in(program.into(), &self.toolchain);
+        let is_of_others = || !programs(&access.made_by, seen).any(is_rustc);
+        self.subject.is_compiler && (self.is_of_cargo(path) || is_temporary() && is_of_others())
     }
 
     /// Whether cargo and the compiler make it, so that other conditions say what it is.
@@ -224,7 +241,11 @@ fn of_system(path: &str, access: &Access, seen: &Seen) -> Option<Result<Kind, Un
 
 /// The programs that used a path.
 fn readers<'a>(access: &'a Access, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
-    access.by.iter().filter_map(|index| seen.programs.get(usize::from(*index))).map(String::as_str)
+    programs(&access.by, seen)
+}
+
+fn programs<'a>(indices: &'a BTreeSet<u16>, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
+    indices.iter().filter_map(|index| seen.programs.get(usize::from(*index))).map(String::as_str)
 }
 
 /// Whether the last part of a path begins with one of these words; what stands before a `-` may be the name of a platform.

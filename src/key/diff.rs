@@ -173,7 +173,10 @@ fn of_inputs(before: &KeyInputs, now: &KeyInputs) -> Vec<Change> {
     changes.extend(of_source(&before.source, source).filter(|_| before.version == *version));
     changes.extend(of_map(Input::Profile, &before.profile, profile, |_, value| Some(plain(value))));
     changes.extend(of_features(&before.features, features));
-    changes.extend(of_map(Input::Rustflags, &before.rustflags, rustflags, |_, flags| Some(flags.join(" "))));
+    if before.rustflags != *rustflags {
+        let [from, to] = [&before.rustflags, rustflags].map(|flags| Some(flags.join(" ")));
+        changes.push(change(Input::Rustflags, None, from, to));
+    }
     changes.extend(of_map(Input::Environment, &before.environment, environment, |_, value| Some(value.clone())));
     changes.extend(of_map(Input::Surroundings, &before.surroundings, surroundings, |_, _| None));
     let shown = |path: &str, value: &Value| (!is_hidden(path)).then(|| plain(value));
@@ -296,7 +299,7 @@ impl fmt::Display for Change {
             Input::Profile => write!(f, "profile: {} {now} instead of {before}", name.replace('_', "-")),
             Input::Rustflags => {
                 let flags = |text: &Option<String>| format!("{:?}", text.as_deref().unwrap_or_default());
-                write!(f, "{}: {} instead of {}", flags_name(name), flags(to), flags(from))
+                write!(f, "rustflags: {} instead of {}", flags(to), flags(from))
             }
             Input::Environment => write!(f, "{name}: {new} instead of {old}"),
             Input::Surroundings => f.write_str(&surroundings_words(name)),
@@ -324,11 +327,6 @@ fn source_words(name: &str, from: &str, to: &str, f: &mut fmt::Formatter<'_>) ->
         "revision" => write!(f, "git revision {from} → {to}"),
         name => write!(f, "{name}: {to} instead of {from}"),
     }
-}
-
-/// Where flags are set, as users call it.
-fn flags_name(table: &str) -> String {
-    if table == "environment" { "RUSTFLAGS".into() } else { format!("{table}.rustflags") }
 }
 
 /// What members may read besides their own files.

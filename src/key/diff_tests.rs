@@ -25,7 +25,7 @@ fn inputs() -> KeyInputs {
         lto: "object".into(),
         features: ["std".to_owned()].into(),
         platform: None,
-        rustflags: BTreeMap::new(),
+        rustflags: Vec::new(),
         environment: BTreeMap::new(),
         surroundings: [("file .env".to_owned(), String::new()), ("inherited".to_owned(), "[lints]".to_owned())].into(),
         config: BTreeMap::new(),
@@ -112,13 +112,8 @@ const CASES: &[Case] = &[
     ),
     (
         "rustflags",
-        |inputs| drop(inputs.rustflags.insert("environment".into(), vec!["-C".into(), "target-cpu=native".into()])),
-        "RUSTFLAGS: \"-C target-cpu=native\" instead of \"\"",
-    ),
-    (
-        "rustflags",
-        |inputs| drop(inputs.rustflags.insert("build".into(), vec!["-g".into()])),
-        "build.rustflags: \"-g\" instead of \"\"",
+        |inputs| inputs.rustflags.extend(["-C".into(), "target-cpu=native".into()]),
+        "rustflags: \"-C target-cpu=native\" instead of \"\"",
     ),
     (
         "environment",

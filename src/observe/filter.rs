@@ -23,8 +23,12 @@ pub(super) enum Call {
     LookAtLink { at: Option<usize>, path: usize },
     /// Lists an open directory.
     List { directory: usize },
-    /// Makes something at a path: a directory, a link, the new name of a file.
+    /// Makes something at a path: a directory, a link.
     Make { at: Option<usize>, path: usize },
+    /// Takes away what is at a path, or cuts it off.
+    Remove { at: Option<usize>, path: usize },
+    /// Gives a file another name: the arguments with the directories and paths.
+    Rename { from: (Option<usize>, usize), to: (Option<usize>, usize) },
     /// Starts a program.
     Start { at: Option<usize>, path: usize },
     /// Connects a socket.
@@ -41,7 +45,7 @@ macro_rules! calls {
 }
 
 use super::Unknown::{FileHandle, IoUring, Namespace};
-use Call::{Connect, Create, Hide, List, Look, LookAtLink, Make, Open, OpenHow, Start};
+use Call::{Connect, Create, Hide, List, Look, LookAtLink, Make, Open, OpenHow, Remove, Rename, Start};
 
 calls! {
     SYS_openat => Open { at: Some(0), path: 1, flags: 2 },
@@ -56,11 +60,13 @@ calls! {
     SYS_getxattr => Look { at: None, path: 0, flags: None },
     SYS_lgetxattr => LookAtLink { at: None, path: 0 },
     SYS_mkdirat => Make { at: Some(0), path: 1 },
-    SYS_renameat => Make { at: Some(2), path: 3 },
-    SYS_renameat2 => Make { at: Some(2), path: 3 },
+    SYS_renameat => Rename { from: (Some(0), 1), to: (Some(2), 3) },
+    SYS_renameat2 => Rename { from: (Some(0), 1), to: (Some(2), 3) },
     SYS_symlinkat => Make { at: Some(1), path: 2 },
     SYS_linkat => Make { at: Some(2), path: 3 },
     SYS_mknodat => Make { at: Some(0), path: 1 },
+    SYS_unlinkat => Remove { at: Some(0), path: 1 },
+    SYS_truncate => Remove { at: None, path: 0 },
     SYS_execve => Start { at: None, path: 0 },
     SYS_execveat => Start { at: Some(0), path: 1 },
     SYS_connect => Connect { address: 1, length: 2 },
@@ -88,13 +94,17 @@ calls! {
     #[cfg(target_arch = "x86_64")]
     SYS_mkdir => Make { at: None, path: 0 },
     #[cfg(target_arch = "x86_64")]
-    SYS_rename => Make { at: None, path: 1 },
+    SYS_rename => Rename { from: (None, 0), to: (None, 1) },
     #[cfg(target_arch = "x86_64")]
     SYS_symlink => Make { at: None, path: 1 },
     #[cfg(target_arch = "x86_64")]
     SYS_link => Make { at: None, path: 1 },
     #[cfg(target_arch = "x86_64")]
     SYS_mknod => Make { at: None, path: 0 },
+    #[cfg(target_arch = "x86_64")]
+    SYS_unlink => Remove { at: None, path: 0 },
+    #[cfg(target_arch = "x86_64")]
+    SYS_rmdir => Remove { at: None, path: 0 },
 }
 
 /// The architecture of the calls above, as the kernel has it (`linux/audit.h`).

@@ -38,6 +38,8 @@ pub struct Access {
     pub uses: Uses,
     /// By whom it was read: places in [`Seen::programs`].
     pub by: BTreeSet<u16>,
+    /// By whom something was put there, or taken away.
+    pub made_by: BTreeSet<u16>,
 }
 
 /// What is at a path, at the end of all links.
@@ -86,6 +88,12 @@ impl Mark {
 }
 
 impl Was {
+    /// Whether it is still what is at a path: nobody has written there since.
+    pub fn is_still(self, path: &std::path::Path) -> bool {
+        let is_nothing = || path.symlink_metadata().is_err();
+        Self::now(path) == self && (self != Self::Absent || is_nothing())
+    }
+
     /// What is at a path now.
     pub fn now(path: &std::path::Path) -> Self {
         match std::fs::metadata(path) {
@@ -111,7 +119,7 @@ pub enum Use {
     List = 8,
     /// To be started.
     Start = 16,
-    /// To put something there.
+    /// To put something there, or to take it away.
     Make = 32,
 }
 

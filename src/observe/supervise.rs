@@ -1,6 +1,6 @@
 //! The thread that hears of calls, notes their paths, and lets them go on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -185,7 +185,11 @@ impl Watch {
                 Some(path) => self.add(stopped.thread, path, Use::List),
                 None => self.unknown(Unknown::Path),
             },
-            Call::Make { at, path } => self.path(stopped, at, path, Use::Make),
+            Call::Make { at, path } | Call::Remove { at, path } => self.path(stopped, at, path, Use::Make),
+            Call::Rename { from, to } => {
+                self.path(stopped, from.0, from.1, Use::Make);
+                self.path(stopped, to.0, to.1, Use::Make);
+            }
             Call::Start { at, path } => {
                 self.path(stopped, at, path, Use::Start);
                 // It is another program, if that is there.
@@ -302,15 +306,18 @@ impl Watch {
         let access = match self.paths.get_mut(&path) {
             Some(access) => access,
             None => {
-                let access = Access { was: was(&path), uses: Uses::default(), by: Default::default() };
+                let access =
+                    Access { was: was(&path), uses: Uses::default(), by: BTreeSet::new(), made_by: BTreeSet::new() };
                 self.paths.entry(path.clone()).or_insert(access)
             }
         };
         if access.uses.add(used) && used == Use::Start && becomes_another(&path) {
             self.seen.unknown.insert(Unknown::Identity);
         }
-        if used == Use::Read {
-            access.by.insert(by);
+        match used {
+            Use::Read => drop(access.by.insert(by)),
+            Use::Make => drop(access.made_by.insert(by)),
+            _ => {}
         }
     }
 

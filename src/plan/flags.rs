@@ -4,7 +4,7 @@
 //! command line, but see what the flags make of the target (`CARGO_CFG_TARGET_FEATURE`); and what is put into the target
 //! directory before cargo runs has none yet. So the flags are judged here as well, before anything is looked up.
 //!
-//! **Invariant.** A flag counts wherever cargo may take it from. What is set for a platform that a unit is not for does not.
+//! **Invariant.** Flags count for the units that cargo passes them for, wherever it takes them from.
 
 use serde_json::Value;
 
@@ -18,40 +18,27 @@ const LOADING: &[&str] = &["codegen-backend", "llvm-plugins", "profile-sample-us
 /// The reason against a unit by the flags that cargo may have for it, if there is one.
 pub(super) fn against(inputs: &PlanInputs<'_>, unit: &Unit, has_targets: bool) -> Option<Reason> {
     let of_profile = unit.profile.fields.get("rustflags").map(texts).unwrap_or_default();
-    // With `--target`, the flags are for the units of that target and not for those of the host.
-    let of_user = if has_targets && unit.platform.is_none() { Vec::new() } else { of_user(inputs, unit) };
-    of_user.into_iter().chain([of_profile]).find_map(|flags| judge(&flags))
+    let Some(of_user) = of_user(inputs, unit, has_targets) else { return Some(Reason::CompilerInput) };
+    let is_known = |name: &str| inputs.environment.contains_key(name);
+    judge(of_user, is_known).or_else(|| judge(&of_profile, is_known))
 }
 
-/// Each list of flags that cargo may take for a unit.
-fn of_user(inputs: &PlanInputs<'_>, unit: &Unit) -> Vec<Vec<String>> {
-    if let Some(flags) = &inputs.environment_rustflags {
-        return vec![flags.clone()];
-    }
-    let platform = unit.platform.as_deref().unwrap_or_else(|| inputs.toolchain.host());
-    let is_meant = |table: &str| match table.strip_prefix("target.") {
-        Some(target) => target == platform || target.starts_with("cfg("),
-        None => true,
+/// The flags of the user's, if they are known. With `--target`, they are for the units of that target and not for those of the host.
+pub(super) fn of_user<'a>(inputs: &'a PlanInputs<'_>, unit: &Unit, has_targets: bool) -> Option<&'a [String]> {
+    let platform = match unit.platform.as_deref() {
+        None if has_targets && !inputs.config.may_flag_hosts() => return Some(&[]),
+        None => inputs.toolchain.host(),
+        Some(platform) => platform,
     };
-    let variable = variable(platform, "RUSTFLAGS");
-    let in_variables =
-        inputs.environment.iter().filter(|(name, _)| **name == variable || *name == "CARGO_BUILD_RUSTFLAGS");
-    let in_variables = in_variables.map(|(_, flags)| flags.split_whitespace().map(Into::into).collect());
-    let configured = inputs.config.rustflags().into_iter().filter(|(table, _)| is_meant(table));
-    configured.map(|(_, flags)| flags).chain(in_variables).collect()
+    inputs.toolchain.flags.get(platform).map(Vec::as_slice)
 }
 
-/// The variable that stands for `target.<triple>.<name>`.
-fn variable(platform: &str, name: &str) -> String {
-    format!("CARGO_TARGET_{}_{name}", platform.to_uppercase().replace(['-', '.'], "_"))
-}
-
-fn judge(flags: &[String]) -> Option<Reason> {
+fn judge(flags: &[String], is_known: impl Fn(&str) -> bool) -> Option<Reason> {
     let invocation = Invocation::parse(flags);
     let finds_crates = !invocation.externs.is_empty() || searched(flags).any(finds_crates);
     let loads =
         flags.iter().any(|flag| LOADING.iter().any(|name| flag.replace('_', "-").contains(&format!("{name}="))));
-    invocation.uncacheable().or((finds_crates || loads).then_some(Reason::CompilerInput))
+    invocation.uncacheable(is_known).or((finds_crates || loads).then_some(Reason::CompilerInput))
 }
 
 /// The values of `-L`, attached or as the next argument.
@@ -77,7 +64,7 @@ mod tests {
     use super::*;
 
     fn judged(flags: &str) -> Option<Reason> {
-        judge(&flags.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        judge(&flags.split(' ').map(str::to_owned).collect::<Vec<_>>(), |_| false)
     }
 
     #[test]

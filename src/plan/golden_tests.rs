@@ -36,7 +36,7 @@ fn plan() -> BuildPlan {
     let world = World {
         links: true,
         lto: "thin".into(),
-        environment_rustflags: Some(vec!["-Copt-level=2".into(), "--cfg=shout".into()]),
+        rustflags: Some(vec!["-Copt-level=2".into(), "--cfg=shout".into()]),
         environment: [("RUSTC_BOOTSTRAP".to_owned(), "1".to_owned())].into(),
         config: json!({ "unstable": { "x": true }, "env": { "A": { "value": "b" } } }),
         ..World::default()
@@ -50,9 +50,9 @@ fn plan() -> BuildPlan {
         lockfile: &world.lockfile(),
         toolchain: &toolchain,
         config: &serde_json::from_value(world.config.clone()).unwrap(),
-        environment_rustflags: world.environment_rustflags.clone(),
         environment: world.environment.clone(),
         native: world.native.as_deref().map(class),
+        sees_variables: world.sees_variables,
         surroundings: Some(Surroundings { workspace: world.workspace.as_str().into(), digests }),
     };
     BuildPlan::new(&inputs, |_| Ok(Digest::of("content"))).unwrap()

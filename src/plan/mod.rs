@@ -27,6 +27,7 @@ use self::reasons::Policy;
 use self::recipes::Places;
 use crate::cargo::{
     CargoConfig, GraphProfile, GraphUnit, LockedSource, Lockfile, Package, PackageSource, Packages, UnitGraph,
+    tell_linkers,
 };
 use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
@@ -166,10 +167,10 @@ pub struct PlanInputs<'a> {
     pub toolchain: &'a Toolchain,
     /// Cargo's configuration.
     pub config: &'a CargoConfig,
-    /// `CARGO_ENCODED_RUSTFLAGS` or `RUSTFLAGS`: they replace the configured ones.
-    pub environment_rustflags: Option<Vec<String>>,
     /// Variables that change what the compiler accepts or writes.
     pub environment: BTreeMap<String, String>,
+    /// Which of the variables that the configuration sets a build script reads is known, and a condition of its own.
+    pub sees_variables: bool,
     /// What native code depends on besides the host's class; nothing where it is not known.
     pub native: Option<Class>,
     /// What packages in directories may read besides their own files; nothing if they are not cached.
@@ -220,6 +221,7 @@ impl BuildPlan {
             inputs,
             content: &content,
             units: &units,
+            has_targets,
             lto: lto::resolve(inputs.graph),
             done: vec![None; units.len()],
             made_from: vec![None; units.len()],
@@ -252,6 +254,20 @@ impl BuildPlan {
     /// One unit.
     pub fn unit(&self, id: UnitId) -> &Unit {
         &self.units[id.0]
+    }
+
+    /// Whether something that flags name is part of a unit's key.
+    pub fn knows(&self, id: UnitId, name: &str) -> bool {
+        self.inputs_of(id).is_some_and(|inputs| inputs.environment.contains_key(name))
+    }
+
+    fn inputs_of(&self, id: UnitId) -> Option<&KeyInputs> {
+        self.inputs.get(id.0)?.as_ref()
+    }
+
+    /// Whether flags of the user's name another linker for a unit, or tell it something.
+    pub fn tells_linkers(&self, id: UnitId) -> bool {
+        self.inputs_of(id).is_some_and(|inputs| self.unit(id).is_linked() && tell_linkers(&inputs.rustflags))
     }
 
     /// The runs of build scripts that a unit depends on, directly or not.
@@ -320,6 +336,13 @@ impl BuildPlan {
         }
         seen.remove(&id);
         seen
+    }
+
+    /// The libraries that a linker is given for a unit: those it depends on, directly or not.
+    pub fn libraries_of(&self, id: UnitId) -> BTreeSet<UnitId> {
+        let mut loaded = self.loaded_for(id);
+        loaded.retain(|id| !self.unit(*id).is_linked());
+        loaded
     }
 
     /// The script that a run is of.
@@ -439,6 +462,7 @@ struct Keys<'a, F> {
     inputs: &'a PlanInputs<'a>,
     content: &'a F,
     units: &'a [Unit],
+    has_targets: bool,
     lto: Vec<&'static str>,
     done: Vec<Option<Result<UnitKey, Reason>>>,
     made_from: Vec<Option<KeyInputs>>,
@@ -484,7 +508,7 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
             lto: self.lto[index].into(),
             features: unit.features.clone(),
             platform: unit.platform.clone(),
-            rustflags: self.rustflags(unit),
+            rustflags: flags::of_user(self.inputs, unit, self.has_targets).ok_or(Reason::CompilerInput)?.to_vec(),
             environment: self.inputs.environment.clone(),
             surroundings: match &self.inputs.surroundings {
                 Some(surroundings) if !unit.external => surroundings.digests.clone(),
@@ -495,11 +519,15 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
         })
     }
 
-    /// A build script sees the variables that the configuration sets, and whatever linker it names.
+    /// A build script sees the variables that the configuration sets, and the linker that it names.
     fn config(&self, unit: &Unit) -> BTreeMap<String, serde_json::Value> {
         let mut config = self.inputs.config.relevant();
         if unit.is_script_run() {
-            config.extend(self.inputs.config.seen_by_scripts());
+            let platform = unit.platform.as_deref().unwrap_or_else(|| self.inputs.toolchain.host());
+            let variables = self.inputs.config.variables().filter(|_| !self.inputs.sees_variables).cloned();
+            config.extend(variables.map(|variables| ("env".to_owned(), variables)));
+            let targets = self.inputs.config.seen_by_scripts(platform);
+            config.extend(targets.map(|targets| ("target".to_owned(), targets)));
         }
         config
     }
@@ -523,19 +551,6 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
                 Ok(Source::Git { repository: repository.clone(), revision })
             }
             _ => Err(Reason::NoIdentity),
-        }
-    }
-
-    /// With `--target`, the flags are for the units of that target and not for those of the host.
-    fn rustflags(&self, unit: &Unit) -> BTreeMap<String, Vec<String>> {
-        let cross = self.units.iter().any(|unit| unit.platform.is_some());
-        if cross && unit.platform.is_none() {
-            return BTreeMap::new();
-        }
-        match &self.inputs.environment_rustflags {
-            Some(flags) if flags.is_empty() => BTreeMap::new(),
-            Some(flags) => [("environment".to_owned(), flags.clone())].into(),
-            None => self.inputs.config.rustflags(),
         }
     }
 }

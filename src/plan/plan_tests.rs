@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cargo::Rustflags;
 use crate::key::recipe::Part;
 
 /// Everything a key may or may not depend on.
@@ -31,9 +32,10 @@ struct World {
     native: Option<String>,
     links: bool,
     cargo: String,
-    environment_rustflags: Option<Vec<String>>,
+    rustflags: Option<Vec<String>>,
     config: Value,
     environment: BTreeMap<String, String>,
+    sees_variables: bool,
     extern_name: String,
     /// A package of a standard library that is compiled.
     standard: Option<String>,
@@ -62,9 +64,10 @@ impl Default for World {
             native: Some("gcc 12".into()),
             links: false,
             cargo: "cargo 1.95.0".into(),
-            environment_rustflags: None,
+            rustflags: None,
             config: json!({}),
             environment: BTreeMap::new(),
+            sees_variables: false,
             extern_name: "beta".into(),
             standard: None,
         }
@@ -76,6 +79,7 @@ fn class(said: &str) -> Class {
     Class { digest: Digest::of(said), parts: [("it".to_owned(), Part::said(said))].into() }
 }
 
+const HOST: &str = "x86_64-unknown-linux-gnu";
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 impl World {
@@ -180,11 +184,24 @@ impl World {
             rustc: self.rustc.clone(),
             cargo: self.cargo.clone(),
             sysroot: "/usr/lib/rust".into(),
-            libraries: [("x86_64-unknown-linux-gnu".to_owned(), Digest::of(&self.standard_library))].into(),
+            libraries: [(HOST.to_owned(), Digest::of(&self.standard_library))].into(),
+            flags: [HOST].into_iter().chain(self.platform.as_deref()).map(|platform| self.flags(platform)).collect(),
             linker: "cc".into(),
             host_class: self.host.as_deref().map(class),
             target_classes: self.targets.iter().map(|(platform, said)| (platform.clone(), class(said))).collect(),
         }
+    }
+
+    /// The flags for a platform of Unix.
+    fn flags(&self, platform: &str) -> (String, Vec<String>) {
+        let config = serde_json::from_value(self.config.clone()).unwrap();
+        let encoded = self.rustflags.as_ref().map(|flags| flags.join("\x1f"));
+        let variable = |name: &str| match name {
+            "CARGO_ENCODED_RUSTFLAGS" => encoded.as_deref(),
+            name => self.environment.get(name).map(String::as_str),
+        };
+        let flags = Rustflags { config: &config, variable: &variable };
+        (platform.to_owned(), flags.of(platform, |_| Some("unix\n".into())))
     }
 
     fn plan(&self) -> BuildPlan {
@@ -196,8 +213,13 @@ impl World {
             lockfile: &self.lockfile(),
             toolchain: &toolchain,
             config: &config,
-            environment_rustflags: self.environment_rustflags.clone(),
-            environment: self.environment.clone(),
+            environment: self
+                .environment
+                .iter()
+                .filter(|(name, _)| !name.ends_with("FLAGS"))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            sees_variables: self.sees_variables,
             native: self.native.as_deref().map(class),
             surroundings: None,
         };
@@ -242,17 +264,17 @@ fn changes() -> Vec<(&'static str, World, (bool, bool))> {
         ("a profile field", World { opt_level: "3".into(), ..world() }, (true, true)),
         ("platform", World { platform: Some("x86_64-unknown-linux-gnu".into()), ..world() }, (true, true)),
         ("mode", World { mode: "check".into(), ..world() }, (true, true)),
-        ("rustc", World { rustc: "rustc 1.96.0\n".into(), ..world() }, (true, true)),
+        ("rustc", World { rustc: format!("rustc 1.96.0\nhost: {HOST}\n"), ..world() }, (true, true)),
         ("cargo", World { cargo: "cargo 1.96.0".into(), ..world() }, (true, true)),
         ("the standard library", World { standard_library: "libstd-4567.rlib".into(), ..world() }, (true, true)),
         ("version", World { beta_version: "1.0.1".into(), ..world() }, (true, true)),
         ("checksum of the same version", World { beta_checksum: "d".repeat(64), ..world() }, (true, true)),
-        ("RUSTFLAGS", World { environment_rustflags: flags(&["-Cdebuginfo=1"]), ..world() }, (true, true)),
-        ("--cfg", World { environment_rustflags: flags(&["--cfg", "loom"]), ..world() }, (true, true)),
+        ("RUSTFLAGS", World { rustflags: flags(&["-Cdebuginfo=1"]), ..world() }, (true, true)),
+        ("--cfg", World { rustflags: flags(&["--cfg", "loom"]), ..world() }, (true, true)),
         ("build.rustflags", World { config: json!({ "build": { "rustflags": ["-g"] } }), ..world() }, (true, true)),
         (
             "target.rustflags",
-            World { config: json!({ "target": { "cfg(unix)": { "rustflags": ["-g"] } } }), ..world() },
+            World { config: json!({ "target": { "cfg(unix)": { "rustflags": ["-O"] } } }), ..world() },
             (true, true),
         ),
         ("unstable options", World { config: json!({ "-Z": ["gc"] }), ..world() }, (true, true)),
@@ -285,10 +307,42 @@ fn no_two_changes_give_the_same_key() {
 }
 
 #[test]
+fn it_does_not_matter_where_flags_are_set_and_those_of_others_count_for_nothing() {
+    let key = |world: World| world.key("alpha");
+    let configured = |table: Value| World { config: table, ..World::default() };
+    let in_variable = |name: &str| {
+        let environment = [(name.to_owned(), "-g --cfg loom".to_owned())].into();
+        World { environment, ..World::default() }
+    };
+    let flags = ["-g", "--cfg", "loom"];
+    let one = key(World { rustflags: Some(flags.map(str::to_owned).into()), ..World::default() });
+    for world in [
+        configured(json!({ "build": { "rustflags": flags } })),
+        configured(json!({ "build": { "rustflags": "-g --cfg loom" } })),
+        configured(json!({ "target": { HOST: { "rustflags": flags } } })),
+        configured(
+            json!({ "target": { HOST: { "rustflags": ["-g"] }, "cfg(unix)": { "rustflags": ["--cfg", "loom"] } } }),
+        ),
+        configured(json!({ "build": { "rustflags": ["-O"] }, "target": { "cfg(unix)": { "rustflags": flags } } })),
+        in_variable("CARGO_BUILD_RUSTFLAGS"),
+        in_variable("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS"),
+    ] {
+        let what = format!("{world:?}");
+        assert_eq!(key(world), one, "{what}");
+    }
+    let none = key(World::default());
+    for table in ["wasm32-wasip1", "cfg(windows)"] {
+        assert_eq!(key(configured(json!({ "target": { table: { "rustflags": flags } } }))), none, "{table}");
+    }
+    let reversed = World { rustflags: Some(vec!["--cfg".into(), "loom".into(), "-g".into()]), ..World::default() };
+    assert_ne!(key(reversed), one);
+}
+
+#[test]
 fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
     let flags = Some(vec!["-g".to_owned()]);
     let cross = World { platform: Some("aarch64-unknown-linux-gnu".into()), ..World::default() };
-    let with_flags = World { environment_rustflags: flags, ..cross.clone() };
+    let with_flags = World { rustflags: flags, ..cross.clone() };
     assert_ne!(with_flags.key("beta"), cross.key("beta"));
 
     let host_graph = |world: &World| {
@@ -304,9 +358,9 @@ fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
             lockfile: &world.lockfile(),
             toolchain: &toolchain,
             config: &CargoConfig::default(),
-            environment_rustflags: world.environment_rustflags.clone(),
             environment: BTreeMap::new(),
             native: None,
+            sees_variables: false,
             surroundings: None,
         };
         let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();
@@ -323,7 +377,6 @@ fn reasons(world: &World) -> [Option<Reason>; 2] {
 
 #[test]
 fn nothing_is_kept_under_flags_whose_meaning_is_not_in_a_key() {
-    let host = "x86_64-unknown-linux-gnu";
     let in_variable = |name: &str, flags: &str| [(name.to_owned(), flags.to_owned())].into();
     for (flags, reason) in [
         ("-C target-cpu=native", Reason::HostCpu),
@@ -335,10 +388,10 @@ fn nothing_is_kept_under_flags_whose_meaning_is_not_in_a_key() {
         let list: Vec<_> = flags.split(' ').map(str::to_owned).collect();
         let configured = |table: Value| World { config: table, ..World::default() };
         let worlds = [
-            World { environment_rustflags: Some(list.clone()), ..World::default() },
-            World { environment_rustflags: Some(list.clone()), platform: Some(host.into()), ..World::default() },
+            World { rustflags: Some(list.clone()), ..World::default() },
+            World { rustflags: Some(list.clone()), platform: Some(HOST.into()), ..World::default() },
             configured(json!({ "build": { "rustflags": flags } })),
-            configured(json!({ "target": { host: { "rustflags": list } } })),
+            configured(json!({ "target": { HOST: { "rustflags": list } } })),
             configured(json!({ "target": { "cfg(unix)": { "rustflags": list } } })),
             World { environment: in_variable("CARGO_BUILD_RUSTFLAGS", flags), ..World::default() },
             World {
@@ -349,18 +402,19 @@ fn nothing_is_kept_under_flags_whose_meaning_is_not_in_a_key() {
         for world in worlds {
             assert_eq!(reasons(&world), [Some(reason); 2], "{world:?}");
         }
-        let other = configured(json!({ "target": { "wasm32-wasip1": { "rustflags": list } } }));
-        assert_eq!(reasons(&other), [None; 2], "flags for another platform");
+        for other in ["wasm32-wasip1", "cfg(windows)"] {
+            let other = configured(json!({ "target": { other: { "rustflags": list } } }));
+            assert_eq!(reasons(&other), [None; 2], "flags for another platform");
+        }
     }
-    let harmless = World { environment_rustflags: Some(vec!["-Lnative=/lib".into()]), ..World::default() };
+    let harmless = World { rustflags: Some(vec!["-Lnative=/lib".into()]), ..World::default() };
     assert_eq!(reasons(&harmless), [None; 2]);
 }
 
 #[test]
 fn what_runs_on_the_host_has_no_flags_of_the_target() {
     let flags = Some(vec!["-Ctarget-cpu=native".to_owned()]);
-    let cross =
-        World { platform: Some("aarch64-unknown-linux-gnu".into()), environment_rustflags: flags, ..World::default() };
+    let cross = World { platform: Some("aarch64-unknown-linux-gnu".into()), rustflags: flags, ..World::default() };
     let mut graph = cross.graph();
     graph.units.iter_mut().filter(|unit| unit.pkg_id.contains("#beta@")).for_each(|unit| unit.platform = None);
     let toolchain = cross.toolchain();
@@ -370,9 +424,9 @@ fn what_runs_on_the_host_has_no_flags_of_the_target() {
         lockfile: &cross.lockfile(),
         toolchain: &toolchain,
         config: &CargoConfig::default(),
-        environment_rustflags: cross.environment_rustflags,
         environment: BTreeMap::new(),
         native: None,
+        sees_variables: false,
         surroundings: None,
     };
     let units = BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units;
@@ -435,9 +489,9 @@ fn keys_for(platform: &str, host: &str, targets: &[(&str, &str)]) -> [Result<Uni
         lockfile: &world.lockfile(),
         toolchain: &toolchain,
         config: &CargoConfig::default(),
-        environment_rustflags: None,
         environment: BTreeMap::new(),
         native: None,
+        sees_variables: false,
         surroundings: None,
     };
     let units = BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units;
@@ -460,7 +514,6 @@ fn a_program_for_another_platform_is_good_where_that_is_linked_in_the_same_way()
 
 #[test]
 fn a_program_for_the_hosts_own_platform_is_good_on_hosts_of_one_class() {
-    const HOST: &str = "x86_64-unknown-linux-gnu";
     let [older, newer] = ["glibc 2.31", "glibc 2.36"].map(|host| keys_for(HOST, host, &[]));
     assert!(older[0].is_ok() && older[0] != newer[0]);
     assert_eq!(older[1], newer[1]);
@@ -496,8 +549,8 @@ fn what_is_linked_with_native_code_is_for_hosts_with_the_same_compiler() {
             lockfile: &world.lockfile(),
             toolchain: &toolchain,
             config: &CargoConfig::default(),
-            environment_rustflags: None,
             environment: BTreeMap::new(),
+            sees_variables: false,
             native: world.native.as_deref().map(class),
             surroundings: None,
         };
@@ -510,8 +563,16 @@ fn what_is_linked_with_native_code_is_for_hosts_with_the_same_compiler() {
 #[test]
 fn a_build_script_sees_variables_and_linkers_of_the_configuration() {
     let run = |config: Value| World { config, ..World::default() }.plan().units[3].key.unwrap();
-    assert_ne!(run(json!({ "env": { "A": "b" } })), run(json!({})));
-    assert_ne!(run(json!({ "target": { "x": { "linker": "ld" } } })), run(json!({})));
+    let none = run(json!({}));
+    assert_ne!(run(json!({ "env": { "A": "b" } })), none);
+    for target in [HOST, "cfg(unix)"] {
+        assert_ne!(run(json!({ "target": { target: { "linker": "ld" } } })), none, "{target}");
+        assert_ne!(run(json!({ "target": { target: { "foo": { "rustc-link-lib": ["foo"] } } } })), none, "{target}");
+        assert_eq!(run(json!({ "target": { target: { "runner": "qemu" } } })), none, "{target}");
+    }
+    assert_eq!(run(json!({ "target": { "x": { "linker": "ld" } } })), none);
+    let seen = |config: Value| World { config, sees_variables: true, ..World::default() }.plan().units[3].key.unwrap();
+    assert_eq!(seen(json!({ "env": { "A": "b" } })), none, "what it reads is a condition");
 }
 
 #[test]
@@ -525,9 +586,9 @@ fn a_package_without_checksum_has_no_key_and_neither_have_its_dependents() {
         lockfile: &lockfile,
         toolchain: &toolchain,
         config: &CargoConfig::default(),
-        environment_rustflags: None,
         environment: BTreeMap::new(),
         native: None,
+        sees_variables: false,
         surroundings: None,
     };
     let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();

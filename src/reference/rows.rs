@@ -104,8 +104,16 @@ pub(super) const SECTIONS: &[Section] = &[
         Key,
         "src/cargo/config.rs",
         &[(
-            "SEEN_BY_SCRIPTS",
+            "UNSEEN_BY_SCRIPTS",
             Tests(&["src/plan/plan_tests.rs: a_build_script_sees_variables_and_linkers_of_the_configuration"]),
+        )],
+    ),
+    list(
+        Key,
+        "src/session/named.rs",
+        &[(
+            "TELLING",
+            Tests(&["src/session/named.rs: processors_are_told_apart_by_what_they_can_and_not_by_how_fast_they_run"]),
         )],
     ),
     Section { kind: Place, from: Type("src/plan/recipes.rs", "Places"), proofs: PLACES },
@@ -227,7 +235,7 @@ const KEY_INPUTS: Proofs = &[
         "environment",
         Tests(&[
             ALONE,
-            "src/session/survey.rs: flags_in_variables_and_a_wrapper_of_the_users_are_part_of_a_key",
+            "src/session/survey.rs: what_is_switched_on_and_a_wrapper_of_the_users_are_part_of_a_key",
             "tests/toolchains.rs: another_wrapper_in_the_same_place_is_not_shared",
             "tests/toolchains.rs: another_wrapper_of_the_same_name_is_not_shared",
         ]),
@@ -553,7 +561,6 @@ const INDEX: Proofs = &[
     ("cargo", Tests(&[INDEX_PART])),
     ("command", Tests(&[INDEX_PART, "src/cargo/invocation.rs: the_identity_takes_no_value_for_an_option"])),
     ("directory", Tests(&[INDEX_PART])),
-    ("environment_rustflags", Tests(&[INDEX_PART])),
     ("rustflags", Tests(&[INDEX_PART])),
     ("config", Tests(&[INDEX_PART])),
     ("lockfile", Tests(&[INDEX_PART, "tests/remote.rs: a_lockfile_nobody_has_seen_gets_what_it_shares"])),
@@ -611,6 +618,10 @@ const DOMAINS: Proofs = &[
     ("Circumstances", Tests(&[CIRCUMSTANCE])),
     ("NothingToDo", Tests(&[CIRCUMSTANCE, OTHER_COMMAND])),
     ("Stamps", Tests(&[STAMP_PART, READS])),
+    (
+        "Processor",
+        Tests(&["src/session/named.rs: processors_are_told_apart_by_what_they_can_and_not_by_how_fast_they_run"]),
+    ),
     ("Seal", Tests(&["src/entry/entry_tests.rs: the_same_file_looks_another_to_another_unit"])),
     ("FoundNames", Tests(&["src/inputs/names.rs: names_are_found_wherever_they_stand_also_one_in_another"])),
     ("FileContents", Tests(&["src/probe_tests.rs: files_are_known_by_their_contents_wherever_they_are"])),

@@ -104,9 +104,13 @@ fn parts_are_read_with_what_is_said_of_them() {
 
 #[test]
 fn lists_are_read_with_what_is_said_of_them() {
-    let (items, words) = list("src/cargo/config.rs", "SEEN_BY_SCRIPTS");
+    let (items, words) = list("src/cargo/config.rs", "UNSEEN_BY_SCRIPTS");
     assert_eq!(
         (items, words.as_str()),
-        (vec!["env".into(), "target".into()], "Tables whose content reaches build scripts through variables.")
+        (
+            ["runner", "rustdocflags", "rustflags"].map(str::to_owned).into(),
+            "What is said of a target that no build script sees: how programs are run, and flags, which are counted by \
+             themselves."
+        )
     );
 }

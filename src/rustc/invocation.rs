@@ -67,9 +67,16 @@ pub struct Invocation {
     relevant: Vec<Argument>,
     /// How diagnostics are to be rendered.
     rendering: Vec<String>,
-    /// An option makes rustc read a file that nobody knows of, or depend on this machine's processor.
+    /// An option makes rustc read a file that nobody knows of.
     unknowable: Option<Reason>,
+    /// What options name that is not in them, each with the reason why nothing is kept where that is not known.
+    named: BTreeMap<String, Reason>,
 }
+
+/// What `native` stands for.
+pub const PROCESSOR: &str = "the processor";
+/// What stands before the path of a profile that is read.
+pub const PROFILE: &str = "profile ";
 
 /// An argument: whatever stands before a path, and the path.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -171,12 +178,18 @@ impl Invocation {
         Digest::of_value(Domain::Rendering, &self.rendering)
     }
 
-    /// Why its outputs cannot be reused whatever the plan says.
-    pub fn uncacheable(&self) -> Option<Reason> {
+    /// Why its outputs cannot be reused whatever the plan says, where of what options name only this is known.
+    pub fn uncacheable(&self, is_known: impl Fn(&str) -> bool) -> Option<Reason> {
         if self.codegen.contains_key("incremental") {
             return Some(Reason::Incremental);
         }
-        self.unknowable
+        let mut unknown = self.named.iter().filter(|(name, _)| !is_known(name));
+        self.unknowable.or_else(|| unknown.next().map(|(_, reason)| *reason))
+    }
+
+    /// What options name that is not in them: the processor, or files.
+    pub fn named(&self) -> impl Iterator<Item = &String> {
+        self.named.keys()
     }
 
     /// `-C extra-filename`.
@@ -243,11 +256,14 @@ impl Invocation {
     fn codegen(&mut self, value: &str) {
         let (name, value) = value.split_once('=').unwrap_or((value, ""));
         match (name.replace('_', "-").as_str(), value) {
-            ("target-cpu", "native") => self.unknowable = Some(Reason::HostCpu),
+            ("target-cpu" | "tune-cpu", "native") => drop(self.named.insert(PROCESSOR.into(), Reason::HostCpu)),
             ("save-temps", value) if value != "no" => self.unknowable = Some(Reason::SideFiles),
             // On Apple's systems the objects with the debug information are in the library.
             ("split-debuginfo", "unpacked") if !cfg!(target_vendor = "apple") => {
                 self.unknowable = Some(Reason::SideFiles);
+            }
+            ("profile-use", path) if path.starts_with('/') => {
+                self.named.insert(format!("{PROFILE}{path}"), Reason::CompilerInput);
             }
             ("profile-use" | "profile-sample-use", _) => self.unknowable = Some(Reason::CompilerInput),
             _ => {}

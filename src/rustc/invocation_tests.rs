@@ -31,7 +31,7 @@ fn what_cargo_passes_for_a_library_is_understood() {
     assert_eq!(invocation.extra_filename(), "-cfcac52743ff0eba");
     assert_eq!(invocation.externs[0].name, "memchr");
     assert!(invocation.artifact_notices && !invocation.links_native && !invocation.test);
-    assert_eq!(invocation.uncacheable(), None);
+    assert_eq!(invocation.uncacheable(|_| false), None);
 }
 
 #[test]
@@ -84,6 +84,7 @@ fn what_depends_on_this_machine_or_on_unknown_files_is_uncacheable() {
         ("-C target-cpu=native", Reason::HostCpu),
         ("-Ctarget-cpu=native", Reason::HostCpu),
         ("-C profile-use=/p.profdata", Reason::CompilerInput),
+        ("-C profile-use=p.profdata", Reason::CompilerInput),
         ("-C incremental=/w/target/debug/incremental", Reason::Incremental),
         ("--target my-board.json", Reason::CustomTarget),
         ("--sysroot /s", Reason::CompilerInput),
@@ -91,8 +92,20 @@ fn what_depends_on_this_machine_or_on_unknown_files_is_uncacheable() {
         ("-C save-temps", Reason::SideFiles),
         ("--emit=asm", Reason::SideFiles),
     ] {
-        assert_eq!(Invocation::parse(&arguments(&format!("{COMPILE} {flag}"))).uncacheable(), Some(reason), "{flag}");
+        let invocation = Invocation::parse(&arguments(&format!("{COMPILE} {flag}")));
+        assert_eq!(invocation.uncacheable(|_| false), Some(reason), "{flag}");
     }
+}
+
+#[test]
+fn what_an_option_names_and_is_known_is_no_reason() {
+    for (flag, name) in [("-C target-cpu=native", PROCESSOR), ("-Cprofile-use=/p.profdata", "profile /p.profdata")] {
+        let invocation = Invocation::parse(&arguments(&format!("{COMPILE} {flag}")));
+        assert_eq!(invocation.named().collect::<Vec<_>>(), [name]);
+        assert_eq!(invocation.uncacheable(|known| known == name), None, "{flag}");
+    }
+    let both = Invocation::parse(&arguments(&format!("{COMPILE} -C target-cpu=native @/tmp/args")));
+    assert_eq!(both.uncacheable(|_| true), Some(Reason::CompilerInput));
 }
 
 #[test]

@@ -9,7 +9,7 @@
 
 mod dep_info;
 pub mod diagnostics;
-mod invocation;
+pub mod invocation;
 pub mod linker;
 pub mod outputs;
 pub mod toolchain;

@@ -20,6 +20,8 @@ pub struct Toolchain {
     pub sysroot: Utf8PathBuf,
     /// The standard library of each platform that is compiled for, by the [content of its files](Toolchain::library_files).
     pub libraries: BTreeMap<String, Digest>,
+    /// The flags of the user's for units of each platform that is compiled for.
+    pub flags: BTreeMap<String, Vec<String>>,
     /// The program that links for this host.
     pub linker: String,
     /// What a program that is linked here depends on besides: linker and C library. Nothing where they are not known.

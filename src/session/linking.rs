@@ -15,9 +15,8 @@ use std::process::Command;
 
 use serde::Serialize;
 
-use super::survey::{environment_rustflags, key_environment};
 use super::{Environment, tools};
-use crate::cargo::{Cargo, CargoConfig};
+use crate::cargo::{Cargo, CargoConfig, tell_linkers};
 use crate::digest::{Digest, Domain};
 use crate::error::Result;
 use crate::key::recipe::{Class, Part};
@@ -68,6 +67,10 @@ pub(super) struct Linking<'a> {
     pub store: &'a LocalStore,
     /// The platform that this is.
     pub host: &'a str,
+    /// The flags of the user's for each platform.
+    pub flags: &'a BTreeMap<String, Vec<String>>,
+    /// Whether it is known what linkers read, whoever they are.
+    pub sees_inputs: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// What rustc starts to link.
@@ -104,7 +107,9 @@ struct FoundLibrary<'a> {
 impl Linking<'_> {
     /// What tells apart machines on which something is linked for this platform.
     pub(super) fn class(&self, platform: &str) -> Option<Class> {
-        if self.has_flags_for_linkers(platform) || self.config.has_conditional_linker() {
+        let flags = self.flags.get(platform).map(Vec::as_slice).unwrap_or_default();
+        let may_be_another = tell_linkers(flags) || self.config.has_conditional_linker();
+        if may_be_another && !(self.sees_inputs)() {
             return None;
         }
         match self.linker(platform)? {
@@ -179,21 +184,6 @@ impl Linking<'_> {
             }
             None => default_linker(platform, self.host),
         }
-    }
-
-    /// Whether flags that may be for this platform name another linker, or tell it something.
-    fn has_flags_for_linkers(&self, platform: &str) -> bool {
-        // Flags for another target say nothing of this one; those under a condition may.
-        let is_meant = |table: &str| match table.strip_prefix("target.") {
-            Some(target) => target == platform || target.starts_with("cfg("),
-            None => true,
-        };
-        let environment = self.environment;
-        let configured = self.config.rustflags().into_iter().filter(|(table, _)| is_meant(table));
-        let configured = configured.flat_map(|(_, flags)| flags);
-        let in_variables = environment_rustflags(environment).into_iter().flatten();
-        let mut flags = configured.chain(in_variables).chain(key_environment(environment, None).into_values());
-        flags.any(|flag| flag.contains("link"))
     }
 
     fn find(&self, name: &OsStr) -> Option<Program> {

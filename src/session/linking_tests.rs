@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::cargo::Invocation;
+use crate::cargo::{Invocation, Rustflags};
 use crate::reference::alone::{Change, assert_each_counts};
 
 const HOST: &str = "x86_64-unknown-linux-gnu";
@@ -13,13 +13,14 @@ const WINDOWS: &str = "x86_64-pc-windows-gnu";
 struct Machine {
     directory: tempfile::TempDir,
     store: LocalStore,
+    sees_inputs: bool,
 }
 
 impl Machine {
     fn new(said: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = LocalStore::open(&directory.path().join("store")).unwrap();
-        let machine = Self { directory, store };
+        let machine = Self { directory, store, sees_inputs: false };
         for name in ["cc", "clang", "ldd", "x86_64-w64-mingw32-gcc"] {
             machine.script(name, said);
         }
@@ -53,7 +54,11 @@ impl Machine {
         let config = serde_json::from_value(config).unwrap();
         let directory = self.directory.path();
         let (environment, cargo, config, store) = (&environment, &cargo, &config, &self.store);
-        Linking { environment, directory, cargo, config, store, host: HOST }.class(platform)
+        let variable = |name: &str| environment.text(name);
+        let flags = Rustflags { config, variable: &variable }.of(platform, |_| Some("unix\n".into()));
+        let flags = &[(platform.to_owned(), flags)].into();
+        let sees_inputs = &|| self.sees_inputs;
+        Linking { environment, directory, cargo, config, store, host: HOST, flags, sees_inputs }.class(platform)
     }
 }
 
@@ -139,13 +144,20 @@ fn a_platform_whose_linker_flags_name_is_not_known() {
         json!({ "target": { "cfg(unix)": { "linker": "clang" } } }),
     ] {
         assert_eq!(class("1.0", &[], config.clone()), None, "{config}");
+        let seeing = Machine { sees_inputs: true, ..Machine::new("1.0") };
+        assert!(seeing.class_of(HOST, &[], config).is_some(), "whoever links, what it reads is seen");
     }
     for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS"] {
         assert_eq!(class("1.0", &[(variable, "-Clinker=clang")], json!({})), None, "{variable}");
     }
     // What is said of another target, or of anything else, is nothing about this linker.
-    let other = json!({ "target": { "x86_64-unknown-linux-musl": flags }, "build": { "rustflags": ["-g"] } });
-    assert_eq!(class("1.0", &[], other), class("1.0", &[], json!({})));
+    for other in [
+        json!({ "target": { "x86_64-unknown-linux-musl": flags }, "build": { "rustflags": ["-g"] } }),
+        json!({ "target": { "cfg(windows)": flags } }),
+        json!({ "build": { "rustflags": ["--cfg", "linked", "-L", "native=/linker", "-Cmetadata=link"] } }),
+    ] {
+        assert_eq!(class("1.0", &[], other.clone()), class("1.0", &[], json!({})), "{other}");
+    }
 }
 
 #[test]

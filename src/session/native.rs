@@ -47,7 +47,7 @@ pub(super) fn class(options: &Options, config: &CargoConfig, store: &LocalStore)
     let environment = &options.environment;
     let names_compiler = |name: &str| COMPILERS.iter().any(|family| is_of_family(name, family));
     // Cargo sets these for scripts, and for nobody else: whose compiler it is would have to be found out in its place.
-    if config.variable_names().any(names_compiler) {
+    if config.of_variables().any(|(name, _)| names_compiler(name)) {
         return None;
     }
     let asking = Asking { options, store };

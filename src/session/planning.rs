@@ -84,7 +84,9 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         .map(|remote| Upload::new(&runtime, store.clone(), remote, log.clone(), &options.settings));
     let (format, is_proven, proof) = standing.settle(options, &store, log);
     let user_wrapper = survey.wrapper.as_ref().map(|wrapper| wrapper.user.clone());
-    let configured = survey.config.said_of_variables();
+    // Files of the configuration are in the directories around the workspace, or in the home of packages.
+    let around = [Root::Workspace, Root::CargoHome].map(|root| survey.roots.get(root).map_or("", Utf8Path::as_str));
+    let configured = survey.config.said_of_variables(&format!("{around:?}"));
     let Survey { workspace, roots, toolchain, .. } = survey;
     let hydrated = Hydrated::default();
     let without = options.warm.map(|_| WithoutMembers::new(&plan, &roots, &options.executable)).transpose()?;
@@ -134,9 +136,9 @@ fn plan(
         lockfile: &lockfile,
         toolchain: &survey.toolchain,
         config: &survey.config,
-        environment_rustflags: survey::environment_rustflags(&options.environment),
-        environment: survey::key_environment(&options.environment, wrapper),
+        environment: survey::key_environment(&options.environment, wrapper, survey.named(options, store)),
         native,
+        sees_variables: survey.config.variables().is_none() || survey::sees_inputs(&options.settings),
         surroundings: survey.caches_members(options).then(|| surroundings(options, survey, &contents)).transpose()?,
     };
     let content = |unit: &Unit| match unit.external {
@@ -177,7 +179,8 @@ fn surroundings(options: &Options, survey: &Survey, contents: &Contents) -> Resu
         let digest = value.map(|value| Digest::of(value.as_encoded_bytes()).to_string());
         digests.insert(format!("variable {name}"), digest.unwrap_or_default());
     }
-    digests.insert("configured variables".into(), survey.config.variables());
+    digests
+        .insert("configured variables".into(), survey.config.variables().map(ToString::to_string).unwrap_or_default());
     digests.insert("inherited".into(), survey.inherited()?);
     Ok(Surroundings { workspace, digests })
 }

@@ -10,14 +10,17 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::linking::Linking;
+use super::named;
 use super::tools::{self, Wrapper};
 use super::{Environment, Options};
-use crate::cargo::{Cargo, CargoConfig, Lockfile, Workspace, rustc_command};
-use crate::config::Switch;
+use crate::cargo::{Cargo, CargoConfig, Lockfile, Rustflags, Workspace, rustc_command};
+use crate::config::{Settings, Switch, Unobserved};
 use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::observe;
 use crate::probe::{self, Program};
+use crate::process;
 use crate::roots::{Root, Roots};
 use crate::rustc::{Toolchain, toolchain};
 use crate::store::LocalStore;
@@ -54,10 +57,8 @@ struct GraphKey<'a> {
     command: Vec<(String, Option<String>)>,
     /// The current directory below the workspace.
     directory: Option<&'a OsStr>,
-    /// The flags of `CARGO_ENCODED_RUSTFLAGS` or `RUSTFLAGS`.
-    environment_rustflags: Option<Vec<String>>,
-    /// The flags in cargo's configuration, each list with where it stands.
-    rustflags: BTreeMap<String, Vec<String>>,
+    /// The flags of the user's for each platform.
+    rustflags: &'a BTreeMap<String, Vec<String>>,
     /// Unstable cargo configuration, as written.
     config: BTreeMap<String, serde_json::Value>,
     /// The content of Cargo.lock.
@@ -115,12 +116,18 @@ impl Survey {
             cargo: &self.toolchain.cargo,
             command: options.invocation.identity(),
             directory,
-            environment_rustflags: environment_rustflags(&options.environment),
-            rustflags: self.config.rustflags(),
+            rustflags: &self.toolchain.flags,
             config: self.config.relevant(),
             lockfile: lockfile.map(Digest::of),
         };
         Digest::of_value(Domain::GraphKey, &key)
+    }
+
+    /// What flags name that is not in them.
+    pub(super) fn named(&self, options: &Options, store: &LocalStore) -> BTreeMap<String, String> {
+        let asking = Asking { options, store };
+        let flags = ["-C", "target-cpu=native"].map(str::to_owned);
+        named::named(&self.toolchain.flags, || asking.print(&["cfg", "target-cpus"], self.toolchain.host(), &flags))
     }
 
     /// Cargo.lock as it is now; planning may have just made it.
@@ -221,6 +228,22 @@ impl Asking<'_> {
         let lines = lines.into_iter().filter_map(|(name, content)| Some(format!("{name}: {}\n", content?)));
         Ok((version? + &lines.collect::<String>(), asked))
     }
+
+    /// What the compiler knows of a platform, with these flags.
+    fn print(self, what: &[&str], platform: &str, flags: &[String]) -> Option<String> {
+        let Self { options, store } = self;
+        let variable = |name: &str| options.environment.get(name).map(OsString::from);
+        let rustc = toolchain::resolve(tools::RUSTC.in_environment(options), variable);
+        let mut command = rustc_command(&options.invocation, rustc);
+        command.args(what.iter().flat_map(|what| ["--print", what])).args(["--target", platform]).args(flags);
+        // What is true of this processor is not of another one that has the same store.
+        let is_of_machine = flags.iter().any(|flag| flag.contains("native"));
+        if is_of_machine {
+            process::output(&mut command).ok()
+        } else {
+            probe::ask_compiler(store, &mut command, variable).ok()
+        }
+    }
 }
 
 /// All that is known of the toolchain.
@@ -235,8 +258,17 @@ fn toolchain(
     let mut toolchain = Toolchain { rustc, sysroot, cargo: cargo_version.into(), ..Toolchain::default() };
     let host = toolchain.host().to_owned();
     let platforms = platforms(options, config, &host);
-    let linking =
-        Linking { environment: &options.environment, directory: &options.directory, cargo, config, store, host: &host };
+    toolchain.flags = flags(options, store, config, &platforms);
+    let linking = Linking {
+        environment: &options.environment,
+        directory: &options.directory,
+        cargo,
+        config,
+        store,
+        host: &host,
+        flags: &toolchain.flags,
+        sees_inputs: &|| sees_inputs(&options.settings),
+    };
     let library =
         |platform: &String| Some((platform.clone(), probe::contents(store, &toolchain.library_files(platform))?));
     let of_target = |platform: &String| Some((platform.clone(), linking.class(platform)?));
@@ -249,6 +281,22 @@ fn toolchain(
     (toolchain.libraries, toolchain.linker) = (libraries, linker);
     (toolchain.host_class, toolchain.target_classes) = (host_class, target_classes);
     toolchain
+}
+
+/// The flags of the user's, by platform.
+fn flags(
+    options: &Options,
+    store: &LocalStore,
+    config: &CargoConfig,
+    platforms: &BTreeSet<String>,
+) -> BTreeMap<String, Vec<String>> {
+    let variable = |name: &str| options.environment.text(name);
+    let flags = Rustflags { config, variable: &variable };
+    let of = |platform: &String| {
+        let ask = |flags: &[String]| Asking { options, store }.print(&["cfg"], platform, flags);
+        (platform.clone(), flags.of(platform, ask))
+    };
+    platforms.iter().map(of).collect()
 }
 
 /// The host and the targets.
@@ -282,30 +330,25 @@ pub(super) fn cargo_home(environment: &Environment, directory: &Path) -> Option<
     }
 }
 
-/// The flags that replace the configured ones, where there are any.
-pub(super) fn environment_rustflags(environment: &Environment) -> Option<Vec<String>> {
-    let encoded = environment.text("CARGO_ENCODED_RUSTFLAGS").map(|flags| split(flags, &['\x1f']));
-    encoded.or_else(|| environment.text("RUSTFLAGS").map(|flags| split(flags, &[' '])))
-}
-
-fn split(flags: &str, separator: &[char]) -> Vec<String> {
-    flags.split(separator).map(str::trim).filter(|flag| !flag.is_empty()).map(Into::into).collect()
-}
-
-/// The part of the environment that belongs into keys: variables of the compiler, and flags that cargo takes from
-/// variables which `cargo config get` does not show. A wrapper of the user's may add flags of its own, so it counts, too.
-pub(super) fn key_environment(environment: &Environment, user_wrapper: Option<&str>) -> BTreeMap<String, String> {
-    let is_flags = |name: &str| {
-        name == "CARGO_BUILD_RUSTFLAGS"
-            || name.starts_with("CARGO_UNSTABLE_")
-            || (name.starts_with("CARGO_TARGET_") && name.ends_with("_RUSTFLAGS"))
-    };
+/// The part of the environment that belongs into keys: variables of the compiler, and those that switch something on in
+/// cargo; and what flags name. A wrapper of the user's may add flags of its own, so it counts, too.
+pub(super) fn key_environment(
+    environment: &Environment,
+    user_wrapper: Option<&str>,
+    named: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
     let variables = environment.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
-    let relevant = variables.filter(|(name, _)| KEY_VARIABLES.contains(name) || is_flags(name));
+    let relevant = variables.filter(|(name, _)| KEY_VARIABLES.contains(name) || name.starts_with(UNSTABLE_VARIABLES));
     relevant
         .chain(user_wrapper.map(|wrapper| ("a rustc wrapper", wrapper)))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .chain(named)
         .collect()
+}
+
+/// Whether nothing is reused of what scripts have made and linkers linked but by what they were seen to read.
+pub(super) fn sees_inputs(settings: &Settings) -> bool {
+    settings.observe == Switch::On && settings.unknown == Unobserved::Compile && observe::is_possible()
 }
 
 /// The directory of the workspace, for settings, before anything else is known.
@@ -316,6 +359,8 @@ pub fn workspace_directory(directory: &Path) -> Option<&Utf8Path> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::reference::alone::{Change, assert_each_counts};
 
@@ -325,22 +370,24 @@ mod tests {
 
     #[test]
     fn each_variable_that_changes_what_the_compiler_writes_is_part_of_a_key() {
-        let plain = key_environment(&environment(&[]), None);
+        let plain = key_environment(&environment(&[]), None, BTreeMap::new());
         for name in KEY_VARIABLES {
-            assert_ne!(key_environment(&environment(&[(name, "1")]), None), plain, "{name}");
+            assert_ne!(key_environment(&environment(&[(name, "1")]), None, BTreeMap::new()), plain, "{name}");
         }
     }
 
     #[test]
     fn each_part_of_the_name_of_a_graph_index_makes_another_name() {
+        static NONE: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        static SOME: LazyLock<BTreeMap<String, Vec<String>>> =
+            LazyLock::new(|| [("wasm32-wasip1".to_owned(), vec!["-g".to_owned()])].into());
         let make = || GraphKey {
             unit_keys: "version",
             rustc: "rustc",
             cargo: "cargo",
             command: vec![("build".into(), None)],
             directory: None,
-            environment_rustflags: None,
-            rustflags: BTreeMap::new(),
+            rustflags: &NONE,
             config: BTreeMap::new(),
             lockfile: None,
         };
@@ -350,8 +397,7 @@ mod tests {
             ("cargo", |key| key.cargo = "another"),
             ("command", |key| key.command[0].1 = Some("value".into())),
             ("directory", |key| key.directory = Some(OsStr::new("member"))),
-            ("environment_rustflags", |key| key.environment_rustflags = Some(vec!["-g".into()])),
-            ("rustflags", |key| drop(key.rustflags.insert("build".into(), vec!["-g".into()]))),
+            ("rustflags", |key| key.rustflags = &SOME),
             ("config", |key| drop(key.config.insert("unstable".into(), true.into()))),
             ("lockfile", |key| key.lockfile = Some(Digest::of("lockfile"))),
         ];
@@ -359,19 +405,18 @@ mod tests {
     }
 
     #[test]
-    fn flags_in_variables_and_a_wrapper_of_the_users_are_part_of_a_key() {
-        let plain = key_environment(&environment(&[("PATH", "/bin"), ("CARGO_HOME", "/c")]), None);
+    fn what_is_switched_on_and_a_wrapper_of_the_users_are_part_of_a_key() {
+        let plain = key_environment(&environment(&[("PATH", "/bin"), ("CARGO_HOME", "/c")]), None, BTreeMap::new());
         assert_eq!(plain, BTreeMap::new());
-        for (name, value) in [
-            ("CARGO_BUILD_RUSTFLAGS", "-g"),
-            ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-g"),
-            ("CARGO_UNSTABLE_X", "true"),
-            ("RUSTC_BOOTSTRAP", "1"),
-        ] {
-            assert_ne!(key_environment(&environment(&[(name, value)]), None), plain, "{name}");
+        for (name, value) in [("CARGO_UNSTABLE_X", "true"), ("RUSTC_BOOTSTRAP", "1")] {
+            assert_ne!(key_environment(&environment(&[(name, value)]), None, BTreeMap::new()), plain, "{name}");
         }
-        let wrapped = |wrapper| key_environment(&environment(&[]), Some(wrapper));
+        let wrapped = |wrapper| key_environment(&environment(&[]), Some(wrapper), BTreeMap::new());
         assert_ne!(wrapped("sccache 01"), plain);
         assert_ne!(wrapped("sccache 01"), wrapped("sccache 02"));
+        let named =
+            |what: &str| key_environment(&environment(&[]), None, [("the processor".into(), what.into())].into());
+        assert_ne!(named("one"), plain);
+        assert_ne!(named("one"), named("another"));
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn recipe_of(name: &str, version: usize) -> Recipe {
         lto: "off".into(),
         features: BTreeSet::new(),
         platform: None,
-        rustflags: BTreeMap::new(),
+        rustflags: Vec::new(),
         environment: BTreeMap::new(),
         surroundings: BTreeMap::new(),
         config: BTreeMap::new(),

@@ -27,6 +27,8 @@ pub(super) struct Ran<'a> {
     pub out_dir: &'a Utf8Path,
     /// It says what it depends on.
     pub is_declared: bool,
+    /// Why it is not to be kept where nobody has seen what it reads.
+    pub unless_seen: Option<Reason>,
     /// What it printed for cargo and wrote into `OUT_DIR`, as one text.
     pub made: &'a [u8],
 }
@@ -57,8 +59,20 @@ impl Services {
         ran: &Ran<'_>,
         looked: Option<(BTreeMap<String, String>, observe::Result)>,
     ) -> Result<Inputs, Reason> {
-        let fixed = self.fixed(ran.unit);
         let is_believed = ran.is_declared || known::has_known_script(&ran.unit.package);
+        let inputs = self.inputs_of_any_run(id, ran, looked, is_believed);
+        let is_seen = inputs.as_ref().map_or_else(|reason| *reason != Reason::Unobserved, Inputs::is_seen);
+        ran.unless_seen.filter(|_| !is_seen).map_or(inputs, Err)
+    }
+
+    fn inputs_of_any_run(
+        &self,
+        id: UnitId,
+        ran: &Ran<'_>,
+        looked: Option<(BTreeMap<String, String>, observe::Result)>,
+        is_believed: bool,
+    ) -> Result<Inputs, Reason> {
+        let fixed = self.fixed(ran.unit);
         let Some((environment, looked)) = looked else { return self.unobserved(is_believed) };
         let subject = Subject {
             fixed: fixed.iter().map(Utf8PathBuf::as_path).collect(),

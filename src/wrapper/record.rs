@@ -43,8 +43,6 @@ pub(super) struct Compiled<'a> {
     pub planned: SystemTime,
     /// What the package's own build script had made.
     pub script: Option<Digest>,
-    /// What the runs for native code had made that it is linked with.
-    pub linked: Option<Digest>,
     /// Objects in it that rustc did not make are from what the build script has made.
     pub holds_own_objects: bool,
 }
@@ -130,13 +128,14 @@ pub(super) fn open_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> Resul
         .collect()
 }
 
-/// Looks at the outputs, puts the files in the store, and makes the entry (which is not written yet).
+/// Looks at the outputs, puts the files in the store, and makes the entry (which is not written yet). `observed` tells what
+/// was read besides, and with what it is linked.
 pub(super) fn record(
     compiled: Compiled<'_>,
     store: &LocalStore,
     roots: &Roots,
     scanner: &PathScanner,
-    observed: impl FnOnce(&dyn Fn(&[u8]) -> bool) -> Result<Inputs, Reason>,
+    observed: impl FnOnce(&dyn Fn(&[u8]) -> bool) -> Result<(Inputs, Option<Digest>), Reason>,
 ) -> Result<Recorded> {
     let (notices, diagnostics) = split_printed(&compiled.finished.stderr);
     let expected: BTreeSet<_> = compiled.outputs.iter().map(|output| output.path.as_path()).collect();
@@ -188,8 +187,8 @@ pub(super) fn record(
         return Ok(Recorded::Not(Reason::ChangedMeanwhile));
     };
     let holds = |text: &[u8]| made.iter().any(|bytes| memchr::memmem::find(bytes, text).is_some());
-    let observed = match observed(&holds) {
-        Ok(observed) => observed,
+    let (observed, linked) = match observed(&holds) {
+        Ok(both) => both,
         Err(reason) => return Ok(Recorded::Not(reason)),
     };
     let rendering = (!diagnostics.is_empty()).then(|| compiled.invocation.rendering());
@@ -201,7 +200,7 @@ pub(super) fn record(
         bound: bound_to(bound, roots),
         dependencies: compiled.dependencies,
         script: compiled.script,
-        linked: compiled.linked,
+        linked,
         observed,
     };
     Ok(Recorded::Entry(Box::new(Entry {

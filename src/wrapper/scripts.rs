@@ -53,6 +53,8 @@ pub(super) struct Printed {
 /// What a run brings to link to whatever it ends up in.
 #[derive(Clone)]
 enum Brought {
+    /// Nothing.
+    Nothing,
     /// What it made tells.
     Told,
     /// Shared libraries that the linker finds by these names.
@@ -227,20 +229,27 @@ impl Scripts {
     /// Remembers of a package's build script what it brings to link. Where its output cannot be read, the command line tells
     /// whether it is anything: cargo passes the libraries on to the package's own crate.
     pub(super) fn note_linking(&self, unit: &Unit, call: &Call) {
-        let Services { plan, .. } = &*self.services;
-        let Some(run) = unit.script_run(plan) else { return };
-        let libraries = || self.services.site().libraries(plan.unit(run), call.script_dir()?);
-        let brought = match self.linking(unit, call) {
-            Some(Linking::Own) if plan.unit(run).native => Brought::Told,
-            Some(Linking::Nothing) => Brought::Told,
-            // Directories without a name are for libraries that a source names: nobody has looked there.
-            Some(Linking::System { is_static: false }) => {
-                libraries().filter(|names| !names.is_empty()).map_or(Brought::Unknown, Brought::Found)
-            }
-            None if !call.invocation.links_native => Brought::Told,
-            _ => Brought::Unknown,
+        let Some(run) = unit.script_run(&self.services.plan) else { return };
+        let brought = match call.script_dir().and_then(|out_dir| self.brought_into(run, out_dir)) {
+            None if !call.invocation.links_native => Brought::Nothing,
+            brought => brought.unwrap_or(Brought::Unknown),
         };
         self.state().linking.insert(run, brought);
+    }
+
+    /// What a run with this `OUT_DIR` brings to link; nothing where cargo's files of it are not there.
+    fn brought_into(&self, run: UnitId, out_dir: &Utf8Path) -> Option<Brought> {
+        let (site, unit) = (self.services.site(), self.services.plan.unit(run));
+        Some(match site.linking(unit, out_dir)? {
+            Linking::Own => Brought::Told,
+            Linking::Nothing => Brought::Nothing,
+            // Directories without a name are for libraries that a source names: nobody has looked there.
+            Linking::System { is_static: false } => {
+                let libraries = site.libraries(unit, out_dir).filter(|names| !names.is_empty());
+                libraries.map_or(Brought::Unknown, Brought::Found)
+            }
+            Linking::System { is_static: true } | Linking::Unclear => Brought::Unknown,
+        })
     }
 
     /// What the package's own build script links.
@@ -360,8 +369,8 @@ impl Scripts {
         match site.script(unit, out_dir, store) {
             Ok(Some(Ok(script))) => {
                 let path = self.program_path(run);
-                let Script { is_declared, ref made, .. } = script;
-                let ran = Ran { unit, key, program: path.as_deref(), out_dir, is_declared, made };
+                let Script { is_declared, unless_seen, ref made, .. } = script;
+                let ran = Ran { unit, key, program: path.as_deref(), out_dir, is_declared, unless_seen, made };
                 match self.services.inputs_of_run(run, &ran, looked) {
                     Ok(observed) => {
                         let entry = record_script(unit, key, script, (heard, program), observed, roots, millis);
@@ -382,20 +391,28 @@ impl Scripts {
         heard(dependencies.map(|id| (self.services.plan.unit(id), self.made(id))))
     }
 
-    /// What comes into something besides crates, or into the macros that make it: what the runs for native code have made,
-    /// what the linker finds, and what `code` tells of macros. Nothing where that is not known.
+    /// What comes into something besides crates, or into the macros that make it: what the runs that link something have
+    /// made, what `code` tells of macros, and what the linker finds, where that was not seen. Nothing where that is not known.
     pub(super) fn linked_with(
         &self,
         id: UnitId,
         call: &Call,
+        is_seen: bool,
         code: impl Fn(UnitId) -> Option<Option<Digest>>,
     ) -> Option<Option<Digest>> {
         let plan = &self.services.plan;
-        let made = linked_with(plan, id, |run| self.made(run), code)?;
+        let made = |run| match self.brought(run) {
+            Brought::Nothing if !plan.unit(run).native => Some(None),
+            _ => self.made(run).map(Some),
+        };
+        let made = linked_with(plan, id, made, code)?;
+        if is_seen {
+            return Some(made);
+        }
         let mut names = BTreeSet::new();
         for run in plan.code_runs(id) {
             match self.brought(run) {
-                Brought::Told => {}
+                Brought::Nothing | Brought::Told => {}
                 Brought::Found(libraries) => names.extend(libraries),
                 Brought::Unknown => return None,
             }
@@ -415,11 +432,16 @@ impl Scripts {
         Some(call.invocation.library_dirs.iter().chain(own).cloned().collect())
     }
 
-    /// What a run brings to link. One that can be kept has made all of it.
+    /// What a run brings to link, whose package was looked at, or that is there as it was recorded.
     fn brought(&self, run: UnitId) -> Brought {
-        let seen = self.state().linking.get(&run).cloned();
-        let is_kept = || self.services.prefetch.found(run).is_some();
-        seen.unwrap_or_else(|| if is_kept() { Brought::Told } else { Brought::Unknown })
+        let noted = self.state().linking.get(&run).cloned();
+        let kept = || {
+            let Services { prefetch, plan, .. } = &*self.services;
+            let entry = prefetch.found(run)?;
+            let directory = self.services.site().profile(plan.unit(run))?.join(&entry.fresh.as_ref()?.directory);
+            self.brought_into(run, &directory)
+        };
+        noted.or_else(kept).unwrap_or(Brought::Unknown)
     }
 
     /// What a run has made, in this session or in the one whose result was placed.

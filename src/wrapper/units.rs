@@ -172,6 +172,8 @@ struct State {
     ours: BTreeSet<UnitId>,
     /// What was linked into macros that were compiled or restored.
     codes: BTreeMap<UnitId, Option<Digest>>,
+    /// Libraries that hold, or may hold, objects of the machine.
+    mixed: BTreeSet<UnitId>,
     /// Outputs without their extension, by unit.
     outputs: BTreeMap<Utf8PathBuf, UnitId>,
     /// What is to be removed of units that were left out.
@@ -296,7 +298,7 @@ impl Units {
         }
         let unit = self.services.plan.unit(id);
         self.scripts.note_linking(unit, call);
-        let result = match (unit.key, self.uncacheable(unit, call)) {
+        let result = match (unit.key, self.uncacheable(id, call)) {
             (Ok(key), None) => self.cacheable(&mut conversation, id, key, call),
             (Ok(_), Some(reason)) => self.compile(&mut conversation, id, unit.external, call).map(|()| {
                 self.services.log.record(EventKind::NotRecorded { unit: id, reason });
@@ -313,15 +315,28 @@ impl Units {
     }
 
     /// What the command line says that the plan could not know.
-    fn uncacheable(&self, unit: &Unit, call: &Call) -> Option<Reason> {
-        let Call { invocation, .. } = call;
-        let is_told = || match unit.script_run(&self.services.plan) {
+    fn uncacheable(&self, id: UnitId, call: &Call) -> Option<Reason> {
+        let (unit, Call { invocation, .. }) = (self.services.plan.unit(id), call);
+        let unknown = invocation.uncacheable(|name| self.services.plan.knows(id, name));
+        let native = invocation.links_native && !unit.is_linked() && !self.is_told(unit, call);
+        let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
+        unknown.or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
+    }
+
+    /// Why a call is not to be recorded where nobody has seen what its linker reads.
+    fn unless_seen(&self, id: UnitId, call: &Call) -> Option<Reason> {
+        let unit = self.services.plan.unit(id);
+        let is_native = call.invocation.links_native && unit.is_linked() && (!unit.native || !self.is_told(unit, call));
+        let is_another = || self.services.plan.tells_linkers(id);
+        is_native.then_some(Reason::Native).or_else(|| is_another().then_some(Reason::Linked))
+    }
+
+    /// Whether what is linked follows from what the package's own build script printed and made.
+    fn is_told(&self, unit: &Unit, call: &Call) -> bool {
+        match unit.script_run(&self.services.plan) {
             Some(_) => self.scripts.linking(unit, call).is_some_and(Linking::is_told),
             None => true,
-        };
-        let native = invocation.links_native && (unit.is_linked() && !unit.native || !is_told());
-        let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
-        invocation.uncacheable().or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
+        }
     }
 
     fn cacheable(&self, conversation: &mut Conversation, id: UnitId, key: UnitKey, call: &Call) -> io::Result<()> {
@@ -395,12 +410,17 @@ impl Units {
         if remapped {
             self.state().ours.insert(id);
         }
+        // Nobody looks at what comes of it.
+        if call.invocation.links_native {
+            self.state().mixed.insert(id);
+        }
         // Only of build scripts and macros there is something to be done before cargo goes on.
         let is_waited_for = self.services.plan.unit(id).kind == "custom-build" || self.services.plan.is_macro(id);
         let capture = if is_waited_for { Capture::Stderr } else { Capture::Status };
         let finished = conversation.run(arguments, unmapping, capture, false)?;
         let success = finished.code == Some(0);
         if success {
+            self.note_objects(id, call);
             self.note_linked(id, call, &finished);
             self.stand_in(id, call);
             self.note_code(id, call, None);
@@ -426,6 +446,7 @@ impl Units {
         let outputs = open_outputs(&call.invocation, &call.out_dir);
         let success = finished.code == Some(0);
         if success {
+            self.note_objects(id, call);
             self.note_linked(id, call, &finished);
             self.stand_in(id, call);
             self.note_code(id, call, Some(&finished));
@@ -473,16 +494,12 @@ impl Units {
         if unit.content.is_some_and(|content| !is_unchanged(content)) {
             return Ok(Recorded::Not(Reason::ChangedMeanwhile));
         }
-        let Some(linked) = self.linked_with(id, call) else {
-            return Ok(Recorded::Not(Reason::Native));
-        };
         let Some(script) = self.scripts.made_if_any(id, call) else {
             return Ok(Recorded::Not(Reason::OutsideInput));
         };
         let compiled = Compiled {
             compiler,
             unit,
-            linked,
             planned: plan.began(),
             key,
             invocation: &call.invocation,
@@ -494,8 +511,14 @@ impl Units {
             script,
             holds_own_objects: self.scripts.linking(unit, call) == Some(Linking::Own),
         };
-        let inputs =
-            |holds: &dyn Fn(&[u8]) -> bool| self.services.inputs_of_call(id, key, call, finished.looked.clone(), holds);
+        let inputs = |holds: &dyn Fn(&[u8]) -> bool| {
+            let inputs = self.services.inputs_of_call(id, key, call, finished.looked.clone(), holds)?;
+            if let Some(reason) = self.unless_seen(id, call).filter(|_| !inputs.is_seen()) {
+                return Err(reason);
+            }
+            let linked = self.linked_with(id, call, &inputs).ok_or(Reason::Native)?;
+            Ok((inputs, linked))
+        };
         record(compiled, store, roots, &self.scanner, inputs)
     }
 

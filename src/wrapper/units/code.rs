@@ -1,25 +1,59 @@
-//! What was linked into procedural macros, for those who use them.
+//! What was linked into procedural macros and libraries, for those who use them.
 //!
-//! The metadata of a macro tells what it was compiled from, and not which archives and objects of the machine a linker put
-//! into it. So who is compiled with a macro has [its code](crate::entry::Entry::code) as a condition.
+//! Their metadata tells what they were compiled from, and not which archives and objects of the machine came into them. So
+//! who is compiled with a macro has [its code](crate::entry::Entry::code) as a condition, and nothing is linked with a library
+//! that holds objects which its own build script has not made, or it is not recorded.
 //!
 //! **Invariant.** A macro is known by what its linker was seen to read, or else by its whole content; where neither is
-//! known, nothing that uses it is recorded or restored.
+//! known, nothing that uses it is recorded or restored. Of libraries that were not compiled in this session only those are
+//! known that were recorded.
 
-use super::{Call, Units};
+use camino::Utf8PathBuf;
+
+use super::{Call, Services, Units};
 use crate::digest::Digest;
-use crate::entry::FileKind;
+use crate::entry::{Constraints, Entry, FileKind, Inputs};
 use crate::event::UnitId;
+use crate::hydrate::Linking;
+use crate::rustc::outputs::has_foreign_objects;
 use crate::wrapper::protocol::Finished;
 use crate::wrapper::record::linked_output;
 
 impl Units {
+    /// Remembers whether a library that was compiled just now holds objects that neither rustc nor its own build script has
+    /// made. Cargo must not go on before.
+    pub(super) fn note_objects(&self, id: UnitId, call: &Call) {
+        let unit = self.services.plan.unit(id);
+        if unit.is_linked() || !call.invocation.links_native || self.scripts.linking(unit, call) == Some(Linking::Own) {
+            return;
+        }
+        let library = linked_output(&call.invocation, &call.out_dir);
+        let is_mixed = |path: Utf8PathBuf| std::fs::read(path).map_or(true, |bytes| has_foreign_objects(&bytes));
+        if library.is_some_and(is_mixed) {
+            self.state().mixed.insert(id);
+        }
+    }
+
+    /// Whether what all libraries hold that a unit is linked with follows from what they were compiled from.
+    fn has_known_libraries(&self, id: UnitId) -> bool {
+        let Services { plan, prefetch, hydrated, .. } = &*self.services;
+        let is_known = |library: &UnitId| {
+            let (is_compiled, is_mixed) = {
+                let state = self.state();
+                (state.claimed.contains(library), state.mixed.contains(library))
+            };
+            if is_compiled { !is_mixed } else { hydrated.has(*library) || prefetch.found(*library).is_some() }
+        };
+        !plan.unit(id).is_linked() || plan.libraries_of(id).iter().all(is_known)
+    }
+
     /// Remembers what was linked into a macro just now. Cargo must not go on before. `finished` is of one that is recorded.
     pub(super) fn note_code(&self, id: UnitId, call: &Call, finished: Option<&Finished>) {
         if !self.services.plan.is_macro(id) {
             return;
         }
         let content = || Digest::of_file(linked_output(&call.invocation, &call.out_dir)?.as_std_path()).ok();
+        let finished = finished.filter(|_| self.has_known_libraries(id));
         let code = match finished.map(|finished| self.services.code_of(id, call, finished.looked.as_ref())) {
             Some(Ok(code)) => Some(code),
             Some(Err(_)) if self.services.here.trusts() => Some(None),
@@ -57,8 +91,16 @@ impl Units {
         is_there.then_some(entry.code)
     }
 
-    /// What comes into a unit besides crates, or into the macros that make it; nothing where that is not known.
-    pub(super) fn linked_with(&self, id: UnitId, call: &Call) -> Option<Option<Digest>> {
-        self.scripts.linked_with(id, call, |id| self.code(id))
+    /// What comes into a unit besides crates, or into the macros that make it; nothing where that is not known. What a
+    /// linker finds is among the `inputs` where it was seen.
+    pub(super) fn linked_with(&self, id: UnitId, call: &Call, inputs: &Inputs) -> Option<Option<Digest>> {
+        let linked = || self.scripts.linked_with(id, call, inputs.is_seen(), |id| self.code(id));
+        if self.has_known_libraries(id) { linked() } else { None }
+    }
+
+    /// Whether that is what was there when an entry was made.
+    pub(super) fn is_linked_with(&self, id: UnitId, call: &Call, entry: &Entry) -> bool {
+        let Constraints { observed, linked, .. } = &entry.constraints;
+        self.linked_with(id, call, observed) == Some(*linked)
     }
 }

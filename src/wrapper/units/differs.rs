@@ -18,7 +18,7 @@ impl Units {
             () if !unit.external && !unit.content.is_some_and(planned) => Some(Difference::Content),
             // Macros read what it has set and generated, and tell nobody.
             () if self.scripts.made_if_any(id, call) != Some(entry.constraints.script) => Some(Difference::Script),
-            () if self.linked_with(id, call) != Some(entry.constraints.linked) => Some(Difference::Linked),
+            () if !self.is_linked_with(id, call, entry) => Some(Difference::Linked),
             () => None,
         }
     }

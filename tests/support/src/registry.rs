@@ -374,13 +374,13 @@ pub const MIXED_UNITS: [&str; 11] = [
     "top",
 ];
 
-/// The variable that names the file in which build scripts note their runs. They do not declare it.
+/// The variable that names the pipe into which build scripts write when they run. They do not declare it.
 pub const SCRIPT_RUNS: &str = "BUILD_SCRIPT_RUNS";
 
 const COUNTED_SCRIPT: &str = r#"
 fn main() {
     if let Some(log) = std::env::var_os("@variable@") {
-        let mut log = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        let mut log = std::fs::File::options().write(true).open(log).unwrap();
         std::io::Write::write_all(&mut log, concat!(env!("CARGO_PKG_NAME"), "\n").as_bytes()).unwrap();
     }
     @body@

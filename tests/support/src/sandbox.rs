@@ -1,7 +1,9 @@
 //! A directory for one test, and what it simulates: a machine, or several.
 
 use std::cell::RefCell;
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -15,6 +17,8 @@ pub struct Sandbox {
     root: TempDir,
     rustc: Rustc,
     names: RefCell<usize>,
+    /// The end of the pipe that build scripts write their names into, and what came out of it.
+    runs: RefCell<(File, String)>,
 }
 
 impl Sandbox {
@@ -23,7 +27,8 @@ impl Sandbox {
     pub fn new() -> Self {
         let root = tempfile::Builder::new().prefix("xcache-test-").tempdir().expect("a directory can be made");
         let rustc = Rustc::new(&root.path().join("rustc"));
-        let sandbox = Self { root, rustc, names: RefCell::new(0) };
+        let runs = RefCell::new((pipe(&root.path().join(SCRIPT_RUNS)), String::new()));
+        let sandbox = Self { root, rustc, names: RefCell::new(0), runs };
         cargo_home::copy(&sandbox.cargo_home());
         for dir in [sandbox.home(), sandbox.store()] {
             std::fs::create_dir_all(dir).expect("a directory can be made");
@@ -148,19 +153,30 @@ impl Sandbox {
     /// Starts counting anew.
     pub fn reset(&self) {
         self.rustc.reset();
-        let _ = std::fs::remove_file(self.script_runs());
+        self.read_runs();
+        self.runs.borrow_mut().1.clear();
     }
 
-    /// Where build scripts note their runs.
+    /// Where build scripts note their runs. It is a pipe: a file would be something that they leave behind.
     pub(crate) fn script_runs(&self) -> PathBuf {
-        self.path("script-runs")
+        self.path(SCRIPT_RUNS)
+    }
+
+    /// Takes what is in the pipe.
+    fn read_runs(&self) {
+        let (pipe, text) = &mut *self.runs.borrow_mut();
+        let mut bytes = Vec::new();
+        // Somebody holds it open to write, so it has no end: it is read until there is nothing.
+        let ended = pipe.read_to_end(&mut bytes).map_err(|error| error.kind());
+        assert!(matches!(ended, Ok(_) | Err(std::io::ErrorKind::WouldBlock)), "{ended:?}");
+        text.push_str(&String::from_utf8_lossy(&bytes));
     }
 
     /// The packages whose build scripts were run since the last reset, once for each run, sorted. Only scripts of
     /// [`Package::counted_script`] are seen.
     pub fn scripts_run(&self) -> Vec<String> {
-        let log = std::fs::read_to_string(self.script_runs()).unwrap_or_default();
-        let mut packages: Vec<_> = log.lines().map(str::to_owned).collect();
+        self.read_runs();
+        let mut packages: Vec<_> = self.runs.borrow().1.lines().map(str::to_owned).collect();
         packages.sort();
         packages
     }
@@ -202,6 +218,16 @@ impl Sandbox {
         sorted(self.rustc.starts())
     }
 }
+
+/// A pipe with a name, which holds what is written until it is read here.
+fn pipe(path: &Path) -> File {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o666)).expect("a pipe can be made");
+    let nonblocking = nix::libc::O_NONBLOCK;
+    File::options().read(true).write(true).custom_flags(nonblocking).open(path).expect("a pipe can be opened")
+}
+
+/// Where in a sandbox build scripts note their runs.
+const SCRIPT_RUNS: &str = "script-runs";
 
 /// The names of starts, sorted.
 pub fn sorted(starts: Vec<rustc::Start>) -> Vec<String> {

@@ -1,0 +1,100 @@
+//! What flags name that is not in them: the processor that `native` stands for, and the content of a profile.
+//!
+//! **Invariant.** What is named here is part of every key of the session. What a flag names and is not here keeps the units
+//! that it is for from being cached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::digest::{Digest, Domain};
+use crate::rustc::Invocation;
+use crate::rustc::invocation::{PROCESSOR, PROFILE};
+
+/// What tells processors apart (`arch/*/kernel/cpu/proc.c`, `cpuinfo.c`).
+const TELLING: &[&str] = &[
+    "CPU architecture",
+    "CPU implementer",
+    "CPU part",
+    "CPU revision",
+    "CPU variant",
+    "Features",
+    "cpu family",
+    "flags",
+    "model",
+    "model name",
+    "stepping",
+    "vendor_id",
+];
+/// How the file of processors names what people call one by.
+const MODEL: &str = "model name";
+
+/// What the flags of all platforms name, by what it is called. `ask` has rustc say what it knows of the processor.
+pub(super) fn named(
+    flags: &BTreeMap<String, Vec<String>>,
+    ask: impl Fn() -> Option<String>,
+) -> BTreeMap<String, String> {
+    let all: Vec<_> = flags.values().map(|flags| Invocation::parse(flags)).collect();
+    let names: BTreeSet<_> = all.iter().flat_map(Invocation::named).cloned().collect();
+    let found = names.into_iter().filter_map(|name| {
+        let found = match name.strip_prefix(PROFILE) {
+            Some(path) => Digest::of_file(Path::new(path)).ok()?.to_string(),
+            None if name == PROCESSOR => processor(&std::fs::read_to_string("/proc/cpuinfo").ok()?, &ask()?)?,
+            None => return None,
+        };
+        Some((name, found))
+    });
+    found.collect()
+}
+
+/// A processor, by what the system and the compiler say of it; nothing where the system says nothing.
+fn processor(cpuinfo: &str, said: &str) -> Option<String> {
+    let lines =
+        cpuinfo.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.trim(), value.trim()));
+    let telling: BTreeSet<_> = lines.filter(|(name, _)| TELLING.contains(name)).collect();
+    let model = telling.iter().find(|(name, _)| *name == MODEL).map_or("a processor", |(_, value)| value);
+    let digest = Digest::of_value(Domain::Processor, &(&telling, said)).to_string();
+    (!telling.is_empty()).then(|| format!("{model} ({})", &digest[..12]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFO: &str =
+        "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: Xeon\nflags\t: sse avx\ncpu MHz\t: 2000.1\n";
+
+    fn flags(text: &str) -> BTreeMap<String, Vec<String>> {
+        [("here".to_owned(), text.split(' ').map(str::to_owned).collect())].into()
+    }
+
+    #[test]
+    fn processors_are_told_apart_by_what_they_can_and_not_by_how_fast_they_run() {
+        let known = processor(INFO, "avx").unwrap();
+        assert!(known.starts_with("Xeon ("), "{known}");
+        assert_eq!(processor(&INFO.replace("2000.1", "3000.0").replace(": 0", ": 7"), "avx").unwrap(), known);
+        for other in [processor(&INFO.replace("sse avx", "sse"), "avx"), processor(INFO, "avx\navx512f")] {
+            assert_ne!(other.unwrap(), known);
+        }
+        assert_eq!(processor("no such lines", "avx"), None);
+    }
+
+    #[test]
+    fn a_profile_is_known_by_its_content() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("merged.profdata");
+        let name = format!("{PROFILE}{}", path.display());
+        let known = || named(&flags(&format!("-Cprofile-use={}", path.display())), || None);
+        assert_eq!(known(), BTreeMap::new());
+        std::fs::write(&path, "one").unwrap();
+        let one = known();
+        assert_eq!(one.keys().collect::<Vec<_>>(), [&name]);
+        std::fs::write(&path, "two").unwrap();
+        assert_ne!(known(), one);
+    }
+
+    #[test]
+    fn nobody_is_asked_where_nothing_is_named() {
+        assert_eq!(named(&flags("-g -Ctarget-cpu=x86-64-v3"), || panic!("asked")), BTreeMap::new());
+        assert_eq!(named(&flags("-Ctarget-cpu=native"), || None), BTreeMap::new(), "rustc does not say");
+    }
+}

@@ -99,7 +99,7 @@ domains! {
     /// The value of a variable.
     Variable = "variable 2",
     /// What the run of a build script made.
-    ScriptRun = "build script run 2",
+    ScriptRun = "build script run 3",
     /// What a build script heard from others.
     ScriptsHeard = "build scripts heard 2",
     /// What something is linked with.

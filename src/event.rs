@@ -112,7 +112,7 @@ impl Reason {
             }
             Self::SystemLibrary => "its build script finds a library of the system: it runs",
             Self::ChangedMeanwhile => "a source file was written while the build went on",
-            Self::SpecialFiles => "its build script makes links or empty directories",
+            Self::SpecialFiles => "its build script makes pipes or sockets",
             Self::OutsideOutput => "its build script writes outside of OUT_DIR: it runs",
             Self::OtherCompiler => "another rustc has compiled it than the one that says what it is",
             Self::UsedDirectory => "its build script ran where an earlier run had left files",

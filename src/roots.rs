@@ -152,6 +152,11 @@ impl Roots {
         self.places.get(&root).map(|place| place.path.as_path())
     }
 
+    /// The path of one root, and the same without symbolic links, where that is another path.
+    pub fn paths_of(&self, root: Root) -> impl Iterator<Item = &Utf8Path> {
+        self.places.get(&root).into_iter().flat_map(Place::paths)
+    }
+
     /// The digest of a root's path: how an entry that is bound to it remembers where it is good.
     pub fn digest(&self, root: Root) -> Option<Digest> {
         self.places.get(&root).map(|place| Digest::of_value(Domain::RootPath, place))

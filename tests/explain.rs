@@ -216,7 +216,7 @@ fn a_generated_file_that_is_another_one_is_named() {
         &said,
         &[
             "inner (build script's run) 1.0.0",
-            "inner is compiled each time, as it cannot be kept: its build script reads",
+            "inner is compiled each time, as it cannot be kept: it does something that cannot be observed",
         ],
     );
     // What is made with another one is another one.

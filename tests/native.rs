@@ -158,6 +158,89 @@ fn it_is_a_hit_in_another_checkout_with_the_same_directories_for_packages_and_ou
     assert_eq!(scene.sandbox.scripts_run(), NONE);
 }
 
+/// In another target directory, with another home of packages.
+fn elsewhere(scene: &Scene, demo: &Project) -> (Project, PathBuf) {
+    let there = demo.clone().with_cargo_home(&scene.sandbox.another_cargo_home());
+    there.cargo(["fetch"]).ok();
+    let target = scene.sandbox.unused("the-target-directory");
+    (there.env("CARGO_TARGET_DIR", &target), target)
+}
+
+#[test]
+fn native_code_with_debug_information_is_a_hit_with_other_directories_for_packages_and_outputs() {
+    let scene = Scene::new(COMPILING, true);
+    let demo = scene.demo.clone().env("CFLAGS", "-g");
+    demo.xcache(["build"]).ok();
+    let (there, target) = elsewhere(&scene, &demo);
+    scene.sandbox.reset();
+    there.xcache(["build"]).ok();
+    assert_eq!(scene.sandbox.scripts_run(), NONE, "{}", there.report().json());
+    assert_eq!(scene.sandbox.compiled_externals(), NONE, "{}", there.report().json());
+    assert_eq!(there.program(target.join("debug/demo"), NONE).ok().stdout, "1\n");
+    scene.sandbox.assert_nothing_to_do(&there, &["build"]);
+}
+
+#[test]
+fn native_code_that_holds_a_directory_in_its_data_is_compiled_for_another_one() {
+    let placed = COMPILING.replace(
+        "let mut arguments =",
+        "let place = format!(\"-DPLACE=\\\"{out}\\\"\"); let text = std::fs::read_to_string(\"value.c\").unwrap();
+        std::fs::write(format!(\"{out}/placed.c\"), text + \"const char *place = PLACE;\").unwrap();
+        run(&compiler, &[\"-c\", &format!(\"{out}/placed.c\"), \"-o\", &format!(\"{out}/placed.o\"), &place]);
+        let mut arguments =",
+    );
+    let scene = Scene::new(&placed, true);
+    scene.demo.xcache(["build"]).ok();
+    let (there, _) = elsewhere(&scene, &scene.demo);
+    scene.sandbox.reset();
+    there.xcache(["build"]).ok();
+    assert_eq!(scene.sandbox.scripts_run(), ["value-sys"], "{}", there.report().json());
+}
+
+/// What build systems leave for themselves, with a link and an empty directory.
+const LEAVING: &str = r#"
+    let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").unwrap());
+    for name in ["build/Makefile", "build/CMakeCache.txt", "build/CMakeFiles/value.dir/link.txt", "build/value.d"] {
+        let text = format!("cd {} && cc -I{}/include {}\n", out.display(), out.display(), std::env::var("CARGO_MANIFEST_DIR").unwrap());
+        std::fs::create_dir_all(out.join(name).parent().unwrap()).unwrap();
+        std::fs::write(out.join(name), text).unwrap();
+    }
+    std::fs::create_dir(out.join("build/empty")).unwrap();
+    std::os::unix::fs::symlink("build", out.join("link")).unwrap();
+    std::os::unix::fs::symlink(out.join("build"), out.join("absolute")).unwrap();
+    println!("cargo:rerun-if-changed=build.rs");
+"#;
+
+#[test]
+fn what_build_systems_leave_for_themselves_is_a_hit_and_names_the_directories_of_this_build() {
+    let library = "pub fn value() -> String {
+        include_str!(concat!(env!(\"OUT_DIR\"), \"/link/Makefile\")).replace(env!(\"OUT_DIR\"), \"[OUT]\")
+    }";
+    let sandbox = Sandbox::new();
+    let scene = Scene::with(sandbox, vec![Package::new("value", "1.0.0", library).counted_script(LEAVING)]);
+    scene.demo.xcache(["build"]).ok();
+    let (there, target) = elsewhere(&scene, &scene.demo);
+    scene.sandbox.reset();
+    there.xcache(["build"]).ok();
+    assert_eq!(scene.sandbox.scripts_run(), NONE, "{}", there.report().json());
+    let snapshot = || {
+        let out = tree::files(&target.join("debug/build"));
+        let out = out.iter().find(|path| path.ends_with("out/build/Makefile")).expect("it was left behind");
+        let out = out.parent().and_then(Path::parent).expect("it is in a directory").to_owned();
+        let texts: Vec<_> =
+            tree::files(&out.join("build")).iter().map(|path| (path.clone(), tree::read(path))).collect();
+        let links = ["link", "absolute"].map(|name| std::fs::read_link(out.join(name)).expect("it is a link"));
+        (texts, links, out.join("build/empty").is_dir())
+    };
+    let ours = snapshot();
+    let said = there.program(target.join("debug/demo"), NONE).ok().stdout;
+    scene.sandbox.assert_nothing_to_do(&there, &["build"]);
+    tree::remove(&target);
+    there.cargo(["build"]).ok();
+    assert_eq!(ours, snapshot(), "as plain cargo has the script make it");
+    assert_eq!(there.program(target.join("debug/demo"), NONE).ok().stdout, said);
+}
+
 #[test]
 fn it_runs_when_a_variable_that_it_declared_has_another_value() {
     let scene = Scene::new(COMPILING, true);

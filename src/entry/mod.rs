@@ -49,12 +49,18 @@ pub enum FileKind {
     Generated,
     /// The same, and it may be executed.
     GeneratedProgram,
+    /// A text that a build system left there for itself, in pieces: some of them are the script's own directories.
+    LeftBehind,
+    /// A link that a build script made there: where it leads.
+    Link,
+    /// A directory that it made, with nothing in it.
+    Directory,
 }
 
 impl FileKind {
     /// It was written by a build script, and not by the compiler.
     pub fn is_generated(self) -> bool {
-        matches!(self, Self::Generated | Self::GeneratedProgram)
+        matches!(self, Self::Generated | Self::GeneratedProgram | Self::LeftBehind | Self::Link | Self::Directory)
     }
 
     /// It has the mode of a program.
@@ -201,6 +207,9 @@ impl Entry {
         if let Some(file) = self.files.iter().find(|file| !file.has_plain_name()) {
             return Err(Error::corrupt(object(), format!("{:?} is not a plain file name", file.name)));
         }
+        if let Some(file) = self.files.iter().find(|file| self.is_below_link(file)) {
+            return Err(Error::corrupt(object(), format!("{:?} is where a link leads", file.name)));
+        }
         if let Some(path) = self.fresh.as_ref().and_then(Fresh::bad_path) {
             return Err(Error::corrupt(object(), format!("{path:?} is not a plain path")));
         }
@@ -208,6 +217,12 @@ impl Entry {
             return Err(Error::corrupt(object(), "a file is larger than any compiler output"));
         }
         Ok(())
+    }
+
+    /// Whether a file would be put where a link of the same unit leads.
+    fn is_below_link(&self, file: &FileRecord) -> bool {
+        let mut links = self.files.iter().filter(|other| other.kind == FileKind::Link);
+        links.any(|link| file.name.strip_prefix(&link.name).is_some_and(|rest| rest.starts_with('/')))
     }
 }
 

@@ -1,12 +1,11 @@
 //! Reading what cargo and a build script left in the build directory, for an entry.
 //!
 //! **Invariants.** Nothing is taken that could not be put elsewhere: a fingerprint whose hash cannot be reproduced, or the
-//! run of a build script that made more than plain files. One that links something of the system's, or reads outside of its
+//! run of a build script that made a pipe or a socket. One that links something of the system's, or reads outside of its
 //! package, is good only for those who have seen what it reads. What names a directory of this machine in any other way
 //! than by a path that is known to be one is bound to it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path};
 use std::time::{Duration, SystemTime};
@@ -14,13 +13,14 @@ use std::time::{Duration, SystemTime};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::fingerprint::{Fingerprint, from_hex, hash_path};
+use super::generated::{Found, Recorded, found};
 use super::linking::Linking;
 use super::printed;
 use crate::cargo::Format;
 use crate::cargo::layout::{Places, RUN_BEGAN};
 use crate::digest::{Digest, Domain};
-use crate::entry::{Content, FileKind, FileRecord, Fresh, SmallFile};
-use crate::error::{Error, Result};
+use crate::entry::{Content, FileRecord, Fresh, SmallFile};
+use crate::error::Result;
 use crate::event::Reason;
 use crate::plan::Unit;
 use crate::roots::{PathScanner, Root, RootedPath, Roots};
@@ -138,12 +138,11 @@ impl Site<'_> {
         let printed = self.printed(unit, out_dir)?;
         let content =
             printed::record(&printed, self.roots, &own_dirs(unit, Some(out_dir), self.roots), &mut BTreeSet::new());
-        let generated = generated(out_dir).ok()?;
-        let digest = |file: &GeneratedFile| {
-            Some((file.name.clone(), file.mode, Digest::of_file(out_dir.join(&file.name).as_std_path()).ok()?))
-        };
-        let files: Option<Vec<_>> = generated.files.iter().map(digest).collect();
-        Some(digest_run(&content, files?, &generated.special))
+        let own = own_dirs(unit, Some(out_dir), self.roots);
+        let digest =
+            |found: &Found| Some((found.name.clone(), found.mode, found.digest(out_dir, &own, self.roots).ok()?));
+        let files: Option<Vec<_>> = found(out_dir).ok()??.iter().map(digest).collect();
+        Some(digest_run(&content, files?))
     }
 
     /// The run of a build script, or why it cannot be kept; nothing where cargo's files of it are not all there.
@@ -174,27 +173,21 @@ impl Site<'_> {
         bound.extend(absolute.flat_map(|path| self.roots.held_by(&path.to_string_lossy())));
         fresh.files.extend(kept);
         let (mut files, mut made) = (Vec::new(), printed.into_bytes());
-        let generated = generated(out_dir)?;
-        if !generated.special.is_empty() {
-            return Ok(Some(Err(Reason::SpecialFiles)));
-        }
-        let scanner = PathScanner::new(self.roots);
-        for GeneratedFile { name, kind, mode } in generated.files {
-            let path = out_dir.join(&name);
-            let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-            if !is_declared_native(unit.native, &fingerprint) && is_native(&name, &bytes) {
+        let Some(generated) = found(out_dir)? else { return Ok(Some(Err(Reason::SpecialFiles))) };
+        let own = own_dirs(unit, Some(out_dir), self.roots);
+        let mut digests = Vec::new();
+        for found in generated {
+            let Recorded { kind, bytes, bound: of_file } = found.record(out_dir, &own, self.roots)?;
+            if !is_declared_native(unit.native, &fingerprint) && is_native(&found.name, &bytes) {
                 unless_seen.get_or_insert(Reason::Native);
             }
-            match str::from_utf8(&bytes) {
-                Ok(text) if !text.contains('\0') => bound.extend(self.roots.held_by(text)),
-                _ => bound.extend(scanner.scan(&bytes)),
-            }
+            bound.extend(of_file);
             let (size, digest) = store.add_bytes(&bytes)?;
-            files.push(FileRecord { name, kind, size, digest, mode });
+            digests.push((found.name.clone(), found.mode, Digest::of_value(Domain::ScriptRun, &(kind, digest))));
+            files.push(FileRecord { name: found.name, kind, size, digest, mode: found.mode });
             made.extend(bytes);
         }
-        let digest =
-            digest_run(&content, files.iter().map(|file| (file.name.clone(), file.mode, file.digest)).collect(), &[]);
+        let digest = digest_run(&content, digests);
         let environment = fingerprint
             .environment_mut()
             .map(|(name, value)| (name.to_owned(), variables::digest(name, value.as_deref(), self.roots, &[])))
@@ -285,14 +278,9 @@ pub fn own_dirs<'a>(unit: &'a Unit, out_dir: Option<&'a Utf8Path>, roots: &Roots
     package.into_iter().chain(out_dir).collect()
 }
 
-/// What a build script told cargo, and the files that it made: their names, modes and contents. Of what is no plain file,
-/// which is never kept, where it is and leads.
-fn digest_run(
-    printed: &Content,
-    files: Vec<(String, Option<u32>, Digest)>,
-    special: &[(String, Option<OsString>)],
-) -> Digest {
-    Digest::of_value(Domain::ScriptRun, &(printed::directives(printed), files, special))
+/// What a build script told cargo, and what it made: names, modes and contents.
+fn digest_run(printed: &Content, files: Vec<(String, Option<u32>, Digest)>) -> Digest {
+    Digest::of_value(Domain::ScriptRun, &(printed::directives(printed), files))
 }
 
 /// Why a run of which nobody has seen what it reads must happen every time, as far as what it printed tells.
@@ -317,66 +305,9 @@ fn is_declared_native(native: bool, fingerprint: &Fingerprint) -> bool {
     native && fingerprint.is_declared()
 }
 
-/// What is below a directory.
-#[derive(Default)]
-struct Generated {
-    /// Plain files, by their paths.
-    files: Vec<GeneratedFile>,
-    /// Links, and where they lead; empty directories.
-    special: Vec<(String, Option<OsString>)>,
-}
-
-/// A plain file below a directory.
-#[derive(PartialEq, Eq, Debug)]
-struct GeneratedFile {
-    name: String,
-    kind: FileKind,
-    mode: Option<u32>,
-}
-
-fn generated(directory: &Utf8Path) -> Result<Generated> {
-    let mut generated = Generated::default();
-    let mut open = vec![Utf8PathBuf::new()];
-    while let Some(below) = open.pop() {
-        let path = directory.join(&below);
-        let entries = path.read_dir_utf8().map_err(Error::io("list", &path))?;
-        let mut is_empty = true;
-        for entry in entries {
-            let entry = entry.map_err(Error::io("list", &path))?;
-            let name = below.join(entry.file_name());
-            let metadata = fs::symlink_metadata(entry.path()).map_err(Error::io("read", entry.path()))?;
-            is_empty = false;
-            match metadata.file_type() {
-                kind if kind.is_dir() => open.push(name),
-                kind if kind.is_file() => generated.files.push(generated_file(name.into(), &metadata)),
-                _ => generated.special.push((name.into(), fs::read_link(entry.path()).ok().map(Into::into))),
-            }
-        }
-        if is_empty && !below.as_str().is_empty() {
-            generated.special.push((below.into(), None));
-        }
-    }
-    generated.files.sort_by(|one, other| one.name.cmp(&other.name));
-    generated.special.sort();
-    Ok(generated)
-}
-
-/// The names of all files that are in an `OUT_DIR`; nothing where there is more than plain files.
+/// The names of all that is in an `OUT_DIR`; nothing where that cannot be told.
 pub fn generated_files(directory: &Utf8Path) -> Option<Vec<String>> {
-    let generated = generated(directory).ok().filter(|generated| generated.special.is_empty())?;
-    Some(generated.files.into_iter().map(|file| file.name).collect())
-}
-
-#[cfg(unix)]
-fn generated_file(name: String, metadata: &fs::Metadata) -> GeneratedFile {
-    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
-    let kind = if mode & 0o111 == 0 { FileKind::Generated } else { FileKind::GeneratedProgram };
-    GeneratedFile { name, kind, mode: Some(mode) }
-}
-
-#[cfg(not(unix))]
-fn generated_file(name: String, _: &fs::Metadata) -> GeneratedFile {
-    GeneratedFile { name, kind: FileKind::Generated, mode: None }
+    Some(found(directory).ok()??.into_iter().map(|found| found.name).collect())
 }
 
 /// Whether a generated file is compiled code: by its name, or by how it begins.
@@ -433,20 +364,5 @@ mod tests {
     fn compiled_code_is_known_by_its_name_and_by_its_beginning() {
         assert!(is_native("lib.a", b"") && is_native("x/y.o", b"") && is_native("tool", b"\x7fELF\x02"));
         assert!(!is_native("private.rs", b"pub mod x;") && !is_native("table.bin", b"\0\0"));
-    }
-
-    #[test]
-    fn only_plain_files_are_kept_of_what_a_script_made() {
-        let temporary = tempfile::tempdir().unwrap();
-        let out = Utf8Path::from_path(temporary.path()).unwrap();
-        assert!(generated(out).unwrap().special.is_empty());
-        fs::create_dir(out.join("sub")).unwrap();
-        assert_eq!(generated(out).unwrap().special, [("sub".to_owned(), None)], "an empty directory");
-        fs::write(out.join("sub/b.rs"), "").unwrap();
-        fs::write(out.join("a.rs"), "").unwrap();
-        let found = generated(out).unwrap();
-        let names: Vec<_> = found.files.iter().map(|file| (file.name.as_str(), file.kind)).collect();
-        assert_eq!(names, [("a.rs", FileKind::Generated), ("sub/b.rs", FileKind::Generated)]);
-        assert!(found.special.is_empty());
     }
 }

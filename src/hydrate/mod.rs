@@ -12,6 +12,7 @@
 
 mod collect;
 pub mod fingerprint;
+mod generated;
 mod linking;
 mod outside;
 mod place;
@@ -29,6 +30,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 pub use self::collect::{Script, Site, generated_files, own_dirs};
 use self::fingerprint::{Fingerprint, difference, to_hex};
+pub use self::generated::make;
 pub use self::linking::Linking;
 pub use self::outside::Before;
 pub use self::place::dep_info;

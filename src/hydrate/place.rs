@@ -13,6 +13,7 @@ use rayon::iter::Either;
 use rayon::prelude::*;
 
 use super::fingerprint::to_hex;
+use super::generated::make;
 use super::printed::printed;
 use super::select::Chosen;
 use super::{Failure, Hydration};
@@ -99,8 +100,8 @@ fn files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()>
     };
     for file in &chosen.entry.files {
         let path = outputs.join(&file.name);
-        if file.kind.is_generated() {
-            create_dir_all(path.parent().unwrap_or(&outputs).as_std_path())?;
+        if file.kind.is_generated() && make(file, &outputs, hydration.store, hydration.site.roots)? {
+            continue;
         }
         match file.kind {
             FileKind::DepInfo => {

@@ -12,6 +12,7 @@
 //! hold here and now. Files appear in the target directory whole, under their final name, or not at all.
 
 pub mod client;
+mod debug_info;
 mod looks;
 mod metadata;
 mod observed;

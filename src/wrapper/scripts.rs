@@ -26,8 +26,7 @@ use crate::digest::{Digest, Domain};
 use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, Fresh};
 use crate::error::Result;
 use crate::event::{Difference, EventKind, MissReason, Reason, UnitId};
-use crate::fs;
-use crate::hydrate::{Before, Linking, PROGRAM, Script, Site, generated_files, heard, linked_with, printed};
+use crate::hydrate::{Before, Linking, PROGRAM, Script, Site, generated_files, heard, linked_with, make, printed};
 use crate::key::UnitKey;
 use crate::plan::Unit;
 use crate::prefetch::Lookup;
@@ -219,9 +218,10 @@ impl Scripts {
     /// Makes what the run made. Where that fails, the script makes it again.
     fn make(&self, entry: &Entry, out_dir: &Utf8Path) -> Result<()> {
         for file in &entry.files {
-            let path = out_dir.join(&file.name);
-            fs::create_dir_all(path.parent().unwrap_or(out_dir).as_std_path())?;
-            self.services.store.copy_out(file, path.as_std_path())?;
+            let Services { store, roots, .. } = &*self.services;
+            if !make(file, out_dir, store, roots)? {
+                store.copy_out(file, out_dir.join(&file.name).as_std_path())?;
+            }
         }
         Ok(())
     }

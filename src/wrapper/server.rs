@@ -215,6 +215,9 @@ impl Coordinator {
         if is_observed && let Some(out_dir) = request.environment.get("OUT_DIR") {
             let Looked(looked) = receive(&mut conversation.stream)?;
             self.looks.note(out_dir.into(), (request.environment.clone(), looked));
+            if let Some(units) = units {
+                units.generalize(request, Utf8Path::new(out_dir));
+            }
             conversation.release()?;
         }
         Ok(())

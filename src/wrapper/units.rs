@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::debug_info;
 use super::looks::Looks;
 use super::metadata::MetadataDigests;
 use super::observed::reason_of;
@@ -255,6 +256,16 @@ impl Units {
         }
         tidy(&services, &state.traces);
         Arc::into_inner(services)
+    }
+
+    /// Takes this machine's directories out of the debug information of what a script of somebody else's has just compiled.
+    /// Cargo must not go on before.
+    pub(super) fn generalize(&self, request: &Request, out_dir: &Utf8Path) {
+        let roots = &self.services.roots;
+        let package = request.environment.get("CARGO_MANIFEST_DIR").map(Utf8Path::new);
+        if package.zip(roots.get(Root::CargoHome)).is_some_and(|(package, home)| package.starts_with(home)) {
+            debug_info::generalize(out_dir, roots);
+        }
     }
 
     /// What the run of a build script would print, where it need not happen: all that it would make is there.

@@ -1,0 +1,380 @@
+//! What a build script leaves in its `OUT_DIR`: how it is recorded, and put into another one.
+//!
+//! Files are kept as they are, with their modes; links by where they lead; empty directories by their names. Of the texts
+//! that build systems leave for themselves ([`is_left_behind`]), the paths of the script's own directories are recorded as
+//! such, so that they name what they would name if the script had run there: nobody computes anything from them but where
+//! things are.
+//!
+//! **Invariant.** What is recorded is the same wherever the script's own directories are, or tells what it is bound to.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::digest::{Digest, Domain};
+use crate::entry::{FileKind, FileRecord};
+use crate::error::{Error, Result};
+use crate::roots::{PathScanner, Root, Roots, Value};
+use crate::store::LocalStore;
+
+/// Files of `cmake`, `make`, `ninja`, of configuration scripts and of compilers for their own next time, by their names.
+const LEFT_BEHIND: &[&str] = &[
+    "CMakeCache.txt",
+    "CTestTestfile.cmake",
+    "GNUmakefile",
+    "Makefile",
+    "build.ninja",
+    "cmake_install.cmake",
+    "compile_commands.json",
+    "config.log",
+    "config.status",
+    "install_manifest.txt",
+    "libtool",
+    "makefile",
+    "rules.ninja",
+];
+/// The same, by what their names end with: lists of what was read, libraries as `libtool` and `pkg-config` see them.
+const LEFT_BEHIND_EXTENSIONS: &[&str] = &["d", "la", "lo", "pc"];
+/// Directories in which there is nothing else.
+const LEFT_BEHIND_DIRECTORY: &str = "CMakeFiles";
+
+/// Something below an `OUT_DIR`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Found {
+    /// Its path below it.
+    pub name: String,
+    /// What it is, as far as that is known without looking into it.
+    pub kind: FileKind,
+    /// Its mode, of a file.
+    pub mode: Option<u32>,
+}
+
+/// What is recorded of it.
+pub(super) struct Recorded {
+    /// What it is.
+    pub kind: FileKind,
+    /// As it is stored.
+    pub bytes: Vec<u8>,
+    /// To what this is bound.
+    pub bound: BTreeSet<Root>,
+}
+
+/// All that is below a directory, sorted by name; nothing where there is something that is neither a file, a link nor a
+/// directory.
+pub(super) fn found(directory: &Utf8Path) -> Result<Option<Vec<Found>>> {
+    let (mut all, mut open) = (Vec::new(), vec![Utf8PathBuf::new()]);
+    while let Some(below) = open.pop() {
+        let path = directory.join(&below);
+        let mut is_empty = true;
+        for entry in path.read_dir_utf8().map_err(Error::io("list", &path))? {
+            let entry = entry.map_err(Error::io("list", &path))?;
+            let name = below.join(entry.file_name());
+            let metadata = fs::symlink_metadata(entry.path()).map_err(Error::io("read", entry.path()))?;
+            is_empty = false;
+            match metadata.file_type() {
+                kind if kind.is_dir() => open.push(name),
+                kind if kind.is_file() => all.push(file(name.into(), &metadata)),
+                kind if kind.is_symlink() => all.push(Found { name: name.into(), kind: FileKind::Link, mode: None }),
+                _ => return Ok(None),
+            }
+        }
+        if is_empty && !below.as_str().is_empty() {
+            all.push(Found { name: below.into(), kind: FileKind::Directory, mode: None });
+        }
+    }
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(Some(all))
+}
+
+fn file(name: String, metadata: &fs::Metadata) -> Found {
+    let mode = mode(metadata);
+    let kind = match mode {
+        Some(mode) if mode & 0o111 != 0 => FileKind::GeneratedProgram,
+        _ => FileKind::Generated,
+    };
+    Found { name, kind, mode }
+}
+
+#[cfg(unix)]
+fn mode(metadata: &fs::Metadata) -> Option<u32> {
+    Some(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777)
+}
+
+#[cfg(not(unix))]
+fn mode(_: &fs::Metadata) -> Option<u32> {
+    None
+}
+
+/// Whether a build system leaves such a file for itself.
+fn is_left_behind(name: &Utf8Path) -> bool {
+    name.components().any(|part| part.as_str() == LEFT_BEHIND_DIRECTORY)
+        || name.file_name().is_some_and(|name| LEFT_BEHIND.contains(&name))
+        || name.extension().is_some_and(|extension| LEFT_BEHIND_EXTENSIONS.contains(&extension))
+}
+
+impl Found {
+    /// Looks into it. `own` are the directories of the script's own.
+    pub(super) fn record(&self, directory: &Utf8Path, own: &[&Utf8Path], roots: &Roots) -> Result<Recorded> {
+        let path = directory.join(&self.name);
+        match self.kind {
+            FileKind::Directory => Ok(Recorded { kind: self.kind, bytes: Vec::new(), bound: BTreeSet::new() }),
+            FileKind::Link => {
+                let leads = path.read_link_utf8().map_err(Error::io("read", &path))?;
+                Recorded::of_values(FileKind::Link, &[roots.record_value(leads.as_str(), own)], roots)
+            }
+            kind => {
+                let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+                let Some(text) = str::from_utf8(&bytes).ok().filter(|text| !text.contains('\0')) else {
+                    let bound = PathScanner::new(roots).scan(&bytes);
+                    return Ok(Recorded { kind, bytes, bound });
+                };
+                if is_left_behind(Utf8Path::new(&self.name)) && first(text, own, roots).is_some() {
+                    return Recorded::of_values(FileKind::LeftBehind, &pieces(text, own, roots), roots);
+                }
+                let bound = roots.held_by(text);
+                Ok(Recorded { kind, bytes, bound })
+            }
+        }
+    }
+
+    /// A digest of what is recorded of it.
+    pub(super) fn digest(&self, directory: &Utf8Path, own: &[&Utf8Path], roots: &Roots) -> Result<Digest> {
+        let Recorded { kind, bytes, .. } = self.record(directory, own, roots)?;
+        Ok(Digest::of_value(Domain::ScriptRun, &(kind, Digest::of(bytes))))
+    }
+}
+
+impl Recorded {
+    fn of_values(kind: FileKind, values: &[Value], roots: &Roots) -> Result<Self> {
+        let texts = values.iter().filter_map(|value| if let Value::Text(text) = value { Some(text) } else { None });
+        let bound = texts.flat_map(|text| roots.held_by(text)).collect();
+        let bytes = serde_json::to_vec(values).map_err(|error| Error::corrupt("a generated file", error))?;
+        Ok(Self { kind, bytes, bound })
+    }
+}
+
+/// A text, cut where a directory of the script's own begins and where its path ends.
+fn pieces(text: &str, own: &[&Utf8Path], roots: &Roots) -> Vec<Value> {
+    let (mut pieces, mut rest) = (Vec::new(), text);
+    while let Some((at, path)) = first(rest, own, roots) {
+        if at > 0 {
+            pieces.push(Value::Text(rest[..at].to_owned()));
+        }
+        pieces.push(roots.record_value(path.as_str(), own));
+        rest = &rest[at + path.as_str().len()..];
+    }
+    if !rest.is_empty() || pieces.is_empty() {
+        pieces.push(Value::Text(rest.to_owned()));
+    }
+    pieces
+}
+
+/// Where the first of these directories stands in a text. What goes on is another one's name.
+fn first<'a>(text: &str, own: &[&'a Utf8Path], roots: &Roots) -> Option<(usize, &'a Utf8Path)> {
+    let is_whole = |at: usize, path: &Utf8Path| {
+        let goes_on = |next: char| next.is_alphanumeric() || "._-+".contains(next);
+        !text[at + path.as_str().len()..].starts_with(goes_on)
+    };
+    let is_rooted = |path: &&&Utf8Path| matches!(roots.record_value(path.as_str(), own), Value::Path(_));
+    let found = own.iter().filter(is_rooted).filter_map(|path| {
+        let mut places = text.match_indices(path.as_str()).map(|(at, _)| at);
+        Some((places.find(|at| is_whole(*at, path))?, *path))
+    });
+    found.min_by_key(|(at, path)| (*at, std::cmp::Reverse(path.as_str().len())))
+}
+
+/// Puts something where it belongs below an `OUT_DIR`, if it is none of the files that the store puts there. What leads
+/// elsewhere on the way there is removed.
+pub fn make(record: &FileRecord, directory: &Utf8Path, store: &LocalStore, roots: &Roots) -> Result<bool> {
+    let path = directory.join(&record.name);
+    make_way(directory, Utf8Path::new(&record.name))?;
+    match record.kind {
+        FileKind::Directory => crate::fs::create_dir_all(path.as_std_path())?,
+        FileKind::Link => {
+            crate::fs::remove_file(path.as_std_path())?;
+            link(&resolved(record, store, roots)?, &path).map_err(Error::io("make a link at", &path))?;
+        }
+        FileKind::LeftBehind => {
+            let text = resolved(record, store, roots)?;
+            let mut file = crate::fs::temporary_file(path.parent().unwrap_or(directory).as_std_path())?;
+            file.write_all(text.as_bytes()).map_err(Error::io("write", &path))?;
+            give_mode(file.as_file(), record.mode).map_err(Error::io("write", &path))?;
+            crate::fs::persist(file, path.as_std_path())?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Makes the directories above a file: real ones.
+fn make_way(directory: &Utf8Path, name: &Utf8Path) -> Result<()> {
+    let mut path = directory.to_owned();
+    for part in name.parent().into_iter().flat_map(Utf8Path::components) {
+        path.push(part.as_str());
+        if path.is_symlink() {
+            crate::fs::remove_file(path.as_std_path())?;
+        }
+    }
+    crate::fs::create_dir_all(path.as_std_path())
+}
+
+/// The text that is recorded in pieces, as it is here.
+fn resolved(record: &FileRecord, store: &LocalStore, roots: &Roots) -> Result<String> {
+    let corrupt = |reason: &str| Error::corrupt(format!("file/{}", record.digest), reason.to_owned());
+    let pieces: Vec<Value> =
+        serde_json::from_str(&store.read_text(record)?).map_err(|error| corrupt(&error.to_string()))?;
+    let text: Option<String> = pieces.iter().map(|piece| roots.resolve_value(piece)).collect();
+    text.ok_or_else(|| corrupt("it names an unknown root"))
+}
+
+#[cfg(unix)]
+fn link(leads: &str, path: &Utf8Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(leads, path)
+}
+
+#[cfg(not(unix))]
+fn link(_: &str, _: &Utf8Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(unix)]
+fn give_mode(file: &fs::File, mode: Option<u32>) -> io::Result<()> {
+    let permissions = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    mode.map_or(Ok(()), |mode| file.set_permissions(permissions(mode)))
+}
+
+#[cfg(not(unix))]
+fn give_mode(_: &fs::File, _: Option<u32>) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// A machine with an `OUT_DIR` of a package.
+    struct Machine {
+        _temporary: tempfile::TempDir,
+        roots: Roots,
+        store: LocalStore,
+        out: Utf8PathBuf,
+        package: Utf8PathBuf,
+    }
+
+    impl Machine {
+        fn new(target: &str) -> Self {
+            let temporary = tempfile::tempdir().unwrap();
+            let directory = Utf8Path::from_path(temporary.path()).unwrap().canonicalize_utf8().unwrap();
+            let (home, target) = (directory.join("home"), directory.join(target));
+            let roots = Roots::new([(Root::CargoHome, home.clone()), (Root::BuildDir, target.clone())]);
+            let store = LocalStore::open(directory.join("store").as_std_path()).unwrap();
+            let (out, package) = (target.join("debug/build/x-0/out"), home.join("registry/src/x-1.0.0"));
+            fs::create_dir_all(&out).unwrap();
+            Self { _temporary: temporary, roots, store, out, package }
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            let path = self.out.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let text = text.replace("[OUT]", self.out.as_str()).replace("[PACKAGE]", self.package.as_str());
+            fs::write(path, text).unwrap();
+        }
+
+        fn own(&self) -> [&Utf8Path; 2] {
+            [&self.out, &self.package]
+        }
+
+        /// What is recorded of everything, and to what it is bound.
+        fn record(&self) -> (Vec<FileRecord>, BTreeSet<Root>, Vec<Digest>) {
+            let (mut files, mut bound, mut digests) = (Vec::new(), BTreeSet::new(), Vec::new());
+            for found in found(&self.out).unwrap().unwrap() {
+                let recorded = found.record(&self.out, &self.own(), &self.roots).unwrap();
+                let (size, digest) = self.store.add_bytes(&recorded.bytes).unwrap();
+                digests.push(found.digest(&self.out, &self.own(), &self.roots).unwrap());
+                files.push(FileRecord { name: found.name, kind: recorded.kind, size, digest, mode: found.mode });
+                bound.extend(recorded.bound);
+            }
+            (files, bound, digests)
+        }
+    }
+
+    const TEXT: &str = "cd [OUT]/build && cc -I[OUT]/include -I[PACKAGE]/src '[PACKAGE]' [OUT]put\n";
+
+    #[test]
+    fn what_was_left_behind_names_the_directories_that_it_is_put_into() {
+        let (here, there) = (Machine::new("target"), Machine::new("a-longer-target"));
+        for machine in [&here, &there] {
+            machine.write("build/Makefile", TEXT);
+            machine.write("build/CMakeFiles/x.dir/link.txt", TEXT);
+            machine.write("build/CMakeFiles/x.dir/x.c.o", "\0 an object");
+            machine.write("include/x.h", "#define X 1\n");
+            machine.write("plain.d", "x.o: x.c\n");
+            fs::create_dir(machine.out.join("empty")).unwrap();
+            std::os::unix::fs::symlink("include", machine.out.join("headers")).unwrap();
+            std::os::unix::fs::symlink(machine.out.join("include"), machine.out.join("absolute")).unwrap();
+        }
+        let (files, bound, digests) = here.record();
+        // `[OUT]put` is a path below the build directory, and of nobody's own.
+        assert_eq!(bound, [Root::BuildDir].into());
+        for machine in [&here, &there] {
+            machine.write("build/Makefile", &TEXT.replace(" [OUT]put", ""));
+            machine.write("build/CMakeFiles/x.dir/link.txt", "");
+        }
+        let (moved, bound, digests_here) = here.record();
+        assert_eq!(bound, BTreeSet::new());
+        assert_ne!(digests, digests_here);
+        assert_eq!(digests_here, there.record().2, "it is the same wherever it is");
+        let kind = |name: &str| files.iter().find(|file| file.name == name).unwrap().kind;
+        assert_eq!((kind("build/Makefile"), kind("include/x.h")), (FileKind::LeftBehind, FileKind::Generated));
+        assert_eq!((kind("plain.d"), kind("build/CMakeFiles/x.dir/x.c.o")), (FileKind::Generated, FileKind::Generated));
+        assert_eq!((kind("empty"), kind("headers")), (FileKind::Directory, FileKind::Link));
+
+        let expected: Vec<_> = ["build/Makefile"].map(|name| fs::read_to_string(there.out.join(name)).unwrap()).into();
+        fs::remove_dir_all(&there.out).unwrap();
+        fs::create_dir_all(&there.out).unwrap();
+        for file in &moved {
+            let is_made = make(file, &there.out, &here.store, &there.roots).unwrap();
+            assert_eq!(is_made, !matches!(file.kind, FileKind::Generated), "{}", file.name);
+        }
+        assert_eq!(fs::read_to_string(there.out.join("build/Makefile")).unwrap(), expected[0]);
+        assert_eq!(there.out.join("headers").read_link_utf8().unwrap(), "include");
+        assert_eq!(there.out.join("absolute").read_link_utf8().unwrap(), there.out.join("include"));
+        assert!(there.out.join("empty").is_dir());
+    }
+
+    #[test]
+    fn a_path_in_a_text_that_somebody_may_read_binds() {
+        let machine = Machine::new("target");
+        machine.write("config.h", "#define DATA \"[OUT]/share\"\n");
+        let (files, bound, _) = machine.record();
+        assert_eq!((files[0].kind, bound), (FileKind::Generated, [Root::BuildDir].into()));
+    }
+
+    #[test]
+    fn nothing_is_put_where_a_link_leads() {
+        let machine = Machine::new("target");
+        let elsewhere = machine.package.join("elsewhere");
+        fs::create_dir_all(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, machine.out.join("build")).unwrap();
+        let (size, digest) = machine.store.add_bytes(b"[]").unwrap();
+        let name = "build/Makefile".to_owned();
+        make(
+            &FileRecord { name, kind: FileKind::LeftBehind, size, digest, mode: None },
+            &machine.out,
+            &machine.store,
+            &machine.roots,
+        )
+        .unwrap();
+        assert!(!machine.out.join("build").is_symlink() && machine.out.join("build/Makefile").is_file());
+        assert!(fs::read_dir(&elsewhere).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn a_socket_is_nothing_that_could_be_kept() {
+        let machine = Machine::new("target");
+        let _listener = std::os::unix::net::UnixListener::bind(machine.out.join("socket")).unwrap();
+        assert_eq!(found(&machine.out).unwrap(), None);
+    }
+}

@@ -4,7 +4,7 @@
 //! compiled program in a toolchain, which has the libraries of the real one. All it does is to start a script beside it.
 //!
 //! It is what `RUSTC` names for cargo and for xcache alike, so both see one compiler, and what is counted are real
-//! starts, whoever asked for them.
+//! starts, whoever asked for them, but for build scripts: what these start is not noted.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -191,7 +191,7 @@ fn quote(path: &Path) -> String {
     format!("'{}'", path.to_str().expect("test directories have plain names").replace('\'', r"'\''"))
 }
 
-/// `NUM_JOBS` is set for build scripts only: what they compile to try something out is a question, too.
+/// `NUM_JOBS` is set for build scripts only.
 const SCRIPT: &str = r#"#!/bin/sh
 # Notes this start, then becomes the real rustc.
 @answer@
@@ -210,10 +210,13 @@ for argument do
     previous=$argument
 done
 log=@compiled@ called=
-if [ -n "$question$NUM_JOBS" ] || [ -z "$name" ]; then
+if [ -n "$question" ] || [ -z "$name" ]; then
     name= log=@asked@ called=$*
 fi
-printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$CARGO_PKG_NAME" "$type" "$CARGO_MANIFEST_DIR" "$called" >> "$log"
+# What a build script starts would be something that it leaves elsewhere.
+if [ -z "$NUM_JOBS" ]; then
+    printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$CARGO_PKG_NAME" "$type" "$CARGO_MANIFEST_DIR" "$called" >> "$log"
+fi
 @addition@
 exec @real@ "$@"
 "#;

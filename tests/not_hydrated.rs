@@ -152,9 +152,16 @@ fn a_script_that_declares_a_file_outside_its_package_always_runs() {
     }
 }
 
-/// The script runs in every build that starts from nothing, and everything else is reused.
+/// Where nobody sees what it reads, the script runs in every build that starts from nothing, and everything else is reused.
+/// Else it is reused as well.
 #[track_caller]
-fn assert_always_runs(library: &str, script: &str) {
+fn assert_runs_unseen(library: &str, script: &str) {
+    assert_runs(library, script, "off", &["native"]);
+    assert_runs(library, script, "on", &[]);
+}
+
+#[track_caller]
+fn assert_runs(library: &str, script: &str, observe: &str, each_time: &[&str]) {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([
         Package::new("native", "1.0.0", library).counted_script(script),
@@ -162,11 +169,11 @@ fn assert_always_runs(library: &str, script: &str) {
             .counted_script("println!(\"cargo::rerun-if-changed=build.rs\");"),
     ]);
     let main = "fn main() { println!(\"{} {}\", native::native(), pure::pure()); }";
-    let demo = sandbox.demo(&registry, "native = \"1\"\npure = \"1\"", main);
+    let demo = sandbox.demo(&registry, "native = \"1\"\npure = \"1\"", main).env("XCACHE_OBSERVE", observe);
     for round in 0..3 {
         demo.clean();
         build(&sandbox, &demo);
-        let expected: &[&str] = if round == 0 { &["native", "pure"] } else { &["native"] };
+        let expected = if round == 0 { &["native", "pure"] } else { each_time };
         assert_eq!(sandbox.scripts_run(), expected, "round {round}");
         assert_eq!(demo.run_binary("demo"), "2 2\n");
         let compiled = sandbox.compiled_externals();
@@ -178,25 +185,25 @@ fn assert_always_runs(library: &str, script: &str) {
 const CUBE_ROOT: &str = "extern \"C\" { fn cbrt(x: f64) -> f64; } pub fn native() -> f64 { unsafe { cbrt(8.0) } }";
 
 #[test]
-fn a_script_that_links_a_library_always_runs() {
+fn a_script_that_links_a_library_runs_each_time_unseen() {
     let script = "println!(\"cargo::rerun-if-changed=build.rs\"); println!(\"cargo::rustc-link-lib=m\");";
-    assert_always_runs(CUBE_ROOT, script);
+    assert_runs_unseen(CUBE_ROOT, script);
 }
 
 #[test]
-fn a_script_that_searches_for_libraries_always_runs() {
+fn a_script_that_searches_for_libraries_runs_each_time_unseen() {
     let script = "println!(\"cargo::rerun-if-changed=build.rs\");
         println!(\"cargo::rustc-link-search=native=/usr/lib\");";
-    assert_always_runs("pub fn native() -> u32 { 2 }", script);
+    assert_runs_unseen("pub fn native() -> u32 { 2 }", script);
 }
 
 #[test]
-fn a_script_that_leaves_an_archive_always_runs() {
+fn a_script_that_leaves_an_archive_runs_each_time_unseen() {
     let script = "println!(\"cargo::rerun-if-changed=build.rs\");
         let dir = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
         std::fs::create_dir_all(dir.join(\"lib\")).unwrap();
         std::fs::write(dir.join(\"lib/libnothing.a\"), \"!<arch>\\n\").unwrap();";
-    assert_always_runs("pub fn native() -> u32 { 2 }", script);
+    assert_runs_unseen("pub fn native() -> u32 { 2 }", script);
 }
 
 /// `base` holds what its script made up, and `middle` and `apex` hold what they saw of it when they were compiled.

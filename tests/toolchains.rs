@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use support::rustc::real;
+use support::rustc::{TOOLCHAIN, real};
 use support::sandbox::sorted;
 use support::{Package, Project, Rustc, Sandbox, tree};
 
@@ -231,7 +231,7 @@ fn the_same_holds_for_one_that_the_configuration_names() {
 /// A toolchain with a standard library that differs in one bit, and is as long.
 fn with_another_library(dir: &Path) -> Rustc {
     let rustc = Rustc::new(dir);
-    let own = dir.join("lib");
+    let own = dir.join(TOOLCHAIN).join("lib");
     let from = own.canonicalize().expect("the libraries are there").join("rustlib");
     std::fs::remove_file(&own).expect("it is a link");
     let host = real(&[]).map(|_| std::env::consts::ARCH).expect("rustc is on PATH");

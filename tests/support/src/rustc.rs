@@ -50,6 +50,9 @@ impl Start {
     }
 }
 
+/// Where a counting rustc has its toolchain, in its own directory.
+pub const TOOLCHAIN: &str = "toolchain";
+
 /// The counting rustc.
 pub struct Rustc {
     executable: PathBuf,
@@ -83,8 +86,10 @@ impl Rustc {
     }
 
     fn create(dir: &Path, real: &Path, answer: &str, addition: &str) -> Self {
-        let rustc =
-            Self { executable: dir.join("bin/rustc"), compiled: dir.join("compiled"), asked: dir.join("asked") };
+        let (compiled, asked) = (dir.join("compiled"), dir.join("asked"));
+        // Nobody writes into a toolchain.
+        let dir = &dir.join(TOOLCHAIN);
+        let rustc = Self { executable: dir.join("bin/rustc"), compiled, asked };
         let script = SCRIPT
             .replace("@compiled@", &quote(&rustc.compiled))
             .replace("@asked@", &quote(&rustc.asked))

@@ -20,6 +20,8 @@
 //! | [`config`], [`process`], [`link`], [`observe`] | settings; running a program; this binary under another name; what a program looks at |
 //! | [`fs`], [`digest`], [`error`] | atomic writes; hashes; errors with hints |
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod cargo;
 pub mod ci;
 pub mod config;

@@ -19,8 +19,11 @@ pub fn while_nothing_starts<T>(act: impl FnOnce() -> T) -> T {
     act()
 }
 
-fn start(command: &mut Command) -> io::Result<Child> {
+/// Starts a command, when nobody writes what must not be open meanwhile. Whatever is started while a session runs is
+/// started by this.
+pub fn start(command: &mut Command) -> io::Result<Child> {
     let _starting = STARTING.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "it is held back here"))]
     command.spawn()
 }
 
@@ -95,4 +98,36 @@ fn first_error(stderr: &str) -> &str {
     let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let last = stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it printed nothing");
     lines.find_map(|line| line.strip_prefix("error: ")).unwrap_or(last)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_while_nothing_starts_can_be_started_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    start(&mut Command::new("true")).and_then(|mut child| child.wait()).expect("it runs");
+                }
+            });
+            for number in 0..200 {
+                let program = dir.path().join(number.to_string());
+                while_nothing_starts(|| {
+                    std::fs::write(&program, "#!/bin/sh\n")?;
+                    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))
+                })
+                .expect("it is written");
+                let started = start(&mut Command::new(&program)).and_then(|mut child| child.wait());
+                assert!(started.expect("nobody has it open").success());
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    }
 }

@@ -16,6 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::digest::{Digest, Domain};
 use crate::entry::{FileKind, FileRecord};
 use crate::error::{Error, Result};
+use crate::process::while_nothing_starts;
 use crate::roots::{PathScanner, Root, Roots, Value};
 use crate::store::LocalStore;
 
@@ -198,10 +199,13 @@ pub fn make(record: &FileRecord, directory: &Utf8Path, store: &LocalStore, roots
         }
         FileKind::LeftBehind => {
             let text = resolved(record, store, roots)?;
-            let mut file = crate::fs::temporary_file(path.parent().unwrap_or(directory).as_std_path())?;
-            file.write_all(text.as_bytes()).map_err(Error::io("write", &path))?;
-            give_mode(file.as_file(), record.mode).map_err(Error::io("write", &path))?;
-            crate::fs::persist(file, path.as_std_path())?;
+            // It may be a script that somebody starts.
+            while_nothing_starts(|| {
+                let mut file = crate::fs::temporary_file(path.parent().unwrap_or(directory).as_std_path())?;
+                file.write_all(text.as_bytes()).map_err(Error::io("write", &path))?;
+                give_mode(file.as_file(), record.mode).map_err(Error::io("write", &path))?;
+                crate::fs::persist(file, path.as_std_path())
+            })?;
         }
         _ => return Ok(false),
     }

@@ -19,7 +19,7 @@ impl Observation {
 
 /// Starts a command.
 pub fn spawn(command: &mut Command) -> io::Result<(Child, Observation)> {
-    Ok((command.spawn()?, Observation))
+    Ok((crate::process::start(command)?, Observation))
 }
 
 /// Starts a command from a session's directory.

@@ -14,6 +14,7 @@ use super::journal::{self, Note};
 use super::preload::{self, Notes};
 use super::sys::{self, Installed, Ready, Stopped};
 use super::{Access, GO_ON, Result, Seen, Unknown, Unseen, Use, Uses, Was};
+use crate::process;
 
 /// Those who ask for what they have open already name this directory.
 const WORKING_DIRECTORY: i32 = libc::AT_FDCWD;
@@ -40,7 +41,7 @@ pub(super) fn spawn_noting(command: &mut Command, notes: Option<Notes>) -> io::R
     sys::filter_before(command, filter::program(notes.as_ref().map(Notes::pass)), there);
     // It is stopped before it is started: somebody has to listen by then.
     let supervisor = thread::spawn(move || supervise(&here, &told, notes));
-    let child = command.spawn();
+    let child = process::start(command);
     Ok((child?, Observation { supervisor, over }))
 }
 
@@ -122,7 +123,7 @@ fn leave(listener: OwnedFd) {
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.arg(GO_ON).stdin(sys::into_file(listener)).stdout(Stdio::null()).stderr(Stdio::null());
     // It ends when they do, and nobody waits for it.
-    if let Err(error) = command.current_dir("/").spawn() {
+    if let Err(error) = process::start(command.current_dir("/")) {
         tracing::debug!(%error, "nobody answers for what is left");
     }
 }

@@ -362,7 +362,7 @@ impl Proof {
         command.envs(options.environment.0.iter().filter(|(name, _)| is_option(name)));
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn().map_err(Error::io("run", &options.executable))?;
+        let mut child = process::start(&mut command).map_err(Error::io("run", &options.executable))?;
         let (mut stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let line = serde_json::to_string(request).expect("paths and text") + "\n";
         // A prover that does not read gives no answer.

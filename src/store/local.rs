@@ -158,6 +158,11 @@ impl LocalStore {
     /// With `link` it is a hard link where that can be: on the same file system, to a file of this very time. Otherwise it
     /// shares the blocks where the file system can do that, or is a copy. A damaged one is as in [`LocalStore::copy_out`].
     pub fn place(&self, record: &FileRecord, destination: &Path, modified: SystemTime, link: bool) -> Result<()> {
+        let put = || self.put(record, destination, modified, link);
+        if record.kind.is_program() { process::while_nothing_starts(put) } else { put() }
+    }
+
+    fn put(&self, record: &FileRecord, destination: &Path, modified: SystemTime, link: bool) -> Result<()> {
         let source = self.file_path(record.digest);
         self.check(record, &source)?;
         let is_of_time =

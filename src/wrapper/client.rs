@@ -18,6 +18,7 @@ use interprocess::local_socket::traits::Stream as _;
 use super::protocol::{Capture, Finished, Looked, Released, Request, Response, Role, receive, send, socket};
 use super::{stand_in, started};
 use crate::observe::{self, Observation};
+use crate::process;
 use crate::rustc::diagnostics::Unmapping;
 
 /// The name under which this binary is a rustc wrapper.
@@ -211,7 +212,7 @@ fn run(
         Some(directory) => {
             observe::spawn_with(directory, command).map(|(child, observation)| (child, Some(observation)))?
         }
-        None => (command.spawn()?, None),
+        None => (process::start(command)?, None),
     };
     let stdout =
         child.stdout.take().map(|stdout| thread::spawn(move || forward(stdout, io::stdout(), &Unmapping::default())));
@@ -251,7 +252,8 @@ fn forward(input: impl Read, mut output: impl Write, unmapping: &Unmapping) -> S
 
 /// Runs the command as cargo gave it.
 fn pass_through(program: &OsStr, arguments: &[OsString]) -> u8 {
-    match Command::new(program).args(arguments).status() {
+    let started = process::start(Command::new(program).args(arguments));
+    match started.and_then(|mut child| child.wait()) {
         Ok(status) => exit_code(status),
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: could not execute process `{}`: {error}", program.to_string_lossy());

@@ -18,6 +18,7 @@ use memchr::memmem;
 use object::read::archive::ArchiveFile;
 use object::{CompressionFormat, Object, ObjectSection, SectionKind};
 
+use crate::process;
 use crate::roots::{Root, Roots};
 
 /// What stands for a root where its virtual path is too long.
@@ -49,12 +50,16 @@ fn generalize_file(path: &Utf8Path, pairs: &[(String, String)]) -> io::Result<()
     if has_other_names(&metadata) || !replace(&mut bytes, pairs) {
         return Ok(());
     }
-    let mut file = crate::fs::temporary_file(path.parent().unwrap_or(path).as_std_path()).map_err(io::Error::other)?;
-    file.write_all(&bytes)?;
-    file.as_file().set_permissions(metadata.permissions())?;
-    file.as_file().set_modified(metadata.modified()?)?;
-    file.persist(path)?;
-    Ok(())
+    // It may be a program.
+    process::while_nothing_starts(|| {
+        let directory = path.parent().unwrap_or(path);
+        let mut file = crate::fs::temporary_file(directory.as_std_path()).map_err(io::Error::other)?;
+        file.write_all(&bytes)?;
+        file.as_file().set_permissions(metadata.permissions())?;
+        file.as_file().set_modified(metadata.modified()?)?;
+        file.persist(path)?;
+        Ok(())
+    })
 }
 
 #[cfg(unix)]

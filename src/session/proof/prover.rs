@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 
 use ignore::WalkBuilder;
@@ -20,6 +20,7 @@ use serde::Deserialize;
 use super::{Answer, Request, SWITCH, recall, remember, workspace};
 use crate::error::{Error, Result};
 use crate::fs::write_atomic;
+use crate::process;
 use crate::store::LocalStore;
 
 /// The first argument of the prover.
@@ -242,8 +243,9 @@ impl Place<'_> {
         }
         // Nor is what is configured for the cache of a user.
         command.env("HOME", self.home(home));
-        command.stdin(Stdio::null()).stderr(Stdio::null());
-        let output = command.output().map_err(Error::io("run", Path::new(command.get_program())))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let output = process::start(&mut command).and_then(Child::wait_with_output);
+        let output = output.map_err(Error::io("run", Path::new(command.get_program())))?;
         let lines = String::from_utf8_lossy(&output.stdout).into_owned();
         let messages = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         Ok(output.status.success().then_some(messages))

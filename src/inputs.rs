@@ -77,6 +77,8 @@ pub struct Here {
     contents: Mutex<HashMap<(String, Mark), Digest>>,
     /// Names of variables that are in a program.
     asked: Mutex<HashMap<Digest, Arc<BTreeSet<String>>>>,
+    /// Words of a built program, by its content: many units load the same macro.
+    words: Mutex<HashMap<Digest, Result<Arc<BTreeSet<String>>, Unknown>>>,
     /// Words of the macros in a directory.
     spoken: Mutex<HashMap<Utf8PathBuf, Arc<BTreeSet<String>>>>,
 }
@@ -117,7 +119,6 @@ impl Here {
         let names = Names::new(set.filter(|name| counts(name)).collect());
         let (unknown, is_observing) = (settings.unknown, settings.observe == Switch::On);
         let has_said = AtomicBool::new(false);
-        let (contents, asked, spoken) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self {
             roots,
             home,
@@ -128,9 +129,10 @@ impl Here {
             is_observing,
             has_said,
             names,
-            contents,
-            asked,
-            spoken,
+            contents: Mutex::default(),
+            asked: Mutex::default(),
+            words: Mutex::default(),
+            spoken: Mutex::default(),
         }
     }
 
@@ -377,13 +379,13 @@ impl Here {
         for path in asking.iter().map(|path| Utf8Path::new(*path)).chain(subject.program) {
             let Was::File(mark) = Was::now(path.as_std_path()) else { continue };
             let is_built = self.roots.get(Root::BuildDir).is_some_and(|build_dir| path.starts_with(build_dir));
+            let content = self.content(path, mark).ok_or(Unknown::Changed)?;
             if is_built {
                 has_macros |= subject.program.is_none();
-                observed.words.extend(names::words(path.as_std_path())?);
+                observed.words.extend(self.words_of(content, path)?.iter().cloned());
             } else {
                 observed.askers.insert(self.locate(path.as_str()));
             }
-            let content = self.content(path, mark).ok_or(Unknown::Changed)?;
             found.extend(self.names_of(content, path.as_std_path()).ok_or(Unknown::Changed)?.iter().cloned());
         }
         for path in subject.told.iter().filter(|_| has_macros) {
@@ -461,6 +463,16 @@ impl Here {
         };
         lock(&self.contents).insert(name, digest);
         Some(digest)
+    }
+
+    /// The words of a built program of this content.
+    fn words_of(&self, content: Digest, path: &Utf8Path) -> Result<Arc<BTreeSet<String>>, Unknown> {
+        if let Some(known) = lock(&self.words).get(&content) {
+            return known.clone();
+        }
+        let found = names::words(path.as_std_path()).map(Arc::new);
+        lock(&self.words).insert(content, found.clone());
+        found
     }
 
     /// What the macros of a crate may have a procedural macro read.

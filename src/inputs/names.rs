@@ -124,15 +124,35 @@ fn constants(bytes: &[u8]) -> Option<Vec<&[u8]>> {
 /// The words of a built program that may have names of variables in them; or what it does of which nothing can be seen.
 /// Nobody else has so many small words that all of them could be kept: only those with a `_` are.
 pub(super) fn words(path: &Path) -> Result<BTreeSet<String>, Unknown> {
-    static CAPITAL: LazyLock<Regex> = LazyLock::new(|| pattern("[A-Z_][A-Z0-9_]*[A-Z][A-Z0-9_]*"));
     let bytes = std::fs::read(path).map_err(|_| Unknown::Changed)?;
     if let Some(unknown) = all_at_once(&bytes) {
         return Err(unknown);
     }
     let parts = constants(&bytes).unwrap_or_else(|| vec![&bytes]);
-    let capital = parts.iter().flat_map(|part| CAPITAL.find_iter(part));
-    let joined = parts.iter().flat_map(|part| WORD.find_iter(part)).filter(|word| is_joined(word.as_bytes()));
-    Ok(capital.chain(joined).filter_map(|word| text(word.as_bytes())).collect())
+    let mut found = BTreeSet::new();
+    for word in parts.iter().flat_map(|part| words_in(part)) {
+        let joined = Some(word).filter(|word| is_joined(word));
+        // A program has few different words, each many times.
+        for name in capitals_in(word).chain(joined).filter_map(|name| str::from_utf8(name).ok()) {
+            if !found.contains(name) {
+                found.insert(name.to_owned());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The words of a text or of anything else: letters, digits and `_`.
+fn words_in(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').filter(|word| !word.is_empty())
+}
+
+/// The names in capital letters that are in a word, each as long as it can be: in programs, texts stand without anything
+/// between them.
+fn capitals_in(word: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let parts = word.split(u8::is_ascii_lowercase);
+    let names = parts.filter_map(|part| part.get(part.iter().position(|byte| !byte.is_ascii_digit())?..));
+    names.filter(|name| name[1..].iter().any(u8::is_ascii_uppercase))
 }
 
 /// The words of a source that look like the names of variables, for a macro to read.
@@ -187,14 +207,12 @@ fn spoken_in(source: &[u8]) -> BTreeSet<String> {
     static ALONE: LazyLock<Regex> = LazyLock::new(|| pattern("\"([A-Za-z_][A-Za-z0-9_]+)\""));
     // Whatever is between the marks of one line: to know which of them begin a text is to know the language.
     static QUOTED: LazyLock<Regex> = LazyLock::new(|| pattern("\".*\""));
-    let capital = WORD.find_iter(source).map(|word| word.as_bytes()).filter(|word| is_capital(word));
+    let capital = words_in(source).filter(|word| is_capital(word));
     let alone = ALONE.captures_iter(source).filter_map(|text| text.get(1)).map(|text| text.as_bytes());
-    let quoted = QUOTED.find_iter(source).flat_map(|text| WORD.find_iter(text.as_bytes()));
-    let joined = quoted.map(|word| word.as_bytes()).filter(|word| is_joined(word));
+    let quoted = QUOTED.find_iter(source).flat_map(|text| words_in(text.as_bytes()));
+    let joined = quoted.filter(|word| is_joined(word));
     capital.chain(alone).chain(joined).filter_map(text).collect()
 }
-
-static WORD: LazyLock<Regex> = LazyLock::new(|| pattern("[A-Za-z0-9_]+"));
 
 fn pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("it is a pattern")
@@ -238,6 +256,8 @@ pub(super) fn interpreter(path: &camino::Utf8Path) -> Option<Utf8PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -294,6 +314,16 @@ mod tests {
         assert_eq!(found, ["OUT_DIR", "TARGET", "TARGETmy_varOUT_DIR", "wordsanother_name"].map(str::to_owned).into());
         let names = Names::new(["another_name", "my_var", "some"].into());
         assert_eq!(names.in_words(&found), ["another_name", "my_var"].map(str::to_owned).into());
+    }
+
+    proptest! {
+        #[test]
+        fn names_in_capital_letters_are_those_that_a_pattern_finds(bytes in "[A-C0-1a-b_ ]{0,24}") {
+            let expected = pattern("[A-Z_][A-Z0-9_]*[A-Z][A-Z0-9_]*");
+            let expected: Vec<_> = expected.find_iter(bytes.as_bytes()).map(|name| name.as_bytes()).collect();
+            let found: Vec<_> = words_in(bytes.as_bytes()).flat_map(capitals_in).collect();
+            prop_assert_eq!(found, expected);
+        }
     }
 
     #[test]

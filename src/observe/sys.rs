@@ -269,23 +269,33 @@ pub(super) fn wait(listener: BorrowedFd<'_>, told: BorrowedFd<'_>) -> Ready {
 
 /// A text in the memory of a thread, up to its end; nothing where it cannot be read.
 pub(super) fn text(thread: u32, address: u64) -> Option<Vec<u8>> {
-    // Most are this short.
+    // Most are this short, and only for the rest there is a page to be filled with zeros first.
     const AT_FIRST: usize = 256;
+    let first = AT_FIRST.min(PAGE - address as usize % PAGE);
+    let mut part = [0; AT_FIRST];
     let mut text = Vec::new();
+    match upto_end(read(thread, address as usize, &mut part[..first])?, &mut text) {
+        true => Some(text),
+        false => rest_of_text(thread, address, text),
+    }
+}
+
+/// Adds what stands before the end of a text; whether it ends there.
+fn upto_end(part: &[u8], text: &mut Vec<u8>) -> bool {
+    let end = memchr::memchr(0, part);
+    text.extend(&part[..end.unwrap_or(part.len())]);
+    end.is_some()
+}
+
+fn rest_of_text(thread: u32, address: u64, mut text: Vec<u8>) -> Option<Vec<u8>> {
     let mut part = [0; PAGE];
-    let mut most = AT_FIRST;
     while text.len() < PATH_MAX {
         let address = address as usize + text.len();
         // Up to the end of the page: the next one may not be there.
-        let part = read(thread, address, &mut part[..most.min(PAGE - address % PAGE)])?;
-        match memchr::memchr(0, part) {
-            Some(end) => {
-                text.extend(&part[..end]);
-                return Some(text);
-            }
-            None => text.extend(part),
+        let part = read(thread, address, &mut part[..PAGE - address % PAGE])?;
+        if upto_end(part, &mut text) {
+            return Some(text);
         }
-        most = PAGE;
     }
     None
 }

@@ -1,7 +1,7 @@
 //! A session can be ended at any moment: the store and the target directory it leaves are good for the next build.
 //!
-//! The moment is what these tests vary: in round `n` of `ROUNDS` the signal comes after `n / ROUNDS` of the time that a
-//! whole build takes. In every second round the store is full, so that restoring is interrupted instead of recording.
+//! The moment is what these tests vary: of so many [`rounds`], round `n` has the signal come after `n` parts of the time
+//! that a whole build takes. In every second round the store is full, so that restoring is interrupted instead of recording.
 //! What happens before cargo is started is interrupted more often, with a workspace that is built in a moment.
 
 use std::path::{Path, PathBuf};
@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use support::registry::fan;
-use support::{Package, Project, Registry, Running, Sandbox, tree, wait_until};
+use support::{Package, Project, Registry, Running, Sandbox, rounds, tree, wait_until};
 use xcache::digest::Digest;
 
 const NONE: [&str; 0] = [];
-const ROUNDS: u32 = 20;
 const LEAVES: usize = 8;
 
 /// A workspace, what its binary is, and how long it takes to build.
@@ -48,10 +47,11 @@ impl Victim {
 
     /// Ends a build in each of the rounds, and builds again.
     fn assert_survives(&self, end: impl Fn(&mut Running)) {
-        for round in 0..ROUNDS {
+        let rounds = rounds(8, 20);
+        for round in 0..rounds {
             self.prepare(round % 2 == 1);
             let mut session = self.project.xcache(["build"]).start();
-            thread::sleep(self.takes * round / ROUNDS);
+            thread::sleep(self.takes * round / rounds);
             end(&mut session);
             self.assert_usable();
         }
@@ -146,7 +146,9 @@ fn a_request_to_terminate_ends_the_build_too() {
 }
 
 /// How often hydration is interrupted, by each of the two tests.
-const HYDRATIONS: u32 = 100;
+fn hydrations() -> u32 {
+    rounds(30, 100)
+}
 
 /// A workspace that is built in a moment, and a full store.
 struct Hydration {
@@ -272,8 +274,9 @@ fn a_hydration_that_is_killed_at_any_moment_leaves_a_target_directory_for_plain_
     let (begin, end) = hydration.window;
     // Some before it, most within it, some after it: two sessions are never equally fast.
     let (first, last) = (begin.mul_f64(0.8), end.mul_f64(1.5));
-    for round in 0..HYDRATIONS {
-        let moment = first + (last - first) * round / HYDRATIONS;
+    let rounds = hydrations();
+    for round in 0..rounds {
+        let moment = first + (last - first) * round / rounds;
         hydration.kill(|| thread::sleep(moment));
         hydration.assert_usable(&format!("after {moment:?}, with hydration from {begin:?} to {end:?}"));
     }
@@ -284,8 +287,9 @@ fn a_hydration_that_is_killed_at_any_moment_leaves_a_target_directory_for_plain_
 fn a_hydration_that_is_killed_after_any_number_of_files_leaves_a_target_directory_for_plain_cargo() {
     let hydration = Hydration::new();
     let mut incomplete = 0;
-    for round in 0..HYDRATIONS {
-        let files = hydration.files * (round as usize + 1) / HYDRATIONS as usize;
+    let rounds = hydrations();
+    for round in 0..rounds {
+        let files = hydration.files * (round as usize + 1) / rounds as usize;
         hydration.kill(|| wait_for_files(&hydration, files));
         let placed = hydration.placed();
         incomplete += u32::from((1..hydration.files).contains(&placed));

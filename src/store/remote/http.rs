@@ -36,6 +36,8 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(endpoint: &str, stall: Duration, traffic: Arc<Traffic>) -> Result<Self> {
+        // Another one may be there already, of whoever uses the library: it is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || reqwest::Client::builder().connect_timeout(stall).tcp_nodelay(true);
         // An image without certificates can still talk to a service that has none.
         let plain =

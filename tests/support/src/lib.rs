@@ -107,3 +107,9 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 pub fn skipped(reason: &str) {
     eprintln!("skipped: {reason}");
 }
+
+/// How often a test does what it repeats: as a rule often enough to fail if something is wrong in general, and by hand
+/// (`XCACHE_TEST_LONG=1`) often enough to find what goes wrong at one moment only.
+pub fn rounds(short: u32, long: u32) -> u32 {
+    if std::env::var_os("XCACHE_TEST_LONG").is_some() { long } else { short }
+}

@@ -118,6 +118,16 @@ impl Services {
         call.script_dir().and_then(|out_dir| self.site().features_told(unit, out_dir)).unwrap_or_default()
     }
 
+    /// What rustc is told beside cargo's arguments for a unit, and what undoes it in its messages: where others may have it,
+    /// too. Else it is compiled as plain cargo compiles it.
+    fn remapping(&self, id: UnitId, is_remapped: bool) -> (Vec<String>, Unmapping) {
+        let roots = &self.roots;
+        match is_remapped {
+            true => (roots.remap_arguments(!self.plan.unit(id).external), Unmapping::new(roots)),
+            false => Default::default(),
+        }
+    }
+
     /// Puts an entry into the stores.
     pub(super) fn keep(&self, id: UnitId, entry: Entry) {
         if let Err(error) = self.store.put_entry(&entry) {
@@ -223,15 +233,6 @@ impl Call {
     }
 }
 
-/// What rustc is told beside cargo's arguments, and what undoes it in its messages: for what others have, too. Members are
-/// compiled as plain cargo compiles them.
-fn remapping(is_remapped: bool, roots: &Roots) -> (Vec<String>, Unmapping) {
-    match is_remapped {
-        true => (roots.remap_arguments(), Unmapping::new(roots)),
-        false => Default::default(),
-    }
-}
-
 impl Units {
     /// Decides by these services.
     pub(super) fn new(
@@ -311,12 +312,12 @@ impl Units {
         self.scripts.note_linking(unit, call);
         let result = match (unit.key, self.uncacheable(id, call)) {
             (Ok(key), None) => self.cacheable(&mut conversation, id, key, call),
-            (Ok(_), Some(reason)) => self.compile(&mut conversation, id, unit.external, call).map(|()| {
+            (Ok(_), Some(reason)) => self.compile(&mut conversation, id, unit.remapped, call).map(|()| {
                 self.services.log.record(EventKind::NotRecorded { unit: id, reason });
             }),
             // What depends on it is recorded, and must find the same metadata anywhere.
             (Err(Reason::Linked | Reason::ProcMacro | Reason::BuildScript), _) => {
-                self.compile(&mut conversation, id, unit.external, call)
+                self.compile(&mut conversation, id, unit.remapped, call)
             }
             (Err(_), _) => self.compile(&mut conversation, id, false, call),
         };
@@ -416,8 +417,7 @@ impl Units {
 
     /// Has rustc run for what is not recorded.
     fn compile(&self, conversation: &mut Conversation, id: UnitId, remapped: bool, call: &Call) -> io::Result<()> {
-        let roots = &self.services.roots;
-        let (arguments, unmapping) = remapping(remapped, roots);
+        let (arguments, unmapping) = self.services.remapping(id, remapped);
         if remapped {
             self.state().ours.insert(id);
         }
@@ -451,7 +451,7 @@ impl Units {
             self.state().ours.insert(id);
         }
         let Services { plan, roots, log, .. } = &*self.services;
-        let (arguments, unmapping) = remapping(plan.unit(id).external, roots);
+        let (arguments, unmapping) = self.services.remapping(id, plan.unit(id).remapped);
         let is_observed = self.services.is_to_observe(id);
         let finished = conversation.run(arguments, unmapping, Capture::Stderr, is_observed)?;
         let outputs = open_outputs(&call.invocation, &call.out_dir);

@@ -204,6 +204,16 @@ impl Roots {
         }
     }
 
+    /// Records a path that was given from a directory: it moves with that, also where it goes up again.
+    pub fn record_from(&self, directory: &Utf8Path, path: &Utf8Path, bound: &mut BTreeSet<Root>) -> RootedPath {
+        match self.below(directory.as_str()) {
+            Some(RootedPath::Below { root, rest }) if path.is_relative() => {
+                RootedPath::Below { root, rest: format!("{rest}/{path}") }
+            }
+            _ => self.record(directory.join(path).as_str(), bound),
+        }
+    }
+
     /// Where a path is that somebody was seen to use: also one without the links that lead to a root.
     pub fn locate(&self, path: &str) -> RootedPath {
         let below = |(root, place): (&Root, &Place)| {

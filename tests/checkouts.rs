@@ -124,9 +124,10 @@ fn another_checkout_has_all_members_of_a_build() {
     assert_full_hit(&sandbox, &second, &["build"]);
     assert_eq!(second.run_binary("demo"), SAID);
     assert_names_nothing_of(&second, &first);
-    // And back: what was hydrated there is what was recorded here.
+    // And back, with nothing left of the other one.
+    tree::remove(second.dir());
     assert_full_hit(&sandbox, &first, &["build"]);
-    assert_names_nothing_of(&first, &second);
+    assert_eq!(first.run_binary("demo"), SAID);
 }
 
 #[test]
@@ -302,6 +303,62 @@ fn a_program_that_includes_a_file_by_its_whole_path_includes_what_is_there_now()
     tree::write(&text, "two");
     assert_compiles(&sandbox, &second, &["build"], &["demo"]);
     assert_eq!(second.run_binary("demo"), "two\n");
+}
+
+/// A member that says what it includes of the workspace, from outside of its package.
+fn including(sandbox: &Sandbox, include: &str) -> [Project; 2] {
+    let library = format!("pub const TEXT: &str = include_str!({include});");
+    let files = [
+        ("src/main.rs", "fn main() { println!(\"{}\", inner::TEXT); }"),
+        ("inner/Cargo.toml", "[package]\nname = \"inner\"\nedition = \"2021\"\n"),
+        ("inner/src/lib.rs", &library),
+        // Nothing of the packages themselves.
+        (".gitignore", "/text\n/target\n"),
+        ("text", "one"),
+    ];
+    two(sandbox, "inner = { path = \"inner\" }", &files)
+}
+
+#[track_caller]
+fn assert_includes_its_own(include: &str) {
+    let sandbox = Sandbox::new();
+    let [first, second] = including(&sandbox, include);
+    assert_compiles(&sandbox, &first, &["build"], &["demo", "inner"]);
+    second.write("text", "two");
+    assert_compiles(&sandbox, &second, &["build"], &["demo", "inner"]);
+    assert_eq!(second.run_binary("demo"), "two\n");
+    assert_eq!(second.said_plainly(), "two\n");
+    second.write("text", "one");
+    first.write("text", "two");
+    // Cargo's own list of what it includes has the whole path; who uses it has the same to use.
+    assert_compiles(&sandbox, &first, &["build"], &["inner"]);
+    assert_eq!(first.run_binary("demo"), "two\n");
+}
+
+#[test]
+fn a_member_that_includes_a_file_of_the_workspace_includes_that_of_its_own_checkout() {
+    assert_includes_its_own("\"../../text\"");
+}
+
+#[test]
+fn a_member_that_includes_a_file_by_the_path_of_the_package_includes_that_of_its_own_checkout() {
+    assert_includes_its_own("concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/../text\")");
+}
+
+#[test]
+fn a_member_that_includes_a_file_of_another_checkout_by_its_whole_path_includes_that_one() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.path("checkout-1/demo/text");
+    let [first, second] = including(&sandbox, &format!("{text:?}"));
+    assert_compiles(&sandbox, &first, &["build"], &["demo", "inner"]);
+    second.write("text", "two");
+    assert_compiles(&sandbox, &second, &["build"], &["demo", "inner"]);
+    assert_eq!(second.run_binary("demo"), "one\n");
+    assert_eq!(second.said_plainly(), "one\n");
+    first.write("text", "six");
+    assert_compiles(&sandbox, &second, &["build"], &["demo", "inner"]);
+    assert_eq!(second.run_binary("demo"), "six\n");
+    assert_full_hit(&sandbox, &second, &["build"]);
 }
 
 #[test]

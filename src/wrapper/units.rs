@@ -200,8 +200,10 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(request: Request, invocation: Invocation) -> Self {
-        let directory = Utf8PathBuf::from(&request.directory);
+    /// The system says without links where rustc runs. Cargo's own names go by those that lead to a root.
+    pub(super) fn new(request: Request, invocation: Invocation, roots: Option<&Roots>) -> Self {
+        let by_links = roots.and_then(|roots| roots.resolve(&roots.locate(&request.directory)));
+        let directory = by_links.unwrap_or_else(|| Utf8PathBuf::from(&request.directory));
         let out_dir = directory.join(invocation.out_dir.clone().unwrap_or_default());
         Self { request, invocation, directory, out_dir }
     }

@@ -58,7 +58,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "members", summary: "cache packages in directories, too: on or off", default: "on" },
     Setting {
         name: "incremental",
-        summary: "incremental compilation of members, which cannot be cached: keep or strip",
+        summary: "incremental compilation of members, of which only the first is cached: keep or strip",
         default: "strip where `CI` is set, else keep",
     },
     Setting {
@@ -169,7 +169,7 @@ pub enum Switch {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Incremental {
-    /// It is as cargo has it, and what is compiled so is not cached.
+    /// It is as cargo has it: what is compiled on top of an earlier compilation is not cached.
     Keep,
     /// Cargo is asked to do without.
     Strip,

@@ -144,6 +144,21 @@ fn another_checkout_has_all_members_of_other_commands() {
 }
 
 #[test]
+fn another_checkout_has_members_that_are_compiled_incrementally() {
+    let sandbox = Sandbox::new();
+    let [first, second] = two(&sandbox, DEPENDENCIES, FILES).map(|demo| demo.env("CARGO_INCREMENTAL", "1"));
+    assert_compiles(&sandbox, &first, &["build"], &MEMBERS);
+    assert_full_hit(&sandbox, &second, &["build"]);
+    assert_eq!(second.run_binary("demo"), SAID);
+    assert_names_nothing_of(&second, &first);
+    second.edit("words/src/lib.rs", "one", "two");
+    for build in [second.xcache(["build"]), second.cargo(["build"])] {
+        build.ok();
+        assert_eq!(second.run_binary("demo"), SAID.replace("one", "two"));
+    }
+}
+
+#[test]
 fn an_edit_in_another_checkout_costs_what_depends_on_it() {
     let sandbox = Sandbox::new();
     let [first, second] = two(&sandbox, DEPENDENCIES, FILES);
@@ -395,7 +410,11 @@ fn tests_find_their_files_by_the_path_of_the_package_and_the_name_of_the_source(
         let output = demo.xcache(["test", "--", "--nocapture"]).ok();
         assert!(output.stdout.contains(&format!("found {}/tests/found.rs", demo.dir().display())), "{output}");
     }
-    assert_eq!(sandbox.compiled().iter().filter(|name| *name == "found (test)").count(), 2, "it is reused in one place");
+    assert_eq!(
+        sandbox.compiled().iter().filter(|name| *name == "found (test)").count(),
+        2,
+        "it is reused in one place"
+    );
 }
 
 #[test]

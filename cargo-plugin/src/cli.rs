@@ -126,7 +126,7 @@ struct SettingFlags {
     /// Cache packages in directories, too: on or off
     #[arg(long, value_name = "SWITCH")]
     members: Option<String>,
-    /// Incremental compilation of members, which cannot be cached: keep or strip
+    /// Incremental compilation of members, of which only the first is cached: keep or strip
     #[arg(long, value_name = "WHAT")]
     incremental: Option<String>,
     /// The workspace's path in what is compiled of members: keep, or remap, so that other checkouts share it

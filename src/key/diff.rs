@@ -354,7 +354,9 @@ fn dependency_words(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fm
 fn place_words(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match (from, to) {
         (None, None) if name == "workspace" => f.write_str("the workspace is at another path"),
-        (None, None) if name == "packages outside" => f.write_str("a package outside of the workspace is at another path"),
+        (None, None) if name == "packages outside" => {
+            f.write_str("a package outside of the workspace is at another path")
+        }
         (Some(from), Some(to)) if from != to => write!(f, "{name}: {to} instead of {from}"),
         (None, Some(to)) => write!(f, "{name}: {to}, which was not there before"),
         (Some(from), None) => write!(f, "{name}: not there any more ({from})"),

@@ -94,6 +94,11 @@ pub struct Unit {
 }
 
 impl Unit {
+    /// Cargo has it compiled incrementally.
+    pub fn is_incremental(&self) -> bool {
+        self.profile.fields.get("incremental").is_some_and(|on| on == true)
+    }
+
     /// The run of the package's own build script, where there is one.
     pub fn script_run(&self, plan: &BuildPlan) -> Option<UnitId> {
         let mut dependencies = self.dependencies.iter().map(|dependency| dependency.unit);

@@ -213,6 +213,7 @@ const KEY_INPUTS: Proofs = &[
             "tests/no_reuse.rs: another_number_of_codegen_units_is_not_shared",
             "tests/no_reuse.rs: a_profile_field_of_one_package_is_not_shared",
             "tests/hostile_scripts.rs: a_script_that_asks_for_the_profile_is_told_this_one",
+            "tests/incremental.rs: what_was_recorded_without_is_not_used_with",
         ]),
     ),
     (
@@ -356,6 +357,7 @@ const CONSTRAINTS: Proofs = &[
         "invocation",
         Tests(&[
             "src/rustc/invocation_tests.rs: the_digest_changes_with_everything_else",
+            "src/rustc/invocation_tests.rs: the_digest_tells_whether_a_crate_is_compiled_incrementally_and_not_where",
             "tests/no_reuse.rs: another_cfg_from_a_build_script_is_not_shared",
         ]),
     ),

@@ -2,6 +2,7 @@
 
 mod code;
 mod differs;
+mod incremental;
 mod linked;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use self::incremental::{Earlier, is_incremental_otherwise};
 use super::debug_info;
 use super::looks::Looks;
 use super::metadata::MetadataDigests;
@@ -189,6 +191,8 @@ struct State {
     outputs: BTreeMap<Utf8PathBuf, UnitId>,
     /// What is to be removed of units that were left out.
     traces: Vec<Trace>,
+    /// What earlier compilations have left for those of this session.
+    earlier: Earlier,
 }
 
 /// A rustc call, understood.
@@ -311,6 +315,7 @@ impl Units {
             return self.leave_out(conversation, id, call);
         }
         let unit = self.services.plan.unit(id);
+        self.note_earlier(call);
         self.scripts.note_linking(unit, call);
         let result = match (unit.key, self.uncacheable(id, call)) {
             (Ok(key), None) => self.cacheable(&mut conversation, id, key, call),
@@ -334,7 +339,8 @@ impl Units {
         let unknown = invocation.uncacheable(|name| self.services.plan.knows(id, name));
         let native = invocation.links_native && !unit.is_linked() && !self.is_told(unit, call);
         let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
-        unknown.or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
+        let incremental = is_incremental_otherwise(unit, call).then_some(Reason::Incremental);
+        incremental.or(unknown).or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
     }
 
     /// Why a call is not to be recorded where nobody has seen what its linker reads.
@@ -360,7 +366,10 @@ impl Units {
                 if let Some(reason) = reason {
                     self.services.log.record(EventKind::Missed { unit: id, reason });
                 }
-                self.miss(conversation, id, key, call)
+                match self.goes_on(call) {
+                    true => self.go_on(conversation, id, call),
+                    false => self.miss(conversation, id, key, call),
+                }
             }
         }
     }
@@ -445,6 +454,14 @@ impl Units {
         Ok(())
     }
 
+    /// Has rustc go on from what an earlier compilation has left. What it writes may depend on that, and is not recorded.
+    fn go_on(&self, conversation: &mut Conversation, id: UnitId, call: &Call) -> io::Result<()> {
+        let unit = self.services.plan.unit(id);
+        self.compile(conversation, id, unit.remapped, call)?;
+        self.services.log.record(EventKind::NotRecorded { unit: id, reason: Reason::Incremental });
+        Ok(())
+    }
+
     /// Has rustc run, and records what it wrote.
     fn miss(&self, conversation: &mut Conversation, id: UnitId, key: UnitKey, call: &Call) -> io::Result<()> {
         let dependencies = dependency_records(&call.invocation, &self.metadata);
@@ -457,6 +474,7 @@ impl Units {
         let is_observed = self.services.is_to_observe(id);
         let finished = conversation.run(arguments, unmapping, Capture::Stderr, is_observed)?;
         let outputs = open_outputs(&call.invocation, &call.out_dir);
+        let has_gone_on = self.has_gone_on(call);
         let success = finished.code == Some(0);
         if success {
             self.note_objects(id, call);
@@ -470,6 +488,7 @@ impl Units {
             return Ok(());
         }
         let recorded = dependencies.and_then(|dependencies| match is_foreign {
+            _ if has_gone_on => Ok(Recorded::Not(Reason::Incremental)),
             true => Ok(Recorded::Not(Reason::ForeignDependency)),
             false => self.record(id, key, call, dependencies, &finished, outputs?),
         });

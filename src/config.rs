@@ -58,8 +58,13 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "members", summary: "cache packages in directories, too: on or off", default: "on" },
     Setting {
         name: "incremental",
-        summary: "incremental compilation of members, which cannot be cached: keep or strip",
+        summary: "incremental compilation of members, of which only the first is cached: keep or strip",
         default: "strip where `CI` is set, else keep",
+    },
+    Setting {
+        name: "workspace-paths",
+        summary: "the workspace's path in what is compiled of members: keep, or remap, so that other checkouts share it",
+        default: "keep",
     },
     Setting {
         name: "key-files",
@@ -113,6 +118,8 @@ pub struct Settings {
     pub members: Switch,
     /// What becomes of incremental compilation.
     pub incremental: Incremental,
+    /// What becomes of the workspace's path.
+    pub workspace_paths: WorkspacePaths,
     /// Files and directories, relative to the workspace, separated by commas.
     pub key_files: String,
     /// Names of variables, separated by commas.
@@ -162,10 +169,20 @@ pub enum Switch {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Incremental {
-    /// It is as cargo has it, and what is compiled so is not cached.
+    /// It is as cargo has it: what is compiled on top of an earlier compilation is not cached.
     Keep,
     /// Cargo is asked to do without.
     Strip,
+}
+
+/// What becomes of the workspace's path in what is compiled of its own packages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkspacePaths {
+    /// It is there as plain cargo has it, and what is compiled is good at this path.
+    Keep,
+    /// The compiler writes another one for all checkouts.
+    Remap,
 }
 
 /// What becomes of what reads things that were not seen.
@@ -201,6 +218,7 @@ impl Default for Settings {
             compression: 3,
             members: Switch::On,
             incremental: Incremental::by_default(std::env::var_os("CI").as_deref()),
+            workspace_paths: WorkspacePaths::Keep,
             key_files: String::new(),
             key_env: String::new(),
             observe: Switch::On,
@@ -249,6 +267,9 @@ pub struct Overrides {
     /// `--incremental`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incremental: Option<String>,
+    /// `--workspace-paths`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace_paths: Option<String>,
     /// `--key-files`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_files: Option<String>,

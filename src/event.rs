@@ -41,7 +41,7 @@ pub enum Reason {
     Doc,
     /// A workspace member or another package in a directory.
     Path,
-    /// Compiled with `-C incremental`.
+    /// Compiled with `-C incremental`, on top of an earlier compilation.
     Incremental,
     /// Native code of which nothing says what it was made from.
     Native,
@@ -95,7 +95,7 @@ impl Reason {
             Self::Linked => "dynamic and static libraries are linked against the host",
             Self::Doc => "rustdoc output is not cached",
             Self::Path => "packages in directories are not cached in this session",
-            Self::Incremental => "compiled incrementally",
+            Self::Incremental => "compiled incrementally, on top of an earlier compilation",
             Self::Native => "native code of which nothing says what it was made from",
             Self::PathBound => "the output holds a path of this machine",
             Self::NoIdentity => "its source has neither a checksum nor a revision",

@@ -62,7 +62,8 @@ impl Root {
         match self {
             Self::BuildDir => Some("/xcache/build-dir"),
             Self::CargoHome => Some("/xcache/cargo-home"),
-            Self::Sysroot | Self::TargetDir | Self::Workspace => None,
+            Self::Workspace => Some("/xcache/workspace"),
+            Self::Sysroot | Self::TargetDir => None,
         }
     }
 }
@@ -167,18 +168,28 @@ impl Roots {
         Digest::of_value(Domain::RootPath, &self.places)
     }
 
-    /// Arguments for rustc. Placed before cargo's own, so that a `--remap-path-prefix` of the user's still wins.
-    pub fn remap_arguments(&self) -> Vec<String> {
+    /// Arguments for rustc, where it compiles packages of the workspace or others. Placed before cargo's own, so that a
+    /// `--remap-path-prefix` of the user's still wins.
+    pub fn remap_arguments(&self, is_of_workspace: bool) -> Vec<String> {
+        let mut remapped: Vec<_> =
+            self.remapped().filter(|(root, ..)| is_of_workspace || *root != Root::Workspace).collect();
         // rustc lets the last matching prefix win, so the longest has to come last.
-        let mut pairs = self.virtual_pairs();
-        pairs.sort_by_key(|(_, real)| real.len());
-        pairs.into_iter().map(|(virtual_path, real)| format!("--remap-path-prefix={real}={virtual_path}")).collect()
+        remapped.sort_by_key(|(_, _, real)| real.as_str().len());
+        remapped.into_iter().map(|(_, name, real)| format!("--remap-path-prefix={real}={name}")).collect()
     }
 
-    /// Virtual and real path of each root that is remapped, so that a diagnostic can name files that exist.
+    /// Virtual and real path of each root that may be remapped, so that a diagnostic can name files that exist.
     pub fn virtual_pairs(&self) -> Vec<(String, String)> {
-        let pair = |(root, place): (&Root, &Place)| Some((root.virtual_path()?.to_owned(), place.path.to_string()));
-        self.places.iter().filter_map(pair).collect()
+        self.remapped().map(|(_, name, real)| (name.to_owned(), real.to_string())).collect()
+    }
+
+    /// The roots that have a virtual path, and the path that rustc knows each by. It runs in the workspace, and is told by
+    /// the system which directory it runs in: without links.
+    fn remapped(&self) -> impl Iterator<Item = (Root, &'static str, &Utf8Path)> {
+        self.places.iter().filter_map(|(root, place)| {
+            let real = place.real.as_deref().filter(|_| *root == Root::Workspace);
+            Some((*root, root.virtual_path()?, real.unwrap_or(&place.path)))
+        })
     }
 
     /// Records what is a path. What it is bound to is added to `bound`: a path that goes up again, or is given without the
@@ -190,6 +201,16 @@ impl Roots {
                 bound.extend(self.bound_by(path));
                 RootedPath::Plain(path.to_owned())
             }
+        }
+    }
+
+    /// Records a path that was given from a directory: it moves with that, also where it goes up again.
+    pub fn record_from(&self, directory: &Utf8Path, path: &Utf8Path, bound: &mut BTreeSet<Root>) -> RootedPath {
+        match self.below(directory.as_str()) {
+            Some(RootedPath::Below { root, rest }) if path.is_relative() => {
+                RootedPath::Below { root, rest: format!("{rest}/{path}") }
+            }
+            _ => self.record(directory.join(path).as_str(), bound),
         }
     }
 

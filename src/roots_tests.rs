@@ -54,6 +54,21 @@ fn a_path_that_goes_up_or_leads_around_links_is_bound() {
 }
 
 #[test]
+fn a_path_that_is_given_from_a_directory_moves_with_it() {
+    let from = |directory: &str, path: &str| {
+        let mut bound = BTreeSet::new();
+        let recorded = roots().record_from(directory.into(), path.into(), &mut bound);
+        (recorded, bound.into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(from("/home/ann/app", "src/lib.rs"), (below(Root::Workspace, "/src/lib.rs"), vec![]));
+    assert_eq!(from("/home/ann/app", "src/../../x"), (below(Root::Workspace, "/src/../../x"), vec![]));
+    assert_eq!(from("/home/ann/app", "/home/ann/app/x"), (below(Root::Workspace, "/x"), vec![]));
+    assert_eq!(from("/other", "x"), (RootedPath::Plain("/other/x".into()), vec![]));
+    let above = "/home/ann/app/a/../x";
+    assert_eq!(from("/home/ann/app", above), (RootedPath::Plain(above.into()), vec![Root::Workspace]));
+}
+
+#[test]
 fn a_text_is_a_path_only_as_a_whole_and_in_a_directory_of_its_own() {
     let own: Utf8PathBuf = "/home/ann/app/target/debug/build/x-0123456789abcdef/out".into();
     let of = |text: &str| roots().record_value(text, &[&own]);
@@ -69,9 +84,20 @@ fn a_text_is_a_path_only_as_a_whole_and_in_a_directory_of_its_own() {
 fn the_longest_root_wins_in_rustc_as_well() {
     let inside = Roots::new([(Root::CargoHome, "/ci".into()), (Root::BuildDir, "/ci/target".into())]);
     assert_eq!(
-        inside.remap_arguments(),
+        inside.remap_arguments(false),
         ["--remap-path-prefix=/ci=/xcache/cargo-home", "--remap-path-prefix=/ci/target=/xcache/build-dir"]
     );
+}
+
+#[test]
+fn the_workspace_is_remapped_for_its_own_packages_as_the_compiler_knows_it() {
+    let arguments = |roots: Roots, is_of_workspace| roots.remap_arguments(is_of_workspace).join(" ");
+    let plain = || Roots::new([(Root::Workspace, "/app".into()), (Root::BuildDir, "/app/target".into())]);
+    let target = "--remap-path-prefix=/app/target=/xcache/build-dir";
+    assert_eq!(arguments(plain(), false), target);
+    assert_eq!(arguments(plain(), true), format!("--remap-path-prefix=/app=/xcache/workspace {target}"));
+    let linked = plain().resolved(|path| (path == "/app").then(|| "/disk/app".into()));
+    assert_eq!(arguments(linked, true), format!("--remap-path-prefix=/disk/app=/xcache/workspace {target}"));
 }
 
 #[test]

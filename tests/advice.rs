@@ -47,9 +47,14 @@ fn with_two_versions(sandbox: &Sandbox) -> Project {
 fn members_that_are_incremental_in_ci_are_advised_against_and_only_there() {
     let sandbox = Sandbox::new();
     let project = with_slow_member(&sandbox);
+    let main = project.read("src/main.rs");
+    // In a target directory that comes from somewhere, such as the last job.
     let build = |ci: &str, incremental: &str| {
         project.clean();
-        project.xcache(["build"]).env("CI", ci).env("CARGO_INCREMENTAL", incremental).ok();
+        for edit in ["", "// edited"] {
+            project.write("src/main.rs", format!("{main}{edit}"));
+            project.xcache(["build"]).env("CI", ci).env("CARGO_INCREMENTAL", incremental).ok();
+        }
         names(&project)
     };
     assert_eq!(build("true", "1"), ["incremental-in-ci"]);

@@ -25,10 +25,15 @@ const COMPILED: [&str; 9] = [
 ];
 const SCRIPTS: [&str; 2] = ["configured", "generated"];
 
+/// The workspace of [`Sandbox::mixed`]. What it has of its own is compiled each time: it is told from what is hydrated.
+fn mixed(sandbox: &Sandbox) -> Project {
+    sandbox.mixed().env("XCACHE_MEMBERS", "off")
+}
+
 /// A sandbox in whose store is what a command builds, and a workspace that has nothing built.
 fn warm(command: &[&str]) -> (Sandbox, Project) {
     let sandbox = Sandbox::new();
-    let demo = sandbox.mixed();
+    let demo = mixed(&sandbox);
     demo.xcache(command).ok();
     assert_eq!(sandbox.compiled_externals(), COMPILED);
     assert_eq!(sandbox.scripts_run(), SCRIPTS);
@@ -74,7 +79,7 @@ fn assert_linkable(sandbox: &Sandbox, demo: &Project) {
 #[track_caller]
 fn assert_commands_hydrate(profile: &str, arguments: &[&str]) {
     let sandbox = Sandbox::new();
-    let demo = sandbox.mixed();
+    let demo = mixed(&sandbox);
     let commands: [&[&str]; 3] = [&["build"], &["check"], &["test", "--no-run"]];
     let commands = commands.map(|command| [command, arguments].concat());
     for command in &commands {
@@ -141,7 +146,7 @@ fn the_report_says_what_was_hydrated() {
 #[test]
 fn a_log_of_the_build_in_the_workspace_is_not_taken_for_a_scripts_output() {
     let sandbox = Sandbox::new();
-    let demo = sandbox.mixed();
+    let demo = mixed(&sandbox);
     let binary = support::xcache_binary();
     // It grows all the while.
     let logged = format!(
@@ -296,7 +301,7 @@ fn a_touched_member_is_all_that_is_built_after_a_hydration() {
 /// Another package home, checkout and build directory, and nothing left of the first ones.
 fn elsewhere() -> (Sandbox, Project) {
     let (sandbox, demo) = warm(&["build"]);
-    let other = sandbox.mixed().with_cargo_home(&sandbox.another_cargo_home());
+    let other = mixed(&sandbox).with_cargo_home(&sandbox.another_cargo_home());
     other.cargo(["fetch"]).ok();
     for dir in [demo.dir().to_owned(), sandbox.cargo_home()] {
         fs::remove_dir_all(dir).expect("the directory can be removed");
@@ -352,7 +357,7 @@ fn under_other_roots_with_a_build_directory_of_its_own_no_process_is_started_for
 #[test]
 fn a_named_target_is_hydrated() {
     let sandbox = Sandbox::new();
-    let demo = sandbox.mixed();
+    let demo = mixed(&sandbox);
     let host = demo.host();
     let command = ["build", "--target", &host];
     demo.xcache(command).ok();
@@ -363,7 +368,7 @@ fn a_named_target_is_hydrated() {
 #[test]
 fn a_profile_of_the_workspaces_own_is_hydrated() {
     let sandbox = Sandbox::new();
-    let demo = sandbox.mixed();
+    let demo = mixed(&sandbox);
     let command = ["build", "--profile", "custom"];
     demo.xcache(command).ok();
     assert_hydrates(&sandbox, &demo, &command);
@@ -389,7 +394,7 @@ fn a_store_on_another_file_system_is_as_good() {
     let Some(dir) = sandbox.another_file_system() else {
         return skipped("there is no other file system to write to");
     };
-    let demo = sandbox.mixed().with_store(&dir.path().join("store"));
+    let demo = mixed(&sandbox).with_store(&dir.path().join("store"));
     demo.xcache(["build"]).ok();
     assert_hydrates(&sandbox, &demo, &["build"]);
     assert_eq!(demo.run_binary("demo"), MIXED_SAID);
@@ -503,7 +508,7 @@ fn two_different_sessions_at_once_share_a_target_directory() {
 #[test]
 fn sessions_at_once_share_a_store() {
     let (sandbox, demo) = warm(&["build"]);
-    let [second, third] = [(); 2].map(|()| sandbox.mixed());
+    let [second, third] = [(); 2].map(|()| mixed(&sandbox));
     at_once([demo.xcache(["build"]), second.xcache(["build"]), third.xcache(["build"])]);
     assert_no_process(&sandbox, "from a full store");
     // The same with a store that is filled by all of them.
@@ -535,7 +540,7 @@ fn plain_cargo_at_the_same_time_does_no_harm() {
 #[test]
 fn switches_between_sessions_give_what_plain_cargo_gives_and_compile_nothing_known() {
     let sandbox = Sandbox::new();
-    let [producer, demo, plain] = [(); 3].map(|()| sandbox.mixed());
+    let [producer, demo, plain] = [(); 3].map(|()| mixed(&sandbox));
     let loud = ["build", "--features", "loud"];
     let steps: [(&str, &[&str], &str); 9] = [
         ("1.0.0", &["build"], "debug"),
@@ -573,7 +578,7 @@ fn switches_between_sessions_give_what_plain_cargo_gives_and_compile_nothing_kno
 #[test]
 fn the_next_layout_of_the_build_directory_costs_no_rustc() {
     let sandbox = Sandbox::new();
-    let demo = sandbox.mixed().env("RUSTC_BOOTSTRAP", "1");
+    let demo = mixed(&sandbox).env("RUSTC_BOOTSTRAP", "1");
     let command = ["build", "-Zbuild-dir-new-layout"];
     demo.xcache(command).ok();
     assert!(demo.target().join("debug/build/leaf").is_dir(), "this cargo has another layout");
@@ -588,7 +593,7 @@ fn the_next_layout_of_the_build_directory_costs_no_rustc() {
 #[test]
 fn the_next_layout_of_the_build_directory_is_hydrated() {
     let sandbox = Sandbox::new();
-    let demo = sandbox.mixed().env("RUSTC_BOOTSTRAP", "1");
+    let demo = mixed(&sandbox).env("RUSTC_BOOTSTRAP", "1");
     let command = ["build", "-Zbuild-dir-new-layout"];
     demo.xcache(command).ok();
     assert_hydrates(&sandbox, &demo, &command);
@@ -600,7 +605,7 @@ fn the_next_layout_of_the_build_directory_is_hydrated() {
 #[test]
 fn what_is_of_another_layout_of_the_build_directory_is_not_hydrated() {
     let sandbox = Sandbox::new();
-    let demo = sandbox.mixed().env("RUSTC_BOOTSTRAP", "1");
+    let demo = mixed(&sandbox).env("RUSTC_BOOTSTRAP", "1");
     let commands: [&[&str]; 2] = [&["build"], &["build", "-Zbuild-dir-new-layout"]];
     for (command, hydrated) in [(0, false), (0, true), (1, false)] {
         demo.clean();

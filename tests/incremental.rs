@@ -1,5 +1,6 @@
-//! Incremental compilation: kept as cargo has it, and not cached; or stripped, and cached. The environment of these tests
-//! is a developer's, without `CI`, unless a test sets it.
+//! Incremental compilation: kept as cargo has it, or stripped. Both are cached, each for itself; where it is kept, only what
+//! begins without anything of an earlier compilation. The environment of these tests is a developer's, without `CI`, unless
+//! a test sets it.
 
 use std::path::PathBuf;
 
@@ -22,19 +23,23 @@ fn project(sandbox: &Sandbox) -> Project {
     project
 }
 
-/// Members are compiled incrementally by this, each time in an empty target directory.
+/// Members are compiled incrementally by this, and once only; then there is nothing to do, neither for us nor for cargo.
 #[track_caller]
 fn assert_kept(sandbox: &Sandbox, project: &Project, build: impl Fn() -> Invocation) {
-    for _ in 0..2 {
-        let output = built_from_nothing(sandbox, project, &build);
-        assert!(has_state(project), "{output}");
-        assert!(MEMBERS.iter().all(|name| sandbox.compiled().contains(&(*name).to_owned())), "{output}");
-        assert!(output.stderr.contains("2 not cacheable (2 incremental)"), "{output}");
-        let report = project.report();
-        assert_eq!(MEMBERS.map(|name| report.reasons(name).concat()), ["incremental"; 2]);
-        assert_eq!(project.run_binary("demo").split(' ').next(), Some("one"));
+    project.empty_store();
+    let output = built_from_nothing(sandbox, project, &build);
+    assert!(has_state(project), "{output}");
+    assert!(MEMBERS.iter().all(|name| sandbox.compiled().contains(&(*name).to_owned())), "{output}");
+    let output = built_from_nothing(sandbox, project, &build);
+    assert_eq!(sandbox.compiled(), NONE, "{output}");
+    assert!(!has_state(project), "nothing was compiled: {output}");
+    assert!(MEMBERS.iter().all(|name| project.report().packages("hit").contains(&(*name).to_owned())), "{output}");
+    assert_eq!(project.run_binary("demo").split(' ').next(), Some("one"));
+    let plain = || project.cargo(["build"]).env("CARGO_INCREMENTAL", "1");
+    sandbox.reset();
+    for again in [build().ok(), plain().ok(), build().ok()] {
+        assert_eq!(sandbox.compiled(), NONE, "{again}");
     }
-    assert_eq!(sandbox.compiled(), MEMBERS, "dependencies come from the store");
 }
 
 /// Members are compiled without by this, and once only; then there is nothing to do.
@@ -83,7 +88,7 @@ fn keep(project: &Project) -> Invocation {
 }
 
 #[test]
-fn outside_of_ci_members_are_compiled_incrementally_and_are_not_cached() {
+fn outside_of_ci_members_are_compiled_incrementally_and_cached() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     assert_kept(&sandbox, &project, || project.xcache(["build"]));
@@ -224,8 +229,136 @@ fn what_was_recorded_without_is_not_used_with() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     strip(&project).ok();
-    assert_kept(&sandbox, &project, || keep(&project));
-    assert_stripped(&sandbox, &project, || strip(&project));
+    built_from_nothing(&sandbox, &project, || keep(&project));
+    assert_eq!(sandbox.compiled(), MEMBERS);
+    for build in [strip, keep] {
+        let output = built_from_nothing(&sandbox, &project, || build(&project));
+        assert_eq!(sandbox.compiled(), NONE, "{output}");
+    }
+}
+
+/// What is in the store: names of all files, and their sizes.
+fn stored(project: &Project) -> Vec<(PathBuf, u64)> {
+    let directories = ["v1/unit", "v1/file", "v1/known"].map(|name| project.store().join(name));
+    let size = |path: PathBuf| {
+        let size = path.metadata().expect("the file is there").len();
+        (path, size)
+    };
+    let mut stored: Vec<_> = directories.iter().flat_map(|directory| tree::files(directory)).map(size).collect();
+    stored.sort();
+    stored
+}
+
+/// Says this, after it was built in the same target directory, which compiles just this.
+#[track_caller]
+fn assert_says(sandbox: &Sandbox, project: &Project, said: &str, compiled: &[&str]) {
+    sandbox.reset();
+    let output = keep(project).ok();
+    assert_eq!(sandbox.compiled(), compiled, "{output}");
+    assert_eq!(project.run_binary("demo").split(' ').next(), Some(said), "{output}");
+    sandbox.assert_nothing_to_do(project, &["build"]);
+}
+
+#[test]
+fn an_edit_goes_on_from_the_last_compilation_and_stores_nothing() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    keep(&project).ok();
+    let before = stored(&project);
+    assert!(!before.is_empty());
+    for (from, to) in [("one", "two"), ("two", "three"), ("three", "four")] {
+        project.edit("voice/src/lib.rs", from, to);
+        assert_says(&sandbox, &project, to, &MEMBERS);
+        assert_eq!(stored(&project), before);
+    }
+    project.edit("voice/src/lib.rs", "four", "five");
+    keep(&project).ok();
+    assert_eq!(MEMBERS.map(|name| project.report().reasons(name).join(" ")), ["absent incremental"; 2]);
+    // What was compiled so is nowhere else.
+    project.clean();
+    assert_says(&sandbox, &project, "five", &MEMBERS);
+}
+
+#[test]
+fn an_edit_after_a_hit_begins_with_nothing_and_the_next_one_goes_on_from_it() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    keep(&project).ok();
+    project.clean();
+    assert_says(&sandbox, &project, "one", &[]);
+    let before = stored(&project);
+    project.edit("voice/src/lib.rs", "one", "two");
+    assert_says(&sandbox, &project, "two", &MEMBERS);
+    assert!(has_state(&project));
+    let first = stored(&project);
+    assert_ne!(first, before, "it began with nothing");
+    project.edit("voice/src/lib.rs", "two", "six");
+    assert_says(&sandbox, &project, "six", &MEMBERS);
+    assert_eq!(stored(&project), first);
+    // What was compiled first is known, whatever there is of later compilations.
+    for (from, to) in [("six", "two"), ("two", "one"), ("one", "two")] {
+        project.edit("voice/src/lib.rs", from, to);
+        assert_says(&sandbox, &project, to, &[]);
+    }
+    assert_eq!(stored(&project), first);
+    project.edit("voice/src/lib.rs", "two", "ten");
+    assert_says(&sandbox, &project, "ten", &MEMBERS);
+    project.clean();
+    project.edit("voice/src/lib.rs", "ten", "two");
+    assert_says(&sandbox, &project, "two", &[]);
+}
+
+#[test]
+fn the_first_hit_in_a_target_directory_of_plain_cargos_is_right() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    keep(&project).ok();
+    project.clean();
+    project.edit("voice/src/lib.rs", "one", "two");
+    project.cargo(["build"]).ok();
+    assert_eq!(project.run_binary("demo").split(' ').next(), Some("two"));
+    project.edit("voice/src/lib.rs", "two", "one");
+    keep(&project).ok();
+    assert_eq!(project.run_binary("demo").split(' ').next(), Some("one"));
+    sandbox.assert_nothing_to_do(&project, &["build"]);
+    project.edit("voice/src/lib.rs", "one", "six");
+    for build in [project.cargo(["build"]), keep(&project)] {
+        build.ok();
+        assert_eq!(project.run_binary("demo").split(' ').next(), Some("six"));
+    }
+}
+
+#[test]
+fn a_crate_that_was_built_for_something_else_begins_with_nothing_of_its_own() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    project.write("voice/tests/all.rs", "#[test] fn it_speaks() { assert_eq!(voice::voice(), \"one\"); }");
+    let commands: [&[&str]; 3] = [&["build"], &["check"], &["test", "--workspace"]];
+    let run = |command: &[&str]| project.xcache(["--incremental", "keep"].iter().chain(command)).ok();
+    // All in one target directory: the crates of a name are many.
+    commands.iter().for_each(|command| drop(run(command)));
+    for command in commands {
+        project.clean();
+        sandbox.reset();
+        let output = run(command);
+        assert_eq!(sandbox.compiled(), NONE, "{command:?}: {output}");
+        sandbox.assert_nothing_to_do(&project, command);
+    }
+}
+
+#[test]
+fn what_is_incremental_by_a_flag_of_the_users_is_not_cached() {
+    let sandbox = Sandbox::new();
+    let project = project(&sandbox);
+    let state = sandbox.path("state");
+    let flags = format!("-Cincremental={}", state.display());
+    let build = || strip(&project).env("RUSTFLAGS", &flags);
+    for _ in 0..2 {
+        let output = built_from_nothing(&sandbox, &project, build);
+        assert!(MEMBERS.iter().all(|name| sandbox.compiled().contains(&(*name).to_owned())), "{output}");
+        assert!(!tree::children(&state).is_empty());
+    }
+    assert_eq!(project.report().reasons("voice"), ["absent", "incremental"]);
 }
 
 #[test]

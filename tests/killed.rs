@@ -189,7 +189,7 @@ impl Hydration {
             let [one, two, three, four, five] = all::ALL;
             println!(\"{one} {two} {three} of {four} {} {five}\", all::NAME);
         }";
-        let project = sandbox.demo(&sandbox.registry(small()), "all = \"1\"", main);
+        let project = sandbox.demo(&sandbox.registry(small()), "all = \"1\"", main).env("XCACHE_MEMBERS", "off");
         project.edit("Cargo.toml", "[dependencies]", "[profile.dev]\ndebug = false\n[dependencies]");
         project.xcache(["build"]).ok();
         let mut hydration = Self { sandbox, project, window: Default::default(), files: 0 };

@@ -126,9 +126,12 @@ struct SettingFlags {
     /// Cache packages in directories, too: on or off
     #[arg(long, value_name = "SWITCH")]
     members: Option<String>,
-    /// Incremental compilation of members, which cannot be cached: keep or strip
+    /// Incremental compilation of members, of which only the first is cached: keep or strip
     #[arg(long, value_name = "WHAT")]
     incremental: Option<String>,
+    /// The workspace's path in what is compiled of members: keep, or remap, so that other checkouts share it
+    #[arg(long, value_name = "WHAT")]
+    workspace_paths: Option<String>,
     /// Files and directories that members read without telling, separated by commas
     #[arg(long, value_name = "PATHS")]
     key_files: Option<String>,
@@ -174,6 +177,7 @@ impl From<SettingFlags> for Overrides {
             compression,
             members,
             incremental,
+            workspace_paths,
             key_files,
             key_env,
             observe,
@@ -196,6 +200,7 @@ impl From<SettingFlags> for Overrides {
             compression,
             members,
             incremental,
+            workspace_paths,
             key_files,
             key_env,
             observe,

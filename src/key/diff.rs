@@ -333,6 +333,7 @@ fn source_words(name: &str, from: &str, to: &str, f: &mut fmt::Formatter<'_>) ->
 fn surroundings_words(name: &str) -> String {
     match name.split_once(' ') {
         _ if name == "configured variables" => "[env] of cargo's configuration has other values".into(),
+        _ if name == "workspace paths" => "workspace-paths is set to something else".into(),
         _ if name == "inherited" => "what members inherit from the workspace's Cargo.toml has changed".into(),
         Some(("file", path)) => format!("{path} in the workspace's directory has changed, came or went"),
         Some(("variable", variable)) => format!("the variable {variable} has another value"),
@@ -353,6 +354,9 @@ fn dependency_words(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fm
 fn place_words(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match (from, to) {
         (None, None) if name == "workspace" => f.write_str("the workspace is at another path"),
+        (None, None) if name == "packages outside" => {
+            f.write_str("a package outside of the workspace is at another path")
+        }
         (Some(from), Some(to)) if from != to => write!(f, "{name}: {to} instead of {from}"),
         (None, Some(to)) => write!(f, "{name}: {to}, which was not there before"),
         (Some(from), None) => write!(f, "{name}: not there any more ({from})"),

@@ -137,6 +137,11 @@ const CASES: &[Case] = &[
     ),
     (
         "surroundings",
+        |inputs| drop(inputs.surroundings.insert("workspace paths".into(), "remapped".into())),
+        "workspace-paths is set to something else",
+    ),
+    (
+        "surroundings",
         |inputs| drop(inputs.surroundings.insert("inherited".into(), "[package]".into())),
         "what members inherit from the workspace's Cargo.toml has changed",
     ),
@@ -218,6 +223,7 @@ fn every_part_of_a_place_has_a_sentence() {
     let silent = |name: &'static str, text: &str| recipe(&inputs(), &[(name, Part::silent(Digest::of(text)))]);
     let said = |name| sentences(&silent(name, "/a"), &silent(name, "/b"));
     assert_eq!(said("workspace"), ["the workspace is at another path"]);
+    assert_eq!(said("packages outside"), ["a package outside of the workspace is at another path"]);
     assert_eq!(said("installed headers and libraries"), ["installed headers and libraries: not the same as before"]);
 }
 

@@ -71,7 +71,9 @@ impl Contents {
         let failed = |error: ignore::Error| Error::io("read", directory)(std::io::Error::other(error));
         for entry in walk.build() {
             let entry = entry.map_err(failed)?;
-            if entry.file_type().is_none_or(|kind| !kind.is_dir()) {
+            // The directory may be behind a link.
+            let is_walked = entry.depth() == 0 && entry.path().is_dir();
+            if !is_walked && entry.file_type().is_none_or(|kind| !kind.is_dir()) {
                 files.push(entry.into_path());
             }
         }
@@ -178,6 +180,24 @@ mod tests {
         let before = contents.path(&path).unwrap();
         fs::write(&path, "A=22").unwrap();
         assert_ne!(contents.path(&path).unwrap(), before);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_behind_a_link_is_what_is_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(directory.path()).unwrap();
+        let (package, link) = (path.join("package"), path.join("link"));
+        fs::create_dir_all(package.join("built")).unwrap();
+        fs::write(package.join("lib.rs"), "").unwrap();
+        std::os::unix::fs::symlink(&package, &link).unwrap();
+        let of = |path: &Utf8Path| Contents::new(vec![path.join("built")], Vec::new()).package(path).unwrap();
+        let before = of(&link);
+        assert_eq!(before, of(&package));
+        fs::write(package.join("built/x"), "").unwrap();
+        assert_eq!(before, of(&link), "what is built does not count");
+        fs::write(package.join("lib.rs"), "pub fn f() {}").unwrap();
+        assert_ne!(before.digest, of(&link).digest);
     }
 
     #[cfg(unix)]

@@ -53,7 +53,7 @@ fn plan() -> BuildPlan {
         environment: world.environment.clone(),
         native: world.native.as_deref().map(class),
         sees_variables: world.sees_variables,
-        surroundings: Some(Surroundings { workspace: world.workspace.as_str().into(), digests }),
+        surroundings: Some(Surroundings { workspace: world.workspace.as_str().into(), is_remapped: false, digests }),
     };
     BuildPlan::new(&inputs, |_| Ok(Digest::of("content"))).unwrap()
 }

@@ -14,6 +14,7 @@ mod flags;
 mod identify;
 mod lto;
 mod native;
+mod outside;
 mod reasons;
 mod recipes;
 mod twins;
@@ -77,8 +78,13 @@ pub struct Unit {
     pub profile: GraphProfile,
     /// Edges.
     pub dependencies: Vec<Dependency>,
-    /// From a registry or a git repository: its outputs are compiled with remapped paths.
+    /// From a registry or a git repository.
     pub external: bool,
+    /// Its outputs are compiled with remapped paths.
+    pub remapped: bool,
+    /// The directories outside of the workspace whose paths come into it in spite of that: of packages that it depends on,
+    /// directly or not, and its own. Nothing where members are not remapped, as they are good in one place only.
+    pub outside: BTreeSet<Utf8PathBuf>,
     /// The run of a build script that is there for native code, or made with what such a run has made.
     pub native: bool,
     /// The content of its package's directory, if it has no other identity.
@@ -88,6 +94,11 @@ pub struct Unit {
 }
 
 impl Unit {
+    /// Cargo has it compiled incrementally.
+    pub fn is_incremental(&self) -> bool {
+        self.profile.fields.get("incremental").is_some_and(|on| on == true)
+    }
+
     /// The run of the package's own build script, where there is one.
     pub fn script_run(&self, plan: &BuildPlan) -> Option<UnitId> {
         let mut dependencies = self.dependencies.iter().map(|dependency| dependency.unit);
@@ -180,10 +191,21 @@ pub struct PlanInputs<'a> {
 /// What packages in directories may read besides their own files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Surroundings {
-    /// The workspace's directory. It is in what is compiled there, so such units are good at this path only.
+    /// The workspace's directory. It is in what is compiled there, so such units are good at this path only, unless that
+    /// is remapped.
     pub workspace: Utf8PathBuf,
+    /// Packages in directories are compiled with another path in its place.
+    pub is_remapped: bool,
     /// The digest of each file, directory and variable, by its name.
     pub digests: BTreeMap<String, String>,
+}
+
+impl Surroundings {
+    /// What of them is in keys. The path of the workspace is not, but whether it is in what is compiled.
+    fn inputs(&self) -> BTreeMap<String, String> {
+        let paths = self.is_remapped.then(|| ("workspace paths".to_owned(), "remapped".to_owned()));
+        self.digests.clone().into_iter().chain(paths).collect()
+    }
 }
 
 /// The units of a build.
@@ -206,10 +228,11 @@ impl BuildPlan {
         let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
         twins::harnesses(&inputs.graph.units).into_iter().for_each(|(unit, has)| units[unit].harness = Some(has));
         native::mark(inputs, &mut units);
-        let workspace = inputs
-            .surroundings
-            .as_ref()
-            .map(|surroundings| Digest::of_value(Domain::RootPath, &surroundings.workspace));
+        let surroundings = inputs.surroundings.as_ref();
+        let workspace = surroundings.filter(|surroundings| surroundings.is_remapped);
+        workspace.into_iter().for_each(|surroundings| outside::mark(&surroundings.workspace, &mut units));
+        let workspace = surroundings.filter(|surroundings| !surroundings.is_remapped);
+        let workspace = workspace.map(|surroundings| Digest::of_value(Domain::RootPath, &surroundings.workspace));
         let places = Places::new(inputs.toolchain, inputs.native.as_ref(), workspace);
         let policy = Policy { places: &places, members: inputs.surroundings.is_some() };
         let has_targets = units.iter().any(|unit| unit.platform.is_some());
@@ -424,6 +447,7 @@ fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
         extern_name: dependency.extern_crate_name.clone(),
         unit: UnitId(dependency.index),
     });
+    let external = package.source != PackageSource::Directory && !unit.is_std;
     Ok(Unit {
         package: package.name.clone(),
         version: package.version.clone(),
@@ -438,7 +462,9 @@ fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
         root_file: unit.target.src_path.clone(),
         profile: unit.profile.clone(),
         dependencies: dependencies.collect(),
-        external: package.source != PackageSource::Directory && !unit.is_std,
+        external,
+        remapped: external || inputs.surroundings.as_ref().is_some_and(|surroundings| surroundings.is_remapped),
+        outside: BTreeSet::new(),
         native: false,
         content: None,
         key: Err(Reason::NoIdentity),
@@ -511,7 +537,7 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
             rustflags: flags::of_user(self.inputs, unit, self.has_targets).ok_or(Reason::CompilerInput)?.to_vec(),
             environment: self.inputs.environment.clone(),
             surroundings: match &self.inputs.surroundings {
-                Some(surroundings) if !unit.external => surroundings.digests.clone(),
+                Some(surroundings) if !unit.external => surroundings.inputs(),
                 _ => BTreeMap::new(),
             },
             config: self.config(unit),

@@ -205,6 +205,11 @@ impl World {
     }
 
     fn plan(&self) -> BuildPlan {
+        self.plan_with(None)
+    }
+
+    fn plan_with(&self, surroundings: Option<Surroundings>) -> BuildPlan {
+        let has_members = surroundings.is_some();
         let toolchain = self.toolchain();
         let config = serde_json::from_value(self.config.clone()).unwrap();
         let inputs = PlanInputs {
@@ -221,9 +226,20 @@ impl World {
                 .collect(),
             sees_variables: self.sees_variables,
             native: self.native.as_deref().map(class),
-            surroundings: None,
+            surroundings,
         };
-        BuildPlan::new(&inputs, |_| panic!("no unit here depends on a directory")).unwrap()
+        let content = |_: &Unit| {
+            assert!(has_members, "no unit here depends on a directory");
+            Ok(Digest::of("content"))
+        };
+        BuildPlan::new(&inputs, content).unwrap()
+    }
+
+    /// The unit of the app, which is in the directory of this world's workspace, in a session for another one.
+    fn app(&self, workspace: &str, is_remapped: bool) -> Unit {
+        let surroundings = Surroundings { workspace: workspace.into(), is_remapped, digests: BTreeMap::new() };
+        let plan = self.plan_with(Some(surroundings));
+        plan.units.iter().find(|unit| unit.package == "app").unwrap().clone()
     }
 
     /// The key of a package's library.
@@ -658,3 +674,40 @@ fn nobody_reads_in_a_recipe_what_the_configuration_sets_for_build_scripts() {
 
 #[path = "golden_tests.rs"]
 mod golden;
+
+#[test]
+fn a_member_is_good_in_its_workspace_and_where_paths_are_remapped_in_all() {
+    let at = |directory: &str, workspace: &str, is_remapped| {
+        World { workspace: directory.into(), ..World::default() }.app(workspace, is_remapped)
+    };
+    let key = |directory: &str, is_remapped| at(directory, directory, is_remapped).key.unwrap();
+    assert_ne!(key("/home/ann/app", false), key("/w", false));
+    assert_eq!(key("/home/ann/app", true), key("/w", true));
+    assert_ne!(key("/w", false), key("/w", true));
+    assert_eq!([false, true].map(|is_remapped| at("/w", "/w", is_remapped).remapped), [false, true]);
+    // A package outside is good where it is, whatever the workspace.
+    let outside = |directory: &str, workspace: &str| at(directory, workspace, true).key.unwrap();
+    assert_eq!(outside("/other/app", "/w"), outside("/other/app", "/home/ann"));
+    assert_ne!(outside("/other/app", "/w"), outside("/another/app", "/w"));
+    assert_ne!(outside("/other/app", "/w"), outside("/other/app", "/other"));
+}
+
+#[test]
+fn what_depends_on_a_package_outside_is_good_where_that_is() {
+    let world = World { mode: "build".into(), ..World::default() };
+    let surroundings = Surroundings { workspace: "/w".into(), is_remapped: true, digests: BTreeMap::new() };
+    let plan = world.plan_with(Some(surroundings));
+    let outside = |name: &str| {
+        let unit = plan.units.iter().find(|unit| unit.package == name && unit.kind == "lib").unwrap();
+        unit.outside.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(outside("app"), [world.workspace.as_str()]);
+    assert_eq!(outside("alpha"), [""; 0], "it depends on nothing of the kind");
+    let mut units = plan.units.clone();
+    let app = units.iter().position(|unit| unit.package == "app").unwrap();
+    let beta = units.iter().position(|unit| unit.package == "beta").unwrap();
+    units.iter_mut().for_each(|unit| unit.outside.clear());
+    units[beta].external = false;
+    outside::mark(Utf8Path::new(&world.workspace), &mut units);
+    assert_eq!(units[app].outside, [units[beta].package_dir.clone()].into(), "also where something is between the two");
+}

@@ -18,7 +18,7 @@ impl Policy<'_> {
     /// The reason against a unit, if there is one.
     pub(super) fn against(self, graph: &GraphUnit, unit: &Unit) -> Option<Reason> {
         let of_library = graph.is_std.then_some(Reason::StandardLibrary);
-        of_library.or_else(|| by_mode(unit)).or_else(|| self.by_origin(unit)).or_else(|| by_profile(graph, unit))
+        of_library.or_else(|| by_mode(unit)).or_else(|| self.by_origin(unit)).or_else(|| by_target(unit))
     }
 
     fn by_origin(self, unit: &Unit) -> Option<Reason> {
@@ -52,11 +52,10 @@ fn by_mode(unit: &Unit) -> Option<Reason> {
     }
 }
 
-fn by_profile(graph: &GraphUnit, unit: &Unit) -> Option<Reason> {
+fn by_target(unit: &Unit) -> Option<Reason> {
     let rlib = |crate_type: &String| crate_type == "lib" || crate_type == "rlib";
     match () {
         () if unit.mode != "check" && !unit.is_of_host() && !unit.crate_types.iter().all(rlib) => Some(Reason::Linked),
-        () if graph.profile.fields.get("incremental").is_some_and(|on| on == true) => Some(Reason::Incremental),
         () if unit.platform.as_deref().is_some_and(|platform| platform.ends_with(".json")) => {
             Some(Reason::CustomTarget)
         }

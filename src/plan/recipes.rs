@@ -23,7 +23,7 @@ pub(super) struct Places {
     targets: BTreeMap<String, Class>,
     /// The platform that this is.
     here: String,
-    /// The path of the workspace.
+    /// The path of the workspace, where it comes into members.
     workspace: Option<Digest>,
 }
 
@@ -70,14 +70,20 @@ impl Places {
     /// What is folded into the key of a unit, in this order.
     pub(super) fn digests(&self, unit: &Unit) -> impl Iterator<Item = Digest> {
         let classes = self.classes(unit).map(|class| class.digest);
-        classes.chain(self.workspace.filter(|_| !unit.external))
+        classes.chain(self.workspace.filter(|_| !unit.external)).chain(outside(unit))
     }
 
     fn parts(&self, unit: &Unit) -> Parts {
         let parts = self.classes(unit).flat_map(|class| class.parts.clone());
-        let workspace = self.workspace.filter(|_| !unit.external).map(Part::silent);
-        parts.chain(workspace.map(|part| ("workspace".into(), part))).collect()
+        let workspace = self.workspace.filter(|_| !unit.external).map(|digest| ("workspace", digest));
+        let directories = workspace.into_iter().chain(outside(unit).map(|digest| ("packages outside", digest)));
+        parts.chain(directories.map(|(name, digest)| (name.to_owned(), Part::silent(digest)))).collect()
     }
+}
+
+/// The paths of the packages outside of the workspace that come into a unit.
+fn outside(unit: &Unit) -> Option<Digest> {
+    (!unit.outside.is_empty()).then(|| Digest::of_value(Domain::RootPath, &unit.outside))
 }
 
 impl BuildPlan {

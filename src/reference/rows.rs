@@ -18,6 +18,8 @@ const LINKED_MACRO: &str = "tests/observed_native.rs: an_archive_counts_where_a_
 const SAME_VERSION: &str = "tests/toolchains.rs: what_another_linker_of_the_same_version_has_linked_is_not_reused";
 const OTHER_PLATFORM: &str = "tests/toolchains.rs: what_another_linker_of_another_platform_has_linked_is_not_reused";
 const PATH_OF_WORKSPACE: &str = "tests/members.rs: another_workspace_path_shares_dependencies_and_no_members";
+const APART: &str = "tests/checkouts.rs: \
+     what_was_compiled_with_the_path_is_not_used_where_it_is_remapped_nor_the_other_way_round";
 const OUTSIDE: &str = "tests/members.rs: a_changed_file_outside_of_the_package_is_not_reused";
 const LINKER_PART: &str = "src/session/linking_tests.rs: each_part_of_a_linker_and_of_a_library_makes_another_one";
 const NATIVE_PART: &str = "src/session/native.rs: each_part_of_a_host_alone_makes_another_class";
@@ -211,6 +213,7 @@ const KEY_INPUTS: Proofs = &[
             "tests/no_reuse.rs: another_number_of_codegen_units_is_not_shared",
             "tests/no_reuse.rs: a_profile_field_of_one_package_is_not_shared",
             "tests/hostile_scripts.rs: a_script_that_asks_for_the_profile_is_told_this_one",
+            "tests/incremental.rs: what_was_recorded_without_is_not_used_with",
         ]),
     ),
     (
@@ -247,6 +250,7 @@ const KEY_INPUTS: Proofs = &[
             "tests/members.rs: a_changed_file_that_key_files_names_is_not_reused",
             "tests/members.rs: a_changed_variable_that_key_env_names_is_not_reused",
             "tests/members.rs: a_variable_of_cargos_configuration_that_the_compiler_reads_counts",
+            APART,
         ]),
     ),
     (
@@ -303,7 +307,14 @@ const PLACES: Proofs = &[
         ]),
     ),
     ("here", Tests(&["src/plan/plan_tests.rs: a_program_for_the_hosts_own_platform_is_good_on_hosts_of_one_class"])),
-    ("workspace", Tests(&[PATH_OF_WORKSPACE, "tests/members.rs: a_workspace_that_was_moved_names_its_new_place"])),
+    (
+        "workspace",
+        Tests(&[
+            PATH_OF_WORKSPACE,
+            "tests/members.rs: a_workspace_that_was_moved_names_its_new_place",
+            "tests/checkouts.rs: a_package_beside_the_workspace_is_that_of_its_own_checkout",
+        ]),
+    ),
 ];
 
 const LINKER: Proofs = &[
@@ -346,6 +357,7 @@ const CONSTRAINTS: Proofs = &[
         "invocation",
         Tests(&[
             "src/rustc/invocation_tests.rs: the_digest_changes_with_everything_else",
+            "src/rustc/invocation_tests.rs: the_digest_tells_whether_a_crate_is_compiled_incrementally_and_not_where",
             "tests/no_reuse.rs: another_cfg_from_a_build_script_is_not_shared",
         ]),
     ),
@@ -387,6 +399,7 @@ const CONSTRAINTS: Proofs = &[
         "bound",
         Tests(&[
             BOUND,
+            "tests/checkouts.rs: a_program_that_says_how_long_its_path_is_says_that_of_its_own_checkout",
             "tests/hostile_paths.rs: an_address_that_begins_like_the_workspace_is_kept",
             "tests/hostile_paths.rs: what_was_generated_before_the_target_directory_was_moved_is_not_used_elsewhere",
         ]),

@@ -55,6 +55,8 @@ pub struct Invocation {
     pub features: BTreeSet<String>,
     /// `-C`, by option name; the first of several, which is cargo's own, before any of `RUSTFLAGS`.
     pub codegen: BTreeMap<String, String>,
+    /// `-C incremental`, as often as it is given: where that goes.
+    pub incremental: Vec<Utf8PathBuf>,
     /// `--extern`.
     pub externs: Vec<Extern>,
     /// `--json` asks for artifact notices.
@@ -73,6 +75,8 @@ pub struct Invocation {
     named: BTreeMap<String, Reason>,
 }
 
+/// How the option begins by which a crate is compiled incrementally.
+const INCREMENTAL: &str = "incremental=";
 /// What `native` stands for.
 pub const PROCESSOR: &str = "the processor";
 /// What stands before the path of a profile that is read.
@@ -180,9 +184,6 @@ impl Invocation {
 
     /// Why its outputs cannot be reused whatever the plan says, where of what options name only this is known.
     pub fn uncacheable(&self, is_known: impl Fn(&str) -> bool) -> Option<Reason> {
-        if self.codegen.contains_key("incremental") {
-            return Some(Reason::Incremental);
-        }
         let mut unknown = self.named.iter().filter(|(name, _)| !is_known(name));
         self.unknowable.or_else(|| unknown.next().map(|(_, reason)| *reason))
     }
@@ -204,6 +205,7 @@ impl Invocation {
             "emit" => self.emits(value),
             "target" => self.target(value),
             "cfg" => self.cfg(value),
+            "codegen" if value.starts_with(INCREMENTAL) => return self.incremental(value),
             "codegen" => self.codegen(value),
             "library-path" => return self.library_path(value),
             "library" => self.links_native = true,
@@ -269,6 +271,13 @@ impl Invocation {
             _ => {}
         }
         self.codegen.entry(name.into()).or_insert_with(|| value.into());
+    }
+
+    /// What is in the directory is told by nothing, and where it is does not matter.
+    fn incremental(&mut self, value: &str) {
+        let (name, directory) = value.split_at(INCREMENTAL.len());
+        self.incremental.push(directory.into());
+        self.relevant.push(Argument::text(format!("codegen={name}")));
     }
 
     /// Where dependencies are found does not matter: which they are is compared by content.

@@ -72,6 +72,18 @@ fn the_digest_changes_with_everything_else() {
 }
 
 #[test]
+fn the_digest_tells_whether_a_crate_is_compiled_incrementally_and_not_where() {
+    let with = |flags: &str| format!("{COMPILE} {flags}");
+    let here = with("-C incremental=/w/target/debug/incremental");
+    assert_ne!(digest(&here), digest(COMPILE));
+    assert_eq!(digest(&with("-Cincremental=/t/fast/incremental")), digest(&here));
+    let directories = |line: &str| Invocation::parse(&arguments(line)).incremental;
+    assert_eq!(directories(COMPILE), [""; 0]);
+    assert_eq!(directories(&here), ["/w/target/debug/incremental"]);
+    assert_eq!(directories(&with("-C incremental=a --codegen=incremental=b")), ["a", "b"]);
+}
+
+#[test]
 fn values_may_be_attached_or_apart() {
     let apart = digest("--crate-name a a.rs -C opt-level=3 --emit link --out-dir o");
     assert_eq!(digest("--crate-name=a a.rs -Copt-level=3 --emit=link --out-dir=o"), apart);
@@ -85,7 +97,6 @@ fn what_depends_on_this_machine_or_on_unknown_files_is_uncacheable() {
         ("-Ctarget-cpu=native", Reason::HostCpu),
         ("-C profile-use=/p.profdata", Reason::CompilerInput),
         ("-C profile-use=p.profdata", Reason::CompilerInput),
-        ("-C incremental=/w/target/debug/incremental", Reason::Incremental),
         ("--target my-board.json", Reason::CustomTarget),
         ("--sysroot /s", Reason::CompilerInput),
         ("@/tmp/args", Reason::CompilerInput),

@@ -17,7 +17,7 @@ use super::proof::{Proof, Standing};
 use super::settled::Read;
 use super::survey::{self, Survey};
 use crate::cargo::{Cargo, PackageSource, Packages, Workspace, layout};
-use crate::config::{Settings, Switch};
+use crate::config::{Settings, Switch, WorkspacePaths};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::event::{EventKind, EventLog, Phase};
@@ -182,7 +182,9 @@ fn surroundings(options: &Options, survey: &Survey, contents: &Contents) -> Resu
     digests
         .insert("configured variables".into(), survey.config.variables().map(ToString::to_string).unwrap_or_default());
     digests.insert("inherited".into(), survey.inherited()?);
-    Ok(Surroundings { workspace, digests })
+    // Below the root of the file system is everything.
+    let is_remapped = options.settings.workspace_paths == WorkspacePaths::Remap && workspace.parent().is_some();
+    Ok(Surroundings { workspace, is_remapped, digests })
 }
 
 /// Makes the target directory as cargo would.

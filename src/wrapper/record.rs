@@ -183,9 +183,10 @@ pub(super) fn record(
     }
     bound.extend(roots_in_environment(&info, &compiled));
     bound.extend(diagnostics.iter().flat_map(|line| roots.held_by(line)));
-    let Some(inputs) = inputs(&info, &compiled, roots)? else {
+    let Some(inputs) = inputs(&info, &compiled, roots, &mut bound)? else {
         return Ok(Recorded::Not(Reason::ChangedMeanwhile));
     };
+    bound.extend(roots_in_sources(&info, &compiled, scanner));
     let holds = |text: &[u8]| made.iter().any(|bytes| memchr::memmem::find(bytes, text).is_some());
     let (observed, linked) = match observed(&holds) {
         Ok(both) => both,
@@ -284,21 +285,38 @@ fn roots_in_environment(info: &DepInfo, compiled: &Compiled<'_>) -> BTreeSet<Roo
     paths.into_iter().filter(|(name, _)| !only_includes(name, &sources)).map(|(_, root)| root).collect()
 }
 
+/// The roots whose paths stand in the sources of a member that others may have: a file that is included by its whole path is
+/// that one wherever the sources are.
+fn roots_in_sources(info: &DepInfo, compiled: &Compiled<'_>, scanner: &PathScanner) -> BTreeSet<Root> {
+    let is_shared = compiled.unit.remapped && !compiled.unit.external;
+    let files = info.files.iter().filter(|_| is_shared).map(|file| compiled.directory.join(file));
+    files.filter_map(|file| fs::read(file).ok()).flat_map(|source| scanner.scan(&source)).collect()
+}
+
 /// The files that were read: from outside the package and the toolchain, or all if nothing fixes what is in the package.
 /// Nothing where one of them may have been written since it was planned or read; generated files are written in time.
-fn inputs(info: &DepInfo, compiled: &Compiled<'_>, roots: &Roots) -> Result<Option<Vec<InputRecord>>> {
+fn inputs(
+    info: &DepInfo,
+    compiled: &Compiled<'_>,
+    roots: &Roots,
+    bound: &mut BTreeSet<Root>,
+) -> Result<Option<Vec<InputRecord>>> {
     let in_root = |path: &Utf8Path, root| roots.get(root).is_some_and(|root| path.starts_with(root));
     let Compiled { unit, .. } = compiled;
     let counts =
         |path: &Utf8Path| (!unit.external || !path.starts_with(&unit.package_dir)) && !in_root(path, Root::Sysroot);
     let mut inputs = Vec::new();
-    for file in info.files.iter().map(|file| compiled.directory.join(file)).filter(|file| counts(file)) {
+    for given in &info.files {
+        let file = compiled.directory.join(given);
+        if !counts(&file) {
+            continue;
+        }
         let changed = Stamp::of(file.as_std_path())?.changed();
         if !in_root(&file, Root::BuildDir) && !unit.external && changed >= compiled.planned {
             return Ok(None);
         }
         let digest = Digest::of_file(Path::new(&file)).map_err(Error::io("read", &file))?;
-        inputs.push(InputRecord { path: roots.record(file.as_str(), &mut BTreeSet::new()), digest });
+        inputs.push(InputRecord { path: roots.record_from(compiled.directory, given, bound), digest });
     }
     inputs.sort();
     Ok(Some(inputs))

@@ -186,8 +186,9 @@ impl Coordinator {
         if !invocation.is_compile() {
             return self.query(conversation, &request);
         }
-        let call = Call::new(request, invocation);
-        match self.units().and_then(|units| Some((units, units.identify(&call)?))) {
+        let units = self.units();
+        let call = Call::new(request, invocation, units.map(|units| &units.services().roots));
+        match units.and_then(|units| Some((units, units.identify(&call)?))) {
             Some((units, id)) => units.serve(conversation, id, &call),
             None => {
                 let what = call.invocation.crate_name.unwrap_or_default();

@@ -2,6 +2,7 @@
 
 mod code;
 mod differs;
+mod incremental;
 mod linked;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use self::incremental::{Earlier, is_incremental_otherwise};
 use super::debug_info;
 use super::looks::Looks;
 use super::metadata::MetadataDigests;
@@ -118,6 +120,16 @@ impl Services {
         call.script_dir().and_then(|out_dir| self.site().features_told(unit, out_dir)).unwrap_or_default()
     }
 
+    /// What rustc is told beside cargo's arguments for a unit, and what undoes it in its messages: where others may have it,
+    /// too. Else it is compiled as plain cargo compiles it.
+    fn remapping(&self, id: UnitId, is_remapped: bool) -> (Vec<String>, Unmapping) {
+        let roots = &self.roots;
+        match is_remapped {
+            true => (roots.remap_arguments(!self.plan.unit(id).external), Unmapping::new(roots)),
+            false => Default::default(),
+        }
+    }
+
     /// Puts an entry into the stores.
     pub(super) fn keep(&self, id: UnitId, entry: Entry) {
         if let Err(error) = self.store.put_entry(&entry) {
@@ -179,6 +191,8 @@ struct State {
     outputs: BTreeMap<Utf8PathBuf, UnitId>,
     /// What is to be removed of units that were left out.
     traces: Vec<Trace>,
+    /// What earlier compilations have left for those of this session.
+    earlier: Earlier,
 }
 
 /// A rustc call, understood.
@@ -190,8 +204,10 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(request: Request, invocation: Invocation) -> Self {
-        let directory = Utf8PathBuf::from(&request.directory);
+    /// The system says without links where rustc runs. Cargo's own names go by those that lead to a root.
+    pub(super) fn new(request: Request, invocation: Invocation, roots: Option<&Roots>) -> Self {
+        let by_links = roots.and_then(|roots| roots.resolve(&roots.locate(&request.directory)));
+        let directory = by_links.unwrap_or_else(|| Utf8PathBuf::from(&request.directory));
         let out_dir = directory.join(invocation.out_dir.clone().unwrap_or_default());
         Self { request, invocation, directory, out_dir }
     }
@@ -220,15 +236,6 @@ impl Call {
     /// `OUT_DIR`, if the package has a build script.
     pub(super) fn script_dir(&self) -> Option<&Utf8Path> {
         self.request.environment.get("OUT_DIR").map(Utf8Path::new)
-    }
-}
-
-/// What rustc is told beside cargo's arguments, and what undoes it in its messages: for what others have, too. Members are
-/// compiled as plain cargo compiles them.
-fn remapping(is_remapped: bool, roots: &Roots) -> (Vec<String>, Unmapping) {
-    match is_remapped {
-        true => (roots.remap_arguments(), Unmapping::new(roots)),
-        false => Default::default(),
     }
 }
 
@@ -308,15 +315,16 @@ impl Units {
             return self.leave_out(conversation, id, call);
         }
         let unit = self.services.plan.unit(id);
+        self.note_earlier(call);
         self.scripts.note_linking(unit, call);
         let result = match (unit.key, self.uncacheable(id, call)) {
             (Ok(key), None) => self.cacheable(&mut conversation, id, key, call),
-            (Ok(_), Some(reason)) => self.compile(&mut conversation, id, unit.external, call).map(|()| {
+            (Ok(_), Some(reason)) => self.compile(&mut conversation, id, unit.remapped, call).map(|()| {
                 self.services.log.record(EventKind::NotRecorded { unit: id, reason });
             }),
             // What depends on it is recorded, and must find the same metadata anywhere.
             (Err(Reason::Linked | Reason::ProcMacro | Reason::BuildScript), _) => {
-                self.compile(&mut conversation, id, unit.external, call)
+                self.compile(&mut conversation, id, unit.remapped, call)
             }
             (Err(_), _) => self.compile(&mut conversation, id, false, call),
         };
@@ -331,7 +339,8 @@ impl Units {
         let unknown = invocation.uncacheable(|name| self.services.plan.knows(id, name));
         let native = invocation.links_native && !unit.is_linked() && !self.is_told(unit, call);
         let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
-        unknown.or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
+        let incremental = is_incremental_otherwise(unit, call).then_some(Reason::Incremental);
+        incremental.or(unknown).or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
     }
 
     /// Why a call is not to be recorded where nobody has seen what its linker reads.
@@ -357,7 +366,10 @@ impl Units {
                 if let Some(reason) = reason {
                     self.services.log.record(EventKind::Missed { unit: id, reason });
                 }
-                self.miss(conversation, id, key, call)
+                match self.goes_on(call) {
+                    true => self.go_on(conversation, id, call),
+                    false => self.miss(conversation, id, key, call),
+                }
             }
         }
     }
@@ -416,8 +428,7 @@ impl Units {
 
     /// Has rustc run for what is not recorded.
     fn compile(&self, conversation: &mut Conversation, id: UnitId, remapped: bool, call: &Call) -> io::Result<()> {
-        let roots = &self.services.roots;
-        let (arguments, unmapping) = remapping(remapped, roots);
+        let (arguments, unmapping) = self.services.remapping(id, remapped);
         if remapped {
             self.state().ours.insert(id);
         }
@@ -443,6 +454,14 @@ impl Units {
         Ok(())
     }
 
+    /// Has rustc go on from what an earlier compilation has left. What it writes may depend on that, and is not recorded.
+    fn go_on(&self, conversation: &mut Conversation, id: UnitId, call: &Call) -> io::Result<()> {
+        let unit = self.services.plan.unit(id);
+        self.compile(conversation, id, unit.remapped, call)?;
+        self.services.log.record(EventKind::NotRecorded { unit: id, reason: Reason::Incremental });
+        Ok(())
+    }
+
     /// Has rustc run, and records what it wrote.
     fn miss(&self, conversation: &mut Conversation, id: UnitId, key: UnitKey, call: &Call) -> io::Result<()> {
         let dependencies = dependency_records(&call.invocation, &self.metadata);
@@ -451,10 +470,11 @@ impl Units {
             self.state().ours.insert(id);
         }
         let Services { plan, roots, log, .. } = &*self.services;
-        let (arguments, unmapping) = remapping(plan.unit(id).external, roots);
+        let (arguments, unmapping) = self.services.remapping(id, plan.unit(id).remapped);
         let is_observed = self.services.is_to_observe(id);
         let finished = conversation.run(arguments, unmapping, Capture::Stderr, is_observed)?;
         let outputs = open_outputs(&call.invocation, &call.out_dir);
+        let has_gone_on = self.has_gone_on(call);
         let success = finished.code == Some(0);
         if success {
             self.note_objects(id, call);
@@ -468,6 +488,7 @@ impl Units {
             return Ok(());
         }
         let recorded = dependencies.and_then(|dependencies| match is_foreign {
+            _ if has_gone_on => Ok(Recorded::Not(Reason::Incremental)),
             true => Ok(Recorded::Not(Reason::ForeignDependency)),
             false => self.record(id, key, call, dependencies, &finished, outputs?),
         });

@@ -72,7 +72,7 @@ pub(super) fn incremental_in_ci(facts: &Facts<'_>) -> Option<Advice> {
     let times: Vec<_> = incremental.filter_map(|outcome| outcome.compiled_ms()).filter(|_| facts.ci).collect();
     let compile_ms = sum(times.iter().copied());
     let message = format!(
-        "{} compiled incrementally in CI, for {}: that cannot be cached, and the next job starts without it",
+        "{} compiled incrementally in CI on top of an earlier compilation, for {}: that is not cached",
         counted(times.len(), "unit was", "units were"),
         duration(compile_ms),
     );

@@ -328,6 +328,11 @@ impl PathScanner {
     pub fn scan(&self, bytes: &[u8]) -> BTreeSet<Root> {
         self.needles.iter().filter(|(_, finder)| is_in(finder, bytes)).map(|(root, _)| *root).collect()
     }
+
+    /// All of them.
+    pub fn all(&self) -> BTreeSet<Root> {
+        self.needles.iter().map(|(root, _)| *root).collect()
+    }
 }
 
 fn is_in(finder: &memmem::Finder<'_>, bytes: &[u8]) -> bool {

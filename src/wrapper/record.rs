@@ -21,6 +21,7 @@ use crate::hydrate::Script;
 use crate::key::UnitKey;
 use crate::plan::Unit;
 use crate::roots::{PathScanner, Root, Roots, Value};
+use crate::rustc::objects;
 use crate::rustc::outputs::{compiler_of, has_foreign_objects, linked_metadata};
 use crate::rustc::variables::{self, only_includes};
 use crate::rustc::{DepInfo, Emit, Invocation, RecordedDepInfo};
@@ -171,8 +172,11 @@ pub(super) fn record(
         if kind == FileKind::Dylib {
             metadata = Some(linked_metadata(&stored));
         }
-        if kind != FileKind::DepInfo {
-            bound.extend(scanner.scan(&stored));
+        match kind {
+            FileKind::DepInfo => {}
+            // A linker may compress what is for debuggers.
+            FileKind::Executable | FileKind::Dylib => bound.extend(objects::roots_in(&stored, scanner)),
+            _ => bound.extend(scanner.scan(&stored)),
         }
         let (size, digest) = store.add_bytes(&stored)?;
         if kind == FileKind::Rmeta {

@@ -20,7 +20,7 @@ use crate::fs::Stamp;
 use crate::hydrate::Script;
 use crate::key::UnitKey;
 use crate::plan::Unit;
-use crate::roots::{PathScanner, Root, Roots, Value};
+use crate::roots::{PathScanner, Root, Roots, Value, normal};
 use crate::rustc::objects;
 use crate::rustc::outputs::{compiler_of, has_foreign_objects, linked_metadata};
 use crate::rustc::variables::{self, only_includes};
@@ -293,8 +293,8 @@ fn roots_in_environment(info: &DepInfo, compiled: &Compiled<'_>) -> BTreeSet<Roo
 fn inputs(info: &DepInfo, compiled: &Compiled<'_>, roots: &Roots) -> Result<Option<Vec<InputRecord>>> {
     let in_root = |path: &Utf8Path, root| roots.get(root).is_some_and(|root| path.starts_with(root));
     let Compiled { unit, .. } = compiled;
-    let counts =
-        |path: &Utf8Path| (!unit.external || !path.starts_with(&unit.package_dir)) && !in_root(path, Root::Sysroot);
+    let is_in_package = |path: &Utf8Path| Utf8Path::new(&normal(path.as_str())).starts_with(&unit.package_dir);
+    let counts = |path: &Utf8Path| (!unit.external || !is_in_package(path)) && !in_root(path, Root::Sysroot);
     let mut inputs = Vec::new();
     for file in info.files.iter().map(|file| compiled.directory.join(file)).filter(|file| counts(file)) {
         let changed = Stamp::of(file.as_std_path())?.changed();

@@ -192,8 +192,8 @@ impl Roots {
         })
     }
 
-    /// Records what is a path. What it is bound to is added to `bound`: a path that goes up again, or is given without the
-    /// symbolic links that lead to a root.
+    /// Records what is a path. What it is bound to is added to `bound`: a path that goes up again, unless it stays in a
+    /// package of others, or is given without the symbolic links that lead to a root.
     pub fn record(&self, path: &str, bound: &mut BTreeSet<Root>) -> RootedPath {
         match self.below(path) {
             Some(rooted) => rooted,
@@ -275,13 +275,14 @@ impl Roots {
         needles.filter(|(_, path)| path.len() > 1).collect()
     }
 
-    /// A path that is at a root or below it and does not go up: the longest one counts, so that a build directory in the
-    /// workspace is not taken for the workspace.
+    /// A path that is at a root or below it, and goes up nowhere but in a package of others: the longest one counts, so that
+    /// a build directory in the workspace is not taken for the workspace.
     fn below(&self, path: &str) -> Option<RootedPath> {
         let goes_up = || Utf8Path::new(path).components().any(|component| component == Utf8Component::ParentDir);
         let found = self.places.iter().filter_map(|(root, place)| Some((*root, place, is_below(path, &place.path)?)));
         let (root, _, rest) = found.max_by_key(|(root, place, _)| (place.path.as_str().len(), *root))?;
-        (!goes_up()).then(|| RootedPath::Below { root, rest: rest.to_owned() })
+        let is_told = !goes_up() || root == Root::CargoHome && stays_in_package(rest);
+        is_told.then(|| RootedPath::Below { root, rest: rest.to_owned() })
     }
 
     /// The roots that a path leads into in a way that is not followed.
@@ -302,6 +303,24 @@ fn is_below<'a>(path: &'a str, directory: &Utf8Path) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
+/// Whether a path below `CARGO_HOME` is in a package, and goes up no further. What is in there is the same everywhere, also
+/// where its links lead.
+fn stays_in_package(rest: &str) -> bool {
+    const OF_PACKAGES: [&str; 2] = ["/registry/src/", "/git/checkouts/"];
+    // An index and a package, a repository and a commit.
+    const DEPTH: usize = 2;
+    let Some(rest) = OF_PACKAGES.iter().find_map(|above| rest.strip_prefix(above)) else { return false };
+    let mut depth = 0_usize;
+    Utf8Path::new(rest).components().all(|component| {
+        match component {
+            Utf8Component::ParentDir if depth <= DEPTH => return false,
+            Utf8Component::ParentDir => depth -= 1,
+            _ => depth += 1,
+        }
+        true
+    }) && depth >= DEPTH
+}
+
 /// The directories above a path that tell where it is: the one right above, and all that are not right below `/`.
 fn telling(path: &Utf8Path) -> impl Iterator<Item = &Utf8Path> {
     let above = path.ancestors().skip(1).filter(|above| above.parent().is_some()).enumerate();
@@ -314,7 +333,7 @@ fn is_of_name(character: char) -> bool {
 }
 
 /// Without `.` and `..`, as far as names tell.
-fn normal(path: &str) -> String {
+pub(crate) fn normal(path: &str) -> String {
     let mut normal = Utf8PathBuf::new();
     for component in Utf8Path::new(path).components() {
         match component {
@@ -348,6 +367,11 @@ impl PathScanner {
     /// The roots whose path stands in `bytes`.
     pub fn scan(&self, bytes: &[u8]) -> BTreeSet<Root> {
         self.needles.iter().filter(|(_, finder)| is_in(finder, bytes)).map(|(root, _)| *root).collect()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> BTreeSet<Root> {
+        self.needles.iter().map(|(root, _)| *root).collect()
     }
 }
 

@@ -47,6 +47,16 @@ fn a_path_that_goes_up_or_leads_around_links_is_bound() {
     assert_eq!(of("/home/ann/app/target/../src"), [Root::BuildDir, Root::Workspace]);
     assert_eq!(of("/usr/../home/ann/app/src"), [Root::Workspace]);
     assert_eq!(of("/usr/lib/gcc/../../include"), []);
+    let package = "/home/ann/.cargo/registry/src/index-1/x-1.0.0";
+    for inside in
+        ["src/../README.md", "src/a/../../b/../c.rs", "../x-1.0.0/README.md"].map(|it| format!("{package}/{it}"))
+    {
+        assert_eq!(of(&inside).is_empty(), !inside.contains("/../x-"), "{inside}");
+    }
+    assert_eq!(of("/home/ann/.cargo/git/checkouts/x-1/0123456/a/../b.rs"), []);
+    for outside in ["registry/src/index-1/x/../y/z", "git/checkouts/x-1/../y", "registry/src/../cache", "bin/../x"] {
+        assert_eq!(of(&format!("/home/ann/.cargo/{outside}")), [Root::CargoHome], "{outside}");
+    }
     let linked = roots().resolved(|path| (path == "/home/ann/app").then(|| "/disk/app".into()));
     assert_eq!(recorded(&linked, "/disk/app/src"), (RootedPath::Plain("/disk/app/src".into()), vec![Root::Workspace]));
     assert_ne!(linked.digest(Root::Workspace), roots().digest(Root::Workspace));

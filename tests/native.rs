@@ -168,16 +168,30 @@ fn elsewhere(scene: &Scene, demo: &Project) -> (Project, PathBuf) {
 
 #[test]
 fn native_code_with_debug_information_is_a_hit_with_other_directories_for_packages_and_outputs() {
+    for flags in ["-g", "-g -gz=zlib"] {
+        let scene = Scene::new(COMPILING, true);
+        let demo = scene.demo.clone().env("CFLAGS", flags);
+        demo.xcache(["build"]).ok();
+        let (there, target) = elsewhere(&scene, &demo);
+        scene.sandbox.reset();
+        there.xcache(["build"]).ok();
+        assert_eq!(scene.sandbox.scripts_run(), NONE, "{flags}: {}", there.report().json());
+        assert_eq!(scene.sandbox.compiled_externals(), NONE, "{flags}: {}", there.report().json());
+        assert_eq!(there.program(target.join("debug/demo"), NONE).ok().stdout, "1\n");
+        scene.sandbox.assert_nothing_to_do(&there, &["build"]);
+    }
+}
+
+#[test]
+fn native_code_that_a_linker_is_to_compile_may_hold_a_directory_and_is_compiled_for_another_one() {
     let scene = Scene::new(COMPILING, true);
-    let demo = scene.demo.clone().env("CFLAGS", "-g");
-    demo.xcache(["build"]).ok();
-    let (there, target) = elsewhere(&scene, &demo);
+    let flags = [("CFLAGS", "-flto -ffat-lto-objects")];
+    scene.assert_runs(&flags, "1\n");
+    scene.assert_full_hit(&flags, "1\n");
+    let (there, _) = elsewhere(&scene, &scene.demo.clone().env(flags[0].0, flags[0].1));
     scene.sandbox.reset();
     there.xcache(["build"]).ok();
-    assert_eq!(scene.sandbox.scripts_run(), NONE, "{}", there.report().json());
-    assert_eq!(scene.sandbox.compiled_externals(), NONE, "{}", there.report().json());
-    assert_eq!(there.program(target.join("debug/demo"), NONE).ok().stdout, "1\n");
-    scene.sandbox.assert_nothing_to_do(&there, &["build"]);
+    assert_eq!(scene.sandbox.scripts_run(), ["value-sys"], "{}", there.report().json());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use support::looking::of_leaf;
-use support::witness::{in_file_of_project, in_variable};
+use support::witness::{in_file, in_file_of_project, in_variable};
 use support::{Package, Project, Sandbox, Witness, tree};
 
 const NONE: [&str; 0] = [];
@@ -59,6 +59,80 @@ fn a_script_that_names_a_file_of_its_package_from_here_is_kept() {
 }
 
 /// A member that is cached by its content, with what xcache writes in its directory. Cargo has unpacked there what it needs.
+#[test]
+fn a_warning_that_names_a_directory_is_no_reason_to_run_a_script_elsewhere() {
+    let script = "println!(\"cargo:warning=made in {}\", std::env::var(\"OUT_DIR\").unwrap());
+        println!(\"cargo:rustc-env=SAID=1\");";
+    scripted("pub fn said() -> &'static str { env!(\"SAID\") }", script).assert_reused_everywhere("1", Project::clone);
+}
+
+#[test]
+fn a_text_for_a_crate_that_names_a_directory_counts() {
+    let script = "println!(\"cargo:rustc-env=SAID=made in {}\", std::env::var(\"OUT_DIR\").unwrap());";
+    let witness = scripted("pub fn said() -> &'static str { env!(\"SAID\") }", script);
+    let target = witness.sandbox.unused("target");
+    let there = witness.demo.clone().env("CARGO_TARGET_DIR", &target);
+    for (project, target) in [(witness.demo.clone(), witness.demo.target()), (there, target)] {
+        project.xcache(["build"]).ok();
+        let said = project.program(target.join("debug/demo"), NONE).ok().stdout;
+        assert!(said.starts_with(&format!("made in {}/debug/build", target.display())), "{said}");
+    }
+}
+
+/// With another home, and the home of packages in it.
+fn at_home(witness: &Witness, home: &str) -> Project {
+    let home = witness.sandbox.path(home);
+    if !home.exists() {
+        tree::copy(&witness.sandbox.another_cargo_home(), &home.join(".cargo"));
+    }
+    witness.demo.clone().env("HOME", &home).with_cargo_home(&home.join(".cargo"))
+}
+
+#[test]
+fn a_package_in_the_home_is_no_reason_to_run_a_script_that_asks_for_the_home_elsewhere() {
+    let script = "let _ = std::env::var(\"HOME\"); println!(\"cargo:rustc-env=SAID=1\");
+        println!(\"cargo:root={}\", std::env::var(\"CARGO_MANIFEST_DIR\").unwrap());";
+    let witness = scripted("pub fn said() -> &'static str { env!(\"SAID\") }", script);
+    for home in ["the-home-of-one", "the-home-of-another"] {
+        witness.assert_says(&at_home(&witness, home), "1");
+        witness.assert_reused(&at_home(&witness, home), "1");
+        assert_eq!(witness.sandbox.scripts_run(), NONE);
+    }
+    let there = at_home(&witness, "the-home-of-somebody");
+    witness.assert_says(&there, "1");
+    assert_eq!(witness.sandbox.scripts_run(), NONE, "{}", there.report().json());
+}
+
+#[test]
+fn a_home_that_is_in_what_a_script_says_counts() {
+    let script = "println!(\"cargo:rustc-env=SAID={}/x\", std::env::var(\"HOME\").unwrap());";
+    let witness = scripted("pub fn said() -> &'static str { env!(\"SAID\") }", script);
+    for home in ["the-home-of-one", "the-home-of-another", "the-home-of-one"] {
+        let said = witness.sandbox.path(home).join("x").display().to_string();
+        witness.assert_says(&at_home(&witness, home), &said);
+        witness.assert_reused(&at_home(&witness, home), &said);
+    }
+}
+
+#[test]
+fn a_file_of_its_package_that_a_crate_names_from_its_source_is_no_reason_to_compile_elsewhere() {
+    let library =
+        "#![doc = include_str!(\"../notes.md\")] pub fn said() -> &'static str { include_str!(\"../said.txt\") }";
+    let leaf = Package::new("leaf", "1.0.0", library).file("notes.md", "Notes").file("said.txt", "1");
+    of_leaf(Sandbox::new(), [leaf], "said()").assert_reused_everywhere("1", Project::clone);
+}
+
+#[test]
+fn a_file_beside_its_package_counts_for_a_crate() {
+    let library = "pub fn said() -> &'static str { include_str!(\"../../said.txt\") }";
+    let witness = of_leaf(Sandbox::new(), [Package::new("leaf", "1.0.0", library)], "said()");
+    let demo = witness.demo.clone();
+    demo.cargo(["fetch"]).ok();
+    let index = tree::children(&demo.cargo_home().join("registry/src"));
+    let beside = index.iter().find(|index| index.join("leaf-1.0.0").exists()).expect("it is unpacked").join("said.txt");
+    witness.assert_follows(&TEXTS, |_, text| in_file(&beside)(&demo, text));
+}
+
 fn with_ours_inside(set: impl Fn(&Project) -> Project + 'static) -> Witness {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([Package::new("leaf", "1.0.0", "pub const LEAF: &str = \"1\";")]);

@@ -172,7 +172,7 @@ impl Site<'_> {
         let absolute = fingerprint.changed_paths().filter(|path| path.is_absolute());
         bound.extend(absolute.flat_map(|path| self.roots.held_by(&path.to_string_lossy())));
         fresh.files.extend(kept);
-        let (mut files, mut made) = (Vec::new(), printed.into_bytes());
+        let (mut files, mut made) = (Vec::new(), printed::text(&content).into_bytes());
         let Some(generated) = found(out_dir)? else { return Ok(Some(Err(Reason::SpecialFiles))) };
         let own = own_dirs(unit, Some(out_dir), self.roots);
         let mut digests = Vec::new();

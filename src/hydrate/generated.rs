@@ -18,6 +18,7 @@ use crate::entry::{FileKind, FileRecord};
 use crate::error::{Error, Result};
 use crate::process::while_nothing_starts;
 use crate::roots::{PathScanner, Root, Roots, Value};
+use crate::rustc::objects;
 use crate::store::LocalStore;
 
 /// Files of `cmake`, `make`, `ninja`, of configuration scripts and of compilers for their own next time, by their names.
@@ -128,7 +129,7 @@ impl Found {
             kind => {
                 let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
                 let Some(text) = str::from_utf8(&bytes).ok().filter(|text| !text.contains('\0')) else {
-                    let bound = PathScanner::new(roots).scan(&bytes);
+                    let bound = objects::roots_in(&bytes, &PathScanner::new(roots));
                     return Ok(Recorded { kind, bytes, bound });
                 };
                 if is_left_behind(Utf8Path::new(&self.name)) && first(text, own, roots).is_some() {

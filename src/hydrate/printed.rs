@@ -2,7 +2,8 @@
 //!
 //! Lines for cargo (`core/compiler/custom_build.rs`, `BuildOutput::parse`) say a value behind a name. Of two names cargo
 //! itself takes the value for a path; the value of any other is one if it is, as a whole, in a directory of the script's
-//! own. Else it is text, and what it holds of a root binds the run. All other lines are noise: nobody reads them.
+//! own. Else it is text, and what it holds of a root binds the run. All other lines are noise: nobody reads them. So are
+//! warnings: of others' packages, cargo shows them only where it shows the noise, too (`-vv`).
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,9 @@ use crate::roots::{Root, Roots, Value};
 const PATHS: &[&str] = &["rerun-if-changed", "rustc-link-search"];
 /// Names whose value is a name and a value, and one that may be a kind and a path.
 const NAMED: &[&str] = &["metadata", "rustc-env", "rustc-link-search"];
+
+/// What is for people only.
+const FOR_PEOPLE: &str = "warning";
 
 /// Records what was printed to standard output. `own` are the directories of the script's own.
 pub(super) fn record(printed: &str, roots: &Roots, own: &[&Utf8Path], bound: &mut BTreeSet<Root>) -> Content {
@@ -35,6 +39,19 @@ pub(super) fn directives(content: &Content) -> Vec<&PrintedLine> {
         Content::Printed { lines, .. } => lines.iter().filter(|line| line.is_directive()).collect(),
         _ => Vec::new(),
     }
+}
+
+/// What is recorded of what was printed, without the places of what is known to be a path, and without what is left out
+/// elsewhere.
+pub(super) fn text(content: &Content) -> String {
+    let Content::Printed { lines, .. } = content else { return String::new() };
+    let text = |line: &PrintedLine| match line {
+        PrintedLine::Directive { head, value: Value::Text(value) } => format!("{head}{value}\n"),
+        PrintedLine::Directive { head, value: Value::Path(path) } => format!("{head}{path}\n"),
+        PrintedLine::Noise(text) => format!("{text}\n"),
+        PrintedLine::NoiseHere(_) => String::new(),
+    };
+    lines.iter().map(text).collect()
 }
 
 /// What was printed, as it would be here; nothing where a root of it is not known.
@@ -87,6 +104,9 @@ fn directive(line: &str, roots: &Roots, own: &[&Utf8Path], bound: &mut BTreeSet<
     let start = line.trim_start();
     let said = start.strip_prefix("cargo::").or_else(|| start.strip_prefix("cargo:"))?;
     let (name, behind) = said.split_once('=').unwrap_or((said, ""));
+    if name == FOR_PEOPLE {
+        return None;
+    }
     let value = match behind.split_once('=') {
         Some((_, value)) if NAMED.contains(&name) => value,
         _ => behind,
@@ -161,6 +181,16 @@ mod tests {
     fn noise_with_a_root_is_left_out_elsewhere() {
         let (moved, bound) = moved("OUT_DIR = /app/target/x\nplain\n", &at("/app", "/app/target"), &at("/w", "/t"));
         assert_eq!((moved.as_str(), bound), ("plain\n", BTreeSet::new()));
+    }
+
+    #[test]
+    fn warnings_are_noise() {
+        let printed = "cargo:warning=/app/x\ncargo::warning=plain\ncargo:warnings=1\n";
+        let (here, there) = (at("/app", "/app/target"), at("/w", "/t"));
+        let (text, bound) = moved(printed, &here, &there);
+        assert_eq!((text.as_str(), bound), ("cargo::warning=plain\ncargo:warnings=1\n", BTreeSet::new()));
+        let (_, bound) = moved("cargo:warnings=/app/x\n", &here, &there);
+        assert!(bound.contains(&Root::Workspace));
     }
 
     #[test]

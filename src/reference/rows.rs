@@ -402,6 +402,8 @@ const CONSTRAINTS: Proofs = &[
             "tests/checkouts.rs: a_program_that_says_how_long_its_path_is_says_that_of_its_own_checkout",
             "tests/hostile_paths.rs: an_address_that_begins_like_the_workspace_is_kept",
             "tests/hostile_paths.rs: what_was_generated_before_the_target_directory_was_moved_is_not_used_elsewhere",
+            "tests/native.rs: native_code_that_holds_a_directory_in_its_data_is_compiled_for_another_one",
+            "tests/native.rs: native_code_that_a_linker_is_to_compile_may_hold_a_directory_and_is_compiled_for_another_one",
         ]),
     ),
     (

@@ -3,7 +3,8 @@
 //! [`Invocation`] is a parsed command line, [`DepInfo`] a parsed `.d` file and [`RecordedDepInfo`] one as it is recorded,
 //! [`Toolchain`] what a key knows of the compiler, [`linker`] what is found by name. [`variables`] are those that crates
 //! read, [`diagnostics`] what is printed of remapped files. [`outputs`] looks into compiled files: for native code, and for
-//! the metadata by which dependents recognise a crate.
+//! the metadata by which dependents recognise a crate. [`objects`] knows their sections for debuggers, and what is hidden
+//! in them.
 //!
 //! **Invariant.** Nothing here decides whether an artifact is reused; it only says what a command line or a file is.
 
@@ -11,6 +12,7 @@ mod dep_info;
 pub mod diagnostics;
 pub mod invocation;
 pub mod linker;
+pub mod objects;
 pub mod outputs;
 pub mod toolchain;
 pub mod variables;

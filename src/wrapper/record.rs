@@ -20,7 +20,8 @@ use crate::fs::Stamp;
 use crate::hydrate::Script;
 use crate::key::UnitKey;
 use crate::plan::Unit;
-use crate::roots::{PathScanner, Root, Roots, Value};
+use crate::roots::{PathScanner, Root, Roots, Value, normal};
+use crate::rustc::objects;
 use crate::rustc::outputs::{compiler_of, has_foreign_objects, linked_metadata};
 use crate::rustc::variables::{self, only_includes};
 use crate::rustc::{DepInfo, Emit, Invocation, RecordedDepInfo};
@@ -171,8 +172,11 @@ pub(super) fn record(
         if kind == FileKind::Dylib {
             metadata = Some(linked_metadata(&stored));
         }
-        if kind != FileKind::DepInfo {
-            bound.extend(scanner.scan(&stored));
+        match kind {
+            FileKind::DepInfo => {}
+            // A linker may compress what is for debuggers.
+            FileKind::Executable | FileKind::Dylib => bound.extend(objects::roots_in(&stored, scanner)),
+            _ => bound.extend(scanner.scan(&stored)),
         }
         let (size, digest) = store.add_bytes(&stored)?;
         if kind == FileKind::Rmeta {
@@ -303,8 +307,8 @@ fn inputs(
 ) -> Result<Option<Vec<InputRecord>>> {
     let in_root = |path: &Utf8Path, root| roots.get(root).is_some_and(|root| path.starts_with(root));
     let Compiled { unit, .. } = compiled;
-    let counts =
-        |path: &Utf8Path| (!unit.external || !path.starts_with(&unit.package_dir)) && !in_root(path, Root::Sysroot);
+    let is_in_package = |path: &Utf8Path| Utf8Path::new(&normal(path.as_str())).starts_with(&unit.package_dir);
+    let counts = |path: &Utf8Path| (!unit.external || !is_in_package(path)) && !in_root(path, Root::Sysroot);
     let mut inputs = Vec::new();
     for given in &info.files {
         let file = compiled.directory.join(given);

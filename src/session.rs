@@ -17,6 +17,7 @@
 
 mod arrivals;
 mod depends;
+mod driver;
 mod facts;
 mod graph;
 mod incremental;

@@ -48,8 +48,13 @@ const SHORT_VALUED: &[char] = &['p', 'F', 'j', 'Z', 'C'];
 const SHORT: &[(char, &str)] =
     &[('p', "package"), ('F', "features"), ('j', "jobs"), ('q', "quiet"), ('r', "release"), ('v', "verbose")];
 
+/// Has clippy look at those packages only that the command names.
+pub const NO_DEPS: &str = "--no-deps";
+/// What `cargo clippy` puts behind each argument.
+const CLIPPY_SEPARATOR: &str = "__CLIPPY_HACKERY__";
+
 /// Flags of `cargo clippy` that `cargo check` does not have.
-const CLIPPY_ONLY: &[&str] = &["--no-deps", "--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
+const CLIPPY_ONLY: &[&str] = &[NO_DEPS, "--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
 
 impl Invocation {
     /// From the arguments behind our own options.
@@ -125,6 +130,14 @@ impl Invocation {
             "d" => "doc",
             command => command,
         }
+    }
+
+    /// What `cargo clippy` tells its compiler in `CLIPPY_ARGS`: its own `--no-deps`, and what stands behind the dashes.
+    /// Nothing where one of these is no text.
+    pub fn clippy_arguments(&self) -> Option<String> {
+        let own = self.own().filter(|argument| *argument == NO_DEPS);
+        let behind = self.arguments.iter().map(OsString::as_os_str).skip(self.own().count() + 1);
+        own.chain(behind).map(|argument| Some(format!("{}{CLIPPY_SEPARATOR}", argument.to_str()?))).collect()
     }
 
     /// The arguments for the planning run.
@@ -388,6 +401,14 @@ mod tests {
         let clippy = invocation("clippy", &["--fix", "--all-targets", "--", "-D", "warnings"]);
         assert_eq!(clippy.planning_command(), "check");
         assert_eq!(clippy.planning_arguments(), ["--all-targets"]);
+    }
+
+    #[test]
+    fn clippy_is_told_what_cargo_clippy_would_tell_it() {
+        let told = |arguments: &[&str]| invocation("clippy", arguments).clippy_arguments().unwrap();
+        assert_eq!(told(&["--workspace", "-p", "x"]), "");
+        assert_eq!(told(&["--no-deps", "--", "-W", "x"]), told(&["--", "--no-deps", "-W", "x"]));
+        assert_eq!(told(&["--", "-D", "--"]), "-D__CLIPPY_HACKERY__--__CLIPPY_HACKERY__");
     }
 
     #[test]

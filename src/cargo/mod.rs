@@ -27,7 +27,7 @@ use serde::Deserialize;
 
 pub use self::config::CargoConfig;
 pub use self::format::Format;
-pub use self::invocation::Invocation;
+pub use self::invocation::{Invocation, NO_DEPS};
 pub use self::layout::Layout;
 pub use self::lockfile::{LockedSource, Lockfile};
 pub use self::package::{Package, PackageSource, Packages, packages};

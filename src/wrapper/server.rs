@@ -182,11 +182,12 @@ impl Coordinator {
             return self.script(conversation, &request);
         }
         let arguments = but_for_compiler(&request.arguments);
+        let driver = (arguments.len() < request.arguments.len()).then(|| request.program.clone());
         let invocation = Invocation::parse(arguments);
         if !invocation.is_compile() {
             return self.query(conversation, &request);
         }
-        let call = Call::new(request, invocation);
+        let call = Call::new(request, invocation, driver);
         match self.units().and_then(|units| Some((units, units.identify(&call)?))) {
             Some((units, id)) => units.serve(conversation, id, &call),
             None => {

@@ -39,6 +39,13 @@ const LONG_VALUED: &[&str] = &[
     "artifact-dir",
     "crate-type",
     "print",
+    "path",
+    "root",
+    "index",
+    "registry",
+    "token",
+    "vers",
+    "version",
 ];
 
 /// Short options that take a value.
@@ -108,6 +115,11 @@ impl Invocation {
     /// Whether a flag is there, in one of these spellings.
     pub fn has_flag(&self, spellings: &[&str]) -> bool {
         self.own().any(|argument| argument.to_str().is_some_and(|argument| spellings.contains(&argument)))
+    }
+
+    /// Whether packages are named.
+    pub fn has_package(&self) -> bool {
+        self.options().iter().any(|(name, _)| name == "package")
     }
 
     /// `-q` was asked for, also within a bundle such as `-qr`.
@@ -282,7 +294,7 @@ impl Invocation {
 
     /// Cargo's own arguments, taken apart as cargo does it: the long name of an option with its value, or a value without a
     /// name. A short option that has no long one keeps its dash.
-    fn options(&self) -> Vec<(String, Option<String>)> {
+    pub(super) fn options(&self) -> Vec<(String, Option<String>)> {
         let mut options = Vec::new();
         let mut arguments = self.own().map(text);
         while let Some(argument) = arguments.next() {

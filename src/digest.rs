@@ -109,7 +109,7 @@ domains! {
     /// What a unit was seen to read.
     Seal = "seal 1",
     /// What is found of a file: which names are in it.
-    FoundNames = "names in a file 1",
+    FoundNames = "names in a file 2",
     /// The path of a directory.
     RootPath = "path of a root 1",
     /// The name of a graph index.

@@ -101,6 +101,16 @@ impl Program {
         contents(store, std::slice::from_ref(&self.file))
     }
 
+    /// The same of one that is machine code: what another program reads may do anything.
+    pub fn content_of_binary(&self, store: &LocalStore) -> Option<Digest> {
+        if is_binary(&self.file) { self.content(store) } else { None }
+    }
+
+    /// The file itself, behind all links.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The toolchain of which a compiler is: it stands in the `bin` beside its libraries.
     pub fn sysroot(&self) -> Option<PathBuf> {
         let sysroot = self.file.parent()?.parent()?;

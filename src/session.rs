@@ -17,6 +17,7 @@
 
 mod arrivals;
 mod depends;
+mod driver;
 mod facts;
 mod graph;
 mod incremental;
@@ -30,6 +31,7 @@ mod rustc_info;
 mod settled;
 mod survey;
 mod tools;
+mod unpacked;
 mod warm;
 
 use std::collections::{BTreeMap, HashSet};
@@ -44,7 +46,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use self::planning::{Ready, Rest, prepare};
 use self::rustc_info::RustcInfo;
 use self::settled::Settled;
-use crate::cargo::{Cargo, Invocation, Workspace};
+use self::unpacked::Unpacks;
+use crate::cargo::{Cargo, Invocation, Workspace, unpacking};
 use crate::config::{Settings, Switch};
 use crate::digest::Digest;
 use crate::entry::Entry;
@@ -66,8 +69,10 @@ pub use warm::Warm;
 /// Everything a session is given.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What the user asked cargo for.
+    /// The command that is planned.
     pub invocation: Invocation,
+    /// What the user asked cargo for, where it is planned as that.
+    pub runs: Option<Invocation>,
     /// The cargo that started us (`CARGO`).
     pub cargo: Option<PathBuf>,
     /// This binary, to be run as the wrapper.
@@ -127,6 +132,7 @@ pub struct Outcome {
 /// Runs cargo with the cache around it.
 pub fn run(options: &Options, log: &EventLog, interrupt: &Interrupt) -> Outcome {
     let cargo = Cargo::new(options.cargo.clone(), options.invocation.clone())
+        .running(options.runs.clone())
         .without_incremental(incremental::is_stripped(options));
     let session = Session { cargo, options, log, interrupt };
     let store = LocalStore::open(&options.settings.dir);
@@ -154,6 +160,12 @@ type Ended = (i32, Option<Utf8PathBuf>);
 
 impl Session<'_> {
     fn with_store(&self, store: Arc<LocalStore>) -> Ended {
+        if unpacking(&self.options.invocation).is_some() {
+            return match Unpacks::of(self.options, &self.cargo) {
+                Some(unpacks) => self.planned_when_unpacked(store, unpacks),
+                None => (self.build(None), None),
+            };
+        }
         if self.options.warm.is_none()
             && let Some(settled) = Settled::recall(self.options, &store)
         {
@@ -209,16 +221,8 @@ impl Session<'_> {
         let plan: Plan = Box::new({
             let (options, cargo, log) = (self.options.clone(), self.cargo.clone(), self.log.clone());
             let (store, rest, settled) = (store.clone(), rest.clone(), settled.clone());
-            move || {
-                let ready = log.phase(Phase::Plan, || prepare(&options, &cargo, store, &log));
-                let ready = ready.map_err(|error| log.record(EventKind::PlanFailed { reason: error.to_string() }));
-                // Cargo may have been started with something else.
-                let ready = ready.ok().filter(|_| settled.holds())?;
-                ready.services.prefetch.wait();
-                log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
-                *rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(ready.rest);
-                Some(ready.services)
-            }
+            // Cargo may have been started with something else.
+            move |_| plan_now(&options, &cargo, store, &log, &rest, || settled.holds())
         });
         let Settled { user_wrapper, scripts, target_dir, .. } = settled.clone();
         let is_observing = self.is_observing();
@@ -231,6 +235,43 @@ impl Session<'_> {
             self.finish(services, rest, code);
         }
         (code, Some(target_dir))
+    }
+
+    /// What is compiled is known when cargo has unpacked it.
+    fn planned_when_unpacked(&self, store: Arc<LocalStore>, unpacks: Unpacks) -> Ended {
+        let rest = Arc::new(Mutex::new(None));
+        let build_dir = unpacks.build_dir.clone();
+        let config = self.cargo.config();
+        let wrapper = config.and_then(|config| tools::Wrapper::find(self.options, &self.cargo, &config, &store));
+        let user_wrapper = match wrapper {
+            Ok(wrapper) => wrapper.map(|wrapper| wrapper.user),
+            Err(error) => return self.without_plan(&error),
+        };
+        let plan: Plan = Box::new({
+            let (options, log) = (self.options.clone(), self.log.clone());
+            let (store, rest) = (store.clone(), rest.clone());
+            move |out_dir| {
+                let unpacked = unpacks.build(&options, out_dir)?;
+                let cargo = Cargo::new(options.cargo.clone(), unpacked.options.invocation.clone());
+                plan_now(&unpacked.options, &cargo, store, &log, &rest, || true)
+            }
+        });
+        let front = Front {
+            store,
+            user_wrapper,
+            scripts: Vec::new(),
+            is_observing: self.is_observing(),
+            log: self.log.clone(),
+        };
+        let rustc_info = build_dir.as_deref().map(RustcInfo::of);
+        let (code, services) = self.build_wrapped(front, Planned::IfNeeded(plan), || {});
+        rustc_info.into_iter().for_each(RustcInfo::put_back);
+        let rest = rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some((services, rest)) = services.zip(rest) {
+            // The next time, it will be unpacked again.
+            self.finish(services, Rest { read: None, ..rest }, code);
+        }
+        (code, build_dir)
     }
 
     fn is_observing(&self) -> bool {
@@ -295,7 +336,7 @@ impl Session<'_> {
 
     /// Like the report, it is worth nothing if it costs anything.
     fn keep_explanation(&self, plan: &BuildPlan, shared: Digest, target_dir: &Utf8Path) {
-        let last = LastBuild::new(plan, shared, &self.log.events());
+        let last = LastBuild::new(plan, shared, &self.log.events()).filter(|_| target_dir.is_dir());
         if let Some(Err(error)) = last.map(|last| last.write(target_dir.as_std_path())) {
             tracing::debug!(%error, "what the build was made from was not kept");
         }
@@ -318,6 +359,24 @@ impl Session<'_> {
             code
         })
     }
+}
+
+/// A plan while cargo runs, once all that the cache has is here; nothing where there is none, or where it no longer holds.
+fn plan_now(
+    options: &Options,
+    cargo: &Cargo,
+    store: Arc<LocalStore>,
+    log: &EventLog,
+    rest: &Mutex<Option<Rest>>,
+    holds: impl FnOnce() -> bool,
+) -> Option<Services> {
+    let ready = log.phase(Phase::Plan, || prepare(options, cargo, store, log));
+    let ready = ready.map_err(|error| log.record(EventKind::PlanFailed { reason: error.to_string() }));
+    let ready = ready.ok().filter(|_| holds())?;
+    ready.services.prefetch.wait();
+    log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
+    *rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(ready.rest);
+    Some(ready.services)
 }
 
 /// The directories of all profiles, wherever cargo has them.

@@ -196,11 +196,13 @@ fn checks_and_tests_are_stripped_like_builds() {
 }
 
 #[test]
-fn clippy_and_a_build_without_a_store_are_stripped_although_nothing_is_cached() {
+fn clippy_and_a_build_without_a_store_are_stripped_like_builds() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     built_from_nothing(&sandbox, &project, || project.xcache(["clippy"]).env("CI", "true"));
     assert!(!has_state(&project));
+    built_from_nothing(&sandbox, &project, || project.xcache(["clippy"]).env("CI", "true"));
+    assert_eq!(project.report().names(|unit| unit.outcome != "hit"), NONE);
     project.write("no-directory", "");
     let output = built_from_nothing(&sandbox, &project, || strip(&project).env("XCACHE_DIR", "no-directory"));
     assert!(!output.warnings().is_empty(), "{output}");

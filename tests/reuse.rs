@@ -1,7 +1,12 @@
 //! What must be a hit, counted where it counts: by the starts of the real rustc behind the wrapper.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use support::registry::{CHAIN, CHAIN_MAIN};
-use support::{Package, Project, Repository, Sandbox};
+use support::rustc::real;
+use support::sandbox::sorted;
+use support::{Invocation, Package, Project, Repository, Rustc, Sandbox, tree};
 
 /// The libraries of the fixture `app` that come from crates.io.
 const LIBRARIES: [&str; 9] =
@@ -230,6 +235,50 @@ fn every_command_reuses_what_it_compiled() {
         demo.xcache(command).ok();
         assert_eq!(sandbox.compiled_dependencies(), NONE, "of {command:?}");
     }
+}
+
+/// Rustdoc runs for what it documents, and finds the crates below that in the cache.
+#[test]
+fn documentation_is_made_again_of_cached_crates_and_is_plain_cargos() {
+    let sandbox = Sandbox::new();
+    let rustdoc =
+        sandbox.another_rustc(|dir| Rustc::of(dir, &real(&[]).expect("rustc is here").with_file_name("rustdoc")));
+    let demo = sandbox.mixed().env("RUSTDOC", rustdoc.executable());
+    let documented = |run: Invocation| {
+        demo.clean();
+        sandbox.reset();
+        rustdoc.reset();
+        run.ok();
+        pages(&demo)
+    };
+    let plain = [(); 2].map(|()| documented(demo.cargo(["doc"])));
+    let crates = sorted(rustdoc.compilations());
+    let is_certain = |page: &&PathBuf| plain[0].get(*page) == plain[1].get(*page);
+    let certain = |pages: &BTreeMap<PathBuf, Vec<u8>>| -> BTreeMap<_, _> {
+        pages.iter().filter(|(page, _)| is_certain(page)).map(|(page, bytes)| (page.clone(), bytes.clone())).collect()
+    };
+    assert!(certain(&plain[0]).len() * 2 > plain[0].len(), "most of it is the same each time");
+    for is_first in [true, false] {
+        let ours = documented(demo.xcache(["doc"]));
+        assert_eq!(sandbox.compiled_externals().is_empty(), !is_first, "{:?}", sandbox.compiled());
+        assert_eq!(sorted(rustdoc.compilations()), crates);
+        assert_eq!(ours.keys().collect::<Vec<_>>(), plain[0].keys().collect::<Vec<_>>());
+        let differing: Vec<_> =
+            certain(&ours).into_iter().filter(|(page, bytes)| plain[0].get(page) != Some(bytes)).collect();
+        assert!(differing.is_empty(), "{:?}", differing.iter().map(|(page, _)| page).collect::<Vec<_>>());
+        sandbox.reset();
+        rustdoc.reset();
+        demo.cargo(["doc"]).ok();
+        assert_eq!((sandbox.compiled(), sorted(rustdoc.compilations())), (vec![], vec![]), "again, by plain cargo");
+    }
+}
+
+/// All that is in the directory of the documentation.
+fn pages(project: &Project) -> BTreeMap<PathBuf, Vec<u8>> {
+    let dir = project.target().join("doc");
+    let name = |path: &PathBuf| path.strip_prefix(&dir).expect("it is in it").to_owned();
+    let files = tree::files(&dir).into_iter();
+    files.map(|path| (name(&path), std::fs::read(&path).expect("it can be read"))).collect()
 }
 
 #[test]

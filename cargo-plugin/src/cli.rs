@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use xcache::cargo::{Cargo, Invocation};
+use xcache::cargo::{Cargo, Invocation, as_build, unpacking};
 use xcache::config::{Overrides, Settings};
 use xcache::event::{EventKind, EventLog, Observer, Timestamp, session_name};
 use xcache::journal::Journal;
@@ -24,12 +24,16 @@ use crate::terminal::{self, Terminal};
 use crate::warm::{self, RecipeArguments, WARM_HELP, WARM_USAGE, WarmArguments};
 
 /// The cargo commands that go through the cache.
-pub(crate) const CARGO_COMMANDS: &[&str] =
-    &["build", "b", "check", "c", "run", "r", "test", "t", "bench", "clippy", "doc", "d", "rustc"];
+pub(crate) const CARGO_COMMANDS: &[&str] = &[
+    "build", "b", "check", "c", "run", "r", "test", "t", "bench", "clippy", "doc", "d", "rustc", "install", "package",
+    "publish",
+];
+/// Those of them that do so where it is known to which build they come.
+const BUILDING: [&str; 3] = ["install", "package", "publish"];
 
 const COMMANDS_HELP: &str = "\
 Cargo commands, with cargo's own options and arguments, verbatim:
-  build, b   check, c   run, r   test, t   bench   clippy   doc, d   rustc
+  build, b   check, c   run, r   test, t   bench   clippy   doc, d   rustc   install   package   publish
 
 Every option above is also a variable (--remote: XCACHE_REMOTE, --upload-timeout: XCACHE_UPLOAD_TIMEOUT …) and a key of
 `.config/xcache.toml` in the workspace and of `config.toml` in the user's configuration directory; flags win over
@@ -303,13 +307,24 @@ fn cargo(toolchain: Option<String>, overrides: &Overrides, mut arguments: Vec<Os
     if invocation.has_flag(&["-h", "--help"]) || is_alias(&plain) {
         return plainly(&plain, &terminal);
     }
-    match prepare(invocation, program, overrides, terminal.draws_progress()) {
-        Ok(options) => with_cache(&options, &terminal),
+    let Some((planned, runs)) = planned_as(invocation) else { return plainly(&plain, &terminal) };
+    match prepare(planned, program, overrides, terminal.draws_progress()) {
+        Ok(options) => with_cache(&Options { runs, ..options }, &terminal),
         Err(error) => {
             terminal.warn(&format!("{error}; building without the cache"));
             plainly(&plain, &terminal)
         }
     }
+}
+
+/// What is planned for a command, and what is run then, where that is another one. Nothing where it is not known what the
+/// command compiles.
+fn planned_as(invocation: Invocation) -> Option<(Invocation, Option<Invocation>)> {
+    if !BUILDING.contains(&invocation.command.as_str()) || unpacking(&invocation).is_some() {
+        return Some((invocation, None));
+    }
+    let here = std::env::current_dir().ok()?;
+    Some((as_build(&invocation, &here)?, Some(invocation)))
 }
 
 pub(crate) fn prepare(
@@ -323,7 +338,7 @@ pub(crate) fn prepare(
     let manifest = invocation.value("manifest-path").and_then(|path| Path::new(path).parent());
     let settings = load_settings(&manifest.map_or(directory.clone(), |manifest| directory.join(manifest)), overrides)?;
     let environment = Environment(std::env::vars_os().collect());
-    Ok(Options { invocation, cargo, executable, settings, environment, directory, is_watched, warm: None })
+    Ok(Options { invocation, runs: None, cargo, executable, settings, environment, directory, is_watched, warm: None })
 }
 
 pub(crate) fn load_settings(directory: &Path, overrides: &Overrides) -> xcache::Result<Settings> {
@@ -350,7 +365,7 @@ pub(crate) fn session(options: &Options, terminal: &Arc<Terminal>, interrupt: &I
     let started = xcache::event::now();
     let log = EventLog::new(observer(options, terminal, started));
     log.record(EventKind::SessionStarted {
-        command: command_line(&options.invocation),
+        command: command_line(options.runs.as_ref().unwrap_or(&options.invocation)),
         version: env!("CARGO_PKG_VERSION").into(),
         started,
         remote: options.settings.remote.clone(),

@@ -39,6 +39,13 @@ const LONG_VALUED: &[&str] = &[
     "artifact-dir",
     "crate-type",
     "print",
+    "path",
+    "root",
+    "index",
+    "registry",
+    "token",
+    "vers",
+    "version",
 ];
 
 /// Short options that take a value.
@@ -48,8 +55,13 @@ const SHORT_VALUED: &[char] = &['p', 'F', 'j', 'Z', 'C'];
 const SHORT: &[(char, &str)] =
     &[('p', "package"), ('F', "features"), ('j', "jobs"), ('q', "quiet"), ('r', "release"), ('v', "verbose")];
 
+/// Has clippy look at those packages only that the command names.
+pub const NO_DEPS: &str = "--no-deps";
+/// What `cargo clippy` puts behind each argument.
+const CLIPPY_SEPARATOR: &str = "__CLIPPY_HACKERY__";
+
 /// Flags of `cargo clippy` that `cargo check` does not have.
-const CLIPPY_ONLY: &[&str] = &["--no-deps", "--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
+const CLIPPY_ONLY: &[&str] = &[NO_DEPS, "--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
 
 impl Invocation {
     /// From the arguments behind our own options.
@@ -105,6 +117,11 @@ impl Invocation {
         self.own().any(|argument| argument.to_str().is_some_and(|argument| spellings.contains(&argument)))
     }
 
+    /// Whether packages are named.
+    pub fn has_package(&self) -> bool {
+        self.options().iter().any(|(name, _)| name == "package")
+    }
+
     /// `-q` was asked for, also within a bundle such as `-qr`.
     pub fn is_quiet(&self) -> bool {
         self.own().filter_map(OsStr::to_str).any(|argument| {
@@ -125,6 +142,14 @@ impl Invocation {
             "d" => "doc",
             command => command,
         }
+    }
+
+    /// What `cargo clippy` tells its compiler in `CLIPPY_ARGS`: its own `--no-deps`, and what stands behind the dashes.
+    /// Nothing where one of these is no text.
+    pub fn clippy_arguments(&self) -> Option<String> {
+        let own = self.own().filter(|argument| *argument == NO_DEPS);
+        let behind = self.arguments.iter().map(OsString::as_os_str).skip(self.own().count() + 1);
+        own.chain(behind).map(|argument| Some(format!("{}{CLIPPY_SEPARATOR}", argument.to_str()?))).collect()
     }
 
     /// The arguments for the planning run.
@@ -269,7 +294,7 @@ impl Invocation {
 
     /// Cargo's own arguments, taken apart as cargo does it: the long name of an option with its value, or a value without a
     /// name. A short option that has no long one keeps its dash.
-    fn options(&self) -> Vec<(String, Option<String>)> {
+    pub(super) fn options(&self) -> Vec<(String, Option<String>)> {
         let mut options = Vec::new();
         let mut arguments = self.own().map(text);
         while let Some(argument) = arguments.next() {
@@ -388,6 +413,14 @@ mod tests {
         let clippy = invocation("clippy", &["--fix", "--all-targets", "--", "-D", "warnings"]);
         assert_eq!(clippy.planning_command(), "check");
         assert_eq!(clippy.planning_arguments(), ["--all-targets"]);
+    }
+
+    #[test]
+    fn clippy_is_told_what_cargo_clippy_would_tell_it() {
+        let told = |arguments: &[&str]| invocation("clippy", arguments).clippy_arguments().unwrap();
+        assert_eq!(told(&["--workspace", "-p", "x"]), "");
+        assert_eq!(told(&["--no-deps", "--", "-W", "x"]), told(&["--", "--no-deps", "-W", "x"]));
+        assert_eq!(told(&["--", "-D", "--"]), "-D__CLIPPY_HACKERY__--__CLIPPY_HACKERY__");
     }
 
     #[test]

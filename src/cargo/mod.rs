@@ -8,6 +8,7 @@
 //! the build but a `RUSTC_WRAPPER` that was set already, so programs that cargo starts see the environment they would see
 //! without us; build scripts, which cargo tells of every wrapper, see it as well (`wrapper::stand_in`).
 
+mod builds;
 mod config;
 pub mod format;
 mod invocation;
@@ -25,9 +26,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::Metadata;
 use serde::Deserialize;
 
+pub use self::builds::{Unpacking, as_build, build_of, unpacking};
 pub use self::config::CargoConfig;
 pub use self::format::Format;
-pub use self::invocation::Invocation;
+pub use self::invocation::{Invocation, NO_DEPS};
 pub use self::layout::Layout;
 pub use self::lockfile::{LockedSource, Lockfile};
 pub use self::package::{Package, PackageSource, Packages, packages};
@@ -57,6 +59,8 @@ pub struct Workspace {
 pub struct Cargo {
     program: PathBuf,
     invocation: Invocation,
+    /// What is run, where it is planned as another command.
+    runs: Option<Invocation>,
     without_incremental: bool,
 }
 
@@ -67,7 +71,13 @@ impl Cargo {
             (None, Some(program)) => program,
             _ => "cargo".into(),
         };
-        Self { program, invocation, without_incremental: false }
+        Self { program, invocation, runs: None, without_incremental: false }
+    }
+
+    /// Has it run another command than the one it is asked about.
+    #[must_use]
+    pub fn running(self, runs: Option<Invocation>) -> Self {
+        Self { runs, ..self }
     }
 
     /// Has cargo compile members without `-C incremental`, and plan so; or leaves that to cargo.
@@ -200,9 +210,10 @@ impl Cargo {
     /// `RUSTC_WRAPPER` that is set already, be it to nothing, has to be `replaced`, as it would win; what cargo starts is
     /// given it again. Where a `--config` of the user's says something of a wrapper, it is heard, and ours is called.
     pub fn build(&self, wrapper: Option<&Path>, replaced: Option<&OsStr>) -> Command {
-        let (before, behind) = self.invocation.arguments.split_at(self.invocation.up_to_config());
+        let invocation = self.runs.as_ref().unwrap_or(&self.invocation);
+        let (before, behind) = invocation.arguments.split_at(invocation.up_to_config());
         let mut command = self.command();
-        command.arg(&self.invocation.command).args(self.added_config()).args(before);
+        command.arg(&invocation.command).args(self.added_config()).args(before);
         if let Some(wrapper) = wrapper {
             let quoted = |text: &OsStr| toml::Value::from(text.to_string_lossy().into_owned());
             match replaced {

@@ -20,6 +20,11 @@ pub struct UnitGraph {
 }
 
 impl UnitGraph {
+    /// Whether a unit of a package is one that was asked for.
+    pub fn has_root_in(&self, package: &str) -> bool {
+        self.roots.iter().filter_map(|root| self.units.get(*root)).any(|unit| unit.pkg_id == package)
+    }
+
     /// Reads what cargo printed.
     pub fn parse(text: &str) -> Result<Self> {
         let unusable = |reason: String| Error::Command { command: "cargo --unit-graph".into(), reason };

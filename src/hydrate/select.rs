@@ -18,7 +18,7 @@ use super::{Hydration, PROGRAM, heard, is_input_here, linked_with, links, printe
 use crate::digest::Digest;
 use crate::entry::{DependencyRecord, Entry, FileKind, Fresh};
 use crate::event::UnitId;
-use crate::plan::Unit;
+use crate::plan::{PRIMARY, Unit};
 use crate::roots::{Root, RootedPath};
 use crate::rustc::outputs::metadata_digest;
 use crate::rustc::variables;
@@ -304,7 +304,7 @@ fn hashes(fingerprint: &Fingerprint, edges: &[&Edge<'_>]) -> Option<HashMap<u64,
 
 /// Variables that cargo sets for rustc according to the whole command, and not to the unit alone.
 fn is_of_the_command(name: &str) -> bool {
-    ["CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "CARGO_RUSTC_CURRENT_DIR"].contains(&name)
+    [PRIMARY, "CARGO_TARGET_TMPDIR", "CARGO_RUSTC_CURRENT_DIR"].contains(&name)
 }
 
 /// Variables that cargo sets for rustc (`core/compiler/compilation.rs`, `fill_env`; `core/compiler/mod.rs`).

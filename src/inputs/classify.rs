@@ -80,6 +80,8 @@ const NOT_READING_NAMES: &[&str] = &[
     "strip",
     "wild",
 ];
+/// Parts of a toolchain that ask for variables of their own.
+const LINTERS: &[&str] = &["clippy-driver"];
 /// Programs that compile C.
 const COMPILERS: &[&str] = &["c++", "cc", "clang", "g++", "gcc"];
 /// Programs that link: the first words of their names.
@@ -177,10 +179,11 @@ impl<'a> Places<'a> {
     /// Whether it is, or may be, a program that asks for variables.
     pub(super) fn asks(&self, path: &str, access: &Access, seen: &Seen) -> bool {
         let is_of_system = || of_system(path, access, seen).is_some();
-        if !matches!(access.was, Was::File(_)) || is_in(path.into(), &self.toolchain) || is_of_system() {
+        let name = Utf8Path::new(path).file_name().unwrap_or_default();
+        let is_of_compiler = is_in(path.into(), &self.toolchain) && !begins(name, LINTERS);
+        if !matches!(access.was, Was::File(_)) || is_of_compiler || is_of_system() {
             return false;
         }
-        let name = Utf8Path::new(path).file_name().unwrap_or_default();
         let is_library = name.contains(".so");
         let is_read = || {
             let mut readers = readers(access, seen);

@@ -29,8 +29,8 @@ const CALLED: &[(&str, Unknown)] = &[
 const CALLED_TO_START: (&str, &str) = ("3std3env7vars_os", "CommandEnv");
 /// A name that is no longer is in many words: it counts where one begins or ends with it.
 const SHORT: usize = 3;
-/// What is in every program of Rust's or Go's.
-const OF_OTHERS: &[&[u8]] = &[b"RUST_BACKTRACE", b"Go build"];
+/// What is in every program of Rust's or Go's: their libraries, or the names of these.
+const OF_OTHERS: &[&[u8]] = &[b"RUST_BACKTRACE", b"libstd-", b"librustc_driver-", b"Go build"];
 /// A first line is no longer than this (`fs/binfmt_script.c`).
 const FIRST_LINE: usize = 256;
 
@@ -323,6 +323,14 @@ mod tests {
             let expected: Vec<_> = expected.find_iter(bytes.as_bytes()).map(|name| name.as_bytes()).collect();
             let found: Vec<_> = words_in(bytes.as_bytes()).flat_map(capitals_in).collect();
             prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_program_that_loads_the_library_of_rust_is_none_of_c() {
+        assert!(is_of_c(b"\x7fELF libc.so.6"));
+        for program in ["RUST_BACKTRACE", "libstd-0123456789abcdef.so", "librustc_driver-0123.so", "Go buildinf:"] {
+            assert!(!is_of_c(program.as_bytes()), "{program}");
         }
     }
 

@@ -54,6 +54,7 @@ fn plan() -> BuildPlan {
         native: world.native.as_deref().map(class),
         sees_variables: world.sees_variables,
         surroundings: Some(Surroundings { workspace: world.workspace.as_str().into(), is_remapped: false, digests }),
+        driver: None,
     };
     BuildPlan::new(&inputs, |_| Ok(Digest::of("content"))).unwrap()
 }

@@ -37,6 +37,8 @@ use crate::key::recipe::Class;
 use crate::key::{DependencyKey, KeyInputs, Source, UnitKey};
 use crate::rustc::Toolchain;
 
+/// By this, cargo tells whoever compiles a package that the command names it (`core/compiler/mod.rs`, `rustc`).
+pub const PRIMARY: &str = "CARGO_PRIMARY_PACKAGE";
 /// The mode of a build script's run.
 const SCRIPT_RUN: &str = "run-custom-build";
 
@@ -64,6 +66,8 @@ pub struct Unit {
     pub crate_types: BTreeSet<String>,
     /// Cargo's compile mode.
     pub mode: String,
+    /// Of a package that the command names.
+    pub primary: bool,
     /// Of a crate that is checked twice: whether it is with its tests.
     pub harness: Option<bool>,
     /// The target triple, where one was asked for.
@@ -186,6 +190,28 @@ pub struct PlanInputs<'a> {
     pub native: Option<Class>,
     /// What packages in directories may read besides their own files; nothing if they are not cached.
     pub surroundings: Option<Surroundings>,
+    /// What compiles members, where it is not rustc alone.
+    pub driver: Option<Driver>,
+}
+
+/// What stands in front of rustc where members of the workspace are compiled, such as `clippy-driver`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Driver {
+    /// The program, as cargo starts it.
+    pub program: String,
+    /// What it is and what it is told, by name.
+    pub identity: BTreeMap<String, String>,
+    /// It may do something else for packages that the command names.
+    pub minds_primary: bool,
+    /// The directories of the members.
+    pub members: BTreeSet<Utf8PathBuf>,
+}
+
+impl Driver {
+    /// Whether it compiles a unit.
+    fn compiles(&self, unit: &Unit) -> bool {
+        !unit.is_script_run() && self.members.contains(&unit.package_dir)
+    }
 }
 
 /// What packages in directories may read besides their own files.
@@ -218,6 +244,7 @@ pub struct BuildPlan {
     /// What the keys of the units were made from, where there is one.
     inputs: Vec<Option<KeyInputs>>,
     places: Places,
+    driver: Option<Driver>,
 }
 
 impl BuildPlan {
@@ -258,7 +285,8 @@ impl BuildPlan {
                 unit.content = content(unit).ok();
             }
         }
-        Ok(Self { inputs: made_from, places, ..Self::from_units(units, began) })
+        let driver = inputs.driver.clone();
+        Ok(Self { inputs: made_from, places, driver, ..Self::from_units(units, began) })
     }
 
     fn from_units(units: Vec<Unit>, began: SystemTime) -> Self {
@@ -266,7 +294,7 @@ impl BuildPlan {
         for (index, unit) in units.iter().enumerate() {
             by_root_file.entry(unit.root_file.clone()).or_default().push(UnitId(index));
         }
-        Self { began, units, by_root_file, inputs: Vec::new(), places: Places::default() }
+        Self { began, units, by_root_file, inputs: Vec::new(), places: Places::default(), driver: None }
     }
 
     /// When the first file of a package in a directory was read.
@@ -282,6 +310,11 @@ impl BuildPlan {
     /// Whether something that flags name is part of a unit's key.
     pub fn knows(&self, id: UnitId, name: &str) -> bool {
         self.inputs_of(id).is_some_and(|inputs| inputs.environment.contains_key(name))
+    }
+
+    /// What stands in front of rustc where a unit is compiled.
+    pub fn driver_of(&self, id: UnitId) -> Option<&Driver> {
+        self.driver.as_ref().filter(|driver| driver.compiles(self.unit(id)))
     }
 
     fn inputs_of(&self, id: UnitId) -> Option<&KeyInputs> {
@@ -455,6 +488,7 @@ fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
         kind: unit.target.kind.first().cloned().unwrap_or_default(),
         crate_types: unit.target.crate_types.iter().cloned().collect(),
         mode: unit.mode.clone(),
+        primary: inputs.graph.has_root_in(&unit.pkg_id),
         harness: None,
         platform: unit.platform.clone(),
         features: unit.features.iter().cloned().collect(),
@@ -535,7 +569,7 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
             features: unit.features.clone(),
             platform: unit.platform.clone(),
             rustflags: flags::of_user(self.inputs, unit, self.has_targets).ok_or(Reason::CompilerInput)?.to_vec(),
-            environment: self.inputs.environment.clone(),
+            environment: self.environment(unit),
             surroundings: match &self.inputs.surroundings {
                 Some(surroundings) if !unit.external => surroundings.inputs(),
                 _ => BTreeMap::new(),
@@ -543,6 +577,17 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
             config: self.config(unit),
             dependencies,
         })
+    }
+
+    /// What stands in front of rustc for a member is as good as another compiler.
+    fn environment(&self, unit: &Unit) -> BTreeMap<String, String> {
+        let mut environment = self.inputs.environment.clone();
+        if let Some(driver) = self.inputs.driver.as_ref().filter(|driver| driver.compiles(unit)) {
+            environment.extend(driver.identity.clone());
+            let primary = (driver.minds_primary && unit.primary).then(|| (PRIMARY.to_owned(), "1".to_owned()));
+            environment.extend(primary);
+        }
+        environment
     }
 
     /// A build script sees the variables that the configuration sets, and the linker that it names.

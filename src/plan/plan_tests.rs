@@ -227,6 +227,7 @@ impl World {
             sees_variables: self.sees_variables,
             native: self.native.as_deref().map(class),
             surroundings,
+            driver: None,
         };
         let content = |_: &Unit| {
             assert!(has_members, "no unit here depends on a directory");
@@ -378,6 +379,7 @@ fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
             native: None,
             sees_variables: false,
             surroundings: None,
+            driver: None,
         };
         let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();
         plan.units.iter().find(|unit| unit.package == "beta").unwrap().key
@@ -444,6 +446,7 @@ fn what_runs_on_the_host_has_no_flags_of_the_target() {
         native: None,
         sees_variables: false,
         surroundings: None,
+        driver: None,
     };
     let units = BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units;
     assert_eq!((units[3].key.err(), units[4].key.err()), (Some(Reason::HostCpu), None));
@@ -509,6 +512,7 @@ fn keys_for(platform: &str, host: &str, targets: &[(&str, &str)]) -> [Result<Uni
         native: None,
         sees_variables: false,
         surroundings: None,
+        driver: None,
     };
     let units = BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units;
     [0, 4, 3].map(|index| units[index].key)
@@ -569,6 +573,7 @@ fn what_is_linked_with_native_code_is_for_hosts_with_the_same_compiler() {
             sees_variables: false,
             native: world.native.as_deref().map(class),
             surroundings: None,
+            driver: None,
         };
         BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units[0].key.unwrap()
     };
@@ -606,6 +611,7 @@ fn a_package_without_checksum_has_no_key_and_neither_have_its_dependents() {
         native: None,
         sees_variables: false,
         surroundings: None,
+        driver: None,
     };
     let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();
     assert_eq!(plan.cacheable(), []);

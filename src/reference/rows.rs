@@ -241,6 +241,10 @@ const KEY_INPUTS: Proofs = &[
             "src/session/survey.rs: what_is_switched_on_and_a_wrapper_of_the_users_are_part_of_a_key",
             "tests/toolchains.rs: another_wrapper_in_the_same_place_is_not_shared",
             "tests/toolchains.rs: another_wrapper_of_the_same_name_is_not_shared",
+            "tests/clippy.rs: another_driver_of_the_same_name_is_another_one",
+            "tests/clippy.rs: a_check_is_no_lint_and_a_lint_is_no_check",
+            "tests/clippy.rs: lints_of_the_command_line_count",
+            "tests/clippy.rs: only_packages_of_the_command_are_linted_where_that_is_asked_for",
         ]),
     ),
     (
@@ -429,6 +433,7 @@ const OBSERVED: Proofs = &[
             "tests/observed.rs: a_file_that_a_shell_finds_by_its_name_counts_for_a_script",
             "tests/observed_native.rs: a_header_that_comes_to_be_in_an_earlier_directory_of_a_flag_counts",
             "tests/observed_native.rs: an_object_that_a_script_names_for_the_linker_counts",
+            "tests/clippy.rs: each_clippy_toml_that_would_be_read_counts",
         ]),
     ),
     (
@@ -454,7 +459,13 @@ const OBSERVED: Proofs = &[
             "tests/observed.rs: a_variable_that_a_macro_of_another_crate_names_counts_for_the_macro_that_it_calls",
         ]),
     ),
-    ("askers", Tests(&["tests/observed.rs: a_variable_counts_that_is_read_by_a_tool_of_a_script"])),
+    (
+        "askers",
+        Tests(&[
+            "tests/observed.rs: a_variable_counts_that_is_read_by_a_tool_of_a_script",
+            "tests/clippy.rs: a_variable_that_the_driver_reads_counts",
+        ]),
+    ),
 ];
 
 const STATE: Proofs = &[

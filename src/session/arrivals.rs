@@ -60,10 +60,9 @@ impl Session<'_> {
 
     /// Puts everything that arrives into the build directory.
     fn hydrate(&self, services: &Services, locks: Locks) -> Option<Hydrated> {
-        let Services { plan, store, prefetch, .. } = services;
+        let Services { plan, store, prefetch, environment, .. } = services;
         prefetch.wait_for_entries();
         self.log.phase(Phase::Hydrate, || {
-            let environment = &self.options.environment.0;
             let hydration =
                 Hydration { site: services.site(), plan, store, environment, here: &services.here, log: self.log };
             let begun = Hydrating::begin(&hydration, locks, |unit| prefetch.expected(unit));

@@ -234,6 +234,7 @@ mod tests {
         let variables = variables.map(|(name, value)| (name.into(), value.into()));
         let options = Options {
             invocation: crate::cargo::Invocation::new(None, "build", Vec::new()),
+            runs: None,
             cargo: None,
             executable: PathBuf::new(),
             settings: crate::config::Settings::default(),

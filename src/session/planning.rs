@@ -11,6 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Options;
 use super::depends::Dependencies;
+use super::driver;
 use super::graph;
 use super::native;
 use super::proof::{Proof, Standing};
@@ -104,7 +105,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         upload,
         hydrated,
         without,
-        environment: options.environment.0.clone(),
+        environment: driver::of_cargo(options),
         compiler: toolchain.version().to_owned(),
         linker: toolchain.linker,
         here,
@@ -139,6 +140,7 @@ fn plan(
         environment: survey::key_environment(&options.environment, wrapper, survey.named(options, store)),
         native,
         sees_variables: survey.config.variables().is_none() || survey::sees_inputs(&options.settings),
+        driver: survey.of_members.driver().cloned(),
         surroundings: survey.caches_members(options).then(|| surroundings(options, survey, &contents)).transpose()?,
     };
     let content = |unit: &Unit| match unit.external {

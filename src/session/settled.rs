@@ -134,6 +134,7 @@ mod tests {
         let variables = [("PATH", "/bin"), ("RUSTFLAGS", "-g"), ("HOME", "/home")];
         Options {
             invocation: Invocation::new(None, "build", Vec::new()),
+            runs: None,
             cargo: None,
             executable: PathBuf::new(),
             settings: Settings::default(),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use super::driver::OfMembers;
 use super::linking::Linking;
 use super::named;
 use super::tools::{self, Wrapper};
@@ -73,7 +74,8 @@ pub(super) struct Survey {
     pub roots: Roots,
     /// A rustc wrapper of the user's own.
     pub wrapper: Option<Wrapper>,
-    has_workspace_wrapper: bool,
+    /// What compiles members.
+    pub of_members: OfMembers,
 }
 
 impl Survey {
@@ -99,7 +101,7 @@ impl Survey {
         Ok(Self {
             roots: roots(options, &workspace, &toolchain),
             wrapper: Wrapper::find(options, cargo, &config, store)?,
-            has_workspace_wrapper: tools::WORKSPACE_WRAPPER.named(options, cargo, &config)?.is_some(),
+            of_members: OfMembers::find(options, cargo, &config, store, &toolchain.sysroot, &workspace.members)?,
             workspace,
             toolchain,
             config,
@@ -142,12 +144,9 @@ impl Survey {
         self.workspace.root.join("Cargo.lock")
     }
 
-    /// Whether packages in directories are cached: with a compiler of their own (`clippy-driver`), they are not.
+    /// Whether packages in directories are cached: with a compiler of their own of which nothing is known, they are not.
     pub(super) fn caches_members(&self, options: &Options) -> bool {
-        options.settings.members == Switch::On
-            && options.warm.is_none()
-            && !self.has_workspace_wrapper
-            && options.invocation.command != "clippy"
+        options.settings.members == Switch::On && options.warm.is_none() && self.of_members != OfMembers::Unknown
     }
 
     /// What members inherit from the workspace's manifest, besides their dependencies.

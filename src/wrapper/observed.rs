@@ -43,13 +43,13 @@ pub(super) fn reason_of(difference: &Difference) -> MissReason {
 }
 
 impl Services {
-    /// Whether something is at work in a call besides the compiler: macros, or a linker.
+    /// Whether something is at work in a call besides the compiler: macros, a linker, or what stands in front of it.
     pub(super) fn is_to_observe(&self, id: UnitId) -> bool {
         self.is_observing && self.has_others(id)
     }
 
     fn has_others(&self, id: UnitId) -> bool {
-        self.plan.unit(id).is_linked() || self.plan.macros_of(id).next().is_some()
+        self.plan.unit(id).is_linked() || self.plan.macros_of(id).next().is_some() || self.plan.driver_of(id).is_some()
     }
 
     /// What the run of a script was seen to read. An error is why the run is not kept.
@@ -100,7 +100,8 @@ impl Services {
             return Ok(Inputs::Told);
         }
         let mut macros = self.plan.macros_of(id);
-        let is_believed = macros.all(|id| known::has_known_macros(&self.plan.unit(id).package));
+        let is_believed =
+            self.plan.driver_of(id).is_none() && macros.all(|id| known::has_known_macros(&self.plan.unit(id).package));
         let Some(looked) = looked else { return self.unobserved(is_believed) };
         self.with_subject(id, call, holds, |subject| self.inputs(id, key, subject, looked, is_believed))
     }

@@ -57,8 +57,8 @@ pub struct Front {
     pub log: EventLog,
 }
 
-/// Makes a plan when the first crate is compiled after all. Nothing where there is none to be had.
-pub type Plan = Box<dyn FnOnce() -> Option<Services> + Send>;
+/// Makes a plan when the first crate is compiled after all, into this directory. Nothing where there is none to be had.
+pub type Plan = Box<dyn FnOnce(&Utf8Path) -> Option<Services> + Send>;
 
 /// How it becomes known what to do with the crates that cargo will ask for.
 pub enum Planned {
@@ -101,7 +101,7 @@ impl Wrapper {
         let Self { link, coordinator, accepting } = self;
         coordinator.stopping.store(true, Ordering::SeqCst);
         if coordinator.is_coming {
-            coordinator.units();
+            coordinator.coming();
         }
         // The listener wakes up for one more caller, sees that it is over, and ends.
         if socket(link.directory()).and_then(Stream::connect).is_ok() {
@@ -154,7 +154,7 @@ impl Coordinator {
     fn new(front: Front, planned: Planned, link: &Link) -> Self {
         let is_coming = matches!(planned, Planned::Coming(_));
         let plan: Plan = match planned {
-            Planned::Coming(services) => Box::new(move || services.recv().ok()),
+            Planned::Coming(services) => Box::new(move |_| services.recv().ok()),
             Planned::IfNeeded(plan) => plan,
         };
         let stand_ins = Arc::new(StandIns::new(link.program()));
@@ -165,10 +165,16 @@ impl Coordinator {
         Self { front, plan, units, is_coming, stand_ins, looks, directory, has_interposer, versions, stopping }
     }
 
-    fn units(&self) -> Option<&Units> {
+    /// The decisions of a plan that is being prepared anyway.
+    fn coming(&self) -> Option<&Units> {
+        self.units(Utf8Path::new(""))
+    }
+
+    /// The same of any plan; `out_dir` is where the first crate is compiled to.
+    fn units(&self, out_dir: &Utf8Path) -> Option<&Units> {
         let make = || {
             let plan = self.plan.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()?;
-            Some(Units::new(plan()?, self.stand_ins.clone(), self.looks.clone(), self.stopping.clone()))
+            Some(Units::new(plan(out_dir)?, self.stand_ins.clone(), self.looks.clone(), self.stopping.clone()))
         };
         self.units.get_or_init(make).as_ref()
     }
@@ -182,12 +188,14 @@ impl Coordinator {
             return self.script(conversation, &request);
         }
         let arguments = but_for_compiler(&request.arguments);
+        let driver = (arguments.len() < request.arguments.len()).then(|| request.program.clone());
         let invocation = Invocation::parse(arguments);
         if !invocation.is_compile() {
             return self.query(conversation, &request);
         }
-        let units = self.units();
-        let call = Call::new(request, invocation, units.map(|units| &units.services().roots));
+        let out_dir = Utf8Path::new(&request.directory).join(invocation.out_dir.as_deref().unwrap_or_default());
+        let units = self.units(&out_dir);
+        let call = Call::new(request, invocation, driver, units.map(|units| &units.services().roots));
         match units.and_then(|units| Some((units, units.identify(&call)?))) {
             Some((units, id)) => units.serve(conversation, id, &call),
             None => {
@@ -202,7 +210,7 @@ impl Coordinator {
 
     /// A build script is to be started. Where nothing was planned, nothing is known of it.
     fn script(&self, mut conversation: Conversation, request: &Request) -> io::Result<()> {
-        let units = if self.is_coming { self.units() } else { self.units.get().and_then(Option::as_ref) };
+        let units = if self.is_coming { self.coming() } else { self.units.get().and_then(Option::as_ref) };
         if let Some(Printed { stdout, stderr }) = units.and_then(|units| units.replay(request)) {
             return conversation.print(stdout, stderr);
         }
@@ -229,7 +237,7 @@ impl Coordinator {
     /// does not ask, it waits for the lock.
     fn hold_up(&self) {
         if self.is_coming && self.versions.fetch_add(1, Ordering::SeqCst) > 0 {
-            self.units();
+            self.coming();
         }
     }
 

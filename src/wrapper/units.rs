@@ -36,7 +36,7 @@ use crate::hydrate::{Hydrated, Linking, Site, own_dirs};
 use crate::inputs::Here;
 use crate::key::UnitKey;
 use crate::plan::content::Contents;
-use crate::plan::{BuildPlan, Unit};
+use crate::plan::{BuildPlan, Driver, PRIMARY, Unit};
 use crate::prefetch::{Lookup, Prefetch};
 use crate::roots::{PathScanner, Root, Roots};
 use crate::rustc::Invocation;
@@ -199,22 +199,36 @@ struct State {
 pub(super) struct Call {
     pub request: Request,
     pub invocation: Invocation,
+    /// What is started instead of rustc, with that as its first argument.
+    driver: Option<String>,
     directory: Utf8PathBuf,
     out_dir: Utf8PathBuf,
 }
 
 impl Call {
     /// The system says without links where rustc runs. Cargo's own names go by those that lead to a root.
-    pub(super) fn new(request: Request, invocation: Invocation, roots: Option<&Roots>) -> Self {
+    pub(super) fn new(
+        request: Request,
+        invocation: Invocation,
+        driver: Option<String>,
+        roots: Option<&Roots>,
+    ) -> Self {
         let by_links = roots.and_then(|roots| roots.resolve(&roots.locate(&request.directory)));
         let directory = by_links.unwrap_or_else(|| Utf8PathBuf::from(&request.directory));
         let out_dir = directory.join(invocation.out_dir.clone().unwrap_or_default());
-        Self { request, invocation, directory, out_dir }
+        Self { request, invocation, driver, directory, out_dir }
     }
 
     /// The directory that rustc runs in.
     pub(super) fn directory(&self) -> &Utf8Path {
         &self.directory
+    }
+
+    /// Whether it is what the unit was planned with: rustc, or what stands in front of that.
+    fn is_by(&self, driver: Option<&Driver>, unit: &Unit) -> bool {
+        let is_primary = self.request.environment.contains_key(PRIMARY);
+        driver.map(|driver| driver.program.as_str()) == self.driver.as_deref()
+            && driver.is_none_or(|driver| !driver.minds_primary || unit.primary == is_primary)
     }
 
     /// Where rustc says what it has read.
@@ -336,6 +350,9 @@ impl Units {
     /// What the command line says that the plan could not know.
     fn uncacheable(&self, id: UnitId, call: &Call) -> Option<Reason> {
         let (unit, Call { invocation, .. }) = (self.services.plan.unit(id), call);
+        if !call.is_by(self.services.plan.driver_of(id), unit) {
+            return Some(Reason::OtherCompiler);
+        }
         let unknown = invocation.uncacheable(|name| self.services.plan.knows(id, name));
         let native = invocation.links_native && !unit.is_linked() && !self.is_told(unit, call);
         let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");

@@ -73,6 +73,15 @@ impl Rustc {
         Self::create(dir, &REAL, &answer, "")
     }
 
+    /// Counts the starts of the toolchain's own clippy-driver: a `cargo-clippy` that starts it is beside it.
+    pub fn clippy(dir: &Path) -> Self {
+        let driver = REAL.with_file_name("clippy-driver");
+        let counting = Self::create(dir, &driver, "", "");
+        let clippy = counting.executable.with_file_name("cargo-clippy");
+        copy(&REAL.with_file_name("cargo-clippy"), &clippy);
+        counting
+    }
+
     /// The same, which compiles one crate with one `--cfg` more and tells nobody: as if rustc made different bytes of
     /// the same source.
     pub fn unfaithful(dir: &Path, crate_name: &str, cfg: &str) -> Self {
@@ -89,7 +98,8 @@ impl Rustc {
         let (compiled, asked) = (dir.join("compiled"), dir.join("asked"));
         // Nobody writes into a toolchain.
         let dir = &dir.join(TOOLCHAIN);
-        let rustc = Self { executable: dir.join("bin/rustc"), compiled, asked };
+        let name = real.file_name().expect("a program has a name");
+        let rustc = Self { executable: dir.join("bin").join(name), compiled, asked };
         let script = SCRIPT
             .replace("@compiled@", &quote(&rustc.compiled))
             .replace("@asked@", &quote(&rustc.asked))
@@ -100,10 +110,16 @@ impl Rustc {
         fs::create_dir_all(dir.join("bin")).expect("directories can be made");
         let libraries = real.ancestors().nth(2).expect("it is in a toolchain").join("lib");
         symlink(libraries, dir.join("lib")).expect("a link can be made");
-        // Not by this process, which may be starting others: what is open for writing cannot be executed.
-        let copied = Command::new("cp").arg(&*LAUNCHER).arg(&rustc.executable).status();
-        assert!(copied.expect("there is a cp").success());
+        copy(&LAUNCHER, &rustc.executable);
         rustc
+    }
+
+    /// Makes it another program, which does the same.
+    pub fn change(&self) {
+        let changed = self.executable.with_extension("new");
+        let append = "cp \"$1\" \"$2\" && echo >> \"$2\" && mv \"$2\" \"$1\"";
+        let status = Command::new("sh").args(["-c", append, "sh"]).arg(&self.executable).arg(changed).status();
+        assert!(status.expect("there is a shell").success());
     }
 
     /// What `RUSTC` is to be.
@@ -194,6 +210,12 @@ int main(int argc, char **argv) {
 
 fn quote(path: &Path) -> String {
     format!("'{}'", path.to_str().expect("test directories have plain names").replace('\'', r"'\''"))
+}
+
+/// Not by this process, which may be starting others: what is open for writing cannot be executed.
+fn copy(program: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(program).arg(to).status();
+    assert!(copied.expect("there is a cp").success());
 }
 
 /// `NUM_JOBS` is set for build scripts only.

@@ -1,0 +1,360 @@
+//! `cargo clippy`, and other programs that cargo puts in front of rustc for members: what of these must be a hit, and what
+//! must not.
+//!
+//! Plain cargo in an empty target directory says what has to be said, and what is compiled is counted by the starts of the
+//! real clippy-driver and of the real rustc.
+
+use std::path::{Path, PathBuf};
+
+use support::compare::assert_equal_but_for_what_is_fresh;
+use support::sandbox::sorted;
+use support::{Output, Project, Rustc, Sandbox, tree};
+
+const NONE: [&str; 0] = [];
+/// The members of [`Linted`], in the order in which they need each other.
+const MEMBERS: [&str; 2] = ["voice", "demo"];
+/// The dependencies.
+const DEPENDENCIES: [&str; 3] = ["base", "middle", "apex"];
+
+/// Three lints: one that warns, one that warns where `clippy.toml` says so, and one that has to be asked for.
+const VOICE: &str =
+    "pub fn voice(_a: u8, _b: u8) -> &'static str { let number = 1u8 as u32; let _ = number; return \"one\"; }";
+const MAIN: &str = "fn main() { return println!(\"{} {}\", voice::voice(1, 2), apex::name()); }";
+const STRICT: &str = "too-many-arguments-threshold = 1\n";
+
+const NEEDLESS: &str = "unneeded `return` statement";
+const TOO_MANY: &str = "this function has too many arguments";
+
+/// A workspace of two members, and a clippy-driver that counts.
+struct Linted {
+    sandbox: Sandbox,
+    project: Project,
+    driver: Rustc,
+}
+
+impl Linted {
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let driver = sandbox.another_rustc(Rustc::clippy);
+        let project = workspace(&sandbox);
+        let path = std::env::join_paths(
+            [bin(&driver)]
+                .into_iter()
+                .chain(std::env::split_paths(&std::env::var_os("PATH").expect("there is a PATH"))),
+        );
+        let project = project.env("PATH", path.expect("PATH is made of paths"));
+        Self { sandbox, project, driver }
+    }
+
+    /// What the counting programs have compiled.
+    fn compiled(&self) -> Vec<String> {
+        let mut compiled: Vec<_> = sorted(self.driver.compilations());
+        compiled.extend(self.sandbox.compiled());
+        compiled
+    }
+
+    fn reset(&self) {
+        self.sandbox.reset();
+        self.driver.reset();
+    }
+
+    /// In an empty target directory: it says what plain cargo says in one, and this is compiled by the driver and by rustc.
+    /// Then plain cargo finds nothing to do.
+    #[track_caller]
+    fn assert_of(&self, project: &Project, command: &[&str], compiled: &[&str]) -> Output {
+        let plain = project.in_clean_target(|| project.cargo(command).run());
+        project.clean();
+        self.reset();
+        let ours = project.xcache(command).run();
+        let mut expected: Vec<_> = compiled.to_vec();
+        expected.sort_unstable();
+        let mut found = self.compiled();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{ours}\n{}", project.report().json());
+        assert_equal_but_for_what_is_fresh(&ours, &plain, &format!("{command:?}"));
+        if ours.status.success() {
+            self.reset();
+            let again = project.cargo(command).ok();
+            assert_eq!(self.compiled(), NONE, "plain cargo, after {ours}\n{again}");
+            assert_equal_but_for_what_is_fresh(&again, &plain, &format!("{command:?}, again by plain cargo"));
+        }
+        ours
+    }
+
+    /// The same of `cargo clippy`.
+    #[track_caller]
+    fn assert_lints(&self, arguments: &[&str], compiled: &[&str]) -> Output {
+        self.assert_of(&self.project, &[&["clippy"], arguments].concat(), compiled)
+    }
+
+    /// All of it is compiled, or all members; then nothing is.
+    #[track_caller]
+    fn warm_up(&self, arguments: &[&str], compiled: &[&[&str]]) -> Output {
+        self.assert_lints(arguments, &compiled.concat());
+        self.assert_lints(arguments, &NONE)
+    }
+}
+
+/// The directory of a program.
+fn bin(program: &Rustc) -> PathBuf {
+    program.executable().parent().expect("it is in a directory").to_owned()
+}
+
+fn workspace(sandbox: &Sandbox) -> Project {
+    let project = sandbox.demo_unlocked("apex = \"1\"\nvoice = { path = \"voice\" }", MAIN);
+    project.write("voice/src/lib.rs", VOICE);
+    project.write("voice/Cargo.toml", "[package]\nname = \"voice\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+    project.use_registry(&sandbox.chain_registry());
+    project.cargo(["generate-lockfile"]).ok();
+    project.cargo(["update", "--package", "base", "--precise", "1.0.0"]).ok();
+    project.cargo(["fetch"]).ok();
+    project.env("CARGO_INCREMENTAL", "0")
+}
+
+#[test]
+fn members_and_dependencies_are_hits_and_say_the_same() {
+    let linted = Linted::new();
+    let hit = linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
+    assert_eq!(hit.stderr.matches(NEEDLESS).count(), 2, "{hit}");
+    assert_eq!(linted.project.report().hydrated(), ["apex", "base", "demo", "middle", "voice"]);
+    let hit = linted.assert_lints(&["--message-format", "json"], &NONE);
+    assert!(hit.stdout.contains("clippy::needless_return"), "{hit}");
+    // Of a crate that is linted twice, it is a matter of chance which has the duplicates.
+    for compiled in [&["demo (test)", "voice (test)"][..], &NONE] {
+        linted.project.clean();
+        linted.reset();
+        linted.project.xcache(["clippy", "--workspace", "--all-targets"]).ok();
+        assert_eq!(linted.compiled(), compiled);
+    }
+}
+
+#[test]
+fn a_check_is_no_lint_and_a_lint_is_no_check() {
+    let linted = Linted::new();
+    let check = |compiled: &[&str]| linted.assert_of(&linted.project, &["check", "--workspace"], compiled);
+    linted.warm_up(&["--workspace"], &[&MEMBERS, &DEPENDENCIES]);
+    let checked = check(&MEMBERS);
+    assert!(!checked.stderr.contains(NEEDLESS), "{checked}");
+    linted.assert_lints(&["--workspace"], &NONE);
+    check(&NONE);
+    // In one target directory.
+    for round in 0..2 {
+        linted.reset();
+        let said = linted.project.xcache(["clippy", "--workspace"]).ok().stderr.contains(NEEDLESS);
+        let checked = linted.project.xcache(["check", "--workspace"]).ok();
+        assert!(said && !checked.stderr.contains(NEEDLESS), "in round {round}: {checked}");
+        assert_eq!(linted.compiled(), NONE, "in round {round}");
+    }
+}
+
+#[test]
+fn each_clippy_toml_that_would_be_read_counts() {
+    let linted = Linted::new();
+    let above = linted.project.dir().parent().expect("a checkout is in a directory").join("clippy.toml");
+    let at = |name: &str| linted.project.dir().join(name);
+    let says = |compiled: &[&str], too_many: bool| {
+        let said = linted.assert_lints(&[], compiled);
+        assert_eq!(said.stderr.contains(TOO_MANY), too_many, "{said}");
+    };
+    linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
+    says(&NONE, false);
+    // It comes to be above all, then nearer and nearer, and each time what is nearer is read.
+    for (path, strict, compiled) in [
+        (above, true, &MEMBERS[..]),
+        (at("clippy.toml"), false, &MEMBERS),
+        (at(".clippy.toml"), true, &MEMBERS),
+        (at("voice/clippy.toml"), false, &MEMBERS),
+    ] {
+        tree::write(&path, if strict { STRICT } else { "too-many-arguments-threshold = 9\n" });
+        says(compiled, strict);
+        says(&NONE, strict);
+    }
+    linted.project.write("voice/clippy.toml", STRICT);
+    says(&MEMBERS, true);
+    for path in [at("voice/clippy.toml"), at(".clippy.toml")] {
+        std::fs::remove_file(path).expect("it was written");
+    }
+    linted.project.write("clippy.toml", "too-many-arguments-threshold = 8\n");
+    says(&MEMBERS, false);
+    says(&NONE, false);
+}
+
+#[test]
+fn a_directory_that_is_named_for_clippy_toml_counts() {
+    let mut linted = Linted::new();
+    let directory = linted.sandbox.path("lints");
+    linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
+    tree::write(&directory.join("clippy.toml"), STRICT);
+    let plain = linted.project.clone();
+    linted.project = plain.clone().env("CLIPPY_CONF_DIR", &directory);
+    let said = linted.warm_up(&[], &[&MEMBERS]);
+    assert!(said.stderr.contains(TOO_MANY), "{said}");
+    tree::write(&directory.join("clippy.toml"), "too-many-arguments-threshold = 9\n");
+    let said = linted.warm_up(&[], &[&MEMBERS]);
+    assert!(!said.stderr.contains(TOO_MANY), "{said}");
+    tree::write(&directory.join(".clippy.toml"), STRICT);
+    let said = linted.warm_up(&[], &[&MEMBERS]);
+    assert!(said.stderr.contains(TOO_MANY), "{said}");
+    linted.project = plain;
+    let said = linted.warm_up(&[], &[&MEMBERS]);
+    assert!(!said.stderr.contains(TOO_MANY), "{said}");
+}
+
+#[test]
+fn lints_of_the_command_line_count() {
+    let linted = Linted::new();
+    linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
+    let casts = ["--", "-W", "clippy::cast_lossless"];
+    let said = linted.warm_up(&casts, &[&MEMBERS]);
+    assert!(said.stderr.contains("infallibly"), "{said}");
+    let said = linted.warm_up(&["--", "-A", "clippy::needless_return"], &[&MEMBERS]);
+    assert!(!said.stderr.contains(NEEDLESS), "{said}");
+    // What fails is never kept.
+    for _ in 0..2 {
+        let denied = linted.assert_lints(&["--", "-D", "warnings"], &["voice"]).fails();
+        assert!(denied.stderr.contains(NEEDLESS), "{denied}");
+    }
+    linted.assert_lints(&casts, &NONE);
+    linted.assert_lints(&[], &NONE);
+}
+
+#[test]
+fn lints_of_a_manifest_count() {
+    let linted = Linted::new();
+    linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
+    let manifest = linted.project.read("voice/Cargo.toml");
+    linted.project.write("voice/Cargo.toml", format!("{manifest}[lints.clippy]\nneedless_return = \"allow\"\n"));
+    let said = linted.warm_up(&[], &[&MEMBERS]);
+    assert_eq!(said.stderr.matches(NEEDLESS).count(), 1, "{said}");
+    linted.project.write("voice/Cargo.toml", format!("{manifest}[lints]\nworkspace = true\n"));
+    let root = linted.project.read("Cargo.toml");
+    let lints = "[workspace.lints.clippy]\nneedless_return = \"deny\"\n";
+    linted.project.write("Cargo.toml", format!("{root}\n{lints}"));
+    linted.assert_lints(&[], &["voice"]).fails();
+    linted.project.write("Cargo.toml", format!("{root}\n{}", lints.replace("deny", "allow")));
+    let said = linted.warm_up(&[], &[&MEMBERS]);
+    assert_eq!(said.stderr.matches(NEEDLESS).count(), 1, "{said}");
+}
+
+#[test]
+fn another_driver_of_the_same_name_is_another_one() {
+    let linted = Linted::new();
+    linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
+    linted.driver.change();
+    linted.warm_up(&[], &[&MEMBERS]);
+}
+
+#[test]
+fn only_packages_of_the_command_are_linted_where_that_is_asked_for() {
+    let linted = Linted::new();
+    let voice = ["--no-deps", "-p", "voice"];
+    let demo = ["--no-deps", "-p", "demo"];
+    let said = linted.warm_up(&demo, &[&MEMBERS, &DEPENDENCIES]);
+    assert_eq!(said.stderr.matches(NEEDLESS).count(), 1, "{said}");
+    let said = linted.warm_up(&voice, &[&["voice"]]);
+    assert_eq!(said.stderr.matches(NEEDLESS).count(), 1, "{said}");
+    linted.assert_lints(&demo, &NONE);
+    let said = linted.warm_up(&["--workspace", "--no-deps"], &[&["demo"]]);
+    assert_eq!(said.stderr.matches(NEEDLESS).count(), 2, "{said}");
+}
+
+#[test]
+fn a_variable_that_the_driver_reads_counts() {
+    let mut linted = Linted::new();
+    let project = linted.project.clone();
+    // The toolchain's own, as it is usually found.
+    linted.project = project.env("PATH", std::env::var_os("PATH").expect("there is a PATH"));
+    let lints = |linted: &Linted, is_compiled: bool, has_links: bool| {
+        let said = linted.assert_lints(&[], if is_compiled { &DEPENDENCIES } else { &NONE });
+        assert_eq!(said.stderr.contains("for further information visit"), has_links, "{said}");
+        let compiled = linted.project.report().names(|unit| unit.outcome == "miss");
+        compiled.into_iter().filter(|name| MEMBERS.contains(&name.as_str())).count()
+    };
+    assert_eq!(lints(&linted, true, true), 2);
+    let plain = linted.project.clone();
+    linted.project = plain.clone().env("CLIPPY_DISABLE_DOCS_LINKS", "1");
+    assert_eq!(lints(&linted, false, false), 2);
+    assert_eq!(lints(&linted, false, false), 0);
+    linted.project = plain;
+    assert_eq!(lints(&linted, false, true), 2);
+    assert_eq!(lints(&linted, false, true), 0);
+}
+
+#[test]
+fn sources_are_mended_as_by_cargo() {
+    let linted = Linted::new();
+    let mend = ["clippy", "--fix", "--allow-no-vcs", "--workspace"];
+    linted.warm_up(&["--workspace"], &[&MEMBERS, &DEPENDENCIES]);
+    let plain = linted.project.clone();
+    for round in 0..2 {
+        let mended = linted.project.xcache(mend).ok();
+        let (ours, main) = (linted.project.read("voice/src/lib.rs"), linted.project.read("src/main.rs"));
+        assert!(!ours.contains("return ") && !main.contains("return "), "in round {round}: {mended}");
+        plain.write("voice/src/lib.rs", VOICE);
+        plain.write("src/main.rs", MAIN);
+        linted.project.clean();
+        plain.cargo(mend).ok();
+        assert_eq!((plain.read("voice/src/lib.rs"), plain.read("src/main.rs")), (ours, main), "in round {round}");
+        plain.write("voice/src/lib.rs", VOICE);
+        plain.write("src/main.rs", MAIN);
+        linted.project.clean();
+    }
+    linted.assert_lints(&["--workspace"], &NONE);
+}
+
+#[test]
+fn where_nobody_looks_members_are_linted_each_time() {
+    let mut linted = Linted::new();
+    linted.project = linted.project.clone().env("XCACHE_OBSERVE", "off");
+    linted.assert_lints(&[], &[&MEMBERS[..], &DEPENDENCIES].concat());
+    linted.assert_lints(&[], &MEMBERS);
+    assert_eq!(linted.project.report().reasons("voice"), ["absent", "unobserved"]);
+}
+
+/// What the driver reads is a condition, whoever has put it there.
+#[test]
+fn a_program_of_the_users_in_front_of_rustc_is_known_by_its_content_and_by_what_it_reads() {
+    let mut linted = Linted::new();
+    let own = linted.sandbox.another_rustc(Rustc::clippy);
+    let plain = linted.project.clone();
+    let program = own.executable().to_owned();
+    let with = |arguments: &str| plain.clone().env("RUSTC_WORKSPACE_WRAPPER", &program).env("CLIPPY_ARGS", arguments);
+    let quiet = "-Aclippy::needless_return__CLIPPY_HACKERY__";
+    linted.project = with("");
+    linted.driver = own;
+    let check = |linted: &Linted, compiled: &[&str]| {
+        let said = linted.assert_of(&linted.project, &["check"], compiled);
+        said.stderr.contains(NEEDLESS)
+    };
+    let compiled = [&MEMBERS[..], &DEPENDENCIES].concat();
+    assert!(check(&linted, &compiled));
+    assert!(check(&linted, &NONE));
+    linted.project = with(quiet);
+    assert!(!check(&linted, &MEMBERS));
+    assert!(!check(&linted, &NONE));
+    linted.driver.change();
+    assert!(!check(&linted, &MEMBERS));
+    assert!(!check(&linted, &NONE));
+    append(&program.parent().and_then(Path::parent).expect("it is in a toolchain").join("script"));
+    assert!(!check(&linted, &MEMBERS));
+    assert!(!check(&linted, &NONE));
+    // Rustc alone, and the driver again.
+    linted.project = plain.clone();
+    assert!(!check(&linted, &MEMBERS));
+    linted.project = with(quiet);
+    assert!(!check(&linted, &NONE));
+}
+
+fn append(path: &Path) {
+    let text = std::fs::read_to_string(path).expect("it is there");
+    tree::write(path, format!("{text}\n# and more\n"));
+}
+
+#[test]
+fn the_lockfile_says_which_dependencies_are_below() {
+    let linted = Linted::new();
+    linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
+    linted.project.cargo(["update", "--package", "base"]).ok();
+    linted.project.cargo(["fetch"]).ok();
+    linted.warm_up(&[], &[&["demo"], &DEPENDENCIES]);
+}

@@ -193,7 +193,8 @@ impl Coordinator {
         if !invocation.is_compile() {
             return self.query(conversation, &request);
         }
-        let out_dir = Utf8Path::new(&request.directory).join(invocation.out_dir.as_deref().unwrap_or_default());
+        let out_dir = invocation.out_dir.as_deref().unwrap_or(Utf8Path::new(""));
+        let out_dir = Utf8Path::new(&request.directory).join(out_dir);
         let units = self.units(&out_dir);
         let call = Call::new(request, invocation, driver, units.map(|units| &units.services().roots));
         match units.and_then(|units| Some((units, units.identify(&call)?))) {

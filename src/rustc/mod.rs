@@ -2,8 +2,8 @@
 //!
 //! [`Invocation`] is a parsed command line, [`DepInfo`] a parsed `.d` file and [`RecordedDepInfo`] one as it is recorded,
 //! [`Toolchain`] what a key knows of the compiler, [`linker`] what is found by name. [`variables`] are those that crates
-//! read, [`diagnostics`] what is printed of remapped files. [`outputs`] looks into compiled files: for native code, and for
-//! the metadata by which dependents recognise a crate.
+//! read, [`diagnostics`] what is printed of remapped files. [`written`] names the files that a call writes, and [`outputs`]
+//! looks into them: for native code, and for the metadata by which dependents recognise a crate.
 //!
 //! **Invariant.** Nothing here decides whether an artifact is reused; it only says what a command line or a file is.
 
@@ -14,6 +14,7 @@ pub mod linker;
 pub mod outputs;
 pub mod toolchain;
 pub mod variables;
+pub mod written;
 
 pub use dep_info::{DepInfo, RecordedDepInfo};
 pub use invocation::{Emit, Extern, Invocation};

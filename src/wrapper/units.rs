@@ -19,7 +19,7 @@ use super::looks::Looks;
 use super::metadata::MetadataDigests;
 use super::observed::reason_of;
 use super::protocol::{Capture, Finished, Request};
-use super::record::{Compiled, Output, Recorded, bound_to, expected_outputs, linked_output, open_outputs, record};
+use super::record::{Compiled, Output, Recorded, bound_to, open_outputs, record};
 use super::restore::{Variables, dependency_records, restore, violation};
 use super::scripts::{Printed, Scripts};
 use super::server::Conversation;
@@ -39,6 +39,7 @@ use crate::prefetch::{Lookup, Prefetch};
 use crate::roots::{PathScanner, Root, Roots};
 use crate::rustc::Invocation;
 use crate::rustc::diagnostics::{Unmapping, printed};
+use crate::rustc::written::{linked, written};
 use crate::store::{LocalStore, known};
 use crate::upload::Upload;
 
@@ -203,7 +204,7 @@ impl Call {
 
     /// Where rustc says what it has read.
     pub(super) fn dep_info(&self) -> Option<Utf8PathBuf> {
-        let outputs = expected_outputs(&self.invocation, &self.out_dir);
+        let outputs = written(&self.invocation, &self.out_dir);
         outputs.into_iter().find(|output| output.extension() == Some("d"))
     }
 
@@ -297,7 +298,7 @@ impl Units {
         let told = |unit: &Unit| self.services.features_told(unit, call);
         let id = plan.identify(&call.invocation, &call.directory, &state.outputs, &state.claimed, told)?;
         state.claimed.insert(id);
-        for output in expected_outputs(&call.invocation, &call.out_dir) {
+        for output in written(&call.invocation, &call.out_dir) {
             state.outputs.insert(output.with_extension(""), id);
         }
         Some(id)
@@ -329,7 +330,7 @@ impl Units {
     fn uncacheable(&self, id: UnitId, call: &Call) -> Option<Reason> {
         let (unit, Call { invocation, .. }) = (self.services.plan.unit(id), call);
         let unknown = invocation.uncacheable(|name| self.services.plan.knows(id, name));
-        let native = invocation.links_native && !unit.is_linked() && !self.is_told(unit, call);
+        let native = invocation.links_native && unit.is_linkable() && !self.is_told(unit, call);
         let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
         unknown.or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
     }
@@ -408,7 +409,7 @@ impl Units {
         let unit = self.services.plan.unit(id);
         if unit.kind == "custom-build"
             && unit.mode == "build"
-            && let Some(program) = linked_output(&call.invocation, &call.out_dir)
+            && let Some(program) = linked(&call.invocation, &call.out_dir)
         {
             self.scripts.stand_in(id, &program);
         }

@@ -35,7 +35,7 @@ pub enum Reason {
     Bin,
     /// A test harness, benchmark or example.
     Test,
-    /// A dylib, cdylib or staticlib.
+    /// A library for other languages, or one that is loaded, which cannot be kept.
     Linked,
     /// rustdoc output.
     Doc,
@@ -92,7 +92,7 @@ impl Reason {
             Self::BuildScriptRun => "a build script in a directory, or on a host that is not known: it runs",
             Self::Bin => "for a host whose linker is not known, or members are not cached",
             Self::Test => "for a host whose linker is not known, or members are not cached; doctests never are",
-            Self::Linked => "dynamic and static libraries are linked against the host",
+            Self::Linked => "a dylib that others depend on, or linked in a way that is not known",
             Self::Doc => "rustdoc output is not cached",
             Self::Path => "packages in directories are not cached in this session",
             Self::Incremental => "compiled incrementally, on top of an earlier compilation",

@@ -6,9 +6,9 @@
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use support::looking::of_leaf;
+use support::native::{in_archive, in_object};
 use support::witness::{NOTHING, in_file};
 use support::{Package, Project, Sandbox, Witness, tree};
 
@@ -196,38 +196,6 @@ fn member_with(said: impl Fn(&Path) -> Vec<String>) -> (Witness, PathBuf) {
     let sandbox = Sandbox::new();
     let directory = sandbox.path("native");
     (member(sandbox, MAIN, &said(&directory)), directory)
-}
-
-fn run(command: &mut Command) {
-    assert!(command.status().expect("it is installed").success(), "{command:?}");
-}
-
-/// Has the function in an object in a directory give a number.
-fn in_object(directory: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
-    let object = directory.join("value.o");
-    move |project, text| {
-        compile(&object, text);
-        project.clone()
-    }
-}
-
-fn compile(object: &Path, value: &str) {
-    let source = object.with_extension("c");
-    tree::write(&source, format!("int value(void) {{ return {value}; }}\n"));
-    run(Command::new("cc").arg("-c").arg(&source).arg("-o").arg(object));
-}
-
-/// Has the function in an archive in a directory give a number, or the archive not be there.
-fn in_archive(directory: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
-    let [object, archive] = ["value.o", "libvalue.a"].map(|name| directory.join(name));
-    move |project, text| {
-        let _ = std::fs::remove_file(&archive);
-        if text != NOTHING {
-            compile(&object, text);
-            run(Command::new("ar").arg("crsD").arg(&archive).arg(&object));
-        }
-        project.clone()
-    }
 }
 
 #[test]

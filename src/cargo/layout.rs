@@ -43,6 +43,24 @@ impl Layout {
         Some(Places { outputs: outputs.to_string(), fingerprint, run: None })
     }
 
+    /// The hash of a library that has none in its file names: a `cdylib` or a `dylib` of a package in a directory
+    /// (`use_extra_filename`). All such libraries of a package have one directory for their fingerprints, which is looked for:
+    /// it is the only one whose fingerprint was written after rustc had ended, and whose hash is in no file name.
+    pub fn hash_of(self, profile: &Utf8Path, package: &str, target: &str, out_dir: &Utf8Path) -> Option<String> {
+        let modified = |path: Utf8PathBuf| path.metadata().and_then(|file| file.modified()).ok();
+        let stem = target.replace('-', "_");
+        let ended = modified(out_dir.join(format!("{stem}.d")))?;
+        let hash_of = |directory: &Utf8PathBuf| {
+            let hash = directory.file_name()?.strip_prefix(package)?.strip_prefix('-')?;
+            let is_after = modified(directory.join(format!("lib-{target}")))? >= ended;
+            let is_of_others = hash.contains('-') || out_dir.join(format!("{stem}-{hash}.d")).exists();
+            (is_after && !is_of_others).then(|| hash.to_owned())
+        };
+        let directories = children(&profile.join(".fingerprint"));
+        let mut hashes = directories.iter().filter_map(hash_of);
+        hashes.next().filter(|_| hashes.next().is_none())
+    }
+
     /// Where the files of a build script's run are, from `OUT_DIR`.
     pub fn of_run(self, profile: &Utf8Path, out_dir: &Utf8Path) -> Option<Places> {
         let outputs = out_dir.strip_prefix(profile).ok()?;
@@ -197,6 +215,33 @@ mod tests {
         assert_eq!(Layout::Classic.package_of(classic), Some("a-b"));
         let per_unit = Utf8Path::new("/t/debug/build/a-b/0123/out/build_script_build");
         assert_eq!(Layout::PerUnit.package_of(per_unit), Some("a-b"));
+    }
+
+    #[test]
+    fn the_fingerprint_of_a_library_without_a_hash_is_found() {
+        let temporary = tempfile::tempdir().unwrap();
+        let (profile, now) = (Utf8Path::from_path(temporary.path()).unwrap(), std::time::SystemTime::now());
+        let out_dir = profile.join("deps");
+        let write = |path: &str, seconds: u64| {
+            let path = profile.join(path);
+            fs::create_dir_all(path.parent().unwrap().as_std_path()).unwrap();
+            let time = now + std::time::Duration::from_secs(seconds);
+            File::create(path).unwrap().set_modified(time).unwrap();
+        };
+        let found = || Layout::Classic.hash_of(profile, "a", "a-b", &out_dir);
+        assert_eq!(found(), None);
+        write("deps/a_b.d", 1);
+        write(".fingerprint/a-01/lib-a-b", 0);
+        assert_eq!(found(), None, "it was there before");
+        write(".fingerprint/a-02/lib-a-b", 1);
+        assert_eq!(found().as_deref(), Some("02"));
+        for other in ["a-03/lib-other", "a-04/test-lib-a-b", "a-c-05/lib-a-b", "other-06/lib-a-b"] {
+            write(&format!(".fingerprint/{other}"), 1);
+        }
+        write(".fingerprint/a-07/lib-a-b", 1);
+        assert_eq!(found(), None, "there are two");
+        write("deps/a_b-07.d", 1);
+        assert_eq!(found().as_deref(), Some("02"), "the other one is of a unit with a hash");
     }
 
     #[test]

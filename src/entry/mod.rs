@@ -41,10 +41,12 @@ pub enum FileKind {
     Rmeta,
     /// `*.d`, as [`crate::rustc::RecordedDepInfo`].
     DepInfo,
-    /// The dynamic library of a procedural macro.
+    /// A dynamic library: of a procedural macro, or for programs of any language.
     Dylib,
-    /// The binary of a build script.
+    /// A program.
     Executable,
+    /// An archive of all that a library for other languages is made of.
+    Archive,
     /// A file that a build script wrote into `OUT_DIR`.
     Generated,
     /// The same, and it may be executed.
@@ -270,7 +272,7 @@ pub(crate) enum Kind {
 }
 
 const MAGIC: &[u8; 6] = b"xcache";
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
 const HEADER: usize = MAGIC.len() + 2 + 32;
 /// No honest entry or index comes near; a hostile one must not fill the memory.
 const MAX_DECODED: u64 = 256 << 20;

@@ -43,7 +43,8 @@ impl Site<'_> {
     }
 
     /// Cargo's files of a unit that was compiled into `out_dir`, if they are all there by now, and the roots that they are
-    /// bound to. `hash` is the one in the names of its outputs, `printed` the diagnostics that cargo was told.
+    /// bound to. `hash` is the one in the names of its outputs, where they have one, `printed` the diagnostics that cargo was
+    /// told.
     pub fn compiled(
         &self,
         unit: &Unit,
@@ -51,8 +52,10 @@ impl Site<'_> {
         out_dir: &Utf8Path,
         printed: &str,
     ) -> Option<(Fresh, BTreeSet<Root>)> {
-        let profile = self.profile(unit)?;
-        let places = self.format.layout.of_compiled(&profile, &unit.package, hash, out_dir)?;
+        let (profile, layout) = (self.profile(unit)?, self.format.layout);
+        let found = hash.is_empty().then(|| layout.hash_of(&profile, &unit.package, &unit.target, out_dir)).flatten();
+        let hash = found.as_deref().unwrap_or(hash);
+        let places = layout.of_compiled(&profile, &unit.package, hash, out_dir)?;
         let mut bound = BTreeSet::new();
         let (mut fresh, fingerprint) = self.fingerprint(unit, &profile, &places, printed, &mut bound)?;
         if fingerprint.path() != self.hash_source(unit, &unit.root_file) {

@@ -16,7 +16,7 @@ use camino::Utf8PathBuf;
 use super::fingerprint::{Fingerprint, from_hex, to_hex};
 use super::{Hydration, PROGRAM, heard, is_input_here, linked_with, links, printed};
 use crate::digest::Digest;
-use crate::entry::{DependencyRecord, Entry, FileKind, Fresh};
+use crate::entry::{DependencyRecord, Entry, FileKind, FileRecord, Fresh};
 use crate::event::UnitId;
 use crate::plan::{PRIMARY, Unit};
 use crate::roots::{Root, RootedPath};
@@ -259,8 +259,8 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         Some(fingerprint)
     }
 
-    /// Whether a kept unit is the one of its entry by content, and not one that plain cargo has compiled. Of a macro all of
-    /// its code counts, and not only its metadata.
+    /// Whether a kept unit is the one of its entry by content, and not one that plain cargo has compiled. Of a macro and of
+    /// libraries for others all of the code counts, and not only the metadata.
     fn is_same(&mut self, id: UnitId) -> bool {
         if let Some(same) = self.same.get(&id) {
             return *same;
@@ -268,17 +268,17 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         let same = self.standings.get(&id).and_then(Standing::known).is_some_and(|known| {
             let unit = self.hydration.plan.unit(id);
             let directory = known.profile.join(&known.fresh().directory);
-            let library = known.entry.files.iter().find(|file| file.kind == FileKind::Dylib);
-            if let Some(library) = library {
-                return Digest::of_file(directory.join(&library.name).as_std_path()).ok() == Some(library.digest);
+            let outputs = || known.entry.files.iter().filter(|file| file.kind != FileKind::DepInfo);
+            if outputs().any(|file| matches!(file.kind, FileKind::Dylib | FileKind::Archive)) {
+                let now = |file: &FileRecord| Digest::of_file(directory.join(&file.name).as_std_path()).ok();
+                return outputs().all(|file| now(file) == Some(file.digest));
             }
             let metadata = if unit.is_script_run() {
                 self.hydration.site.script_digest(unit, &directory)
             } else {
                 let rank =
                     |kind| [FileKind::Rmeta, FileKind::Rlib].iter().position(|first| *first == kind).unwrap_or(9);
-                let outputs = known.entry.files.iter().filter(|file| file.kind != FileKind::DepInfo);
-                let file = outputs.min_by_key(|file| rank(file.kind));
+                let file = outputs().min_by_key(|file| rank(file.kind));
                 file.and_then(|file| metadata_digest(directory.join(&file.name).as_std_path()).ok())
             };
             metadata.is_some() && metadata == known.entry.metadata

@@ -12,6 +12,7 @@
 pub mod content;
 mod flags;
 mod identify;
+mod linked;
 mod lto;
 mod native;
 mod outside;
@@ -117,17 +118,28 @@ impl Unit {
         self.mode == SCRIPT_RUN
     }
 
-    /// A procedural macro or a program.
+    /// Made of all that it depends on: a program, a procedural macro, or a library that is not only for crates.
     pub fn is_linked(&self) -> bool {
         const KINDS: &[&str] = &["proc-macro", "custom-build", "bin", "test", "bench", "example"];
-        let is_linked = self.mode == "test" || KINDS.contains(&self.kind.as_str());
-        // Examples may be libraries.
-        is_linked && !self.is_script_run() && self.mode != "check" && !self.crate_types.contains("cdylib")
+        const TYPES: &[&str] = &["cdylib", "dylib", "staticlib"];
+        let is_linked = self.mode == "test" || KINDS.contains(&self.kind.as_str()) || self.has_type(TYPES);
+        is_linked && !self.is_script_run() && self.mode != "check"
+    }
+
+    /// Whether others are linked with it: a library for crates, whatever else it is.
+    pub fn is_linkable(&self) -> bool {
+        let is_library = self.mode != "test" && self.kind != "example";
+        !self.is_linked() || is_library && self.has_type(&["dylib", "lib", "rlib"])
     }
 
     /// Whether those that depend on it are compiled against it, and not only built after it.
     pub fn is_crate(&self) -> bool {
-        !self.is_script_run() && self.kind != "bin"
+        let is_for_crates = self.crate_types.iter().any(|of| of != "cdylib" && of != "staticlib");
+        !self.is_script_run() && self.kind != "bin" && is_for_crates
+    }
+
+    fn has_type(&self, types: &[&str]) -> bool {
+        types.iter().any(|of| self.crate_types.contains(*of))
     }
 
     /// Only as good as the host: it was linked or run there.
@@ -263,10 +275,12 @@ impl BuildPlan {
         let places = Places::new(inputs.toolchain, inputs.native.as_ref(), workspace);
         let policy = Policy { places: &places, members: inputs.surroundings.is_some() };
         let has_targets = units.iter().any(|unit| unit.platform.is_some());
-        let against = |(graph, unit): (&GraphUnit, &Unit)| {
-            policy.against(graph, unit).or_else(|| flags::against(inputs, unit, has_targets))
+        let refused = linked::refused(&units, inputs.toolchain.host());
+        let against = |(index, (graph, unit)): (usize, (&GraphUnit, &Unit))| {
+            let is_refused = refused.contains(&UnitId(index)).then_some(Reason::Linked);
+            policy.against(graph, unit).or(is_refused).or_else(|| flags::against(inputs, unit, has_targets))
         };
-        let reasons: Vec<_> = inputs.graph.units.iter().zip(&units).map(against).collect();
+        let reasons: Vec<_> = inputs.graph.units.iter().zip(&units).enumerate().map(against).collect();
         let mut keys = Keys {
             inputs,
             content: &content,
@@ -397,7 +411,7 @@ impl BuildPlan {
     /// The libraries that a linker is given for a unit: those it depends on, directly or not.
     pub fn libraries_of(&self, id: UnitId) -> BTreeSet<UnitId> {
         let mut loaded = self.loaded_for(id);
-        loaded.retain(|id| !self.unit(*id).is_linked());
+        loaded.retain(|id| self.unit(*id).is_linkable());
         loaded
     }
 
@@ -473,22 +487,28 @@ fn package<'a>(inputs: &PlanInputs<'a>, unit: &GraphUnit) -> Result<&'a Package>
     package.ok_or_else(|| unplannable(format!("package {} is not known", unit.pkg_id)))
 }
 
-/// Joins a graph unit with its package.
 fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
-    let package = package(inputs, unit)?;
+    let mut described = joined(unit, package(inputs, unit)?);
+    described.primary = inputs.graph.has_root_in(&unit.pkg_id);
+    described.remapped |= inputs.surroundings.as_ref().is_some_and(|surroundings| surroundings.is_remapped);
+    Ok(described)
+}
+
+/// Joins a graph unit with its package.
+fn joined(unit: &GraphUnit, package: &Package) -> Unit {
     let dependencies = unit.dependencies.iter().map(|dependency| Dependency {
         extern_name: dependency.extern_crate_name.clone(),
         unit: UnitId(dependency.index),
     });
     let external = package.source != PackageSource::Directory && !unit.is_std;
-    Ok(Unit {
+    Unit {
         package: package.name.clone(),
         version: package.version.clone(),
         target: unit.target.name.clone(),
         kind: unit.target.kind.first().cloned().unwrap_or_default(),
         crate_types: unit.target.crate_types.iter().cloned().collect(),
         mode: unit.mode.clone(),
-        primary: inputs.graph.has_root_in(&unit.pkg_id),
+        primary: false,
         harness: None,
         platform: unit.platform.clone(),
         features: unit.features.iter().cloned().collect(),
@@ -497,12 +517,12 @@ fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
         profile: unit.profile.clone(),
         dependencies: dependencies.collect(),
         external,
-        remapped: external || inputs.surroundings.as_ref().is_some_and(|surroundings| surroundings.is_remapped),
+        remapped: external,
         outside: BTreeSet::new(),
         native: false,
         content: None,
         key: Err(Reason::NoIdentity),
-    })
+    }
 }
 
 /// The fields of the profile: all that cargo makes a unit's metadata of, LTO also where it changes nothing for the unit

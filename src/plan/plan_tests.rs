@@ -532,6 +532,43 @@ fn a_program_for_another_platform_is_good_where_that_is_linked_in_the_same_way()
     assert_eq!((unknown[0], &unknown[1..]), (Err(Reason::Bin), &one[1..]));
 }
 
+/// The keys of a library of these types, of what depends on it, and of the program of a build script.
+fn keys_with(types: &[&str], host: Option<&str>) -> [Result<UnitKey, Reason>; 3] {
+    let world = World { host: host.map(Into::into), ..World::default() };
+    let mut graph = world.graph();
+    graph.units[4].target.kind = types.iter().map(|of| (*of).to_owned()).collect();
+    graph.units[4].target.crate_types = graph.units[4].target.kind.clone();
+    let toolchain = world.toolchain();
+    let inputs = PlanInputs {
+        graph: &graph,
+        packages: &world.packages(),
+        lockfile: &world.lockfile(),
+        toolchain: &toolchain,
+        config: &CargoConfig::default(),
+        environment: BTreeMap::new(),
+        native: None,
+        sees_variables: false,
+        surroundings: None,
+        driver: None,
+    };
+    let units = BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units;
+    [4, 1, 2].map(|index| units[index].key)
+}
+
+#[test]
+fn a_library_for_others_is_good_on_hosts_of_one_class_and_what_depends_on_it_on_all() {
+    for types in [&["cdylib"][..], &["staticlib"], &["cdylib", "lib"], &["staticlib", "cdylib", "rlib"]] {
+        let [older, newer] = ["glibc 2.31", "glibc 2.36"].map(|host| keys_with(types, Some(host)));
+        assert!(older.iter().all(Result::is_ok), "{types:?}: {older:?}");
+        assert_eq!([0, 1, 2].map(|index| older[index] != newer[index]), [true, false, true], "{types:?}");
+        let unknown = keys_with(types, None);
+        assert_eq!(unknown, [Err(Reason::Linked), older[1], Err(Reason::BuildScript)], "{types:?}");
+    }
+    let [older, newer] = ["glibc 2.31", "glibc 2.36"].map(|host| keys_with(&["lib", "rlib"], Some(host)));
+    assert_eq!(older[0], newer[0], "it is not linked");
+    assert_eq!(keys_with(&["dylib"], Some("glibc 2.36"))[0], Err(Reason::Linked), "others depend on it");
+}
+
 #[test]
 fn a_program_for_the_hosts_own_platform_is_good_on_hosts_of_one_class() {
     let [older, newer] = ["glibc 2.31", "glibc 2.36"].map(|host| keys_for(HOST, host, &[]));

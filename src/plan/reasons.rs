@@ -29,6 +29,7 @@ impl Policy<'_> {
             "proc-macro" => Reason::ProcMacro,
             "bin" => Reason::Bin,
             "test" | "bench" | "example" => Reason::Test,
+            _ if unit.is_linked() => Reason::Linked,
             _ => Reason::Path,
         };
         let (is_lib, is_known) = (kind == Reason::Path, self.places.is_known(unit));
@@ -53,9 +54,7 @@ fn by_mode(unit: &Unit) -> Option<Reason> {
 }
 
 fn by_target(unit: &Unit) -> Option<Reason> {
-    let rlib = |crate_type: &String| crate_type == "lib" || crate_type == "rlib";
     match () {
-        () if unit.mode != "check" && !unit.is_of_host() && !unit.crate_types.iter().all(rlib) => Some(Reason::Linked),
         () if unit.platform.as_deref().is_some_and(|platform| platform.ends_with(".json")) => {
             Some(Reason::CustomTarget)
         }

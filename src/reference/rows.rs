@@ -30,6 +30,7 @@ const UPGRADED_C: &str =
     "tests/toolchains.rs: what_a_script_over_a_c_compiler_that_was_upgraded_has_compiled_is_not_reused";
 const SYSTEM_LIBRARY: &str =
     "tests/native.rs: what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_is_the_same";
+const FOR_OTHERS: &str = "tests/linked.rs: native_code_of_a_dependency_counts";
 const HEARD: &str = "tests/replayed.rs: it_runs_when_it_hears_something_else";
 const MACRO_VARIABLE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_variable_of_the_script_reads_this_one";
 const MACRO_FILE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_file_of_the_script_reads_this_one";
@@ -291,6 +292,7 @@ const PLACES: Proofs = &[
         "host",
         Tests(&[
             "src/plan/plan_tests.rs: what_is_linked_or_run_is_for_hosts_of_one_class_and_what_depends_on_it_for_all",
+            "src/plan/plan_tests.rs: a_library_for_others_is_good_on_hosts_of_one_class_and_what_depends_on_it_on_all",
             OLDER_LIBRARY,
             SAME_VERSION,
         ]),
@@ -375,6 +377,7 @@ const CONSTRAINTS: Proofs = &[
             REBUILT,
             "tests/not_hydrated.rs: stores_that_were_filled_apart_are_never_combined",
             "tests/hostile_scripts.rs: a_script_says_what_the_program_says_that_it_is_now",
+            "tests/linked.rs: a_library_for_crates_and_for_others_counts_for_a_program_of_its_package",
         ]),
     ),
     (
@@ -397,6 +400,8 @@ const CONSTRAINTS: Proofs = &[
             "tests/native.rs: it_runs_when_a_variable_that_it_declared_has_another_value",
             "tests/native.rs: what_a_macro_with_other_native_code_makes_is_not_reused",
             LINKED_MACRO,
+            FOR_OTHERS,
+            "tests/linked.rs: an_object_that_a_script_of_a_dependency_names_for_the_linker_of_a_library_counts",
         ]),
     ),
     (
@@ -416,6 +421,7 @@ const CONSTRAINTS: Proofs = &[
             "tests/observed.rs: a_variable_that_a_script_reads_counts_on_other_machines",
             "tests/observed.rs: a_variable_counts_for_a_script_where_nothing_is_hydrated",
             "tests/observed_native.rs: an_archive_that_a_linker_finds_counts_on_other_machines",
+            "tests/linked.rs: an_archive_that_the_linker_finds_counts",
         ]),
     ),
 ];

@@ -2,9 +2,9 @@
 //!
 //! [`Invocation`] is a parsed command line, [`DepInfo`] a parsed `.d` file and [`RecordedDepInfo`] one as it is recorded,
 //! [`Toolchain`] what a key knows of the compiler, [`linker`] what is found by name. [`variables`] are those that crates
-//! read, [`diagnostics`] what is printed of remapped files. [`outputs`] looks into compiled files: for native code, and for
-//! the metadata by which dependents recognise a crate. [`objects`] knows their sections for debuggers, and what is hidden
-//! in them.
+//! read, [`diagnostics`] what is printed of remapped files. [`written`] names the files that a call writes, and [`outputs`]
+//! looks into them: for native code, and for the metadata by which dependents recognise a crate.
+//! [`objects`] knows the sections for debuggers of compiled files, and what is hidden in them.
 //!
 //! **Invariant.** Nothing here decides whether an artifact is reused; it only says what a command line or a file is.
 
@@ -16,6 +16,7 @@ pub mod objects;
 pub mod outputs;
 pub mod toolchain;
 pub mod variables;
+pub mod written;
 
 pub use dep_info::{DepInfo, RecordedDepInfo};
 pub use invocation::{Emit, Extern, Invocation};

@@ -1,7 +1,6 @@
 //! A miss that was compiled: making an entry of what rustc wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
@@ -24,7 +23,8 @@ use crate::roots::{PathScanner, Root, Roots, Value, normal};
 use crate::rustc::objects;
 use crate::rustc::outputs::{compiler_of, has_foreign_objects, linked_metadata};
 use crate::rustc::variables::{self, only_includes};
-use crate::rustc::{DepInfo, Emit, Invocation, RecordedDepInfo};
+use crate::rustc::written::written;
+use crate::rustc::{DepInfo, Invocation, RecordedDepInfo};
 use crate::store::LocalStore;
 
 /// Everything known of a finished compile.
@@ -81,49 +81,9 @@ pub(super) fn split_printed(stderr: &str) -> (Vec<(Utf8PathBuf, String)>, Vec<St
     (notices, diagnostics)
 }
 
-/// The files a call is expected to have written.
-pub(super) fn expected_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> Vec<Utf8PathBuf> {
-    let stem = format!("{}{}", invocation.crate_name.as_deref().unwrap_or_default(), invocation.extra_filename());
-    let names = invocation.emit.iter().filter_map(|emit| match emit {
-        Emit::DepInfo => Some(format!("{stem}.d")),
-        Emit::Metadata => Some(format!("lib{stem}.rmeta")),
-        Emit::Link => Some(linked_name(invocation, &stem)),
-        Emit::Other => None,
-    });
-    names.map(|name| out_dir.join(name)).collect()
-}
-
-/// What a call links, where it does.
-pub(super) fn linked_output(invocation: &Invocation, out_dir: &Utf8Path) -> Option<Utf8PathBuf> {
-    let stem = format!("{}{}", invocation.crate_name.as_deref()?, invocation.extra_filename());
-    invocation.emit.contains(&Emit::Link).then(|| out_dir.join(linked_name(invocation, &stem)))
-}
-
-/// What the name of a program ends with (`rustc_target::spec`, `exe_suffix`).
-fn program_suffix(target: Option<&str>) -> &'static str {
-    match target {
-        None => EXE_SUFFIX,
-        Some(target) if target.contains("-windows") || target.ends_with("-uefi") => ".exe",
-        Some(target) if target.contains("-emscripten") => ".js",
-        Some(target) if target.starts_with("wasm") => ".wasm",
-        Some(_) => "",
-    }
-}
-
-/// Procedural macros and build scripts are always for the host, which is where this runs.
-fn linked_name(invocation: &Invocation, stem: &str) -> String {
-    if invocation.crate_types.contains("proc-macro") && !invocation.test {
-        return format!("{DLL_PREFIX}{stem}{DLL_SUFFIX}");
-    }
-    match invocation.test || invocation.crate_types.contains("bin") {
-        true => format!("{stem}{}", program_suffix(invocation.target.as_deref())),
-        false => format!("lib{stem}.rlib"),
-    }
-}
-
 /// Opens the expected outputs. To be called before cargo learns that rustc has ended.
 pub(super) fn open_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> Result<Vec<Output>> {
-    expected_outputs(invocation, out_dir)
+    written(invocation, out_dir)
         .into_iter()
         .map(|path| Ok(Output { file: File::open(&path).map_err(Error::io("read", &path))?, path }))
         .collect()
@@ -143,55 +103,20 @@ pub(super) fn record(
     if notices.iter().any(|(path, _)| !expected.contains(compiled.directory.join(path).as_path())) {
         return Ok(Recorded::Not(Reason::SideFiles));
     }
-    let mut bound = BTreeSet::new();
-    let (mut files, mut made) = (Vec::new(), Vec::new());
-    let mut info = DepInfo::default();
-    let mut metadata = None;
-    for Output { path, file } in &compiled.outputs {
-        let mut bytes = Vec::new();
-        (&mut &*file).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-        let (kind, stored) = match path.extension() {
-            Some("d") => {
-                let text = String::from_utf8(bytes).map_err(|error| Error::corrupt(path.as_str(), error))?;
-                info = DepInfo::parse(&text);
-                (FileKind::DepInfo, dep_info(&text, &compiled.here, &mut bound)?)
-            }
-            Some("rmeta") => (FileKind::Rmeta, bytes),
-            Some("rlib") if !compiled.holds_own_objects && has_foreign_objects(&bytes) => {
-                return Ok(Recorded::Not(Reason::Native));
-            }
-            Some("rlib") => (FileKind::Rlib, bytes),
-            _ if compiled.unit.kind == "proc-macro" && !compiled.invocation.test => (FileKind::Dylib, bytes),
-            _ => (FileKind::Executable, bytes),
-        };
-        if matches!(kind, FileKind::Rmeta | FileKind::Dylib)
-            && compiler_of(&stored).is_some_and(|compiler| compiler != compiled.compiler)
-        {
-            return Ok(Recorded::Not(Reason::OtherCompiler));
+    let mut made = Made::default();
+    for output in &compiled.outputs {
+        if let Some(reason) = made.add(output, &compiled, store, scanner)? {
+            return Ok(Recorded::Not(reason));
         }
-        if kind == FileKind::Dylib {
-            metadata = Some(linked_metadata(&stored));
-        }
-        match kind {
-            FileKind::DepInfo => {}
-            // A linker may compress what is for debuggers.
-            FileKind::Executable | FileKind::Dylib => bound.extend(objects::roots_in(&stored, scanner)),
-            _ => bound.extend(scanner.scan(&stored)),
-        }
-        let (size, digest) = store.add_bytes(&stored)?;
-        if kind == FileKind::Rmeta {
-            metadata = Some(digest);
-        }
-        files.push(FileRecord { name: path.file_name().unwrap_or_default().into(), kind, size, digest, mode: None });
-        made.push(stored);
     }
+    let Made { files, contents, info, mut bound, metadata } = made;
     bound.extend(roots_in_environment(&info, &compiled));
     bound.extend(diagnostics.iter().flat_map(|line| roots.held_by(line)));
     let Some(inputs) = inputs(&info, &compiled, roots, &mut bound)? else {
         return Ok(Recorded::Not(Reason::ChangedMeanwhile));
     };
     bound.extend(roots_in_sources(&info, &compiled, scanner));
-    let holds = |text: &[u8]| made.iter().any(|bytes| memchr::memmem::find(bytes, text).is_some());
+    let holds = |text: &[u8]| contents.iter().any(|bytes| memchr::memmem::find(bytes, text).is_some());
     let (observed, linked) = match observed(&holds) {
         Ok(both) => both,
         Err(reason) => return Ok(Recorded::Not(reason)),
@@ -222,6 +147,81 @@ pub(super) fn record(
         compile_ms: compiled.finished.millis,
         pack: None,
     })))
+}
+
+/// What a call has written, as it is recorded.
+#[derive(Default)]
+struct Made {
+    files: Vec<FileRecord>,
+    contents: Vec<Vec<u8>>,
+    info: DepInfo,
+    bound: BTreeSet<Root>,
+    /// By what dependents recognise it: the metadata beside a library, or in a macro; else the library that they are given.
+    metadata: Option<Digest>,
+}
+
+impl Made {
+    /// Puts an output into the store; or says why nothing may be recorded.
+    fn add(
+        &mut self,
+        Output { path, file }: &Output,
+        compiled: &Compiled<'_>,
+        store: &LocalStore,
+        scanner: &PathScanner,
+    ) -> Result<Option<Reason>> {
+        let mut bytes = Vec::new();
+        (&mut &*file).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+        let kind = kind_of(path);
+        if let Some(reason) = against(kind, &bytes, compiled) {
+            return Ok(Some(reason));
+        }
+        if kind == FileKind::DepInfo {
+            let text = String::from_utf8(bytes).map_err(|error| Error::corrupt(path.as_str(), error))?;
+            self.info = DepInfo::parse(&text);
+            bytes = dep_info(&text, &compiled.here, &mut self.bound)?;
+        }
+        match kind {
+            FileKind::DepInfo => {}
+            // A linker may compress what is for debuggers.
+            FileKind::Executable | FileKind::Dylib | FileKind::Archive => {
+                self.bound.extend(objects::roots_in(&bytes, scanner));
+            }
+            _ => self.bound.extend(scanner.scan(&bytes)),
+        }
+        let (size, digest) = store.add_bytes(&bytes)?;
+        match kind {
+            FileKind::Rmeta => self.metadata = Some(digest),
+            FileKind::Rlib => self.metadata = self.metadata.or(Some(digest)),
+            FileKind::Dylib if compiled.unit.kind == "proc-macro" => self.metadata = Some(linked_metadata(&bytes)),
+            _ => {}
+        }
+        let name = path.file_name().unwrap_or_default().into();
+        self.files.push(FileRecord { name, kind, size, digest, mode: None });
+        self.contents.push(bytes);
+        Ok(None)
+    }
+}
+
+/// What a file is, by its name.
+fn kind_of(path: &Utf8Path) -> FileKind {
+    match path.extension() {
+        Some("d") => FileKind::DepInfo,
+        Some("rmeta") => FileKind::Rmeta,
+        Some("rlib") => FileKind::Rlib,
+        Some("a" | "lib") => FileKind::Archive,
+        Some("so" | "dylib" | "dll") => FileKind::Dylib,
+        _ => FileKind::Executable,
+    }
+}
+
+/// Why what holds such a file is not to be recorded.
+fn against(kind: FileKind, bytes: &[u8], compiled: &Compiled<'_>) -> Option<Reason> {
+    let has_metadata = matches!(kind, FileKind::Rmeta | FileKind::Rlib | FileKind::Dylib);
+    let is_of_another = || compiler_of(bytes).is_some_and(|compiler| compiler != compiled.compiler);
+    match kind {
+        FileKind::Rlib if !compiled.holds_own_objects && has_foreign_objects(bytes) => Some(Reason::Native),
+        _ => (has_metadata && is_of_another()).then_some(Reason::OtherCompiler),
+    }
 }
 
 /// The entry of a build script's run.

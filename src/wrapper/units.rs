@@ -21,7 +21,7 @@ use super::looks::Looks;
 use super::metadata::MetadataDigests;
 use super::observed::reason_of;
 use super::protocol::{Capture, Finished, Request};
-use super::record::{Compiled, Output, Recorded, bound_to, expected_outputs, linked_output, open_outputs, record};
+use super::record::{Compiled, Output, Recorded, bound_to, open_outputs, record};
 use super::restore::{Variables, dependency_records, restore, violation};
 use super::scripts::{Printed, Scripts};
 use super::server::Conversation;
@@ -41,6 +41,7 @@ use crate::prefetch::{Lookup, Prefetch};
 use crate::roots::{PathScanner, Root, Roots};
 use crate::rustc::Invocation;
 use crate::rustc::diagnostics::{Unmapping, printed};
+use crate::rustc::written::{linked, written};
 use crate::store::{LocalStore, known};
 use crate::upload::Upload;
 
@@ -207,12 +208,7 @@ pub(super) struct Call {
 
 impl Call {
     /// The system says without links where rustc runs. Cargo's own names go by those that lead to a root.
-    pub(super) fn new(
-        request: Request,
-        invocation: Invocation,
-        driver: Option<String>,
-        roots: Option<&Roots>,
-    ) -> Self {
+    pub(super) fn new(request: Request, invocation: Invocation, driver: Option<String>, roots: Option<&Roots>) -> Self {
         let by_links = roots.and_then(|roots| roots.resolve(&roots.locate(&request.directory)));
         let directory = by_links.unwrap_or_else(|| Utf8PathBuf::from(&request.directory));
         let out_dir = directory.join(invocation.out_dir.clone().unwrap_or_default());
@@ -233,7 +229,7 @@ impl Call {
 
     /// Where rustc says what it has read.
     pub(super) fn dep_info(&self) -> Option<Utf8PathBuf> {
-        let outputs = expected_outputs(&self.invocation, &self.out_dir);
+        let outputs = written(&self.invocation, &self.out_dir);
         outputs.into_iter().find(|output| output.extension() == Some("d"))
     }
 
@@ -318,7 +314,7 @@ impl Units {
         let told = |unit: &Unit| self.services.features_told(unit, call);
         let id = plan.identify(&call.invocation, &call.directory, &state.outputs, &state.claimed, told)?;
         state.claimed.insert(id);
-        for output in expected_outputs(&call.invocation, &call.out_dir) {
+        for output in written(&call.invocation, &call.out_dir) {
             state.outputs.insert(output.with_extension(""), id);
         }
         Some(id)
@@ -354,7 +350,7 @@ impl Units {
             return Some(Reason::OtherCompiler);
         }
         let unknown = invocation.uncacheable(|name| self.services.plan.knows(id, name));
-        let native = invocation.links_native && !unit.is_linked() && !self.is_told(unit, call);
+        let native = invocation.links_native && unit.is_linkable() && !self.is_told(unit, call);
         let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
         let incremental = is_incremental_otherwise(unit, call).then_some(Reason::Incremental);
         incremental.or(unknown).or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
@@ -437,7 +433,7 @@ impl Units {
         let unit = self.services.plan.unit(id);
         if unit.kind == "custom-build"
             && unit.mode == "build"
-            && let Some(program) = linked_output(&call.invocation, &call.out_dir)
+            && let Some(program) = linked(&call.invocation, &call.out_dir)
         {
             self.scripts.stand_in(id, &program);
         }

@@ -16,7 +16,6 @@ use std::process::ExitCode;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::record::expected_outputs;
 use super::server::Conversation;
 use super::units::{Call, Services, Units};
 use crate::cargo::{Layout, layout};
@@ -26,7 +25,7 @@ use crate::fs;
 use crate::link::{Link, link};
 use crate::plan::{BuildPlan, Unit};
 use crate::roots::{Root, Roots};
-use crate::rustc::Emit;
+use crate::rustc::written::{linked, written};
 
 /// What stands at the beginning of the name of every build script's program (`core/manifest.rs`).
 const SCRIPT_NAMES: [&str; 2] = ["build-script-", "build_script_"];
@@ -75,13 +74,12 @@ impl Units {
     pub(super) fn leave_out(&self, mut conversation: Conversation, id: UnitId, call: &Call) -> io::Result<()> {
         let unit = self.services().plan.unit(id);
         // An older dep-info would speak for outputs that are older, too.
-        let outputs = expected_outputs(&call.invocation, call.out_dir());
+        let outputs = written(&call.invocation, call.out_dir());
         outputs.iter().try_for_each(|output| fs::remove_file(output.as_std_path())).map_err(io::Error::other)?;
         if unit.kind == "custom-build"
             && let Some(without) = &self.services().without
         {
-            let is_program = |output: &&Utf8PathBuf| output.extension().is_none_or(|extension| extension == "exe");
-            let program = outputs.iter().find(is_program).filter(|_| call.invocation.emit.contains(&Emit::Link));
+            let program = linked(&call.invocation, call.out_dir());
             program.map_or(Ok(()), |program| link(without.stand_in.program(), program.as_std_path()))?;
         }
         self.note_trace(trace(self.services(), id, call));

@@ -16,20 +16,21 @@ use crate::entry::{Constraints, Entry, FileKind, Inputs};
 use crate::event::UnitId;
 use crate::hydrate::Linking;
 use crate::rustc::outputs::has_foreign_objects;
+use crate::rustc::written::{library, linked};
 use crate::wrapper::protocol::Finished;
-use crate::wrapper::record::linked_output;
 
 impl Units {
     /// Remembers whether a library that was compiled just now holds objects that neither rustc nor its own build script has
     /// made. Cargo must not go on before.
     pub(super) fn note_objects(&self, id: UnitId, call: &Call) {
-        let unit = self.services.plan.unit(id);
-        if unit.is_linked() || !call.invocation.links_native || self.scripts.linking(unit, call) == Some(Linking::Own) {
+        let (unit, Call { invocation, out_dir, .. }) = (self.services.plan.unit(id), call);
+        let is_told = || self.scripts.linking(unit, call) == Some(Linking::Own);
+        if !unit.is_linkable() || !invocation.links_native || is_told() {
             return;
         }
-        let library = linked_output(&call.invocation, &call.out_dir);
         let is_mixed = |path: Utf8PathBuf| std::fs::read(path).map_or(true, |bytes| has_foreign_objects(&bytes));
-        if library.is_some_and(is_mixed) {
+        // What is in a `dylib`, its linker knows.
+        if library(invocation, out_dir).map_or_else(|| linked(invocation, out_dir).is_some(), is_mixed) {
             self.state().mixed.insert(id);
         }
     }
@@ -52,7 +53,7 @@ impl Units {
         if !self.services.plan.is_macro(id) {
             return;
         }
-        let content = || Digest::of_file(linked_output(&call.invocation, &call.out_dir)?.as_std_path()).ok();
+        let content = || Digest::of_file(linked(&call.invocation, &call.out_dir)?.as_std_path()).ok();
         let finished = finished.filter(|_| self.has_known_libraries(id));
         let code = match finished.map(|finished| self.services.code_of(id, call, finished.looked.as_ref())) {
             Some(Ok(code)) => Some(code),

@@ -15,10 +15,11 @@ use std::path::PathBuf;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Call, Units, expected_outputs};
+use super::{Call, Units};
 use crate::error::Result;
 use crate::fs::children;
 use crate::plan::Unit;
+use crate::rustc::written::written;
 
 /// The directories of all crates of one name, each with the names of what is in it.
 type Kept = BTreeMap<PathBuf, BTreeSet<OsString>>;
@@ -66,7 +67,7 @@ impl Units {
     /// Whether a call is certain to go on from an earlier compilation. Where the crate was built here and there is something
     /// of its name, it is taken for that.
     pub(super) fn goes_on(&self, call: &Call) -> bool {
-        let is_built = || expected_outputs(&call.invocation, &call.out_dir).iter().any(|path| path.exists());
+        let is_built = || written(&call.invocation, &call.out_dir).iter().any(|path| path.exists());
         let is_any = |earlier: Option<&Kept>| earlier.is_none_or(|earlier| !earlier.is_empty());
         self.with_earlier(call, |_, earlier| is_any(earlier)).is_some_and(|is_any| is_any && is_built())
     }

@@ -1,17 +1,17 @@
-//! What is said of a program that was just linked.
+//! What is said of a program, or of what programs load, that was just linked.
 
 use super::{Call, Units};
 use crate::cargo::GraphProfile;
 use crate::event::{EventKind, LinkedProgram, UnitId};
 use crate::rustc::outputs::Contents;
+use crate::rustc::written;
 use crate::wrapper::protocol::Finished;
-use crate::wrapper::record::linked_output;
 
 impl Units {
     /// Only the file's table of sections is read, so it costs a fraction of what linking did.
     pub(super) fn note_linked(&self, id: UnitId, call: &Call, finished: &Finished) {
         let unit = self.services.plan.unit(id);
-        let path = linked_output(&call.invocation, &call.out_dir).filter(|_| unit.is_linked());
+        let path = written::linked(&call.invocation, &call.out_dir).filter(|_| unit.is_linked());
         let Some(Contents { bytes, debug_bytes, line_bytes, linker }) =
             path.and_then(|path| Contents::of(path.as_std_path()))
         else {

@@ -16,6 +16,7 @@
 //! | [`matrix`] | [`Matrix`]: one workspace in every situation, compared with plain cargo |
 //! | [`witness`] | [`Witness`]: a workspace whose program says what was seen while it was built |
 //! | [`looking`] | scripts and macros that look at one thing, for a [`Witness`] |
+//! | [`native`] | objects and archives of the machine |
 //! | [`report`] | [`Report`]: what `cargo xcache report` says |
 //!
 //! **Invariants.** Everything is real: cargo, rustc, git, the server. Every test has a directory of its own and an
@@ -30,6 +31,7 @@ pub mod invocation;
 pub mod layered;
 pub mod looking;
 pub mod matrix;
+pub mod native;
 pub mod project;
 pub mod proofs;
 pub mod proxy;

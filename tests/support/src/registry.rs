@@ -141,6 +141,13 @@ impl Package {
         self
     }
 
+    /// Makes the library one of these crate types.
+    #[must_use]
+    pub fn crate_types(mut self, types: &[&str]) -> Self {
+        writeln!(self.manifest, "[lib]\ncrate-type = {types:?}").expect("writing to memory");
+        self
+    }
+
     /// The edition; 2021 unless this is called.
     #[must_use]
     pub fn edition(mut self, edition: &str) -> Self {

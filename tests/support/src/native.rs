@@ -1,0 +1,39 @@
+//! Objects and archives of the machine, with a function in C that gives a number.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::witness::NOTHING;
+use crate::{Project, tree};
+
+/// Has the function in an object in a directory give a number.
+pub fn in_object(directory: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
+    let object = directory.join("value.o");
+    move |project, text| {
+        compile(&object, text);
+        project.clone()
+    }
+}
+
+/// Has the function in an archive in a directory give a number, or the archive not be there.
+pub fn in_archive(directory: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
+    let [object, archive] = ["value.o", "libvalue.a"].map(|name| directory.join(name));
+    move |project, text| {
+        let _ = std::fs::remove_file(&archive);
+        if text != NOTHING {
+            compile(&object, text);
+            run(Command::new("ar").arg("crsD").arg(&archive).arg(&object));
+        }
+        project.clone()
+    }
+}
+
+fn compile(object: &Path, value: &str) {
+    let source = object.with_extension("c");
+    tree::write(&source, format!("int value(void) {{ return {value}; }}\n"));
+    run(Command::new("cc").args(["-fPIC", "-c"]).arg(&source).arg("-o").arg(object));
+}
+
+fn run(command: &mut Command) {
+    assert!(command.status().expect("it is installed").success(), "{command:?}");
+}

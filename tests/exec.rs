@@ -135,7 +135,7 @@ fn a_toolchain_can_be_named_on_either_side() {
         return skipped("rustup has no nightly toolchain here");
     }
     let sandbox = Sandbox::new();
-    let demo = sandbox.chain().env_remove("RUSTC");
+    let demo = sandbox.chain().env_remove("RUSTC").env("XCACHE_MEMBERS", "off");
     let version = demo.cargo(["+nightly", "--version"]).ok().stdout;
     let build = "cargo +nightly run --quiet -Zunstable-options";
     for script in [&format!("{build} && cargo +nightly --version"), "RUSTUP_TOOLCHAIN=nightly cargo --version"] {

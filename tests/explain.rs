@@ -28,10 +28,15 @@ fn assert_says(said: &str, parts: &[&str]) {
     }
 }
 
+/// The workspace of [`Sandbox::chain`]. What it has of its own is not cached.
+fn unbuilt(sandbox: &Sandbox) -> Project {
+    sandbox.chain().env("XCACHE_MEMBERS", "off")
+}
+
 /// A workspace of `demo` → `apex` → `middle` → `base`, and `lone`, that has been built.
 fn chain() -> (Sandbox, Project) {
     let sandbox = Sandbox::new();
-    let demo = sandbox.chain();
+    let demo = unbuilt(&sandbox);
     demo.xcache(["build"]).ok();
     (sandbox, demo)
 }
@@ -259,7 +264,7 @@ fn a_remote_that_fails_is_one_cause_in_its_own_words() {
     // A file where the directory should be.
     let remote = sandbox.path("remote");
     tree::write(&remote, "no directory");
-    let demo = sandbox.chain().env("XCACHE_REMOTE", format!("file://{}", remote.display()));
+    let demo = unbuilt(&sandbox).env("XCACHE_REMOTE", format!("file://{}", remote.display()));
     demo.xcache(["build"]).ok();
     let said = explained(&demo, &[]);
     assert_says(
@@ -313,7 +318,7 @@ fn another_path_of_the_workspace_says_so() {
 #[test]
 fn where_there_is_nothing_to_explain_that_is_said() {
     let sandbox = Sandbox::new();
-    let demo = sandbox.chain();
+    let demo = unbuilt(&sandbox);
     assert_says(&explained(&demo, &[]), &["there is no report of a build in", "`cargo xcache build` writes one"]);
     demo.xcache(["build"]).ok();
     rebuild(&demo, &["build"]);
@@ -385,11 +390,11 @@ fn an_empty_machine_is_told_what_those_who_share_the_remote_have_built() {
     let sandbox = Sandbox::new();
     let remote = sandbox.path("remote");
     let url = format!("file://{}", remote.display());
-    let demo = sandbox.chain().env("XCACHE_REMOTE", &url);
+    let demo = unbuilt(&sandbox).env("XCACHE_REMOTE", &url);
     demo.xcache(["build"]).ok();
     let known = || tree::files(&remote.join("v1/known"));
     assert_eq!(known().len(), 1);
-    let somebody = sandbox.chain().env("XCACHE_REMOTE", &url).with_store(&sandbox.unused("store"));
+    let somebody = unbuilt(&sandbox).env("XCACHE_REMOTE", &url).with_store(&sandbox.unused("store"));
     somebody.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
     somebody.xcache(["build"]).ok();
     assert_eq!(known().len(), 1, "other lockfiles are in the same object");
@@ -404,7 +409,7 @@ fn an_empty_machine_is_told_what_those_who_share_the_remote_have_built() {
 fn what_a_remote_knows_costs_a_session_that_sends_something_two_requests_and_any_other_none() {
     let sandbox = Sandbox::new();
     let remote = sandbox.path("remote");
-    let demo = sandbox.chain().env("XCACHE_REMOTE", format!("file://{}", remote.display()));
+    let demo = unbuilt(&sandbox).env("XCACHE_REMOTE", format!("file://{}", remote.display()));
     demo.xcache(["build"]).ok();
     // Four packs, four entries, an index; before that, an index and four entries that were not there; and what is known,
     // read and written.

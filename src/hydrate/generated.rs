@@ -1,9 +1,9 @@
 //! What a build script leaves in its `OUT_DIR`: how it is recorded, and put into another one.
 //!
 //! Files are kept as they are, with their modes; links by where they lead; empty directories by their names. Of the texts
-//! that build systems leave for themselves ([`is_left_behind`]), the paths of the script's own directories are recorded as
-//! such, so that they name what they would name if the script had run there: nobody computes anything from them but where
-//! things are.
+//! that build systems leave for themselves ([`is_left_behind`]), the paths of the script's own directories and of the home of
+//! packages are recorded as such, so that they name what they would name if the script had run there: nobody computes
+//! anything from them but where things are.
 //!
 //! **Invariant.** What is recorded is the same wherever the script's own directories are, or tells what it is bound to.
 
@@ -132,8 +132,9 @@ impl Found {
                     let bound = objects::roots_in(&bytes, &PathScanner::new(roots));
                     return Ok(Recorded { kind, bytes, bound });
                 };
-                if is_left_behind(Utf8Path::new(&self.name)) && first(text, own, roots).is_some() {
-                    return Recorded::of_values(FileKind::LeftBehind, &pieces(text, own, roots), roots);
+                let known = with_packages(own, roots);
+                if is_left_behind(Utf8Path::new(&self.name)) && first(text, &known, roots).is_some() {
+                    return Recorded::of_values(FileKind::LeftBehind, &pieces(text, &known, roots), roots);
                 }
                 let bound = roots.held_by(text);
                 Ok(Recorded { kind, bytes, bound })
@@ -155,6 +156,13 @@ impl Recorded {
         let bytes = serde_json::to_vec(values).map_err(|error| Error::corrupt("a generated file", error))?;
         Ok(Self { kind, bytes, bound })
     }
+}
+
+/// The directories of the script's own, and the home of packages: its programs are in `PATH`, which build systems write down.
+/// One of a single component is in other words.
+fn with_packages<'a>(own: &[&'a Utf8Path], roots: &'a Roots) -> Vec<&'a Utf8Path> {
+    let home = roots.get(Root::CargoHome).filter(|home| home.components().count() > 2);
+    own.iter().copied().chain(home).collect()
 }
 
 /// A text, cut where a directory of the script's own begins and where its path ends.
@@ -283,7 +291,9 @@ mod tests {
         fn write(&self, name: &str, text: &str) {
             let path = self.out.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let home = self.roots.get(Root::CargoHome).unwrap();
             let text = text.replace("[OUT]", self.out.as_str()).replace("[PACKAGE]", self.package.as_str());
+            let text = text.replace("[HOME]", home.as_str());
             fs::write(path, text).unwrap();
         }
 
@@ -314,6 +324,7 @@ mod tests {
             machine.write("build/Makefile", TEXT);
             machine.write("build/CMakeFiles/x.dir/link.txt", TEXT);
             machine.write("build/CMakeFiles/x.dir/x.c.o", "\0 an object");
+            machine.write("config.log", "PATH: [HOME]/bin\nPATH: /usr/bin\n");
             machine.write("include/x.h", "#define X 1\n");
             machine.write("plain.d", "x.o: x.c\n");
             fs::create_dir(machine.out.join("empty")).unwrap();
@@ -344,6 +355,8 @@ mod tests {
             assert_eq!(is_made, !matches!(file.kind, FileKind::Generated), "{}", file.name);
         }
         assert_eq!(fs::read_to_string(there.out.join("build/Makefile")).unwrap(), expected[0]);
+        let log = format!("PATH: {}/bin\nPATH: /usr/bin\n", there.roots.get(Root::CargoHome).unwrap());
+        assert_eq!(fs::read_to_string(there.out.join("config.log")).unwrap(), log);
         assert_eq!(there.out.join("headers").read_link_utf8().unwrap(), "include");
         assert_eq!(there.out.join("absolute").read_link_utf8().unwrap(), there.out.join("include"));
         assert!(there.out.join("empty").is_dir());
@@ -355,6 +368,11 @@ mod tests {
         machine.write("config.h", "#define DATA \"[OUT]/share\"\n");
         let (files, bound, _) = machine.record();
         assert_eq!((files[0].kind, bound), (FileKind::Generated, [Root::BuildDir].into()));
+        machine.write("config.h", "#define PATH \"[HOME]/bin\"\n");
+        assert!(machine.record().1.contains(&Root::CargoHome));
+        machine.write("config.h", "");
+        machine.write("config.log", "PATH: [HOME]-of-another/bin\n");
+        assert!(machine.record().1.contains(&Root::CargoHome));
     }
 
     #[test]

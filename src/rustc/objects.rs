@@ -113,7 +113,8 @@ pub fn roots_in(bytes: &[u8], scanner: &PathScanner) -> BTreeSet<Root> {
 
 /// Where the objects of a file are: all of it, or the members of an archive.
 fn objects(bytes: &[u8]) -> Vec<Range<usize>> {
-    let Ok(archive) = ArchiveFile::parse(bytes) else { return vec![0..bytes.len()] };
+    let whole = 0..bytes.len();
+    let Ok(archive) = ArchiveFile::parse(bytes) else { return vec![whole] };
     let members = archive.members().flatten().filter(|member| !member.is_thin()).map(|member| member.file_range());
     members.filter_map(|(start, length)| range(start, length, bytes)).collect()
 }

@@ -137,13 +137,13 @@ fn lines(object: &[u8]) -> Vec<String> {
     found
 }
 
-/// Whatever is not for debuggers.
-fn rest(object: &[u8]) -> (Vec<(String, Vec<u8>)>, Vec<(String, u64)>) {
+/// Whatever is not for debuggers: contents of sections, and where symbols are.
+fn rest(object: &[u8]) -> Vec<(String, Vec<u8>)> {
     let file = object::File::parse(object).unwrap();
     let name = |name: object::Result<&str>| name.unwrap_or_default().to_owned();
     let sections = file.sections().map(|section| (name(section.name()), section.data().unwrap().to_vec()));
-    let symbols = file.symbols().map(|symbol| (name(symbol.name()), symbol.address())).collect();
-    (sections.filter(|(name, _)| !name.contains("debug")).collect(), symbols)
+    let symbols = file.symbols().map(|symbol| (name(symbol.name()), symbol.address().to_le_bytes().to_vec()));
+    sections.filter(|(name, _)| !name.contains("debug")).chain(symbols).collect()
 }
 
 #[test]

@@ -114,7 +114,7 @@ pub struct KeyInputs {
     pub platform: Option<String>,
     /// The flags of the user's that apply to this unit, in order, wherever they are set.
     pub rustflags: Vec<String>,
-    /// Environment that changes what the compiler accepts or writes.
+    /// Environment that changes what the compiler accepts or writes; and programs in front of it, with what they are told.
     pub environment: BTreeMap<String, String>,
     /// What a package in a directory may read besides its own files: the digest of each, by its name.
     pub surroundings: BTreeMap<String, String>,

@@ -350,6 +350,36 @@ fn append(path: &Path) {
     tree::write(path, format!("{text}\n# and more\n"));
 }
 
+/// The driver also links: macros of members, and the programs of their scripts, which run each time.
+#[test]
+fn macros_and_scripts_of_members_are_hits_for_each_driver() {
+    let linted = Linted::new();
+    let project = &linted.project;
+    project.edit("Cargo.toml", "[dependencies]", "[dependencies]\nmacros = { path = \"macros\" }");
+    project.write(
+        "macros/Cargo.toml",
+        "[package]\nname = \"macros\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lib]\nproc-macro = true\n",
+    );
+    let answer =
+        "pub fn answer(_: proc_macro::TokenStream) -> proc_macro::TokenStream { return \"42\".parse().unwrap(); }";
+    project.write("macros/src/lib.rs", format!("#[proc_macro] {answer}"));
+    project.write("build.rs", "fn main() { println!(\"cargo::rustc-env=TOLD=script\") }");
+    // Of crates that do not need each other, it is a matter of chance which is the first to say something.
+    project.write("voice/src/lib.rs", "pub fn voice(a: u8, b: u8) -> u8 { a + b }");
+    let main = "fn main() { println!(\"{} {} {}\", voice::voice(1, macros::answer!()), apex::name(), env!(\"TOLD\")) }";
+    project.write("src/main.rs", main);
+    project.cargo(["metadata", "--format-version=1"]).ok();
+    let members = ["demo", "demo (build script)", "macros", "voice"];
+    let said = linted.warm_up(&[], &[&members, &DEPENDENCIES]);
+    assert_eq!(said.stderr.matches(NEEDLESS).count(), 1, "{said}");
+    linted.assert_of(project, &["check"], &members);
+    linted.assert_of(project, &["check"], &NONE);
+    linted.assert_lints(&[], &NONE);
+    linted.driver.change();
+    linted.warm_up(&[], &[&members]);
+    linted.assert_of(project, &["check"], &NONE);
+}
+
 #[test]
 fn the_lockfile_says_which_dependencies_are_below() {
     let linted = Linted::new();

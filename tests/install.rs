@@ -125,19 +125,23 @@ fn what_is_installed_of_a_registry_has_its_dependencies_from_the_cache() {
     assert_installs(&sandbox, &demo, &["tool@2.0.0", "--locked"], &NONE).fails();
 }
 
-/// Packs with nothing built, as the real cargo does it.
 #[track_caller]
 fn assert_packs(sandbox: &Sandbox, project: &Project, arguments: &[&str], compiled: &[&str]) -> Output {
-    let command = [&["package", "--allow-dirty"], arguments].concat();
+    assert_packs_by(sandbox, project, &[&["package", "--allow-dirty"], arguments].concat(), compiled)
+}
+
+/// Packs with nothing built, as the real cargo does it.
+#[track_caller]
+fn assert_packs_by(sandbox: &Sandbox, project: &Project, command: &[&str], compiled: &[&str]) -> Output {
     project.clean();
-    let plain = project.cargo(&command).run();
+    let plain = project.cargo(command).run();
     let archives = || tree::children(&project.target().join("package"));
     let packed = archives();
     project.clean();
     sandbox.reset();
-    let ours = project.xcache(&command).run();
+    let ours = project.xcache(command).run();
     assert_eq!(sandbox.compiled_dependencies(), compiled, "{ours}");
-    assert_equal_but_for_what_is_fresh(&ours, &plain, &format!("{arguments:?}"));
+    assert_equal_but_for_what_is_fresh(&ours, &plain, &format!("{command:?}"));
     assert_eq!(archives(), packed);
     ours
 }
@@ -162,6 +166,21 @@ fn what_is_packed_is_verified_with_dependencies_from_the_cache() {
     // What does not compile is said.
     demo.edit("src/main.rs", "apex::name()", "apex::no_name()");
     assert_packs(&sandbox, &demo, &[], &NONE).fails();
+}
+
+#[test]
+fn what_would_be_published_is_verified_with_dependencies_from_the_cache() {
+    let sandbox = Sandbox::new();
+    let main = "fn main() { println!(\"{}\", apex::name()); }";
+    let demo = sandbox.demo_unlocked("apex = { version = \"1\", registry = \"own\" }", main);
+    let demo = demo.env_remove("CARGO_NET_OFFLINE");
+    let index = sandbox.registry(registry::chain()).git_index();
+    demo.write(".cargo/config.toml", format!("[registries.own]\nindex = {index:?}\n"));
+    demo.cargo(["fetch"]).ok();
+    let publish = ["publish", "--dry-run", "--allow-dirty", "--registry", "own"];
+    for compiled in [&["apex", "base", "middle"][..], &NONE] {
+        assert_packs_by(&sandbox, &demo, &publish, compiled).ok();
+    }
 }
 
 #[test]

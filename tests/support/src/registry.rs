@@ -70,12 +70,12 @@ impl Registry {
         self.list(&package);
     }
 
-    /// Makes it a registry that a manifest can name, and gives the URL of its index.
+    /// Makes it a registry that a manifest can name, and gives the URL of its index. Nothing can be sent to it.
     pub fn git_index(&self) -> String {
         let index = self.dir.join("git-index");
         tree::copy(&self.dir.join("index"), &index);
         let archives = format!("file://{}/{{crate}}-{{version}}.crate", self.dir.display());
-        tree::write(&index.join("config.json"), json!({ "dl": archives }).to_string());
+        tree::write(&index.join("config.json"), json!({ "dl": archives, "api": "http://127.0.0.1:1" }).to_string());
         Repository::of_dir(&index).url()
     }
 

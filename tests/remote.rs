@@ -9,6 +9,16 @@ const LIBRARIES: usize = 9;
 /// Besides the libraries, a procedural macro, two build scripts, and their runs.
 const CACHEABLE: usize = LIBRARIES + 5;
 
+/// Its own packages are not cached: in another checkout, they would be asked for in vain.
+fn chain(sandbox: &Sandbox) -> Project {
+    sandbox.chain().env("XCACHE_MEMBERS", "off")
+}
+
+/// The same of the fixture `app`.
+fn app(sandbox: &Sandbox) -> Project {
+    sandbox.checkout("app").env("XCACHE_MEMBERS", "off")
+}
+
 /// A bucket, and a proxy in front of it that sees what the second machine asks for.
 struct Bucket {
     proxy: Proxy,
@@ -37,7 +47,7 @@ fn count(requests: &[Request], which: impl Fn(&Request) -> bool) -> usize {
 fn an_empty_machine_gets_everything_before_the_build_with_a_key_that_may_only_get() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
-    let first = sandbox.checkout("app").with_remote(&bucket.remote, Key::Full);
+    let first = app(&sandbox).with_remote(&bucket.remote, Key::Full);
     assert_eq!(first.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies().len(), LIBRARIES);
     assert_eq!(count(&bucket.proxy.requests(), Request::is_list), 0);
@@ -45,7 +55,7 @@ fn an_empty_machine_gets_everything_before_the_build_with_a_key_that_may_only_ge
     sandbox.reset();
     bucket.proxy.reset();
     bucket.proxy.watch(sandbox.rustc().marker());
-    let second = somebody_else(&sandbox, sandbox.checkout("app")).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = somebody_else(&sandbox, app(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE);
     assert_eq!(second.run_binary("app"), first.run_binary("app"));
@@ -67,7 +77,7 @@ fn an_empty_machine_gets_everything_before_the_build_with_a_key_that_may_only_ge
 fn cargo_starts_while_packs_are_coming_in() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
-    sandbox.checkout("app").with_remote(&bucket.remote, Key::Full).xcache(["build"]).ok();
+    app(&sandbox).with_remote(&bucket.remote, Key::Full).xcache(["build"]).ok();
 
     sandbox.reset();
     let started = sandbox.path("started");
@@ -75,7 +85,7 @@ fn cargo_starts_while_packs_are_coming_in() {
     let note = format!("case \" $* \" in *\" --unit-graph \"*) ;; *\" build \"*) touch '{}';; esac", started.display());
     tree::write_script(&cargo, &format!("{note}\nexec cargo \"$@\""));
     bucket.proxy.set(Fault::HoldPacks(started));
-    let second = somebody_else(&sandbox, sandbox.checkout("app")).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = somebody_else(&sandbox, app(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     let second = second.with_cargo(&cargo);
     assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE, "cargo has not waited");
@@ -87,7 +97,7 @@ fn cargo_waits_for_packs_before_it_needs_a_lock() {
     let bucket = Bucket::new();
     for command in ["build", "clippy"] {
         let sandbox = Sandbox::new();
-        sandbox.checkout("app").with_remote(&bucket.remote, Key::Full).xcache([command]).ok();
+        app(&sandbox).with_remote(&bucket.remote, Key::Full).xcache([command]).ok();
 
         sandbox.reset();
         let later = sandbox.path("later");
@@ -95,7 +105,7 @@ fn cargo_waits_for_packs_before_it_needs_a_lock() {
         let note = format!("(sleep 2; touch '{}') </dev/null >/dev/null 2>&1 &", later.display());
         tree::write_script(&cargo, &format!("{note}\nexec cargo \"$@\""));
         bucket.proxy.set(Fault::HoldPacks(later));
-        let second = somebody_else(&sandbox, sandbox.checkout("app")).with_remote(&bucket.remote, Key::ReadOnly);
+        let second = somebody_else(&sandbox, app(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
         let output = second.with_cargo(&cargo).xcache([command]).ok();
         assert!(!output.stderr.contains("Blocking"), "{output}");
         assert_eq!(sandbox.compiled_dependencies(), NONE, "{command}");
@@ -108,14 +118,14 @@ fn a_service_without_tls_needs_no_certificates_and_one_with_it_says_that_there_a
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let bare = |project: Project| project.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
-    let first = bare(sandbox.chain()).with_remote(&bucket.remote, Key::Full);
+    let first = bare(chain(&sandbox)).with_remote(&bucket.remote, Key::Full);
     assert_eq!(first.xcache(["build"]).ok().warnings(), NONE);
     sandbox.reset();
-    let second = bare(somebody_else(&sandbox, sandbox.chain())).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = bare(somebody_else(&sandbox, chain(&sandbox))).with_remote(&bucket.remote, Key::ReadOnly);
     assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE);
 
-    let third = bare(somebody_else(&sandbox, sandbox.chain())).with_remote(&bucket.remote, Key::ReadOnly);
+    let third = bare(somebody_else(&sandbox, chain(&sandbox))).with_remote(&bucket.remote, Key::ReadOnly);
     let third = third.env("AWS_ENDPOINT_URL_S3", "https://127.0.0.1:1");
     let output = third.xcache(["build"]).ok();
     let [warning] = &output.warnings()[..] else { panic!("{:?}", output.warnings()) };
@@ -126,7 +136,7 @@ fn a_service_without_tls_needs_no_certificates_and_one_with_it_says_that_there_a
 fn what_is_local_is_not_fetched_again() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
-    let app = sandbox.checkout("app").with_remote(&bucket.remote, Key::Full);
+    let app = app(&sandbox).with_remote(&bucket.remote, Key::Full);
     app.xcache(["build"]).ok();
     app.clean();
     sandbox.reset();
@@ -143,9 +153,9 @@ fn what_is_local_is_not_fetched_again() {
 fn a_lockfile_nobody_has_seen_gets_what_it_shares() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
-    let first = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    let first = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
     first.xcache(["build"]).ok();
-    let second = somebody_else(&sandbox, sandbox.chain()).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = somebody_else(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     second.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
     sandbox.reset();
     bucket.proxy.reset();
@@ -161,12 +171,12 @@ fn a_lockfile_nobody_has_seen_gets_what_it_shares() {
 fn nothing_is_sent_where_uploading_is_off_and_push_sends_it_later() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
-    let first = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    let first = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
     first.xcache(["--upload", "false", "build"]).ok();
     assert_eq!(count(&bucket.proxy.requests(), Request::is_write), 0);
     first.xcache(["push"]).ok();
     assert!(count(&bucket.proxy.requests(), Request::is_write) > 0);
-    let second = somebody_else(&sandbox, sandbox.chain()).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = somebody_else(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     sandbox.reset();
     second.xcache(["build"]).ok();
     assert_eq!(sandbox.compiled_dependencies(), NONE);
@@ -176,11 +186,11 @@ fn nothing_is_sent_where_uploading_is_off_and_push_sends_it_later() {
 fn what_a_failed_build_compiled_is_sent_too() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
-    let first = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    let first = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
     let main = first.read("src/main.rs");
     first.write("src/main.rs", "fn main() { this is not Rust }");
     first.xcache(["build"]).run().fails();
-    let second = somebody_else(&sandbox, sandbox.chain()).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = somebody_else(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     second.write("src/main.rs", main);
     sandbox.reset();
     second.xcache(["build"]).ok();
@@ -191,12 +201,12 @@ fn what_a_failed_build_compiled_is_sent_too() {
 fn another_command_for_the_same_lockfile_finds_its_own_units() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
-    let first = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    let first = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
     for command in [["build"], ["check"]] {
         first.xcache(command).ok();
     }
     for command in [["check"], ["build"]] {
-        let second = somebody_else(&sandbox, sandbox.chain()).with_remote(&bucket.remote, Key::ReadOnly);
+        let second = somebody_else(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
         sandbox.reset();
         second.xcache(command).ok();
         assert_eq!(sandbox.compiled_dependencies(), NONE, "{command:?}");
@@ -209,7 +219,7 @@ fn flags_name_the_remote_and_the_local_store() {
     let shared = sandbox.path("shared");
     let url = format!("file://{}", shared.display());
     let build = |store: &str| {
-        let demo = sandbox.chain().env_remove("XCACHE_DIR");
+        let demo = chain(&sandbox).env_remove("XCACHE_DIR");
         let store = sandbox.path(store);
         sandbox.reset();
         let store_name = store.to_str().expect("a plain path");
@@ -226,13 +236,13 @@ fn a_directory_serves_as_a_remote() {
     let sandbox = Sandbox::new();
     let shared = sandbox.path("shared");
     let url = format!("file://{}", shared.display());
-    let first = sandbox.checkout("app").env("XCACHE_REMOTE", &url);
+    let first = app(&sandbox).env("XCACHE_REMOTE", &url);
     assert_eq!(first.xcache(["build"]).ok().warnings(), NONE);
     for kind in ["graph", "unit", "blob"] {
         assert!(!tree::files(&shared.join("v1").join(kind)).is_empty(), "no {kind} in {}", shared.display());
     }
     sandbox.reset();
-    let second = somebody_else(&sandbox, sandbox.checkout("app")).env("XCACHE_REMOTE", &url);
+    let second = somebody_else(&sandbox, app(&sandbox)).env("XCACHE_REMOTE", &url);
     assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE);
     assert_eq!(second.run_binary("app"), first.run_binary("app"));
@@ -242,7 +252,7 @@ fn a_directory_serves_as_a_remote() {
 fn an_explanation_asks_the_remote_once_and_only_where_this_machine_knows_nothing() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
-    let demo = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    let demo = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
     demo.xcache(["build"]).ok();
     let of_known = |request: &Request| request.path.contains("/v1/known/");
     assert_eq!(count(&bucket.proxy.requests(), |request| of_known(request) && request.is_write()), 1);
@@ -257,7 +267,7 @@ fn an_explanation_asks_the_remote_once_and_only_where_this_machine_knows_nothing
         project.clean();
         project.xcache(["build"]).ok();
     };
-    let second = sandbox.chain().with_remote(&bucket.remote, Key::ReadOnly).with_store(&sandbox.unused("store"));
+    let second = chain(&sandbox).with_remote(&bucket.remote, Key::ReadOnly).with_store(&sandbox.unused("store"));
     bump(&second);
     let (said, requests) = explain(&second);
     assert!(said.contains("dependency base 1.0.0 → 1.0.1"), "{said}");
@@ -273,7 +283,7 @@ fn an_explanation_asks_the_remote_once_and_only_where_this_machine_knows_nothing
 #[track_caller]
 fn assert_full(bucket: &Bucket, sandbox: &Sandbox) {
     sandbox.reset();
-    let other = somebody_else(sandbox, sandbox.chain()).with_remote(&bucket.remote, Key::ReadOnly);
+    let other = somebody_else(sandbox, chain(sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     bucket.proxy.reset();
     assert_eq!(other.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE);
@@ -285,7 +295,7 @@ fn assert_full(bucket: &Bucket, sandbox: &Sandbox) {
 fn after_a_bucket_was_emptied_a_push_sends_all_again() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
-    let demo = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    let demo = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
     demo.xcache(["build"]).ok();
     let push = || {
         bucket.proxy.reset();
@@ -306,7 +316,7 @@ fn after_a_bucket_was_emptied_a_push_sends_all_again() {
 fn after_a_bucket_was_emptied_a_build_fills_it_before_it_puts_an_index() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
-    let demo = sandbox.chain().with_remote(&bucket.remote, Key::Full);
+    let demo = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
     demo.xcache(["build"]).ok();
     S3Server::get().empty(&bucket.remote);
     demo.clean();
@@ -326,7 +336,7 @@ fn another_endpoint_is_another_remote() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let server = S3Server::get();
-    let demo = sandbox.chain();
+    let demo = chain(&sandbox);
     demo.clone().with_remote(&bucket.remote.through(server.address()), Key::Full).xcache(["build"]).ok();
     demo.with_remote(&bucket.remote, Key::Full).xcache(["push"]).ok();
     assert!(count(&bucket.proxy.requests(), Request::is_write) > 0, "the marker says nothing of this server");

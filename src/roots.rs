@@ -240,7 +240,7 @@ impl Roots {
     /// their names, such as an `OUT_DIR`.
     pub fn record_value(&self, text: &str, own: &[&Utf8Path]) -> Value {
         let is_own = own.iter().any(|directory| is_below(text, directory).is_some());
-        match self.below(text).filter(|_| is_own) {
+        match self.below(text).filter(|_| is_own && !is_list(text)) {
             Some(path) => Value::Path(path),
             None => Value::Text(text.to_owned()),
         }
@@ -301,6 +301,12 @@ fn is_below<'a>(path: &'a str, directory: &Utf8Path) -> Option<&'a str> {
     directory.parent()?;
     let rest = path.strip_prefix(directory.as_str())?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+/// Whether a text goes on with another path behind the first one: not all of it would move.
+fn is_list(text: &str) -> bool {
+    const BETWEEN: &[u8] = b":;,= \t\"'|";
+    text.as_bytes().windows(2).any(|pair| pair[1] == b'/' && BETWEEN.contains(&pair[0]))
 }
 
 /// Whether a path below `CARGO_HOME` is in a package, and goes up no further. What is in there is the same everywhere, also

@@ -66,6 +66,32 @@ fn a_warning_that_names_a_directory_is_no_reason_to_run_a_script_elsewhere() {
     scripted("pub fn said() -> &'static str { env!(\"SAID\") }", script).assert_reused_everywhere("1", Project::clone);
 }
 
+/// As `aws-lc-rs` does: `leaf` hands on what it has heard of `leaf-sys`, and asks for all variables to find it.
+#[test]
+fn a_script_that_hands_on_a_directory_of_another_one_is_no_reason_to_compile_elsewhere() {
+    let sys = "let out = std::env::var(\"OUT_DIR\").unwrap();
+        std::fs::write(format!(\"{out}/value.h\"), \"1\").unwrap();
+        println!(\"cargo:include={out}\");";
+    let sys = Package::new("leaf-sys", "1.0.0", "").links("value").counted_script(sys);
+    let script = "for (name, value) in std::env::vars() {
+            if name == \"DEP_VALUE_INCLUDE\" { println!(\"cargo:include={value}\"); }
+        }";
+    let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> i32 { 1 }").links("leaf").counted_script(script);
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([sys, leaf.dependency("leaf-sys", "1")]);
+    let checkout = || sandbox.demo(&registry, "leaf = \"1\"", "fn main() { println!(\"{}\", leaf::said()); }");
+    checkout().xcache(["build"]).ok();
+    sandbox.reset();
+    let other = checkout();
+    other.xcache(["build"]).ok();
+    assert_eq!((sandbox.scripts_run(), sandbox.compiled_dependencies()), (vec!["leaf".to_owned()], vec![]));
+    let printed = tree::files(&other.target()).into_iter().filter(|path| path.ends_with("output"));
+    let printed: String = printed.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let include = printed.lines().filter(|line| line.starts_with("cargo:include=")).collect::<Vec<_>>();
+    let is_here = |line: &&str| line.contains(&other.target().display().to_string());
+    assert!(include.len() == 2 && include.iter().all(is_here), "{printed}");
+}
+
 #[test]
 fn a_text_for_a_crate_that_names_a_directory_counts() {
     let script = "println!(\"cargo:rustc-env=SAID=made in {}\", std::env::var(\"OUT_DIR\").unwrap());";

@@ -31,6 +31,25 @@ pub struct Places {
     pub run: Option<String>,
 }
 
+/// The `OUT_DIR` that a path below a build directory is in, if any: whoever names one was told of it, as there is a hash of
+/// cargo's in its name.
+pub fn out_dir_of<'a>(build_dir: &Utf8Path, path: &'a Utf8Path) -> Option<&'a Utf8Path> {
+    let is_named = |directory: &&Utf8Path| {
+        let names: Vec<_> = directory.components().rev().take(4).map(|part| part.as_str()).collect();
+        match names[..] {
+            ["out", unit, "build", ..] => unit.rsplit_once('-').is_some_and(|(_, hash)| is_hash(hash)),
+            ["out", hash, _, "build"] => is_hash(hash),
+            _ => false,
+        }
+    };
+    path.ancestors().take_while(|directory| directory.starts_with(build_dir)).find(is_named)
+}
+
+/// Whether cargo may have named something so (`util/hex.rs`).
+fn is_hash(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
 impl Layout {
     /// Where the files of a compiled unit are, from the directory that rustc writes to and the hash in its file names.
     pub fn of_compiled(self, profile: &Utf8Path, package: &str, hash: &str, out_dir: &Utf8Path) -> Option<Places> {

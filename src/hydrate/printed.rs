@@ -2,13 +2,14 @@
 //!
 //! Lines for cargo (`core/compiler/custom_build.rs`, `BuildOutput::parse`) say a value behind a name. Of two names cargo
 //! itself takes the value for a path; the value of any other is one if it is, as a whole, in a directory of the script's
-//! own. Else it is text, and what it holds of a root binds the run. All other lines are noise: nobody reads them. So are
+//! own, or in the `OUT_DIR` of another one, of which it has heard. Else it is text, and what it holds of a root binds the run. All other lines are noise: nobody reads them. So are
 //! warnings: of others' packages, cargo shows them only where it shows the noise, too (`-vv`).
 
 use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 
+use crate::cargo::layout;
 use crate::entry::{Content, PrintedLine};
 use crate::roots::{Root, Roots, Value};
 
@@ -114,7 +115,11 @@ fn directive(line: &str, roots: &Roots, own: &[&Utf8Path], bound: &mut BTreeSet<
     let head = line[..line.len() - value.len()].to_owned();
     let value = match PATHS.contains(&name) {
         true => Value::Path(roots.record(value, bound)),
-        false => roots.record_value(value, own),
+        false => {
+            let build_dir = roots.get(Root::BuildDir);
+            let heard = build_dir.and_then(|build_dir| layout::out_dir_of(build_dir, Utf8Path::new(value)));
+            roots.record_value(value, &own.iter().copied().chain(heard).collect::<Vec<_>>())
+        }
     };
     if let Value::Text(text) = &value {
         bound.extend(roots.held_by(text));
@@ -175,6 +180,35 @@ mod tests {
             assert!(moved == line && bound.contains(&Root::Workspace), "{line}: {moved}");
         }
         assert_eq!(moved("cargo:rustc-env=A={{workspace}}/{{name}}", &here, &there).1, BTreeSet::new());
+    }
+
+    #[test]
+    fn what_was_heard_of_another_script_moves_by_cargos_name_of_its_directory() {
+        let (here, there) = (at("/app", "/app/target"), at("/w", "/t"));
+        for directory in ["debug/build/z-sys-0123456789abcdef/out", "x/release/build/z-sys/0123456789abcdef/out"] {
+            let (moved, bound) = moved(&format!("cargo:include=/app/target/{directory}/include\n"), &here, &there);
+            assert_eq!((moved, bound), (format!("cargo:include=/t/{directory}/include\n"), BTreeSet::new()));
+        }
+        for other in ["debug/build/z-sys-1/out", "debug/build/z-sys-0123456789abcdef/output", "debug/deps"] {
+            let line = format!("cargo:include=/app/target/{other}");
+            assert_eq!(
+                moved(&line, &here, &there),
+                (line, BTreeSet::from([Root::Workspace, Root::BuildDir])),
+                "{other}"
+            );
+        }
+    }
+
+    /// Whether in one directory or in several: elsewhere, only the first of them would be another one.
+    #[test]
+    fn a_list_of_directories_binds() {
+        let (here, there) = (at("/app", "/app/target"), at("/w", "/t"));
+        let out = "/app/target/debug/build/x-0/out";
+        for list in [format!("{out}/a:{out}/b"), format!("{out}/a;/app/b"), format!("{out}/a -I{out} {out}/b")] {
+            let line = format!("cargo:include={list}");
+            let (moved, bound) = moved(&line, &here, &there);
+            assert!(moved == line && bound.contains(&Root::BuildDir), "{line}: {moved} {bound:?}");
+        }
     }
 
     #[test]

@@ -101,8 +101,19 @@ pub fn debug_sections(bytes: &[u8]) -> Vec<DebugSection> {
 /// The roots whose path is in a file that is no text. What is compressed in it is looked into; code that is not yet a
 /// machine's has its texts in a form of its own, and may hold any.
 pub fn roots_in(bytes: &[u8], scanner: &PathScanner) -> BTreeSet<Root> {
+    roots_among(objects(bytes), bytes, scanner)
+}
+
+/// The same of a `staticlib`. As in an `rlib`, objects of rustc's own are searched as they are: those of the standard
+/// library have their code in both forms.
+pub fn roots_in_staticlib(bytes: &[u8], scanner: &PathScanner) -> BTreeSet<Root> {
+    let of_others = members(bytes, |name| !name.ends_with(b".rcgu.o"));
+    roots_among(of_others.unwrap_or_default(), bytes, scanner)
+}
+
+fn roots_among(objects: Vec<Range<usize>>, bytes: &[u8], scanner: &PathScanner) -> BTreeSet<Root> {
     let mut found = scanner.scan(bytes);
-    for object in objects(bytes) {
+    for object in objects {
         match hidden_texts(&bytes[object]) {
             Some(texts) => found.extend(texts.iter().flat_map(|text| scanner.scan(text))),
             None => return scanner.all(),
@@ -114,9 +125,14 @@ pub fn roots_in(bytes: &[u8], scanner: &PathScanner) -> BTreeSet<Root> {
 /// Where the objects of a file are: all of it, or the members of an archive.
 fn objects(bytes: &[u8]) -> Vec<Range<usize>> {
     let whole = 0..bytes.len();
-    let Ok(archive) = ArchiveFile::parse(bytes) else { return vec![whole] };
-    let members = archive.members().flatten().filter(|member| !member.is_thin()).map(|member| member.file_range());
-    members.filter_map(|(start, length)| range(start, length, bytes)).collect()
+    members(bytes, |_| true).unwrap_or_else(|| vec![whole])
+}
+
+/// Where the members of an archive are that have such names; nothing where it is no archive.
+fn members(bytes: &[u8], has_name: impl Fn(&[u8]) -> bool) -> Option<Vec<Range<usize>>> {
+    let members = ArchiveFile::parse(bytes).ok()?.members().flatten();
+    let wanted = members.filter(|member| !member.is_thin() && has_name(member.name()));
+    Some(wanted.filter_map(|member| range(member.file_range().0, member.file_range().1, bytes)).collect())
 }
 
 /// What is compressed in an object; nothing where it cannot be looked into.

@@ -183,9 +183,8 @@ impl Made {
         match kind {
             FileKind::DepInfo => {}
             // A linker may compress what is for debuggers.
-            FileKind::Executable | FileKind::Dylib | FileKind::Archive => {
-                self.bound.extend(objects::roots_in(&bytes, scanner));
-            }
+            FileKind::Executable | FileKind::Dylib => self.bound.extend(objects::roots_in(&bytes, scanner)),
+            FileKind::Archive => self.bound.extend(objects::roots_in_staticlib(&bytes, scanner)),
             _ => self.bound.extend(scanner.scan(&bytes)),
         }
         let (size, digest) = store.add_bytes(&bytes)?;

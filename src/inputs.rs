@@ -60,6 +60,9 @@ const OF_LOADERS: &[&str] = &["GLIBC_TUNABLES", "LD_"];
 /// A value that is shorter may be in anything. The paths of roots are looked for in another way.
 const TELLING: usize = 16;
 
+/// What a built program may have names of variables in; or why nobody knows which it asks for.
+type Words = Result<Arc<BTreeSet<String>>, Unknown>;
+
 /// This machine, as far as anybody could look at it.
 pub struct Here {
     roots: Roots,
@@ -78,7 +81,7 @@ pub struct Here {
     /// Names of variables that are in a program.
     asked: Mutex<HashMap<Digest, Arc<BTreeSet<String>>>>,
     /// Words of a built program, by its content: many units load the same macro.
-    words: Mutex<HashMap<Digest, Result<Arc<BTreeSet<String>>, Unknown>>>,
+    words: Mutex<HashMap<Digest, Words>>,
     /// Words of the macros in a directory.
     spoken: Mutex<HashMap<Utf8PathBuf, Arc<BTreeSet<String>>>>,
 }
@@ -466,7 +469,7 @@ impl Here {
     }
 
     /// The words of a built program of this content.
-    fn words_of(&self, content: Digest, path: &Utf8Path) -> Result<Arc<BTreeSet<String>>, Unknown> {
+    fn words_of(&self, content: Digest, path: &Utf8Path) -> Words {
         if let Some(known) = lock(&self.words).get(&content) {
             return known.clone();
         }

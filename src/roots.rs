@@ -303,10 +303,10 @@ fn is_below<'a>(path: &'a str, directory: &Utf8Path) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
-/// Whether a text goes on with another path behind the first one: not all of it would move.
+/// Whether a text goes on with another path, or an option, behind the first one: not all of it would move.
 fn is_list(text: &str) -> bool {
     const BETWEEN: &[u8] = b":;,= \t\"'|";
-    text.as_bytes().windows(2).any(|pair| pair[1] == b'/' && BETWEEN.contains(&pair[0]))
+    text.as_bytes().windows(2).any(|pair| matches!(pair[1], b'/' | b'-') && BETWEEN.contains(&pair[0]))
 }
 
 /// Whether a path below `CARGO_HOME` is in a package, and goes up no further. What is in there is the same everywhere, also

@@ -265,7 +265,7 @@ fn assert_says_its_own(files: &[(&str, &str)], is_script: bool) {
     let once: Vec<_> = ["demo"].into_iter().chain(script).collect();
     assert_compiles(&sandbox, &first, &["build"], &once);
     let said = |demo: &Project| {
-        let plain = demo.said_plainly();
+        let plain = demo.output_of_plain_cargo();
         assert_eq!(demo.run_binary("demo"), plain);
         plain
     };
@@ -342,7 +342,7 @@ fn assert_includes_its_own(include: &str) {
     second.write("text", "two");
     assert_compiles(&sandbox, &second, &["build"], &["demo", "inner"]);
     assert_eq!(second.run_binary("demo"), "two\n");
-    assert_eq!(second.said_plainly(), "two\n");
+    assert_eq!(second.output_of_plain_cargo(), "two\n");
     second.write("text", "one");
     first.write("text", "two");
     // Cargo's own list of what it includes has the whole path; who uses it has the same to use.
@@ -369,7 +369,7 @@ fn a_member_that_includes_a_file_of_another_checkout_by_its_whole_path_includes_
     second.write("text", "two");
     assert_compiles(&sandbox, &second, &["build"], &["demo", "inner"]);
     assert_eq!(second.run_binary("demo"), "one\n");
-    assert_eq!(second.said_plainly(), "one\n");
+    assert_eq!(second.output_of_plain_cargo(), "one\n");
     first.write("text", "six");
     assert_compiles(&sandbox, &second, &["build"], &["demo", "inner"]);
     assert_eq!(second.run_binary("demo"), "six\n");
@@ -391,7 +391,7 @@ fn what_a_macro_makes_of_the_path_is_that_of_its_own_checkout() {
     assert_compiles(&sandbox, &first, &["build"], &["demo", "place"]);
     for (demo, compiled) in [(&second, &["demo"][..]), (&second, &[]), (&first, &["demo"])] {
         assert_compiles(&sandbox, demo, &["build"], compiled);
-        assert_eq!(demo.run_binary("demo"), demo.said_plainly());
+        assert_eq!(demo.run_binary("demo"), demo.output_of_plain_cargo());
     }
 }
 
@@ -499,7 +499,7 @@ fn a_package_that_two_workspaces_share_is_a_hit_in_both() {
     let [first, second] = beside(&sandbox, &package, package.to_str().expect("test directories have plain names"));
     assert_compiles(&sandbox, &first, &["build"], &["beside", "demo", "words"]);
     assert_full_hit(&sandbox, &second, &["build"]);
-    assert_eq!(second.run_binary("demo"), second.said_plainly());
+    assert_eq!(second.run_binary("demo"), second.output_of_plain_cargo());
 }
 
 #[test]

@@ -188,13 +188,13 @@ fn damaged_objects_are_misses_and_named_in_the_report() {
 #[test]
 fn a_server_that_goes_away_in_the_middle_costs_what_did_not_come_in_time() {
     let bucket = Bucket::new();
-    for spared in [1, 2, 3] {
+    for requests in [1, 2, 3] {
         let body = "<Error><Code>InternalError</Code><Message>gone fishing</Message></Error>";
-        bucket.proxy.set_after(spared, Fault::Status(500, body.into()));
+        bucket.proxy.set_after(requests, Fault::Status(500, body.into()));
         bucket.sandbox.reset();
         let output = build(&bucket.machine());
         assert_one_warning(&output, &bucket.remote.url, &["gone fishing"]);
-        assert!(!bucket.sandbox.compiled_dependencies().is_empty(), "after {spared} requests");
+        assert!(!bucket.sandbox.compiled_dependencies().is_empty(), "after {requests} requests");
     }
     bucket.assert_still_full();
 }

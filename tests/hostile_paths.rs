@@ -68,7 +68,7 @@ fn demo(sandbox: &Sandbox, registry: &Registry) -> Project {
 fn assert_as_plain_cargo(sandbox: &Sandbox, demo: &Project) {
     demo.clean();
     demo.xcache(["build"]).ok();
-    assert_eq!(demo.run_binary("demo"), demo.said_plainly());
+    assert_eq!(demo.run_binary("demo"), demo.output_of_plain_cargo());
     assert_reused(sandbox, demo);
 }
 
@@ -79,7 +79,7 @@ fn assert_reused(sandbox: &Sandbox, demo: &Project) {
     sandbox.reset();
     demo.xcache(["build"]).ok();
     assert_eq!(sandbox.compiled_externals(), NONE, "{}", demo.report().json()["totals"]);
-    assert_eq!(demo.run_binary("demo"), demo.said_plainly());
+    assert_eq!(demo.run_binary("demo"), demo.output_of_plain_cargo());
 }
 
 // Texts that are no paths.
@@ -302,7 +302,7 @@ fn assert_shares_everything(place: &str) {
     sandbox.reset();
     here.xcache(["build"]).ok();
     assert_all_hydrated(&sandbox, &here, &format!("from {place}"));
-    assert_eq!(here.run_binary("demo"), here.said_plainly());
+    assert_eq!(here.run_binary("demo"), here.output_of_plain_cargo());
     // And the other way, from a store that only knows the long place.
     here.empty_store();
     here.clean();
@@ -349,7 +349,7 @@ fn what_was_recorded_with_the_package_home_in_the_workspace_is_used_elsewhere() 
     sandbox.reset();
     here.xcache(["build"]).ok();
     assert_all_hydrated(&sandbox, &here, "from a package home in the workspace");
-    assert_eq!(here.run_binary("demo"), here.said_plainly());
+    assert_eq!(here.run_binary("demo"), here.output_of_plain_cargo());
 }
 
 // The workspace, without anything below it.

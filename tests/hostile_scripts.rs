@@ -51,7 +51,7 @@ impl Scene {
     #[track_caller]
     fn assert_anew(&self, value: &str) {
         self.demo.clean();
-        assert_eq!(self.build(value), self.with(value).said_plainly(), "with {value}");
+        assert_eq!(self.build(value), self.with(value).output_of_plain_cargo(), "with {value}");
     }
 
     /// The same, and no dependency is compiled.
@@ -61,7 +61,7 @@ impl Scene {
         let said = self.build(value);
         assert_eq!(self.sandbox.compiled_externals(), NONE, "{}", self.demo.report().json()["totals"]);
         assert_eq!(self.sandbox.scripts_run(), NONE);
-        assert_eq!(said, self.with(value).said_plainly(), "with {value}");
+        assert_eq!(said, self.with(value).output_of_plain_cargo(), "with {value}");
     }
 
     /// One target directory after the other, and then empty ones: what is said is always what plain cargo says.
@@ -420,7 +420,7 @@ fn assert_stand_in_is_unseen(value: &str) {
         scene.demo.clean();
         let said = scene.build(word);
         assert_eq!(scene.sandbox.scripts_run(), scripts, "{word} was said");
-        assert_eq!(said, scene.with(word).said_plainly(), "{word} was said");
+        assert_eq!(said, scene.with(word).output_of_plain_cargo(), "{word} was said");
     }
 }
 

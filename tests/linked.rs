@@ -10,8 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::looking::of_leaf;
 use support::native::{in_archive, in_object};
+use support::readers::of_leaf;
 use support::witness::in_file_of_project;
 use support::{Package, Project, Sandbox, Witness, tree};
 

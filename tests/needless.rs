@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use support::looking::of_leaf;
+use support::readers::of_leaf;
 use support::witness::{in_file, in_file_of_project, in_variable};
 use support::{Package, Project, Sandbox, Witness, tree};
 

@@ -7,7 +7,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use support::looking::{called, dependency, dependency_in, member, member_in, script, script_in};
+use support::readers::{called, dependency, dependency_in, member, member_in, script, script_in};
 use support::rustc::real;
 use support::witness::{NOTHING, in_directory, in_file, in_file_of_project, in_variable};
 use support::{Project, Sandbox, Witness, tree};

@@ -7,8 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use support::looking::of_leaf;
 use support::native::{in_archive, in_object};
+use support::readers::of_leaf;
 use support::witness::{NOTHING, in_file};
 use support::{Package, Project, Sandbox, Witness, tree};
 

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use support::looking::{dependency, member, script};
+use support::readers::{dependency, member, script};
 use support::{Witness, skipped};
 
 /// A script that declares nothing, and one that declares its own file.

@@ -2,7 +2,7 @@
 //! kernel does not allow it at all. What is built is right everywhere.
 #![cfg(target_os = "linux")]
 
-use support::looking::script;
+use support::readers::script;
 use support::witness::{NOTHING, in_variable};
 use support::{Output, Project, Witness, skipped, tree, wait_until, xcache_binary};
 
@@ -124,7 +124,7 @@ fn what_outlives_a_script_goes_on() {
             \"1\".to_owned()
         }}"
     );
-    let witness = support::looking::script_in(sandbox, &[], &look);
+    let witness = support::readers::script_in(sandbox, &[], &look);
     witness.assert_says(&witness.demo, "1");
     tree::write(&go, "gone on\n");
     wait_until("the daemon has read and written", || {
@@ -142,7 +142,7 @@ fn a_script_that_fails_because_it_may_not_become_another_user_runs_again_unobser
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o4755)).expect("modes can be set");
     let look = format!("{{ assert_eq!(agrees({program:?}, &[]), \"true\"); \"1\".to_owned() }}");
-    let witness = support::looking::script_in(sandbox, &[], &look);
+    let witness = support::readers::script_in(sandbox, &[], &look);
     let Some(_) = build(&witness, &witness.demo, CONFINED) else { return skipped(CONFINED[0]) };
     assert_eq!(witness.demo.run_binary("demo").trim_end(), "1");
     assert_eq!(witness.sandbox.scripts_run(), ["leaf", "leaf"]);

@@ -300,7 +300,7 @@ fn what_a_wrapper_changes_of_what_the_compiler_says_is_heard_by_scripts() {
         project.clean();
         project.xcache(["build"]).ok();
         assert_eq!(project.run_binary("demo"), said);
-        assert_eq!(project.said_plainly(), said);
+        assert_eq!(project.output_of_plain_cargo(), said);
     }
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::generate::{Generator, VARIABLES};
 use crate::model::{
-    By, ConfigPlace, Expanded, Incremental, Kind, Origin, Package, Part, State, Target, TargetDir, Told,
+    By, ConfigPlace, Declaration, Expanded, Incremental, Kind, Origin, Package, Part, State, Target, TargetDir,
 };
 use crate::place::{CHECKOUTS, HOMES};
 use crate::script::{Command, Damage, Edit, Step, Verb};
-use crate::surroundings::UNDECLARED;
+use crate::undeclared_edits::UNDECLARED;
 
 /// Makes one kind of edit.
 type Maker<'a> = fn(&mut Generator<'a>, &State) -> Edit;
@@ -33,7 +33,7 @@ impl<'a> Generator<'a> {
         if n > 0 && self.percent(45) {
             edits.push(self.event(state));
         }
-        let appends = state.packages.iter().flat_map(Package::scripted).any(|(.., told)| told == Told::Appended);
+        let appends = state.packages.iter().flat_map(Package::scripted).any(|(.., told)| told == Declaration::Appended);
         let unjudged = appends && !needs_clean && self.percent(50);
         if needs_clean || (appends && !unjudged) {
             edits.retain(|edit| *edit != Edit::Clean);

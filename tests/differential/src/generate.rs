@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use fastrand::Rng;
 
 use crate::model::{
-    Around, Expanded, How, Kind, Need, Origin, Package, Part, Source, State, Target, TargetDir, Text, Told,
+    Around, Declaration, Expanded, How, Kind, Need, Origin, Package, Part, Source, State, Target, TargetDir, Text,
 };
 use crate::place::{CHECKOUTS, HOMES};
 use crate::script::{Command, Edit, Script, Verb};
@@ -223,8 +223,8 @@ impl Generator<'_> {
 
     pub(crate) fn script_part(&mut self, package: &Package, later: &[Package]) -> Part {
         let (source, mut told) = (self.source(package, later), self.told(package));
-        if is_place(&source) && matches!(told, Told::Cfg | Told::Native) && !self.possible.derived {
-            told = Told::Env;
+        if is_place(&source) && matches!(told, Declaration::Cfg | Declaration::Native) && !self.possible.derived {
+            told = Declaration::Env;
         }
         self.part(Kind::Scripted { source, told })
     }
@@ -265,17 +265,17 @@ impl Generator<'_> {
         self.pick(&checkouts)
     }
 
-    pub(crate) fn told(&mut self, package: &Package) -> Told {
+    pub(crate) fn told(&mut self, package: &Package) -> Declaration {
         let tellings = [
-            (5, Told::Env),
-            (3, Told::Cfg),
-            (3, Told::Generated),
-            (2, Told::Code),
-            (2, Told::Mode(self.pick(&[0o600, 0o644, 0o755, 0o444]))),
-            (1, Told::Appended),
-            (2, Told::Native),
-            (1, Told::Warning),
-            (if package.links { 6 } else { 0 }, Told::Metadata),
+            (5, Declaration::Env),
+            (3, Declaration::Cfg),
+            (3, Declaration::Generated),
+            (2, Declaration::Code),
+            (2, Declaration::Mode(self.pick(&[0o600, 0o644, 0o755, 0o444]))),
+            (1, Declaration::Appended),
+            (2, Declaration::Native),
+            (1, Declaration::Warning),
+            (if package.links { 6 } else { 0 }, Declaration::Metadata),
         ];
         self.weighted(&tellings)
     }
@@ -323,7 +323,7 @@ pub(crate) fn usable_macro(package: &Package, later: &[Package]) -> Option<Strin
 mod tests {
     use super::*;
     use crate::edits::place;
-    use crate::surroundings::UNDECLARED;
+    use crate::undeclared_edits::UNDECLARED;
 
     const POSSIBLE: Possible =
         Possible { toolchain: None, clippy: true, undeclared: true, derived: true, environment: true };

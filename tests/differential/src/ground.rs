@@ -24,12 +24,12 @@ pub(crate) struct Ground {
     host: String,
     /// What was written below each directory.
     written: HashMap<PathBuf, Entries>,
-    shelves: Shelves,
+    publications: Publications,
 }
 
 /// What was published so far: the same content has the same version whenever it comes back.
 #[derive(Default)]
-struct Shelves {
+struct Publications {
     versions: HashMap<String, Vec<Files>>,
     commits: HashMap<(String, Files), String>,
     /// The version or commit of each package as it is now.
@@ -37,7 +37,7 @@ struct Shelves {
     urls: HashMap<String, String>,
 }
 
-impl Published for Shelves {
+impl Published for Publications {
     fn version(&self, package: &str) -> String {
         self.current[package].clone()
     }
@@ -49,7 +49,7 @@ impl Published for Shelves {
 
 impl Ground {
     pub(crate) fn new(places: Places, host: &str) -> Self {
-        Self { places, host: host.to_owned(), written: HashMap::new(), shelves: Shelves::default() }
+        Self { places, host: host.to_owned(), written: HashMap::new(), publications: Publications::default() }
     }
 
     /// Makes the disk what a state says. `quietly`: modification times of files that are changed stay as they are.
@@ -58,7 +58,7 @@ impl Ground {
         let vendored = self.publish(state);
         let places = &self.places;
         let checkout = places.checkout(state.around.checkout).to_owned();
-        let mut files = render::checkout(state, places, &self.shelves);
+        let mut files = render::checkout(state, places, &self.publications);
         let source = if state.around.vendored {
             files.extend(vendored);
             "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = \"vendor\"\n".to_owned()
@@ -137,7 +137,7 @@ impl Ground {
     fn publish_to_registry(&mut self, state: &State, package: &Package) -> Files {
         let mut content = render::package_files(state, package, &self.places);
         content.insert("manifest".into(), made_up(state, package, "0", &content).manifest());
-        let versions = self.shelves.versions.entry(package.name.clone()).or_default();
+        let versions = self.publications.versions.entry(package.name.clone()).or_default();
         let known = versions.iter().position(|version| *version == content);
         let n = known.unwrap_or_else(|| {
             versions.push(content.clone());
@@ -152,7 +152,7 @@ impl Ground {
         if known.is_none() {
             registry.publish(archive);
         }
-        self.shelves.current.insert(package.name.clone(), version);
+        self.publications.current.insert(package.name.clone(), version);
         let checksum = hex(&Sha256::digest(fs::read(path).expect("the archive was written")));
         content.insert(".cargo-checksum.json".into(), format!("{{\"files\":{{}},\"package\":\"{checksum}\"}}"));
         content.into_iter().map(|(path, content)| (format!("vendor/{}/{path}", package.name), content)).collect()
@@ -160,16 +160,16 @@ impl Ground {
 
     fn commit(&mut self, state: &State, package: &Package) {
         let mut files = render::package_files(state, package, &self.places);
-        files.insert("Cargo.toml".into(), render::manifest(state, package, &self.shelves));
+        files.insert("Cargo.toml".into(), render::manifest(state, package, &self.publications));
         let dir = self.places.repository(&package.name);
         let key = (package.name.clone(), files.clone());
-        if !self.shelves.commits.contains_key(&key) {
+        if !self.publications.commits.contains_key(&key) {
             self.write(&dir, texts(files), false);
             let repository = Repository::of_dir(&dir);
-            self.shelves.urls.insert(package.name.clone(), repository.url());
-            self.shelves.commits.insert(key.clone(), git(&dir, &["rev-parse", "HEAD"]));
+            self.publications.urls.insert(package.name.clone(), repository.url());
+            self.publications.commits.insert(key.clone(), git(&dir, &["rev-parse", "HEAD"]));
         }
-        self.shelves.current.insert(package.name.clone(), self.shelves.commits[&key].clone());
+        self.publications.current.insert(package.name.clone(), self.publications.commits[&key].clone());
     }
 }
 

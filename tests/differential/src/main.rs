@@ -3,8 +3,8 @@
 //! A *walk* starts from a workspace and circumstances made of a seed ([`generate`]). In each step some of that changes,
 //! or something happens (a session is killed, the store loses objects), then a cargo command is run: by `cargo xcache`,
 //! which has one store for the whole walk and target directories that stay, and by plain cargo in an empty target
-//! directory, at the same paths. Then both have to have exited, printed and left alike ([`judge`]), and plain cargo has
-//! to find nothing to do in xcache's target directory. Any difference is a failure.
+//! directory, at the same paths. Then both have to have exited, printed and left alike ([`compare`]), and plain cargo
+//! has to find nothing to do in xcache's target directory. Any difference is a failure.
 //!
 //! A difference is looked at again before it is believed: plain cargo is asked a second time, and the script is walked by
 //! plain cargo in the place of xcache. What differs then, too, is not xcache's doing: cargo compares modification times,
@@ -29,11 +29,11 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that says what it finds")]
 
+mod compare;
 mod edits;
 mod entry;
 mod generate;
 mod ground;
-mod judge;
 mod linked;
 mod model;
 mod place;
@@ -42,7 +42,7 @@ mod script;
 mod shrink;
 mod side;
 mod source;
-mod surroundings;
+mod undeclared_edits;
 mod untold;
 mod walk;
 
@@ -201,7 +201,7 @@ fn scripts_in(dir: &str) -> Vec<PathBuf> {
 
 fn describe(found: &Found, script: &Script) -> String {
     let step = serde_json::to_string(&script.steps[found.step]).unwrap_or_default();
-    format!("step {}: {}\n{step}\n{}", found.step, found.difference.class, found.difference.text)
+    format!("step {}: {}\n{step}\n{}", found.step, found.difference.kind, found.difference.text)
 }
 
 /// What all walks have come to.
@@ -309,13 +309,13 @@ impl Explorer<'_> {
         let path = self.arguments.keep_dir.join(format!("{}-{n}-{}.json", self.seed, found.step));
         script.write(&path);
         let until = Instant::now() + Duration::from_secs(self.arguments.shrink_seconds);
-        let class = found.difference.class;
-        let mut small = shrink::shrink(&script, class, until, &|script| {
-            Some(differs(self.options, &self.options.builder, script)?.difference.class)
+        let kind = found.difference.kind;
+        let mut small = shrink::shrink(&script, kind, until, &|script| {
+            Some(differs(self.options, &self.options.builder, script)?.difference.kind)
         });
         let found = differs(self.options, &self.options.builder, &small);
         let text = found.map_or("it did not come again".to_owned(), |found| found.difference.text);
-        small.note = format!("{class}: {text}");
+        small.note = format!("{kind}: {text}");
         // Plain cargo may have begun to do the same while the script became smaller.
         if self.options.builder != Builder::Cargo && differs(self.options, &Builder::Cargo, &small).is_some() {
             println!("walk {n}: the small script differs with cargo alone, too; the long one is kept");

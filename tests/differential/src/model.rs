@@ -142,7 +142,7 @@ pub(crate) enum Kind {
     /// What a macro made of something of this package.
     Expanded { by: String, of: Expanded },
     /// What the build script found out, and how it said so.
-    Scripted { source: Source, told: Told },
+    Scripted { source: Source, told: Declaration },
     /// What an object or an archive returns that is linked.
     Linked(Linking),
     /// What the object says that flags name, as the program starts.
@@ -284,7 +284,7 @@ pub(crate) enum Text {
 /// How a build script says what it found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Told {
+pub(crate) enum Declaration {
     /// `rustc-env`.
     Env,
     /// `rustc-cfg` of a digit of it, with `rustc-check-cfg`.
@@ -492,7 +492,7 @@ impl Origin {
 
 impl Package {
     /// What its build script does; nothing where it has none.
-    pub(crate) fn scripted(&self) -> impl Iterator<Item = (&Part, &Source, Told)> {
+    pub(crate) fn scripted(&self) -> impl Iterator<Item = (&Part, &Source, Declaration)> {
         self.parts.iter().filter_map(|part| match &part.kind {
             Kind::Scripted { source, told } => Some((part, source, *told)),
             _ => None,

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::judge::Class;
+use crate::compare::DifferenceKind;
 use crate::model::{Around, Package, State};
 use crate::script::{Command, Edit, Script, Step};
 
@@ -34,15 +34,15 @@ const PASSES: &[Pass] = &[
 /// Makes a script smaller until nothing more can be taken away, or the time is over. `differs` walks.
 pub(crate) fn shrink(
     script: &Script,
-    class: Class,
+    kind: DifferenceKind,
     until: Instant,
-    differs: &dyn Fn(&Script) -> Option<Class>,
+    differs: &dyn Fn(&Script) -> Option<DifferenceKind>,
 ) -> Script {
     let mut smallest = script.clone();
     loop {
         let before = smallest.clone();
         for pass in PASSES {
-            smallest = exhaust(smallest, *pass, &|script| Instant::now() < until && differs(script) == Some(class));
+            smallest = exhaust(smallest, *pass, &|script| Instant::now() < until && differs(script) == Some(kind));
         }
         if before == smallest || Instant::now() >= until {
             return smallest;
@@ -248,8 +248,8 @@ mod tests {
         let possible = Possible { toolchain: None, clippy: true, undeclared: false, derived: false, environment: true };
         let long = script(3, 25, &possible);
         let kept = long.start.packages.last().expect("there are packages").name.clone();
-        let differs = |script: &Script| script.start.package(&kept).map(|_| Class::Printed);
-        let small = shrink(&long, Class::Printed, Instant::now() + Duration::from_secs(60), &differs);
+        let differs = |script: &Script| script.start.package(&kept).map(|_| DifferenceKind::Printed);
+        let small = shrink(&long, DifferenceKind::Printed, Instant::now() + Duration::from_secs(60), &differs);
         assert_eq!(small.steps.len(), 1);
         assert!(small.start.package(&kept).is_some_and(|package| package.parts.is_empty() && package.needs.is_empty()));
         assert!(small.start.packages.len() <= 2 && small.start.members().count() == 1);
@@ -259,6 +259,6 @@ mod tests {
     fn nothing_is_taken_away_when_the_time_is_over() {
         let possible = Possible { toolchain: None, clippy: true, undeclared: false, derived: false, environment: true };
         let long = script(3, 25, &possible);
-        assert_eq!(shrink(&long, Class::Printed, Instant::now(), &|_| Some(Class::Printed)), long);
+        assert_eq!(shrink(&long, DifferenceKind::Printed, Instant::now(), &|_| Some(DifferenceKind::Printed)), long);
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::linked;
-use crate::model::{Expanded, How, Kind, Linking, Origin, Package, Part, Source, State, Text, Told, Untold};
+use crate::model::{Declaration, Expanded, How, Kind, Linking, Origin, Package, Part, Source, State, Text, Untold};
 use crate::place::Places;
 use crate::untold;
 
@@ -45,7 +45,7 @@ pub(crate) fn library(state: &State, package: &Package, places: &Places) -> Stri
 pub(crate) fn data_file(package: &Package, part: &Part) -> String {
     match part.kind {
         Kind::Module => format!("src/{}.rs", module(package, part)),
-        Kind::Scripted { told: Told::Native, .. } => native_file(package, part),
+        Kind::Scripted { told: Declaration::Native, .. } => native_file(package, part),
         Kind::Scripted { source: Source::Directory, .. } => format!("data/d{}/x{}.txt", part.id, package.renamed),
         _ => format!("data/f{}-{}.txt", part.id, package.renamed),
     }
@@ -79,7 +79,7 @@ pub(crate) fn data_files(package: &Package) -> Vec<(String, String)> {
                 if matches!(source, Source::File | Source::AnyFile | Source::Directory) {
                     files.push((input_file(package, part, source), text));
                 }
-                if *told == Told::Native {
+                if *told == Declaration::Native {
                     files.push((native_file(package, part), native(package, part)));
                 }
             }
@@ -91,7 +91,7 @@ pub(crate) fn data_files(package: &Package) -> Vec<(String, String)> {
 
 /// What a script reads; one that also compiles C has two files.
 fn input_file(package: &Package, part: &Part, source: &Source) -> String {
-    let kind = Kind::Scripted { source: source.clone(), told: Told::Env };
+    let kind = Kind::Scripted { source: source.clone(), told: Declaration::Env };
     data_file(package, &Part { kind, ..part.clone() })
 }
 
@@ -121,10 +121,10 @@ fn item(package: &Package, part: &Part) -> String {
                 "#[inline(always)]\npub fn inlined_{id}<T: Default + ToString>() -> String {{ {value}.to_string() + &T::default().to_string() }}\n"
             )
         }
-        Kind::Scripted { told: Told::Code, .. } => {
+        Kind::Scripted { told: Declaration::Code, .. } => {
             format!("mod code_{id} {{ include!(concat!(env!(\"OUT_DIR\"), \"/c{id}.rs\")); }}\n")
         }
-        Kind::Scripted { told: Told::Native, .. } => {
+        Kind::Scripted { told: Declaration::Native, .. } => {
             format!("extern \"C\" {{ fn {}() -> i32; }}\n", native_name(package, part))
         }
         Kind::Linked(linking) if is_of_library(package, *linking) => linked::item(part, *linking),
@@ -208,8 +208,10 @@ fn expanded(state: &State, package: &Package, part: &Part, by: &str, of: &Expand
 fn expanded_of_script(package: &Package, by: &str, id: u32) -> Option<String> {
     let (_, _, told) = package.scripted().find(|(part, ..)| part.id == id)?;
     match told {
-        Told::Env => Some(format!("{by}::of_variable!(\"XD_PART_{id}\")")),
-        Told::Generated | Told::Mode(_) | Told::Appended => Some(format!("{by}::of_out_dir!(\"g{id}.txt\")")),
+        Declaration::Env => Some(format!("{by}::of_variable!(\"XD_PART_{id}\")")),
+        Declaration::Generated | Declaration::Mode(_) | Declaration::Appended => {
+            Some(format!("{by}::of_out_dir!(\"g{id}.txt\")"))
+        }
         _ => None,
     }
 }
@@ -223,22 +225,22 @@ fn is_read_by_macro(state: &State, package: &Package, id: u32) -> bool {
     })
 }
 
-fn told_to_library(package: &Package, part: &Part, told: Told) -> Option<String> {
+fn told_to_library(package: &Package, part: &Part, told: Declaration) -> Option<String> {
     let id = part.id;
     let file = format!("concat!(env!(\"OUT_DIR\"), \"/g{id}.txt\")");
     Some(match told {
-        Told::Env => format!("env!(\"XD_PART_{id}\")"),
-        Told::Cfg => {
+        Declaration::Env => format!("env!(\"XD_PART_{id}\")"),
+        Declaration::Cfg => {
             let tests: Vec<_> = (0..4).map(|n| format!("cfg!(xd_part_{id} = \"{n}\")")).collect();
             format!("format!(\"{{:?}}\", [{}])", tests.join(", "))
         }
-        Told::Generated | Told::Appended => format!("include_str!({file}).trim()"),
-        Told::Mode(_) => format!(
+        Declaration::Generated | Declaration::Appended => format!("include_str!({file}).trim()"),
+        Declaration::Mode(_) => format!(
             "format!(\"{{}} {{:o}}\", include_str!({file}), std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata({file}).unwrap().permissions()))"
         ),
-        Told::Code => format!("code_{id}::VALUE"),
-        Told::Native => format!("unsafe {{ {}() }}", native_name(package, part)),
-        Told::Metadata | Told::Warning => return None,
+        Declaration::Code => format!("code_{id}::VALUE"),
+        Declaration::Native => format!("unsafe {{ {}() }}", native_name(package, part)),
+        Declaration::Metadata | Declaration::Warning => return None,
     })
 }
 
@@ -261,7 +263,7 @@ fn lines_of_need(how: How, other: &Package) -> String {
 
 /// The build script of a package.
 pub(crate) fn script(state: &State, package: &Package, places: &Places) -> String {
-    let declares = package.scripted().any(|(_, source, told)| declares(source) || told == Told::Native);
+    let declares = package.scripted().any(|(_, source, told)| declares(source) || told == Declaration::Native);
     let mut code = SCRIPT.replace("@untold@", UNTOLD);
     if declares {
         code.push_str("    println!(\"cargo::rerun-if-changed=build.rs\");\n");
@@ -357,35 +359,35 @@ fn script_dependency(state: &State, package: &Package, on: &str) -> String {
     }
 }
 
-fn script_says(package: &Package, part: &Part, told: Told) -> String {
+fn script_says(package: &Package, part: &Part, told: Declaration) -> String {
     let id = part.id;
     let generated = format!("    fs::write(out.join(\"g{id}.txt\"), &value).unwrap();\n");
     match told {
-        Told::Env => format!("    println!(\"cargo::rustc-env=XD_PART_{id}={{value}}\");\n"),
-        Told::Cfg => format!(
+        Declaration::Env => format!("    println!(\"cargo::rustc-env=XD_PART_{id}={{value}}\");\n"),
+        Declaration::Cfg => format!(
             "    println!(\"cargo::rustc-check-cfg=cfg(xd_part_{id}, values(\\\"0\\\", \\\"1\\\", \\\"2\\\", \\\"3\\\"))\");
     println!(\"cargo::rustc-cfg=xd_part_{id}=\\\"{{}}\\\"\", digit(&value));\n"
         ),
-        Told::Generated => generated,
-        Told::Code => format!(
+        Declaration::Generated => generated,
+        Declaration::Code => format!(
             "    fs::write(out.join(\"c{id}.rs\"), format!(\"pub const VALUE: &str = {{value:?}};\")).unwrap();\n"
         ),
-        Told::Mode(mode) => format!(
+        Declaration::Mode(mode) => format!(
             "    let _ = fs::remove_file(out.join(\"g{id}.txt\"));\n{generated}    fs::set_permissions(out.join(\"g{id}.txt\"), std::os::unix::fs::PermissionsExt::from_mode(0o{mode:o})).unwrap();\n"
         ),
-        Told::Appended => format!(
+        Declaration::Appended => format!(
             "    let file = fs::File::options().create(true).append(true).open(out.join(\"g{id}.txt\"));
     std::io::Write::write_all(&mut file.unwrap(), value.as_bytes()).unwrap();\n"
         ),
-        Told::Native => {
+        Declaration::Native => {
             let file = native_file(package, part);
             let name = native_name(package, part);
             format!(
                 "    println!(\"cargo::rerun-if-changed={file}\");\n    compile({file:?}, {name:?}, digit(&value), &out);\n"
             )
         }
-        Told::Metadata => format!("    println!(\"cargo::metadata=p{id}={{value}}\");\n"),
-        Told::Warning => format!("    println!(\"cargo::warning=part {id}: {{value}}\");\n"),
+        Declaration::Metadata => format!("    println!(\"cargo::metadata=p{id}={{value}}\");\n"),
+        Declaration::Warning => format!("    println!(\"cargo::warning=part {id}: {{value}}\");\n"),
     }
 }
 

@@ -210,7 +210,7 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Expanded, How, Kind, Linking, Need, Told};
+    use crate::model::{Declaration, Expanded, How, Kind, Linking, Need};
     use crate::place::Wanted;
     use crate::render::{self, Files};
 
@@ -238,7 +238,7 @@ pub(crate) mod tests {
         ];
         let sources = untold.iter().cloned().map(Source::Untold);
         let sources = sources.chain([Search::Flag, Search::Variable].map(Source::Header));
-        let scripted = sources.map(|source| Kind::Scripted { source, told: Told::Env });
+        let scripted = sources.map(|source| Kind::Scripted { source, told: Declaration::Env });
         let expanded = untold.iter().cloned().map(|untold| {
             let of = Expanded::Untold(untold);
             Kind::Expanded { by: "mac".into(), of }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use support::{Running, tree};
 
+use crate::compare::{self, Difference, DifferenceKind};
 use crate::ground::Ground;
-use crate::judge::{self, Class, Difference};
 use crate::model::State;
 use crate::place::{Places, SHORT, Wanted};
 use crate::script::{Command, Damage, Edit, Script, Step};
@@ -79,7 +79,8 @@ pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, judged
     for (n, step) in script.steps.iter().enumerate() {
         let is_judged = judged != Judged::Last || n + 1 == script.steps.len();
         let result = panic::catch_unwind(AssertUnwindSafe(|| walk.step(step, is_judged)));
-        let difference = result.unwrap_or_else(|cause| Some(Difference { class: Class::Panic, text: words(&*cause) }));
+        let difference =
+            result.unwrap_or_else(|cause| Some(Difference { kind: DifferenceKind::Panic, text: words(&*cause) }));
         walk.walked.steps += 1;
         if let Some(difference) = difference {
             walk.walked.difference = Some(Found { step: n, difference });
@@ -150,7 +151,7 @@ impl Walk<'_> {
                 self.ground.places.path("").display(),
                 seen.code
             );
-            println!("{}", judge::end(&seen.stderr));
+            println!("{}", compare::end(&seen.stderr));
         }
     }
 
@@ -166,7 +167,7 @@ impl Walk<'_> {
         }
         let remade = if step.reused.is_empty() { Vec::new() } else { self.side().remade(self.builder, &step.reused) };
         if !remade.is_empty() {
-            return Some(Difference { class: Class::Remade, text: remade.join("\n") });
+            return Some(Difference { kind: DifferenceKind::Remade, text: remade.join("\n") });
         }
         let cargos = self.ask(command, digest);
         // Two units write one file then, in no order.
@@ -175,7 +176,7 @@ impl Walk<'_> {
         }
         let broken = self.state.packages.iter().filter(|package| package.broken).count();
         let is_one_error = broken == 1 && self.state.around.lint.as_deref() != Some("deny");
-        let compare = |cargos: &Seen| judge::compare(&ours, cargos, from_nothing, is_one_error);
+        let compare = |cargos: &Seen| compare::compare(&ours, cargos, from_nothing, is_one_error);
         if let Some(difference) = compare(&cargos) {
             self.answers.clear();
             let again = self.ask(command, digest);
@@ -200,8 +201,8 @@ impl Walk<'_> {
             return None;
         }
         let stale: Vec<_> = after.stale.into_iter().collect();
-        let text = format!("{:?}\n{}\n{}", after.code, stale.join("\n"), judge::end(&after.stderr));
-        Some(Difference { class: Class::NotFresh, text })
+        let text = format!("{:?}\n{}\n{}", after.code, stale.join("\n"), compare::end(&after.stderr));
+        Some(Difference { kind: DifferenceKind::NotFresh, text })
     }
 
     /// What plain cargo says to this question.

@@ -108,7 +108,7 @@ impl Project {
     /// `cargo-xcache xcache …`.
     pub fn xcache<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
         if let Some(store) = self.environment.get("XCACHE_DIR") {
-            proofs::lend(&self.dir.join(store));
+            proofs::share(&self.dir.join(store));
         }
         self.xcache_from_nothing(arguments)
     }
@@ -156,7 +156,7 @@ impl Project {
 
     /// What the program `demo` says that plain cargo builds of this with nothing in the target directory.
     #[track_caller]
-    pub fn said_plainly(&self) -> String {
+    pub fn output_of_plain_cargo(&self) -> String {
         self.in_clean_target(|| {
             self.cargo(["build"]).ok();
             self.run_binary("demo")

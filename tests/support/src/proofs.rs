@@ -1,4 +1,4 @@
-//! What is proven of this machine's cargo: made once for all tests, and lent to their stores.
+//! What is proven of this machine's cargo: made once for all tests, and copied into their stores.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::{repository, tree, xcache_binary};
 const PLACE: &str = "v1/proof";
 
 /// Has a store that is new know what was proven. What stands in the way of that is the test's own matter.
-pub(crate) fn lend(store: &Path) {
+pub(crate) fn share(store: &Path) {
     let place = store.join(PLACE);
     if place.exists() || store.is_file() {
         return;

@@ -87,7 +87,7 @@ pub struct Proxy {
 struct State {
     fault: Fault,
     /// Requests to come that are not broken.
-    spared: usize,
+    before_fault: usize,
     requests: Vec<Request>,
     marker: Option<PathBuf>,
 }
@@ -123,7 +123,7 @@ impl Proxy {
     /// Breaks once so many further requests have come by.
     pub fn set_after(&self, requests: usize, fault: Fault) {
         let mut state = lock(&self.state);
-        state.spared = requests;
+        state.before_fault = requests;
         state.fault = fault;
     }
 
@@ -216,9 +216,9 @@ fn note(head: &hyper::http::request::Parts, state: &Mutex<State>) -> (usize, Fau
         after_compilation,
     });
     let number = state.requests.len() - 1;
-    match state.spared.checked_sub(1) {
+    match state.before_fault.checked_sub(1) {
         Some(left) => {
-            state.spared = left;
+            state.before_fault = left;
             (number, Fault::Pass)
         }
         None => (number, state.fault.clone()),

@@ -10,13 +10,13 @@ use crate::side::Seen;
 /// Something that differs.
 #[derive(Clone, Debug)]
 pub(crate) struct Difference {
-    pub class: Class,
+    pub kind: DifferenceKind,
     pub text: String,
 }
 
 /// In what they differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Class {
+pub(crate) enum DifferenceKind {
     Exit,
     Errors,
     Printed,
@@ -29,7 +29,7 @@ pub(crate) enum Class {
     Panic,
 }
 
-impl fmt::Display for Class {
+impl fmt::Display for DifferenceKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Exit => "another exit status",
@@ -49,38 +49,38 @@ impl fmt::Display for Class {
 /// Compares what was seen with what plain cargo does in a clean directory. What is printed comes first: that is where a
 /// wrong artifact shows. `from_nothing` says that the target directory was empty.
 pub(crate) fn compare(ours: &Seen, cargos: &Seen, from_nothing: bool, comparable_errors: bool) -> Option<Difference> {
-    let difference = |class, text: String| Some(Difference { class, text });
+    let difference = |kind, text: String| Some(Difference { kind, text });
     if ours.code != cargos.code {
         let failed = if ours.code == Some(0) { cargos } else { ours };
         let errors: Vec<_> = failed.errors.iter().map(String::as_str).collect();
         let text = format!("{:?}, cargo {:?}\n{}\n{}", ours.code, cargos.code, errors.join("\n"), end(&failed.stderr));
-        return difference(Class::Exit, text);
+        return difference(DifferenceKind::Exit, text);
     }
     // What else is compiled before cargo stops is a matter of chance.
     if ours.code != Some(0) && !ours.errors.is_empty() {
         let differ = comparable_errors && ours.errors != cargos.errors;
-        return differ.then(|| Difference { class: Class::Errors, text: sets(&ours.errors, &cargos.errors) });
+        return differ.then(|| Difference { kind: DifferenceKind::Errors, text: sets(&ours.errors, &cargos.errors) });
     }
     if ours.printed != cargos.printed {
-        return difference(Class::Printed, lines(&ours.printed, &cargos.printed));
+        return difference(DifferenceKind::Printed, lines(&ours.printed, &cargos.printed));
     }
     if let Some(text) = different_runs(&ours.runs, &cargos.runs) {
-        return difference(Class::Printed, text);
+        return difference(DifferenceKind::Printed, text);
     }
     if ours.messages != cargos.messages {
         let keys = |seen: &Seen| seen.messages.0.iter().map(|(message, n)| format!("{n}x {message}")).collect();
-        return difference(Class::Messages, sets(&keys(ours), &keys(cargos)));
+        return difference(DifferenceKind::Messages, sets(&keys(ours), &keys(cargos)));
     }
     if ours.warnings != cargos.warnings {
-        return difference(Class::Warnings, sets(&ours.warnings, &cargos.warnings));
+        return difference(DifferenceKind::Warnings, sets(&ours.warnings, &cargos.warnings));
     }
     let names = |seen: &Seen| seen.files.keys().cloned().collect::<BTreeSet<_>>();
     let (our_names, cargos_names) = (names(ours), names(cargos));
     if !our_names.is_superset(&cargos_names) || (from_nothing && our_names != cargos_names) {
-        return difference(Class::Files, sets(&our_names, &cargos_names));
+        return difference(DifferenceKind::Files, sets(&our_names, &cargos_names));
     }
     let (name, words) = cargos.files.iter().find(|(name, words)| ours.files[*name] != **words)?;
-    difference(Class::Dependencies, format!("{name}\n{}", sets(&ours.files[name], words)))
+    difference(DifferenceKind::Dependencies, format!("{name}\n{}", sets(&ours.files[name], words)))
 }
 
 fn different_runs(ours: &BTreeMap<String, String>, cargos: &BTreeMap<String, String>) -> Option<String> {

@@ -6,8 +6,8 @@
 use crate::edits::is_read_untold;
 use crate::generate::{Generator, usable_macro};
 use crate::model::{
-    Around, ConfigPlace, Expanded, How, Kind, Linking, Need, Order, Origin, Package, Part, Search, Searched, Source,
-    State, Told, Untold,
+    Around, ConfigPlace, Declaration, Expanded, How, Kind, Linking, Need, Order, Origin, Package, Part, Search,
+    Searched, Source, State, Untold,
 };
 use crate::script::Edit;
 
@@ -75,7 +75,7 @@ impl<'a> Generator<'a> {
         let source = if self.percent(25) { header } else { Source::Untold(self.untold(package)) };
         let told = match self.told(package) {
             // Nothing is compared then, as a rule.
-            Told::Appended => Told::Env,
+            Declaration::Appended => Declaration::Env,
             told => told,
         };
         Kind::Scripted { source, told }
@@ -174,5 +174,8 @@ fn variables(state: &State) -> Vec<&'static str> {
 
 /// Whether a C compiler is called for it.
 fn is_compiled(part: &Part) -> bool {
-    matches!(part.kind, Kind::Scripted { source: Source::Header(_), .. } | Kind::Scripted { told: Told::Native, .. })
+    matches!(
+        part.kind,
+        Kind::Scripted { source: Source::Header(_), .. } | Kind::Scripted { told: Declaration::Native, .. }
+    )
 }

@@ -3,7 +3,7 @@
 use crate::{Package, Sandbox, Witness};
 
 /// What they can look at. Each gives a text.
-const LOOKING: &str = r#"
+const READERS: &str = r#"
     fn variable(name: &str) -> String { std::env::var(name).unwrap_or_else(|_| "nothing".into()) }
 
     /// The last word in a file.
@@ -50,7 +50,7 @@ fn leaf(library: &str) -> Package {
 /// The script of `leaf` declares this, such as `env-changed=NAME`, and looks at something.
 pub fn script_in(sandbox: Sandbox, declared: &[&str], look: &str) -> Witness {
     let declared: String = declared.iter().map(|input| format!("println!(\"cargo:rerun-if-{input}\");")).collect();
-    let script = format!("{LOOKING} {declared} println!(\"cargo:rustc-env=SAID={{}}\", {look});");
+    let script = format!("{READERS} {declared} println!(\"cargo:rustc-env=SAID={{}}\", {look});");
     of_leaf(sandbox, [leaf("pub const SAID: &str = env!(\"SAID\");").counted_script(&script)], "SAID")
 }
 
@@ -65,7 +65,7 @@ const ASKS: &str = "pub const SAID: &str = asking::ask!(\"MADE_UP_BY_CALLER\", \
 /// A macro that looks at something. In `named` are the words that it is asked for.
 fn asking(look: &str) -> Package {
     let library = format!(
-        "{LOOKING}
+        "{READERS}
         #[proc_macro] pub fn ask(input: proc_macro::TokenStream) -> proc_macro::TokenStream {{
             let named = input.to_string();
             let named: Vec<&str> = named.split([' ', '\\n', ',', ':', '\"']).filter(|word| !word.is_empty()).collect();

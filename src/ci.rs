@@ -26,7 +26,7 @@ pub struct Services {
 
 impl Services {
     /// Tells them. A session that had nothing to do is one line, and leaves the metrics of the one before.
-    pub fn tell(&self, report: &Report, target_dir: Option<&Path>) -> Result<()> {
+    pub fn publish(&self, report: &Report, target_dir: Option<&Path>) -> Result<()> {
         if let Some(target_dir) = target_dir.filter(|_| self.is_gitlab && !report.had_nothing_to_do()) {
             write_atomic(&target_dir.join("xcache").join("metrics.txt"), metrics(report).as_bytes())?;
         }

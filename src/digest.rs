@@ -83,7 +83,7 @@ domains! {
     /// What a unit is made from: [`crate::key::KeyInputs`]. With another version, old entries are simply never asked for.
     UnitKey = "unit key 6",
     /// A key together with where the unit is good.
-    KeyInPlace = "unit key in a place 2",
+    ScopedKey = "unit key in a place 2",
     /// What is compared with each other when a miss is explained.
     UnitIdentity = "unit identity 1",
     /// A value that nobody meant to show, in what explains a miss.
@@ -100,14 +100,14 @@ domains! {
     Variable = "variable 2",
     /// What the run of a build script made.
     ScriptRun = "build script run 3",
-    /// What a build script heard from others.
-    ScriptsHeard = "build scripts heard 2",
+    /// The outputs of the build scripts that a build script depends on.
+    DependencyOutputs = "build scripts heard 2",
     /// What something is linked with.
     Linked = "linked with 2",
     /// What this machine's processor is able to do.
     Processor = "processor 1",
     /// What a unit was seen to read.
-    Seal = "seal 1",
+    SaltedDigest = "seal 1",
     /// What is found of a file: which names are in it.
     FoundNames = "names in a file 2",
     /// The path of a directory.
@@ -127,13 +127,13 @@ domains! {
     /// Files by their names and contents.
     FileContents = "contents of files 1",
     /// A remembered answer, under its name.
-    KeptAnswer = "kept answer 1",
-    /// The name of a remembered answer of a program, or of what is known of files.
+    StoredObject = "kept answer 1",
+    /// The name of a remembered output of a program, or of what is recorded of files.
     Answer = "answer of a program 2",
     /// The name of a mark that something was compiled by a session.
     CompiledMark = "compiled with remapped paths 2",
     /// The name of what those who share a remote know of units.
-    SharedKnowledge = "shared knowledge 2",
+    SharedHistory = "shared knowledge 2",
     /// A remote store.
     Remote = "remote 1",
 }

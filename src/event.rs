@@ -24,7 +24,7 @@ pub struct UnitId(pub usize);
 /// Why a unit is not taken from the cache, now or ever.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reason {
+pub enum UncacheableReason {
     /// A procedural macro: linked for the host.
     ProcMacro,
     /// A build script's binary.
@@ -61,7 +61,7 @@ pub enum Reason {
     SideFiles,
     /// A dependency in the target directory was compiled without the cache.
     ForeignDependency,
-    /// A build script that reads something outside of its package, or hears from one of which nothing is known.
+    /// A build script that reads something outside of its package, or depends on one of which nothing is known.
     OutsideInput,
     /// A build script that found a library of the system.
     SystemLibrary,
@@ -83,7 +83,7 @@ pub enum Reason {
     Unobserved,
 }
 
-impl Reason {
+impl UncacheableReason {
     /// What the reason means, in a few words.
     pub fn describe(self) -> &'static str {
         match self {
@@ -280,7 +280,7 @@ pub struct PlannedUnit {
     /// Its key, where it can be cached.
     pub key: Option<UnitKey>,
     /// Why it cannot be cached, where that is known before it is compiled.
-    pub uncacheable: Option<Reason>,
+    pub uncacheable: Option<UncacheableReason>,
     /// What has to be there before it can be compiled.
     #[serde(default)]
     pub dependencies: Vec<UnitId>,
@@ -473,7 +473,7 @@ pub enum EventKind {
         /// Which unit.
         unit: UnitId,
         /// Why.
-        reason: Reason,
+        reason: UncacheableReason,
     },
     /// rustc was run for something that is not in the plan.
     PassedThrough {

@@ -1,8 +1,8 @@
 //! Explanations: why the last build compiled what it compiled.
 //!
-//! When a unit is recorded, what it was made from is remembered by what it is ([`crate::store::known`]); what a build has missed is kept
-//! beside its report ([`LastBuild`]). An [`Explanation`] compares the two ([`causes`]), says who brings a package in
-//! ([`Origins`]), and is shown as [`text`] or as JSON.
+//! When a unit is recorded, its inputs are added to its history ([`crate::store::input_history`]); the misses of a
+//! build are stored beside its report ([`LastBuild`]). An [`Explanation`] compares the two ([`causes`]), says who
+//! brings a package in ([`Origins`]), and is shown as [`text`] or as JSON.
 //!
 //! **Invariants.** A build writes little and asks nothing for this: one small file for each unit that it records, and one
 //! for itself if there is anything to explain. Explaining writes nothing. No value of a variable is kept or shown unless
@@ -25,13 +25,13 @@ pub use self::assemble::Sources;
 pub use self::last::LastBuild;
 pub use self::origins::Origins;
 pub use self::select::{Selection, similar};
-pub use self::words::Beyond;
-use crate::event::{Difference, MissReason, Reason};
+pub use self::words::RemoteHistory;
+use crate::event::{Difference, MissReason, UncacheableReason};
 use crate::key::diff::Change;
-pub use crate::store::known::Known;
+pub use crate::store::input_history::RecordedInputs;
 
 /// The version of the JSON form; it changes when a field is removed or changes its meaning.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Why units were compiled.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -84,7 +84,7 @@ pub struct Explained {
 pub struct Cause {
     /// What it is.
     #[serde(flatten)]
-    pub what: What,
+    pub what: CauseKind,
     /// The package it is about; nothing where it is about the whole build.
     pub package: Option<String>,
     /// In words.
@@ -100,7 +100,7 @@ pub struct Cause {
 /// What a cause is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "cause")]
-pub enum What {
+pub enum CauseKind {
     /// Inputs differ from those of the nearest unit that is known.
     Changed {
         /// Which.
@@ -120,12 +120,12 @@ pub enum What {
     /// It is compiled each time, since it cannot be kept.
     NotKept {
         /// Why.
-        reason: Reason,
+        reason: UncacheableReason,
     },
     /// The cache does not take it.
     Uncacheable {
         /// Why.
-        reason: Reason,
+        reason: UncacheableReason,
     },
     /// Cargo had it made again, though there was an entry.
     Again,

@@ -1,17 +1,18 @@
 //! What was seen while a unit was made, as conditions: made of what an [observer](crate::observe) saw, and compared with
 //! what is here.
 //!
-//! [`Here`] is this machine, as far as anybody could look at it: paths and variables. [`Here::record`] leaves out what is
-//! fixed already ([`Subject`]) and makes [`Observed`] of the rest; [`Here::difference`] finds the first condition that does
-//! not hold. Variables are not seen: one counts if a program that was at work contains its name ([`names`]).
+//! [`MachineState`] is this machine, as far as anybody could look at it: paths and variables. [`MachineState::record`]
+//! leaves out what is fixed already ([`Subject`]) and makes [`Observed`] of the rest; [`MachineState::difference`]
+//! finds the first condition that does not hold. Variables are not seen: one counts if a program that was at work
+//! contains its name ([`names`]).
 //!
 //! **Invariants.** What is recorded is what was there when it was looked at first; where that cannot be told any more,
-//! nothing is. Whatever is left out is fixed by something that is compared. Values and contents are never recorded, only
-//! [seals](Seal) of them.
+//! nothing is. Whatever is left out is fixed by something that is compared. Values and contents are never recorded,
+//! only [salted digests](SaltedDigest) of them.
 
 mod classify;
-pub mod known;
 mod names;
+pub mod well_known;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -21,11 +22,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use self::classify::{Kind, Places};
+use self::classify::{KnownDirectories, PathKind};
 use self::names::Names;
 use crate::config::{Settings, Switch, Unobserved};
 use crate::digest::{Digest, Domain};
-use crate::entry::{IN_PATH, Inputs, Observed, Seal, State};
+use crate::entry::{IN_PATH, Inputs, Observed, PathState, SaltedDigest};
 use crate::event::{Difference, EventLog};
 use crate::fs;
 use crate::key::UnitKey;
@@ -33,8 +34,9 @@ use crate::observe::{self, Access, Mark, Seen, Unknown, Unseen, Use, Was};
 use crate::roots::{Root, RootedPath, Roots};
 use crate::store::LocalStore;
 
-/// Variables that say where things are: what they lead to is seen. They count as well where their value is in what was made.
-const LEADING: &[&str] =
+/// Variables that say where things are: what they lead to is seen. They count as well where their value is in what was
+/// made.
+const PATH_VARIABLES: &[&str] =
     &["CARGO_HOME", "CARGO_TARGET_DIR", "HOME", "OLDPWD", "PATH", "PWD", "RUSTUP_HOME", "TMPDIR", "XDG_RUNTIME_DIR"];
 /// Variables of a shell's own, which change with every command; and of every Rust program's, which change how it fails.
 const OF_PROCESSES: &[&str] =
@@ -58,13 +60,13 @@ const LIBRARIES: &str = "LD_LIBRARY_PATH";
 /// Every program asks for these, by its loader.
 const OF_LOADERS: &[&str] = &["GLIBC_TUNABLES", "LD_"];
 /// A value that is shorter may be in anything. The paths of roots are looked for in another way.
-const TELLING: usize = 16;
+const MIN_SEARCHED_LENGTH: usize = 16;
 
 /// What a built program may have names of variables in; or why nobody knows which it asks for.
 type Words = Result<Arc<BTreeSet<String>>, Unknown>;
 
 /// This machine, as far as anybody could look at it.
-pub struct Here {
+pub struct MachineState {
     roots: Roots,
     home: Option<Utf8PathBuf>,
     /// The environment that cargo was started with.
@@ -74,16 +76,16 @@ pub struct Here {
     store: Arc<LocalStore>,
     unknown: Unobserved,
     is_observing: bool,
-    has_said: AtomicBool,
+    has_warned: AtomicBool,
     names: Names,
     /// Digests of contents.
     contents: Mutex<HashMap<(String, Mark), Digest>>,
     /// Names of variables that are in a program.
-    asked: Mutex<HashMap<Digest, Arc<BTreeSet<String>>>>,
+    names_by_program: Mutex<HashMap<Digest, Arc<BTreeSet<String>>>>,
     /// Words of a built program, by its content: many units load the same macro.
     words: Mutex<HashMap<Digest, Words>>,
     /// Words of the macros in a directory.
-    spoken: Mutex<HashMap<Utf8PathBuf, Arc<BTreeSet<String>>>>,
+    macro_words: Mutex<HashMap<Utf8PathBuf, Arc<BTreeSet<String>>>>,
 }
 
 /// What was observed, of what.
@@ -91,7 +93,7 @@ pub struct Subject<'a> {
     /// The directories that are fixed: by a checksum, or by what else is compared.
     pub fixed: Vec<&'a Utf8Path>,
     /// Files that are compared already: the sources that the compiler says it has read.
-    pub told: BTreeSet<Utf8PathBuf>,
+    pub dep_info_files: BTreeSet<Utf8PathBuf>,
     /// Directories with the sources of crates whose macros it may use.
     pub sources: BTreeSet<&'a Utf8Path>,
     /// Where it may write.
@@ -106,7 +108,7 @@ pub struct Subject<'a> {
     pub holds: &'a dyn Fn(&[u8]) -> bool,
 }
 
-impl Here {
+impl MachineState {
     /// For a session.
     pub fn new(
         roots: Roots,
@@ -121,7 +123,7 @@ impl Here {
         let set = environment.keys().filter_map(|name| name.to_str()).chain(configured.keys().map(String::as_str));
         let names = Names::new(set.filter(|name| counts(name)).collect());
         let (unknown, is_observing) = (settings.unknown, settings.observe == Switch::On);
-        let has_said = AtomicBool::new(false);
+        let has_warned = AtomicBool::new(false);
         Self {
             roots,
             home,
@@ -130,19 +132,19 @@ impl Here {
             store,
             unknown,
             is_observing,
-            has_said,
+            has_warned,
             names,
             contents: Mutex::default(),
-            asked: Mutex::default(),
+            names_by_program: Mutex::default(),
             words: Mutex::default(),
-            spoken: Mutex::default(),
+            macro_words: Mutex::default(),
         }
     }
 
     /// The first of an entry's conditions that does not hold.
     pub fn difference(&self, key: UnitKey, inputs: &Inputs) -> Option<Difference> {
         match inputs {
-            Inputs::Told => None,
+            Inputs::CompilerOnly => None,
             Inputs::Observed(observed) => self.differing(key, observed),
             _ if self.trusts() => None,
             Inputs::Declared => self.can_observe().then_some(Difference::Unobserved),
@@ -161,8 +163,8 @@ impl Here {
     }
 
     /// Says once why nothing can be seen.
-    pub fn say_unobserved(&self, why: &Unseen, log: &EventLog) {
-        if !self.has_said.swap(true, Ordering::SeqCst) {
+    pub fn warn_unobserved(&self, why: &Unseen, log: &EventLog) {
+        if !self.has_warned.swap(true, Ordering::SeqCst) {
             log.warn(format!(
                 "what build scripts, macros and linkers read cannot be observed here: {}; only what declares its inputs or \
                  is well known is cached of them (`observe = \"off\"` says no more, `unknown = \"trust\"` caches all)",
@@ -176,34 +178,36 @@ impl Here {
             .paths
             .iter()
             .flat_map(|(directory, names)| names.iter().map(move |(name, states)| (join(directory, name), states)));
-        let mut paths = paths.filter(|(path, states)| !self.is_so(key, path, states));
+        let mut paths = paths.filter(|(path, states)| !self.is_unchanged(key, path, states));
         if let Some((path, _)) = paths.next() {
             return Some(Difference::Observed { path });
         }
         let mut variables = observed.variables.iter();
-        let differs = |(name, seal): &(&String, &Seal)| self.variable(key, name) != Some(**seal);
+        let differs = |(name, digest): &(&String, &SaltedDigest)| self.variable(key, name) != Some(**digest);
         let other = variables.find(differs).map(|(name, _)| name.clone());
-        let name = other.or_else(|| self.asked_besides(observed))?;
+        let name = other.or_else(|| self.newly_set_variable(observed))?;
         Some(Difference::Asked { name })
     }
 
     /// Whether a path is as it was. Where it is not known where that is here, it is not.
-    fn is_so(&self, key: UnitKey, path: &str, states: &[State]) -> bool {
+    fn is_unchanged(&self, key: UnitKey, path: &str, states: &[PathState]) -> bool {
         if let Some(name) = path.strip_prefix(IN_PATH).and_then(|name| name.strip_prefix('/')) {
             return self.found(key, name).is_some_and(|found| states == [found]);
         }
-        let Some(path) = self.resolve(path) else { return states == [State::Absent] };
+        let Some(path) = self.resolve(path) else { return states == [PathState::Absent] };
         let was = Was::now(path.as_std_path());
         states.iter().all(|state| match state {
-            State::Absent => was == Was::Absent,
-            State::Directory => was == Was::Directory,
-            State::Other => was == Was::Other,
-            State::File(seal) => match was {
-                Was::File(mark) => self.content(&path, mark).is_some_and(|content| Seal::of(key, content) == *seal),
+            PathState::Absent => was == Was::Absent,
+            PathState::Directory => was == Was::Directory,
+            PathState::Other => was == Was::Other,
+            PathState::File(digest) => match was {
+                Was::File(mark) => {
+                    self.content(&path, mark).is_some_and(|content| SaltedDigest::of(key, content) == *digest)
+                }
                 _ => false,
             },
-            State::Names(seal) => names_in(&path).is_some_and(|names| Seal::of(key, names) == *seal),
-            State::Link(seal) => link_at(&path).is_some_and(|link| Seal::of(key, link) == *seal),
+            PathState::Names(digest) => names_in(&path).is_some_and(|names| SaltedDigest::of(key, names) == *digest),
+            PathState::Link(digest) => link_at(&path).is_some_and(|link| SaltedDigest::of(key, link) == *digest),
         })
     }
 
@@ -219,9 +223,9 @@ impl Here {
         })
     }
 
-    /// What is found by a name: a program, and whatever of that name is not one and comes before. Nothing where it changes
-    /// meanwhile.
-    fn found(&self, key: UnitKey, name: &str) -> Option<State> {
+    /// What is found by a name: a program, and whatever of that name is not one and comes before. Nothing where it
+    /// changes meanwhile.
+    fn found(&self, key: UnitKey, name: &str) -> Option<PathState> {
         let mut found = Vec::new();
         for path in self.before(name).map(|directory| directory.join(name)) {
             found.push((
@@ -234,41 +238,41 @@ impl Here {
             ));
         }
         let content = match *found {
-            [] => return Some(State::Absent),
+            [] => return Some(PathState::Absent),
             [(true, Some(content))] => content,
             _ => Digest::of_value(Domain::FileContents, &("found", found)),
         };
-        Some(State::File(Seal::of(key, content)))
+        Some(PathState::File(SaltedDigest::of(key, content)))
     }
 
     /// A variable that is set now, was not then, and may be asked for.
-    fn asked_besides(&self, observed: &Observed) -> Option<String> {
+    fn newly_set_variable(&self, observed: &Observed) -> Option<String> {
         let is_new = |name: &&String| {
             let is_known = observed.variables.contains_key(*name) || observed.replaced.contains(*name);
-            !is_known && !LEADING.contains(&name.as_str())
+            !is_known && !PATH_VARIABLES.contains(&name.as_str())
         };
-        let of_words = self.names.in_words(&observed.words).into_iter().chain(self.names.among(&observed.spoken));
+        let of_words = self.names.in_words(&observed.words).into_iter().chain(self.names.among(&observed.macro_words));
         let of_all = self.names.all().filter(|name| is_of_loaders(name)).cloned();
         if let Some(name) = of_words.chain(of_all).find(|name| is_new(&name)) {
             return Some(name);
         }
-        let mut asked = observed.askers.iter().filter_map(|asker| self.names_in_file(&self.resolve(asker)?));
-        asked.find_map(|found| found.iter().find(is_new).cloned())
+        let mut found = observed.programs.iter().filter_map(|program| self.names_in_file(&self.resolve(program)?));
+        found.find_map(|names| names.iter().find(is_new).cloned())
     }
 
-    fn variable(&self, key: UnitKey, name: &str) -> Option<Seal> {
+    fn variable(&self, key: UnitKey, name: &str) -> Option<SaltedDigest> {
         let value = self.environment.get(OsStr::new(name)).map(|value| value.as_encoded_bytes());
         let configured = self.configured.get(name);
         let is_set = value.is_some() || configured.is_some();
-        is_set.then(|| Seal::of(key, Digest::of_value(Domain::Variable, &(value, configured))))
+        is_set.then(|| SaltedDigest::of(key, Digest::of_value(Domain::Variable, &(value, configured))))
     }
 
     /// What was seen, as conditions of the unit with this key; or why it cannot be told.
     pub fn record(&self, seen: &Seen, key: UnitKey, subject: &Subject<'_>) -> Result<Observed, Unknown> {
         is_known(seen)?;
-        let places = Places::new(&self.roots, subject);
+        let directories = KnownDirectories::new(&self.roots, subject);
         let mut observed = Observed::default();
-        let mut asking = BTreeSet::new();
+        let mut readers = BTreeSet::new();
         let searched = self.searched(subject);
         let started = seen.paths.iter().filter(|(_, access)| access.uses.has(Use::Start));
         let started: BTreeSet<_> = started.filter_map(|(path, _)| name_in(path, &searched)).collect();
@@ -277,21 +281,21 @@ impl Here {
             if let Some(name) = name {
                 self.add_named(&mut observed, key, name)?;
             }
-            match places.kind(path, access, seen)? {
+            match directories.kind(path, access, seen)? {
                 // It was looked for there because it might have been anywhere.
-                Kind::Input
+                PathKind::Input
                     if access.was == Was::Absent && name.is_some_and(|name| self.is_passed(path, name, &started)) => {}
-                Kind::Input => self.add(&mut observed, key, path, access)?,
-                Kind::Fixed => {}
+                PathKind::Input => self.add(&mut observed, key, path, access)?,
+                PathKind::Fixed => {}
             }
-            if places.is_local(path, access) {
+            if directories.is_local(path, access) {
                 observed.words.extend(LOCAL.iter().map(|name| (*name).to_owned()));
             }
-            if places.asks(path, access, seen) {
-                asking.insert(path.as_str());
+            if directories.reads_variables(path, access, seen) {
+                readers.insert(path.as_str());
             }
         }
-        self.add_variables(&mut observed, key, subject, &asking)?;
+        self.add_variables(&mut observed, key, subject, &readers)?;
         drop_implied(&mut observed.paths);
         Ok(observed)
     }
@@ -300,11 +304,11 @@ impl Here {
     /// digest of it; nothing within where there is nothing.
     pub fn linked(&self, seen: &Seen, subject: &Subject<'_>) -> Result<Option<Digest>, Unknown> {
         is_known(seen)?;
-        let places = Places::new(&self.roots, subject);
+        let directories = KnownDirectories::new(&self.roots, subject);
         let mut linked = BTreeMap::new();
         for (path, access) in &seen.paths {
             let Was::File(mark) = access.was else { continue };
-            if places.is_linked(path, access, seen)? {
+            if directories.is_linked(path, access, seen)? {
                 let content = self.content(Utf8Path::new(path), mark).ok_or(Unknown::Changed)?;
                 linked.insert(self.locate(path), content);
             }
@@ -345,16 +349,16 @@ impl Here {
         }
         let mut states = Vec::new();
         if access.uses.has(Use::LookAtLink) {
-            states.extend(link_at(at).map(|link| State::Link(Seal::of(key, link))));
+            states.extend(link_at(at).map(|link| PathState::Link(SaltedDigest::of(key, link))));
         }
         states.push(match access.was {
-            Was::Absent => State::Absent,
-            Was::Other => State::Other,
+            Was::Absent => PathState::Absent,
+            Was::Other => PathState::Other,
             Was::Directory if access.uses.has(Use::List) => {
-                State::Names(Seal::of(key, names_in(at).ok_or(Unknown::Changed)?))
+                PathState::Names(SaltedDigest::of(key, names_in(at).ok_or(Unknown::Changed)?))
             }
-            Was::Directory => State::Directory,
-            Was::File(mark) => State::File(Seal::of(key, self.content(at, mark).ok_or(Unknown::Changed)?)),
+            Was::Directory => PathState::Directory,
+            Was::File(mark) => PathState::File(SaltedDigest::of(key, self.content(at, mark).ok_or(Unknown::Changed)?)),
         });
         let (directory, name) = split(&self.locate(path));
         observed.paths.entry(directory).or_default().insert(name, states);
@@ -375,11 +379,11 @@ impl Here {
         observed: &mut Observed,
         key: UnitKey,
         subject: &Subject<'_>,
-        asking: &BTreeSet<&str>,
+        readers: &BTreeSet<&str>,
     ) -> Result<(), Unknown> {
         let mut found: BTreeSet<String> = BTreeSet::new();
         let mut has_macros = false;
-        for path in asking.iter().map(|path| Utf8Path::new(*path)).chain(subject.program) {
+        for path in readers.iter().map(|path| Utf8Path::new(*path)).chain(subject.program) {
             let Was::File(mark) = Was::now(path.as_std_path()) else { continue };
             let is_built = self.roots.get(Root::BuildDir).is_some_and(|build_dir| path.starts_with(build_dir));
             let content = self.content(path, mark).ok_or(Unknown::Changed)?;
@@ -387,18 +391,18 @@ impl Here {
                 has_macros |= subject.program.is_none();
                 observed.words.extend(self.words_of(content, path)?.iter().cloned());
             } else {
-                observed.askers.insert(self.locate(path.as_str()));
+                observed.programs.insert(self.locate(path.as_str()));
             }
             found.extend(self.names_of(content, path.as_std_path()).ok_or(Unknown::Changed)?.iter().cloned());
         }
-        for path in subject.told.iter().filter(|_| has_macros) {
-            observed.spoken.extend(names::spoken(path.as_std_path()));
+        for path in subject.dep_info_files.iter().filter(|_| has_macros) {
+            observed.macro_words.extend(names::source_words(path.as_std_path()));
         }
         for directory in subject.sources.iter().filter(|_| has_macros) {
-            observed.spoken.extend(self.spoken_by_macros(directory).iter().cloned());
+            observed.macro_words.extend(self.macro_words_in(directory).iter().cloned());
         }
         found.extend(self.names.in_words(&observed.words));
-        found.extend(self.names.among(&observed.spoken));
+        found.extend(self.names.among(&observed.macro_words));
         found.extend(self.names.all().filter(|name| is_of_loaders(name)).cloned());
         for name in found {
             // What cargo has set it to follows from what is built, or from the configuration.
@@ -409,10 +413,11 @@ impl Here {
                 observed.replaced.insert(name);
                 continue;
             }
-            let is_told = || value.is_none_or(|value| value.len() >= TELLING && (subject.holds)(value.as_bytes()));
-            if !LEADING.contains(&name.as_str()) || is_told() {
-                let seal = self.variable(key, &name).ok_or(Unknown::Environment)?;
-                observed.variables.insert(name, seal);
+            let is_told =
+                || value.is_none_or(|value| value.len() >= MIN_SEARCHED_LENGTH && (subject.holds)(value.as_bytes()));
+            if !PATH_VARIABLES.contains(&name.as_str()) || is_told() {
+                let digest = self.variable(key, &name).ok_or(Unknown::Environment)?;
+                observed.variables.insert(name, digest);
             }
         }
         Ok(())
@@ -457,8 +462,9 @@ impl Here {
                 if Was::now(path.as_std_path()) != Was::File(mark) {
                     return None;
                 }
-                // What was written just now may be written again in the same instant. Only speed is lost by not keeping it.
-                if mark.is_settled() {
+                // What was written just now may be written again in the same instant. Only speed is lost by not keeping
+                // it.
+                if mark.is_reliable() {
                     let _ = self.store.put_probe(kept_as, digest.as_bytes());
                 }
                 digest
@@ -479,12 +485,12 @@ impl Here {
     }
 
     /// What the macros of a crate may have a procedural macro read.
-    fn spoken_by_macros(&self, directory: &Utf8Path) -> Arc<BTreeSet<String>> {
-        if let Some(known) = lock(&self.spoken).get(directory) {
+    fn macro_words_in(&self, directory: &Utf8Path) -> Arc<BTreeSet<String>> {
+        if let Some(known) = lock(&self.macro_words).get(directory) {
             return known.clone();
         }
-        let found = Arc::new(names::spoken_by_macros(directory.as_std_path()));
-        lock(&self.spoken).insert(directory.to_owned(), found.clone());
+        let found = Arc::new(names::macro_words(directory.as_std_path()));
+        lock(&self.macro_words).insert(directory.to_owned(), found.clone());
         found
     }
 
@@ -495,7 +501,7 @@ impl Here {
 
     /// The names of variables that are set now and are in a file of this content.
     fn names_of(&self, content: Digest, path: &Path) -> Option<Arc<BTreeSet<String>>> {
-        if let Some(known) = lock(&self.asked).get(&content) {
+        if let Some(known) = lock(&self.names_by_program).get(&content) {
             return Some(known.clone());
         }
         let kept_as = Digest::of_value(Domain::FoundNames, &(content, self.names.digest()));
@@ -511,7 +517,7 @@ impl Here {
             }
         };
         let found = Arc::new(found);
-        lock(&self.asked).insert(content, found.clone());
+        lock(&self.names_by_program).insert(content, found.clone());
         Some(found)
     }
 }
@@ -561,12 +567,12 @@ fn name_in<'a>(path: &'a str, directories: &BTreeSet<String>) -> Option<&'a str>
 }
 
 /// A directory that is there is not worth saying where something in it is.
-fn drop_implied(paths: &mut BTreeMap<String, BTreeMap<String, Vec<State>>>) {
-    let present = paths.iter().filter(|(_, names)| names.values().flatten().any(|state| *state != State::Absent));
+fn drop_implied(paths: &mut BTreeMap<String, BTreeMap<String, Vec<PathState>>>) {
+    let present = paths.iter().filter(|(_, names)| names.values().flatten().any(|state| *state != PathState::Absent));
     let present: BTreeSet<String> = present.map(|(directory, _)| directory.clone()).collect();
     let is_implied = |path: &str| present.iter().any(|inside| Utf8Path::new(inside).starts_with(path));
     for (directory, names) in paths.iter_mut() {
-        names.retain(|name, states| *states != [State::Directory] || !is_implied(&join(directory, name)));
+        names.retain(|name, states| *states != [PathState::Directory] || !is_implied(&join(directory, name)));
     }
     paths.retain(|_, names| !names.is_empty());
 }

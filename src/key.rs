@@ -4,15 +4,15 @@
 //! explained by comparing two of them. [`UnitKey`] is the BLAKE3 hash of its canonical encoding.
 //!
 //! **Invariants.** This module is pure: no I/O, no environment. *Absent* from the inputs, by design: absolute paths,
-//! modification times, the target directory, `CARGO_HOME`, the number of jobs, lock entries the unit does not depend on,
-//! the order in which anything was listed, and the workspace that is being built. A dependency enters only as the name it
-//! is imported under and its own key. Neither is the host a unit was linked on an input: it makes a key of its own for the
-//! linked unit ([`UnitKey::in_place`]), and not for what depends on it. The same goes for the path of the workspace that a
-//! package in a directory belongs to. Both are in the [`recipe`] that is kept of a unit, by which a miss is explained
-//! ([`diff`]).
+//! modification times, the target directory, `CARGO_HOME`, the number of jobs, lock entries the unit does not depend
+//! on, the order in which anything was listed, and the workspace that is being built. A dependency enters only as the
+//! name it is imported under and its own key. Neither is the host a unit was linked on an input: it makes a key of its
+//! own for the linked unit ([`UnitKey::scoped`]), and not for what depends on it. The same goes for the path of the
+//! workspace that a package in a directory belongs to. Both are among the stored [`unit_inputs`], by which a miss is
+//! explained ([`diff`]).
 
 pub mod diff;
-pub mod recipe;
+pub mod unit_inputs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,10 +28,10 @@ use crate::digest::{Digest, Domain};
 pub struct UnitKey(pub Digest);
 
 impl UnitKey {
-    /// The key of a unit that is good in this place only: on hosts of a class, in a workspace at a path.
+    /// The key of a unit that is valid in a scope only: on hosts of a class, in a workspace at a path.
     #[must_use]
-    pub fn in_place(self, place: Digest) -> Self {
-        Self(Digest::of_value(Domain::KeyInPlace, &(self, place)))
+    pub fn scoped(self, place: Digest) -> Self {
+        Self(Digest::of_value(Domain::ScopedKey, &(self, place)))
     }
 }
 
@@ -117,7 +117,8 @@ pub struct KeyInputs {
     /// Environment that changes what the compiler accepts or writes; and programs in front of it, with what they are told.
     pub environment: BTreeMap<String, String>,
     /// What a package in a directory may read besides its own files: the digest of each, by its name.
-    pub surroundings: BTreeMap<String, String>,
+    #[serde(rename = "surroundings")]
+    pub member_inputs: BTreeMap<String, String>,
     /// Unstable cargo configuration, as written.
     pub config: BTreeMap<String, serde_json::Value>,
     /// Dependency edges.

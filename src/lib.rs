@@ -7,14 +7,14 @@
 //! | module | responsibility |
 //! |---|---|
 //! | [`session`] | the phases, in order |
-//! | [`history`], [`ledger`], [`journal`], [`ci`] | reports, kept; sums over them; events in a file; what CI is told |
+//! | [`history`], [`ledger`], [`journal`], [`ci`] | reports, kept; sums over them; events in a file; the summary for CI |
 //! | [`explain`] | why the last build compiled what it compiled |
-//! | [`recipe`] | what the dependencies of a workspace follow from, as a file |
+//! | [`recipe`] | everything that the dependencies of a workspace are built from, as a file |
 //! | [`wrapper`], [`report`] | one rustc call; the fold of events |
 //! | [`hydrate`] | units into the build directory, as cargo would find them |
 //! | [`plan`] | units and keys |
 //! | [`inputs`] | what was seen of a unit, as conditions, and whether they hold |
-//! | [`prefetch`], [`upload`], [`probe`] | entries into the local store; recorded entries to the remote; answers remembered |
+//! | [`prefetch`], [`upload`], [`probe`] | entries into the local store; recorded entries to the remote; outputs of programs, remembered |
 //! | [`store`], [`cargo`], [`rustc`] | the two tiers; everything asked of cargo; rustc's command line and outputs |
 //! | [`key`], [`entry`], [`event`], [`roots`] | pure data |
 //! | [`config`], [`process`], [`link`], [`observe`] | settings; running a program; this binary under another name; what a program looks at |

@@ -12,9 +12,10 @@
 //! machine), and variables, which a process has from its start. What somebody else is asked for is not seen either, but
 //! [said](Unknown). A thread that replaces a path in memory while it is read is not caught.
 //!
-//! **Invariants.** A process that is seen does what it does unseen: every call goes on as it was made. It is stopped only as
-//! long as somebody answers: what lives longer than the command is left to a process of ours that does nothing but that
-//! ([`go_on_for`]). Where the kernel does not let us, the command runs unseen, and the observation says why.
+//! **Invariants.** A process that is seen does what it does unseen: every call goes on as it was made. It is stopped
+//! only as long as somebody answers: what lives longer than the command is left to a process of ours that does nothing
+//! but that ([`resume_remaining`]). Where the kernel does not let us, the command runs unseen, and the observation says
+//! why.
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod elf;
@@ -24,8 +25,6 @@ mod filter;
 #[expect(unsafe_code, reason = "memory that is shared with other processes")]
 #[cfg_attr(not(test), expect(dead_code, reason = "half of it is for the library, which is compiled by itself"))]
 mod journal;
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-mod nowhere;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod preload;
 mod seen;
@@ -33,14 +32,16 @@ mod seen;
 mod supervise;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod sys;
-
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-pub use self::nowhere::{Observation, go_on_for, provide_interposer, spawn, spawn_with};
+mod unsupported;
+
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use self::preload::{provide_interposer, spawn_with};
 pub use self::seen::{Access, Mark, Seen, Unknown, Use, Uses, Was};
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub use self::supervise::{Observation, go_on_for, spawn};
+pub use self::supervise::{Observation, resume_remaining, spawn};
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+pub use self::unsupported::{Observation, provide_interposer, resume_remaining, spawn, spawn_with};
 
 /// Whether what is started here is seen: tried with a program that does nothing, when it is first asked.
 pub fn is_possible() -> bool {
@@ -51,8 +52,8 @@ pub fn is_possible() -> bool {
     })
 }
 
-/// The argument by which this binary is [`go_on_for`].
-pub const GO_ON: &str = "--go-on";
+/// The argument by which this binary is [`resume_remaining`].
+pub const RESUME_REMAINING: &str = "--go-on";
 
 /// What came of observing.
 pub type Result = std::result::Result<Seen, Unseen>;

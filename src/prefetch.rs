@@ -106,7 +106,7 @@ impl Prefetch {
         let Some(remote) = self.shared.remote.clone() else { return };
         let mut state = self.shared.lock();
         state.index = Index::Asked;
-        self.shared.stir();
+        self.shared.mark_active();
         let shared = Arc::clone(&self.shared);
         let task = self.shared.runtime.spawn(async move { shared.fetch_index(&remote, graph_key).await });
         state.tasks.push(task.abort_handle());
@@ -270,7 +270,7 @@ impl Shared {
     }
 
     /// Something arrived, or is asked for just now.
-    fn stir(&self) {
+    fn mark_active(&self) {
         self.active_ms.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
@@ -296,13 +296,13 @@ impl Shared {
     }
 
     /// The outcome of a key is the outcome of all its units; the bytes are the first one's.
-    fn settle(&self, state: &mut State, key: UnitKey, outcome: Outcome) {
+    fn complete(&self, state: &mut State, key: UnitKey, outcome: Outcome) {
         let mut outcome = outcome;
-        for unit in state.settle(key, &outcome) {
+        for unit in state.complete(key, &outcome) {
             self.decide(state, unit, &outcome);
             outcome = outcome.shared();
         }
-        self.stir();
+        self.mark_active();
         self.changed.notify_all();
     }
 

@@ -119,7 +119,7 @@ impl Program {
     }
 
     /// Whether what it says is said by its own file.
-    fn answers_itself(&self) -> bool {
+    fn is_self_contained(&self) -> bool {
         let is_called = |path: &Path| path.file_stem().map(|name| name.to_string_lossy().into_owned());
         let (name, real) = (is_called(&self.path), is_called(&self.file).unwrap_or_default());
         is_binary(&self.file) && (name.as_deref() == Some(&real) || is_tool(&real))
@@ -137,7 +137,7 @@ impl Program {
     }
 
     /// What answers where this is started: for a proxy the program of the toolchain that the environment names.
-    pub fn answering(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
+    pub fn resolved(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         if !self.is_proxy() {
             return Some(self.clone());
         }
@@ -176,7 +176,7 @@ fn is_tool(name: &str) -> bool {
 
 /// What a program printed.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Answer {
+pub struct ProgramOutput {
     /// To standard output.
     pub stdout: String,
     /// To standard error.
@@ -191,9 +191,9 @@ pub fn key<V: Into<OsString>>(
 ) -> Option<Digest> {
     let variable = |name: &str| variable(name).map(Into::into);
     let program = Program::find(compiler, Path::new(""), variable("PATH").as_deref())?;
-    let answering = program.answering(variable)?;
-    let is_known = answering.sysroot().is_some() && !arguments.iter().any(|argument| argument.starts_with('+'));
-    let state = (program.state()?, answering.state()?);
+    let resolved = program.resolved(variable)?;
+    let is_known = resolved.sysroot().is_some() && !arguments.iter().any(|argument| argument.starts_with('+'));
+    let state = (program.state()?, resolved.state()?);
     is_known.then(|| name(&state, arguments, variable))
 }
 
@@ -208,12 +208,12 @@ fn name(
 }
 
 /// The answer, where it is known.
-pub fn recall(store: &LocalStore, key: Digest) -> Option<Answer> {
+pub fn recall(store: &LocalStore, key: Digest) -> Option<ProgramOutput> {
     serde_json::from_slice(&store.probe(key)?).ok()
 }
 
 /// Keeps an answer.
-pub fn remember(store: &LocalStore, key: Digest, answer: &Answer) {
+pub fn remember(store: &LocalStore, key: Digest, answer: &ProgramOutput) {
     if let Ok(bytes) = serde_json::to_vec(answer) {
         // Only speed is lost where the store cannot be written.
         let _ = store.put_probe(key, &bytes);
@@ -221,19 +221,19 @@ pub fn remember(store: &LocalStore, key: Digest, answer: &Answer) {
 }
 
 /// What a program prints to standard output: remembered, or asked now.
-pub fn ask(store: &LocalStore, command: &mut Command, variable: impl Fn(&str) -> Option<OsString>) -> Result<String> {
+pub fn query(store: &LocalStore, command: &mut Command, variable: impl Fn(&str) -> Option<OsString>) -> Result<String> {
     let program = Program::find(command.get_program(), Path::new(""), variable("PATH").as_deref());
     let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
     let key = program.and_then(|program| {
-        let answering = program.answering(&variable).filter(Program::answers_itself)?;
+        let resolved = program.resolved(&variable).filter(Program::is_self_contained)?;
         let is_known = !arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"+"));
-        is_known.then_some(name(&(program.state()?, answering.state()?), &arguments, &variable))
+        is_known.then_some(name(&(program.state()?, resolved.state()?), &arguments, &variable))
     });
-    ask_as(store, command, key)
+    query_with_key(store, command, key)
 }
 
 /// What a compiler prints to standard output: remembered, or asked now.
-pub fn ask_compiler(
+pub fn query_compiler(
     store: &LocalStore,
     command: &mut Command,
     variable: impl Fn(&str) -> Option<OsString>,
@@ -241,12 +241,12 @@ pub fn ask_compiler(
     let arguments: Option<Vec<_>> = command.get_args().map(|argument| argument.to_str().map(str::to_owned)).collect();
     let program = command.get_program().to_str().map(str::to_owned);
     let key = program.zip(arguments).and_then(|(program, arguments)| key(&program, &arguments, variable));
-    ask_as(store, command, key)
+    query_with_key(store, command, key)
 }
 
-/// What a script says of itself that has its answers in its own text, as `ldd` has: remembered by that text, if the first
-/// line of the answer stands in it.
-pub fn ask_constant(
+/// What a script says of itself that has its answers in its own text, as `ldd` has: remembered by that text, if the
+/// first line of the answer stands in it.
+pub fn query_constant(
     store: &LocalStore,
     command: &mut Command,
     variable: impl Fn(&str) -> Option<OsString>,
@@ -261,18 +261,18 @@ pub fn ask_constant(
     }
     let stdout = process::output(command)?;
     if stands_in_text(&stdout) {
-        remember(store, key, &Answer { stdout: stdout.clone(), stderr: String::new() });
+        remember(store, key, &ProgramOutput { stdout: stdout.clone(), stderr: String::new() });
     }
     Ok(stdout)
 }
 
-fn ask_as(store: &LocalStore, command: &mut Command, key: Option<Digest>) -> Result<String> {
+fn query_with_key(store: &LocalStore, command: &mut Command, key: Option<Digest>) -> Result<String> {
     if let Some(answer) = key.and_then(|key| recall(store, key)) {
         return Ok(answer.stdout);
     }
     let stdout = process::output(command)?;
     if let Some(key) = key {
-        remember(store, key, &Answer { stdout: stdout.clone(), stderr: String::new() });
+        remember(store, key, &ProgramOutput { stdout: stdout.clone(), stderr: String::new() });
     }
     Ok(stdout)
 }

@@ -58,8 +58,8 @@ impl Machine {
         self.program(path, format!("#!/bin/sh\necho >> {count}\nwc -l < {count}\n").as_bytes())
     }
 
-    fn ask(&self, program: &Path) -> String {
-        ask(&self.store, Command::new(program).arg("--version"), |_| None).unwrap().trim().to_owned()
+    fn query(&self, program: &Path) -> String {
+        query(&self.store, Command::new(program).arg("--version"), |_| None).unwrap().trim().to_owned()
     }
 }
 
@@ -103,7 +103,7 @@ fn a_compilers_answer_is_known_until_the_compiler_or_the_question_changes() {
         key(&rustc, &arguments, |name| toolchain.filter(|_| name == "RUSTUP_TOOLCHAIN")).unwrap()
     };
     let first = name(&["-vV"], None);
-    let answer = Answer { stdout: "rustc 1".into(), stderr: String::new() };
+    let answer = ProgramOutput { stdout: "rustc 1".into(), stderr: String::new() };
     remember(&machine.store, first, &answer);
     assert_eq!(recall(&machine.store, name(&["-vV"], None)), Some(answer));
     assert_eq!(recall(&machine.store, name(&["--print", "cfg"], None)), None);
@@ -177,16 +177,16 @@ fn a_proxy_is_asked_every_time_unless_its_toolchain_is_named() {
 fn what_a_program_says_is_asked_again_where_another_one_may_say_it() {
     let machine = Machine::new();
     let script = machine.counting("cc");
-    assert_eq!([machine.ask(&script), machine.ask(&script)], ["1", "2"], "a script");
-    let answers_itself = |path: &Path| Program::find(path, Path::new(""), None).unwrap().answers_itself();
+    assert_eq!([machine.query(&script), machine.query(&script)], ["1", "2"], "a script");
+    let is_self_contained = |path: &Path| Program::find(path, Path::new(""), None).unwrap().is_self_contained();
     let real = machine.program("x86_64-linux-gnu-gcc-14", BINARY);
     let cache = machine.program("ccache", BINARY);
     for (name, to, expected) in [("gcc", &real, true), ("c99", &real, true), ("clang", &cache, false)] {
         let link = machine.path(&format!("links-{name}"));
         symlink(to, &link).unwrap();
-        assert_eq!(answers_itself(&link), expected, "{name}");
+        assert_eq!(is_self_contained(&link), expected, "{name}");
     }
-    assert!(answers_itself(&real) && answers_itself(&cache) && !answers_itself(&script));
+    assert!(is_self_contained(&real) && is_self_contained(&cache) && !is_self_contained(&script));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn an_answer_is_remembered_as_long_as_the_program_is_the_same_file() {
     let machine = Machine::new();
     // A real program, which says what it is asked to.
     let echo = machine.program("echo", &std::fs::read("/bin/echo").unwrap());
-    let said = machine.ask(&echo);
+    let said = machine.query(&echo);
     let key = |program: &Path| {
         let program = Program::find(program, Path::new(""), None).unwrap();
         name(&(program.state().unwrap(), program.state().unwrap()), &["--version"], nothing)
@@ -207,18 +207,18 @@ fn an_answer_is_remembered_as_long_as_the_program_is_the_same_file() {
 #[test]
 fn a_constant_of_a_script_is_remembered_by_its_text() {
     let machine = Machine::new();
-    let ask = |path: &Path| ask_constant(&machine.store, Command::new(path).arg("--version"), nothing).unwrap();
+    let query = |path: &Path| query_constant(&machine.store, Command::new(path).arg("--version"), nothing).unwrap();
     let count = machine.text("count");
     let script = |version: &str| format!("#!/bin/sh\necho >> {count}\necho 'ldd (GNU libc) {version}'\n");
     let ldd = machine.program("ldd", script("2.36").as_bytes());
-    assert_eq!([ask(&ldd), ask(&ldd)], ["ldd (GNU libc) 2.36\n"; 2]);
+    assert_eq!([query(&ldd), query(&ldd)], ["ldd (GNU libc) 2.36\n"; 2]);
     assert_eq!(std::fs::read_to_string(&count).unwrap(), "\n");
     machine.program("ldd", script("2.41").as_bytes());
-    assert_eq!(ask(&ldd), "ldd (GNU libc) 2.41\n");
+    assert_eq!(query(&ldd), "ldd (GNU libc) 2.41\n");
     // What is not in the text comes from elsewhere.
     let other = machine
         .program("other", format!("#!/bin/sh\necho >> {count}\nwc -l < {count} | sed 's/^/line /'\n").as_bytes());
-    assert_ne!(ask(&other), ask(&other));
+    assert_ne!(query(&other), query(&other));
 }
 
 #[test]

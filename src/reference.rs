@@ -204,13 +204,13 @@ fn every_kind_of_digest_is_made_somewhere() {
 #[test]
 fn no_field_that_is_encoded_is_missed() {
     let fields = |value: serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-    let read = |file: &str, name: &str| source::parts(file, name).into_iter().map(|part| part.name).collect();
+    let read = source::encoded_fields;
     let observed = crate::entry::Inputs::Trusted;
     let constraints = crate::entry::Constraints { observed, ..Default::default() };
     let constraints = serde_json::to_value(constraints).unwrap();
     assert_eq!(fields(constraints), read("src/entry/mod.rs", "Constraints"));
-    let recipe = crate::store::known::tests::recipe_of("one", 1);
-    assert_eq!(fields(serde_json::to_value(recipe.inputs).unwrap()), read("src/key.rs", "KeyInputs"));
+    let unit_inputs = crate::store::input_history::tests::unit_inputs_of("one", 1);
+    assert_eq!(fields(serde_json::to_value(unit_inputs.inputs).unwrap()), read("src/key.rs", "KeyInputs"));
     let by_kind: BTreeMap<_, _> = KINDS.iter().map(|(kind, title, _)| (kind, title)).collect();
     assert_eq!(by_kind.len(), KINDS.len());
 }

@@ -6,29 +6,30 @@
 //! survey ─► graph index ─► plan ─► prefetch ─► hydrate ─► cargo with the wrapper ─► upload ─► report
 //! ```
 //!
-//! They overlap: packs come in from the graph index on, and cargo reads its manifests while they do ([`arrivals`]).
+//! They overlap: packs come in from the graph index on, and cargo reads its manifests while they do
+//! ([`hydrate_while_starting`]).
 //!
-//! Where the same command has just succeeded and nothing has changed, cargo is started at once, and the phases before it
-//! come only if the wrapper is asked to compile something ([`settled`]).
+//! Where the same command has just succeeded and nothing has changed, cargo is started at once, and the phases before
+//! it come only if the wrapper is asked to compile something ([`noop`]).
 //!
 //! **Invariants.** Cargo runs exactly once, with the user's arguments, whatever else fails: what cannot be planned, read
 //! or written costs one warning and is done without. The exit status is cargo's. Nothing of a session survives it except
 //! what is in the stores, the report in the target directory, and what a CI service is told.
 
-mod arrivals;
-mod depends;
+mod advice_events;
+mod cargo_inputs;
 mod driver;
-mod facts;
+mod finish;
+mod flag_inputs;
 mod graph;
+mod hydrate_while_starting;
 mod incremental;
-mod left;
 mod linking;
-mod named;
 mod native;
+mod noop;
 mod planning;
 pub mod proof;
 mod rustc_info;
-mod settled;
 mod survey;
 mod tools;
 mod unpacked;
@@ -43,10 +44,10 @@ use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use self::planning::{Ready, Rest, prepare};
+use self::noop::NoopRecord;
+use self::planning::{Prepared, Teardown, prepare};
 use self::rustc_info::RustcInfo;
-use self::settled::Settled;
-use self::unpacked::Unpacks;
+use self::unpacked::UnpackingCommand;
 use crate::cargo::{Cargo, Invocation, Workspace, unpacking};
 use crate::config::{Settings, Switch};
 use crate::digest::Digest;
@@ -60,9 +61,10 @@ use crate::plan::BuildPlan;
 use crate::process::Running;
 use crate::report::Report;
 use crate::report::stats::Tally;
-use crate::store::{LocalStore, RemoteStore, Runtime, gc, known};
+use crate::store::input_history::SharedHistory;
+use crate::store::{LocalStore, RemoteStore, Runtime, gc};
 use crate::upload::{Upload, UploadSummary};
-use crate::wrapper::{Front, Plan, Planned, Services, Wrapper};
+use crate::wrapper::{PlanSource, Planner, Services, Wrapper, WrapperContext};
 pub use survey::workspace_directory;
 pub use warm::Warm;
 
@@ -143,7 +145,7 @@ pub fn run(options: &Options, log: &EventLog, interrupt: &Interrupt) -> Outcome 
     };
     log.record(EventKind::SessionFinished);
     let report = Report::from_events(&log.events());
-    left::leave(options, &report, target_dir.as_deref().map(Utf8Path::as_std_path), store.as_ref().ok());
+    finish::write_results(options, &report, target_dir.as_deref().map(Utf8Path::as_std_path), store.as_ref().ok());
     Outcome { code, report }
 }
 
@@ -161,18 +163,18 @@ type Ended = (i32, Option<Utf8PathBuf>);
 impl Session<'_> {
     fn with_store(&self, store: Arc<LocalStore>) -> Ended {
         if unpacking(&self.options.invocation).is_some() {
-            return match Unpacks::of(self.options, &self.cargo) {
-                Some(unpacks) => self.planned_when_unpacked(store, unpacks),
+            return match UnpackingCommand::of(self.options, &self.cargo) {
+                Some(command) => self.with_plan_when_unpacked(store, command),
                 None => (self.build(None), None),
             };
         }
         if self.options.warm.is_none()
-            && let Some(settled) = Settled::recall(self.options, &store)
+            && let Some(record) = NoopRecord::recall(self.options, &store)
         {
-            return self.planned_later(store, settled);
+            return self.with_plan_on_demand(store, record);
         }
         match self.log.phase(Phase::Plan, || prepare(self.options, &self.cargo, store, self.log)) {
-            Ok(ready) => self.planned(ready),
+            Ok(prepared) => self.with_plan(prepared),
             Err(error) => self.without_plan(&error),
         }
     }
@@ -187,76 +189,76 @@ impl Session<'_> {
     }
 
     /// The usual way: what cargo needs is on its way before it starts, and in its place before cargo looks for it.
-    fn planned(&self, ready: Ready) -> Ended {
-        let Ready { services, rest } = ready;
-        let front = Front {
+    fn with_plan(&self, prepared: Prepared) -> Ended {
+        let Prepared { services, teardown } = prepared;
+        let context = WrapperContext {
             store: services.store.clone(),
-            user_wrapper: rest.user_wrapper.clone(),
+            user_wrapper: teardown.user_wrapper.clone(),
             scripts: Vec::new(),
             is_observing: self.is_observing(),
             log: self.log.clone(),
         };
-        let target_dir = rest.workspace.target_dir.clone();
-        let rustc_info = RustcInfo::of(&rest.workspace.build_dir);
-        let since = self.options.warm.map(|_| warm::wait_for_a_second(&profiles(&services, &rest)));
+        let target_dir = teardown.workspace.target_dir.clone();
+        let rustc_info = RustcInfo::of(&teardown.workspace.build_dir);
+        let since = self.options.warm.map(|_| warm::wait_for_next_second(&profiles(&services, &teardown)));
         let (code, services) = match self.options.warm {
             Some(Warm::Fetch) => (0, Some(self.fetch(services))),
             Some(Warm::Place) => (0, Some(self.place(services))),
-            Some(Warm::Compile) | None => self.build_with_arrivals(front, services),
+            Some(Warm::Compile) | None => self.build_while_hydrating(context, services),
         };
         rustc_info.put_back();
         if let Some(services) = services {
             if let Some(since) = since {
-                warm::settle_times(&profiles(&services, &rest), since);
+                warm::truncate_times(&profiles(&services, &teardown), since);
             }
-            self.finish(services, rest, code);
+            self.finish(services, teardown, code);
         }
         (code, Some(target_dir))
     }
 
     /// Nothing is expected to be compiled: the plan is made if something is.
-    fn planned_later(&self, store: Arc<LocalStore>, settled: Settled) -> Ended {
+    fn with_plan_on_demand(&self, store: Arc<LocalStore>, record: NoopRecord) -> Ended {
         self.log.record(EventKind::NothingToPlan);
-        let rest = Arc::new(Mutex::new(None));
-        let plan: Plan = Box::new({
+        let teardown = Arc::new(Mutex::new(None));
+        let plan: Planner = Box::new({
             let (options, cargo, log) = (self.options.clone(), self.cargo.clone(), self.log.clone());
-            let (store, rest, settled) = (store.clone(), rest.clone(), settled.clone());
+            let (store, teardown, record) = (store.clone(), teardown.clone(), record.clone());
             // Cargo may have been started with something else.
-            move |_| plan_now(&options, &cargo, store, &log, &rest, || settled.holds())
+            move |_| prepare_now(&options, &cargo, store, &log, &teardown, || record.holds())
         });
-        let Settled { user_wrapper, scripts, target_dir, .. } = settled.clone();
+        let NoopRecord { user_wrapper, scripts, target_dir, .. } = record.clone();
         let is_observing = self.is_observing();
-        let front = Front { store, user_wrapper, scripts, is_observing, log: self.log.clone() };
-        let rustc_info = RustcInfo::of(&settled.build_dir);
-        let (code, services) = self.build_wrapped(front, Planned::IfNeeded(plan), || {});
+        let context = WrapperContext { store, user_wrapper, scripts, is_observing, log: self.log.clone() };
+        let rustc_info = RustcInfo::of(&record.build_dir);
+        let (code, services) = self.build_wrapped(context, PlanSource::OnDemand(plan), || {});
         rustc_info.put_back();
-        let rest = rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        if let Some((services, rest)) = services.zip(rest) {
-            self.finish(services, rest, code);
+        let teardown = teardown.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some((services, teardown)) = services.zip(teardown) {
+            self.finish(services, teardown, code);
         }
         (code, Some(target_dir))
     }
 
     /// What is compiled is known when cargo has unpacked it.
-    fn planned_when_unpacked(&self, store: Arc<LocalStore>, unpacks: Unpacks) -> Ended {
-        let rest = Arc::new(Mutex::new(None));
-        let build_dir = unpacks.build_dir.clone();
+    fn with_plan_when_unpacked(&self, store: Arc<LocalStore>, command: UnpackingCommand) -> Ended {
+        let teardown = Arc::new(Mutex::new(None));
+        let build_dir = command.build_dir.clone();
         let config = self.cargo.config();
         let wrapper = config.and_then(|config| tools::Wrapper::find(self.options, &self.cargo, &config, &store));
         let user_wrapper = match wrapper {
             Ok(wrapper) => wrapper.map(|wrapper| wrapper.user),
             Err(error) => return self.without_plan(&error),
         };
-        let plan: Plan = Box::new({
+        let plan: Planner = Box::new({
             let (options, log) = (self.options.clone(), self.log.clone());
-            let (store, rest) = (store.clone(), rest.clone());
+            let (store, teardown) = (store.clone(), teardown.clone());
             move |out_dir| {
-                let unpacked = unpacks.build(&options, out_dir)?;
+                let unpacked = command.build(&options, out_dir)?;
                 let cargo = Cargo::new(options.cargo.clone(), unpacked.options.invocation.clone());
-                plan_now(&unpacked.options, &cargo, store, &log, &rest, || true)
+                prepare_now(&unpacked.options, &cargo, store, &log, &teardown, || true)
             }
         });
-        let front = Front {
+        let context = WrapperContext {
             store,
             user_wrapper,
             scripts: Vec::new(),
@@ -264,12 +266,12 @@ impl Session<'_> {
             log: self.log.clone(),
         };
         let rustc_info = build_dir.as_deref().map(RustcInfo::of);
-        let (code, services) = self.build_wrapped(front, Planned::IfNeeded(plan), || {});
+        let (code, services) = self.build_wrapped(context, PlanSource::OnDemand(plan), || {});
         rustc_info.into_iter().for_each(RustcInfo::put_back);
-        let rest = rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        if let Some((services, rest)) = services.zip(rest) {
+        let teardown = teardown.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some((services, teardown)) = services.zip(teardown) {
             // The next time, it will be unpacked again.
-            self.finish(services, Rest { read: None, ..rest }, code);
+            self.finish(services, Teardown { cargo_inputs: None, ..teardown }, code);
         }
         (code, build_dir)
     }
@@ -279,8 +281,13 @@ impl Session<'_> {
     }
 
     /// Cargo with the wrapper; `ended` is called when cargo has ended.
-    fn build_wrapped(&self, front: Front, planned: Planned, ended: impl FnOnce()) -> (i32, Option<Services>) {
-        match Wrapper::start(front, planned, &self.options.executable) {
+    fn build_wrapped(
+        &self,
+        context: WrapperContext,
+        source: PlanSource,
+        ended: impl FnOnce(),
+    ) -> (i32, Option<Services>) {
+        match Wrapper::start(context, source, &self.options.executable) {
             Ok(wrapper) => {
                 let code = self.build(Some(wrapper.program()));
                 ended();
@@ -295,17 +302,17 @@ impl Session<'_> {
     }
 
     /// Uploads what is left, and keeps the local store within its size.
-    fn finish(&self, services: Services, rest: Rest, code: i32) {
-        let Rest { workspace, graph_key, remote, user_wrapper, read, proof, host, runtime } = rest;
+    fn finish(&self, services: Services, teardown: Teardown, code: i32) {
+        let Teardown { workspace, graph_key, remote, user_wrapper, cargo_inputs, proof, host, runtime } = teardown;
         let is_kept = code == 0 && self.options.warm.is_none();
-        let settled = read.filter(|_| is_kept).map(|read| (read, services.profiles(), services.scripts()));
+        let noop = cargo_inputs.filter(|_| is_kept).map(|inputs| (inputs, services.profiles(), services.scripts()));
         let Services { plan, store, prefetch, upload, .. } = services;
         prefetch.stop();
-        facts::machine(&self.options.environment, host, self.log);
-        let shared = known::Shared::name(&plan.member_names(), self.options.invocation.planning_command());
+        advice_events::record_machine(&self.options.environment, host, self.log);
+        let shared = SharedHistory::name(&plan.member_names(), self.options.invocation.planning_command());
         self.keep_explanation(&plan, shared, &workspace.target_dir);
-        if let Some((read, profiles, scripts)) = settled {
-            Settled::remember(self.options, &store, &workspace, &profiles, scripts, user_wrapper, read);
+        if let Some((cargo_inputs, profiles, scripts)) = noop {
+            NoopRecord::remember(self.options, &store, &workspace, &profiles, scripts, user_wrapper, cargo_inputs);
         }
         let proof = proof.map(|proof| (proof, remote.clone().filter(|_| upload.is_some())));
         if let (Some(upload), Some(remote)) = (upload, &remote) {
@@ -317,7 +324,7 @@ impl Session<'_> {
             only_local.for_each(|entry| upload.send(Entry::clone(&entry)));
             let graph = (!prefetch.index_lists(&keys)).then_some((graph_key, keys));
             let may_send = graph.is_some() || !upload.is_idle();
-            let upload = if may_send { upload.knowing(shared, plan.shared_recipes()) } else { upload };
+            let upload = if may_send { upload.with_shared_history(shared, plan.shared_unit_inputs()) } else { upload };
             self.log.phase(Phase::Upload, || upload.finish(graph, &self.interrupt.interrupted));
         } else if let Some(remote) = remote {
             remote.close();
@@ -327,7 +334,9 @@ impl Session<'_> {
         }
         let max_size = self.options.settings.max_size.as_u64();
         match gc::collect_if_due(&store, max_size) {
-            Ok(Some(collected)) if collected.entries > 0 => facts::evicted(&plan, &store, max_size, self.log),
+            Ok(Some(collected)) if collected.entries > 0 => {
+                advice_events::record_evicted(&plan, &store, max_size, self.log)
+            }
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "the local store was not cleaned up"),
         }
@@ -361,27 +370,28 @@ impl Session<'_> {
     }
 }
 
-/// A plan while cargo runs, once all that the cache has is here; nothing where there is none, or where it no longer holds.
-fn plan_now(
+/// A plan while cargo runs, once all that the cache has is here; nothing where there is none, or where it no longer
+/// holds.
+fn prepare_now(
     options: &Options,
     cargo: &Cargo,
     store: Arc<LocalStore>,
     log: &EventLog,
-    rest: &Mutex<Option<Rest>>,
+    teardown: &Mutex<Option<Teardown>>,
     holds: impl FnOnce() -> bool,
 ) -> Option<Services> {
-    let ready = log.phase(Phase::Plan, || prepare(options, cargo, store, log));
-    let ready = ready.map_err(|error| log.record(EventKind::PlanFailed { reason: error.to_string() }));
-    let ready = ready.ok().filter(|_| holds())?;
-    ready.services.prefetch.wait();
+    let prepared = log.phase(Phase::Plan, || prepare(options, cargo, store, log));
+    let prepared = prepared.map_err(|error| log.record(EventKind::PlanFailed { reason: error.to_string() }));
+    let prepared = prepared.ok().filter(|_| holds())?;
+    prepared.services.prefetch.wait();
     log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
-    *rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(ready.rest);
-    Some(ready.services)
+    *teardown.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(prepared.teardown);
+    Some(prepared.services)
 }
 
 /// The directories of all profiles, wherever cargo has them.
-fn profiles(services: &Services, rest: &Rest) -> Vec<Utf8PathBuf> {
-    let Workspace { build_dir, target_dir, .. } = &rest.workspace;
+fn profiles(services: &Services, teardown: &Teardown) -> Vec<Utf8PathBuf> {
+    let Workspace { build_dir, target_dir, .. } = &teardown.workspace;
     let names = services.plan.profile_dirs();
     [build_dir, target_dir].iter().flat_map(|directory| names.iter().map(|name| directory.join(name))).collect()
 }

@@ -26,9 +26,10 @@ use crate::entry::{Entry, GraphIndex, PackRef, pack};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
 use crate::key::UnitKey;
-use crate::key::recipe::Recipe;
+use crate::key::unit_inputs::UnitInputs;
+use crate::store::input_history::SharedHistory;
 use crate::store::remote::health::Direction;
-use crate::store::{LocalStore, RemoteStore, Runtime, known};
+use crate::store::{LocalStore, RemoteStore, Runtime};
 
 /// Units on their way at a time: each is a pack in memory.
 const MAX_SLOTS: usize = 16;
@@ -52,7 +53,7 @@ pub struct Upload {
     shared: Arc<Shared>,
     deadline: Duration,
     /// What the build was made from, for those who ask why theirs was not a hit.
-    known: Option<(Digest, Vec<Recipe>)>,
+    shared_history: Option<(Digest, Vec<UnitInputs>)>,
 }
 
 struct Shared {
@@ -63,9 +64,9 @@ struct Shared {
     compression: i32,
     slots: Semaphore,
     packers: Semaphore,
-    questions: Semaphore,
+    queries: Semaphore,
     /// Entries that are being asked about.
-    asking: AtomicUsize,
+    querying: AtomicUsize,
     queued: AtomicUsize,
     sent: AtomicUsize,
     failed: AtomicUsize,
@@ -96,21 +97,21 @@ impl Upload {
             compression: settings.compression,
             slots: Semaphore::new(settings.concurrency.min(MAX_SLOTS)),
             packers: Semaphore::new(1),
-            questions: Semaphore::new(settings.concurrency),
-            asking: AtomicUsize::new(0),
+            queries: Semaphore::new(settings.concurrency),
+            querying: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             sent: AtomicUsize::new(0),
             failed: AtomicUsize::new(0),
             bytes: AtomicU64::new(0),
             tasks: Mutex::default(),
         };
-        Self { shared: Arc::new(shared), deadline: Duration::from_secs(settings.upload_timeout), known: None }
+        Self { shared: Arc::new(shared), deadline: Duration::from_secs(settings.upload_timeout), shared_history: None }
     }
 
     /// Once something was sent, [`Upload::finish`] adds what the build was made from to the object of this name.
     #[must_use]
-    pub fn knowing(self, name: Digest, recipes: Vec<Recipe>) -> Self {
-        Self { known: Some((name, recipes)), ..self }
+    pub fn with_shared_history(self, name: Digest, unit_inputs: Vec<UnitInputs>) -> Self {
+        Self { shared_history: Some((name, unit_inputs)), ..self }
     }
 
     /// Whether nothing was queued so far.
@@ -146,8 +147,8 @@ impl Upload {
             shared.put_graph(key, &units, end);
         }
         let is_sent = shared.summary().sent > 0 && !cancelled.load(Ordering::Relaxed);
-        if let Some((name, recipes)) = self.known.filter(|_| is_sent) {
-            shared.put_known(name, recipes, end);
+        if let Some((name, unit_inputs)) = self.shared_history.filter(|_| is_sent) {
+            shared.put_shared_history(name, unit_inputs, end);
         }
         let summary = shared.summary();
         let UploadSummary { sent, left, bytes } = summary;
@@ -159,13 +160,13 @@ impl Upload {
 
 impl Shared {
     fn verify(self: &Arc<Self>, entry: Entry) {
-        self.asking.fetch_add(1, Ordering::Relaxed);
+        self.querying.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::clone(self);
         let task = self.runtime.spawn(async move {
             let is_there = shared.is_there(&entry).await;
             // Counted on one side before it is off the other, so that nobody takes the uploads for finished in between.
             shared.queued.fetch_add(usize::from(is_there != Ok(true)), Ordering::Relaxed);
-            shared.asking.fetch_sub(1, Ordering::Relaxed);
+            shared.querying.fetch_sub(1, Ordering::Relaxed);
             match is_there {
                 Ok(true) => {}
                 Ok(false) => shared.send(entry).await,
@@ -177,7 +178,7 @@ impl Shared {
 
     /// Whether an entry is in the remote, and notes it; nothing where there is no saying.
     async fn is_there(&self, entry: &Entry) -> Result<bool, ()> {
-        let _question = self.questions.acquire().await.map_err(drop)?;
+        let _question = self.queries.acquire().await.map_err(drop)?;
         let is_there = self.remote.has(entry).await;
         let noted = is_there.and_then(|is_there| {
             let (remote, key) = (self.remote.id(), entry.key);
@@ -235,7 +236,7 @@ impl Shared {
             let UploadSummary { sent, bytes, .. } = self.summary();
             let total = self.queued.load(Ordering::Relaxed);
             let is_done =
-                self.asking.load(Ordering::Relaxed) == 0 && sent + self.failed.load(Ordering::Relaxed) >= total;
+                self.querying.load(Ordering::Relaxed) == 0 && sent + self.failed.load(Ordering::Relaxed) >= total;
             let over = is_done
                 || Instant::now() >= end
                 || cancelled.load(Ordering::Relaxed)
@@ -268,13 +269,13 @@ impl Shared {
     }
 
     /// Adds to what is there already: else whoever asks would hear of this build only, which is mostly their own.
-    fn put_known(&self, name: Digest, recipes: Vec<Recipe>, end: Instant) {
+    fn put_shared_history(&self, name: Digest, unit_inputs: Vec<UnitInputs>, end: Instant) {
         let time = end.saturating_duration_since(Instant::now());
         let put = async {
-            let there = self.remote.known(name).await?;
-            let mut known = there.map(|bytes| known::Shared::decode(&bytes)).unwrap_or_default();
-            known.add(recipes, jiff::Timestamp::now());
-            self.remote.put_known(name, known.encode()).await
+            let there = self.remote.input_history(name).await?;
+            let mut history = there.map(|bytes| SharedHistory::decode(&bytes)).unwrap_or_default();
+            history.add(unit_inputs, jiff::Timestamp::now());
+            self.remote.put_input_history(name, history.encode()).await
         };
         match self.runtime.block_on(async { tokio::time::timeout(time, put).await }) {
             Ok(Ok(size)) => drop(self.bytes.fetch_add(size, Ordering::Relaxed)),
@@ -301,7 +302,7 @@ impl Shared {
 
     fn summary(&self) -> UploadSummary {
         let sent = self.sent.load(Ordering::Relaxed);
-        let left = self.queued.load(Ordering::Relaxed).saturating_sub(sent) + self.asking.load(Ordering::Relaxed);
+        let left = self.queued.load(Ordering::Relaxed).saturating_sub(sent) + self.querying.load(Ordering::Relaxed);
         UploadSummary { sent, left, bytes: self.bytes.load(Ordering::Relaxed) }
     }
 

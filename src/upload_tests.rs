@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::store::input_history;
 use crate::store::testing::{Machine, entry_path, pack_path};
 
 #[test]
@@ -92,17 +93,17 @@ fn what_a_build_was_made_from_is_added_to_what_the_remote_knows_once_something_w
         let entry = machine.compile(name_of_unit, &[1; 100]);
         let upload = machine.upload();
         upload.send(entry);
-        upload.knowing(name, vec![known::recipe(name_of_unit)]).finish(None, &not_cancelled);
+        upload.with_shared_history(name, vec![input_history::unit_inputs(name_of_unit)]).finish(None, &not_cancelled);
         machine.requests()
     };
     assert_eq!([send("one"), send("two")], [4, 4], "a pack, an entry, and what is known: once read, once written");
     let machine = Machine::new(shared.path());
     let upload = machine.upload();
     assert!(upload.is_idle());
-    upload.knowing(name, vec![known::recipe("three")]).finish(None, &not_cancelled);
+    upload.with_shared_history(name, vec![input_history::unit_inputs("three")]).finish(None, &not_cancelled);
     assert_eq!(machine.requests(), 0, "nothing was sent");
-    let bytes = machine.runtime.handle().block_on(machine.remote.known(name)).unwrap().unwrap();
-    let there = |unit: &str| known::Shared::decode(&bytes).of(known::recipe(unit).identity()).len();
+    let bytes = machine.runtime.handle().block_on(machine.remote.input_history(name)).unwrap().unwrap();
+    let there = |unit: &str| SharedHistory::decode(&bytes).of(input_history::unit_inputs(unit).identity()).len();
     assert_eq!(["one", "two", "three"].map(there), [1, 1, 0]);
 }
 

@@ -40,7 +40,7 @@ fn sums_are_those_of_the_reports_of_all_sessions_and_of_a_push() {
     let sums = stats(&mixed);
     assert_eq!(names.map(|name| number(&sums, name)), expected);
     assert!(number(&sums, "received_bytes") > 0 && number(&sums, "hits_remote") > 0, "{sums}");
-    assert_eq!(["sessions", "failed", "settled"].map(|name| number(&sums, name)), [3, 1, 1]);
+    assert_eq!(["sessions", "failed", "noop"].map(|name| number(&sums, name)), [3, 1, 1]);
     assert_eq!(number(&sums["store"], "entries"), tree::files(&mixed.store().join("v1/unit")).len() as u64);
 
     let elsewhere = format!("file://{}", sandbox.path("elsewhere").display());
@@ -143,6 +143,6 @@ fn gitlab_gets_metrics_and_nobody_else_does() {
     let hits = mixed.report().total("hits");
     assert!(hits > 0 && text.contains(&format!("xcache_units{{outcome=\"hit-local\"}} {hits}\n")), "{text}");
     mixed.xcache(["build"]).env("GITLAB_CI", "true").ok();
-    assert_eq!(mixed.report().json()["settled"], true);
+    assert_eq!(mixed.report().json()["noop"], true);
     assert_eq!(std::fs::read_to_string(&metrics).expect("it is there"), text);
 }

@@ -107,7 +107,7 @@ fn builds_are_listed_and_compared_by_their_number_or_file() {
     let sessions = json(&mixed, &["--last"]);
     let sessions = sessions["sessions"].as_array().expect("a list");
     assert_eq!(sessions.len(), 3);
-    assert_eq!([&sessions[0]["settled"], &sessions[1]["settled"]], [true, false]);
+    assert_eq!([&sessions[0]["noop"], &sessions[1]["noop"]], [true, false]);
     assert_eq!(sessions[2]["misses"], sessions[1]["hits"]);
     assert_eq!(json(&mixed, &["--last", "1"])["sessions"].as_array().map(Vec::len), Some(1));
     let table = mixed.xcache(["report", "--last"]).ok().stdout;
@@ -197,11 +197,11 @@ fn what_is_told_about_a_build_does_not_change_what_there_is_to_do() {
     let mixed = sandbox.mixed();
     mixed.xcache(["build"]).ok();
     mixed.xcache(["--events", "one", "build"]).ok();
-    assert_eq!(mixed.report().json()["settled"], true);
+    assert_eq!(mixed.report().json()["noop"], true);
     mixed.xcache(["build"]).env("XCACHE_EVENTS", "another").ok();
-    assert_eq!(mixed.report().json()["settled"], true);
+    assert_eq!(mixed.report().json()["noop"], true);
     mixed.xcache(["--members", "off", "build"]).ok();
-    assert_eq!(mixed.report().json()["settled"], false);
+    assert_eq!(mixed.report().json()["noop"], false);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use xcache::cargo::Cargo;
 
-use crate::outside::cargo_home;
+use crate::real_environment::cargo_home;
 
 /// The commands of ours that an alias can replace.
 const REPLACEABLE: &[&str] = &["b", "c", "d", "r", "t", "clippy"];

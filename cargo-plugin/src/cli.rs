@@ -14,9 +14,9 @@ use xcache::report::text;
 use xcache::session::{self, Environment, Interrupt, Options};
 
 use crate::alias::is_alias;
-use crate::exec::Frame;
+use crate::exec::ExecContext;
 use crate::explain;
-use crate::outside::Outside;
+use crate::real_environment::RealEnvironment;
 use crate::report::{self, ReportArguments};
 use crate::signals;
 use crate::stats::{self, StatsArguments};
@@ -248,10 +248,10 @@ pub(crate) fn run() -> ExitCode {
         Command::Warm(arguments) => warm::warm(toolchain, &settings.into(), arguments),
         Command::Exec(ExecArguments { command }) => {
             let (program, arguments) = command.split_first().expect("clap requires one");
-            Frame { toolchain, overrides: settings.into() }.exec(program, arguments)
+            ExecContext { toolchain, overrides: settings.into() }.exec(program, arguments)
         }
         Command::Nextest(NextestArguments { arguments }) => {
-            Frame { toolchain, overrides: settings.into() }.nextest(&arguments)
+            ExecContext { toolchain, overrides: settings.into() }.nextest(&arguments)
         }
         Command::Cargo(arguments) => cargo(toolchain, &settings.into(), arguments),
     }
@@ -290,9 +290,9 @@ fn split_toolchain(mut arguments: Vec<OsString>) -> (Option<String>, Vec<OsStrin
 
 /// Any cargo command: with the cache where it is one of ours, else as it is.
 fn cargo(toolchain: Option<String>, overrides: &Overrides, mut arguments: Vec<OsString>) -> ExitCode {
-    let outside = Outside::find();
-    if !outside.is_here() {
-        return outside.xcache(None, &own_arguments());
+    let real = RealEnvironment::find();
+    if !real.is_unchanged() {
+        return real.xcache(None, &own_arguments());
     }
     let command = arguments.remove(0);
     let Some(command) = command.to_str().filter(|command| CARGO_COMMANDS.contains(command)) else {
@@ -305,14 +305,14 @@ fn cargo(toolchain: Option<String>, overrides: &Overrides, mut arguments: Vec<Os
     let terminal = Arc::new(Terminal::stderr(options));
     let plain = Cargo::new(program.clone(), invocation.clone());
     if invocation.has_flag(&["-h", "--help"]) || is_alias(&plain) {
-        return plainly(&plain, &terminal);
+        return run_without_cache(&plain, &terminal);
     }
-    let Some((planned, runs)) = planned_as(invocation) else { return plainly(&plain, &terminal) };
+    let Some((planned, runs)) = planned_as(invocation) else { return run_without_cache(&plain, &terminal) };
     match prepare(planned, program, overrides, terminal.draws_progress()) {
         Ok(options) => with_cache(&Options { runs, ..options }, &terminal),
         Err(error) => {
             terminal.warn(&format!("{error}; building without the cache"));
-            plainly(&plain, &terminal)
+            run_without_cache(&plain, &terminal)
         }
     }
 }
@@ -384,7 +384,7 @@ fn observer(options: &Options, terminal: &Arc<Terminal>, started: Timestamp) -> 
 }
 
 /// Cargo without anything around it.
-fn plainly(cargo: &Cargo, terminal: &Terminal) -> ExitCode {
+fn run_without_cache(cargo: &Cargo, terminal: &Terminal) -> ExitCode {
     match cargo.build(None, None).status() {
         Ok(status) => exit(session::exit_code(status)),
         Err(error) => {

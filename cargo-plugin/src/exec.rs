@@ -16,19 +16,19 @@ use xcache::link::Link;
 use xcache::process::Running;
 use xcache::session;
 
-use crate::outside::{CARGO, Outside, cannot_run, cargo_home};
+use crate::real_environment::{CARGO, RealEnvironment, cannot_run, cargo_home};
 use crate::terminal::{self, Terminal};
 use crate::{cli, signals};
 
 /// What is around every command.
-pub(crate) struct Frame {
+pub(crate) struct ExecContext {
     /// `+toolchain`.
     pub toolchain: Option<String>,
     /// Flags of ours.
     pub overrides: Overrides,
 }
 
-impl Frame {
+impl ExecContext {
     /// Runs `program` with the arguments.
     pub(crate) fn exec(self, program: &OsStr, arguments: &[OsString]) -> ExitCode {
         let mut command = Command::new(program);
@@ -38,7 +38,7 @@ impl Frame {
             .map_err(Error::io("find", "this executable"))
             .and_then(|executable| Link::new(&executable, CARGO));
         match &link {
-            Ok(link) => Outside::find().leave(&mut command, link),
+            Ok(link) => RealEnvironment::find().intercept(&mut command, link),
             Err(error) => {
                 Terminal::stderr(terminal::Options::default()).warn(&format!("{error}; running without the cache"));
             }
@@ -56,7 +56,8 @@ impl Frame {
     pub(crate) fn nextest(self, arguments: &[OsString]) -> ExitCode {
         const NAME: &str = "cargo-nextest";
         let in_home = || Some(cargo_home()?.join("bin").join(format!("{NAME}{}", env::consts::EXE_SUFFIX)));
-        let Some(program) = Outside::find().find_program(NAME).or_else(|| in_home().filter(|path| path.is_file()))
+        let Some(program) =
+            RealEnvironment::find().find_program(NAME).or_else(|| in_home().filter(|path| path.is_file()))
         else {
             let message = "cargo-nextest is not installed\n\n`cargo install cargo-nextest --locked` installs it";
             return terminal::fail(message, 1);

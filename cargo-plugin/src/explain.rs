@@ -10,14 +10,16 @@ use std::process::ExitCode;
 
 use xcache::cargo::{Cargo, Invocation, Workspace};
 use xcache::config::{Overrides, Settings};
-use xcache::explain::{Beyond, Explanation, LastBuild, Origins, Selection, Sources, What, remote, similar, text};
+use xcache::explain::{
+    CauseKind, Explanation, LastBuild, Origins, RemoteHistory, Selection, Sources, remote, similar, text,
+};
 use xcache::history::{History, read_report};
 use xcache::report::Report;
-use xcache::store::known::Shared;
-use xcache::store::{LocalStore, known};
+use xcache::store::input_history::SharedHistory;
+use xcache::store::{LocalStore, input_history};
 
-use crate::answer::{Format, json, write};
 use crate::cli::load_settings;
+use crate::output::{Format, json, write};
 use crate::terminal;
 
 pub(crate) const HELP: &str = "\
@@ -77,21 +79,21 @@ fn explain(arguments: &Arguments, overrides: &Overrides) -> Result<Explanation, 
     });
     let sources =
         Sources { last: last.as_ref(), selections: &selections, origins: origins.as_ref(), ..Sources::default() };
-    let mut explanation = Explanation::new(&report, sources, |identity| known::recall(&store, identity));
-    if settings.remote.is_some() && explanation.causes.iter().any(|cause| cause.what == What::New) {
+    let mut explanation = Explanation::new(&report, sources, |identity| input_history::recall(&store, identity));
+    if settings.remote.is_some() && explanation.causes.iter().any(|cause| cause.what == CauseKind::New) {
         let shared = shared(&settings, last.as_ref(), &mut notes);
-        let beyond = if shared.is_some() { Beyond::Asked } else { Beyond::Silent };
+        let remote_history = if shared.is_some() { RemoteHistory::Queried } else { RemoteHistory::Unavailable };
         let shared = shared.unwrap_or_default();
-        let everything = |identity| [known::recall(&store, identity), shared.of(identity)].concat();
-        explanation = Explanation::new(&report, Sources { beyond, ..sources }, everything);
+        let everything = |identity| [input_history::recall(&store, identity), shared.of(identity)].concat();
+        explanation = Explanation::new(&report, Sources { remote_history, ..sources }, everything);
     }
     explanation.notes.append(&mut notes);
     Ok(explanation)
 }
 
 /// What the remote knows, where it says.
-fn shared(settings: &Settings, last: Option<&LastBuild>, notes: &mut Vec<String>) -> Option<Shared> {
-    let asked = remote::ask(settings, last?.shared?);
+fn shared(settings: &Settings, last: Option<&LastBuild>, notes: &mut Vec<String>) -> Option<SharedHistory> {
+    let asked = remote::query(settings, last?.shared?);
     asked.unwrap_or_else(|error| {
         notes.push(format!("the remote was asked in vain: {error}"));
         None

@@ -7,12 +7,12 @@
 //! those names.
 
 mod alias;
-mod answer;
 mod cli;
 mod exec;
 mod explain;
-mod outside;
+mod output;
 mod proxy;
+mod real_environment;
 mod report;
 mod signals;
 mod stats;
@@ -27,7 +27,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let script = xcache::wrapper::without::run_if_script;
+    let script = xcache::wrapper::skip_members::run_if_script;
     let prover = xcache::session::proof::run_if_prover;
     xcache::wrapper::client::run_if_wrapper()
         .or_else(script)

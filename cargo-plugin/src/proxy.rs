@@ -3,8 +3,9 @@
 //! It is this binary under that name. A command line that xcache accompanies becomes `cargo xcache` with the same
 //! arguments; everything else becomes the real cargo, with its arguments unchanged.
 //!
-//! **Invariants.** Nothing is printed here, unless there is no cargo at all. What is not understood is the real cargo's.
-//! Build scripts and tests get the real cargo and the environment from [outside](crate::outside), whoever started them.
+//! **Invariants.** Nothing is printed here, unless there is no cargo at all. What is not understood is the real
+//! cargo's. Build scripts and tests get the real cargo and the [real environment](crate::real_environment), whoever
+//! started them.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::cli::CARGO_COMMANDS;
-use crate::outside::{CARGO, Outside, become_program};
+use crate::real_environment::{CARGO, RealEnvironment, become_program};
 use crate::terminal;
 
 /// Runs as cargo if that is the name this process was started by.
@@ -24,19 +25,19 @@ pub(crate) fn run_if_cargo() -> Option<ExitCode> {
 }
 
 fn run(arguments: &[OsString]) -> ExitCode {
-    let outside = Outside::find();
+    let real = RealEnvironment::find();
     let is_within = is_within_a_build();
-    if let Some(accompanied) = Accompanied::parse(arguments).filter(|_| !is_within) {
-        return outside.xcache(accompanied.directory.as_deref(), &accompanied.arguments);
+    if let Some(accompanied) = CachedCommand::parse(arguments).filter(|_| !is_within) {
+        return real.xcache(accompanied.directory.as_deref(), &accompanied.arguments);
     }
     let has_toolchain = arguments.first().is_some_and(is_toolchain);
-    let Some(cargo) = outside.real_cargo(has_toolchain) else {
+    let Some(cargo) = real.real_cargo(has_toolchain) else {
         return terminal::fail("there is no cargo in PATH", 127);
     };
     let mut command = Command::new(cargo);
     command.args(arguments);
     if is_within {
-        outside.restore(&mut command);
+        real.restore(&mut command);
     }
     become_program(command)
 }
@@ -55,29 +56,29 @@ fn is_toolchain(argument: &OsString) -> bool {
 
 /// A command line for `cargo xcache`.
 #[derive(PartialEq, Eq, Debug)]
-struct Accompanied {
+struct CachedCommand {
     /// `-C`.
     directory: Option<PathBuf>,
     /// `[+toolchain] command arguments…`. Options from before the command stand right behind it.
     arguments: Vec<OsString>,
 }
 
-impl Accompanied {
+impl CachedCommand {
     /// Nothing where the real cargo has to see the command line as it is.
     fn parse(arguments: &[OsString]) -> Option<Self> {
         let (toolchain, rest) = match arguments.split_first() {
             Some((first, rest)) if is_toolchain(first) => (Some(first.clone()), rest),
             _ => (None, arguments),
         };
-        let (front, rest) = Front::parse(rest)?;
+        let (leading, rest) = LeadingOptions::parse(rest)?;
         let (command, own) = rest.split_first()?;
         let is_ours = command.to_str().is_some_and(|command| CARGO_COMMANDS.contains(&command));
-        (is_ours && front.can_stand_behind(command, own)).then(|| Self {
-            directory: front.directory,
+        (is_ours && leading.can_stand_behind(command, own)).then(|| Self {
+            directory: leading.directory,
             arguments: [toolchain, Some(command.clone())]
                 .into_iter()
                 .flatten()
-                .chain(front.options)
+                .chain(leading.options)
                 .chain(own.iter().cloned())
                 .collect(),
         })
@@ -86,37 +87,37 @@ impl Accompanied {
 
 /// What stands before the command.
 #[derive(Default)]
-struct Front {
+struct LeadingOptions {
     directory: Option<PathBuf>,
     options: Vec<OsString>,
 }
 
-impl Front {
+impl LeadingOptions {
     /// Takes options up to the command. Nothing where one is not known: it may be a command by itself (`--list`).
     fn parse(arguments: &[OsString]) -> Option<(Self, &[OsString])> {
-        let mut front = Self::default();
+        let mut leading = Self::default();
         let mut rest = arguments;
         while let Some((argument, behind)) = rest.split_first() {
             let text = argument.to_str()?;
             let taken = match text {
                 "-C" => {
-                    front.directory = Some(behind.first()?.into());
+                    leading.directory = Some(behind.first()?.into());
                     2
                 }
                 "--config" | "--color" | "-Z" => 2,
                 _ if text.starts_with("-C") => {
-                    front.directory = Some(text[2..].into());
+                    leading.directory = Some(text[2..].into());
                     1
                 }
                 _ if is_flag(text) || ["--config=", "--color=", "-Z"].iter().any(|option| text.starts_with(option)) => {
                     1
                 }
                 _ if text.starts_with('-') => return None,
-                _ => return Some((front, rest)),
+                _ => return Some((leading, rest)),
             };
             let (options, behind) = rest.split_at_checked(taken)?;
             if !text.starts_with("-C") {
-                front.options.extend_from_slice(options);
+                leading.options.extend_from_slice(options);
             }
             rest = behind;
         }
@@ -167,7 +168,7 @@ mod tests {
 
     fn parse(line: &str) -> Option<String> {
         let arguments: Vec<_> = line.split_whitespace().map(OsString::from).collect();
-        let Accompanied { directory, arguments } = Accompanied::parse(&arguments)?;
+        let CachedCommand { directory, arguments } = CachedCommand::parse(&arguments)?;
         let directory = directory.map(|directory| format!("in {}: ", directory.display())).unwrap_or_default();
         Some(format!("{directory}{}", arguments.join(OsStr::new(" ")).to_str()?))
     }

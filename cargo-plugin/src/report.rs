@@ -15,8 +15,8 @@ use xcache::report::sessions::Sessions;
 use xcache::report::text::{self, View};
 use xcache::report::{Report, html};
 
-use crate::answer::{Format, json, show, write};
 use crate::cli;
+use crate::output::{Format, json, show, write};
 use crate::terminal::{self, Terminal};
 
 const HELP: &str = "\
@@ -65,7 +65,7 @@ enum ReportFormat {
 
 impl ReportFormat {
     /// That of an answer about several builds.
-    fn of_answer(self) -> Result<Format, String> {
+    fn for_several_builds(self) -> Result<Format, String> {
         match self {
             Self::Text => Ok(Format::Text),
             Self::Json => Ok(Format::Json),
@@ -78,11 +78,11 @@ impl ReportFormat {
 pub(crate) fn run(arguments: &ReportArguments, overrides: &Overrides) -> ExitCode {
     let ReportArguments { format, all, .. } = *arguments;
     let shown = match (&arguments.compare, arguments.last) {
-        (Some(builds), _) => {
-            format.of_answer().and_then(|format| show(&compare(arguments, builds)?, format, all, text::comparison))
-        }
+        (Some(builds), _) => format
+            .for_several_builds()
+            .and_then(|format| show(&compare(arguments, builds)?, format, all, text::comparison)),
         (None, Some(count)) => format
-            .of_answer()
+            .for_several_builds()
             .and_then(|format| show(&Sessions::of(&reports(arguments, count)?), format, all, text::sessions)),
         (None, None) => newest(arguments).and_then(|report| one(arguments, &report.with_prices(prices(overrides)))),
     };

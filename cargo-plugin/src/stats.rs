@@ -8,7 +8,7 @@ use xcache::report::stats::{Stats, StoreSize};
 use xcache::report::text;
 use xcache::store::LocalStore;
 
-use crate::answer::{Format, show};
+use crate::output::{Format, show};
 use crate::{cli, terminal};
 
 #[derive(clap::Args)]

@@ -13,11 +13,11 @@ use clap::ValueEnum;
 use xcache::cargo::{Cargo, Invocation};
 use xcache::config::Overrides;
 use xcache::error::Error;
-use xcache::recipe::{Recipe, Skeleton};
+use xcache::recipe::{DependencyRecipe, Skeleton};
 use xcache::session::{Options, Warm};
 
 use crate::cli;
-use crate::outside::{Outside, become_program};
+use crate::real_environment::{RealEnvironment, become_program};
 use crate::terminal::{self, Terminal};
 
 pub(crate) const WARM_USAGE: &str = "cargo xcache warm [OPTIONS] [ARGUMENTS]…";
@@ -50,7 +50,7 @@ pub(crate) struct WarmArguments {
     recipe: Option<PathBuf>,
     /// The command that will be run; may be given several times [default: build]
     #[arg(long = "for", value_name = "COMMAND")]
-    commands: Vec<For>,
+    commands: Vec<WarmCommand>,
     /// Download sources and what the cache has, and nothing else
     #[arg(long)]
     fetch_only: bool,
@@ -64,7 +64,7 @@ pub(crate) struct WarmArguments {
 
 /// A command that has dependencies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum For {
+enum WarmCommand {
     Build,
     Check,
     Clippy,
@@ -73,7 +73,7 @@ enum For {
     Bench,
 }
 
-impl For {
+impl WarmCommand {
     /// The command that builds the same dependencies, and runs nothing.
     fn invocation(self, toolchain: Option<&String>, arguments: &[OsString]) -> Invocation {
         let name = self.to_possible_value().expect("none is hidden").get_name().to_owned();
@@ -88,7 +88,7 @@ impl For {
 
 impl WarmArguments {
     /// Takes our own options from among cargo's: everybody puts them there sooner or later.
-    fn sorted_out(mut self) -> Result<Self, String> {
+    fn with_own_options(mut self) -> Result<Self, String> {
         let typed = std::mem::take(&mut self.arguments);
         let (mut sorted, mut arguments) = (self, typed.iter());
         while let Some(argument) = arguments.next() {
@@ -101,7 +101,7 @@ impl WarmArguments {
                 "--fetch-only" => sorted.fetch_only = true,
                 "--no-compile" => sorted.no_compile = true,
                 "--recipe" => sorted.recipe = Some(required(value())?.into()),
-                "--for" => sorted.commands.push(For::from_str(&required(value())?.to_string_lossy(), false)?),
+                "--for" => sorted.commands.push(WarmCommand::from_str(&required(value())?.to_string_lossy(), false)?),
                 "--" => break,
                 _ => sorted.arguments.push(argument.clone()),
             }
@@ -120,9 +120,9 @@ impl WarmArguments {
 
 /// Writes a recipe.
 pub(crate) fn recipe(toolchain: Option<String>, arguments: RecipeArguments) -> ExitCode {
-    let outside = Outside::find();
-    if !outside.is_here() {
-        return outside.xcache(None, &cli::own_arguments());
+    let real = RealEnvironment::find();
+    if !real.is_unchanged() {
+        return real.xcache(None, &cli::own_arguments());
     }
     match write_recipe(toolchain, &arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -134,7 +134,7 @@ fn write_recipe(toolchain: Option<String>, arguments: &RecipeArguments) -> xcach
     let RecipeArguments { manifest_path, output } = arguments;
     let manifest = manifest_path.iter().flat_map(|path| ["--manifest-path".into(), path.clone().into_os_string()]);
     let invocation = Invocation::new(toolchain, "build", manifest.collect());
-    let recipe = Recipe::of(&Cargo::new(cargo(), invocation))?;
+    let recipe = DependencyRecipe::of(&Cargo::new(cargo(), invocation))?;
     let terminal = Terminal::stderr(terminal::Options::default());
     if !recipe.is_locked() {
         terminal.warn("there is no Cargo.lock: the layer and the build may come to different versions");
@@ -148,11 +148,11 @@ fn write_recipe(toolchain: Option<String>, arguments: &RecipeArguments) -> xcach
 
 /// Makes dependencies ready.
 pub(crate) fn warm(toolchain: Option<String>, overrides: &Overrides, arguments: WarmArguments) -> ExitCode {
-    let outside = Outside::find();
-    if !outside.is_here() {
-        return outside.xcache(None, &cli::own_arguments());
+    let real = RealEnvironment::find();
+    if !real.is_unchanged() {
+        return real.xcache(None, &cli::own_arguments());
     }
-    let arguments = match arguments.sorted_out() {
+    let arguments = match arguments.with_own_options() {
         Ok(arguments) => arguments,
         Err(error) => return terminal::fail(&error, 2),
     };
@@ -169,8 +169,8 @@ pub(crate) fn warm(toolchain: Option<String>, overrides: &Overrides, arguments: 
     warmed.map_or_else(|error| terminal::fail(&error.to_string(), 1), cli::exit)
 }
 
-fn read_recipe(path: &Path) -> xcache::Result<Recipe> {
-    Recipe::parse(&std::fs::read(path).map_err(Error::io("read", path))?)
+fn read_recipe(path: &Path) -> xcache::Result<DependencyRecipe> {
+    DependencyRecipe::parse(&std::fs::read(path).map_err(Error::io("read", path))?)
 }
 
 /// In a skeleton, which is gone afterwards.
@@ -178,7 +178,7 @@ fn warm_recipe(
     toolchain: Option<&String>,
     overrides: &Overrides,
     arguments: &WarmArguments,
-    recipe: &Recipe,
+    recipe: &DependencyRecipe,
 ) -> xcache::Result<i32> {
     let home = env::current_dir().map_err(Error::io("find", "the current directory"))?;
     let skeleton = Skeleton::new(recipe, &home)?;
@@ -195,7 +195,7 @@ fn warm_here(
     arguments: &WarmArguments,
     skeleton: Option<&Skeleton>,
 ) -> xcache::Result<i32> {
-    let commands = if arguments.commands.is_empty() { &[For::Build] } else { &arguments.commands[..] };
+    let commands = if arguments.commands.is_empty() { &[WarmCommand::Build] } else { &arguments.commands[..] };
     let meant: Vec<_> = commands.iter().map(|command| command.invocation(toolchain, &arguments.arguments)).collect();
     let mut all = Vec::new();
     for invocation in meant {
@@ -231,9 +231,9 @@ fn cargo() -> Option<PathBuf> {
     env::var_os("CARGO").filter(|cargo| !cargo.is_empty()).map(PathBuf::from)
 }
 
-/// The sysroot of the toolchain that rustup would choose where the recipe's `rust-toolchain.toml` is, if it is another one.
-/// Rustup's proxy installs it where it is missing, as it would for the build.
-fn chosen_toolchain(recipe: &Recipe) -> Option<PathBuf> {
+/// The sysroot of the toolchain that rustup would choose where the recipe's `rust-toolchain.toml` is, if it is another
+/// one. Rustup's proxy installs it where it is missing, as it would for the build.
+fn chosen_toolchain(recipe: &DependencyRecipe) -> Option<PathBuf> {
     const CHOICE: &str = "RUSTUP_TOOLCHAIN";
     let (file, current) = (recipe.toolchain_file()?, env::var_os(CHOICE)?);
     let directory = tempfile::tempdir().ok()?;
@@ -268,24 +268,24 @@ mod tests {
     #[test]
     fn our_options_may_stand_among_cargos() {
         let typed = ["--release", "--recipe", "r.json", "-p", "x", "--for=test", "--no-compile", "--", "--recipe", "y"];
-        let sorted = arguments(&typed).sorted_out().unwrap();
+        let sorted = arguments(&typed).with_own_options().unwrap();
         assert_eq!(sorted.arguments, ["--release", "-p", "x"]);
         assert_eq!((sorted.recipe.as_deref(), sorted.extent()), (Some(Path::new("r.json")), Warm::Place));
-        assert_eq!(sorted.commands, [For::Test]);
-        assert!(arguments(&["--for", "doc"]).sorted_out().is_err());
-        assert!(arguments(&["--recipe"]).sorted_out().is_err());
+        assert_eq!(sorted.commands, [WarmCommand::Test]);
+        assert!(arguments(&["--for", "doc"]).with_own_options().is_err());
+        assert!(arguments(&["--recipe"]).with_own_options().is_err());
     }
 
     #[test]
     fn a_command_that_would_run_something_only_builds_it() {
-        let shown = |command: For, typed: &[&str]| {
+        let shown = |command: WarmCommand, typed: &[&str]| {
             let typed: Vec<_> = typed.iter().map(Into::into).collect();
             let Invocation { command, arguments, .. } = command.invocation(None, &typed);
             let arguments = arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
             [command].into_iter().chain(arguments).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(shown(For::Test, &["--release"]), "test --release --no-run");
-        assert_eq!(shown(For::Run, &["--release", "file", "--flag"]), "build --release");
-        assert_eq!(shown(For::Clippy, &["--fix", "--all-targets"]), "check --all-targets");
+        assert_eq!(shown(WarmCommand::Test, &["--release"]), "test --release --no-run");
+        assert_eq!(shown(WarmCommand::Run, &["--release", "file", "--flag"]), "build --release");
+        assert_eq!(shown(WarmCommand::Clippy, &["--fix", "--all-targets"]), "check --all-targets");
     }
 }

@@ -69,7 +69,7 @@ impl CargoConfig {
     }
 
     /// All settings that change what cargo writes into the build directory, by their names.
-    pub fn of_format(&self) -> BTreeMap<String, &Value> {
+    pub fn format_settings(&self) -> BTreeMap<String, &Value> {
         OF_FORMAT.iter().filter_map(|path| Some((path.join("."), self.get(path)?))).collect()
     }
 
@@ -126,16 +126,16 @@ impl CargoConfig {
     }
 
     /// The variables that the configuration sets, with what it says of each.
-    pub fn of_variables(&self) -> impl Iterator<Item = (&str, &Value)> {
+    pub fn configured_variables(&self) -> impl Iterator<Item = (&str, &Value)> {
         let variables = self.variables().and_then(Value::as_object).into_iter().flatten();
         variables.map(|(name, said)| (name.as_str(), said))
     }
 
     /// The same as texts. Where a path is meant that is relative to a file of the configuration, it is one of `place`.
-    pub fn said_of_variables(&self, place: &str) -> BTreeMap<String, String> {
+    pub fn variable_settings(&self, place: &str) -> BTreeMap<String, String> {
         let is_relative = |said: &Value| said.get("relative").and_then(Value::as_bool) == Some(true);
         let text = |said: &Value| format!("{said}{}", if is_relative(said) { place } else { "" });
-        self.of_variables().map(|(name, said)| (name.to_owned(), text(said))).collect()
+        self.configured_variables().map(|(name, said)| (name.to_owned(), text(said))).collect()
     }
 
     /// The variables that the configuration sets, in one.

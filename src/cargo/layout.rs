@@ -22,7 +22,7 @@ pub const RUN_BEGAN: &str = "invoked.timestamp";
 
 /// Where the files of one unit are. All paths are below the profile's directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Places {
+pub struct UnitPaths {
     /// Its outputs; `OUT_DIR` for the run of a build script.
     pub outputs: String,
     /// Its fingerprint.
@@ -52,14 +52,14 @@ fn is_hash(name: &str) -> bool {
 
 impl Layout {
     /// Where the files of a compiled unit are, from the directory that rustc writes to and the hash in its file names.
-    pub fn of_compiled(self, profile: &Utf8Path, package: &str, hash: &str, out_dir: &Utf8Path) -> Option<Places> {
+    pub fn of_compiled(self, profile: &Utf8Path, package: &str, hash: &str, out_dir: &Utf8Path) -> Option<UnitPaths> {
         let outputs = out_dir.strip_prefix(profile).ok()?;
         let fingerprint = match self {
             Self::Classic if hash.is_empty() => return None,
             Self::Classic => format!(".fingerprint/{package}-{hash}"),
             Self::PerUnit => outputs.parent()?.join("fingerprint").into(),
         };
-        Some(Places { outputs: outputs.to_string(), fingerprint, run: None })
+        Some(UnitPaths { outputs: outputs.to_string(), fingerprint, run: None })
     }
 
     /// The hash of a library that has none in its file names: a `cdylib` or a `dylib` of a package in a directory
@@ -81,14 +81,14 @@ impl Layout {
     }
 
     /// Where the files of a build script's run are, from `OUT_DIR`.
-    pub fn of_run(self, profile: &Utf8Path, out_dir: &Utf8Path) -> Option<Places> {
+    pub fn of_run(self, profile: &Utf8Path, out_dir: &Utf8Path) -> Option<UnitPaths> {
         let outputs = out_dir.strip_prefix(profile).ok()?;
         let unit = outputs.parent()?;
         let (fingerprint, run) = match self {
             Self::Classic => (Utf8Path::new(".fingerprint").join(unit.file_name()?), unit.to_owned()),
             Self::PerUnit => (unit.join("fingerprint"), unit.join("run")),
         };
-        Some(Places { outputs: outputs.to_string(), fingerprint: fingerprint.into(), run: Some(run.into()) })
+        Some(UnitPaths { outputs: outputs.to_string(), fingerprint: fingerprint.into(), run: Some(run.into()) })
     }
 
     /// The file with what a build script printed to its standard output.
@@ -266,18 +266,18 @@ mod tests {
     #[test]
     fn a_units_files_are_found_in_both_layouts() {
         let profile = Utf8Path::new("/t/debug");
-        let places = |outputs: &str, fingerprint: &str, run: Option<&str>| {
+        let paths = |outputs: &str, fingerprint: &str, run: Option<&str>| {
             let run = run.map(Into::into);
-            Some(Places { outputs: outputs.into(), fingerprint: fingerprint.into(), run })
+            Some(UnitPaths { outputs: outputs.into(), fingerprint: fingerprint.into(), run })
         };
         let classic = Layout::Classic.of_compiled(profile, "a-b", "01", "/t/debug/deps".into());
-        assert_eq!(classic, places("deps", ".fingerprint/a-b-01", None));
+        assert_eq!(classic, paths("deps", ".fingerprint/a-b-01", None));
         let run = Layout::Classic.of_run(profile, "/t/debug/build/a-b-02/out".into());
-        assert_eq!(run, places("build/a-b-02/out", ".fingerprint/a-b-02", Some("build/a-b-02")));
+        assert_eq!(run, paths("build/a-b-02/out", ".fingerprint/a-b-02", Some("build/a-b-02")));
         let new = Layout::PerUnit.of_compiled(profile, "a-b", "01", "/t/debug/build/a-b/01/out".into());
-        assert_eq!(new, places("build/a-b/01/out", "build/a-b/01/fingerprint", None));
+        assert_eq!(new, paths("build/a-b/01/out", "build/a-b/01/fingerprint", None));
         let run = Layout::PerUnit.of_run(profile, "/t/debug/build/a-b/02/out".into());
-        assert_eq!(run, places("build/a-b/02/out", "build/a-b/02/fingerprint", Some("build/a-b/02/run")));
+        assert_eq!(run, paths("build/a-b/02/out", "build/a-b/02/fingerprint", Some("build/a-b/02/run")));
         assert_eq!(Layout::Classic.of_compiled(profile, "a", "01", "/elsewhere/deps".into()), None);
         assert_eq!(Layout::Classic.of_compiled(profile, "a", "", "/t/debug/deps".into()), None);
     }

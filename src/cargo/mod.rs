@@ -33,7 +33,7 @@ pub use self::invocation::{Invocation, NO_DEPS};
 pub use self::layout::Layout;
 pub use self::lockfile::{LockedSource, Lockfile};
 pub use self::package::{Package, PackageSource, Packages, packages};
-pub use self::rustflags::{Rustflags, tell_linkers};
+pub use self::rustflags::{Rustflags, configure_linker};
 pub use self::unit_graph::{GraphProfile, GraphTarget, GraphUnit, UnitGraph};
 use crate::digest::Digest;
 use crate::error::{Error, Result};

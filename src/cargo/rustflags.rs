@@ -65,7 +65,7 @@ impl Rustflags<'_> {
 }
 
 /// Whether flags name another linker, or tell it something.
-pub fn tell_linkers(flags: &[String]) -> bool {
+pub fn configure_linker(flags: &[String]) -> bool {
     option_names(flags).any(|name| name.contains("link"))
 }
 

@@ -29,7 +29,7 @@ use crate::roots::{Root, RootedPath};
 
 pub(crate) use self::fresh::is_plain_path;
 pub use self::fresh::{Content, Fresh, Layout, PrintedLine, SmallFile};
-pub use self::observed::{IN_PATH, Inputs, Observed, Seal, State};
+pub use self::observed::{IN_PATH, Inputs, Observed, PathState, SaltedDigest};
 
 /// What a file of a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -52,7 +52,8 @@ pub enum FileKind {
     /// The same, and it may be executed.
     GeneratedProgram,
     /// A text that a build system left there for itself, in pieces: some of them are the script's own directories.
-    LeftBehind,
+    #[serde(rename = "left-behind")]
+    BuildSystemFile,
     /// A link that a build script made there: where it leads.
     Link,
     /// A directory that it made, with nothing in it.
@@ -62,7 +63,7 @@ pub enum FileKind {
 impl FileKind {
     /// It was written by a build script, and not by the compiler.
     pub fn is_generated(self) -> bool {
-        matches!(self, Self::Generated | Self::GeneratedProgram | Self::LeftBehind | Self::Link | Self::Directory)
+        matches!(self, Self::Generated | Self::GeneratedProgram | Self::BuildSystemFile | Self::Link | Self::Directory)
     }
 
     /// It has the mode of a program.
@@ -137,7 +138,7 @@ pub struct Constraints {
     /// Files read from outside the package (generated into `OUT_DIR`), in the order of their paths.
     pub inputs: Vec<InputRecord>,
     /// What the package's own build script had made when it was compiled: [`Entry::metadata`] of that run. For a run
-    /// itself, a digest of what the runs had made that it heard from.
+    /// itself, a digest of the outputs of the runs that it depends on.
     pub script: Option<Digest>,
     /// A digest of what the runs for native code had made that comes into it: of what is linked, all that it depends on,
     /// directly or not; of anything else, what is linked into the macros that its compiler loads. And of [what else is linked
@@ -146,7 +147,7 @@ pub struct Constraints {
     /// Directories whose path is in the outputs: the digest of the path.
     pub bound: BTreeMap<Root, Digest>,
     /// What build scripts, macros and linkers were seen to read.
-    #[serde(default, skip_serializing_if = "Inputs::is_told")]
+    #[serde(default, skip_serializing_if = "Inputs::is_compiler_only")]
     pub observed: Inputs,
 }
 
@@ -263,12 +264,12 @@ pub(crate) enum Kind {
     Entry = 1,
     /// A [`GraphIndex`].
     Graph = 2,
-    /// What is known of units of one identity ([`crate::explain`]).
-    Known = 3,
+    /// The input history of one unit ([`crate::explain`]).
+    InputHistory = 3,
     /// What is needed to explain a build.
     LastBuild = 4,
     /// What those who share a remote know of units.
-    Shared = 5,
+    SharedHistory = 5,
 }
 
 const MAGIC: &[u8; 6] = b"xcache";

@@ -20,7 +20,8 @@ pub const IN_PATH: &str = "$PATH";
 pub enum Inputs {
     /// There are none: nobody but the compiler itself was at work.
     #[default]
-    Told,
+    #[serde(rename = "told")]
+    CompilerOnly,
     /// These were seen.
     Observed(Box<Observed>),
     /// Nobody could look. It declares what it reads, or is well known.
@@ -31,8 +32,8 @@ pub enum Inputs {
 
 impl Inputs {
     /// Whether there are none.
-    pub fn is_told(&self) -> bool {
-        *self == Self::Told
+    pub fn is_compiler_only(&self) -> bool {
+        *self == Self::CompilerOnly
     }
 
     /// Whether all that was read was seen.
@@ -46,10 +47,10 @@ impl Inputs {
 pub struct Observed {
     /// By directory, and name in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub paths: BTreeMap<String, BTreeMap<String, Vec<State>>>,
+    pub paths: BTreeMap<String, BTreeMap<String, Vec<PathState>>>,
     /// Variables that it may have asked for, and that were set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub variables: BTreeMap<String, Seal>,
+    pub variables: BTreeMap<String, SaltedDigest>,
     /// Variables that were set, and that cargo sets to something else for it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub replaced: BTreeSet<String>,
@@ -57,16 +58,16 @@ pub struct Observed {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub words: BTreeSet<String>,
     /// What may be such names: words of sources that macros read.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub spoken: BTreeSet<String>,
+    #[serde(default, rename = "spoken", skip_serializing_if = "BTreeSet::is_empty")]
+    pub macro_words: BTreeSet<String>,
     /// Programs on the machine that may have asked for others.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub askers: BTreeSet<String>,
+    #[serde(default, rename = "askers", skip_serializing_if = "BTreeSet::is_empty")]
+    pub programs: BTreeSet<String>,
 }
 
 /// What was at a path.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub enum State {
+pub enum PathState {
     /// Nothing.
     #[serde(rename = "a")]
     Absent,
@@ -75,13 +76,13 @@ pub enum State {
     Directory,
     /// A file, by its content.
     #[serde(rename = "f")]
-    File(Seal),
+    File(SaltedDigest),
     /// A directory, by the names in it.
     #[serde(rename = "n")]
-    Names(Seal),
+    Names(SaltedDigest),
     /// A link, by what it says.
     #[serde(rename = "l")]
-    Link(Seal),
+    Link(SaltedDigest),
     /// Something else: a pipe, a socket, a device.
     #[serde(rename = "o")]
     Other,
@@ -89,12 +90,12 @@ pub enum State {
 
 /// Half a digest of something that one unit has read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct Seal(#[serde(with = "hex::serde")] [u8; 16]);
+pub struct SaltedDigest(#[serde(with = "hex::serde")] [u8; 16]);
 
-impl Seal {
+impl SaltedDigest {
     /// Of what has this digest.
     pub fn of(unit: UnitKey, content: Digest) -> Self {
-        let digest = Digest::of_value(Domain::Seal, &(unit, content));
+        let digest = Digest::of_value(Domain::SaltedDigest, &(unit, content));
         let half = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");
         Self(*half)
     }

@@ -4,14 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::causes::{Causes, Found, Subject, Verdict, merge};
-use super::words::{Beyond, text};
-use super::{Cause, Explained, Explanation, Known, LastBuild, Origins, SCHEMA_VERSION, Selection, What};
+use super::causes::{Causes, FoundCause, Subject, Verdict, merge};
+use super::words::{RemoteHistory, text};
+use super::{Cause, CauseKind, Explained, Explanation, LastBuild, Origins, RecordedInputs, SCHEMA_VERSION, Selection};
 use crate::digest::Digest;
 use crate::event::{Difference, MissReason, UnitId};
 use crate::report::{Outcome, Report, UnitReport};
 
-/// Everything an explanation is made from, besides what is known of units.
+/// Everything an explanation is made from, besides the input history of units.
 #[derive(Clone, Copy, Default)]
 pub struct Sources<'a> {
     /// What is kept of the build; nothing where nothing was kept.
@@ -21,14 +21,14 @@ pub struct Sources<'a> {
     /// Who brings packages in, where that is known.
     pub origins: Option<&'a Origins>,
     /// What is known beyond this machine.
-    pub beyond: Beyond,
+    pub remote_history: RemoteHistory,
 }
 
 impl Explanation {
-    /// Explains a build. `shelf` gives all that is known of units of an identity.
-    pub fn new(report: &Report, sources: Sources<'_>, shelf: impl Fn(Digest) -> Vec<Known>) -> Self {
+    /// Explains a build. `history_of` returns all that is recorded of units with an identity.
+    pub fn new(report: &Report, sources: Sources<'_>, history_of: impl Fn(Digest) -> Vec<RecordedInputs>) -> Self {
         let nothing = LastBuild::default();
-        let causes = Causes::new(sources.last.unwrap_or(&nothing), shelf);
+        let causes = Causes::new(sources.last.unwrap_or(&nothing), history_of);
         let chosen: Vec<_> = report.units.iter().enumerate().filter(|(_, unit)| is_chosen(sources, unit)).collect();
         let verdicts: Vec<_> =
             chosen.iter().map(|(index, unit)| detailed(causes.of(UnitId(*index), unit), unit, report)).collect();
@@ -62,9 +62,9 @@ fn is_chosen(sources: Sources<'_>, unit: &UnitReport) -> bool {
 
 /// Adds what the report says of the session as a whole where nothing is known of the unit.
 fn detailed(mut verdict: Verdict, unit: &UnitReport, report: &Report) -> Verdict {
-    let add = |(subject, what): Found| match what {
-        What::Unusable { reason, differences } if differences.is_empty() => {
-            (subject, What::Unusable { reason, differences: of_session(reason, unit, report) })
+    let add = |(subject, what): FoundCause| match what {
+        CauseKind::Unusable { reason, differences } if differences.is_empty() => {
+            (subject, CauseKind::Unusable { reason, differences: of_session(reason, unit, report) })
         }
         what => (subject, what),
     };
@@ -93,12 +93,12 @@ fn of_session(reason: MissReason, unit: &UnitReport, report: &Report) -> Vec<Dif
 struct Listing {
     causes: Vec<Cause>,
     /// Where each is.
-    places: BTreeMap<Found, usize>,
+    places: BTreeMap<FoundCause, usize>,
 }
 
 impl Listing {
-    fn new(found: impl Iterator<Item = Found>, verdicts: &[Verdict], sources: Sources<'_>) -> Self {
-        let mut all: Vec<Found> = Vec::new();
+    fn new(found: impl Iterator<Item = FoundCause>, verdicts: &[Verdict], sources: Sources<'_>) -> Self {
+        let mut all: Vec<FoundCause> = Vec::new();
         for (subject, whats) in merge(found) {
             all.extend(whats.into_iter().map(|what| (subject.clone(), what)));
         }
@@ -111,7 +111,7 @@ impl Listing {
 
     fn explained(&self, unit: &UnitReport, verdict: &Verdict, sources: Sources<'_>) -> Explained {
         let origins = sources.origins;
-        let has = |found: &&Found| holds(&verdict.own, found) || holds(&verdict.inherited, found);
+        let has = |found: &&FoundCause| holds(&verdict.own, found) || holds(&verdict.inherited, found);
         let causes: BTreeSet<_> = self.places.iter().filter(|(found, _)| has(found)).map(|(_, index)| *index).collect();
         Explained {
             package: unit.package.clone(),
@@ -128,15 +128,16 @@ impl Listing {
 }
 
 /// Whether a cause is among these. All that happened to a package is one cause, whatever of it is seen in one unit.
-fn holds(causes: &BTreeSet<Found>, (subject, what): &Found) -> bool {
+fn holds(causes: &BTreeSet<FoundCause>, (subject, what): &FoundCause) -> bool {
     causes.iter().any(|(of, other)| {
         of == subject
             && (other == what
-                || *of != Subject::Build && matches!((other, what), (What::Changed { .. }, What::Changed { .. })))
+                || *of != Subject::Build
+                    && matches!((other, what), (CauseKind::Changed { .. }, CauseKind::Changed { .. })))
     })
 }
 
-fn cause(found: &Found, verdicts: &[Verdict], sources: Sources<'_>) -> Cause {
+fn cause(found: &FoundCause, verdicts: &[Verdict], sources: Sources<'_>) -> Cause {
     let (subject, what) = found;
     let which = |holds: &dyn Fn(&Verdict) -> bool| -> Vec<usize> {
         verdicts.iter().enumerate().filter(|(_, verdict)| holds(verdict)).map(|(index, _)| index).collect()
@@ -147,7 +148,7 @@ fn cause(found: &Found, verdicts: &[Verdict], sources: Sources<'_>) -> Cause {
     };
     let path = named.zip(sources.origins).and_then(|((name, version), origins)| origins.path(name, version));
     Cause {
-        text: text(subject, what, sources.beyond, sources.origins),
+        text: text(subject, what, sources.remote_history, sources.origins),
         what: what.clone(),
         package: named.map(|(name, version)| format!("{name} {version}")),
         path: path.unwrap_or_default(),
@@ -177,7 +178,7 @@ fn notes(report: &Report, sources: Sources<'_>) -> Vec<String> {
     if let Some(reason) = &report.plan_failed {
         notes.push(format!("the build could not be planned, so cargo ran without the cache: {reason}"));
     }
-    if report.settled && report.units.is_empty() {
+    if report.noop && report.units.is_empty() {
         notes.push("nothing had changed since the build before, so nothing was planned or compiled".into());
     }
     let missed_by_key = report.totals.misses_by_reason.contains_key(&MissReason::Absent);

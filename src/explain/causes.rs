@@ -1,10 +1,10 @@
 //! From misses to their causes.
 //!
-//! A miss by key is compared with the nearest recipe that was known when the build began. What differs in the unit itself
-//! is its cause; where a dependency differs, so are the causes of that dependency, down to where they began. So whatever
-//! happened to one package is one cause, and all that depends on it follows.
+//! A miss by key is compared with the most similar unit inputs that were recorded when the build began. What differs in
+//! the unit itself is its cause; where a dependency differs, so are the causes of that dependency, down to where they
+//! began. So whatever happened to one package is one cause, and all that depends on it follows.
 //!
-//! **Invariant.** Pure: the recipes are all given.
+//! **Invariant.** Pure: all unit inputs are passed in.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -12,11 +12,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::{Known, LastBuild, What};
+use super::{CauseKind, LastBuild, RecordedInputs};
 use crate::digest::Digest;
 use crate::event::{MissReason, UnitId};
 use crate::key::diff::{Change, Edge, Input, between};
-use crate::key::recipe::Recipe;
+use crate::key::unit_inputs::UnitInputs;
 use crate::key::{Source, UnitKey};
 use crate::report::{Outcome, UnitReport};
 
@@ -33,15 +33,15 @@ pub enum Subject {
 }
 
 /// A cause, before it is put into words.
-pub type Found = (Subject, What);
+pub type FoundCause = (Subject, CauseKind);
 
 /// The causes of a unit.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Verdict {
     /// What happened to the unit itself.
-    pub own: BTreeSet<Found>,
+    pub own: BTreeSet<FoundCause>,
     /// What happened to units it depends on.
-    pub inherited: BTreeSet<Found>,
+    pub inherited: BTreeSet<FoundCause>,
     /// When what it was compared with was recorded.
     pub compared_with: Option<Timestamp>,
 }
@@ -49,33 +49,36 @@ pub struct Verdict {
 /// Finds causes.
 pub struct Causes<'a> {
     last: &'a LastBuild,
-    /// The recipes of the last build, by the key that dependents know.
-    by_key: HashMap<UnitKey, &'a Recipe>,
-    shelves: HashMap<Digest, Vec<Known>>,
+    /// The unit inputs of the last build, by the key that dependents know.
+    by_key: HashMap<UnitKey, &'a UnitInputs>,
+    histories: HashMap<Digest, Vec<RecordedInputs>>,
     began: Timestamp,
     /// What was compared already, by the stored keys of both: a dependency is reached in many ways.
     compared: RefCell<HashMap<(UnitKey, UnitKey), Differing>>,
 }
 
 /// What happened to a unit itself, and what to those it depends on.
-type Differing = (BTreeSet<Found>, BTreeSet<Found>);
+type Differing = (BTreeSet<FoundCause>, BTreeSet<FoundCause>);
 
 /// The identities of which something may be known that is of use: those of the units, and what else they may have been
 /// compiled as.
 pub fn identities(last: &LastBuild) -> BTreeSet<Digest> {
-    last.recipes.values().flat_map(|recipe| std::iter::once(recipe.identity()).chain(siblings(recipe))).collect()
+    last.unit_inputs
+        .values()
+        .flat_map(|unit_inputs| std::iter::once(unit_inputs.identity()).chain(siblings(unit_inputs)))
+        .collect()
 }
 
-fn siblings(recipe: &Recipe) -> Vec<Digest> {
+fn siblings(unit_inputs: &UnitInputs) -> Vec<Digest> {
     let mut siblings = Vec::new();
-    let host = recipe.inputs.rustc.lines().find_map(|line| line.strip_prefix("host: ")).map(Into::into);
-    let platforms = BTreeSet::from([None, host, recipe.inputs.platform.clone()]);
-    if recipe.inputs.mode == "run-custom-build" {
+    let host = unit_inputs.inputs.rustc.lines().find_map(|line| line.strip_prefix("host: ")).map(Into::into);
+    let platforms = BTreeSet::from([None, host, unit_inputs.inputs.platform.clone()]);
+    if unit_inputs.inputs.mode == "run-custom-build" {
         return siblings;
     }
     for mode in MODES {
         for platform in &platforms {
-            let mut other = recipe.clone();
+            let mut other = unit_inputs.clone();
             other.inputs.mode = (*mode).into();
             other.inputs.platform.clone_from(platform);
             siblings.push(other.identity());
@@ -85,12 +88,12 @@ fn siblings(recipe: &Recipe) -> Vec<Digest> {
 }
 
 impl<'a> Causes<'a> {
-    /// `shelf` gives all that is known of units of an identity.
-    pub fn new(last: &'a LastBuild, shelf: impl Fn(Digest) -> Vec<Known>) -> Self {
-        let shelves = identities(last).into_iter().map(|identity| (identity, shelf(identity))).collect();
-        let by_key = last.recipes.values().map(|recipe| (recipe.key, recipe)).collect();
+    /// `history_of` returns all that is recorded of units with an identity.
+    pub fn new(last: &'a LastBuild, history_of: impl Fn(Digest) -> Vec<RecordedInputs>) -> Self {
+        let histories = identities(last).into_iter().map(|identity| (identity, history_of(identity))).collect();
+        let by_key = last.unit_inputs.values().map(|unit_inputs| (unit_inputs.key, unit_inputs)).collect();
         let began = last.started.unwrap_or(Timestamp::MAX);
-        Self { last, by_key, shelves, began, compared: RefCell::default() }
+        Self { last, by_key, histories, began, compared: RefCell::default() }
     }
 
     /// The causes of one unit.
@@ -98,7 +101,7 @@ impl<'a> Causes<'a> {
         let subject = Subject::Package(unit.package.clone(), unit.version.clone(), self.is_in_directory(id));
         let own = |what| Verdict { own: [(subject.clone(), what)].into(), ..Verdict::default() };
         let (reason, not_recorded) = match &unit.outcome {
-            Outcome::Uncacheable { reason, .. } => return own(What::Uncacheable { reason: *reason }),
+            Outcome::Uncacheable { reason, .. } => return own(CauseKind::Uncacheable { reason: *reason }),
             Outcome::Miss { reason, not_recorded, .. } => (*reason, *not_recorded),
             Outcome::Hit { .. } | Outcome::Fresh | Outcome::NotReached => return Verdict::default(),
         };
@@ -106,66 +109,66 @@ impl<'a> Causes<'a> {
         match reason {
             Some(MissReason::Absent) => {}
             Some(MissReason::RemoteFailed) => {
-                let what = What::Unusable { reason: MissReason::RemoteFailed, differences };
+                let what = CauseKind::Unusable { reason: MissReason::RemoteFailed, differences };
                 return Verdict { own: [(Subject::Build, what)].into(), ..Verdict::default() };
             }
-            Some(reason) => return own(What::Unusable { reason, differences }),
-            None if differences.is_empty() => return own(What::Again),
-            None => return own(What::Unusable { reason: MissReason::Environment, differences }),
+            Some(reason) => return own(CauseKind::Unusable { reason, differences }),
+            None if differences.is_empty() => return own(CauseKind::Again),
+            None => return own(CauseKind::Unusable { reason: MissReason::Environment, differences }),
         }
-        let verdict = match self.last.recipes.get(&id) {
-            Some(recipe) => self.of_recipe(&subject, recipe),
-            None => own(What::Unknown),
+        let verdict = match self.last.unit_inputs.get(&id) {
+            Some(unit_inputs) => self.of_absent(&subject, unit_inputs),
+            None => own(CauseKind::Unknown),
         };
-        let is_new = verdict.own.iter().any(|(_, what)| *what == What::New);
+        let is_new = verdict.own.iter().any(|(_, what)| *what == CauseKind::New);
         match not_recorded {
-            Some(reason) if is_new => own(What::NotKept { reason }),
+            Some(reason) if is_new => own(CauseKind::NotKept { reason }),
             _ => verdict,
         }
     }
 
     fn is_in_directory(&self, id: UnitId) -> bool {
-        self.last.recipes.get(&id).is_some_and(is_in_directory)
+        self.last.unit_inputs.get(&id).is_some_and(is_in_directory)
     }
 
-    fn of_recipe(&self, subject: &Subject, now: &Recipe) -> Verdict {
-        let shelf = self.shelf(now.identity());
-        let same = shelf.iter().find(|known| known.recipe.stored == now.stored);
+    fn of_absent(&self, subject: &Subject, now: &UnitInputs) -> Verdict {
+        let history = self.history(now.identity());
+        let same = history.iter().find(|known| known.unit_inputs.stored == now.stored);
         if let Some(at) = same.and_then(|known| known.as_of(self.began)) {
-            let own = [(subject.clone(), What::Gone)].into();
+            let own = [(subject.clone(), CauseKind::Gone)].into();
             return Verdict { own, compared_with: Some(at), ..Verdict::default() };
         }
         let Some((at, before)) = self.nearest(now) else {
-            return Verdict { own: [(subject.clone(), What::New)].into(), ..Verdict::default() };
+            return Verdict { own: [(subject.clone(), CauseKind::New)].into(), ..Verdict::default() };
         };
         let (own, inherited) = self.compare(before, now);
         Verdict { own, inherited, compared_with: Some(at) }
     }
 
-    fn shelf(&self, identity: Digest) -> &[Known] {
-        self.shelves.get(&identity).map(Vec::as_slice).unwrap_or_default()
+    fn history(&self, identity: Digest) -> &[RecordedInputs] {
+        self.histories.get(&identity).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The recipe with the fewest differences, of these one of a compatible version, and of these the latest.
-    fn nearest(&self, now: &Recipe) -> Option<(Timestamp, &Recipe)> {
-        let nearest = |shelf: &'_ [Known]| -> Option<usize> {
-            let known = shelf.iter().enumerate();
+    /// The inputs with the fewest differences; among these, those of a compatible version; among these, the latest.
+    fn nearest(&self, now: &UnitInputs) -> Option<(Timestamp, &UnitInputs)> {
+        let nearest = |history: &'_ [RecordedInputs]| -> Option<usize> {
+            let known = history.iter().enumerate();
             let known = known.filter_map(|(index, known)| Some((index, known, known.as_of(self.began)?)));
-            let other = known.filter(|(_, known, _)| known.recipe.stored != now.stored);
-            let rank = |known: &Known, at| {
-                let distance = between(&known.recipe, now).distance();
-                (distance, !is_compatible(&known.recipe.inputs.version, &now.inputs.version), Reverse(at))
+            let other = known.filter(|(_, known, _)| known.unit_inputs.stored != now.stored);
+            let rank = |known: &RecordedInputs, at| {
+                let distance = between(&known.unit_inputs, now).distance();
+                (distance, !is_compatible(&known.unit_inputs.inputs.version, &now.inputs.version), Reverse(at))
             };
             other.min_by_key(|(_, known, at)| rank(known, *at)).map(|(index, ..)| index)
         };
-        let shelves = std::iter::once(now.identity()).chain(siblings(now));
-        shelves.map(|identity| self.shelf(identity)).find_map(|shelf| {
-            let known = &shelf[nearest(shelf)?];
-            Some((known.as_of(self.began)?, &known.recipe))
+        let histories = std::iter::once(now.identity()).chain(siblings(now));
+        histories.map(|identity| self.history(identity)).find_map(|history| {
+            let known = &history[nearest(history)?];
+            Some((known.as_of(self.began)?, &known.unit_inputs))
         })
     }
 
-    fn compare(&self, before: &Recipe, now: &Recipe) -> Differing {
+    fn compare(&self, before: &UnitInputs, now: &UnitInputs) -> Differing {
         let pair = (before.stored, now.stored);
         if let Some(known) = self.compared.borrow().get(&pair) {
             return known.clone();
@@ -175,7 +178,7 @@ impl<'a> Causes<'a> {
         differing
     }
 
-    fn differing(&self, before: &Recipe, now: &Recipe) -> Differing {
+    fn differing(&self, before: &UnitInputs, now: &UnitInputs) -> Differing {
         let diff = between(before, now);
         let (of_build, mut of_package): (Vec<_>, Vec<_>) =
             diff.changes.into_iter().partition(|change| change.input.is_of_build());
@@ -194,7 +197,7 @@ impl<'a> Causes<'a> {
         (own, inherited)
     }
 
-    fn dependency(&self, before: &Recipe, now: &Recipe, edge: Edge<'_>) -> Dependency {
+    fn dependency(&self, before: &UnitInputs, now: &UnitInputs, edge: Edge<'_>) -> Dependency {
         let names = [edge.from.and_then(|key| before.names.get(&key)), edge.to.and_then(|key| now.names.get(&key))];
         let [(_, from), (name, to)] = names.map(|name| name.and_then(|name| name.split_once(' ')).unwrap_or_default());
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -214,9 +217,9 @@ impl<'a> Causes<'a> {
             return Dependency::Own(Some(Change { from: None, to: None, ..change(edge.extern_name) }));
         }
         let causes = self.by_key.get(&new).and_then(|now| {
-            let known = |recipe: &&Recipe| recipe.key == old;
-            let exactly = self.shelf(now.identity()).iter().map(|known| &known.recipe).find(known);
-            let before = exactly.or_else(|| self.nearest(now).map(|(_, recipe)| recipe))?;
+            let known = |unit_inputs: &&UnitInputs| unit_inputs.key == old;
+            let exactly = self.history(now.identity()).iter().map(|known| &known.unit_inputs).find(known);
+            let before = exactly.or_else(|| self.nearest(now).map(|(_, unit_inputs)| unit_inputs))?;
             let (own, inherited) = self.compare(before, now);
             Some(own.into_iter().chain(inherited).collect::<BTreeSet<_>>())
         });
@@ -227,8 +230,8 @@ impl<'a> Causes<'a> {
     }
 
     /// All that is known of a dependency are its name and its versions.
-    fn by_name(&self, name: &str, from: &str, to: &str, key: UnitKey, change: Change) -> Found {
-        let is_in_directory = self.by_key.get(&key).is_some_and(|recipe| is_in_directory(recipe));
+    fn by_name(&self, name: &str, from: &str, to: &str, key: UnitKey, change: Change) -> FoundCause {
+        let is_in_directory = self.by_key.get(&key).is_some_and(|unit_inputs| is_in_directory(unit_inputs));
         let subject = Subject::Package(name.into(), to.into(), is_in_directory);
         match from == to || from.is_empty() {
             true => (subject, changed(vec![change])),
@@ -248,33 +251,33 @@ enum Dependency {
     /// A change of the dependent.
     Own(Option<Change>),
     /// The dependent follows from these.
-    Follows(BTreeSet<Found>),
+    Follows(BTreeSet<FoundCause>),
 }
 
-fn changed(changes: Vec<Change>) -> What {
-    What::Changed { changes }
+fn changed(changes: Vec<Change>) -> CauseKind {
+    CauseKind::Changed { changes }
 }
 
-fn subject(recipe: &Recipe) -> Subject {
-    Subject::Package(recipe.inputs.name.clone(), recipe.inputs.version.clone(), is_in_directory(recipe))
+fn subject(unit_inputs: &UnitInputs) -> Subject {
+    Subject::Package(unit_inputs.inputs.name.clone(), unit_inputs.inputs.version.clone(), is_in_directory(unit_inputs))
 }
 
-fn is_in_directory(recipe: &Recipe) -> bool {
-    matches!(recipe.inputs.source, Source::Directory { .. })
+fn is_in_directory(unit_inputs: &UnitInputs) -> bool {
+    matches!(unit_inputs.inputs.source, Source::Directory { .. })
 }
 
 /// What happened to a package, where it is seen in several of its units: all of it, once.
-pub fn merge(causes: impl IntoIterator<Item = Found>) -> BTreeMap<Subject, BTreeSet<What>> {
-    let mut merged: BTreeMap<Subject, (BTreeSet<Change>, BTreeSet<What>)> = BTreeMap::new();
+pub fn merge(causes: impl IntoIterator<Item = FoundCause>) -> BTreeMap<Subject, BTreeSet<CauseKind>> {
+    let mut merged: BTreeMap<Subject, (BTreeSet<Change>, BTreeSet<CauseKind>)> = BTreeMap::new();
     for (subject, what) in causes {
         let is_of_build = subject == Subject::Build;
         let (changes, others) = merged.entry(subject).or_default();
         match what {
-            What::Changed { changes: more } if !is_of_build => changes.extend(more),
+            CauseKind::Changed { changes: more } if !is_of_build => changes.extend(more),
             other => drop(others.insert(other)),
         }
     }
-    let whole = |(changes, mut others): (BTreeSet<Change>, BTreeSet<What>)| {
+    let whole = |(changes, mut others): (BTreeSet<Change>, BTreeSet<CauseKind>)| {
         if !changes.is_empty() {
             others.insert(changed(changes.into_iter().collect()));
         }

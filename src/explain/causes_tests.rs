@@ -3,15 +3,15 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{Difference, Reason};
-use crate::key::recipe::Part;
+use crate::event::{Difference, UncacheableReason};
+use crate::key::unit_inputs::Component;
 use crate::key::{DependencyKey, KeyInputs};
 
 const NAMES: [&str; 5] = ["base", "middle", "apex", "lone", "app"];
 
 /// A build of the world. Each function changes what a package is made from.
 struct World {
-    recipes: BTreeMap<UnitId, Recipe>,
+    unit_inputs: BTreeMap<UnitId, UnitInputs>,
 }
 
 fn inputs(name: &str) -> KeyInputs {
@@ -37,7 +37,7 @@ fn inputs(name: &str) -> KeyInputs {
         platform: None,
         rustflags: Vec::new(),
         environment: BTreeMap::new(),
-        surroundings: BTreeMap::new(),
+        member_inputs: BTreeMap::new(),
         config: BTreeMap::new(),
         dependencies: BTreeSet::new(),
     }
@@ -54,20 +54,20 @@ fn dependencies(name: &str) -> &'static [&'static str] {
 
 /// The world with some inputs changed.
 fn world(change: impl Fn(&mut KeyInputs)) -> World {
-    let mut recipes: BTreeMap<UnitId, Recipe> = BTreeMap::new();
+    let mut all: BTreeMap<UnitId, UnitInputs> = BTreeMap::new();
     for (index, name) in NAMES.into_iter().enumerate() {
         let mut inputs = inputs(name);
         change(&mut inputs);
         let mut names = BTreeMap::new();
         for dependency in dependencies(name) {
-            let of = recipes.values().find(|recipe| recipe.inputs.name == *dependency).unwrap();
+            let of = all.values().find(|unit_inputs| unit_inputs.inputs.name == *dependency).unwrap();
             let key = of.key;
             names.insert(key, of.package());
             inputs.dependencies.insert(DependencyKey { extern_name: (*dependency).into(), noprelude: false, key });
         }
-        recipes.insert(UnitId(index), Recipe::new(&inputs, inputs.key(), BTreeMap::new(), names));
+        all.insert(UnitId(index), UnitInputs::new(&inputs, inputs.key(), BTreeMap::new(), names));
     }
-    World { recipes }
+    World { unit_inputs: all }
 }
 
 fn at(second: i64) -> Timestamp {
@@ -75,12 +75,16 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// What was recorded, each world at its time.
-fn shelf(worlds: &[(i64, &World)]) -> impl Fn(Digest) -> Vec<Known> {
+fn history_of(worlds: &[(i64, &World)]) -> impl Fn(Digest) -> Vec<RecordedInputs> {
     let known = worlds.iter().flat_map(|(second, world)| {
-        world.recipes.values().map(|recipe| Known { at: at(*second), before: None, recipe: recipe.clone() })
+        world.unit_inputs.values().map(|unit_inputs| RecordedInputs {
+            at: at(*second),
+            before: None,
+            unit_inputs: unit_inputs.clone(),
+        })
     });
     let known: Vec<_> = known.collect();
-    move |identity| known.iter().filter(|known| known.recipe.identity() == identity).cloned().collect()
+    move |identity| known.iter().filter(|known| known.unit_inputs.identity() == identity).cloned().collect()
 }
 
 fn unit(name: &str, outcome: Outcome) -> UnitReport {
@@ -99,14 +103,14 @@ fn unit(name: &str, outcome: Outcome) -> UnitReport {
     }
 }
 
-fn miss(reason: Option<MissReason>, not_recorded: Option<Reason>) -> Outcome {
+fn miss(reason: Option<MissReason>, not_recorded: Option<UncacheableReason>) -> Outcome {
     Outcome::Miss { reason, compile_ms: 1, failed: false, recorded_bytes: None, path_bound: false, not_recorded }
 }
 
 /// The verdicts on all units of a world that begins to be built at 100, each a miss of its key.
 fn verdicts(now: &World, known: &[(i64, &World)]) -> Vec<Verdict> {
-    let last = LastBuild { started: Some(at(100)), recipes: now.recipes.clone(), ..LastBuild::default() };
-    let causes = Causes::new(&last, shelf(known));
+    let last = LastBuild { started: Some(at(100)), unit_inputs: now.unit_inputs.clone(), ..LastBuild::default() };
+    let causes = Causes::new(&last, history_of(known));
     let absent = |name| unit(name, miss(Some(MissReason::Absent), None));
     NAMES.into_iter().enumerate().map(|(index, name)| causes.of(UnitId(index), &absent(name))).collect()
 }
@@ -123,7 +127,7 @@ fn bumped() -> World {
     })
 }
 
-fn version(from: &str, to: &str) -> What {
+fn version(from: &str, to: &str) -> CauseKind {
     changed(vec![Change { input: Input::Version, name: None, from: Some(from.into()), to: Some(to.into()) }])
 }
 
@@ -136,14 +140,14 @@ fn what_happened_to_one_package_is_the_only_cause_of_all_that_follows() {
     for follower in [middle, apex, app] {
         assert_eq!((&follower.own, &follower.inherited), (&BTreeSet::new(), &cause));
     }
-    assert_eq!(lone.own, [(package("lone", "1.0.0"), What::Gone)].into());
+    assert_eq!(lone.own, [(package("lone", "1.0.0"), CauseKind::Gone)].into());
 }
 
 #[test]
 fn what_is_of_the_whole_build_is_one_cause() {
     let now = world(|inputs| inputs.rustflags.push("-g".into()));
     for verdict in verdicts(&now, &[(1, &world(|_| {}))]) {
-        let [(Subject::Build, What::Changed { changes })] = &verdict.own.iter().collect::<Vec<_>>()[..] else {
+        let [(Subject::Build, CauseKind::Changed { changes })] = &verdict.own.iter().collect::<Vec<_>>()[..] else {
             panic!("{verdict:?}")
         };
         assert_eq!(changes[0].to_string(), "rustflags: \"-g\" instead of \"\"");
@@ -201,7 +205,7 @@ fn what_this_build_or_a_later_one_has_recorded_was_not_known() {
     for known in [&[(100, &now)][..], &[(100, &now), (101, &before)], &[]] {
         for (name, verdict) in NAMES.iter().zip(verdicts(&now, known)) {
             let whats: Vec<_> = verdict.own.iter().map(|(_, what)| what.clone()).collect();
-            assert_eq!((whats, verdict.inherited.len()), (vec![What::New], 0), "{name}");
+            assert_eq!((whats, verdict.inherited.len()), (vec![CauseKind::New], 0), "{name}");
         }
     }
 }
@@ -210,7 +214,7 @@ fn what_this_build_or_a_later_one_has_recorded_was_not_known() {
 fn a_dependency_of_which_nothing_else_is_known_is_told_by_its_versions() {
     let (before, now) = (world(|_| {}), bumped());
     let mut only_middle = world(|_| {});
-    only_middle.recipes.retain(|_, recipe| recipe.inputs.name == "middle");
+    only_middle.unit_inputs.retain(|_, unit_inputs| unit_inputs.inputs.name == "middle");
     let verdict = &verdicts(&now, &[(1, &only_middle)])[1];
     let expected = BTreeSet::from([(package("base", "1.0.1"), version("1.0.0", "1.0.1"))]);
     assert_eq!((verdict.own.len(), &verdict.inherited), (0, &expected));
@@ -220,7 +224,7 @@ fn a_dependency_of_which_nothing_else_is_known_is_told_by_its_versions() {
 #[test]
 fn a_dependency_that_came_or_went_is_a_change_of_its_dependent() {
     let mut before = world(|_| {});
-    let app = before.recipes.get_mut(&UnitId(4)).unwrap();
+    let app = before.unit_inputs.get_mut(&UnitId(4)).unwrap();
     app.inputs.dependencies.retain(|dependency| dependency.extern_name != "lone");
     app.stored = app.inputs.key();
     let now = world(|_| {});
@@ -239,14 +243,14 @@ fn a_dependency_that_came_or_went_is_a_change_of_its_dependent() {
 fn another_mode_or_place_is_compared_with_what_there_is() {
     let now = world(|inputs| inputs.mode = "check".into());
     let verdict = &verdicts(&now, &[(1, &world(|_| {}))])[0];
-    let [(Subject::Build, What::Changed { changes })] = &verdict.own.iter().collect::<Vec<_>>()[..] else {
+    let [(Subject::Build, CauseKind::Changed { changes })] = &verdict.own.iter().collect::<Vec<_>>()[..] else {
         panic!("{verdict:?}")
     };
     assert_eq!(changes[0].input, Input::Mode);
     let mut placed = world(|_| {});
-    for recipe in placed.recipes.values_mut() {
-        recipe.place.insert("linker".into(), Part::said("cc 13"));
-        recipe.stored = recipe.key.in_place(Digest::of("cc 13"));
+    for unit_inputs in placed.unit_inputs.values_mut() {
+        unit_inputs.scope.insert("linker".into(), Component::described("cc 13"));
+        unit_inputs.stored = unit_inputs.key.scoped(Digest::of("cc 13"));
     }
     let verdict = &verdicts(&placed, &[(1, &world(|_| {}))])[0];
     assert!(verdict.own.iter().all(|(subject, _)| *subject == Subject::Build), "{verdict:?}");
@@ -256,7 +260,7 @@ fn another_mode_or_place_is_compared_with_what_there_is() {
 fn a_graph_with_many_ways_is_walked_once() {
     // Each of 60 layers has two packages that both need both of the next layer: 2^60 ways.
     let build = |version: &str| {
-        let mut recipes = BTreeMap::new();
+        let mut all = BTreeMap::new();
         let mut below: Vec<(String, UnitKey)> = Vec::new();
         for layer in 0..60 {
             let mut here = Vec::new();
@@ -271,17 +275,17 @@ fn a_graph_with_many_ways_is_walked_once() {
                     key: *key,
                 };
                 inputs.dependencies = below.iter().map(edge).collect();
-                let recipe = Recipe::new(&inputs, inputs.key(), BTreeMap::new(), BTreeMap::new());
-                here.push((inputs.name, recipe.key));
-                recipes.insert(UnitId(recipes.len()), recipe);
+                let unit_inputs = UnitInputs::new(&inputs, inputs.key(), BTreeMap::new(), BTreeMap::new());
+                here.push((inputs.name, unit_inputs.key));
+                all.insert(UnitId(all.len()), unit_inputs);
             }
             below = here;
         }
-        World { recipes }
+        World { unit_inputs: all }
     };
     let (before, now) = (build("1.0.0"), build("1.0.1"));
-    let last = LastBuild { started: Some(at(100)), recipes: now.recipes, ..LastBuild::default() };
-    let causes = Causes::new(&last, shelf(&[(1, &before)]));
+    let last = LastBuild { started: Some(at(100)), unit_inputs: now.unit_inputs, ..LastBuild::default() };
+    let causes = Causes::new(&last, history_of(&[(1, &before)]));
     let verdict = causes.of(UnitId(119), &unit("b59", miss(Some(MissReason::Absent), None)));
     assert_eq!(verdict.inherited, [(package("a0", "1.0.1"), version("1.0.0", "1.0.1"))].into());
 }
@@ -291,10 +295,10 @@ fn what_is_no_miss_of_its_key_says_what_it_is() {
     let now = world(|_| {});
     let variable = Difference::Variable { name: "GREETING".into() };
     let differences = BTreeMap::from([(UnitId(1), BTreeSet::from([variable.clone()]))]);
-    let last = LastBuild { started: Some(at(100)), recipes: now.recipes, differences, ..LastBuild::default() };
+    let last = LastBuild { started: Some(at(100)), unit_inputs: now.unit_inputs, differences, ..LastBuild::default() };
     let causes = Causes::new(&last, |_| Vec::new());
     let of = |index, outcome| causes.of(UnitId(index), &unit(NAMES[index], outcome)).own.into_iter().next();
-    let unusable = |reason, differences| What::Unusable { reason, differences };
+    let unusable = |reason, differences| CauseKind::Unusable { reason, differences };
     for reason in [
         MissReason::Corrupt,
         MissReason::Dependency,
@@ -312,15 +316,18 @@ fn what_is_no_miss_of_its_key_says_what_it_is() {
     let known = unusable(MissReason::Environment, vec![variable]);
     assert_eq!(of(1, miss(Some(MissReason::Environment), None)), Some((package("middle", "1.0.0"), known.clone())));
     assert_eq!(of(1, miss(None, None)), Some((package("middle", "1.0.0"), known)));
-    assert_eq!(of(0, miss(None, None)), Some((package("base", "1.0.0"), What::Again)));
-    let not_kept = What::NotKept { reason: Reason::OutsideInput };
-    let not_recorded = miss(Some(MissReason::Absent), Some(Reason::OutsideInput));
+    assert_eq!(of(0, miss(None, None)), Some((package("base", "1.0.0"), CauseKind::Again)));
+    let not_kept = CauseKind::NotKept { reason: UncacheableReason::OutsideInput };
+    let not_recorded = miss(Some(MissReason::Absent), Some(UncacheableReason::OutsideInput));
     assert_eq!(of(0, not_recorded), Some((package("base", "1.0.0"), not_kept)));
-    let uncacheable = Outcome::Uncacheable { reason: Reason::Doc, compile_ms: None, failed: false };
-    assert_eq!(of(0, uncacheable), Some((package("base", "1.0.0"), What::Uncacheable { reason: Reason::Doc })));
+    let uncacheable = Outcome::Uncacheable { reason: UncacheableReason::Doc, compile_ms: None, failed: false };
+    assert_eq!(
+        of(0, uncacheable),
+        Some((package("base", "1.0.0"), CauseKind::Uncacheable { reason: UncacheableReason::Doc }))
+    );
     assert_eq!(of(0, Outcome::Fresh), None);
     let forgotten = LastBuild::default();
     let causes = Causes::new(&forgotten, |_| Vec::new());
     let verdict = causes.of(UnitId(0), &unit("base", miss(Some(MissReason::Absent), None)));
-    assert_eq!(verdict.own, [(package("base", "1.0.0"), What::Unknown)].into());
+    assert_eq!(verdict.own, [(package("base", "1.0.0"), CauseKind::Unknown)].into());
 }

@@ -13,7 +13,7 @@ use crate::entry::{Kind, frame, unframe};
 use crate::error::Result;
 use crate::event::{Difference, Event, EventKind, UnitId};
 use crate::fs;
-use crate::key::recipe::Recipe;
+use crate::key::unit_inputs::UnitInputs;
 use crate::plan::BuildPlan;
 
 /// What the report does not say.
@@ -24,7 +24,8 @@ pub struct LastBuild {
     /// The name under which a remote knows more of its units.
     pub shared: Option<Digest>,
     /// What the units that were compiled are made from, and all that they depend on.
-    pub recipes: BTreeMap<UnitId, Recipe>,
+    #[serde(rename = "recipes")]
+    pub unit_inputs: BTreeMap<UnitId, UnitInputs>,
     /// In what entries did not fit.
     pub differences: BTreeMap<UnitId, BTreeSet<Difference>>,
 }
@@ -44,13 +45,13 @@ impl LastBuild {
                 _ => {}
             }
         }
-        last.recipes = plan.recipes_below(compiled);
-        (!last.recipes.is_empty()).then_some(last)
+        last.unit_inputs = plan.unit_inputs_below(compiled);
+        (!last.unit_inputs.is_empty()).then_some(last)
     }
 
     /// The triple of the machine it ran on.
     pub fn host(&self) -> Option<&str> {
-        let mut compilers = self.recipes.values().map(|recipe| recipe.inputs.rustc.as_str());
+        let mut compilers = self.unit_inputs.values().map(|unit_inputs| unit_inputs.inputs.rustc.as_str());
         compilers.next()?.lines().find_map(|line| line.strip_prefix("host: "))
     }
 

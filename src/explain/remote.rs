@@ -6,14 +6,14 @@ use crate::config::Settings;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::event::EventLog;
-use crate::store::known::Shared;
+use crate::store::input_history::SharedHistory;
 use crate::store::{RemoteStore, Runtime};
 
 /// One request. Nothing where no remote is configured, or it has no such object.
-pub fn ask(settings: &Settings, name: Digest) -> Result<Option<Shared>> {
+pub fn query(settings: &Settings, name: Digest) -> Result<Option<SharedHistory>> {
     let Some(url) = settings.remote.as_deref() else { return Ok(None) };
     let runtime = Runtime::new()?;
     let remote = RemoteStore::open(url, settings, &EventLog::new(Arc::new(())))?;
-    let known = runtime.handle().block_on(remote.known(name))?;
-    Ok(known.map(|bytes| Shared::decode(&bytes)))
+    let known = runtime.handle().block_on(remote.input_history(name))?;
+    Ok(known.map(|bytes| SharedHistory::decode(&bytes)))
 }

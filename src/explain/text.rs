@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use textwrap::wrap;
 
-use super::{Cause, Explained, Explanation, What};
+use super::{Cause, CauseKind, Explained, Explanation};
 
 const STATUS: Style = AnsiColor::Green.on_default().bold();
 const DETAIL: Style = AnsiColor::Cyan.on_default().bold();
@@ -55,7 +55,7 @@ impl Page<'_> {
     }
 
     fn causes(&mut self, explanation: &Explanation) -> io::Result<()> {
-        let (new, others): (Vec<_>, Vec<_>) = explanation.causes.iter().partition(|cause| cause.what == What::New);
+        let (new, others): (Vec<_>, Vec<_>) = explanation.causes.iter().partition(|cause| cause.what == CauseKind::New);
         for cause in others {
             self.say("Because", &cause.text)?;
             self.path(cause)?;

@@ -17,7 +17,7 @@ fn unit(package: &str, kind: &str, mode: &str, causes: &[usize]) -> Explained {
     }
 }
 
-fn cause(what: What, text: &str, units: &[usize], followers: &[usize]) -> Cause {
+fn cause(what: CauseKind, text: &str, units: &[usize], followers: &[usize]) -> Cause {
     let package = text.split(' ').next().map(|name| format!("{name} 1.0.0"));
     let path = ["app", "middle", "base"].map(Into::into).into();
     Cause { what, package, text: text.into(), path, units: units.into(), followers: followers.into() }
@@ -53,7 +53,7 @@ fn plain(explanation: &Explanation, named: bool, width: Option<u16>) -> String {
 #[test]
 fn a_cause_is_said_once_with_the_units_and_what_follows() {
     let units = vec![unit("base", "lib", "build", &[0]), unit("middle", "lib", "build", &[0])];
-    let changed = What::Changed { changes: Vec::new() };
+    let changed = CauseKind::Changed { changes: Vec::new() };
     let text =
         plain(&explanation(units, vec![cause(changed, "base has changed", &[0], &[1])], &["so it is"]), false, None);
     assert_eq!(
@@ -83,7 +83,7 @@ fn nothing_missed_and_nothing_built_are_said_in_one_line() {
 fn packages_that_nothing_is_known_of_are_one_list() {
     let names: Vec<_> = (0..20).map(|index| format!("new{index:02}")).collect();
     let units = names.iter().map(|name| unit(name, "lib", "build", &[])).collect();
-    let new = |name: &String| cause(What::New, &format!("{name} was never built before"), &[0], &[]);
+    let new = |name: &String| cause(CauseKind::New, &format!("{name} was never built before"), &[0], &[]);
     let text = plain(&explanation(units, names.iter().map(new).collect(), &[]), false, None);
     assert_eq!(text.matches("Because").count(), 1);
     assert!(text.contains("Because 20 packages were never built before\n"), "{text}");
@@ -92,7 +92,7 @@ fn packages_that_nothing_is_known_of_are_one_list() {
 
 #[test]
 fn a_named_unit_is_told_with_its_causes_and_its_way() {
-    let unusable = What::Unusable { reason: MissReason::Corrupt, differences: Vec::new() };
+    let unusable = CauseKind::Unusable { reason: MissReason::Corrupt, differences: Vec::new() };
     let units = vec![unit("base", "custom-build", "run-custom-build", &[0])];
     let text = plain(&explanation(units, vec![cause(unusable, "base: it was damaged", &[0], &[])], &[]), true, None);
     assert_eq!(
@@ -107,7 +107,7 @@ fn a_named_unit_is_told_with_its_causes_and_its_way() {
 #[test]
 fn long_lines_are_broken_behind_the_verb() {
     let text = "base has changed in a way that takes quite a few words to be told to everybody";
-    let causes = vec![cause(What::Changed { changes: Vec::new() }, text, &[0], &[])];
+    let causes = vec![cause(CauseKind::Changed { changes: Vec::new() }, text, &[0], &[])];
     let shown = plain(&explanation(vec![unit("base", "lib", "build", &[0])], causes, &[]), false, Some(50));
     assert!(shown.lines().all(|line| line.chars().count() <= 50), "{shown}");
     let words: Vec<_> = shown.split_whitespace().collect();

@@ -1,7 +1,7 @@
 //! Causes in words.
 
 use super::causes::Subject;
-use super::{Origins, What};
+use super::{CauseKind, Origins};
 use crate::entry::IN_PATH;
 use crate::event::{Difference, MissReason};
 use crate::key::diff::{Change, Input};
@@ -10,44 +10,49 @@ use crate::roots::Root;
 
 /// What is known of units that no store of this machine has ever had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Beyond {
+pub enum RemoteHistory {
     /// There is no remote.
     #[default]
-    Nothing,
+    NoRemote,
     /// The remote was asked, and what it knows is known.
-    Asked,
+    Queried,
     /// There is a remote, and it does not say.
-    Silent,
+    Unavailable,
 }
 
 /// A cause in words; `origins` tell who has enabled a feature.
-pub(super) fn text(subject: &Subject, what: &What, beyond: Beyond, origins: Option<&Origins>) -> String {
+pub(super) fn text(
+    subject: &Subject,
+    what: &CauseKind,
+    remote_history: RemoteHistory,
+    origins: Option<&Origins>,
+) -> String {
     let name = match subject {
         Subject::Build => "",
         Subject::Package(name, ..) => name,
     };
     match what {
-        What::Changed { changes } => changed(subject, changes, origins),
-        What::New => format!("{name} was {}", never(beyond)),
-        What::Gone => format!(
+        CauseKind::Changed { changes } => changed(subject, changes, origins),
+        CauseKind::New => format!("{name} was {}", never(remote_history)),
+        CauseKind::Gone => format!(
             "{name}: recorded before with the same inputs, but its entry is gone (`max-size`, or removed by hand)"
         ),
-        What::Unusable { reason, differences } => unusable(name, *reason, differences),
-        What::NotKept { reason } => {
+        CauseKind::Unusable { reason, differences } => unusable(name, *reason, differences),
+        CauseKind::NotKept { reason } => {
             format!("{name} is compiled each time, as it cannot be kept: {}", reason.describe())
         }
-        What::Uncacheable { reason } => format!("{name} is not cached: {}", reason.describe()),
-        What::Again => format!("{name}: it was in the store, and cargo had it made again"),
-        What::Unknown => format!("{name}: what it was made from is not known any more"),
+        CauseKind::Uncacheable { reason } => format!("{name} is not cached: {}", reason.describe()),
+        CauseKind::Again => format!("{name}: it was in the store, and cargo had it made again"),
+        CauseKind::Unknown => format!("{name}: what it was made from is not known any more"),
     }
 }
 
 /// What is said of something that nothing is known of.
-pub(super) fn never(beyond: Beyond) -> &'static str {
-    match beyond {
-        Beyond::Nothing => "never built before on this machine",
-        Beyond::Asked => "never built before, neither here nor by those who share the remote",
-        Beyond::Silent => "never built before on this machine, and the remote does not say what it knows",
+pub(super) fn never(remote_history: RemoteHistory) -> &'static str {
+    match remote_history {
+        RemoteHistory::NoRemote => "never built before on this machine",
+        RemoteHistory::Queried => "never built before, neither here nor by those who share the remote",
+        RemoteHistory::Unavailable => "never built before on this machine, and the remote does not say what it knows",
     }
 }
 

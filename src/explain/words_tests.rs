@@ -5,15 +5,15 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::*;
-use crate::event::Reason;
+use crate::event::UncacheableReason;
 use crate::report::reasons::name;
 
 fn package(is_in_directory: bool) -> Subject {
     Subject::Package("serde".into(), "1.0.1".into(), is_in_directory)
 }
 
-fn say(what: &What) -> String {
-    text(&package(false), what, Beyond::Nothing, None)
+fn say(what: &CauseKind) -> String {
+    text(&package(false), what, RemoteHistory::NoRemote, None)
 }
 
 /// All variants of an enum without data.
@@ -26,14 +26,18 @@ fn all<T: JsonSchema + DeserializeOwned>() -> Vec<T> {
 #[test]
 fn every_reason_has_a_sentence_of_its_own() {
     let mut said = std::collections::BTreeSet::new();
-    let reasons = all::<Reason>();
+    let reasons = all::<UncacheableReason>();
     for reason in &reasons {
-        assert!(say(&What::Uncacheable { reason: *reason }).starts_with("serde is not cached: "), "{}", name(reason));
-        said.insert(say(&What::NotKept { reason: *reason }));
+        assert!(
+            say(&CauseKind::Uncacheable { reason: *reason }).starts_with("serde is not cached: "),
+            "{}",
+            name(reason)
+        );
+        said.insert(say(&CauseKind::NotKept { reason: *reason }));
     }
     assert_eq!((said.len(), reasons.len() > 20), (reasons.len(), true));
     let misses = all::<MissReason>();
-    let said = misses.iter().map(|reason| say(&What::Unusable { reason: *reason, differences: vec![] }));
+    let said = misses.iter().map(|reason| say(&CauseKind::Unusable { reason: *reason, differences: vec![] }));
     let said: std::collections::BTreeSet<_> = said.collect();
     assert_eq!((said.len(), misses.len()), (10, 10));
 }
@@ -91,7 +95,7 @@ fn every_difference_is_named() {
         kinds.insert(difference["kind"].as_str().unwrap().to_owned());
         let difference: Difference = serde_json::from_value(difference).unwrap();
         assert_eq!(known(&difference), 16);
-        let said = say(&What::Unusable { reason, differences: vec![difference] });
+        let said = say(&CauseKind::Unusable { reason, differences: vec![difference] });
         assert_eq!(said, format!("serde: {} ({words})", describe_miss(reason)));
     }
     for (difference, words) in [
@@ -102,7 +106,7 @@ fn every_difference_is_named() {
     ] {
         kinds.insert(difference["kind"].as_str().unwrap().to_owned());
         let difference: Difference = serde_json::from_value(difference).unwrap();
-        let said = say(&What::Unusable { reason: MissReason::Observed, differences: vec![difference] });
+        let said = say(&CauseKind::Unusable { reason: MissReason::Observed, differences: vec![difference] });
         assert_eq!(said, words);
     }
     assert_eq!(kinds.len(), 16);
@@ -110,11 +114,11 @@ fn every_difference_is_named() {
 
 #[test]
 fn the_other_causes_have_words() {
-    assert_eq!(say(&What::New), "serde was never built before on this machine");
-    assert!(say(&What::Gone).starts_with("serde: recorded before with the same inputs, but its entry is gone"));
-    assert_eq!(say(&What::Again), "serde: it was in the store, and cargo had it made again");
-    assert_eq!(say(&What::Unknown), "serde: what it was made from is not known any more");
-    let said = [Beyond::Nothing, Beyond::Asked, Beyond::Silent].map(never);
+    assert_eq!(say(&CauseKind::New), "serde was never built before on this machine");
+    assert!(say(&CauseKind::Gone).starts_with("serde: recorded before with the same inputs, but its entry is gone"));
+    assert_eq!(say(&CauseKind::Again), "serde: it was in the store, and cargo had it made again");
+    assert_eq!(say(&CauseKind::Unknown), "serde: what it was made from is not known any more");
+    let said = [RemoteHistory::NoRemote, RemoteHistory::Queried, RemoteHistory::Unavailable].map(never);
     assert!(said[0] != said[1] && said[1] != said[2] && said[2].contains("remote does not say"), "{said:?}");
 }
 
@@ -131,8 +135,8 @@ fn a_bump_comes_first_and_the_rest_behind_it() {
     let changed = |changes: &[&Change], subject: &Subject| {
         text(
             subject,
-            &What::Changed { changes: changes.iter().map(|it| (*it).clone()).collect() },
-            Beyond::Nothing,
+            &CauseKind::Changed { changes: changes.iter().map(|it| (*it).clone()).collect() },
+            RemoteHistory::NoRemote,
             None,
         )
     };

@@ -13,15 +13,15 @@ use std::time::{Duration, SystemTime};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::fingerprint::{Fingerprint, from_hex, hash_path};
-use super::generated::{Found, Recorded, found};
-use super::linking::Linking;
+use super::generated::{GeneratedItem, RecordedItem, list};
+use super::linking::LinkedLibraries;
 use super::printed;
 use crate::cargo::Format;
-use crate::cargo::layout::{Places, RUN_BEGAN};
+use crate::cargo::layout::{RUN_BEGAN, UnitPaths};
 use crate::digest::{Digest, Domain};
 use crate::entry::{Content, FileRecord, Fresh, SmallFile};
 use crate::error::Result;
-use crate::event::Reason;
+use crate::event::UncacheableReason;
 use crate::plan::Unit;
 use crate::roots::{PathScanner, Root, RootedPath, Roots};
 use crate::rustc::variables;
@@ -55,9 +55,9 @@ impl Site<'_> {
         let (profile, layout) = (self.profile(unit)?, self.format.layout);
         let found = hash.is_empty().then(|| layout.hash_of(&profile, &unit.package, &unit.target, out_dir)).flatten();
         let hash = found.as_deref().unwrap_or(hash);
-        let places = layout.of_compiled(&profile, &unit.package, hash, out_dir)?;
+        let paths = layout.of_compiled(&profile, &unit.package, hash, out_dir)?;
         let mut bound = BTreeSet::new();
-        let (mut fresh, fingerprint) = self.fingerprint(unit, &profile, &places, printed, &mut bound)?;
+        let (mut fresh, fingerprint) = self.fingerprint(unit, &profile, &paths, printed, &mut bound)?;
         if fingerprint.path() != self.hash_source(unit, &unit.root_file) {
             return None;
         }
@@ -77,11 +77,11 @@ impl Site<'_> {
         &self,
         unit: &Unit,
         profile: &Utf8Path,
-        places: &Places,
+        paths: &UnitPaths,
         printed: &str,
         bound: &mut BTreeSet<Root>,
     ) -> Option<(Fresh, Fingerprint)> {
-        let directory = profile.join(&places.fingerprint);
+        let directory = profile.join(&paths.fingerprint);
         let mut files = Vec::new();
         for file in directory.read_dir_utf8().ok()? {
             files.push(file.ok()?.file_name().to_owned());
@@ -96,14 +96,14 @@ impl Site<'_> {
         }
         let others = files.iter().filter(|file| *file != json && *file != name);
         let others =
-            others.map(|file| self.small_file(profile, format!("{}/{file}", places.fingerprint), printed, bound));
+            others.map(|file| self.small_file(profile, format!("{}/{file}", paths.fingerprint), printed, bound));
         let mut without_values = fingerprint.clone();
         without_values.environment_mut().for_each(|(_, value)| *value = None);
         let fresh = Fresh {
             layout: self.format.layout,
             profile_dir: unit.profile_dir(),
-            directory: places.outputs.clone(),
-            fingerprint_dir: places.fingerprint.clone(),
+            directory: paths.outputs.clone(),
+            fingerprint_dir: paths.fingerprint.clone(),
             name: name.to_owned(),
             fingerprint: without_values.to_json(),
             hash,
@@ -142,9 +142,10 @@ impl Site<'_> {
         let content =
             printed::record(&printed, self.roots, &own_dirs(unit, Some(out_dir), self.roots), &mut BTreeSet::new());
         let own = own_dirs(unit, Some(out_dir), self.roots);
-        let digest =
-            |found: &Found| Some((found.name.clone(), found.mode, found.digest(out_dir, &own, self.roots).ok()?));
-        let files: Option<Vec<_>> = found(out_dir).ok()??.iter().map(digest).collect();
+        let digest = |found: &GeneratedItem| {
+            Some((found.name.clone(), found.mode, found.digest(out_dir, &own, self.roots).ok()?))
+        };
+        let files: Option<Vec<_>> = list(out_dir).ok()??.iter().map(digest).collect();
         Some(digest_run(&content, files?))
     }
 
@@ -154,35 +155,35 @@ impl Site<'_> {
         unit: &Unit,
         out_dir: &Utf8Path,
         store: &LocalStore,
-    ) -> Result<Option<Result<Script, Reason>>> {
+    ) -> Result<Option<Result<ScriptRun, UncacheableReason>>> {
         let Some(profile) = self.profile(unit) else { return Ok(None) };
-        let Some(places) = self.format.layout.of_run(&profile, out_dir) else { return Ok(None) };
+        let Some(paths) = self.format.layout.of_run(&profile, out_dir) else { return Ok(None) };
         let mut bound = BTreeSet::new();
-        let Some((mut fresh, mut fingerprint)) = self.fingerprint(unit, &profile, &places, "", &mut bound) else {
+        let Some((mut fresh, mut fingerprint)) = self.fingerprint(unit, &profile, &paths, "", &mut bound) else {
             return Ok(None);
         };
-        let Some(run) = places.run else { return Ok(None) };
+        let Some(run) = paths.run else { return Ok(None) };
         let Some(printed) = self.printed(unit, out_dir) else { return Ok(None) };
         let content = printed::record(&printed, self.roots, &own_dirs(unit, Some(out_dir), self.roots), &mut bound);
         let Some(kept) = self.kept_of_run(&profile, &run, &content) else { return Ok(None) };
-        let linking = Linking::of(&printed, out_dir, &unit.package_dir);
+        let linking = LinkedLibraries::of(&printed, out_dir, &unit.package_dir);
         // A file that is not there has cargo run the script each time.
         let is_there = |path: &Path| unit.package_dir.as_std_path().join(path).exists();
         if !fingerprint.changed_paths().all(is_there) {
-            return Ok(Some(Err(Reason::OutsideInput)));
+            return Ok(Some(Err(UncacheableReason::OutsideInput)));
         }
-        let mut unless_seen = unless_seen(unit.native, linking, &fingerprint);
+        let mut reason_if_unobserved = reason_if_unobserved(unit.native, linking, &fingerprint);
         let absolute = fingerprint.changed_paths().filter(|path| path.is_absolute());
         bound.extend(absolute.flat_map(|path| self.roots.held_by(&path.to_string_lossy())));
         fresh.files.extend(kept);
         let (mut files, mut made) = (Vec::new(), printed::text(&content).into_bytes());
-        let Some(generated) = found(out_dir)? else { return Ok(Some(Err(Reason::SpecialFiles))) };
+        let Some(generated) = list(out_dir)? else { return Ok(Some(Err(UncacheableReason::SpecialFiles))) };
         let own = own_dirs(unit, Some(out_dir), self.roots);
         let mut digests = Vec::new();
         for found in generated {
-            let Recorded { kind, bytes, bound: of_file } = found.record(out_dir, &own, self.roots)?;
+            let RecordedItem { kind, bytes, bound: of_file } = found.record(out_dir, &own, self.roots)?;
             if !is_declared_native(unit.native, &fingerprint) && is_native(&found.name, &bytes) {
-                unless_seen.get_or_insert(Reason::Native);
+                reason_if_unobserved.get_or_insert(UncacheableReason::Native);
             }
             bound.extend(of_file);
             let (size, digest) = store.add_bytes(&bytes)?;
@@ -196,21 +197,22 @@ impl Site<'_> {
             .map(|(name, value)| (name.to_owned(), variables::digest(name, value.as_deref(), self.roots, &[])))
             .collect();
         let is_declared = fingerprint.is_declared();
-        Ok(Some(Ok(Script { fresh, files, digest, environment, bound, is_declared, unless_seen, made })))
+        Ok(Some(Ok(ScriptRun { fresh, files, digest, environment, bound, is_declared, reason_if_unobserved, made })))
     }
 
     /// What the run of a build script links; nothing where cargo's files of it are not there.
-    pub fn linking(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<Linking> {
-        Some(Linking::of(&self.printed(unit, out_dir)?, out_dir, &unit.package_dir))
+    pub fn linking(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<LinkedLibraries> {
+        Some(LinkedLibraries::of(&self.printed(unit, out_dir)?, out_dir, &unit.package_dir))
     }
 
     /// The names of the libraries that the run of a build script links, but for those of the compiler.
     pub fn libraries(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<Vec<String>> {
-        Some(Linking::libraries(&self.printed(unit, out_dir)?))
+        Some(LinkedLibraries::libraries(&self.printed(unit, out_dir)?))
     }
 
-    /// The features that the run of a build script has told the compiler of; nothing where cargo's files of it are not there.
-    pub fn features_told(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<BTreeSet<String>> {
+    /// The features that the run of a build script has told the compiler of; nothing where cargo's files of it are not
+    /// there.
+    pub fn script_features(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<BTreeSet<String>> {
         Some(printed::features(&self.printed(unit, out_dir)?))
     }
 
@@ -254,7 +256,7 @@ impl Site<'_> {
 
 /// The run of a build script.
 #[derive(Clone, Debug)]
-pub struct Script {
+pub struct ScriptRun {
     /// Cargo's files of it.
     pub fresh: Fresh,
     /// What it wrote into `OUT_DIR`; the files are in the store.
@@ -268,7 +270,7 @@ pub struct Script {
     /// It says what it depends on.
     pub is_declared: bool,
     /// Why it is not to be kept where nobody has seen what it reads.
-    pub unless_seen: Option<Reason>,
+    pub reason_if_unobserved: Option<UncacheableReason>,
     /// All that it printed for cargo and wrote.
     pub made: Vec<u8>,
 }
@@ -289,16 +291,20 @@ fn digest_run(printed: &Content, files: Vec<(String, Option<u32>, Digest)>) -> D
 /// Why a run of which nobody has seen what it reads must happen every time, as far as what it printed tells.
 ///
 /// A script that does not say what it reads is taken by cargo's own rule: it depends on the files of its package, which
-/// are fixed by a checksum or a commit, and on what is in its key and its host's class. Not so a script for native code:
-/// C compilers read more than that.
-fn unless_seen(native: bool, linking: Linking, fingerprint: &Fingerprint) -> Option<Reason> {
+/// are fixed by a checksum or a commit, and on what is in its key and its host's class. Not so a script for native
+/// code: C compilers read more than that.
+fn reason_if_unobserved(
+    native: bool,
+    linking: LinkedLibraries,
+    fingerprint: &Fingerprint,
+) -> Option<UncacheableReason> {
     let is_below = |component: Component<'_>| matches!(component, Component::Normal(_) | Component::CurDir);
     let outside = |path: &Path| !path.components().all(is_below);
     match linking {
-        Linking::System { .. } => Some(Reason::SystemLibrary),
-        Linking::Unclear => Some(Reason::Native),
-        Linking::Own if !is_declared_native(native, fingerprint) => Some(Reason::Native),
-        _ if fingerprint.changed_paths().any(outside) => Some(Reason::OutsideInput),
+        LinkedLibraries::System { .. } => Some(UncacheableReason::SystemLibrary),
+        LinkedLibraries::Unclear => Some(UncacheableReason::Native),
+        LinkedLibraries::Own if !is_declared_native(native, fingerprint) => Some(UncacheableReason::Native),
+        _ if fingerprint.changed_paths().any(outside) => Some(UncacheableReason::OutsideInput),
         _ => None,
     }
 }
@@ -310,7 +316,7 @@ fn is_declared_native(native: bool, fingerprint: &Fingerprint) -> bool {
 
 /// The names of all that is in an `OUT_DIR`; nothing where that cannot be told.
 pub fn generated_files(directory: &Utf8Path) -> Option<Vec<String>> {
-    Some(found(directory).ok()??.into_iter().map(|found| found.name).collect())
+    Some(list(directory).ok()??.into_iter().map(|item| item.name).collect())
 }
 
 /// Whether a generated file is compiled code: by its name, or by how it begins.
@@ -339,24 +345,24 @@ mod tests {
     fn a_script_that_links_nothing_can_be_kept_and_one_that_links_its_own_if_it_is_known_to_be_native() {
         let declared = fingerprint(DECLARED);
         let silent = fingerprint(r#"{"Precalculated":"1.0.0"}"#);
-        assert_eq!(unless_seen(false, Linking::Nothing, &declared), None);
-        assert_eq!(unless_seen(false, Linking::Nothing, &silent), None);
-        assert_eq!(unless_seen(true, Linking::Own, &declared), None);
-        assert_eq!(unless_seen(false, Linking::Own, &declared), Some(Reason::Native));
-        assert_eq!(unless_seen(true, Linking::Own, &silent), Some(Reason::Native));
-        assert_eq!(unless_seen(true, Linking::Unclear, &declared), Some(Reason::Native));
-        let system = Linking::System { is_static: false };
-        assert_eq!(unless_seen(true, system, &declared), Some(Reason::SystemLibrary));
+        assert_eq!(reason_if_unobserved(false, LinkedLibraries::Nothing, &declared), None);
+        assert_eq!(reason_if_unobserved(false, LinkedLibraries::Nothing, &silent), None);
+        assert_eq!(reason_if_unobserved(true, LinkedLibraries::Own, &declared), None);
+        assert_eq!(reason_if_unobserved(false, LinkedLibraries::Own, &declared), Some(UncacheableReason::Native));
+        assert_eq!(reason_if_unobserved(true, LinkedLibraries::Own, &silent), Some(UncacheableReason::Native));
+        assert_eq!(reason_if_unobserved(true, LinkedLibraries::Unclear, &declared), Some(UncacheableReason::Native));
+        let system = LinkedLibraries::System { is_static: false };
+        assert_eq!(reason_if_unobserved(true, system, &declared), Some(UncacheableReason::SystemLibrary));
     }
 
     #[test]
     fn a_script_that_reads_outside_of_its_package_runs_every_time() {
         let of = |path: &str| {
             let local = format!(r#"{{"RerunIfChanged":{{"output":"o","paths":["build.rs","{path}"]}}}}"#);
-            unless_seen(false, Linking::Nothing, &fingerprint(&local))
+            reason_if_unobserved(false, LinkedLibraries::Nothing, &fingerprint(&local))
         };
         for path in ["/etc/passwd", "../other/file", "./../other/file"] {
-            assert_eq!(of(path), Some(Reason::OutsideInput), "{path}");
+            assert_eq!(of(path), Some(UncacheableReason::OutsideInput), "{path}");
         }
         for path in ["./build.rs", "src/./lib.rs", "."] {
             assert_eq!(of(path), None, "{path}");

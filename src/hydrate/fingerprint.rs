@@ -30,13 +30,13 @@ use crate::cargo::format::{Field, Generation, Sources};
 pub struct Fingerprint {
     generation: &'static Generation,
     /// In the order of the file.
-    parts: Vec<(Field, Part)>,
+    values: Vec<(Field, FieldValue)>,
 }
 
 /// The value of a field.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(untagged)]
-enum Part {
+enum FieldValue {
     Number(u64),
     Text(String),
     Texts(Vec<String>),
@@ -123,7 +123,7 @@ impl Hash for HowCompared {
 
 impl Serialize for Fingerprint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.parts.iter().map(|(field, part)| (field, part)))
+        serializer.collect_map(self.values.iter().map(|(field, value)| (field, value)))
     }
 }
 
@@ -136,18 +136,21 @@ impl Field {
         }
     }
 
-    fn read(self, value: Value) -> serde_json::Result<Part> {
-        fn part<T: DeserializeOwned>(value: Value, part: impl Fn(T) -> Part) -> serde_json::Result<Part> {
-            serde_json::from_value(value).map(part)
+    fn read(self, value: Value) -> serde_json::Result<FieldValue> {
+        fn convert<T: DeserializeOwned>(
+            value: Value,
+            wrap: impl Fn(T) -> FieldValue,
+        ) -> serde_json::Result<FieldValue> {
+            serde_json::from_value(value).map(wrap)
         }
         match self {
             Self::Rustc | Self::Target | Self::Profile | Self::Path | Self::Config | Self::CompileKind => {
-                part(value, Part::Number)
+                convert(value, FieldValue::Number)
             }
-            Self::Features | Self::DeclaredFeatures => part(value, Part::Text),
-            Self::Rustflags => part(value, Part::Texts),
-            Self::Deps => part(value, Part::Dependencies),
-            Self::Local => part(value, Part::Local),
+            Self::Features | Self::DeclaredFeatures => convert(value, FieldValue::Text),
+            Self::Rustflags => convert(value, FieldValue::Texts),
+            Self::Deps => convert(value, FieldValue::Dependencies),
+            Self::Local => convert(value, FieldValue::Local),
         }
     }
 }
@@ -158,9 +161,9 @@ impl Fingerprint {
         let mut fields: Map<String, Value> = serde_json::from_str(json)?;
         let whole = Value::Object(fields.clone());
         let read =
-            |field: &Field| field.read(fields.remove(&field.name()).unwrap_or_default()).map(|part| (*field, part));
-        let parts = generation.written.iter().map(read).collect::<serde_json::Result<Vec<_>>>()?;
-        let fingerprint = Self { generation, parts };
+            |field: &Field| field.read(fields.remove(&field.name()).unwrap_or_default()).map(|value| (*field, value));
+        let values = generation.written.iter().map(read).collect::<serde_json::Result<Vec<_>>>()?;
+        let fingerprint = Self { generation, values };
         let is_known = |local: &Local| match local {
             Local::CheckDepInfo { sources, .. } => sources.kind() == generation.sources,
             _ => true,
@@ -184,13 +187,13 @@ impl Fingerprint {
     /// The hash that cargo knows the unit by, here and in the fingerprints of its dependents.
     pub fn hash(&self) -> u64 {
         let mut hasher = StableSipHasher128::new();
-        for part in self.generation.hashed.iter().filter_map(|field| self.part(*field)) {
-            match part {
-                Part::Number(number) => number.hash(&mut hasher),
-                Part::Text(text) => text.hash(&mut hasher),
-                Part::Texts(texts) => texts.hash(&mut hasher),
-                Part::Dependencies(dependencies) => dependencies.hash(&mut hasher),
-                Part::Local(local) => local.hash(&mut hasher),
+        for value in self.generation.hashed.iter().filter_map(|field| self.value(*field)) {
+            match value {
+                FieldValue::Number(number) => number.hash(&mut hasher),
+                FieldValue::Text(text) => text.hash(&mut hasher),
+                FieldValue::Texts(texts) => texts.hash(&mut hasher),
+                FieldValue::Dependencies(dependencies) => dependencies.hash(&mut hasher),
+                FieldValue::Local(local) => local.hash(&mut hasher),
             }
         }
         Hasher::finish(&hasher)
@@ -198,16 +201,16 @@ impl Fingerprint {
 
     /// The hash of the path of the crate's root file, see [`hash_path`]; 0 for the run of a build script.
     pub fn path(&self) -> u64 {
-        match self.part(Field::Path) {
-            Some(Part::Number(path)) => *path,
+        match self.value(Field::Path) {
+            Some(FieldValue::Number(path)) => *path,
             _ => 0,
         }
     }
 
     /// Puts the crate's root file elsewhere.
     pub fn set_path(&mut self, path: u64) {
-        if let Some(part) = self.part_mut(Field::Path) {
-            *part = Part::Number(path);
+        if let Some(value) = self.value_mut(Field::Path) {
+            *value = FieldValue::Number(path);
         }
     }
 
@@ -218,7 +221,7 @@ impl Fingerprint {
 
     /// Puts another hash in the place of each dependency's one for which `new` has one.
     pub fn replace_dependencies(&mut self, new: impl Fn(u64) -> Option<u64>) {
-        let Some(Part::Dependencies(dependencies)) = self.part_mut(Field::Deps) else { return };
+        let Some(FieldValue::Dependencies(dependencies)) = self.value_mut(Field::Deps) else { return };
         for dependency in dependencies {
             if let Some(hash) = new(dependency.fingerprint) {
                 dependency.fingerprint = hash;
@@ -228,8 +231,8 @@ impl Fingerprint {
 
     /// The variables a build script asked cargo to watch, with their values; none where a variable is not set.
     pub fn environment_mut(&mut self) -> impl Iterator<Item = (&str, &mut Option<String>)> {
-        let local = match self.part_mut(Field::Local) {
-            Some(Part::Local(local)) => local.as_mut_slice(),
+        let local = match self.value_mut(Field::Local) {
+            Some(FieldValue::Local(local)) => local.as_mut_slice(),
             _ => &mut [],
         };
         local.iter_mut().filter_map(|local| match local {
@@ -243,24 +246,24 @@ impl Fingerprint {
         self.local().iter().any(|local| matches!(local, Local::RerunIfChanged { .. } | Local::RerunIfEnvChanged { .. }))
     }
 
-    fn part(&self, field: Field) -> Option<&Part> {
-        self.parts.iter().find(|(own, _)| *own == field).map(|(_, part)| part)
+    fn value(&self, field: Field) -> Option<&FieldValue> {
+        self.values.iter().find(|(own, _)| *own == field).map(|(_, value)| value)
     }
 
-    fn part_mut(&mut self, field: Field) -> Option<&mut Part> {
-        self.parts.iter_mut().find(|(own, _)| *own == field).map(|(_, part)| part)
+    fn value_mut(&mut self, field: Field) -> Option<&mut FieldValue> {
+        self.values.iter_mut().find(|(own, _)| *own == field).map(|(_, value)| value)
     }
 
     fn local(&self) -> &[Local] {
-        match self.part(Field::Local) {
-            Some(Part::Local(local)) => local,
+        match self.value(Field::Local) {
+            Some(FieldValue::Local(local)) => local,
             _ => &[],
         }
     }
 
     fn deps(&self) -> &[Dependency] {
-        match self.part(Field::Deps) {
-            Some(Part::Dependencies(dependencies)) => dependencies,
+        match self.value(Field::Deps) {
+            Some(FieldValue::Dependencies(dependencies)) => dependencies,
             _ => &[],
         }
     }
@@ -332,7 +335,7 @@ const OWN: [(Field, &str); 9] = [
 ];
 
 fn own_difference(old: &Fingerprint, new: &Fingerprint) -> Option<&'static str> {
-    OWN.into_iter().find(|(field, _)| old.part(*field) != new.part(*field)).map(|(_, words)| words)
+    OWN.into_iter().find(|(field, _)| old.value(*field) != new.value(*field)).map(|(_, words)| words)
 }
 
 fn local_difference(old: &[Local], new: &[Local]) -> Option<String> {

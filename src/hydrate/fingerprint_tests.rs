@@ -330,7 +330,7 @@ fn a_difference_of_a_build_scripts_run_is_told_in_cargos_words() {
 #[test]
 fn only_the_first_difference_is_told() {
     let mut now = PROC_MACRO.with("/deps/0/3", json!(1));
-    *now.part_mut(Field::Rustflags).unwrap() = Part::Texts(vec!["-Copt-level=3".into()]);
+    *now.value_mut(Field::Rustflags).unwrap() = FieldValue::Texts(vec!["-Copt-level=3".into()]);
     now.set_path(1);
     assert_eq!(difference(&PROC_MACRO.parse(), &now).unwrap(), "the path to the source changed");
 }

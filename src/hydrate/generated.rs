@@ -1,9 +1,9 @@
 //! What a build script leaves in its `OUT_DIR`: how it is recorded, and put into another one.
 //!
-//! Files are kept as they are, with their modes; links by where they lead; empty directories by their names. Of the texts
-//! that build systems leave for themselves ([`is_left_behind`]), the paths of the script's own directories and of the home of
-//! packages are recorded as such, so that they name what they would name if the script had run there: nobody computes
-//! anything from them but where things are.
+//! Files are kept as they are, with their modes; links by where they lead; empty directories by their names. Of the
+//! texts that build systems leave for themselves ([`is_build_system_file`]), the paths of the script's own directories
+//! and of the home of packages are recorded as such, so that they name what they would name if the script had run
+//! there: nobody computes anything from them but where things are.
 //!
 //! **Invariant.** What is recorded is the same wherever the script's own directories are, or tells what it is bound to.
 
@@ -21,8 +21,9 @@ use crate::roots::{PathScanner, Root, Roots, Value};
 use crate::rustc::objects;
 use crate::store::LocalStore;
 
-/// Files of `cmake`, `make`, `ninja`, of configuration scripts and of compilers for their own next time, by their names.
-const LEFT_BEHIND: &[&str] = &[
+/// Files of `cmake`, `make`, `ninja`, of configuration scripts and of compilers for their own next time, by their
+/// names.
+const BUILD_SYSTEM_FILES: &[&str] = &[
     "CMakeCache.txt",
     "CTestTestfile.cmake",
     "GNUmakefile",
@@ -38,13 +39,13 @@ const LEFT_BEHIND: &[&str] = &[
     "rules.ninja",
 ];
 /// The same, by what their names end with: lists of what was read, libraries as `libtool` and `pkg-config` see them.
-const LEFT_BEHIND_EXTENSIONS: &[&str] = &["d", "la", "lo", "pc"];
+const BUILD_SYSTEM_EXTENSIONS: &[&str] = &["d", "la", "lo", "pc"];
 /// Directories in which there is nothing else.
-const LEFT_BEHIND_DIRECTORY: &str = "CMakeFiles";
+const BUILD_SYSTEM_DIRECTORY: &str = "CMakeFiles";
 
 /// Something below an `OUT_DIR`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Found {
+pub(super) struct GeneratedItem {
     /// Its path below it.
     pub name: String,
     /// What it is, as far as that is known without looking into it.
@@ -54,7 +55,7 @@ pub(super) struct Found {
 }
 
 /// What is recorded of it.
-pub(super) struct Recorded {
+pub(super) struct RecordedItem {
     /// What it is.
     pub kind: FileKind,
     /// As it is stored.
@@ -65,7 +66,7 @@ pub(super) struct Recorded {
 
 /// All that is below a directory, sorted by name; nothing where there is something that is neither a file, a link nor a
 /// directory.
-pub(super) fn found(directory: &Utf8Path) -> Result<Option<Vec<Found>>> {
+pub(super) fn list(directory: &Utf8Path) -> Result<Option<Vec<GeneratedItem>>> {
     let (mut all, mut open) = (Vec::new(), vec![Utf8PathBuf::new()]);
     while let Some(below) = open.pop() {
         let path = directory.join(&below);
@@ -78,25 +79,27 @@ pub(super) fn found(directory: &Utf8Path) -> Result<Option<Vec<Found>>> {
             match metadata.file_type() {
                 kind if kind.is_dir() => open.push(name),
                 kind if kind.is_file() => all.push(file(name.into(), &metadata)),
-                kind if kind.is_symlink() => all.push(Found { name: name.into(), kind: FileKind::Link, mode: None }),
+                kind if kind.is_symlink() => {
+                    all.push(GeneratedItem { name: name.into(), kind: FileKind::Link, mode: None })
+                }
                 _ => return Ok(None),
             }
         }
         if is_empty && !below.as_str().is_empty() {
-            all.push(Found { name: below.into(), kind: FileKind::Directory, mode: None });
+            all.push(GeneratedItem { name: below.into(), kind: FileKind::Directory, mode: None });
         }
     }
     all.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Some(all))
 }
 
-fn file(name: String, metadata: &fs::Metadata) -> Found {
+fn file(name: String, metadata: &fs::Metadata) -> GeneratedItem {
     let mode = mode(metadata);
     let kind = match mode {
         Some(mode) if mode & 0o111 != 0 => FileKind::GeneratedProgram,
         _ => FileKind::Generated,
     };
-    Found { name, kind, mode }
+    GeneratedItem { name, kind, mode }
 }
 
 #[cfg(unix)]
@@ -110,46 +113,46 @@ fn mode(_: &fs::Metadata) -> Option<u32> {
 }
 
 /// Whether a build system leaves such a file for itself.
-fn is_left_behind(name: &Utf8Path) -> bool {
-    name.components().any(|part| part.as_str() == LEFT_BEHIND_DIRECTORY)
-        || name.file_name().is_some_and(|name| LEFT_BEHIND.contains(&name))
-        || name.extension().is_some_and(|extension| LEFT_BEHIND_EXTENSIONS.contains(&extension))
+fn is_build_system_file(name: &Utf8Path) -> bool {
+    name.components().any(|part| part.as_str() == BUILD_SYSTEM_DIRECTORY)
+        || name.file_name().is_some_and(|name| BUILD_SYSTEM_FILES.contains(&name))
+        || name.extension().is_some_and(|extension| BUILD_SYSTEM_EXTENSIONS.contains(&extension))
 }
 
-impl Found {
+impl GeneratedItem {
     /// Looks into it. `own` are the directories of the script's own.
-    pub(super) fn record(&self, directory: &Utf8Path, own: &[&Utf8Path], roots: &Roots) -> Result<Recorded> {
+    pub(super) fn record(&self, directory: &Utf8Path, own: &[&Utf8Path], roots: &Roots) -> Result<RecordedItem> {
         let path = directory.join(&self.name);
         match self.kind {
-            FileKind::Directory => Ok(Recorded { kind: self.kind, bytes: Vec::new(), bound: BTreeSet::new() }),
+            FileKind::Directory => Ok(RecordedItem { kind: self.kind, bytes: Vec::new(), bound: BTreeSet::new() }),
             FileKind::Link => {
                 let leads = path.read_link_utf8().map_err(Error::io("read", &path))?;
-                Recorded::of_values(FileKind::Link, &[roots.record_value(leads.as_str(), own)], roots)
+                RecordedItem::of_values(FileKind::Link, &[roots.record_value(leads.as_str(), own)], roots)
             }
             kind => {
                 let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
                 let Some(text) = str::from_utf8(&bytes).ok().filter(|text| !text.contains('\0')) else {
                     let bound = objects::roots_in(&bytes, &PathScanner::new(roots));
-                    return Ok(Recorded { kind, bytes, bound });
+                    return Ok(RecordedItem { kind, bytes, bound });
                 };
                 let known = with_packages(own, roots);
-                if is_left_behind(Utf8Path::new(&self.name)) && first(text, &known, roots).is_some() {
-                    return Recorded::of_values(FileKind::LeftBehind, &pieces(text, &known, roots), roots);
+                if is_build_system_file(Utf8Path::new(&self.name)) && first(text, &known, roots).is_some() {
+                    return RecordedItem::of_values(FileKind::BuildSystemFile, &pieces(text, &known, roots), roots);
                 }
                 let bound = roots.held_by(text);
-                Ok(Recorded { kind, bytes, bound })
+                Ok(RecordedItem { kind, bytes, bound })
             }
         }
     }
 
     /// A digest of what is recorded of it.
     pub(super) fn digest(&self, directory: &Utf8Path, own: &[&Utf8Path], roots: &Roots) -> Result<Digest> {
-        let Recorded { kind, bytes, .. } = self.record(directory, own, roots)?;
+        let RecordedItem { kind, bytes, .. } = self.record(directory, own, roots)?;
         Ok(Digest::of_value(Domain::ScriptRun, &(kind, Digest::of(bytes))))
     }
 }
 
-impl Recorded {
+impl RecordedItem {
     fn of_values(kind: FileKind, values: &[Value], roots: &Roots) -> Result<Self> {
         let texts = values.iter().filter_map(|value| if let Value::Text(text) = value { Some(text) } else { None });
         let bound = texts.flat_map(|text| roots.held_by(text)).collect();
@@ -206,7 +209,7 @@ pub fn make(record: &FileRecord, directory: &Utf8Path, store: &LocalStore, roots
             crate::fs::remove_file(path.as_std_path())?;
             link(&resolved(record, store, roots)?, &path).map_err(Error::io("make a link at", &path))?;
         }
-        FileKind::LeftBehind => {
+        FileKind::BuildSystemFile => {
             let text = resolved(record, store, roots)?;
             // It may be a script that somebody starts.
             while_nothing_starts(|| {
@@ -304,7 +307,7 @@ mod tests {
         /// What is recorded of everything, and to what it is bound.
         fn record(&self) -> (Vec<FileRecord>, BTreeSet<Root>, Vec<Digest>) {
             let (mut files, mut bound, mut digests) = (Vec::new(), BTreeSet::new(), Vec::new());
-            for found in found(&self.out).unwrap().unwrap() {
+            for found in list(&self.out).unwrap().unwrap() {
                 let recorded = found.record(&self.out, &self.own(), &self.roots).unwrap();
                 let (size, digest) = self.store.add_bytes(&recorded.bytes).unwrap();
                 digests.push(found.digest(&self.out, &self.own(), &self.roots).unwrap());
@@ -343,7 +346,7 @@ mod tests {
         assert_ne!(digests, digests_here);
         assert_eq!(digests_here, there.record().2, "it is the same wherever it is");
         let kind = |name: &str| files.iter().find(|file| file.name == name).unwrap().kind;
-        assert_eq!((kind("build/Makefile"), kind("include/x.h")), (FileKind::LeftBehind, FileKind::Generated));
+        assert_eq!((kind("build/Makefile"), kind("include/x.h")), (FileKind::BuildSystemFile, FileKind::Generated));
         assert_eq!((kind("plain.d"), kind("build/CMakeFiles/x.dir/x.c.o")), (FileKind::Generated, FileKind::Generated));
         assert_eq!((kind("empty"), kind("headers")), (FileKind::Directory, FileKind::Link));
 
@@ -384,7 +387,7 @@ mod tests {
         let (size, digest) = machine.store.add_bytes(b"[]").unwrap();
         let name = "build/Makefile".to_owned();
         make(
-            &FileRecord { name, kind: FileKind::LeftBehind, size, digest, mode: None },
+            &FileRecord { name, kind: FileKind::BuildSystemFile, size, digest, mode: None },
             &machine.out,
             &machine.store,
             &machine.roots,
@@ -398,6 +401,6 @@ mod tests {
     fn a_socket_is_nothing_that_could_be_kept() {
         let machine = Machine::new("target");
         let _listener = std::os::unix::net::UnixListener::bind(machine.out.join("socket")).unwrap();
-        assert_eq!(found(&machine.out).unwrap(), None);
+        assert_eq!(list(&machine.out).unwrap(), None);
     }
 }

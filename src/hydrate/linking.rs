@@ -7,7 +7,7 @@ const RUNTIME: &[&str] = &["c", "c++", "dl", "gcc", "gcc_s", "m", "pthread", "re
 
 /// Where the libraries come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Linking {
+pub enum LinkedLibraries {
     /// There are none.
     Nothing,
     /// The script made them, or they are in its package.
@@ -21,7 +21,7 @@ pub enum Linking {
     Unclear,
 }
 
-impl Linking {
+impl LinkedLibraries {
     /// Reads what a script with this `OUT_DIR` and package printed.
     pub fn of(printed: &str, out_dir: &Utf8Path, package_dir: &Utf8Path) -> Self {
         let Some(Directives { directories, libraries }) = Directives::parse(printed) else {
@@ -46,7 +46,7 @@ impl Linking {
     }
 
     /// Whether what is compiled with it follows from what the script printed and made.
-    pub fn is_told(self) -> bool {
+    pub fn follow_from_script(self) -> bool {
         matches!(self, Self::Nothing | Self::Own | Self::System { is_static: false })
     }
 }
@@ -122,23 +122,26 @@ mod tests {
         let out = Utf8Path::from_path(temporary.path()).unwrap();
         std::fs::create_dir(out.join("lib")).unwrap();
         std::fs::write(out.join("lib/libz.a"), "").unwrap();
-        let of = |printed: &str| Linking::of(&printed.replace("OUT", out.as_str()), out, "/package".into());
-        assert_eq!(of("cargo:rerun-if-changed=z.c\nhello\n"), Linking::Nothing);
+        let of = |printed: &str| LinkedLibraries::of(&printed.replace("OUT", out.as_str()), out, "/package".into());
+        assert_eq!(of("cargo:rerun-if-changed=z.c\nhello\n"), LinkedLibraries::Nothing);
         let own = "cargo:rustc-link-search=native=OUT/lib\ncargo::rustc-link-lib=static:+whole-archive=z:other\n";
-        assert_eq!(of(own), Linking::Own);
+        assert_eq!(of(own), LinkedLibraries::Own);
         assert_eq!(
             of(&format!("{own}cargo:rustc-link-lib=stdc++\ncargo:rustc-link-lib=framework=Security")),
-            Linking::Own
+            LinkedLibraries::Own
         );
-        let system = |is_static| Linking::System { is_static };
+        let system = |is_static| LinkedLibraries::System { is_static };
         assert_eq!(of(&format!("{own}cargo:rustc-link-lib=ssl")), system(false));
         assert_eq!(of(&format!("{own}cargo:rustc-link-lib=static=stdc++")), system(true));
-        assert_eq!(Linking::libraries(&format!("{own}cargo:rustc-link-lib=ssl\ncargo:rustc-link-lib=m")), ["z", "ssl"]);
+        assert_eq!(
+            LinkedLibraries::libraries(&format!("{own}cargo:rustc-link-lib=ssl\ncargo:rustc-link-lib=m")),
+            ["z", "ssl"]
+        );
         assert_eq!(of("cargo:rustc-link-lib=z"), system(false));
         assert_eq!(of("cargo:rustc-link-search=/usr/lib"), system(false));
         assert_eq!(of("cargo:rustc-link-search=native=/usr/lib\ncargo:rustc-link-lib=static=z"), system(true));
         for line in ["cargo:rustc-flags=-l z", "cargo::rustc-link-arg=-z", "cargo:rustc-cdylib-link-arg=-z"] {
-            assert_eq!(of(line), Linking::Unclear, "{line}");
+            assert_eq!(of(line), LinkedLibraries::Unclear, "{line}");
         }
     }
 }

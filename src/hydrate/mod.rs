@@ -14,10 +14,10 @@ mod collect;
 pub mod fingerprint;
 mod generated;
 mod linking;
-mod outside;
 mod place;
 mod printed;
 mod select;
+mod stray_writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -28,21 +28,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-pub use self::collect::{Script, Site, generated_files, own_dirs};
+pub use self::collect::{ScriptRun, Site, generated_files, own_dirs};
 use self::fingerprint::{Fingerprint, difference, to_hex};
 pub use self::generated::make;
-pub use self::linking::Linking;
-pub use self::outside::Before;
+pub use self::linking::LinkedLibraries;
 pub use self::place::dep_info;
-use self::place::{Times, Took};
+use self::place::{Times, Timing};
 pub use self::printed::printed;
 use self::select::{Chosen, Selection};
+pub use self::stray_writes::WorkspaceSnapshot;
 use crate::cargo::layout;
 use crate::digest::{Digest, Domain};
 use crate::entry::{Entry, InputRecord};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, UnitId};
-use crate::inputs::Here;
+use crate::inputs::MachineState;
 use crate::plan::{BuildPlan, Unit};
 use crate::roots::{Root, Roots};
 use crate::store::LocalStore;
@@ -59,7 +59,7 @@ pub struct Hydration<'a> {
     /// The environment that cargo will see.
     pub environment: &'a BTreeMap<OsString, OsString>,
     /// This machine, as far as anybody could look at it.
-    pub here: &'a Here,
+    pub machine: &'a MachineState,
     /// What happens.
     pub log: &'a EventLog,
 }
@@ -103,7 +103,7 @@ impl Locks {
     pub fn take(site: &Site<'_>, plan: &BuildPlan, log: &EventLog) -> Result<Self> {
         let units = plan.cacheable().into_iter().map(|(unit, _)| plan.unit(unit));
         let profiles: BTreeSet<_> = units.filter_map(|unit| site.profile(unit)).collect();
-        Ok(Self { _files: layout::lock(&profiles, site.format.generation, || say_waiting(log))?, profiles })
+        Ok(Self { _files: layout::lock(&profiles, site.format.generation, || report_waiting(log))?, profiles })
     }
 }
 
@@ -114,7 +114,7 @@ pub struct Hydrating<'a> {
     chosen: Vec<Chosen>,
     times: Times,
     /// Those that have been placed.
-    placed: BTreeMap<UnitId, Took>,
+    placed: BTreeMap<UnitId, Timing>,
     failures: Vec<Failure>,
 }
 
@@ -132,7 +132,7 @@ impl<'a> Hydrating<'a> {
         let is_unused = locks.profiles.iter().all(|profile| hydration.site.format.layout.is_unused(profile));
         let chosen = Selection::new(hydration, entry).choose();
         let times = times(hydration, is_unused, &chosen);
-        place::unseal(&chosen)?;
+        place::invalidate(&chosen)?;
         Ok(Self { hydration, _locks: locks, chosen, times, placed: BTreeMap::new(), failures: Vec::new() })
     }
 
@@ -149,12 +149,12 @@ impl<'a> Hydrating<'a> {
 
     /// Makes cargo see what was placed, but for what depends on a unit that was not.
     pub fn finish(self) -> (Hydrated, Vec<Failure>) {
-        let Self { hydration, chosen, times, placed: mut took, failures, _locks } = self;
-        remove_dependents(hydration.plan, &chosen, &mut took);
-        place::seal(hydration, &chosen, &mut took);
+        let Self { hydration, chosen, times, placed: mut timings, failures, _locks } = self;
+        remove_dependents(hydration.plan, &chosen, &mut timings);
+        place::commit(hydration, &chosen, &mut timings);
         let mut placed = BTreeMap::new();
         for one in chosen {
-            let Some(Took { millis, ended }) = took.get(&one.unit).copied() else { continue };
+            let Some(Timing { millis, ended }) = timings.get(&one.unit).copied() else { continue };
             let (bytes, compile_millis) = (one.entry.size(), one.entry.compile_ms);
             let hydrated = EventKind::Hydrated { unit: one.unit, bytes, millis, compile_millis };
             hydration.log.record_past(ended.elapsed(), hydrated);
@@ -164,15 +164,17 @@ impl<'a> Hydrating<'a> {
     }
 }
 
-/// What the run of a build script heard from those it depends on (`DEP_…` variables): a digest of all that they made.
+/// What the run of a build script receives from the runs it depends on (`DEP_…` variables): a digest of their outputs.
 ///
-/// `dependencies` are the units it depends on, with what their runs made. Nothing where that is not known of one of them;
-/// nothing within where there are none.
-pub fn heard<'a>(dependencies: impl Iterator<Item = (&'a Unit, Option<Digest>)>) -> Option<Option<Digest>> {
+/// `dependencies` are the units it depends on, with the outputs of their runs. `None` where one of these is not known;
+/// `Some(None)` where there are none.
+pub fn dependency_outputs<'a>(
+    dependencies: impl Iterator<Item = (&'a Unit, Option<Digest>)>,
+) -> Option<Option<Digest>> {
     let runs = dependencies.filter(|(unit, _)| unit.is_script_run());
     let mut made = runs.map(|(unit, digest)| Some((&unit.package, digest?))).collect::<Option<Vec<_>>>()?;
     made.sort();
-    Some((!made.is_empty()).then(|| Digest::of_value(Domain::ScriptsHeard, &made)))
+    Some((!made.is_empty()).then(|| Digest::of_value(Domain::DependencyOutputs, &made)))
 }
 
 /// Whether a file that was read has the same content here.
@@ -182,7 +184,7 @@ pub fn is_input_here(input: &InputRecord, roots: &Roots) -> bool {
 }
 
 /// As cargo says it.
-fn say_waiting(log: &EventLog) {
+fn report_waiting(log: &EventLog) {
     log.record(EventKind::CargoStatus { line: "    Blocking waiting for file lock on build directory".into() });
 }
 
@@ -216,7 +218,7 @@ fn may_be_old(hydration: &Hydration<'_>, chosen: &Chosen) -> bool {
 }
 
 /// Leaves out what depends on a unit that was not placed.
-fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, Took>) {
+fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, Timing>) {
     let mut gone: BTreeSet<_> = chosen.iter().map(|one| one.unit).filter(|unit| !placed.contains_key(unit)).collect();
     // The chosen ones are in the order of their dependencies.
     for one in chosen {

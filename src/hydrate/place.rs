@@ -39,7 +39,7 @@ pub(super) struct Times {
 
 /// How long the files of a unit took to be put where they belong, and when they were there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Took {
+pub(super) struct Timing {
     pub millis: u64,
     pub ended: Instant,
 }
@@ -49,13 +49,13 @@ pub(super) fn place(
     hydration: &Hydration<'_>,
     chosen: &[&Chosen],
     times: Times,
-) -> (BTreeMap<UnitId, Took>, Vec<Failure>) {
+) -> (BTreeMap<UnitId, Timing>, Vec<Failure>) {
     chosen.par_iter().partition_map(|one| {
         let start = Instant::now();
         match files(hydration, one, times) {
             Ok(()) => {
-                let took = Took { millis: start.elapsed().as_millis() as u64, ended: Instant::now() };
-                Either::Left((one.unit, took))
+                let timing = Timing { millis: start.elapsed().as_millis() as u64, ended: Instant::now() };
+                Either::Left((one.unit, timing))
             }
             Err(error) => Either::Right(Failure { unit: one.unit, entry: one.entry.clone(), error }),
         }
@@ -63,26 +63,26 @@ pub(super) fn place(
 }
 
 /// Removes the hashes that are there, those of dependents first.
-pub(super) fn unseal(chosen: &[Chosen]) -> Result<()> {
+pub(super) fn invalidate(chosen: &[Chosen]) -> Result<()> {
     chosen.iter().rev().try_for_each(|one| remove_file(one.hash_file().as_std_path()))
 }
 
-/// Writes the hashes, by which cargo takes the units as fresh, those of dependencies first. Where one cannot be written,
-/// neither are the rest.
-pub(super) fn seal(hydration: &Hydration<'_>, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, Took>) {
-    let mut to_seal = chosen.iter().filter(|one| placed.contains_key(&one.unit));
+/// Writes the hashes, by which cargo takes the units as fresh, those of dependencies first. Where one cannot be
+/// written, neither are the rest.
+pub(super) fn commit(hydration: &Hydration<'_>, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, Timing>) {
+    let mut to_commit = chosen.iter().filter(|one| placed.contains_key(&one.unit));
     let write = |one: &&Chosen| write_atomic(one.hash_file().as_std_path(), to_hex(one.hash).as_bytes());
-    let mut sealed = Vec::new();
-    let failed = to_seal.by_ref().find_map(|one| match write(&one) {
+    let mut committed = Vec::new();
+    let failed = to_commit.by_ref().find_map(|one| match write(&one) {
         Ok(()) => {
-            sealed.push(one.unit);
+            committed.push(one.unit);
             None
         }
         Err(error) => Some(error),
     });
     if let Some(error) = failed {
         hydration.log.warn(error);
-        placed.retain(|unit, _| sealed.contains(unit));
+        placed.retain(|unit, _| committed.contains(unit));
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 
 use super::fingerprint::{Fingerprint, from_hex, to_hex};
-use super::{Hydration, PROGRAM, heard, is_input_here, linked_with, links, printed};
+use super::{Hydration, PROGRAM, dependency_outputs, is_input_here, linked_with, links, printed};
 use crate::digest::Digest;
 use crate::entry::{DependencyRecord, Entry, FileKind, FileRecord, Fresh};
 use crate::event::UnitId;
@@ -49,14 +49,14 @@ impl Chosen {
     }
 }
 
-enum Standing {
+enum Placement {
     Out,
     Kept(Chosen),
     Place(Chosen),
 }
 
-impl Standing {
-    fn known(&self) -> Option<&Chosen> {
+impl Placement {
+    fn chosen(&self) -> Option<&Chosen> {
         match self {
             Self::Out => None,
             Self::Kept(chosen) | Self::Place(chosen) => Some(chosen),
@@ -68,7 +68,7 @@ impl Standing {
 pub(super) struct Selection<'a, F> {
     hydration: &'a Hydration<'a>,
     found: F,
-    standings: BTreeMap<UnitId, Standing>,
+    placements: BTreeMap<UnitId, Placement>,
     /// In the order in which they were decided.
     order: Vec<UnitId>,
     same: HashMap<UnitId, bool>,
@@ -78,13 +78,13 @@ pub(super) struct Selection<'a, F> {
 struct Edge<'a> {
     name: &'a str,
     unit: UnitId,
-    known: &'a Chosen,
+    chosen: &'a Chosen,
     kept: bool,
 }
 
 impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
     pub(super) fn new(hydration: &'a Hydration<'a>, found: F) -> Self {
-        Self { hydration, found, standings: BTreeMap::new(), order: Vec::new(), same: HashMap::new() }
+        Self { hydration, found, placements: BTreeMap::new(), order: Vec::new(), same: HashMap::new() }
     }
 
     /// The units to place, each behind those it depends on.
@@ -92,27 +92,27 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         for (unit, _) in self.hydration.plan.cacheable() {
             self.decide(unit);
         }
-        let mut standings = self.standings;
-        let chosen = self.order.into_iter().filter_map(|unit| match standings.remove(&unit) {
-            Some(Standing::Place(chosen)) => Some(chosen),
+        let mut placements = self.placements;
+        let chosen = self.order.into_iter().filter_map(|unit| match placements.remove(&unit) {
+            Some(Placement::Place(chosen)) => Some(chosen),
             _ => None,
         });
         chosen.collect()
     }
 
     fn decide(&mut self, unit: UnitId) {
-        if self.standings.contains_key(&unit) {
+        if self.placements.contains_key(&unit) {
             return;
         }
         for dependency in &self.hydration.plan.unit(unit).dependencies {
             self.decide(dependency.unit);
         }
-        let standing = self.judge(unit).unwrap_or(Standing::Out);
-        self.standings.insert(unit, standing);
+        let placement = self.evaluate(unit).unwrap_or(Placement::Out);
+        self.placements.insert(unit, placement);
         self.order.push(unit);
     }
 
-    fn judge(&mut self, id: UnitId) -> Option<Standing> {
+    fn evaluate(&mut self, id: UnitId) -> Option<Placement> {
         let hydration = self.hydration;
         let unit = hydration.plan.unit(id);
         unit.key.ok()?;
@@ -131,29 +131,29 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
             Chosen { unit: id, profile: hydration.site.profile(unit)?, entry: Arc::clone(&entry), fingerprint, hash };
         let kept: BTreeSet<_> = edges.iter().filter(|edge| edge.kept).map(|edge| edge.unit).collect();
         if kept.len() == edges.len() && is_there(&chosen) {
-            return Some(Standing::Kept(chosen));
+            return Some(Placement::Kept(chosen));
         }
         let macros = hydration.plan.macros_of(id).filter(|id| self.is_kept(*id));
         let kept: BTreeSet<_> = kept.into_iter().chain(macros).collect();
-        kept.into_iter().all(|unit| self.is_same(unit)).then_some(Standing::Place(chosen))
+        kept.into_iter().all(|unit| self.is_same(unit)).then_some(Placement::Place(chosen))
     }
 
     /// The unit's dependencies; nothing where one of them is out.
     fn edges<'b>(&'b self, unit: &'b Unit) -> Option<Vec<Edge<'b>>> {
         let edge = |dependency: &'b crate::plan::Dependency| {
-            let standing = self.standings.get(&dependency.unit)?;
+            let placement = self.placements.get(&dependency.unit)?;
             Some(Edge {
                 name: &dependency.extern_name,
                 unit: dependency.unit,
-                known: standing.known()?,
-                kept: matches!(standing, Standing::Kept(_)),
+                chosen: placement.chosen()?,
+                kept: matches!(placement, Placement::Kept(_)),
             })
         };
         unit.dependencies.iter().map(edge).collect()
     }
 
     fn is_kept(&self, id: UnitId) -> bool {
-        matches!(self.standings.get(&id), Some(Standing::Kept(_)))
+        matches!(self.placements.get(&id), Some(Placement::Kept(_)))
     }
 
     /// Whether the entry's constraints hold with these dependencies, in so far as cargo's fingerprint does not say.
@@ -165,7 +165,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         let crates = edges.iter().filter(|edge| plan.unit(edge.unit).is_crate());
         let records: Option<Vec<_>> = crates
             .map(|edge| {
-                let metadata = edge.known.entry.metadata?;
+                let metadata = edge.chosen.entry.metadata?;
                 Some(DependencyRecord { extern_name: edge.name.to_owned(), metadata })
             })
             .collect();
@@ -176,14 +176,14 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
             })
         };
         let script = match unit.is_script_run() {
-            true => heard(edges.iter().map(|edge| (plan.unit(edge.unit), edge.known.entry.metadata))),
-            false => Some(run.and_then(|run| run.known.entry.metadata)),
+            true => dependency_outputs(edges.iter().map(|edge| (plan.unit(edge.unit), edge.chosen.entry.metadata))),
+            false => Some(run.and_then(|run| run.chosen.entry.metadata)),
         };
         let program = || {
             let program = edges
                 .iter()
                 .find(|edge| plan.unit(edge.unit).kind == "custom-build" && plan.unit(edge.unit).is_crate())?;
-            let mut files = program.known.entry.files.iter();
+            let mut files = program.chosen.entry.files.iter();
             let metadata = files.find(|file| file.kind == FileKind::Executable)?.digest;
             Some([DependencyRecord { extern_name: PROGRAM.into(), metadata }])
         };
@@ -193,15 +193,15 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         };
         is_of_these
             && Some(constraints.script) == script
-            && self.has_inputs(entry, run.map(|run| run.known.fresh()))
+            && self.has_inputs(entry, run.map(|run| run.chosen.fresh()))
             && constraints.bound.iter().all(|(root, digest)| roots.digest(*root) == Some(*digest))
-            && self.has_environment(unit, entry, run.map(|run| run.known.fresh()))
-            && self.hydration.here.difference(entry.key, &constraints.observed).is_none()
+            && self.has_environment(unit, entry, run.map(|run| run.chosen.fresh()))
+            && self.hydration.machine.difference(entry.key, &constraints.observed).is_none()
     }
 
     /// What the runs for native code have made that comes into a unit: all of them are decided by now.
     fn linked_with(&self, id: UnitId, unit: &Unit) -> Option<Option<Digest>> {
-        let entry = |id| Some(&self.standings.get(&id)?.known()?.entry);
+        let entry = |id| Some(&self.placements.get(&id)?.chosen()?.entry);
         let made = |run| {
             let (unit, entry) = (self.hydration.plan.unit(run), entry(run)?);
             if links(unit, entry) { entry.metadata.map(Some) } else { Some(None) }
@@ -265,7 +265,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         if let Some(same) = self.same.get(&id) {
             return *same;
         }
-        let same = self.standings.get(&id).and_then(Standing::known).is_some_and(|known| {
+        let same = self.placements.get(&id).and_then(Placement::chosen).is_some_and(|known| {
             let unit = self.hydration.plan.unit(id);
             let directory = known.profile.join(&known.fresh().directory);
             let outputs = || known.entry.files.iter().filter(|file| file.kind != FileKind::DepInfo);
@@ -295,9 +295,9 @@ fn hashes(fingerprint: &Fingerprint, edges: &[&Edge<'_>]) -> Option<HashMap<u64,
         let mut named = edges.iter().filter(|edge| edge.name == name);
         let edge = match (named.next(), named.next()) {
             (Some(only), None) => only,
-            _ => edges.iter().find(|edge| from_hex(&edge.known.fresh().hash) == Some(recorded))?,
+            _ => edges.iter().find(|edge| from_hex(&edge.chosen.fresh().hash) == Some(recorded))?,
         };
-        hashes.insert(recorded, edge.known.hash);
+        hashes.insert(recorded, edge.chosen.hash);
     }
     (fingerprint.dependencies().count() == edges.len()).then_some(hashes)
 }

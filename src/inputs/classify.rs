@@ -92,7 +92,7 @@ const TYPE: usize = 16;
 
 /// What a path is to a unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(super) enum PathKind {
     /// It is the same wherever the unit may be used, or says nothing.
     Fixed,
     /// It may be another one elsewhere.
@@ -100,7 +100,7 @@ pub(super) enum Kind {
 }
 
 /// The directories that matter, with and without the links that lead to them.
-pub(super) struct Places<'a> {
+pub(super) struct KnownDirectories<'a> {
     subject: &'a Subject<'a>,
     fixed: Vec<Utf8PathBuf>,
     own: Vec<Utf8PathBuf>,
@@ -111,7 +111,7 @@ pub(super) struct Places<'a> {
     above: Vec<Utf8PathBuf>,
 }
 
-impl<'a> Places<'a> {
+impl<'a> KnownDirectories<'a> {
     pub(super) fn new(roots: &Roots, subject: &'a Subject<'a>) -> Self {
         let root = |root| roots.get(root);
         let built = [Root::BuildDir, Root::TargetDir].into_iter().filter_map(root);
@@ -126,7 +126,7 @@ impl<'a> Places<'a> {
     }
 
     /// What a path is; an error where it cannot be told what it was.
-    pub(super) fn kind(&self, path: &str, access: &Access, seen: &Seen) -> Result<Kind, Unknown> {
+    pub(super) fn kind(&self, path: &str, access: &Access, seen: &Seen) -> Result<PathKind, Unknown> {
         let at = Utf8Path::new(path);
         if let Some(kind) = of_system(path, access, seen) {
             return kind;
@@ -134,22 +134,22 @@ impl<'a> Places<'a> {
         if access.uses.has(Use::Make) {
             match () {
                 () if is_in(at, &self.own) || self.is_of_compiler(at, access, seen) => {
-                    return Ok(Kind::Fixed);
+                    return Ok(PathKind::Fixed);
                 }
                 // What is left where others can find it, and what is missing there, does not come back.
                 () if !access.was.is_still(at.as_std_path()) => return Err(Unknown::Made),
                 // It was there for a while.
-                () if access.was == Was::Absent => return Ok(Kind::Fixed),
+                () if access.was == Was::Absent => return Ok(PathKind::Fixed),
                 () => {}
             }
         }
         let is_above = || self.above.iter().chain(&self.temporary).any(|inside| inside.starts_with(at));
         let is_fixed = is_in(at, &self.fixed)
             || is_in(at, &self.own)
-            || self.subject.told.contains(at)
+            || self.subject.dep_info_files.contains(at)
             || self.is_of_cargo(at)
             || access.was == Was::Directory && !access.uses.has(Use::List) && is_above();
-        Ok(if is_fixed { Kind::Fixed } else { Kind::Input })
+        Ok(if is_fixed { PathKind::Fixed } else { PathKind::Input })
     }
 
     /// Whether a compiler makes it for itself and for cargo, or whoever it starts for themselves. What rustc itself leaves
@@ -173,11 +173,14 @@ impl<'a> Places<'a> {
     /// Whether a file was read by a linker, to be part of what is linked: no shared library, as that is loaded later.
     pub(super) fn is_linked(&self, path: &str, access: &Access, seen: &Seen) -> Result<bool, Unknown> {
         let is_read = access.uses.has(Use::Read) && readers(access, seen).any(|reader| begins(reader, LINKERS));
-        Ok(is_read && self.kind(path, access, seen)? == Kind::Input && !is_of_host(path) && !is_shared_library(path))
+        Ok(is_read
+            && self.kind(path, access, seen)? == PathKind::Input
+            && !is_of_host(path)
+            && !is_shared_library(path))
     }
 
     /// Whether it is, or may be, a program that asks for variables.
-    pub(super) fn asks(&self, path: &str, access: &Access, seen: &Seen) -> bool {
+    pub(super) fn reads_variables(&self, path: &str, access: &Access, seen: &Seen) -> bool {
         let is_of_system = || of_system(path, access, seen).is_some();
         let name = Utf8Path::new(path).file_name().unwrap_or_default();
         let is_of_compiler = is_in(path.into(), &self.toolchain) && !begins(name, LINTERS);
@@ -211,8 +214,8 @@ impl<'a> Places<'a> {
 }
 
 /// What belongs to the system and is no file of anybody's.
-fn of_system(path: &str, access: &Access, seen: &Seen) -> Option<Result<Kind, Unknown>> {
-    let fixed = Some(Ok(Kind::Fixed));
+fn of_system(path: &str, access: &Access, seen: &Seen) -> Option<Result<PathKind, Unknown>> {
+    let fixed = Some(Ok(PathKind::Fixed));
     let is_at = |at: &&&str| path == **at || path.strip_prefix(**at).is_some_and(|rest| rest.starts_with('/'));
     if let Some(rest) = path.strip_prefix("/proc/") {
         let (process, rest) = rest.split_once('/').map_or((rest, ""), |(process, _)| (process, &rest[process.len()..]));

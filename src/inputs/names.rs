@@ -156,12 +156,13 @@ fn capitals_in(word: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The words of a source that look like the names of variables, for a macro to read.
-pub(super) fn spoken(source: &Path) -> BTreeSet<String> {
-    spoken_in(&std::fs::read(source).unwrap_or_default())
+pub(super) fn source_words(source: &Path) -> BTreeSet<String> {
+    source_words_in(&std::fs::read(source).unwrap_or_default())
 }
 
-/// The same of all `macro_rules` in a directory of sources: what calls a macro is written there, wherever they are used.
-pub(super) fn spoken_by_macros(directory: &Path) -> BTreeSet<String> {
+/// The same of all `macro_rules` in a directory of sources: what calls a macro is written there, wherever they are
+/// used.
+pub(super) fn macro_words(directory: &Path) -> BTreeSet<String> {
     // Also a package whose library is at its top may have a target directory.
     let is_source = |entry: &ignore::DirEntry| !entry.path().join("CACHEDIR.TAG").exists();
     let files = WalkBuilder::new(directory).standard_filters(false).filter_entry(is_source).build();
@@ -169,7 +170,7 @@ pub(super) fn spoken_by_macros(directory: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for file in files {
         let source = std::fs::read(file.path()).unwrap_or_default();
-        rules(&source).for_each(|rules| found.extend(spoken_in(rules)));
+        rules(&source).for_each(|rules| found.extend(source_words_in(rules)));
     }
     found
 }
@@ -203,7 +204,7 @@ fn end_of_group(source: &[u8]) -> usize {
 }
 
 /// The words in capital letters, wherever they stand, and in quotation marks those that stand alone or have a `_`.
-fn spoken_in(source: &[u8]) -> BTreeSet<String> {
+fn source_words_in(source: &[u8]) -> BTreeSet<String> {
     static ALONE: LazyLock<Regex> = LazyLock::new(|| pattern("\"([A-Za-z_][A-Za-z0-9_]+)\""));
     // Whatever is between the marks of one line: to know which of them begin a text is to know the language.
     static QUOTED: LazyLock<Regex> = LazyLock::new(|| pattern("\".*\""));
@@ -277,10 +278,10 @@ mod tests {
         let path = temporary.path().join("lib.rs");
         let source = "ask!(\"in:A_NAME\", \"lower\", \"of a_word and others\", Word, WORDs, 2X);\nlet an_ident = ask!(OF_B2, T);";
         std::fs::write(&path, source).unwrap();
-        let spoken = spoken(&path);
-        assert_eq!(spoken, ["A_NAME", "OF_B2", "a_word", "lower"].map(str::to_owned).into());
+        let source_words = source_words(&path);
+        assert_eq!(source_words, ["A_NAME", "OF_B2", "a_word", "lower"].map(str::to_owned).into());
         let names = Names::new(["A_NAME", "NAME", "lower", "low", "ABSENT"].into());
-        assert_eq!(names.among(&spoken), ["A_NAME", "lower"].map(str::to_owned).into());
+        assert_eq!(names.among(&source_words), ["A_NAME", "lower"].map(str::to_owned).into());
     }
 
     #[test]
@@ -300,9 +301,9 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        assert_eq!(spoken_by_macros(temporary.path()), ["IN_ONE", "in_two"].map(str::to_owned).into());
+        assert_eq!(macro_words(temporary.path()), ["IN_ONE", "in_two"].map(str::to_owned).into());
         std::fs::write(temporary.path().join("src/below/CACHEDIR.TAG"), "").unwrap();
-        assert_eq!(spoken_by_macros(temporary.path()), BTreeSet::new());
+        assert_eq!(macro_words(temporary.path()), BTreeSet::new());
     }
 
     #[test]

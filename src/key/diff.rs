@@ -1,7 +1,8 @@
-//! The difference between two recipes, input by input, in words.
+//! The difference between the inputs of two units, one input at a time, described in words.
 //!
-//! **Invariants.** Every input of a key and every part of a place is compared: the fields are taken apart without `..`, so
-//! a new one cannot be forgotten. Values appear only where the user wrote them as flags or settings of the compiler.
+//! **Invariants.** Every input of a key and every component of a scope is compared: the fields are taken apart without
+//! `..`, so a new one cannot be forgotten. Values appear only where the user wrote them as flags or settings of the
+//! compiler.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::recipe::{Parts, Recipe, is_hidden};
+use super::unit_inputs::{Components, UnitInputs, is_hidden};
 use super::{DependencyKey, KeyInputs, Source, UnitKey};
 
 /// Which input of a unit differs.
@@ -54,24 +55,24 @@ pub enum Input {
     /// A variable of the compiler; `name` is its.
     Environment,
     /// Something that members may read besides their own files; `name` says what.
-    Surroundings,
+    MemberInputs,
     /// A value of cargo's configuration; `name` is its path.
     Config,
     /// A dependency; `name` is its, `from` and `to` are versions.
     Dependency,
     /// The host, or the workspace's path; `name` says what of it.
-    Place,
+    Scope,
 }
 
 impl Input {
     /// It is about the whole build, and not about one package.
     pub fn is_of_build(self) -> bool {
         use Input::{
-            Cargo, Config, Environment, Lto, Mode, Place, Platform, Profile, Rustc, Rustflags, StandardLibrary,
-            Surroundings,
+            Cargo, Config, Environment, Lto, MemberInputs, Mode, Platform, Profile, Rustc, Rustflags, Scope,
+            StandardLibrary,
         };
         let of_build = [Rustc, StandardLibrary, Cargo, Mode, Profile, Lto, Platform, Rustflags, Environment];
-        of_build.contains(&self) || [Surroundings, Config, Place].contains(&self)
+        of_build.contains(&self) || [MemberInputs, Config, Scope].contains(&self)
     }
 }
 
@@ -99,7 +100,7 @@ pub struct Edge<'a> {
     pub to: Option<UnitKey>,
 }
 
-/// All that differs between two recipes.
+/// All that differs between the inputs of two units.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KeyDiff<'a> {
     /// The unit's own inputs.
@@ -116,14 +117,14 @@ impl KeyDiff<'_> {
 }
 
 /// Compares what a unit was made from `before` with what it is made from `now`.
-pub fn between<'a>(before: &'a Recipe, now: &'a Recipe) -> KeyDiff<'a> {
-    let Recipe { key: _, stored: _, inputs, place, names: _ } = now;
-    let mut changes = of_inputs(&before.inputs, inputs);
-    changes.extend(of_place(&before.place, place));
+pub fn between<'a>(before: &'a UnitInputs, now: &'a UnitInputs) -> KeyDiff<'a> {
+    let UnitInputs { key: _, stored: _, inputs, scope, names: _ } = now;
+    let mut changes = input_changes(&before.inputs, inputs);
+    changes.extend(scope_changes(&before.scope, scope));
     KeyDiff { changes, edges: edges(&before.inputs.dependencies, &inputs.dependencies) }
 }
 
-fn of_inputs(before: &KeyInputs, now: &KeyInputs) -> Vec<Change> {
+fn input_changes(before: &KeyInputs, now: &KeyInputs) -> Vec<Change> {
     let KeyInputs {
         rustc,
         standard_library,
@@ -143,11 +144,11 @@ fn of_inputs(before: &KeyInputs, now: &KeyInputs) -> Vec<Change> {
         platform,
         rustflags,
         environment,
-        surroundings,
+        member_inputs,
         config,
         dependencies: _,
     } = now;
-    let (rustc_before, rustc) = speaking_lines(&before.rustc, rustc);
+    let (rustc_before, rustc) = differing_lines(&before.rustc, rustc);
     let platform_name = |platform: &Option<String>| platform.clone().unwrap_or_else(|| "the host".into());
     let texts = [
         (Input::Rustc, rustc_before, rustc),
@@ -170,17 +171,17 @@ fn of_inputs(before: &KeyInputs, now: &KeyInputs) -> Vec<Change> {
         changes.push(change(Input::StandardLibrary, None, None, None));
     }
     // A version says more than the checksum that goes with it.
-    changes.extend(of_source(&before.source, source).filter(|_| before.version == *version));
-    changes.extend(of_map(Input::Profile, &before.profile, profile, |_, value| Some(plain(value))));
-    changes.extend(of_features(&before.features, features));
+    changes.extend(source_changes(&before.source, source).filter(|_| before.version == *version));
+    changes.extend(map_changes(Input::Profile, &before.profile, profile, |_, value| Some(plain(value))));
+    changes.extend(feature_changes(&before.features, features));
     if before.rustflags != *rustflags {
         let [from, to] = [&before.rustflags, rustflags].map(|flags| Some(flags.join(" ")));
         changes.push(change(Input::Rustflags, None, from, to));
     }
-    changes.extend(of_map(Input::Environment, &before.environment, environment, |_, value| Some(value.clone())));
-    changes.extend(of_map(Input::Surroundings, &before.surroundings, surroundings, |_, _| None));
+    changes.extend(map_changes(Input::Environment, &before.environment, environment, |_, value| Some(value.clone())));
+    changes.extend(map_changes(Input::MemberInputs, &before.member_inputs, member_inputs, |_, _| None));
     let shown = |path: &str, value: &Value| (!is_hidden(path)).then(|| plain(value));
-    changes.extend(of_map(Input::Config, &before.config, config, shown));
+    changes.extend(map_changes(Input::Config, &before.config, config, shown));
     changes
 }
 
@@ -198,7 +199,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// The first lines that differ; where they are the same, so is everything.
-fn speaking_lines(before: &str, now: &str) -> (String, String) {
+fn differing_lines(before: &str, now: &str) -> (String, String) {
     let mut lines = before.lines().map(Some).chain([None]).zip(now.lines().map(Some).chain([None]));
     let first = lines.find(|(before, now)| before != now);
     let text = |line: Option<&str>| line.unwrap_or_default().to_owned();
@@ -209,7 +210,7 @@ fn speaking_lines(before: &str, now: &str) -> (String, String) {
     }
 }
 
-fn of_source(before: &Source, now: &Source) -> impl Iterator<Item = Change> {
+fn source_changes(before: &Source, now: &Source) -> impl Iterator<Item = Change> {
     let short = |text: &str| text.chars().take(12).collect::<String>();
     let of =
         |name, from: String, to: String| (from != to).then(|| change(Input::Source, Some(name), Some(from), Some(to)));
@@ -237,7 +238,7 @@ fn kind(source: &Source) -> &'static str {
 }
 
 /// The entries of two maps that differ, each with what may be shown of it.
-fn of_map<T: PartialEq>(
+fn map_changes<T: PartialEq>(
     input: Input,
     before: &BTreeMap<String, T>,
     now: &BTreeMap<String, T>,
@@ -250,19 +251,21 @@ fn of_map<T: PartialEq>(
     changes.map(|name| change(input, Some(name), show(before, name), show(now, name))).collect()
 }
 
-fn of_features(before: &BTreeSet<String>, now: &BTreeSet<String>) -> Vec<Change> {
+fn feature_changes(before: &BTreeSet<String>, now: &BTreeSet<String>) -> Vec<Change> {
     let added = now.difference(before).map(|name| change(Input::Feature, Some(name), None, Some("on".into())));
     let removed = before.difference(now).map(|name| change(Input::Feature, Some(name), Some("on".into()), None));
     added.chain(removed).collect()
 }
 
-fn of_place(before: &Parts, now: &Parts) -> Vec<Change> {
+fn scope_changes(before: &Components, now: &Components) -> Vec<Change> {
     let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
-    let words =
-        |parts: &Parts, name: &String| parts.get(name).map(|part| part.words.clone()).filter(|words| !words.is_empty());
-    let differs = |name: &&String| before.get(*name).map(|part| part.digest) != now.get(*name).map(|part| part.digest);
+    let description = |components: &Components, name: &String| {
+        components.get(name).map(|component| component.description.clone()).filter(|text| !text.is_empty())
+    };
+    let digest = |components: &Components, name: &String| components.get(name).map(|component| component.digest);
+    let differs = |name: &&String| digest(before, name) != digest(now, name);
     let changes = names.into_iter().filter(differs);
-    changes.map(|name| change(Input::Place, Some(name), words(before, name), words(now, name))).collect()
+    changes.map(|name| change(Input::Scope, Some(name), description(before, name), description(now, name))).collect()
 }
 
 /// The edges that differ, paired by the name they are imported under.
@@ -291,7 +294,7 @@ impl fmt::Display for Change {
         let (old, new) = (quoted(from), quoted(to));
         match input {
             Input::StandardLibrary => f.write_str("another build of the standard library"),
-            Input::Source => source_words(name, before, now, f),
+            Input::Source => source_text(name, before, now, f),
             Input::Rustc | Input::Cargo => write!(f, "{before} → {now}"),
             Input::Version => write!(f, "version {before} → {now}"),
             Input::Feature if to.is_some() => write!(f, "feature {name:?} added"),
@@ -302,11 +305,11 @@ impl fmt::Display for Change {
                 write!(f, "rustflags: {} instead of {}", flags(to), flags(from))
             }
             Input::Environment => write!(f, "{name}: {new} instead of {old}"),
-            Input::Surroundings => f.write_str(&surroundings_words(name)),
+            Input::MemberInputs => f.write_str(&member_input_text(name)),
             Input::Config if is_hidden(name) => write!(f, "`{name}` of cargo's configuration has another value"),
             Input::Config => write!(f, "`{name}` of cargo's configuration: {new} instead of {old}"),
-            Input::Dependency => dependency_words(name, from.as_deref(), to.as_deref(), f),
-            Input::Place => place_words(name, from.as_deref(), to.as_deref(), f),
+            Input::Dependency => dependency_text(name, from.as_deref(), to.as_deref(), f),
+            Input::Scope => scope_text(name, from.as_deref(), to.as_deref(), f),
             Input::Package => write!(f, "package: {new} instead of {old}"),
             Input::TargetKind => write!(f, "target kind: {new} instead of {old}"),
             Input::TargetName => write!(f, "target: {new} instead of {old}"),
@@ -320,7 +323,7 @@ impl fmt::Display for Change {
     }
 }
 
-fn source_words(name: &str, from: &str, to: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn source_text(name: &str, from: &str, to: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match name {
         "content" => f.write_str("files in its directory have changed"),
         "kind" => write!(f, "from {to} instead of {from}"),
@@ -330,7 +333,7 @@ fn source_words(name: &str, from: &str, to: &str, f: &mut fmt::Formatter<'_>) ->
 }
 
 /// What members may read besides their own files.
-fn surroundings_words(name: &str) -> String {
+fn member_input_text(name: &str) -> String {
     match name.split_once(' ') {
         _ if name == "configured variables" => "[env] of cargo's configuration has other values".into(),
         _ if name == "workspace paths" => "workspace-paths is set to something else".into(),
@@ -341,7 +344,7 @@ fn surroundings_words(name: &str) -> String {
     }
 }
 
-fn dependency_words(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn dependency_text(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match (from, to) {
         (Some(from), Some(to)) if from == to => write!(f, "dependency {name} {to} was made from something else"),
         (Some(from), Some(to)) => write!(f, "dependency {name} {from} → {to}"),
@@ -351,7 +354,7 @@ fn dependency_words(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fm
     }
 }
 
-fn place_words(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn scope_text(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match (from, to) {
         (None, None) if name == "workspace" => f.write_str("the workspace is at another path"),
         (None, None) if name == "packages outside" => {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::recipe::Part;
+use super::super::unit_inputs::Component;
 use super::*;
 use crate::digest::Digest;
 
@@ -27,7 +27,7 @@ fn inputs() -> KeyInputs {
         platform: None,
         rustflags: Vec::new(),
         environment: BTreeMap::new(),
-        surroundings: [("file .env".to_owned(), String::new()), ("inherited".to_owned(), "[lints]".to_owned())].into(),
+        member_inputs: [("file .env".to_owned(), String::new()), ("inherited".to_owned(), "[lints]".to_owned())].into(),
         config: BTreeMap::new(),
         dependencies: BTreeSet::from([edge("libc", "libc 1")]),
     }
@@ -49,12 +49,12 @@ fn edge(extern_name: &str, made_from: &str) -> DependencyKey {
     DependencyKey { extern_name: extern_name.into(), noprelude: false, key: key(made_from) }
 }
 
-fn recipe(inputs: &KeyInputs, place: &[(&str, Part)]) -> Recipe {
-    let place = place.iter().map(|(name, part)| ((*name).to_owned(), part.clone())).collect();
-    Recipe::new(inputs, inputs.key(), place, BTreeMap::new())
+fn unit_inputs(inputs: &KeyInputs, scope: &[(&str, Component)]) -> UnitInputs {
+    let scope = scope.iter().map(|(name, component)| ((*name).to_owned(), component.clone())).collect();
+    UnitInputs::new(inputs, inputs.key(), scope, BTreeMap::new())
 }
 
-fn sentences(before: &Recipe, now: &Recipe) -> Vec<String> {
+fn sentences(before: &UnitInputs, now: &UnitInputs) -> Vec<String> {
     between(before, now).changes.iter().map(ToString::to_string).collect()
 }
 
@@ -122,27 +122,27 @@ const CASES: &[Case] = &[
     ),
     (
         "surroundings",
-        |inputs| drop(inputs.surroundings.insert("file .env".into(), "SECRET".into())),
+        |inputs| drop(inputs.member_inputs.insert("file .env".into(), "SECRET".into())),
         ".env in the workspace's directory has changed, came or went",
     ),
     (
         "surroundings",
-        |inputs| drop(inputs.surroundings.insert("variable DATABASE_URL".into(), "SECRET".into())),
+        |inputs| drop(inputs.member_inputs.insert("variable DATABASE_URL".into(), "SECRET".into())),
         "the variable DATABASE_URL has another value",
     ),
     (
         "surroundings",
-        |inputs| drop(inputs.surroundings.insert("configured variables".into(), "{\"TOKEN\":\"SECRET\"}".into())),
+        |inputs| drop(inputs.member_inputs.insert("configured variables".into(), "{\"TOKEN\":\"SECRET\"}".into())),
         "[env] of cargo's configuration has other values",
     ),
     (
         "surroundings",
-        |inputs| drop(inputs.surroundings.insert("workspace paths".into(), "remapped".into())),
+        |inputs| drop(inputs.member_inputs.insert("workspace paths".into(), "remapped".into())),
         "workspace-paths is set to something else",
     ),
     (
         "surroundings",
-        |inputs| drop(inputs.surroundings.insert("inherited".into(), "[package]".into())),
+        |inputs| drop(inputs.member_inputs.insert("inherited".into(), "[package]".into())),
         "what members inherit from the workspace's Cargo.toml has changed",
     ),
     (
@@ -164,12 +164,12 @@ const CASES: &[Case] = &[
 
 #[test]
 fn every_input_of_a_key_has_a_sentence_and_no_secret_is_in_it() {
-    let before = recipe(&inputs(), &[]);
+    let before = unit_inputs(&inputs(), &[]);
     for (field, change, sentence) in CASES {
         let mut changed = inputs();
         change(&mut changed);
         assert_ne!(changed.key(), inputs().key(), "{field}");
-        let now = recipe(&changed, &[]);
+        let now = unit_inputs(&changed, &[]);
         assert_eq!(sentences(&before, &now), [*sentence], "{field}");
         let kept = serde_json::to_string(&now).unwrap();
         assert!(!kept.contains("SECRET"), "{field}: {kept}");
@@ -186,7 +186,7 @@ fn no_field_of_the_inputs_is_forgotten() {
 
 #[test]
 fn each_kind_of_source_says_what_of_it_is_another() {
-    let with = |source: &Source| recipe(&KeyInputs { source: source.clone(), ..inputs() }, &[]);
+    let with = |source: &Source| unit_inputs(&KeyInputs { source: source.clone(), ..inputs() }, &[]);
     let said = |before: &Source, now: &Source| sentences(&with(before), &with(now));
     let directory = |text: &str| Source::Directory { content: Digest::of(text) };
     assert_eq!(said(&git("0123456789abcdef"), &git("fedcba9876543210")), ["git revision 0123456789ab → fedcba987654"]);
@@ -199,7 +199,7 @@ fn each_kind_of_source_says_what_of_it_is_another() {
 #[test]
 fn a_version_says_more_than_its_checksum() {
     let bumped = KeyInputs { version: "1.0.2".into(), source: registry("crates", "fedc"), ..inputs() };
-    assert_eq!(sentences(&recipe(&inputs(), &[]), &recipe(&bumped, &[])), ["version 1.0.1 → 1.0.2"]);
+    assert_eq!(sentences(&unit_inputs(&inputs(), &[]), &unit_inputs(&bumped, &[])), ["version 1.0.1 → 1.0.2"]);
 }
 
 #[test]
@@ -212,15 +212,16 @@ fn every_part_of_a_place_has_a_sentence() {
         ("cmake", "", "cmake 3", "cmake: cmake 3, which was not there before"),
         ("cmake", "cmake 3", "", "cmake: not there any more (cmake 3)"),
     ];
-    let place = |name: &'static str, said: &str| match said {
+    let scope = |name: &'static str, said: &str| match said {
         "" => Vec::new(),
-        said => vec![(name, Part::said(said))],
+        said => vec![(name, Component::described(said))],
     };
     for (name, from, to, sentence) in cases {
-        let (before, now) = (recipe(&inputs(), &place(name, from)), recipe(&inputs(), &place(name, to)));
+        let (before, now) = (unit_inputs(&inputs(), &scope(name, from)), unit_inputs(&inputs(), &scope(name, to)));
         assert_eq!(sentences(&before, &now), [sentence]);
     }
-    let silent = |name: &'static str, text: &str| recipe(&inputs(), &[(name, Part::silent(Digest::of(text)))]);
+    let silent =
+        |name: &'static str, text: &str| unit_inputs(&inputs(), &[(name, Component::opaque(Digest::of(text)))]);
     let said = |name| sentences(&silent(name, "/a"), &silent(name, "/b"));
     assert_eq!(said("workspace"), ["the workspace is at another path"]);
     assert_eq!(said("packages outside"), ["a package outside of the workspace is at another path"]);
@@ -229,8 +230,9 @@ fn every_part_of_a_place_has_a_sentence() {
 
 #[test]
 fn dependencies_are_paired_by_the_name_they_are_imported_under() {
-    let with =
-        |edges: &[DependencyKey]| recipe(&KeyInputs { dependencies: edges.iter().cloned().collect(), ..inputs() }, &[]);
+    let with = |edges: &[DependencyKey]| {
+        unit_inputs(&KeyInputs { dependencies: edges.iter().cloned().collect(), ..inputs() }, &[])
+    };
     let before = with(&[edge("libc", "1"), edge("log", "1"), edge("gone", "1")]);
     let now = with(&[edge("libc", "2"), edge("log", "1"), edge("new", "1")]);
     let diff = between(&before, &now);
@@ -242,8 +244,8 @@ fn dependencies_are_paired_by_the_name_they_are_imported_under() {
 
 #[test]
 fn the_same_inputs_do_not_differ() {
-    let recipe = recipe(&inputs(), &[("linker", Part::said("cc"))]);
-    assert_eq!(between(&recipe, &recipe), KeyDiff::default());
+    let unit_inputs = unit_inputs(&inputs(), &[("linker", Component::described("cc"))]);
+    assert_eq!(between(&unit_inputs, &unit_inputs), KeyDiff::default());
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn inputs(source: Source) -> KeyInputs {
         platform: Some("wasm32-wasip1".into()),
         rustflags: vec!["-g".to_owned(), "-O".to_owned()],
         environment: named("RUSTC_BOOTSTRAP", "1"),
-        surroundings: named("file .env", "digest"),
+        member_inputs: named("file .env", "digest"),
         config: BTreeMap::from([("unstable".to_owned(), json!({ "x": true }))]),
         dependencies: BTreeSet::from([edge("a"), edge("b")]),
     }
@@ -96,12 +96,12 @@ fn a_key_in_a_place_is_another_one_in_each() {
     let (here, there) = (Digest::of("here"), Digest::of("there"));
     let keys = [
         one,
-        one.in_place(here),
-        one.in_place(there),
-        other.in_place(here),
-        one.in_place(here).in_place(there),
-        one.in_place(there).in_place(here),
+        one.scoped(here),
+        one.scoped(there),
+        other.scoped(here),
+        one.scoped(here).scoped(there),
+        one.scoped(there).scoped(here),
     ];
     assert_eq!(BTreeSet::from(keys).len(), keys.len());
-    assert_eq!(one.in_place(here), keys[1]);
+    assert_eq!(one.scoped(here), keys[1]);
 }

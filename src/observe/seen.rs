@@ -80,7 +80,7 @@ impl Mark {
 
 impl Mark {
     /// Whether it was changed long enough ago that it would be another one after the next time.
-    pub fn is_settled(self) -> bool {
+    pub fn is_reliable(self) -> bool {
         const LONG: i64 = 2_000_000_000;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         now.as_nanos() as i64 - self.3.max(self.4) > LONG

@@ -1,4 +1,4 @@
-//! The thread that hears of calls, notes their paths, and lets them go on.
+//! The thread that receives notifications of calls, notes their paths, and lets them go on.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -12,8 +12,8 @@ use std::thread::{self, JoinHandle};
 use super::filter::{self, Call};
 use super::journal::{self, Note};
 use super::preload::{self, Notes};
-use super::sys::{self, Installed, Ready, Stopped};
-use super::{Access, GO_ON, Result, Seen, Unknown, Unseen, Use, Uses, Was};
+use super::sys::{self, Installed, Stopped, Wakeup};
+use super::{Access, RESUME_REMAINING, Result, Seen, Unknown, Unseen, Use, Uses, Was};
 use crate::process;
 
 /// Those who ask for what they have open already name this directory.
@@ -37,10 +37,10 @@ pub fn spawn(command: &mut Command) -> io::Result<(Child, Observation)> {
 /// The same, with a journal for those who ask for one.
 pub(super) fn spawn_noting(command: &mut Command, notes: Option<Notes>) -> io::Result<(Child, Observation)> {
     let (here, there) = UnixStream::pair()?;
-    let (over, told) = UnixStream::pair()?;
+    let (over, closed) = UnixStream::pair()?;
     sys::filter_before(command, filter::program(notes.as_ref().map(Notes::pass)), there);
     // It is stopped before it is started: somebody has to listen by then.
-    let supervisor = thread::spawn(move || supervise(&here, &told, notes));
+    let supervisor = thread::spawn(move || supervise(&here, &closed, notes));
     let child = process::start(command);
     Ok((child?, Observation { supervisor, over }))
 }
@@ -53,7 +53,7 @@ impl Observation {
     }
 }
 
-fn supervise(from: &UnixStream, told: &UnixStream, mut notes: Option<Notes>) -> Result {
+fn supervise(from: &UnixStream, closed: &UnixStream, mut notes: Option<Notes>) -> Result {
     let (listener, is_confined) = match sys::receive(from) {
         Ok(Installed::Listener { fd, is_confined }) => (fd, is_confined),
         Ok(Installed::Refused(error)) => return Err(refused(error)),
@@ -62,25 +62,27 @@ fn supervise(from: &UnixStream, told: &UnixStream, mut notes: Option<Notes>) -> 
     sys::take_turns(listener.as_fd());
     let mut watch = Watch { seen: Seen { is_confined, ..Seen::default() }, ..Watch::default() };
     loop {
-        match sys::wait(listener.as_fd(), told.as_fd()) {
-            Ready::Call => {
+        match sys::wait(listener.as_fd(), closed.as_fd()) {
+            Wakeup::Call => {
                 let Some(stopped) = sys::next(listener.as_fd()) else { continue };
                 watch.seen.stopped += 1;
                 // In the order in which it was done, as far as one thing can have led to another.
                 notes.iter_mut().for_each(|notes| notes.read(|note| watch.take_over(note)));
                 match &notes {
-                    Some(notes) if asks_for_journal(&stopped) => sys::give(listener.as_fd(), &stopped, notes.file()),
+                    Some(notes) if asks_for_journal(&stopped) => {
+                        sys::answer_with_file(listener.as_fd(), &stopped, notes.file())
+                    }
                     _ => {
                         watch.note(&stopped);
                         for path in watch.making.drain(..) {
                             notes.iter_mut().for_each(|notes| notes.before_making(&path));
                         }
-                        sys::go_on(listener.as_fd(), &stopped);
+                        sys::resume(listener.as_fd(), &stopped);
                     }
                 }
             }
-            Ready::Over => break,
-            Ready::Told => {
+            Wakeup::Over => break,
+            Wakeup::Closed => {
                 leave(listener);
                 break;
             }
@@ -121,7 +123,7 @@ fn leave(listener: OwnedFd) {
     let mut command = Command::new(program);
     std::os::unix::process::CommandExt::arg0(&mut command, name);
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command.arg(GO_ON).stdin(sys::into_file(listener)).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg(RESUME_REMAINING).stdin(sys::into_file(listener)).stdout(Stdio::null()).stderr(Stdio::null());
     // It ends when they do, and nobody waits for it.
     if let Err(error) = process::start(command.current_dir("/")) {
         tracing::debug!(%error, "nobody answers for what is left");
@@ -129,12 +131,12 @@ fn leave(listener: OwnedFd) {
 }
 
 /// Lets whatever is stopped at standard input go on, until nobody is left.
-pub fn go_on_for() -> ExitCode {
+pub fn resume_remaining() -> ExitCode {
     let listener = io::stdin();
     let Ok((_open, never)) = UnixStream::pair() else { return ExitCode::FAILURE };
-    while sys::wait(listener.as_fd(), never.as_fd()) == Ready::Call {
+    while sys::wait(listener.as_fd(), never.as_fd()) == Wakeup::Call {
         if let Some(stopped) = sys::next(listener.as_fd()) {
-            sys::go_on(listener.as_fd(), &stopped);
+            sys::resume(listener.as_fd(), &stopped);
         }
     }
     ExitCode::SUCCESS

@@ -155,15 +155,15 @@ pub(super) fn next(listener: BorrowedFd<'_>) -> Option<Stopped> {
     Some(Stopped { id, thread: pid, architecture: data.arch, number: data.nr, arguments: data.args })
 }
 
-/// Has whoever makes a call and whoever hears of it take turns on one processor, where the kernel knows how: there is
-/// nothing that they could do at once.
+/// Makes the thread that makes a call and the thread that is notified of it take turns on one processor, where the
+/// kernel knows how: there is nothing that they could do at once.
 pub(super) fn take_turns(listener: BorrowedFd<'_>) {
     // SAFETY: it takes a number. An older kernel refuses it, and nothing differs.
     unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, SYNC_WAKE_UP) };
 }
 
 /// Lets a call go on.
-pub(super) fn go_on(listener: BorrowedFd<'_>, stopped: &Stopped) {
+pub(super) fn resume(listener: BorrowedFd<'_>, stopped: &Stopped) {
     // SAFETY: the kernel reads it. Who is gone needs no answer.
     unsafe {
         let mut answer: seccomp_notif_resp = zeroed();
@@ -174,7 +174,7 @@ pub(super) fn go_on(listener: BorrowedFd<'_>, stopped: &Stopped) {
 }
 
 /// Answers the call of one who opens a file with one of ours. Where that cannot be done, there is none.
-pub(super) fn give(listener: BorrowedFd<'_>, stopped: &Stopped, file: BorrowedFd<'_>) {
+pub(super) fn answer_with_file(listener: BorrowedFd<'_>, stopped: &Stopped, file: BorrowedFd<'_>) {
     // SAFETY: the kernel reads both. The file is another one's now, and closed where it is not what we have opened.
     unsafe {
         let mut given: libc::seccomp_notif_addfd = zeroed();
@@ -242,26 +242,26 @@ impl Drop for Shared {
 
 /// What there is to hear of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Ready {
+pub(super) enum Wakeup {
     /// A call waits.
     Call,
     /// Nobody is left who could make one.
     Over,
     /// The other end of the second descriptor was closed.
-    Told,
+    Closed,
 }
 
 /// Waits until there is something. Calls come first.
-pub(super) fn wait(listener: BorrowedFd<'_>, told: BorrowedFd<'_>) -> Ready {
+pub(super) fn wait(listener: BorrowedFd<'_>, closed: BorrowedFd<'_>) -> Wakeup {
     let of = |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let mut both = [of(listener), of(told)];
+    let mut both = [of(listener), of(closed)];
     loop {
         // SAFETY: there are two.
         unsafe { libc::poll(both.as_mut_ptr(), 2, -1) };
         match both.map(|one| one.revents) {
-            [calls, _] if calls & libc::POLLIN != 0 => return Ready::Call,
-            [calls, _] if calls != 0 => return Ready::Over,
-            [_, told] if told != 0 => return Ready::Told,
+            [calls, _] if calls & libc::POLLIN != 0 => return Wakeup::Call,
+            [calls, _] if calls != 0 => return Wakeup::Over,
+            [_, closed] if closed != 0 => return Wakeup::Closed,
             _ => {}
         }
     }

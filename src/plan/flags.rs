@@ -9,18 +9,18 @@
 use serde_json::Value;
 
 use super::{PlanInputs, Unit};
-use crate::event::Reason;
+use crate::event::UncacheableReason;
 use crate::rustc::Invocation;
 
 /// Unstable options whose value is a file, or code that the compiler loads.
 const LOADING: &[&str] = &["codegen-backend", "llvm-plugins", "profile-sample-use"];
 
 /// The reason against a unit by the flags that cargo may have for it, if there is one.
-pub(super) fn against(inputs: &PlanInputs<'_>, unit: &Unit, has_targets: bool) -> Option<Reason> {
+pub(super) fn uncacheable_reason(inputs: &PlanInputs<'_>, unit: &Unit, has_targets: bool) -> Option<UncacheableReason> {
     let of_profile = unit.profile.fields.get("rustflags").map(texts).unwrap_or_default();
-    let Some(of_user) = of_user(inputs, unit, has_targets) else { return Some(Reason::CompilerInput) };
+    let Some(of_user) = of_user(inputs, unit, has_targets) else { return Some(UncacheableReason::CompilerInput) };
     let is_known = |name: &str| inputs.environment.contains_key(name);
-    judge(of_user, is_known).or_else(|| judge(&of_profile, is_known))
+    reason_for_flags(of_user, is_known).or_else(|| reason_for_flags(&of_profile, is_known))
 }
 
 /// The flags of the user's, if they are known. With `--target`, they are for the units of that target and not for those of the host.
@@ -33,12 +33,12 @@ pub(super) fn of_user<'a>(inputs: &'a PlanInputs<'_>, unit: &Unit, has_targets: 
     inputs.toolchain.flags.get(platform).map(Vec::as_slice)
 }
 
-fn judge(flags: &[String], is_known: impl Fn(&str) -> bool) -> Option<Reason> {
+fn reason_for_flags(flags: &[String], is_known: impl Fn(&str) -> bool) -> Option<UncacheableReason> {
     let invocation = Invocation::parse(flags);
     let finds_crates = !invocation.externs.is_empty() || searched(flags).any(finds_crates);
     let loads =
         flags.iter().any(|flag| LOADING.iter().any(|name| flag.replace('_', "-").contains(&format!("{name}="))));
-    invocation.uncacheable(is_known).or((finds_crates || loads).then_some(Reason::CompilerInput))
+    invocation.uncacheable(is_known).or((finds_crates || loads).then_some(UncacheableReason::CompilerInput))
 }
 
 /// The values of `-L`, attached or as the next argument.
@@ -63,8 +63,8 @@ fn texts(list: &Value) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn judged(flags: &str) -> Option<Reason> {
-        judge(&flags.split(' ').map(str::to_owned).collect::<Vec<_>>(), |_| false)
+    fn reason_for(flags: &str) -> Option<UncacheableReason> {
+        reason_for_flags(&flags.split(' ').map(str::to_owned).collect::<Vec<_>>(), |_| false)
     }
 
     #[test]
@@ -77,9 +77,9 @@ mod tests {
             "--codegen=target_cpu=native",
             "-g -C target-cpu=native -v",
         ] {
-            assert_eq!(judged(flags), Some(Reason::HostCpu), "{flags}");
+            assert_eq!(reason_for(flags), Some(UncacheableReason::HostCpu), "{flags}");
         }
-        assert_eq!(judged("-Ctarget-cpu=x86-64-v3"), None);
+        assert_eq!(reason_for("-Ctarget-cpu=x86-64-v3"), None);
     }
 
     #[test]
@@ -97,10 +97,10 @@ mod tests {
             "-Z llvm_plugins=/some.so",
             "@/some/arguments",
         ] {
-            assert_eq!(judged(flags), Some(Reason::CompilerInput), "{flags}");
+            assert_eq!(reason_for(flags), Some(UncacheableReason::CompilerInput), "{flags}");
         }
         for flags in ["-Lnative=/lib", "-L native=/lib", "-L framework=/lib", "--cfg L", "-Copt-level=3 -g"] {
-            assert_eq!(judged(flags), None, "{flags}");
+            assert_eq!(reason_for(flags), None, "{flags}");
         }
     }
 }

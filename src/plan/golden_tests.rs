@@ -53,7 +53,7 @@ fn plan() -> BuildPlan {
         environment: world.environment.clone(),
         native: world.native.as_deref().map(class),
         sees_variables: world.sees_variables,
-        surroundings: Some(Surroundings { workspace: world.workspace.as_str().into(), is_remapped: false, digests }),
+        member_inputs: Some(MemberInputs { workspace: world.workspace.as_str().into(), is_remapped: false, digests }),
         driver: None,
     };
     BuildPlan::new(&inputs, |_| Ok(Digest::of("content"))).unwrap()
@@ -78,7 +78,7 @@ fn now() -> Golden {
     let plan = plan();
     let units = || plan.units.iter().enumerate().map(|(index, unit)| (UnitId(index), unit));
     let name = |unit: &Unit| format!("{} {} {}", unit.package, unit.kind, unit.mode);
-    let keys = units().map(|(id, unit)| (name(unit), plan.recipe(id).expect("all have keys").key.0));
+    let keys = units().map(|(id, unit)| (name(unit), plan.unit_inputs(id).expect("all have keys").key.0));
     let stored = units().map(|(_, unit)| (name(unit), unit.key.unwrap().0));
     let arguments = "--crate-name a --edition=2021 src/lib.rs --crate-type lib --emit=dep-info,metadata,link \
                      --out-dir /o --error-format=json --json=diagnostic-short -C opt-level=3 --cfg x \
@@ -88,16 +88,16 @@ fn now() -> Golden {
     let variable =
         |name: &str, value: &str| (name.to_owned(), variables::digest(name, Some(value), &roots(), &[]).unwrap());
     let only = |name: &str, digest| [(name.to_owned(), digest)];
-    let place = UnitKey(Digest::of("key")).in_place(Digest::of("place")).0;
+    let scoped = UnitKey(Digest::of("key")).scoped(Digest::of("place")).0;
     let sections = [
         ("keys", section(&[Domain::UnitKey], keys)),
-        ("a key in a place", section(&[Domain::KeyInPlace], only("one", place))),
-        ("stored keys", section(&[Domain::UnitKey, Domain::KeyInPlace, Domain::HostClass, Domain::RootPath], stored)),
+        ("a key in a place", section(&[Domain::ScopedKey], only("one", scoped))),
+        ("stored keys", section(&[Domain::UnitKey, Domain::ScopedKey, Domain::HostClass, Domain::RootPath], stored)),
         (
             "identities",
             section(
                 &[Domain::UnitIdentity],
-                units().map(|(id, unit)| (name(unit), plan.recipe(id).unwrap().identity())),
+                units().map(|(id, unit)| (name(unit), plan.unit_inputs(id).unwrap().identity())),
             ),
         ),
         ("packages", section(&[Domain::PackageContent], only("a directory", content()))),

@@ -16,22 +16,23 @@ impl BuildPlan {
     ///
     /// `outputs` maps the metadata files that were seen so far to the units they belong to; it tells apart units that
     /// differ in nothing but their dependencies. `claimed` are units that were compiled already: among several
-    /// uncacheable ones that fit, the first that was not is taken, which matters to the report only. `told` are the features
-    /// that the build script of a unit's package has told the compiler of: they are no features to cargo.
+    /// uncacheable ones that fit, the first that was not is taken, which matters to the report only. `script_features`
+    /// are the features that the build script of a unit's package has told the compiler of: they are no features to
+    /// cargo.
     pub fn identify(
         &self,
         invocation: &Invocation,
         directory: &Utf8Path,
         outputs: &BTreeMap<Utf8PathBuf, UnitId>,
         claimed: &BTreeSet<UnitId>,
-        told: impl Fn(&Unit) -> BTreeSet<String>,
+        script_features: impl Fn(&Unit) -> BTreeSet<String>,
     ) -> Option<UnitId> {
         let source = directory.join(invocation.source.as_ref()?);
         let candidates = self.by_root_file.get(&source)?.iter().copied();
         let has_features = |unit: &Unit| {
             invocation.features == unit.features
                 || invocation.features.is_superset(&unit.features)
-                    && unit.features.union(&told(unit)).eq(&invocation.features)
+                    && unit.features.union(&script_features(unit)).eq(&invocation.features)
         };
         let fits = |unit: &Unit| fits(unit, invocation) && has_features(unit);
         let mut candidates: Vec<_> = candidates.filter(|id| fits(self.unit(*id))).collect();

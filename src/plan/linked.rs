@@ -26,7 +26,7 @@ pub(super) fn refused(units: &[Unit], host: &str) -> BTreeSet<UnitId> {
     let alone = dynamic.filter(|(id, unit)| is_loaded_by_others(*id, unit) || has_more_files(unit, host));
     let is_known = |unit: &Unit| unit.crate_types.iter().all(|of| KNOWN.contains(&of.as_str()));
     let unknown = all().filter(|(_, unit)| unit.mode == "build" && !is_known(unit));
-    alone.chain(unknown).map(|(id, _)| id).chain(in_one_place(all())).collect()
+    alone.chain(unknown).map(|(id, _)| id).chain(with_same_file(all())).collect()
 }
 
 /// A library that is loaded when a program runs.
@@ -40,7 +40,7 @@ fn has_more_files(unit: &Unit, host: &str) -> bool {
 }
 
 /// All whose files have the names of another one's.
-fn in_one_place<'a>(units: impl Iterator<Item = (UnitId, &'a Unit)>) -> impl Iterator<Item = UnitId> {
+fn with_same_file<'a>(units: impl Iterator<Item = (UnitId, &'a Unit)>) -> impl Iterator<Item = UnitId> {
     let is_without_hash = |unit: &Unit| is_dynamic(unit) && !unit.external && unit.kind != "example";
     let mut places = BTreeMap::<_, Vec<_>>::new();
     for (id, unit) in units.filter(|(_, unit)| is_without_hash(unit)) {

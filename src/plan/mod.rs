@@ -9,32 +9,32 @@
 //! C library, what is run here under that of the host; and of the C compiler and the system where [native code](native)
 //! comes in. What depends on it is not, as it is compared by content.
 
+mod check_harness;
 pub mod content;
+mod external_paths;
 mod flags;
 mod identify;
+mod key_scope;
 mod linked;
 mod lto;
 mod native;
-mod outside;
 mod reasons;
-mod recipes;
-mod twins;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use camino::Utf8PathBuf;
 
+use self::key_scope::KeyScope;
 use self::reasons::Policy;
-use self::recipes::Places;
 use crate::cargo::{
     CargoConfig, GraphProfile, GraphUnit, LockedSource, Lockfile, Package, PackageSource, Packages, UnitGraph,
-    tell_linkers,
+    configure_linker,
 };
 use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
-use crate::event::{PlannedUnit, Reason, UnitId};
-use crate::key::recipe::Class;
+use crate::event::{PlannedUnit, UncacheableReason, UnitId};
+use crate::key::unit_inputs::HostClass;
 use crate::key::{DependencyKey, KeyInputs, Source, UnitKey};
 use crate::rustc::Toolchain;
 
@@ -87,15 +87,15 @@ pub struct Unit {
     pub external: bool,
     /// Its outputs are compiled with remapped paths.
     pub remapped: bool,
-    /// The directories outside of the workspace whose paths come into it in spite of that: of packages that it depends on,
-    /// directly or not, and its own. Nothing where members are not remapped, as they are good in one place only.
-    pub outside: BTreeSet<Utf8PathBuf>,
+    /// The directories outside of the workspace whose paths come into it in spite of that: of packages that it depends
+    /// on, directly or not, and its own. Nothing where members are not remapped, as they are good in one place only.
+    pub outside_dirs: BTreeSet<Utf8PathBuf>,
     /// The run of a build script that is there for native code, or made with what such a run has made.
     pub native: bool,
     /// The content of its package's directory, if it has no other identity.
     pub content: Option<Digest>,
     /// The key under which it is stored, or why there is none.
-    pub key: Result<UnitKey, Reason>,
+    pub key: Result<UnitKey, UncacheableReason>,
 }
 
 impl Unit {
@@ -199,9 +199,9 @@ pub struct PlanInputs<'a> {
     /// Which of the variables that the configuration sets a build script reads is known, and a condition of its own.
     pub sees_variables: bool,
     /// What native code depends on besides the host's class; nothing where it is not known.
-    pub native: Option<Class>,
+    pub native: Option<HostClass>,
     /// What packages in directories may read besides their own files; nothing if they are not cached.
-    pub surroundings: Option<Surroundings>,
+    pub member_inputs: Option<MemberInputs>,
     /// What compiles members, where it is not rustc alone.
     pub driver: Option<Driver>,
 }
@@ -214,7 +214,7 @@ pub struct Driver {
     /// What it is and what it is told, by name.
     pub identity: BTreeMap<String, String>,
     /// It may do something else for packages that the command names.
-    pub minds_primary: bool,
+    pub depends_on_primary: bool,
     /// The directories of the members.
     pub members: BTreeSet<Utf8PathBuf>,
 }
@@ -228,9 +228,9 @@ impl Driver {
 
 /// What packages in directories may read besides their own files.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Surroundings {
-    /// The workspace's directory. It is in what is compiled there, so such units are good at this path only, unless that
-    /// is remapped.
+pub struct MemberInputs {
+    /// The workspace's directory. It is in what is compiled there, so such units are good at this path only, unless
+    /// that is remapped.
     pub workspace: Utf8PathBuf,
     /// Packages in directories are compiled with another path in its place.
     pub is_remapped: bool,
@@ -238,9 +238,9 @@ pub struct Surroundings {
     pub digests: BTreeMap<String, String>,
 }
 
-impl Surroundings {
+impl MemberInputs {
     /// What of them is in keys. The path of the workspace is not, but whether it is in what is compiled.
-    fn inputs(&self) -> BTreeMap<String, String> {
+    fn key_inputs(&self) -> BTreeMap<String, String> {
         let paths = self.is_remapped.then(|| ("workspace paths".to_owned(), "remapped".to_owned()));
         self.digests.clone().into_iter().chain(paths).collect()
     }
@@ -255,7 +255,7 @@ pub struct BuildPlan {
     by_root_file: HashMap<Utf8PathBuf, Vec<UnitId>>,
     /// What the keys of the units were made from, where there is one.
     inputs: Vec<Option<KeyInputs>>,
-    places: Places,
+    key_scope: KeyScope,
     driver: Option<Driver>,
 }
 
@@ -265,22 +265,27 @@ impl BuildPlan {
     pub fn new(inputs: &PlanInputs<'_>, content: impl Fn(&Unit) -> Result<Digest>) -> Result<Self> {
         let began = SystemTime::now();
         let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
-        twins::harnesses(&inputs.graph.units).into_iter().for_each(|(unit, has)| units[unit].harness = Some(has));
+        check_harness::harnesses(&inputs.graph.units)
+            .into_iter()
+            .for_each(|(unit, has)| units[unit].harness = Some(has));
         native::mark(inputs, &mut units);
-        let surroundings = inputs.surroundings.as_ref();
-        let workspace = surroundings.filter(|surroundings| surroundings.is_remapped);
-        workspace.into_iter().for_each(|surroundings| outside::mark(&surroundings.workspace, &mut units));
-        let workspace = surroundings.filter(|surroundings| !surroundings.is_remapped);
-        let workspace = workspace.map(|surroundings| Digest::of_value(Domain::RootPath, &surroundings.workspace));
-        let places = Places::new(inputs.toolchain, inputs.native.as_ref(), workspace);
-        let policy = Policy { places: &places, members: inputs.surroundings.is_some() };
+        let member_inputs = inputs.member_inputs.as_ref();
+        let workspace = member_inputs.filter(|member_inputs| member_inputs.is_remapped);
+        workspace.into_iter().for_each(|member_inputs| external_paths::mark(&member_inputs.workspace, &mut units));
+        let workspace = member_inputs.filter(|member_inputs| !member_inputs.is_remapped);
+        let workspace = workspace.map(|member_inputs| Digest::of_value(Domain::RootPath, &member_inputs.workspace));
+        let key_scope = KeyScope::new(inputs.toolchain, inputs.native.as_ref(), workspace);
+        let policy = Policy { key_scope: &key_scope, members: inputs.member_inputs.is_some() };
         let has_targets = units.iter().any(|unit| unit.platform.is_some());
         let refused = linked::refused(&units, inputs.toolchain.host());
-        let against = |(index, (graph, unit)): (usize, (&GraphUnit, &Unit))| {
-            let is_refused = refused.contains(&UnitId(index)).then_some(Reason::Linked);
-            policy.against(graph, unit).or(is_refused).or_else(|| flags::against(inputs, unit, has_targets))
+        let uncacheable_reason = |(index, (graph, unit)): (usize, (&GraphUnit, &Unit))| {
+            let is_refused = refused.contains(&UnitId(index)).then_some(UncacheableReason::Linked);
+            policy
+                .uncacheable_reason(graph, unit)
+                .or(is_refused)
+                .or_else(|| flags::uncacheable_reason(inputs, unit, has_targets))
         };
-        let reasons: Vec<_> = inputs.graph.units.iter().zip(&units).enumerate().map(against).collect();
+        let reasons: Vec<_> = inputs.graph.units.iter().zip(&units).enumerate().map(uncacheable_reason).collect();
         let mut keys = Keys {
             inputs,
             content: &content,
@@ -294,13 +299,13 @@ impl BuildPlan {
             reasons.iter().enumerate().map(|(index, reason)| reason.map_or_else(|| keys.key(index), Err)).collect();
         let made_from = keys.made_from;
         for (unit, key) in units.iter_mut().zip(result) {
-            unit.key = key.map(|key| places.digests(unit).fold(key, UnitKey::in_place));
+            unit.key = key.map(|key| key_scope.digests(unit).fold(key, UnitKey::scoped));
             if !unit.external && unit.key.is_ok() {
                 unit.content = content(unit).ok();
             }
         }
         let driver = inputs.driver.clone();
-        Ok(Self { inputs: made_from, places, driver, ..Self::from_units(units, began) })
+        Ok(Self { inputs: made_from, key_scope, driver, ..Self::from_units(units, began) })
     }
 
     fn from_units(units: Vec<Unit>, began: SystemTime) -> Self {
@@ -308,7 +313,7 @@ impl BuildPlan {
         for (index, unit) in units.iter().enumerate() {
             by_root_file.entry(unit.root_file.clone()).or_default().push(UnitId(index));
         }
-        Self { began, units, by_root_file, inputs: Vec::new(), places: Places::default(), driver: None }
+        Self { began, units, by_root_file, inputs: Vec::new(), key_scope: KeyScope::default(), driver: None }
     }
 
     /// When the first file of a package in a directory was read.
@@ -323,7 +328,7 @@ impl BuildPlan {
 
     /// Whether something that flags name is part of a unit's key.
     pub fn knows(&self, id: UnitId, name: &str) -> bool {
-        self.inputs_of(id).is_some_and(|inputs| inputs.environment.contains_key(name))
+        self.key_inputs(id).is_some_and(|inputs| inputs.environment.contains_key(name))
     }
 
     /// What stands in front of rustc where a unit is compiled.
@@ -331,13 +336,13 @@ impl BuildPlan {
         self.driver.as_ref().filter(|driver| driver.compiles(self.unit(id)))
     }
 
-    fn inputs_of(&self, id: UnitId) -> Option<&KeyInputs> {
+    fn key_inputs(&self, id: UnitId) -> Option<&KeyInputs> {
         self.inputs.get(id.0)?.as_ref()
     }
 
     /// Whether flags of the user's name another linker for a unit, or tell it something.
-    pub fn tells_linkers(&self, id: UnitId) -> bool {
-        self.inputs_of(id).is_some_and(|inputs| self.unit(id).is_linked() && tell_linkers(&inputs.rustflags))
+    pub fn configures_linker(&self, id: UnitId) -> bool {
+        self.key_inputs(id).is_some_and(|inputs| self.unit(id).is_linked() && configure_linker(&inputs.rustflags))
     }
 
     /// The runs of build scripts that a unit depends on, directly or not.
@@ -490,7 +495,7 @@ fn package<'a>(inputs: &PlanInputs<'a>, unit: &GraphUnit) -> Result<&'a Package>
 fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
     let mut described = joined(unit, package(inputs, unit)?);
     described.primary = inputs.graph.has_root_in(&unit.pkg_id);
-    described.remapped |= inputs.surroundings.as_ref().is_some_and(|surroundings| surroundings.is_remapped);
+    described.remapped |= inputs.member_inputs.as_ref().is_some_and(|member_inputs| member_inputs.is_remapped);
     Ok(described)
 }
 
@@ -518,10 +523,10 @@ fn joined(unit: &GraphUnit, package: &Package) -> Unit {
         dependencies: dependencies.collect(),
         external,
         remapped: external,
-        outside: BTreeSet::new(),
+        outside_dirs: BTreeSet::new(),
         native: false,
         content: None,
-        key: Err(Reason::NoIdentity),
+        key: Err(UncacheableReason::NoIdentity),
     }
 }
 
@@ -544,12 +549,12 @@ struct Keys<'a, F> {
     units: &'a [Unit],
     has_targets: bool,
     lto: Vec<&'static str>,
-    done: Vec<Option<Result<UnitKey, Reason>>>,
+    done: Vec<Option<Result<UnitKey, UncacheableReason>>>,
     made_from: Vec<Option<KeyInputs>>,
 }
 
 impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
-    fn key(&mut self, index: usize) -> Result<UnitKey, Reason> {
+    fn key(&mut self, index: usize) -> Result<UnitKey, UncacheableReason> {
         if let Some(done) = self.done[index] {
             return done;
         }
@@ -560,7 +565,7 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
         key
     }
 
-    fn key_inputs(&mut self, index: usize) -> Result<KeyInputs, Reason> {
+    fn key_inputs(&mut self, index: usize) -> Result<KeyInputs, UncacheableReason> {
         let graph = &self.inputs.graph.units[index];
         let unit = &self.units[index];
         let mut dependencies = BTreeSet::new();
@@ -588,10 +593,12 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
             lto: self.lto[index].into(),
             features: unit.features.clone(),
             platform: unit.platform.clone(),
-            rustflags: flags::of_user(self.inputs, unit, self.has_targets).ok_or(Reason::CompilerInput)?.to_vec(),
+            rustflags: flags::of_user(self.inputs, unit, self.has_targets)
+                .ok_or(UncacheableReason::CompilerInput)?
+                .to_vec(),
             environment: self.environment(unit),
-            surroundings: match &self.inputs.surroundings {
-                Some(surroundings) if !unit.external => surroundings.inputs(),
+            member_inputs: match &self.inputs.member_inputs {
+                Some(member_inputs) if !unit.external => member_inputs.key_inputs(),
                 _ => BTreeMap::new(),
             },
             config: self.config(unit),
@@ -604,7 +611,7 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
         let mut environment = self.inputs.environment.clone();
         if let Some(driver) = self.inputs.driver.as_ref().filter(|driver| driver.compiles(unit)) {
             environment.extend(driver.identity.clone());
-            let primary = (driver.minds_primary && unit.primary).then(|| (PRIMARY.to_owned(), "1".to_owned()));
+            let primary = (driver.depends_on_primary && unit.primary).then(|| (PRIMARY.to_owned(), "1".to_owned()));
             environment.extend(primary);
         }
         environment
@@ -623,16 +630,16 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
         config
     }
 
-    fn source(&self, graph: &GraphUnit, unit: &Unit) -> Result<Source, Reason> {
+    fn source(&self, graph: &GraphUnit, unit: &Unit) -> Result<Source, UncacheableReason> {
         if graph.is_std {
-            return Err(Reason::StandardLibrary);
+            return Err(UncacheableReason::StandardLibrary);
         }
-        let package = package(self.inputs, graph).map_err(|_| Reason::NoIdentity)?;
+        let package = package(self.inputs, graph).map_err(|_| UncacheableReason::NoIdentity)?;
         let source = &package.source;
         let locked = source.name().map(|name| self.inputs.lockfile.source(&unit.package, &unit.version, name));
         match (source, locked) {
             _ if !package.is_of_cargo => {
-                let content = (self.content)(unit).map_err(|_| Reason::NoIdentity)?;
+                let content = (self.content)(unit).map_err(|_| UncacheableReason::NoIdentity)?;
                 Ok(Source::Directory { content })
             }
             (PackageSource::Registry(registry), Some(LockedSource::Checksum(checksum))) => {
@@ -641,7 +648,7 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
             (PackageSource::Git { repository, .. }, Some(LockedSource::Revision(revision))) => {
                 Ok(Source::Git { repository: repository.clone(), revision })
             }
-            _ => Err(Reason::NoIdentity),
+            _ => Err(UncacheableReason::NoIdentity),
         }
     }
 }

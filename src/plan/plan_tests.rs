@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cargo::Rustflags;
-use crate::key::recipe::Part;
+use crate::key::unit_inputs::Component;
 
 /// Everything a key may or may not depend on.
 #[derive(Clone, Debug)]
@@ -75,8 +75,8 @@ impl Default for World {
 }
 
 /// A class that says this of itself.
-fn class(said: &str) -> Class {
-    Class { digest: Digest::of(said), parts: [("it".to_owned(), Part::said(said))].into() }
+fn class(said: &str) -> HostClass {
+    HostClass { digest: Digest::of(said), components: [("it".to_owned(), Component::described(said))].into() }
 }
 
 const HOST: &str = "x86_64-unknown-linux-gnu";
@@ -208,8 +208,8 @@ impl World {
         self.plan_with(None)
     }
 
-    fn plan_with(&self, surroundings: Option<Surroundings>) -> BuildPlan {
-        let has_members = surroundings.is_some();
+    fn plan_with(&self, member_inputs: Option<MemberInputs>) -> BuildPlan {
+        let has_members = member_inputs.is_some();
         let toolchain = self.toolchain();
         let config = serde_json::from_value(self.config.clone()).unwrap();
         let inputs = PlanInputs {
@@ -226,7 +226,7 @@ impl World {
                 .collect(),
             sees_variables: self.sees_variables,
             native: self.native.as_deref().map(class),
-            surroundings,
+            member_inputs,
             driver: None,
         };
         let content = |_: &Unit| {
@@ -238,8 +238,8 @@ impl World {
 
     /// The unit of the app, which is in the directory of this world's workspace, in a session for another one.
     fn app(&self, workspace: &str, is_remapped: bool) -> Unit {
-        let surroundings = Surroundings { workspace: workspace.into(), is_remapped, digests: BTreeMap::new() };
-        let plan = self.plan_with(Some(surroundings));
+        let member_inputs = MemberInputs { workspace: workspace.into(), is_remapped, digests: BTreeMap::new() };
+        let plan = self.plan_with(Some(member_inputs));
         plan.units.iter().find(|unit| unit.package == "app").unwrap().clone()
     }
 
@@ -378,7 +378,7 @@ fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
             environment: BTreeMap::new(),
             native: None,
             sees_variables: false,
-            surroundings: None,
+            member_inputs: None,
             driver: None,
         };
         let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();
@@ -388,7 +388,7 @@ fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
 }
 
 /// Of alpha's library, and of the run of its script: the reason why there is no key.
-fn reasons(world: &World) -> [Option<Reason>; 2] {
+fn reasons(world: &World) -> [Option<UncacheableReason>; 2] {
     let units = world.plan().units;
     [units[1].key.err(), units[3].key.err()]
 }
@@ -397,11 +397,11 @@ fn reasons(world: &World) -> [Option<Reason>; 2] {
 fn nothing_is_kept_under_flags_whose_meaning_is_not_in_a_key() {
     let in_variable = |name: &str, flags: &str| [(name.to_owned(), flags.to_owned())].into();
     for (flags, reason) in [
-        ("-C target-cpu=native", Reason::HostCpu),
-        ("-Ctarget-cpu=native", Reason::HostCpu),
-        ("-Ctarget_cpu=native", Reason::HostCpu),
-        ("-L /crates", Reason::CompilerInput),
-        ("-Cprofile-use=/some.profdata", Reason::CompilerInput),
+        ("-C target-cpu=native", UncacheableReason::HostCpu),
+        ("-Ctarget-cpu=native", UncacheableReason::HostCpu),
+        ("-Ctarget_cpu=native", UncacheableReason::HostCpu),
+        ("-L /crates", UncacheableReason::CompilerInput),
+        ("-Cprofile-use=/some.profdata", UncacheableReason::CompilerInput),
     ] {
         let list: Vec<_> = flags.split(' ').map(str::to_owned).collect();
         let configured = |table: Value| World { config: table, ..World::default() };
@@ -445,11 +445,11 @@ fn what_runs_on_the_host_has_no_flags_of_the_target() {
         environment: BTreeMap::new(),
         native: None,
         sees_variables: false,
-        surroundings: None,
+        member_inputs: None,
         driver: None,
     };
     let units = BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units;
-    assert_eq!((units[3].key.err(), units[4].key.err()), (Some(Reason::HostCpu), None));
+    assert_eq!((units[3].key.err(), units[4].key.err()), (Some(UncacheableReason::HostCpu), None));
 }
 
 #[test]
@@ -462,7 +462,7 @@ fn the_lto_of_whoever_links_a_library_counts() {
 fn a_standard_library_that_is_compiled_is_not_cached_and_nothing_above_it() {
     let plan = World { standard: Some("beta".into()), ..World::default() }.plan();
     let reasons: Vec<_> = plan.units.iter().map(|unit| unit.key.err()).collect();
-    let of_library = Some(Reason::StandardLibrary);
+    let of_library = Some(UncacheableReason::StandardLibrary);
     assert_eq!(reasons[1..], [of_library, None, None, of_library]);
 }
 
@@ -474,7 +474,7 @@ fn lto_counts_also_for_what_is_never_linked_with_it() {
 }
 
 /// The keys of alpha's library, build script and its run, and of beta.
-fn keys_on(host: Option<&str>) -> Vec<Result<UnitKey, Reason>> {
+fn keys_on(host: Option<&str>) -> Vec<Result<UnitKey, UncacheableReason>> {
     let plan = World { host: host.map(Into::into), ..World::default() }.plan();
     plan.units[1..].iter().map(|unit| unit.key).collect()
 }
@@ -489,12 +489,12 @@ fn what_is_linked_or_run_is_for_hosts_of_one_class_and_what_depends_on_it_for_al
 #[test]
 fn nothing_is_linked_or_run_for_a_host_that_is_not_known() {
     let keys = keys_on(None);
-    assert_eq!(keys[1..3], [Err(Reason::BuildScript), Err(Reason::BuildScriptRun)]);
+    assert_eq!(keys[1..3], [Err(UncacheableReason::BuildScript), Err(UncacheableReason::BuildScriptRun)]);
     assert_eq!((keys[0], keys[3]), (keys_on(Some("any"))[0], keys_on(Some("any"))[3]));
 }
 
 /// The keys of a program for a platform, and of a library and the run of a build script for it.
-fn keys_for(platform: &str, host: &str, targets: &[(&str, &str)]) -> [Result<UnitKey, Reason>; 3] {
+fn keys_for(platform: &str, host: &str, targets: &[(&str, &str)]) -> [Result<UnitKey, UncacheableReason>; 3] {
     let targets = targets.iter().map(|(platform, said)| ((*platform).to_owned(), (*said).to_owned())).collect();
     let world = World { host: Some(host.into()), platform: Some(platform.into()), targets, ..World::default() };
     let mut graph = world.graph();
@@ -511,7 +511,7 @@ fn keys_for(platform: &str, host: &str, targets: &[(&str, &str)]) -> [Result<Uni
         environment: BTreeMap::new(),
         native: None,
         sees_variables: false,
-        surroundings: None,
+        member_inputs: None,
         driver: None,
     };
     let units = BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units;
@@ -524,16 +524,16 @@ fn a_program_for_another_platform_is_good_where_that_is_linked_in_the_same_way()
     let one = keys_for(WINDOWS, "glibc 2.36", &[(WINDOWS, "mingw 12")]);
     assert!(one.iter().all(Result::is_ok), "{one:?}");
     assert_eq!(keys_for(WINDOWS, "glibc 2.36", &[(WINDOWS, "mingw 12"), ("wasm32-wasip1", "lld")]), one);
-    let differs = |other: [Result<UnitKey, Reason>; 3]| [0, 1, 2].map(|index| other[index] != one[index]);
+    let differs = |other: [Result<UnitKey, UncacheableReason>; 3]| [0, 1, 2].map(|index| other[index] != one[index]);
     assert_eq!(differs(keys_for(WINDOWS, "glibc 2.36", &[(WINDOWS, "mingw 13")])), [true, false, false]);
     // The script runs here, and here it was linked.
     assert_eq!(differs(keys_for(WINDOWS, "glibc 2.41", &[(WINDOWS, "mingw 12")])), [false, false, true]);
     let unknown = keys_for(WINDOWS, "glibc 2.36", &[("wasm32-wasip1", "lld")]);
-    assert_eq!((unknown[0], &unknown[1..]), (Err(Reason::Bin), &one[1..]));
+    assert_eq!((unknown[0], &unknown[1..]), (Err(UncacheableReason::Bin), &one[1..]));
 }
 
 /// The keys of a library of these types, of what depends on it, and of the program of a build script.
-fn keys_with(types: &[&str], host: Option<&str>) -> [Result<UnitKey, Reason>; 3] {
+fn keys_with(types: &[&str], host: Option<&str>) -> [Result<UnitKey, UncacheableReason>; 3] {
     let world = World { host: host.map(Into::into), ..World::default() };
     let mut graph = world.graph();
     graph.units[4].target.kind = types.iter().map(|of| (*of).to_owned()).collect();
@@ -548,7 +548,7 @@ fn keys_with(types: &[&str], host: Option<&str>) -> [Result<UnitKey, Reason>; 3]
         environment: BTreeMap::new(),
         native: None,
         sees_variables: false,
-        surroundings: None,
+        member_inputs: None,
         driver: None,
     };
     let units = BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units;
@@ -562,11 +562,15 @@ fn a_library_for_others_is_good_on_hosts_of_one_class_and_what_depends_on_it_on_
         assert!(older.iter().all(Result::is_ok), "{types:?}: {older:?}");
         assert_eq!([0, 1, 2].map(|index| older[index] != newer[index]), [true, false, true], "{types:?}");
         let unknown = keys_with(types, None);
-        assert_eq!(unknown, [Err(Reason::Linked), older[1], Err(Reason::BuildScript)], "{types:?}");
+        assert_eq!(
+            unknown,
+            [Err(UncacheableReason::Linked), older[1], Err(UncacheableReason::BuildScript)],
+            "{types:?}"
+        );
     }
     let [older, newer] = ["glibc 2.31", "glibc 2.36"].map(|host| keys_with(&["lib", "rlib"], Some(host)));
     assert_eq!(older[0], newer[0], "it is not linked");
-    assert_eq!(keys_with(&["dylib"], Some("glibc 2.36"))[0], Err(Reason::Linked), "others depend on it");
+    assert_eq!(keys_with(&["dylib"], Some("glibc 2.36"))[0], Err(UncacheableReason::Linked), "others depend on it");
 }
 
 #[test]
@@ -577,7 +581,7 @@ fn a_program_for_the_hosts_own_platform_is_good_on_hosts_of_one_class() {
 }
 
 /// The keys of alpha's library, build script and its run, and of beta, where alpha's manifest has `links`.
-fn native_keys(native: Option<&str>) -> Vec<Result<UnitKey, Reason>> {
+fn native_keys(native: Option<&str>) -> Vec<Result<UnitKey, UncacheableReason>> {
     let plan = World { native: native.map(Into::into), links: true, ..World::default() }.plan();
     plan.units[1..].iter().map(|unit| unit.key).collect()
 }
@@ -588,7 +592,7 @@ fn what_a_native_script_makes_is_for_hosts_with_the_same_compiler() {
     let differs: Vec<_> = older.iter().zip(&newer).map(|(older, newer)| older != newer).collect();
     assert_eq!(differs, [true, false, true, false]);
     assert_ne!(older[2], keys_on(Some("glibc 2.36"))[2], "a script of another kind");
-    assert_eq!(native_keys(None)[2], Err(Reason::Native));
+    assert_eq!(native_keys(None)[2], Err(UncacheableReason::Native));
 }
 
 #[test]
@@ -609,7 +613,7 @@ fn what_is_linked_with_native_code_is_for_hosts_with_the_same_compiler() {
             environment: BTreeMap::new(),
             sees_variables: false,
             native: world.native.as_deref().map(class),
-            surroundings: None,
+            member_inputs: None,
             driver: None,
         };
         BuildPlan::new(&inputs, |_| unreachable!()).unwrap().units[0].key.unwrap()
@@ -647,29 +651,38 @@ fn a_package_without_checksum_has_no_key_and_neither_have_its_dependents() {
         environment: BTreeMap::new(),
         native: None,
         sees_variables: false,
-        surroundings: None,
+        member_inputs: None,
         driver: None,
     };
     let plan = BuildPlan::new(&inputs, |_| unreachable!()).unwrap();
     assert_eq!(plan.cacheable(), []);
     let reasons: Vec<_> = plan.units.iter().map(|unit| unit.key.unwrap_err()).collect();
-    assert_eq!(reasons, [Reason::Path, Reason::NoIdentity, Reason::NoIdentity, Reason::NoIdentity, Reason::NoIdentity]);
+    assert_eq!(
+        reasons,
+        [
+            UncacheableReason::Path,
+            UncacheableReason::NoIdentity,
+            UncacheableReason::NoIdentity,
+            UncacheableReason::NoIdentity,
+            UncacheableReason::NoIdentity
+        ]
+    );
 }
 
 #[test]
 fn a_call_is_identified_by_its_source_features_platform_and_mode() {
     let plan = World::default().plan();
-    let told = |arguments: &str, told: &[&str]| {
+    let script_features = |arguments: &str, script_features: &[&str]| {
         let arguments: Vec<_> = arguments.split_whitespace().collect();
         plan.identify(
             &crate::rustc::Invocation::parse(&arguments),
             Utf8Path::new("/home/ann/app"),
             &BTreeMap::new(),
             &BTreeSet::new(),
-            |_| told.iter().map(|feature| (*feature).to_owned()).collect(),
+            |_| script_features.iter().map(|feature| (*feature).to_owned()).collect(),
         )
     };
-    let call = |arguments: &str| told(arguments, &[]);
+    let call = |arguments: &str| script_features(arguments, &[]);
     let alpha = "--crate-name alpha /home/ann/.cargo/registry/src/index.crates.io-0/alpha-1.0.0/src/lib.rs \
                  --crate-type lib --emit=dep-info,metadata,link --out-dir o \
                  --cfg feature=\"default\" --cfg feature=\"std\"";
@@ -678,9 +691,9 @@ fn a_call_is_identified_by_its_source_features_platform_and_mode() {
     assert_eq!(call(&alpha.replace("--cfg feature=\"std\"", "")), None);
     let with_another = format!("{alpha} --cfg feature=\"another\"");
     assert_eq!(call(&with_another), None);
-    assert_eq!(told(&with_another, &["another"]), Some(UnitId(1)), "its build script has said so");
-    assert_eq!(told(&with_another, &["another", "std"]), Some(UnitId(1)));
-    assert_eq!(told(&with_another, &["third"]), None);
+    assert_eq!(script_features(&with_another, &["another"]), Some(UnitId(1)), "its build script has said so");
+    assert_eq!(script_features(&with_another, &["another", "std"]), Some(UnitId(1)));
+    assert_eq!(script_features(&with_another, &["third"]), None);
     assert_eq!(call(&alpha.replace(",link", "")), None);
     assert_eq!(call(&format!("{alpha} --target x86_64-unknown-linux-gnu")), None);
     assert_eq!(call(&format!("{alpha} --test")), None);
@@ -688,30 +701,30 @@ fn a_call_is_identified_by_its_source_features_platform_and_mode() {
 }
 
 #[test]
-fn there_is_a_recipe_of_all_that_has_a_key_and_of_what_it_depends_on() {
+fn units_with_a_key_and_their_dependencies_have_inputs() {
     let world = World { links: true, native: Some("gcc 12".into()), ..World::default() };
     let plan = world.plan();
-    let recipes = plan.recipes_below(plan.cacheable().into_iter().map(|(id, _)| id));
+    let all = plan.unit_inputs_below(plan.cacheable().into_iter().map(|(id, _)| id));
     for (id, key) in plan.cacheable() {
-        let recipe = &recipes[&id];
-        assert_eq!((recipe.stored, recipe.package().split(' ').next()), (key, Some(&*plan.unit(id).package)));
-        assert_eq!(recipe.key, recipe.inputs.key(), "nothing is hidden in this world");
-        for dependency in &recipe.inputs.dependencies {
-            assert!(recipes.values().any(|other| other.key == dependency.key), "{dependency:?}");
-            assert!(recipe.names.contains_key(&dependency.key), "{dependency:?}");
+        let unit_inputs = &all[&id];
+        assert_eq!((unit_inputs.stored, unit_inputs.package().split(' ').next()), (key, Some(&*plan.unit(id).package)));
+        assert_eq!(unit_inputs.key, unit_inputs.inputs.key(), "nothing is hidden in this world");
+        for dependency in &unit_inputs.inputs.dependencies {
+            assert!(all.values().any(|other| other.key == dependency.key), "{dependency:?}");
+            assert!(unit_inputs.names.contains_key(&dependency.key), "{dependency:?}");
         }
-        assert_eq!(recipe.key == key, recipe.place.is_empty(), "{}", recipe.package());
+        assert_eq!(unit_inputs.key == key, unit_inputs.scope.is_empty(), "{}", unit_inputs.package());
     }
-    assert!(recipes.values().any(|recipe| !recipe.place.is_empty()));
+    assert!(all.values().any(|unit_inputs| !unit_inputs.scope.is_empty()));
 }
 
 #[test]
-fn nobody_reads_in_a_recipe_what_the_configuration_sets_for_build_scripts() {
+fn inputs_hide_what_the_configuration_sets_for_build_scripts() {
     let world =
         World { config: json!({ "env": { "TOKEN": "SECRET" }, "unstable": { "x": true } }), ..World::default() };
     let plan = world.plan();
-    let recipes: Vec<_> = plan.cacheable().into_iter().filter_map(|(id, _)| plan.recipe(id)).collect();
-    let kept = serde_json::to_string(&recipes).unwrap();
+    let all: Vec<_> = plan.cacheable().into_iter().filter_map(|(id, _)| plan.unit_inputs(id)).collect();
+    let kept = serde_json::to_string(&all).unwrap();
     assert!(kept.contains("env.TOKEN") && kept.contains("unstable.x") && !kept.contains("SECRET"), "{kept}");
 }
 
@@ -738,19 +751,23 @@ fn a_member_is_good_in_its_workspace_and_where_paths_are_remapped_in_all() {
 #[test]
 fn what_depends_on_a_package_outside_is_good_where_that_is() {
     let world = World { mode: "build".into(), ..World::default() };
-    let surroundings = Surroundings { workspace: "/w".into(), is_remapped: true, digests: BTreeMap::new() };
-    let plan = world.plan_with(Some(surroundings));
+    let member_inputs = MemberInputs { workspace: "/w".into(), is_remapped: true, digests: BTreeMap::new() };
+    let plan = world.plan_with(Some(member_inputs));
     let outside = |name: &str| {
         let unit = plan.units.iter().find(|unit| unit.package == name && unit.kind == "lib").unwrap();
-        unit.outside.iter().map(ToString::to_string).collect::<Vec<_>>()
+        unit.outside_dirs.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(outside("app"), [world.workspace.as_str()]);
     assert_eq!(outside("alpha"), [""; 0], "it depends on nothing of the kind");
     let mut units = plan.units.clone();
     let app = units.iter().position(|unit| unit.package == "app").unwrap();
     let beta = units.iter().position(|unit| unit.package == "beta").unwrap();
-    units.iter_mut().for_each(|unit| unit.outside.clear());
+    units.iter_mut().for_each(|unit| unit.outside_dirs.clear());
     units[beta].external = false;
-    outside::mark(Utf8Path::new(&world.workspace), &mut units);
-    assert_eq!(units[app].outside, [units[beta].package_dir.clone()].into(), "also where something is between the two");
+    external_paths::mark(Utf8Path::new(&world.workspace), &mut units);
+    assert_eq!(
+        units[app].outside_dirs,
+        [units[beta].package_dir.clone()].into(),
+        "also where something is between the two"
+    );
 }

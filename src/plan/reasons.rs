@@ -1,41 +1,41 @@
 //! Why a unit cannot be cached, as far as a plan can tell.
 
-use super::recipes::Places;
+use super::key_scope::KeyScope;
 use super::{SCRIPT_RUN, Unit};
 use crate::cargo::GraphUnit;
-use crate::event::Reason;
+use crate::event::UncacheableReason;
 
 /// What is cached at all in a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy<'a> {
     /// Where linked and native units are good, as far as that is known.
-    pub places: &'a Places,
+    pub key_scope: &'a KeyScope,
     /// Packages in directories are cached.
     pub members: bool,
 }
 
 impl Policy<'_> {
     /// The reason against a unit, if there is one.
-    pub(super) fn against(self, graph: &GraphUnit, unit: &Unit) -> Option<Reason> {
-        let of_library = graph.is_std.then_some(Reason::StandardLibrary);
+    pub(super) fn uncacheable_reason(self, graph: &GraphUnit, unit: &Unit) -> Option<UncacheableReason> {
+        let of_library = graph.is_std.then_some(UncacheableReason::StandardLibrary);
         of_library.or_else(|| by_mode(unit)).or_else(|| self.by_origin(unit)).or_else(|| by_target(unit))
     }
 
-    fn by_origin(self, unit: &Unit) -> Option<Reason> {
+    fn by_origin(self, unit: &Unit) -> Option<UncacheableReason> {
         let kind = match unit.kind.as_str() {
-            _ if unit.is_script_run() => Reason::BuildScriptRun,
-            _ if unit.mode == "test" => Reason::Test,
-            "custom-build" => Reason::BuildScript,
-            "proc-macro" => Reason::ProcMacro,
-            "bin" => Reason::Bin,
-            "test" | "bench" | "example" => Reason::Test,
-            _ if unit.is_linked() => Reason::Linked,
-            _ => Reason::Path,
+            _ if unit.is_script_run() => UncacheableReason::BuildScriptRun,
+            _ if unit.mode == "test" => UncacheableReason::Test,
+            "custom-build" => UncacheableReason::BuildScript,
+            "proc-macro" => UncacheableReason::ProcMacro,
+            "bin" => UncacheableReason::Bin,
+            "test" | "bench" | "example" => UncacheableReason::Test,
+            _ if unit.is_linked() => UncacheableReason::Linked,
+            _ => UncacheableReason::Path,
         };
-        let (is_lib, is_known) = (kind == Reason::Path, self.places.is_known(unit));
-        let is_native = unit.native && unit.is_of_host() && is_known && !self.places.native_is_known();
+        let (is_lib, is_known) = (kind == UncacheableReason::Path, self.key_scope.is_known(unit));
+        let is_native = unit.native && unit.is_of_host() && is_known && !self.key_scope.native_is_known();
         match unit.external {
-            _ if is_native && (unit.external || self.members) => Some(Reason::Native),
+            _ if is_native && (unit.external || self.members) => Some(UncacheableReason::Native),
             true => (!is_lib && !is_known).then_some(kind),
             // Only a checksum or a commit says that a build script would do the same again.
             false if unit.is_script_run() => Some(kind),
@@ -44,19 +44,19 @@ impl Policy<'_> {
     }
 }
 
-fn by_mode(unit: &Unit) -> Option<Reason> {
+fn by_mode(unit: &Unit) -> Option<UncacheableReason> {
     match unit.mode.as_str() {
-        "doc" | "docscrape" => Some(Reason::Doc),
-        "doctest" => Some(Reason::Test),
+        "doc" | "docscrape" => Some(UncacheableReason::Doc),
+        "doctest" => Some(UncacheableReason::Test),
         "build" | "check" | "test" | SCRIPT_RUN => None,
-        _ => Some(Reason::Unplanned),
+        _ => Some(UncacheableReason::Unplanned),
     }
 }
 
-fn by_target(unit: &Unit) -> Option<Reason> {
+fn by_target(unit: &Unit) -> Option<UncacheableReason> {
     match () {
         () if unit.platform.as_deref().is_some_and(|platform| platform.ends_with(".json")) => {
-            Some(Reason::CustomTarget)
+            Some(UncacheableReason::CustomTarget)
         }
         () => None,
     }

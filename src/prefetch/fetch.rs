@@ -1,4 +1,4 @@
-//! The way of a key: local store, index, entry, pack. Everything here ends in [`Shared::settle`].
+//! The way of a key: local store, index, entry, pack. Everything here ends in [`Shared::complete`].
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Shared {
                 Vec::new()
             }
         };
-        self.stir();
+        self.mark_active();
         let mut state = self.lock();
         state.index = Index::Answered(entries.iter().map(|entry| entry.key).collect());
         let mut keys = Vec::new();
@@ -63,7 +63,7 @@ impl Shared {
                 Ok(entry) => match state.fits(&entry) {
                     Some(true) => {
                         let outcome = Outcome::Hit { entry: Arc::new(entry), tier: Tier::Local, fetched: None };
-                        self.settle(&mut state, key, outcome);
+                        self.complete(&mut state, key, outcome);
                         continue;
                     }
                     Some(false) => MissReason::PathBound,
@@ -93,17 +93,17 @@ impl Shared {
         }
     }
 
-    /// Queues the next request for a claimed key that the local store has nothing for, or settles it.
+    /// Queues the next request for a claimed key that the local store has nothing for, or completes it.
     fn ask_remote(self: &Arc<Self>, state: &mut State, key: UnitKey) {
         if self.remote.is_none() {
-            return self.settle(state, key, Outcome::Miss(state.fallback(key)));
+            return self.complete(state, key, Outcome::Miss(state.fallback(key)));
         }
         if self.has_failed(state) {
-            return self.settle(state, key, Outcome::Miss(MissReason::RemoteFailed));
+            return self.complete(state, key, Outcome::Miss(MissReason::RemoteFailed));
         }
         let job = match state.known.get(&key).map(|entry| state.fits(entry)) {
             Some(Some(true)) => Job::Pack(key),
-            Some(Some(false)) => return self.settle(state, key, Outcome::Miss(MissReason::PathBound)),
+            Some(Some(false)) => return self.complete(state, key, Outcome::Miss(MissReason::PathBound)),
             Some(None) => return state.unresolved.push(key),
             None if matches!(state.index, Index::Asked) => return state.deferred.push(key),
             None => Job::Entry(key),
@@ -112,7 +112,7 @@ impl Shared {
     }
 
     fn enqueue(self: &Arc<Self>, state: &mut State, job: Job) {
-        self.stir();
+        self.mark_active();
         state.push(job);
         if state.workers < self.concurrency {
             state.workers += 1;
@@ -135,7 +135,7 @@ impl Shared {
 
     async fn fetch_entry(self: &Arc<Self>, remote: &RemoteStore, key: UnitKey) {
         let result = remote.entry(key).await;
-        self.stir();
+        self.mark_active();
         match result {
             Ok(Some(entry)) if entry.pack.is_some() => {
                 let mut state = self.lock();
@@ -145,16 +145,16 @@ impl Shared {
             Ok(_) => {
                 let mut state = self.lock();
                 let reason = state.fallback(key);
-                self.settle(&mut state, key, Outcome::Miss(reason));
+                self.complete(&mut state, key, Outcome::Miss(reason));
             }
             Err(error) => self.miss(key, error),
         }
     }
 
     async fn fetch_pack(self: &Arc<Self>, remote: &RemoteStore, key: UnitKey) {
-        let Some((entry, pack)) = self.known_pack(key) else { return self.settle_miss(key, MissReason::Absent) };
+        let Some((entry, pack)) = self.known_pack(key) else { return self.complete_miss(key, MissReason::Absent) };
         if self.disk_failed.load(Ordering::Relaxed) {
-            return self.settle_miss(key, MissReason::Restore);
+            return self.complete_miss(key, MissReason::Restore);
         }
         let start = Instant::now();
         match self.download(remote, Arc::clone(&entry), pack).await {
@@ -162,7 +162,7 @@ impl Shared {
                 let millis = start.elapsed().as_millis() as u64;
                 let fetched = Some(Fetched { bytes: pack.size, millis, arrived: Instant::now() });
                 let outcome = Outcome::Hit { entry, tier: Tier::Remote, fetched };
-                self.settle(&mut self.lock(), key, outcome);
+                self.complete(&mut self.lock(), key, outcome);
             }
             Ok(false) => {
                 let mut state = self.lock();
@@ -170,7 +170,7 @@ impl Shared {
                     return self.ask_remote(&mut state, key);
                 }
                 let reason = state.fallback(key);
-                self.settle(&mut state, key, Outcome::Miss(reason));
+                self.complete(&mut state, key, Outcome::Miss(reason));
             }
             Err(error) => self.miss(key, error),
         }
@@ -239,11 +239,11 @@ impl Shared {
 
     fn arrived(&self, chunk: &Buffer) {
         self.received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        self.stir();
+        self.mark_active();
     }
 
-    fn settle_miss(&self, key: UnitKey, reason: MissReason) {
-        self.settle(&mut self.lock(), key, Outcome::Miss(reason));
+    fn complete_miss(&self, key: UnitKey, reason: MissReason) {
+        self.complete(&mut self.lock(), key, Outcome::Miss(reason));
     }
 
     fn miss(&self, key: UnitKey, error: Error) {
@@ -258,7 +258,7 @@ impl Shared {
                 MissReason::Restore
             }
         };
-        self.settle_miss(key, reason);
+        self.complete_miss(key, reason);
     }
 
     fn report_corrupt(&self, error: Error) {

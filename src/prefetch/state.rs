@@ -1,7 +1,8 @@
 //! What a prefetch knows: pure bookkeeping, behind one lock.
 //!
-//! A key is first *claimed*, by whoever will see to it, and later *settled* with an [`Outcome`]; units are tied to keys.
-//! A claimed key is in exactly one place: in somebody's hands, in the queue, `deferred` until the index has answered, or
+//! A key is first *claimed*, by whoever will see to it, and later *completed* with an [`Outcome`]; units are tied to
+//! keys. A claimed key is in exactly one place: in somebody's hands, in the queue, `deferred` until the index has
+//! answered, or
 //! `unresolved` until the roots are known.
 
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -121,7 +122,7 @@ impl State {
     }
 
     /// The units that wait for this key.
-    pub(super) fn settle(&mut self, key: UnitKey, outcome: &Outcome) -> Vec<UnitId> {
+    pub(super) fn complete(&mut self, key: UnitKey, outcome: &Outcome) -> Vec<UnitId> {
         self.keys.insert(key, Some(outcome.clone()));
         self.waiting.remove(&key).unwrap_or_default()
     }

@@ -55,28 +55,28 @@ pub(super) fn reduce(config: Table) -> Table {
     let kept = config.into_iter().filter(|(name, _)| KEPT.contains(&name.as_str()));
     let reduced = kept.map(|(name, value)| match &*name {
         "env" => (name, value),
-        _ => (name, without(value)),
+        _ => (name, drop_keys(value)),
     });
-    reduced.filter(|(_, value)| says_something(value)).collect()
+    reduced.filter(|(_, value)| is_not_empty(value)).collect()
 }
 
-fn says_something(value: &Value) -> bool {
+fn is_not_empty(value: &Value) -> bool {
     value.as_table().is_none_or(|table| !table.is_empty())
 }
 
-fn without(value: Value) -> Value {
+fn drop_keys(value: Value) -> Value {
     match value {
         Value::Table(table) => {
             let kept = table.into_iter().filter(|(name, _)| !DROPPED.contains(&name.as_str()));
-            let reduced = kept.map(|(name, value)| (name, without(value)));
-            Value::Table(reduced.filter(|(_, value)| says_something(value)).collect())
+            let reduced = kept.map(|(name, value)| (name, drop_keys(value)));
+            Value::Table(reduced.filter(|(_, value)| is_not_empty(value)).collect())
         }
         other => other,
     }
 }
 
 /// Makes the paths absolute that are relative to the workspace, which is at `home`.
-pub(super) fn anchor(config: &mut Table, home: &Utf8Path) {
+pub(super) fn make_absolute(config: &mut Table, home: &Utf8Path) {
     let in_home = |path: &str| home.join(path).to_string();
     let is_path = |value: &str| value.contains('/');
     PATHS.iter().for_each(|keys| change(config, keys, &|value| (!value.starts_with('{')).then(|| in_home(value))));
@@ -140,7 +140,7 @@ mod tests {
             "[source.v]\ndirectory = \"vendor\"\n[target.t]\nlinker = \"tools/cc\"\n[target.u]\nlinker = \"cc\"\n\
             [env]\nA = { value = \"a\", relative = true }\nB = \"b\"\n",
         );
-        anchor(&mut config, "/app".into());
+        make_absolute(&mut config, "/app".into());
         let expected = parse(
             "[source.v]\ndirectory = \"/app/vendor\"\n[target.t]\nlinker = \"/app/tools/cc\"\n[target.u]\nlinker = \"cc\"\n\
             [env]\nA = { value = \"/app/a\" }\nB = \"b\"\n",

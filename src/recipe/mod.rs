@@ -1,7 +1,7 @@
 //! What the dependencies of a workspace follow from, and nothing else: the first layer of a Docker image.
 //!
-//! [`Recipe::of`] writes it down from a checkout; [`Skeleton`] makes a workspace from it in which cargo plans the very same
-//! external units as in the checkout, with nothing in it that could be built.
+//! [`DependencyRecipe::of`] writes it down from a checkout; [`Skeleton`] makes a workspace from it in which cargo plans
+//! the very same external units as in the checkout, with nothing in it that could be built.
 //!
 //! | module | what it takes, and leaves out |
 //! |---|---|
@@ -38,7 +38,7 @@ const OF_WORKSPACE: &[&str] = &["cargo-features", "patch", "profile", "replace"]
 
 /// A recipe.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Recipe {
+pub struct DependencyRecipe {
     version: u32,
     /// Manifests, by their directory relative to the workspace's.
     packages: BTreeMap<String, Table>,
@@ -50,16 +50,16 @@ pub struct Recipe {
     toolchain: Option<Table>,
 }
 
-impl Recipe {
+impl DependencyRecipe {
     /// Reads a checkout. Nothing is resolved or downloaded.
     pub fn of(cargo: &Cargo) -> Result<Self> {
         Checkout::read(cargo)?.recipe()
     }
 
-    /// Parses what [`Recipe::to_json`] wrote.
+    /// Parses what [`DependencyRecipe::to_json`] wrote.
     pub fn parse(json: &[u8]) -> Result<Self> {
         let recipe: Self = serde_json::from_slice(json).map_err(|error| Error::corrupt("the recipe", error))?;
-        match (recipe.version, recipe.packages.keys().find(|directory| !is_way(directory))) {
+        match (recipe.version, recipe.packages.keys().find(|directory| !is_relative_path(directory))) {
             (VERSION, None) => Ok(recipe),
             (VERSION, Some(directory)) => {
                 Err(Error::corrupt("the recipe", format!("{directory} is no package's place")))
@@ -95,7 +95,7 @@ struct Checkout {
     /// By directory: members, and what is in directories beside them.
     packages: BTreeMap<Utf8PathBuf, Package>,
     /// Directories of packages that stand in for others, which makes their version count.
-    stand_ins: BTreeSet<Utf8PathBuf>,
+    replacements: BTreeSet<Utf8PathBuf>,
 }
 
 impl Checkout {
@@ -116,16 +116,16 @@ impl Checkout {
             members: packages.keys().cloned().collect(),
             default_members: defaults,
             packages,
-            stand_ins: BTreeSet::new(),
+            replacements: BTreeSet::new(),
             root,
         };
-        checkout.add_stand_ins(cargo)?;
+        checkout.add_replacements(cargo)?;
         checkout.add_dependencies(cargo)?;
         Ok(checkout)
     }
 
     /// What `[patch]`, `[replace]` and `paths` name.
-    fn add_stand_ins(&mut self, cargo: &Cargo) -> Result<()> {
+    fn add_replacements(&mut self, cargo: &Cargo) -> Result<()> {
         let tables = ["patch", "replace"].iter().filter_map(|name| self.manifest.get(*name));
         let mut paths: Vec<_> = tables.chain(self.config.get("patch")).flat_map(paths_in).collect();
         let listed = self.config.get("paths").and_then(Value::as_array).into_iter().flatten();
@@ -134,7 +134,7 @@ impl Checkout {
             let package = self.package_at(&self.root.join(path), cargo)?;
             let directory = directory(&package);
             self.packages.insert(directory.clone(), package);
-            self.stand_ins.insert(directory);
+            self.replacements.insert(directory);
         }
         Ok(())
     }
@@ -160,10 +160,10 @@ impl Checkout {
         if let Some(known) = self.packages.values().find(|package| package.manifest_path == manifest) {
             return Ok(known.clone());
         }
-        cargo.package(manifest.as_std_path()).or_else(|error| alone(cargo, &manifest).map_err(|_| error))
+        cargo.package(manifest.as_std_path()).or_else(|error| standalone_package(cargo, &manifest).map_err(|_| error))
     }
 
-    fn recipe(&self) -> Result<Recipe> {
+    fn recipe(&self) -> Result<DependencyRecipe> {
         let lockfile = read_table(&self.root.join("Cargo.lock"))?;
         let masked = self.packages.iter().filter(|(directory, _)| self.is_masked(directory));
         let masked = masked.map(|(_, package)| package.name.to_string()).collect();
@@ -177,7 +177,7 @@ impl Checkout {
             })
             .collect();
         packages.entry(".".into()).or_default().extend(self.workspace());
-        Ok(Recipe {
+        Ok(DependencyRecipe {
             version: VERSION,
             packages,
             lockfile: lockfile.map(|lockfile| lockfile::reduce(lockfile, &masked)),
@@ -190,7 +190,7 @@ impl Checkout {
     fn is_masked(&self, directory: &Utf8Path) -> bool {
         let name = &self.packages[directory].name;
         let of_that_name = self.packages.values().filter(|package| package.name == *name);
-        of_that_name.count() == 1 && !self.stand_ins.contains(directory)
+        of_that_name.count() == 1 && !self.replacements.contains(directory)
     }
 
     /// What the workspace's manifest says besides its own package.
@@ -233,9 +233,9 @@ impl Checkout {
     }
 }
 
-/// The package of a manifest that lies in a workspace which does not know it. As a dependency cargo takes it as it is, but
-/// not where it is asked for it: so it is shown the package in a place where there is no workspace above.
-fn alone(cargo: &Cargo, manifest: &Utf8Path) -> Result<Package> {
+/// The package of a manifest that lies in a workspace which does not know it. As a dependency cargo takes it as it is,
+/// but not where it is asked for it: so it is shown the package in a place where there is no workspace above.
+fn standalone_package(cargo: &Cargo, manifest: &Utf8Path) -> Result<Package> {
     let elsewhere = tempfile::tempdir().map_err(Error::io("create a directory in", std::env::temp_dir()))?;
     let top = elsewhere.path().canonicalize().map_err(Error::io("find", elsewhere.path()))?;
     let (real, below) = (manifest.parent().unwrap_or(manifest), manifest.as_str().trim_start_matches('/'));
@@ -297,7 +297,7 @@ fn relative(from: &Utf8Path, to: &Utf8Path) -> Utf8PathBuf {
 }
 
 /// Whether this could be what [`relative`] says: up, then down.
-fn is_way(directory: &str) -> bool {
+fn is_relative_path(directory: &str) -> bool {
     let below = directory.split('/').skip_while(|part| *part == "..").collect::<Vec<_>>().join("/");
     let is_plain = |part| matches!(part, Utf8Component::Normal(_) | Utf8Component::CurDir);
     Utf8Path::new(&below).components().all(is_plain)
@@ -310,10 +310,10 @@ mod tests {
     #[test]
     fn a_recipe_writes_nowhere_but_into_its_skeleton() {
         for directory in [".", "a/b", "../a", "../../a/b"] {
-            assert!(is_way(directory), "{directory}");
+            assert!(is_relative_path(directory), "{directory}");
         }
         for directory in ["/etc", "a/../../b", "../a/.."] {
-            assert!(!is_way(directory), "{directory}");
+            assert!(!is_relative_path(directory), "{directory}");
         }
     }
 
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn a_recipe_of_another_version_is_an_error() {
         let recipe = |version| format!(r#"{{"version":{version},"packages":{{}},"lockfile":null,"config":{{}}}}"#);
-        assert!(Recipe::parse(recipe(1).as_bytes()).is_ok());
-        assert!(Recipe::parse(recipe(2).as_bytes()).is_err());
+        assert!(DependencyRecipe::parse(recipe(1).as_bytes()).is_ok());
+        assert!(DependencyRecipe::parse(recipe(2).as_bytes()).is_err());
     }
 }

@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::{Builder, TempDir};
 use toml::{Table, Value};
 
-use super::{Recipe, config};
+use super::{DependencyRecipe, config};
 use crate::cargo::{Cargo, Invocation, Workspace};
 use crate::error::{Error, Result};
 use crate::fs;
@@ -26,7 +26,7 @@ pub struct Skeleton {
     _directory: TempDir,
     root: Utf8PathBuf,
     /// Where the checkout will be.
-    home: Utf8PathBuf,
+    checkout_dir: Utf8PathBuf,
     /// Members that have a program.
     programs: Vec<String>,
     /// All packages in directories.
@@ -35,9 +35,10 @@ pub struct Skeleton {
 
 impl Skeleton {
     /// Makes the workspace for a checkout at `home`.
-    pub fn new(recipe: &Recipe, home: &Path) -> Result<Self> {
-        let home = Utf8Path::from_path(home).ok_or_else(|| Error::corrupt(home.display().to_string(), "not UTF-8"))?;
-        let directory = temporary(home.parent().unwrap_or(home))?;
+    pub fn new(recipe: &DependencyRecipe, checkout_dir: &Path) -> Result<Self> {
+        let checkout_dir = Utf8Path::from_path(checkout_dir)
+            .ok_or_else(|| Error::corrupt(checkout_dir.display().to_string(), "not UTF-8"))?;
+        let directory = temporary(checkout_dir.parent().unwrap_or(checkout_dir))?;
         let path = directory.path().canonicalize().map_err(Error::io("find", directory.path()))?;
         let root =
             Utf8PathBuf::from_path_buf(path).map_err(|path| Error::corrupt(path.display().to_string(), "not UTF-8"))?;
@@ -48,7 +49,7 @@ impl Skeleton {
         let skeleton = Self {
             _directory: directory,
             root,
-            home: home.to_owned(),
+            checkout_dir: checkout_dir.to_owned(),
             programs: named(&mut recipe.packages.values().filter(|manifest| manifest.contains_key("bin"))),
             packages: named(&mut recipe.packages.values()),
         };
@@ -61,7 +62,7 @@ impl Skeleton {
         self.root.as_std_path()
     }
 
-    fn write(&self, recipe: &Recipe) -> Result<()> {
+    fn write(&self, recipe: &DependencyRecipe) -> Result<()> {
         for (directory, manifest) in &recipe.packages {
             let directory = self.root.join(directory);
             let manifest_path = directory.join("Cargo.toml");
@@ -71,7 +72,7 @@ impl Skeleton {
             }
         }
         let mut config = recipe.config.clone();
-        config::anchor(&mut config, &self.home);
+        config::make_absolute(&mut config, &self.checkout_dir);
         let files = [
             ("Cargo.lock", recipe.lockfile.as_ref()),
             (".cargo/config.toml", Some(&config)),
@@ -92,11 +93,11 @@ impl Skeleton {
         adapted.arguments = invocation.map_options(|name, value| self.adapt(name, value));
         let Workspace { target_dir, build_dir, .. } =
             Cargo::new(program.map(Into::into), adapted.clone()).workspace()?;
-        let asked = invocation.value("target-dir").map(|path| self.home.as_std_path().join(path));
-        let asked = asked.unwrap_or_else(|| self.at_home(&target_dir).into());
+        let asked = invocation.value("target-dir").map(|path| self.checkout_dir.as_std_path().join(path));
+        let asked = asked.unwrap_or_else(|| self.in_checkout(&target_dir).into());
         let mut added = vec!["--target-dir".into(), asked.into_os_string()];
         if build_dir != target_dir {
-            let value = Value::from(self.at_home(&build_dir).into_string());
+            let value = Value::from(self.in_checkout(&build_dir).into_string());
             added.extend(["--config".into(), format!("build.build-dir={value}").into()]);
         }
         adapted.arguments.splice(0..0, added);
@@ -104,8 +105,8 @@ impl Skeleton {
     }
 
     /// The same place in the checkout.
-    fn at_home(&self, path: &Utf8Path) -> Utf8PathBuf {
-        path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| self.home.join(below))
+    fn in_checkout(&self, path: &Utf8Path) -> Utf8PathBuf {
+        path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| self.checkout_dir.join(below))
     }
 
     /// What becomes of an option; nothing where it stays as it is.
@@ -121,9 +122,11 @@ impl Skeleton {
             ("--test", Some(_)) => flag("--tests"),
             ("--bench", Some(_)) => flag("--benches"),
             ("--package" | "-p" | "--exclude", Some(spec)) => with(self.without_version(spec)?),
-            ("--manifest-path", Some(path)) => with(Utf8Path::new(path).strip_prefix(&self.home).ok()?.to_string()),
-            ("--config", Some(value)) => with(self.file_at_home(value)?),
-            ("--target", Some(value)) if value.ends_with(".json") => with(self.file_at_home(value)?),
+            ("--manifest-path", Some(path)) => {
+                with(Utf8Path::new(path).strip_prefix(&self.checkout_dir).ok()?.to_string())
+            }
+            ("--config", Some(value)) => with(self.file_in_checkout(value)?),
+            ("--target", Some(value)) if value.ends_with(".json") => with(self.file_in_checkout(value)?),
             _ => None,
         }
     }
@@ -134,12 +137,12 @@ impl Skeleton {
         self.packages.iter().find(|package| *package == name).cloned()
     }
 
-    fn file_at_home(&self, name: &str) -> Option<String> {
-        Some(self.home.join(name)).filter(|path| path.is_file()).map(Utf8PathBuf::into_string)
+    fn file_in_checkout(&self, name: &str) -> Option<String> {
+        Some(self.checkout_dir.join(name)).filter(|path| path.is_file()).map(Utf8PathBuf::into_string)
     }
 }
 
-impl Recipe {
+impl DependencyRecipe {
     /// How many directories above the workspace's own the topmost package is.
     fn depth(&self) -> usize {
         let above = |directory: &String| directory.split('/').take_while(|part| *part == "..").count();

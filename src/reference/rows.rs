@@ -44,11 +44,11 @@ const FINGERPRINT: &str = "src/hydrate/fingerprint_tests.rs: any_field_that_chan
 const REJECTED: &str = "tests/not_hydrated.rs: what_cargo_rejects_is_restored_by_the_wrapper_and_told_in_the_report";
 const READS: &str = "tests/remembered.rs: a_file_that_cargo_reads_or_would_read_is_seen_to_change";
 const READS_VARIABLE: &str = "tests/remembered.rs: a_variable_that_cargo_reads_is_seen_to_change";
-const LISTED_VARIABLE: &str = "src/session/depends.rs: each_variable_that_is_listed_counts";
+const LISTED_VARIABLE: &str = "src/session/cargo_inputs.rs: each_variable_that_is_listed_counts";
 const PROGRAMS: &str = "tests/remembered.rs: another_program_of_the_same_name_is_seen";
 const LOCKFILE: &str = "tests/remembered.rs: another_lockfile_is_another_graph";
 const OTHER_COMMAND: &str = "tests/remembered.rs: another_environment_or_command_is_another_graph";
-const CIRCUMSTANCE: &str = "src/session/settled.rs: each_circumstance_alone_is_another_one";
+const CIRCUMSTANCE: &str = "src/session/noop.rs: each_circumstance_alone_is_another_one";
 const GRAPH_PART: &str = "src/session/graph.rs: each_part_of_what_a_graph_follows_from_makes_another_name";
 const INDEX_PART: &str = "src/session/survey.rs: each_part_of_the_name_of_a_graph_index_makes_another_name";
 const STAMP_PART: &str = "src/fs.rs: each_part_of_a_stamp_makes_another_one";
@@ -113,22 +113,24 @@ pub(super) const SECTIONS: &[Section] = &[
     ),
     list(
         Key,
-        "src/session/named.rs",
+        "src/session/flag_inputs.rs",
         &[(
-            "TELLING",
-            Tests(&["src/session/named.rs: processors_are_told_apart_by_what_they_can_and_not_by_how_fast_they_run"]),
+            "IDENTIFYING",
+            Tests(&[
+                "src/session/flag_inputs.rs: processors_are_told_apart_by_what_they_can_and_not_by_how_fast_they_run",
+            ]),
         )],
     ),
-    Section { kind: Place, from: Type("src/plan/recipes.rs", "Places"), proofs: PLACES },
-    Section { kind: Place, from: Type("src/session/linking.rs", "AnsweredLinker"), proofs: LINKER },
-    Section { kind: Place, from: Type("src/session/linking.rs", "FoundLibrary"), proofs: LIBRARY },
+    Section { kind: Place, from: Type("src/plan/key_scope.rs", "KeyScope"), proofs: KEY_SCOPE },
+    Section { kind: Place, from: Type("src/session/linking.rs", "ProbedLinker"), proofs: LINKER },
+    Section { kind: Place, from: Type("src/session/linking.rs", "ProbedLibrary"), proofs: LIBRARY },
     list(
         Place,
         "src/session/linking.rs",
         &[("LIBRARIES", Tests(&["src/session/linking_tests.rs: each_file_of_a_library_alone_makes_another_class"]))],
     ),
-    Section { kind: Place, from: Type("src/session/native.rs", "All"), proofs: NATIVE },
-    Section { kind: Place, from: Type("src/session/native.rs", "Answered"), proofs: ANSWERED },
+    Section { kind: Place, from: Type("src/session/native.rs", "NativeTools"), proofs: NATIVE },
+    Section { kind: Place, from: Type("src/session/native.rs", "ProbedProgram"), proofs: PROGRAM },
     list(
         Place,
         "src/session/native.rs",
@@ -142,30 +144,30 @@ pub(super) const SECTIONS: &[Section] = &[
         )],
     ),
     list(Place, "src/session/native.rs", &[("TOOLS", Tests(&[NATIVE_PROGRAM]))]),
-    list(Place, "src/session/native.rs", &[("INCLUDED", Tests(&[INSTALLED]))]),
+    list(Place, "src/session/native.rs", &[("INCLUDE_DIRS", Tests(&[INSTALLED]))]),
     list(
         Place,
         "src/session/native.rs",
-        &[("DESCRIBED", Tests(&[INSTALLED, "tests/native.rs: it_runs_when_a_library_is_installed"]))],
+        &[("PKG_CONFIG_DIRS", Tests(&[INSTALLED, "tests/native.rs: it_runs_when_a_library_is_installed"]))],
     ),
-    list(Place, "src/session/native.rs", &[("BEHIND", Tests(&[NATIVE_PROGRAM]))]),
+    list(Place, "src/session/native.rs", &[("SUBPROGRAMS", Tests(&[NATIVE_PROGRAM]))]),
     Section { kind: Condition, from: Type("src/entry/mod.rs", "Constraints"), proofs: CONSTRAINTS },
     Section { kind: Condition, from: Type("src/entry/observed.rs", "Observed"), proofs: OBSERVED },
-    Section { kind: Condition, from: Type("src/entry/observed.rs", "State"), proofs: STATE },
+    Section { kind: Condition, from: Type("src/entry/observed.rs", "PathState"), proofs: PATH_STATE },
     Section { kind: Condition, from: Type("src/entry/mod.rs", "DependencyRecord"), proofs: DEPENDENCY },
     Section { kind: Condition, from: Type("src/entry/mod.rs", "InputRecord"), proofs: INPUT },
     Section { kind: Condition, from: Type("src/entry/mod.rs", "Entry"), proofs: ENTRY },
     Section { kind: Condition, from: Type("src/entry/mod.rs", "FileRecord"), proofs: FILE },
     Section { kind: Condition, from: Type("src/entry/mod.rs", "PackRef"), proofs: PACK },
     Section { kind: Condition, from: Type("src/entry/fresh.rs", "Fresh"), proofs: FRESH },
-    Section { kind: Remembered, from: Type("src/session/depends.rs", "Dependencies"), proofs: DEPENDS },
-    list(Remembered, "src/session/depends.rs", &[("PREFIXES", Tests(&[LISTED_VARIABLE, READS_VARIABLE]))]),
-    list(Remembered, "src/session/depends.rs", &[("NAMES", Tests(&[LISTED_VARIABLE, READS_VARIABLE]))]),
-    list(Remembered, "src/session/depends.rs", &[("CONFIGS", Tests(&[READS]))]),
-    list(Remembered, "src/session/depends.rs", &[("TOOLCHAINS", Tests(&[READS]))]),
-    Section { kind: Remembered, from: Type("src/session/settled.rs", "Circumstances"), proofs: CIRCUMSTANCES },
-    Section { kind: Remembered, from: Type("src/session/settled.rs", "Settled"), proofs: SETTLED },
-    Section { kind: Remembered, from: Type("src/session/settled.rs", "Read"), proofs: READ },
+    Section { kind: Remembered, from: Type("src/session/cargo_inputs.rs", "CargoInputs"), proofs: CARGO_INPUTS },
+    list(Remembered, "src/session/cargo_inputs.rs", &[("PREFIXES", Tests(&[LISTED_VARIABLE, READS_VARIABLE]))]),
+    list(Remembered, "src/session/cargo_inputs.rs", &[("NAMES", Tests(&[LISTED_VARIABLE, READS_VARIABLE]))]),
+    list(Remembered, "src/session/cargo_inputs.rs", &[("CONFIGS", Tests(&[READS]))]),
+    list(Remembered, "src/session/cargo_inputs.rs", &[("TOOLCHAINS", Tests(&[READS]))]),
+    Section { kind: Remembered, from: Type("src/session/noop.rs", "Circumstances"), proofs: CIRCUMSTANCES },
+    Section { kind: Remembered, from: Type("src/session/noop.rs", "NoopRecord"), proofs: NOOP_RECORD },
+    Section { kind: Remembered, from: Type("src/session/noop.rs", "CargoInputState"), proofs: CARGO_INPUT_STATE },
     Section { kind: Remembered, from: Type("src/session/graph.rs", "Key"), proofs: GRAPH },
     Section { kind: Remembered, from: Type("src/session/survey.rs", "GraphKey"), proofs: INDEX },
     Section { kind: Remembered, from: Type("src/fs.rs", "Stamp"), proofs: STAMP },
@@ -249,7 +251,7 @@ const KEY_INPUTS: Proofs = &[
         ]),
     ),
     (
-        "surroundings",
+        "member_inputs",
         Tests(&[
             ALONE,
             "tests/members.rs: a_changed_file_that_key_files_names_is_not_reused",
@@ -287,7 +289,7 @@ const EDGES: Proofs = &[
     ("key", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
 ];
 
-const PLACES: Proofs = &[
+const KEY_SCOPE: Proofs = &[
     (
         "host",
         Tests(&[
@@ -312,7 +314,10 @@ const PLACES: Proofs = &[
             OTHER_PLATFORM,
         ]),
     ),
-    ("here", Tests(&["src/plan/plan_tests.rs: a_program_for_the_hosts_own_platform_is_good_on_hosts_of_one_class"])),
+    (
+        "host_platform",
+        Tests(&["src/plan/plan_tests.rs: a_program_for_the_hosts_own_platform_is_good_on_hosts_of_one_class"]),
+    ),
     (
         "workspace",
         Tests(&[
@@ -325,10 +330,13 @@ const PLACES: Proofs = &[
 
 const LINKER: Proofs = &[
     ("name", Tests(&[LINKER_PART])),
-    ("said", Tests(&[LINKER_PART, "src/session/linking_tests.rs: a_platform_is_known_by_its_linker_and_its_library"])),
+    (
+        "version",
+        Tests(&[LINKER_PART, "src/session/linking_tests.rs: a_platform_is_known_by_its_linker_and_its_library"]),
+    ),
     ("content", Tests(&[LINKER_PART, SAME_VERSION, OTHER_PLATFORM])),
     (
-        "behind",
+        "ld",
         Tests(&[
             LINKER_PART,
             "src/session/linking_tests.rs: what_the_linker_starts_makes_another_class",
@@ -338,7 +346,7 @@ const LINKER: Proofs = &[
 ];
 
 const LIBRARY: Proofs = &[
-    ("said", Tests(&[LINKER_PART, OLDER_LIBRARY])),
+    ("version", Tests(&[LINKER_PART, OLDER_LIBRARY])),
     (
         "content",
         Tests(&[
@@ -350,13 +358,13 @@ const LIBRARY: Proofs = &[
 
 const NATIVE: Proofs = &[
     ("compilers", Tests(&[NATIVE_PART, NATIVE_PROGRAM, OTHER_C])),
-    ("answers", Tests(&[NATIVE_PART, NATIVE_PROGRAM])),
+    ("optional", Tests(&[NATIVE_PART, NATIVE_PROGRAM])),
     ("system", Tests(&[NATIVE_PART])),
     ("installed", Tests(&[NATIVE_PART, INSTALLED, "tests/native.rs: it_runs_when_a_library_is_installed"])),
 ];
 
-const ANSWERED: Proofs =
-    &[("said", Tests(&[NATIVE_PART])), ("contents", Tests(&[NATIVE_PART, NATIVE_PROGRAM, UPGRADED_C]))];
+const PROGRAM: Proofs =
+    &[("version", Tests(&[NATIVE_PART])), ("contents", Tests(&[NATIVE_PART, NATIVE_PROGRAM, UPGRADED_C]))];
 
 const CONSTRAINTS: Proofs = &[
     (
@@ -458,7 +466,7 @@ const OBSERVED: Proofs = &[
         ]),
     ),
     (
-        "spoken",
+        "macro_words",
         Tests(&[
             "tests/observed.rs: a_variable_that_a_dependency_names_counts_for_its_macro",
             "tests/observed.rs: a_variable_counts_for_a_macro_that_is_named_among_other_words",
@@ -466,7 +474,7 @@ const OBSERVED: Proofs = &[
         ]),
     ),
     (
-        "askers",
+        "programs",
         Tests(&[
             "tests/observed.rs: a_variable_counts_that_is_read_by_a_tool_of_a_script",
             "tests/clippy.rs: a_variable_that_the_driver_reads_counts",
@@ -474,7 +482,7 @@ const OBSERVED: Proofs = &[
     ),
 ];
 
-const STATE: Proofs = &[
+const PATH_STATE: Proofs = &[
     ("Absent", Tests(&["tests/observed.rs: a_file_that_is_not_there_for_a_while_counts_for_a_script"])),
     (
         "Directory",
@@ -551,7 +559,7 @@ const FRESH: Proofs = &[
     ("files", Nothing("they are cargo's own records, which cargo compares.")),
 ];
 
-const DEPENDS: Proofs = &[
+const CARGO_INPUTS: Proofs = &[
     ("files", Tests(&[READS, "tests/remembered.rs: another_manifest_is_another_graph"])),
     ("programs", Tests(&[PROGRAMS])),
     ("lockfile", Tests(&[LOCKFILE])),
@@ -565,17 +573,18 @@ const CIRCUMSTANCES: Proofs = &[
     ("settings", Tests(&[CIRCUMSTANCE])),
 ];
 
-const SETTLED: Proofs = &[
+const NOOP_RECORD: Proofs = &[
     ("target_dir", Nothing("it follows from the command and from what cargo reads.")),
     ("build_dir", Nothing("it follows from the command and from what cargo reads.")),
     ("user_wrapper", Tests(&[TOUCHED, PROGRAMS])),
     ("scripts", Nothing("they are looked after while cargo runs.")),
-    ("read", Tests(&[READS])),
+    ("cargo_inputs", Tests(&[READS])),
     ("written", Tests(&[CLEANED])),
     ("written_stamps", Tests(&[CLEANED])),
 ];
 
-const READ: Proofs = &[("depends", Tests(&[READS, PROGRAMS])), ("stamps", Tests(&[READS, PROGRAMS, STAMP_PART]))];
+const CARGO_INPUT_STATE: Proofs =
+    &[("inputs", Tests(&[READS, PROGRAMS])), ("stamps", Tests(&[READS, PROGRAMS, STAMP_PART]))];
 
 const GRAPH: Proofs = &[
     ("circumstances", Tests(&[GRAPH_PART, OTHER_COMMAND])),
@@ -614,7 +623,7 @@ const STAMP: Proofs = &[
 const DOMAINS: Proofs = &[
     ("UnitKey", Tests(&[ALONE])),
     (
-        "KeyInPlace",
+        "ScopedKey",
         Tests(&["src/key/key_tests.rs: a_key_in_a_place_is_another_one_in_each", OLDER_LIBRARY, PATH_OF_WORKSPACE]),
     ),
     ("UnitIdentity", Nothing("it says which units an explanation compares.")),
@@ -639,7 +648,7 @@ const DOMAINS: Proofs = &[
         Tests(&["src/rustc/variables.rs: paths_of_cargos_move_and_other_values_are_what_they_are", COMPILED_IN]),
     ),
     ("ScriptRun", Tests(&[GENERATED, MACRO_VARIABLE, MACRO_FILE])),
-    ("ScriptsHeard", Tests(&[HEARD])),
+    ("DependencyOutputs", Tests(&[HEARD])),
     (
         "Linked",
         Tests(&["src/rustc/linker.rs: a_library_is_known_by_the_content_of_what_may_be_taken_for_it", SYSTEM_LIBRARY]),
@@ -652,13 +661,13 @@ const DOMAINS: Proofs = &[
     ("Stamps", Tests(&[STAMP_PART, READS])),
     (
         "Processor",
-        Tests(&["src/session/named.rs: processors_are_told_apart_by_what_they_can_and_not_by_how_fast_they_run"]),
+        Tests(&["src/session/flag_inputs.rs: processors_are_told_apart_by_what_they_can_and_not_by_how_fast_they_run"]),
     ),
-    ("Seal", Tests(&["src/entry/entry_tests.rs: the_same_file_looks_another_to_another_unit"])),
+    ("SaltedDigest", Tests(&["src/entry/entry_tests.rs: the_same_file_looks_another_to_another_unit"])),
     ("FoundNames", Tests(&["src/inputs/names.rs: names_are_found_wherever_they_stand_also_one_in_another"])),
     ("FileContents", Tests(&["src/probe_tests.rs: files_are_known_by_their_contents_wherever_they_are"])),
     (
-        "KeptAnswer",
+        "StoredObject",
         Tests(&[
             "src/store/local_tests.rs: a_probe_comes_back_unless_it_is_damaged",
             "tests/faults.rs: answers_that_have_changed_places_in_the_local_store_are_asked_for_again",
@@ -674,8 +683,8 @@ const DOMAINS: Proofs = &[
     ("Answer", Tests(&[ANSWER, SAME_ANSWER])),
     ("CompiledMark", Tests(&["tests/reuse.rs: xcache_and_plain_cargo_alternate_without_rebuilding"])),
     (
-        "SharedKnowledge",
-        Tests(&["src/store/known_tests.rs: the_object_of_a_workspace_is_found_by_its_members_and_the_command"]),
+        "SharedHistory",
+        Tests(&["src/store/input_history_tests.rs: the_object_of_a_workspace_is_found_by_its_members_and_the_command"]),
     ),
     (
         "Remote",

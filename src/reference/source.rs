@@ -2,7 +2,7 @@
 //!
 //! The source is formatted, so that a line is a field or the end of a type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +64,15 @@ pub(crate) fn parts(file: &str, item: &str) -> Vec<Part> {
     }
     assert!(!parts.is_empty(), "{item} in {file} has no parts");
     parts
+}
+
+/// The names under which the fields of a struct are encoded.
+pub(crate) fn encoded_fields(file: &str, item: &str) -> BTreeSet<String> {
+    let renamed = Regex::new(r#"rename = "(\w+)".*\n\s*pub (\w+):"#).unwrap();
+    let text = text(file);
+    let encoded: BTreeMap<_, _> =
+        renamed.captures_iter(&text).map(|found| (found[2].to_owned(), found[1].to_owned())).collect();
+    parts(file, item).into_iter().map(|part| encoded.get(&part.name).cloned().unwrap_or(part.name)).collect()
 }
 
 /// The texts in a list of constants, and what is said of it.

@@ -77,17 +77,17 @@ impl Advice {
 
 /// All that is worth saying of a session, what is worth most first.
 pub(super) fn advice(report: &Report, events: &[Event]) -> Vec<Advice> {
-    let facts = Facts::of(report, events);
+    let input = AdviceInput::of(report, events);
     let all = [
-        linking::faster_linker(&facts),
-        linking::debug_info(&facts),
-        compiling::duplicate_versions(&facts),
-        compiling::incremental_in_ci(&facts),
-        stores::slow_restore(&facts),
-        stores::slow_remote(&facts),
-        stores::remote_failed(&facts),
-        stores::not_uploaded(&facts),
-        stores::too_small(&facts),
+        linking::faster_linker(&input),
+        linking::debug_info(&input),
+        compiling::duplicate_versions(&input),
+        compiling::incremental_in_ci(&input),
+        stores::slow_restore(&input),
+        stores::slow_remote(&input),
+        stores::remote_failed(&input),
+        stores::not_uploaded(&input),
+        stores::too_small(&input),
     ];
     let mut advice: Vec<_> = all.into_iter().flatten().collect();
     advice.retain(|advice| advice.worth_ms.is_none_or(|worth| worth >= WORTH_SAYING));
@@ -96,7 +96,7 @@ pub(super) fn advice(report: &Report, events: &[Event]) -> Vec<Advice> {
 }
 
 /// What advice is made from.
-struct Facts<'a> {
+struct AdviceInput<'a> {
     report: &'a Report,
     /// What was linked.
     programs: Vec<(&'a UnitReport, &'a LinkedProgram)>,
@@ -108,22 +108,22 @@ struct Facts<'a> {
     evicted: Option<(&'a [UnitId], u64)>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> AdviceInput<'a> {
     fn of(report: &'a Report, events: &'a [Event]) -> Self {
-        let mut facts = Self { report, programs: Vec::new(), ci: false, host: "", linkers: &[], evicted: None };
+        let mut input = Self { report, programs: Vec::new(), ci: false, host: "", linkers: &[], evicted: None };
         for event in events {
             match &event.kind {
                 EventKind::Linked { unit, program } => {
-                    facts.programs.extend(report.units.get(unit.0).map(|unit| (unit, program)));
+                    input.programs.extend(report.units.get(unit.0).map(|unit| (unit, program)));
                 }
                 EventKind::Machine { ci, host, linkers } => {
-                    (facts.ci, facts.host, facts.linkers) = (*ci, host, linkers);
+                    (input.ci, input.host, input.linkers) = (*ci, host, linkers);
                 }
-                EventKind::Evicted { units, max_bytes } => facts.evicted = Some((units, *max_bytes)),
+                EventKind::Evicted { units, max_bytes } => input.evicted = Some((units, *max_bytes)),
                 _ => {}
             }
         }
-        facts
+        input
     }
 }
 

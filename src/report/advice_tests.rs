@@ -1,6 +1,6 @@
 use super::super::tests::{Fate, planned, session};
 use super::*;
-use crate::event::{MissReason, PlannedUnit, Reason, Tier};
+use crate::event::{MissReason, PlannedUnit, Tier, UncacheableReason};
 
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
@@ -50,7 +50,7 @@ const CASES: [Case; 8] = [
         advice_of(units, vec![compiled(0, worth), compiled(1, worth), compiled(2, 5)])
     }),
     (AdviceName::IncrementalInCi, "compile_ms", |worth| {
-        let member = PlannedUnit { uncacheable: Some(Reason::Incremental), ..unit("member", "0.1.0") };
+        let member = PlannedUnit { uncacheable: Some(UncacheableReason::Incremental), ..unit("member", "0.1.0") };
         advice_of(vec![member], vec![compiled(0, worth), machine(true, &[])])
     }),
     (AdviceName::SlowRestore, "restore_ms", |worth| {
@@ -102,7 +102,7 @@ fn nothing_is_said_of_a_build_of_hits_or_one_that_had_nothing_to_do() {
 
 #[test]
 fn what_is_worth_most_comes_first_and_what_has_no_time_last() {
-    let member = PlannedUnit { uncacheable: Some(Reason::Incremental), ..unit("member", "0.1.0") };
+    let member = PlannedUnit { uncacheable: Some(UncacheableReason::Incremental), ..unit("member", "0.1.0") };
     let program = LinkedProgram { debug_bytes: 60_000_000, full_debug: true, ..LinkedProgram::default() };
     let large = EventKind::Linked { unit: UnitId(0), program };
     let kinds = vec![compiled(0, 3000), large, linked(None, 2000), machine(true, &["mold"])];
@@ -199,7 +199,7 @@ fn a_version_that_was_a_hit_costs_nothing() {
 
 #[test]
 fn incremental_compilation_is_right_outside_of_ci() {
-    let member = PlannedUnit { uncacheable: Some(Reason::Incremental), ..unit("member", "0.1.0") };
+    let member = PlannedUnit { uncacheable: Some(UncacheableReason::Incremental), ..unit("member", "0.1.0") };
     assert_eq!(advice_of(vec![member], vec![compiled(0, 5000), machine(false, &[])]), []);
 }
 

@@ -12,7 +12,7 @@ use super::sessions::Sessions;
 use super::stats::Stats;
 use crate::config::SETTINGS;
 use crate::event::lines::Line;
-use crate::event::{MissReason, Reason};
+use crate::event::{MissReason, UncacheableReason};
 
 fn book(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("book/src").join(file)
@@ -58,7 +58,7 @@ fn the_book_lists_every_setting_as_flag_variable_and_key() {
 fn the_book_explains_every_reason() {
     let chapter = chapter("report.md");
     let (of_units, of_misses) = chapter.split_once("### Reasons of a miss").expect("the chapter has both tables");
-    for (table, names) in [(of_units, names::<Reason>()), (of_misses, names::<MissReason>())] {
+    for (table, names) in [(of_units, names::<UncacheableReason>()), (of_misses, names::<MissReason>())] {
         for name in names {
             assert!(table.contains(&format!("| `{name}` |")), "report.md does not explain `{name}`");
         }

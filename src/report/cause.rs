@@ -2,22 +2,22 @@
 
 use super::Outcome;
 use super::reasons::{describe_miss, miss_advice, name};
-use crate::event::{MissReason, Reason};
+use crate::event::{MissReason, UncacheableReason};
 
 /// What keeps a unit from being a hit. Each unit has one cause: the one that holds for the next build, too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Cause {
-    Reason(Reason),
+pub(super) enum CompileCause {
+    Uncacheable(UncacheableReason),
     Miss(Option<MissReason>),
 }
 
-impl Cause {
+impl CompileCause {
     pub(super) fn of(outcome: &Outcome) -> Option<Self> {
         match *outcome {
             Outcome::Uncacheable { reason, .. } | Outcome::Miss { not_recorded: Some(reason), .. } => {
-                Some(Self::Reason(reason))
+                Some(Self::Uncacheable(reason))
             }
-            Outcome::Miss { path_bound: true, .. } => Some(Self::Reason(Reason::PathBound)),
+            Outcome::Miss { path_bound: true, .. } => Some(Self::Uncacheable(UncacheableReason::PathBound)),
             Outcome::Miss { reason, .. } => Some(Self::Miss(reason)),
             Outcome::Hit { .. } | Outcome::Fresh | Outcome::NotReached => None,
         }
@@ -25,7 +25,7 @@ impl Cause {
 
     pub(super) fn name(self) -> String {
         match self {
-            Self::Reason(reason) => name(reason),
+            Self::Uncacheable(reason) => name(reason),
             Self::Miss(Some(reason)) => format!("miss: {}", name(reason)),
             Self::Miss(None) => "miss".into(),
         }
@@ -34,7 +34,7 @@ impl Cause {
     /// What it means, and what would change it.
     pub(super) fn describe(self) -> (&'static str, Option<&'static str>) {
         match self {
-            Self::Reason(reason) => (reason.describe(), reason.advice()),
+            Self::Uncacheable(reason) => (reason.describe(), reason.advice()),
             Self::Miss(Some(reason)) => (describe_miss(reason), miss_advice(reason)),
             Self::Miss(None) => ("the log does not say why", None),
         }

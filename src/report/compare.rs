@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sessions::Session;
-use super::{Kind, Outcome, PhaseSpan, Report, SCHEMA_VERSION, UnitReport};
+use super::{Outcome, OutcomeKind, PhaseSpan, Report, SCHEMA_VERSION, UnitReport};
 use crate::event::Phase;
 
 /// What changed from one build to another.
@@ -121,7 +121,7 @@ fn without_numbers(outcome: &Outcome) -> impl PartialEq + use<> {
         Outcome::Uncacheable { reason, .. } => (None, false, Some(*reason)),
         Outcome::Hit { .. } | Outcome::Fresh | Outcome::NotReached => (None, false, None),
     };
-    (Kind::of(outcome), reasons)
+    (OutcomeKind::of(outcome), reasons)
 }
 
 fn phases(before: &[PhaseSpan], after: &[PhaseSpan]) -> Vec<PhaseChange> {

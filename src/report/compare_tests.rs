@@ -17,14 +17,14 @@ fn hit(tier: Tier) -> Fate {
 }
 
 /// Package, version and kind, before and after.
-fn steps(comparison: &Comparison) -> Vec<[Option<(String, String, Kind)>; 2]> {
+fn steps(comparison: &Comparison) -> Vec<[Option<(String, String, OutcomeKind)>; 2]> {
     let state = |unit: &Option<UnitReport>| {
-        unit.as_ref().map(|unit| (unit.package.clone(), unit.version.clone(), Kind::of(&unit.outcome)))
+        unit.as_ref().map(|unit| (unit.package.clone(), unit.version.clone(), OutcomeKind::of(&unit.outcome)))
     };
     comparison.changed.iter().map(|change| [state(&change.before), state(&change.after)]).collect()
 }
 
-fn state(package: &str, version: &str, kind: Kind) -> Option<(String, String, Kind)> {
+fn state(package: &str, version: &str, kind: OutcomeKind) -> Option<(String, String, OutcomeKind)> {
     Some((package.into(), version.into(), kind))
 }
 
@@ -35,15 +35,21 @@ fn units_with_another_outcome_or_reason_are_listed_and_no_others() {
     let comparison = Comparison::of(&before, &after);
     assert_eq!(comparison.unchanged, 1);
     let steps = steps(&comparison);
-    assert_eq!(steps[0], [state("package-0", "1.2.3", Kind::Miss), state("package-0", "1.2.3", Kind::LocalHit)]);
-    assert_eq!(steps[1], [state("package-2", "1.2.3", Kind::Miss), state("package-2", "1.2.3", Kind::Miss)]);
+    assert_eq!(
+        steps[0],
+        [state("package-0", "1.2.3", OutcomeKind::Miss), state("package-0", "1.2.3", OutcomeKind::LocalHit)]
+    );
+    assert_eq!(
+        steps[1],
+        [state("package-2", "1.2.3", OutcomeKind::Miss), state("package-2", "1.2.3", OutcomeKind::Miss)]
+    );
     assert_eq!(steps.len(), 2);
 }
 
 #[test]
 fn how_long_something_took_is_no_change_of_a_unit() {
-    let before = report(&[Fate::Uncacheable { reason: crate::event::Reason::Path, millis: 1 }]);
-    let after = report(&[Fate::Uncacheable { reason: crate::event::Reason::Path, millis: 900 }]);
+    let before = report(&[Fate::Uncacheable { reason: crate::event::UncacheableReason::Path, millis: 1 }]);
+    let after = report(&[Fate::Uncacheable { reason: crate::event::UncacheableReason::Path, millis: 900 }]);
     assert_eq!(Comparison::of(&before, &after).changed, []);
 }
 
@@ -54,9 +60,12 @@ fn another_version_is_the_same_unit_and_a_new_package_is_another() {
     after.units[0].version = "1.3.0".into();
     after.units[1].package = "other".into();
     let steps = steps(&Comparison::of(&before, &after));
-    assert!(steps.contains(&[state("package-0", "1.2.3", Kind::LocalHit), state("package-0", "1.3.0", Kind::Miss)]));
-    assert!(steps.contains(&[state("package-1", "1.2.3", Kind::LocalHit), None]));
-    assert!(steps.contains(&[None, state("other", "1.2.3", Kind::LocalHit)]));
+    assert!(steps.contains(&[
+        state("package-0", "1.2.3", OutcomeKind::LocalHit),
+        state("package-0", "1.3.0", OutcomeKind::Miss)
+    ]));
+    assert!(steps.contains(&[state("package-1", "1.2.3", OutcomeKind::LocalHit), None]));
+    assert!(steps.contains(&[None, state("other", "1.2.3", OutcomeKind::LocalHit)]));
 }
 
 #[test]
@@ -71,7 +80,7 @@ fn of_two_versions_of_a_package_the_same_ones_belong_together() {
         }
     }
     let comparison = Comparison::of(&before, &after);
-    let step = [state("twice", "1.0.0", Kind::LocalHit), state("twice", "1.0.0", Kind::Miss)];
+    let step = [state("twice", "1.0.0", OutcomeKind::LocalHit), state("twice", "1.0.0", OutcomeKind::Miss)];
     assert_eq!(steps(&comparison), [step]);
 }
 

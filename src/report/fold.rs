@@ -9,7 +9,7 @@ use super::{
     CorruptObject, Count, Outcome, PassedThrough, PhaseSpan, RemoteFailure, Report, Totals, UnitReport, advice,
     timeline,
 };
-use crate::event::{Event, EventKind, MissReason, Phase, PlannedUnit, Reason, Tier, UnitId};
+use crate::event::{Event, EventKind, MissReason, Phase, PlannedUnit, Tier, UncacheableReason, UnitId};
 
 pub(super) fn fold(events: &[Event]) -> Report {
     let mut fold = Fold::default();
@@ -25,7 +25,7 @@ pub(super) fn fold(events: &[Event]) -> Report {
 struct Fold {
     report: Report,
     planned: Vec<PlannedUnit>,
-    tracks: BTreeMap<UnitId, Track>,
+    tracks: BTreeMap<UnitId, UnitTrack>,
     /// Bytes received, as the remote's own totals have it: they include what was fetched for no unit.
     received: Option<u64>,
 }
@@ -45,7 +45,7 @@ impl Fold {
             }
             EventKind::PhaseFinished { phase } => end_phase(&mut report.phases, *phase, at_ms),
             EventKind::Planned { units } => self.planned.clone_from(units),
-            EventKind::NothingToPlan => report.settled = true,
+            EventKind::NothingToPlan => report.noop = true,
             EventKind::PlanFailed { reason } => report.plan_failed = Some(reason.clone()),
             EventKind::Unproven { reason } => report.unproven = Some(reason.clone()),
             EventKind::GraphIndexFound { entries } => report.graph_index_entries = Some(*entries),
@@ -93,7 +93,7 @@ impl Fold {
     fn finish(self) -> Report {
         let Self { mut report, planned, tracks, received } = self;
         let built = report.exit_code == Some(0);
-        let untouched = Track::default();
+        let untouched = UnitTrack::default();
         let transferred = tracks.range(..UnitId(planned.len())).map(|(_, track)| track.transferred);
         let transferred = transferred.fold(0, u64::saturating_add);
         report.units = planned
@@ -138,27 +138,27 @@ fn note(report: &mut Report, kind: &EventKind) {
 
 /// What the events say of one unit. A later event of the same kind replaces an earlier one.
 #[derive(Default)]
-struct Track {
+struct UnitTrack {
     tier: Option<Tier>,
     transferred: u64,
     missed: Option<MissReason>,
     /// Cargo's reason for not taking it, though it was hydrated.
     rejected: Option<String>,
-    ran: Option<Ran>,
+    produced: Option<Produced>,
     /// Bytes, and whether it is path-bound.
     recorded: Option<(u64, bool)>,
-    not_recorded: Option<Reason>,
+    not_recorded: Option<UncacheableReason>,
     left_out: bool,
 }
 
 /// How cargo got the unit's outputs: before it was started, or when it called rustc.
 #[derive(Clone, Copy)]
-enum Ran {
+enum Produced {
     Restored { bytes: u64, millis: u64, compile_millis: u64, hydrated: bool },
     Compiled { millis: u64, success: bool },
 }
 
-impl Track {
+impl UnitTrack {
     fn apply(&mut self, kind: &EventKind) {
         match kind {
             EventKind::Rejected { reason, .. } => self.rejected = Some(reason.clone()),
@@ -174,12 +174,12 @@ impl Track {
             }
             EventKind::Missed { reason, .. } => self.missed = Some(reason),
             EventKind::Hydrated { bytes, millis, compile_millis, .. } => {
-                self.ran = Some(Ran::Restored { bytes, millis, compile_millis, hydrated: true });
+                self.produced = Some(Produced::Restored { bytes, millis, compile_millis, hydrated: true });
             }
             EventKind::Restored { bytes, millis, compile_millis, .. } => {
-                self.ran = Some(Ran::Restored { bytes, millis, compile_millis, hydrated: false });
+                self.produced = Some(Produced::Restored { bytes, millis, compile_millis, hydrated: false });
             }
-            EventKind::Compiled { millis, success, .. } => self.ran = Some(Ran::Compiled { millis, success }),
+            EventKind::Compiled { millis, success, .. } => self.produced = Some(Produced::Compiled { millis, success }),
             EventKind::Recorded { bytes, path_bound, .. } => self.recorded = Some((bytes, path_bound)),
             EventKind::NotRecorded { reason, .. } => self.not_recorded = Some(reason),
             EventKind::LeftOut { .. } => self.left_out = true,
@@ -190,8 +190,8 @@ impl Track {
     fn outcome(&self, unit: &PlannedUnit, built: bool) -> Outcome {
         let silent = without_rustc(unit);
         let uncacheable = unit.uncacheable.or(silent);
-        match (self.ran, uncacheable) {
-            (Some(Ran::Restored { bytes, millis, compile_millis, hydrated }), _) => Outcome::Hit {
+        match (self.produced, uncacheable) {
+            (Some(Produced::Restored { bytes, millis, compile_millis, hydrated }), _) => Outcome::Hit {
                 // What is restored comes out of the local store; only `Found` says that it was remote before.
                 tier: self.tier.unwrap_or(Tier::Local),
                 transferred_bytes: self.transferred,
@@ -200,10 +200,10 @@ impl Track {
                 compile_ms: compile_millis,
                 hydrated,
             },
-            (Some(Ran::Compiled { millis, success }), Some(reason)) => {
+            (Some(Produced::Compiled { millis, success }), Some(reason)) => {
                 Outcome::Uncacheable { reason, compile_ms: Some(millis), failed: !success }
             }
-            (Some(Ran::Compiled { millis, success }), None) => Outcome::Miss {
+            (Some(Produced::Compiled { millis, success }), None) => Outcome::Miss {
                 reason: self.missed,
                 compile_ms: millis,
                 failed: !success,
@@ -221,10 +221,10 @@ impl Track {
 }
 
 /// Why no event will ever be about this unit, where that is so: cargo does not call rustc for it.
-fn without_rustc(unit: &PlannedUnit) -> Option<Reason> {
+fn without_rustc(unit: &PlannedUnit) -> Option<UncacheableReason> {
     match unit.mode.as_str() {
         "run-custom-build" => unit.uncacheable,
-        "doc" | "doctest" | "docscrape" => Some(Reason::Doc),
+        "doc" | "doctest" | "docscrape" => Some(UncacheableReason::Doc),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 use super::super::tests::{Fate, session};
 use super::*;
-use crate::event::{MissReason, Reason, Tier};
+use crate::event::{MissReason, Tier, UncacheableReason};
 
 /// What a page must not take for markup.
 const HOSTILE: &str = "</script><img src=x onerror='alert(1)'><!-- \" {{ 7 * 7 }} {% raw %} &lt;";
@@ -10,8 +10,8 @@ fn report() -> Report {
         Fate::Hit { tier: Tier::Remote, millis: 20, compile_millis: 40_000 },
         Fate::Hydrated { millis: 3, rejected: None },
         Fate::Miss { reason: MissReason::Absent, millis: 1500, recorded: Ok(false) },
-        Fate::Miss { reason: MissReason::Dependency, millis: 700, recorded: Err(Reason::Native) },
-        Fate::Uncacheable { reason: Reason::Incremental, millis: 3000 },
+        Fate::Miss { reason: MissReason::Dependency, millis: 700, recorded: Err(UncacheableReason::Native) },
+        Fate::Uncacheable { reason: UncacheableReason::Incremental, millis: 3000 },
         Fate::BuildScriptRun,
         Fate::Fresh { found: true },
     ];
@@ -81,7 +81,9 @@ fn every_unit_and_every_reason_is_there_with_its_advice() {
     for unit in 0..7 {
         assert!(page.contains(&format!("<tr id=\"unit-{unit}\"")), "unit {unit} is missing");
     }
-    for words in [Reason::Native.describe(), Reason::Incremental.advice().unwrap(), "no store has it"] {
+    for words in
+        [UncacheableReason::Native.describe(), UncacheableReason::Incremental.advice().unwrap(), "no store has it"]
+    {
         let escaped = words.replace('/', "&#x2f;").replace('\'', "&#x27;");
         assert!(page.contains(&escaped), "{words}");
     }
@@ -92,8 +94,8 @@ fn a_session_without_units_has_a_page() {
     let page = page(&Report::default());
     assert!(page.contains("Incomplete"), "an empty log is one that ended early");
     assert!(!page.contains("<table") && !page.contains("id=\"timeline\""));
-    let settled = super::page(&Report { complete: true, settled: true, ..Report::default() });
-    assert!(settled.contains("without a plan") && !settled.contains("Incomplete"));
+    let noop = super::page(&Report { complete: true, noop: true, ..Report::default() });
+    assert!(noop.contains("without a plan") && !noop.contains("Incomplete"));
 }
 
 #[test]

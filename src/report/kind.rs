@@ -9,7 +9,7 @@ use crate::event::Tier;
 /// An outcome without its numbers, in the order in which somebody would look at them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum OutcomeKind {
     /// rustc was called and exited with an error.
     Failed,
     /// It could have been a hit, and was compiled.
@@ -26,7 +26,7 @@ pub enum Kind {
     NotReached,
 }
 
-impl Kind {
+impl OutcomeKind {
     /// What an outcome is.
     pub fn of(outcome: &Outcome) -> Self {
         match outcome {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::reasons::name;
 use super::text::{bytes, duration, reason, title, units as counted};
-use super::{Kind, Report};
+use super::{OutcomeKind, Report};
 
 /// How many misses are listed.
 const SHOWN: usize = 10;
@@ -52,7 +52,7 @@ fn totals(report: &Report) -> String {
 
 /// The most expensive units that were compiled.
 fn compiled(report: &Report) -> Vec<String> {
-    let mut units: Vec<_> = report.units.iter().filter(|unit| Kind::of(&unit.outcome).is_compiled()).collect();
+    let mut units: Vec<_> = report.units.iter().filter(|unit| OutcomeKind::of(&unit.outcome).is_compiled()).collect();
     units.retain(|unit| unit.outcome.compiled_ms().is_some());
     if units.is_empty() {
         return Vec::new();
@@ -60,7 +60,7 @@ fn compiled(report: &Report) -> Vec<String> {
     units.sort_by_key(|unit| Reverse(unit.outcome.compiled_ms()));
     let mut table = vec!["| unit | outcome | reason | compile time |".to_owned(), "|---|---|---|---:|".to_owned()];
     table.extend(units.iter().take(SHOWN).map(|unit| {
-        let (kind, reason) = (name(Kind::of(&unit.outcome)), reason(&unit.outcome));
+        let (kind, reason) = (name(OutcomeKind::of(&unit.outcome)), reason(&unit.outcome));
         let time = duration(unit.outcome.compiled_ms().unwrap_or(0));
         format!("| {} | {kind} | {} | {time} |", escape(&title(unit)), escape(&reason))
     }));
@@ -84,13 +84,13 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::super::tests::{Fate, session};
     use super::*;
-    use crate::event::{MissReason, Reason, Tier};
+    use crate::event::{MissReason, Tier, UncacheableReason};
 
     fn report(misses: u64) -> Report {
         let miss = |index| Fate::Miss { reason: MissReason::Absent, millis: 1000 * index, recorded: Ok(false) };
         let others = [
             Fate::Hit { tier: Tier::Remote, millis: 20, compile_millis: 62_000 },
-            Fate::Uncacheable { reason: Reason::Native, millis: 90_000 },
+            Fate::Uncacheable { reason: UncacheableReason::Native, millis: 90_000 },
             Fate::BuildScriptRun,
         ];
         let fates: Vec<_> = others.into_iter().chain((0..misses).map(miss)).collect();
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn a_session_with_nothing_to_do_is_one_line() {
         let command = vec!["test".into()];
-        let settled = Report { settled: true, complete: true, exit_code: Some(0), command, ..Report::default() };
-        assert_eq!(markdown(&settled), "cargo xcache test: nothing had changed.\n\n");
+        let noop = Report { noop: true, complete: true, exit_code: Some(0), command, ..Report::default() };
+        assert_eq!(markdown(&noop), "cargo xcache test: nothing had changed.\n\n");
     }
 
     #[test]

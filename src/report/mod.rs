@@ -32,14 +32,14 @@ use serde::{Deserialize, Serialize};
 
 use self::advice::Advice;
 use self::costs::{Amounts, Costs};
-pub use self::kind::Kind;
+pub use self::kind::OutcomeKind;
 use self::timeline::Span;
 use crate::config::Prices;
-use crate::event::{Event, MissReason, Phase, Reason, Tier, UnitId};
+use crate::event::{Event, MissReason, Phase, Tier, UncacheableReason, UnitId};
 use crate::key::UnitKey;
 
 /// The version of the report's JSON form; it changes when a field is removed or changes its meaning.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// What happened in one session.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -67,7 +67,7 @@ pub struct Report {
     /// The same command had succeeded before and nothing had changed: cargo was started without a plan. There is one all
     /// the same if a crate was compiled.
     #[serde(default)]
-    pub settled: bool,
+    pub noop: bool,
     /// The remote's URL, where one is configured.
     pub remote: Option<String>,
     /// Why the remote was given up, where it was.
@@ -200,12 +200,12 @@ pub enum Outcome {
         /// What was stored holds a path of this machine.
         path_bound: bool,
         /// Why it was not stored, where it was not.
-        not_recorded: Option<Reason>,
+        not_recorded: Option<UncacheableReason>,
     },
     /// The cache does not take units like this one.
     Uncacheable {
         /// Why.
-        reason: Reason,
+        reason: UncacheableReason,
         /// How long rustc took, in milliseconds, where it was called.
         compile_ms: Option<u64>,
         /// rustc exited with an error.
@@ -252,7 +252,7 @@ pub struct Totals {
     /// Misses by reason; one whose reason is not in the log is in `misses` only.
     pub misses_by_reason: BTreeMap<MissReason, Count>,
     /// Units the cache does not take, by reason.
-    pub uncacheable_by_reason: BTreeMap<Reason, Count>,
+    pub uncacheable_by_reason: BTreeMap<UncacheableReason, Count>,
     /// Misses that are in the local store now.
     pub recorded: usize,
     /// Bytes stored for them.
@@ -288,7 +288,7 @@ impl Report {
 
     /// Cargo was started without a plan, and none was made later, as nothing was compiled.
     pub fn had_nothing_to_do(&self) -> bool {
-        self.settled && self.units.is_empty()
+        self.noop && self.units.is_empty()
     }
 
     /// The same with what it means in money.
@@ -317,7 +317,7 @@ impl Default for Report {
             exit_code: None,
             plan_failed: None,
             unproven: None,
-            settled: false,
+            noop: false,
             remote: None,
             remote_failed: None,
             graph_index_entries: None,

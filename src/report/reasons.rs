@@ -1,6 +1,6 @@
 //! The words for reasons: their names as they stand in JSON, and what a miss reason means.
 //!
-//! [`Reason`](crate::event::Reason) brings its own description and advice; these are the ones of
+//! [`UncacheableReason`](crate::event::UncacheableReason) brings its own description and advice; these are the ones of
 //! [`MissReason`](crate::event::MissReason).
 
 use serde::Serialize;

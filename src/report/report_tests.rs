@@ -22,10 +22,10 @@ pub(crate) enum Fate {
     Miss {
         reason: MissReason,
         millis: u64,
-        recorded: Result<bool, Reason>,
+        recorded: Result<bool, UncacheableReason>,
     },
     Uncacheable {
-        reason: Reason,
+        reason: UncacheableReason,
         millis: u64,
     },
     BuildScriptRun,
@@ -35,7 +35,7 @@ pub(crate) enum Fate {
 pub(super) fn planned(index: usize, fate: &Fate) -> PlannedUnit {
     let (mode, uncacheable) = match fate {
         Fate::Uncacheable { reason, .. } => ("build", Some(*reason)),
-        Fate::BuildScriptRun => ("run-custom-build", Some(Reason::BuildScriptRun)),
+        Fate::BuildScriptRun => ("run-custom-build", Some(UncacheableReason::BuildScriptRun)),
         _ => ("build", None),
     };
     PlannedUnit {
@@ -156,7 +156,7 @@ fn expected(fate: &Fate, code: Option<i32>) -> Outcome {
             Outcome::Uncacheable { reason, compile_ms: Some(millis), failed: false }
         }
         Fate::BuildScriptRun => {
-            Outcome::Uncacheable { reason: Reason::BuildScriptRun, compile_ms: None, failed: false }
+            Outcome::Uncacheable { reason: UncacheableReason::BuildScriptRun, compile_ms: None, failed: false }
         }
         Fate::Fresh { .. } | Fate::Untouched if code == Some(0) => Outcome::Fresh,
         Fate::Fresh { .. } | Fate::Untouched => Outcome::NotReached,
@@ -166,7 +166,8 @@ fn expected(fate: &Fate, code: Option<i32>) -> Outcome {
 fn fate() -> impl Strategy<Value = Fate> {
     let tier = prop_oneof![Just(Tier::Local), Just(Tier::Remote)];
     let miss = prop_oneof![Just(MissReason::Absent), Just(MissReason::Dependency), Just(MissReason::RemoteFailed)];
-    let reason = prop_oneof![Just(Reason::ProcMacro), Just(Reason::Native), Just(Reason::Path)];
+    let reason =
+        prop_oneof![Just(UncacheableReason::ProcMacro), Just(UncacheableReason::Native), Just(UncacheableReason::Path)];
     let recorded = prop_oneof![any::<bool>().prop_map(Ok), reason.clone().prop_map(Err)];
     prop_oneof![
         (tier, any::<u32>(), any::<u32>()).prop_map(|(tier, millis, compile)| Fate::Hit {
@@ -304,7 +305,7 @@ fn rustdoc_is_not_taken_for_fresh() {
     let unit = PlannedUnit { mode: "doc".into(), ..planned(0, &Fate::Untouched) };
     let log = events([EventKind::Planned { units: vec![unit] }, EventKind::CargoFinished { code: Some(0) }]);
     let outcome = &Report::from_events(&log).units[0].outcome;
-    assert_eq!(*outcome, Outcome::Uncacheable { reason: Reason::Doc, compile_ms: None, failed: false });
+    assert_eq!(*outcome, Outcome::Uncacheable { reason: UncacheableReason::Doc, compile_ms: None, failed: false });
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub struct Session {
     /// It came to its regular end. Otherwise every number is a lower bound.
     pub complete: bool,
     /// Cargo was started without a plan, since nothing had changed.
-    pub settled: bool,
+    pub noop: bool,
     /// Units of the plan.
     pub units: usize,
     /// Units restored.
@@ -75,7 +75,7 @@ impl Session {
             duration_ms: report.duration_ms,
             exit_code: report.exit_code,
             complete: report.complete,
-            settled: report.settled,
+            noop: report.noop,
             units: totals.units,
             hits: totals.hits,
             misses: totals.misses,

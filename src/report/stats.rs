@@ -47,7 +47,8 @@ pub struct Tally {
     /// Of those, ones that cargo ended with another exit code than 0.
     pub failed: u64,
     /// Of those, ones that had nothing to do and planned nothing.
-    pub settled: u64,
+    #[serde(alias = "settled")]
+    pub noop: u64,
     /// Units restored.
     pub hits: u64,
     /// Of those, found in the local store.
@@ -79,7 +80,7 @@ impl Tally {
             since: report.started,
             sessions: 1,
             failed: u64::from(report.exit_code.is_some_and(|code| code != 0)),
-            settled: u64::from(report.had_nothing_to_do()),
+            noop: u64::from(report.had_nothing_to_do()),
             ..Self::of_traffic(report)
         }
         .with_units(&report.totals)
@@ -112,7 +113,7 @@ impl Tally {
         let numbers = [
             (&mut self.sessions, other.sessions),
             (&mut self.failed, other.failed),
-            (&mut self.settled, other.settled),
+            (&mut self.noop, other.noop),
             (&mut self.hits, other.hits),
             (&mut self.hits_local, other.hits_local),
             (&mut self.hits_remote, other.hits_remote),

@@ -26,7 +26,7 @@ pub use self::table::table;
 pub(super) use self::table::{reason, title};
 use super::reasons::name;
 use super::{Outcome, Report, Totals};
-use crate::event::Reason;
+use crate::event::UncacheableReason;
 
 /// How much is shown, and on what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -107,7 +107,7 @@ fn cached(totals: &Totals, report: &Report) -> String {
 /// it counts by that reason.
 fn compiled(report: &Report) -> Option<String> {
     let mut misses = 0;
-    let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
+    let mut reasons: BTreeMap<UncacheableReason, usize> = BTreeMap::new();
     for unit in &report.units {
         match unit.outcome {
             Outcome::Uncacheable { reason, compile_ms: Some(_), .. }

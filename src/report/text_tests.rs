@@ -15,9 +15,9 @@ fn sample() -> Report {
         hit(Tier::Local, 2_000),
         hit(Tier::Remote, 40_000),
         miss(Ok(false)),
-        miss(Err(Reason::Native)),
-        Fate::Uncacheable { reason: Reason::ProcMacro, millis: 3000 },
-        Fate::Uncacheable { reason: Reason::Incremental, millis: 200 },
+        miss(Err(UncacheableReason::Native)),
+        Fate::Uncacheable { reason: UncacheableReason::ProcMacro, millis: 3000 },
+        Fate::Uncacheable { reason: UncacheableReason::Incremental, millis: 200 },
         Fate::BuildScriptRun,
         Fate::Fresh { found: false },
     ];
@@ -48,7 +48,7 @@ fn the_summary_says_what_was_cached_and_what_was_not() {
 
 #[test]
 fn a_build_in_which_the_cache_had_no_part_has_no_summary() {
-    let fates = [Fate::Fresh { found: true }, Fate::Uncacheable { reason: Reason::Path, millis: 3000 }];
+    let fates = [Fate::Fresh { found: true }, Fate::Uncacheable { reason: UncacheableReason::Path, millis: 3000 }];
     let mut report = Report::from_events(&session(&fates, Some(0)));
     (report.totals.uploaded, report.totals.not_uploaded) = (0, 0);
     assert_eq!(plain(|out| summary(&report, out)), "");
@@ -135,7 +135,7 @@ fn of_many_hits_the_expensive_ones_are_shown_and_the_rest_is_summed() {
 
 #[test]
 fn what_was_compiled_is_never_left_out() {
-    let fates = vec![Fate::Uncacheable { reason: Reason::ProcMacro, millis: 3000 }; 40];
+    let fates = vec![Fate::Uncacheable { reason: UncacheableReason::ProcMacro, millis: 3000 }; 40];
     let report = Report::from_events(&session(&fates, Some(0)));
     assert_eq!(rows(&plain(|out| table(&report, View::default(), out))).len(), 40);
 }
@@ -157,8 +157,8 @@ fn failed() -> Report {
 
 #[test]
 fn sessions_are_numbered_from_the_last_one_on() {
-    let settled = Report { settled: true, complete: true, exit_code: Some(0), ..Report::default() };
-    let reports = [sample(), settled, failed(), Report::default()];
+    let noop = Report { noop: true, complete: true, exit_code: Some(0), ..Report::default() };
+    let reports = [sample(), noop, failed(), Report::default()];
     let text = plain(|out| sessions(&Sessions::of(&reports), View::default(), out));
     let words: Vec<Vec<_>> = text.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(words[0][..6], ["Built", "0", "01-01", "00:00:00", "build", "--release"]);

@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use crate::digest::{Digest, Domain};
-use crate::event::Reason;
+use crate::event::UncacheableReason;
 use crate::roots::{RootedPath, Roots};
 
 /// What `--emit` asks for.
@@ -70,9 +70,9 @@ pub struct Invocation {
     /// How diagnostics are to be rendered.
     rendering: Vec<String>,
     /// An option makes rustc read a file that nobody knows of.
-    unknowable: Option<Reason>,
+    unknowable: Option<UncacheableReason>,
     /// What options name that is not in them, each with the reason why nothing is kept where that is not known.
-    named: BTreeMap<String, Reason>,
+    named: BTreeMap<String, UncacheableReason>,
 }
 
 /// How the option begins by which a crate is compiled incrementally.
@@ -183,7 +183,7 @@ impl Invocation {
     }
 
     /// Why its outputs cannot be reused whatever the plan says, where of what options name only this is known.
-    pub fn uncacheable(&self, is_known: impl Fn(&str) -> bool) -> Option<Reason> {
+    pub fn uncacheable(&self, is_known: impl Fn(&str) -> bool) -> Option<UncacheableReason> {
         let mut unknown = self.named.iter().filter(|(name, _)| !is_known(name));
         self.unknowable.or_else(|| unknown.next().map(|(_, reason)| *reason))
     }
@@ -215,7 +215,7 @@ impl Invocation {
                 return;
             }
             "error-format" | "json" | "color" | "diagnostic-width" => return self.rendered_as(name, value),
-            "sysroot" | "output" => self.unknowable = Some(Reason::CompilerInput),
+            "sysroot" | "output" => self.unknowable = Some(UncacheableReason::CompilerInput),
             _ => {}
         }
         self.relevant.push(Argument::text(format!("{name}={value}")));
@@ -228,7 +228,7 @@ impl Invocation {
 
     fn positional(&mut self, argument: &str) {
         if argument.starts_with('@') {
-            self.unknowable = Some(Reason::CompilerInput);
+            self.unknowable = Some(UncacheableReason::CompilerInput);
         } else if argument != "-" {
             self.source = Some(argument.into());
         }
@@ -238,13 +238,13 @@ impl Invocation {
     fn emits(&mut self, value: &str) {
         self.emit.extend(value.split(',').map(emit));
         if self.emit.contains(&Emit::Other) {
-            self.unknowable = Some(Reason::SideFiles);
+            self.unknowable = Some(UncacheableReason::SideFiles);
         }
     }
 
     fn target(&mut self, value: &str) {
         if value.ends_with(".json") {
-            self.unknowable = Some(Reason::CustomTarget);
+            self.unknowable = Some(UncacheableReason::CustomTarget);
         }
         self.target = Some(value.into());
     }
@@ -258,16 +258,18 @@ impl Invocation {
     fn codegen(&mut self, value: &str) {
         let (name, value) = value.split_once('=').unwrap_or((value, ""));
         match (name.replace('_', "-").as_str(), value) {
-            ("target-cpu" | "tune-cpu", "native") => drop(self.named.insert(PROCESSOR.into(), Reason::HostCpu)),
-            ("save-temps", value) if value != "no" => self.unknowable = Some(Reason::SideFiles),
+            ("target-cpu" | "tune-cpu", "native") => {
+                self.named.insert(PROCESSOR.into(), UncacheableReason::HostCpu);
+            }
+            ("save-temps", value) if value != "no" => self.unknowable = Some(UncacheableReason::SideFiles),
             // On Apple's systems the objects with the debug information are in the library.
             ("split-debuginfo", "unpacked") if !cfg!(target_vendor = "apple") => {
-                self.unknowable = Some(Reason::SideFiles);
+                self.unknowable = Some(UncacheableReason::SideFiles);
             }
             ("profile-use", path) if path.starts_with('/') => {
-                self.named.insert(format!("{PROFILE}{path}"), Reason::CompilerInput);
+                self.named.insert(format!("{PROFILE}{path}"), UncacheableReason::CompilerInput);
             }
-            ("profile-use" | "profile-sample-use", _) => self.unknowable = Some(Reason::CompilerInput),
+            ("profile-use" | "profile-sample-use", _) => self.unknowable = Some(UncacheableReason::CompilerInput),
             _ => {}
         }
         self.codegen.entry(name.into()).or_insert_with(|| value.into());

@@ -93,15 +93,15 @@ fn values_may_be_attached_or_apart() {
 #[test]
 fn what_depends_on_this_machine_or_on_unknown_files_is_uncacheable() {
     for (flag, reason) in [
-        ("-C target-cpu=native", Reason::HostCpu),
-        ("-Ctarget-cpu=native", Reason::HostCpu),
-        ("-C profile-use=/p.profdata", Reason::CompilerInput),
-        ("-C profile-use=p.profdata", Reason::CompilerInput),
-        ("--target my-board.json", Reason::CustomTarget),
-        ("--sysroot /s", Reason::CompilerInput),
-        ("@/tmp/args", Reason::CompilerInput),
-        ("-C save-temps", Reason::SideFiles),
-        ("--emit=asm", Reason::SideFiles),
+        ("-C target-cpu=native", UncacheableReason::HostCpu),
+        ("-Ctarget-cpu=native", UncacheableReason::HostCpu),
+        ("-C profile-use=/p.profdata", UncacheableReason::CompilerInput),
+        ("-C profile-use=p.profdata", UncacheableReason::CompilerInput),
+        ("--target my-board.json", UncacheableReason::CustomTarget),
+        ("--sysroot /s", UncacheableReason::CompilerInput),
+        ("@/tmp/args", UncacheableReason::CompilerInput),
+        ("-C save-temps", UncacheableReason::SideFiles),
+        ("--emit=asm", UncacheableReason::SideFiles),
     ] {
         let invocation = Invocation::parse(&arguments(&format!("{COMPILE} {flag}")));
         assert_eq!(invocation.uncacheable(|_| false), Some(reason), "{flag}");
@@ -116,7 +116,7 @@ fn what_an_option_names_and_is_known_is_no_reason() {
         assert_eq!(invocation.uncacheable(|known| known == name), None, "{flag}");
     }
     let both = Invocation::parse(&arguments(&format!("{COMPILE} -C target-cpu=native @/tmp/args")));
-    assert_eq!(both.uncacheable(|_| true), Some(Reason::CompilerInput));
+    assert_eq!(both.uncacheable(|_| true), Some(UncacheableReason::CompilerInput));
 }
 
 #[test]

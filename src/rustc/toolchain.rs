@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use camino::Utf8PathBuf;
 
 use crate::digest::Digest;
-use crate::key::recipe::Class;
+use crate::key::unit_inputs::HostClass;
 
 /// What keys and paths need to know about the toolchain.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -25,9 +25,9 @@ pub struct Toolchain {
     /// The program that links for this host.
     pub linker: String,
     /// What a program that is linked here depends on besides: linker and C library. Nothing where they are not known.
-    pub host_class: Option<Class>,
+    pub host_class: Option<HostClass>,
     /// The same for each other platform that is compiled for, where it is known.
-    pub target_classes: BTreeMap<String, Class>,
+    pub target_classes: BTreeMap<String, HostClass>,
 }
 
 impl Toolchain {

@@ -27,7 +27,7 @@ pub(super) const CLIPPY_ARGUMENTS: &str = "CLIPPY_ARGS";
 
 /// What compiles members.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum OfMembers {
+pub(super) enum MemberCompiler {
     /// Rustc.
     Rustc,
     /// Something in front of it.
@@ -36,7 +36,7 @@ pub(super) enum OfMembers {
     Unknown,
 }
 
-impl OfMembers {
+impl MemberCompiler {
     /// What cargo would put in front of rustc. `members` are the directories of all members.
     pub(super) fn find(
         options: &Options,
@@ -54,7 +54,7 @@ impl OfMembers {
         let Some(name) = WORKSPACE_WRAPPER.named(options, cargo, config)? else { return Ok(Self::Rustc) };
         let program = find(&options.environment, &options.directory, &name);
         let driver = program.and_then(|program| driver(&name, &program, store, members));
-        Ok(driver.map_or(Self::Unknown, |driver| Self::Driver(Driver { minds_primary: true, ..driver })))
+        Ok(driver.map_or(Self::Unknown, |driver| Self::Driver(Driver { depends_on_primary: true, ..driver })))
     }
 
     /// It, where there is one that is known.
@@ -69,7 +69,7 @@ fn driver(name: &OsStr, program: &Program, store: &LocalStore, members: BTreeSet
     let told = name.to_str()?.to_owned();
     let identity = [("the compiler of members", content.to_string()), ("its path", told.clone())];
     let identity = identity.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Some(Driver { program: told, identity, minds_primary: false, members })
+    Some(Driver { program: told, identity, depends_on_primary: false, members })
 }
 
 /// Of `cargo clippy`. Where that mends sources, nothing is known: another program than the driver is started, and writes.
@@ -77,7 +77,7 @@ fn clippy(options: &Options, store: &LocalStore, sysroot: &Utf8Path, members: BT
     let arguments = options.invocation.clippy_arguments().filter(|_| !options.invocation.has_flag(&["--fix"]))?;
     let program = clippy_driver(options, sysroot.as_std_path())?;
     let mut driver = driver(program.path().as_os_str(), &program, store, members)?;
-    driver.minds_primary = arguments.contains(NO_DEPS);
+    driver.depends_on_primary = arguments.contains(NO_DEPS);
     driver.identity.insert(CLIPPY_ARGUMENTS.into(), arguments);
     Some(driver)
 }
@@ -86,7 +86,7 @@ fn clippy(options: &Options, store: &LocalStore, sysroot: &Utf8Path, members: BT
 fn clippy_driver(options: &Options, sysroot: &Path) -> Option<Program> {
     let named = |name: &str| format!("{name}{EXE_SUFFIX}");
     let is_chosen = options.invocation.toolchain.is_some();
-    let found = Program::find(named("cargo-clippy"), &options.directory, Some(&searched(options)?));
+    let found = Program::find(named("cargo-clippy"), &options.directory, Some(&subcommand_path(options)?));
     let own = found.filter(|found| !is_chosen && found.rustup().is_none()).map(|found| found.file().to_owned());
     let clippy = match own {
         Some(own) => own,
@@ -96,7 +96,7 @@ fn clippy_driver(options: &Options, sysroot: &Path) -> Option<Program> {
 }
 
 /// Where cargo looks for its subcommands: in its home before anything in `PATH`, unless that says otherwise.
-fn searched(options: &Options) -> Option<OsString> {
+fn subcommand_path(options: &Options) -> Option<OsString> {
     let home = cargo_home(&options.environment, &options.directory).map(|home| home.join("bin"));
     let path = options.environment.get("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = env::split_paths(path).collect();
@@ -106,7 +106,7 @@ fn searched(options: &Options) -> Option<OsString> {
 }
 
 /// The environment that the cargo which compiles has: `cargo clippy` adds its arguments.
-pub(super) fn of_cargo(options: &Options) -> BTreeMap<OsString, OsString> {
+pub(super) fn cargo_environment(options: &Options) -> BTreeMap<OsString, OsString> {
     let mut environment = options.environment.0.clone();
     let arguments = options.invocation.clippy_arguments().filter(|_| options.invocation.command == "clippy");
     environment.extend(arguments.map(|arguments| (CLIPPY_ARGUMENTS.into(), arguments.into())));

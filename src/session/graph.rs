@@ -1,8 +1,9 @@
 //! The unit graph of a command, remembered.
 //!
-//! Asking cargo for it takes longer than everything else of a plan. What cargo answers follows from the command, from what
-//! cargo reads ([`super::depends`]), from what it makes of that (the merged configuration, the toolchain), and from the
-//! targets that it finds beside manifests: where all of that is as it was, the answer is taken from the local store.
+//! Asking cargo for it takes longer than everything else of a plan. What cargo answers follows from the command, from
+//! what cargo reads ([`super::cargo_inputs`]), from what it makes of that (the merged configuration, the toolchain),
+//! and from the targets that it finds beside manifests: where all of that is as it was, the answer is taken from the
+//! local store.
 //!
 //! **Invariant.** Only the graph of a workspace is remembered whose every package is a member or comes from elsewhere with
 //! a checksum or a commit: of a package in any other directory, nobody says here that it has changed.
@@ -11,8 +12,8 @@ use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
 use super::Options;
-use super::depends::Dependencies;
-use super::settled::circumstances;
+use super::cargo_inputs::CargoInputs;
+use super::noop::circumstances;
 use super::survey::Survey;
 use crate::cargo::{Cargo, CargoConfig, Package, PackageSource, Packages, UnitGraph, packages};
 use crate::digest::{Digest, Domain};
@@ -39,10 +40,10 @@ pub(super) fn units(
     cargo: &Cargo,
     store: &LocalStore,
     survey: &Survey,
-    depends: &Dependencies,
+    cargo_inputs: &CargoInputs,
     log: &EventLog,
 ) -> Result<(UnitGraph, Packages)> {
-    let key = key(options, survey, depends);
+    let key = key(options, survey, cargo_inputs);
     if let Some(remembered) = key.and_then(|key| recall(store, key))
         && let Ok(graph) = UnitGraph::parse(&remembered.graph)
     {
@@ -52,8 +53,8 @@ pub(super) fn units(
     let graph = UnitGraph::parse(&text)?;
     let packages = packages(&graph, survey.roots.get(Root::CargoHome))?;
     // What was changed meanwhile, by cargo or by hand, is found the next time.
-    let is_same = |before: &Digest| self::key(options, survey, depends) == Some(*before);
-    if let Some(key) = key.filter(is_same).filter(|_| is_settled(survey, &graph, &packages)) {
+    let is_same = |before: &Digest| self::key(options, survey, cargo_inputs) == Some(*before);
+    if let Some(key) = key.filter(is_same).filter(|_| is_reusable(survey, &graph, &packages)) {
         remember(store, key, &Remembered { graph: text, packages: packages.clone() });
     }
     Ok((graph, packages))
@@ -79,7 +80,7 @@ struct Key<'a> {
 }
 
 /// The key; nothing where there is no lockfile yet or it is elsewhere, or a package may be put in the place of another.
-fn key(options: &Options, survey: &Survey, depends: &Dependencies) -> Option<Digest> {
+fn key(options: &Options, survey: &Survey, cargo_inputs: &CargoInputs) -> Option<Digest> {
     let Survey { workspace, toolchain, config, .. } = survey;
     if options.invocation.value("lockfile-path").is_some() || !survey.lockfile_path().exists() {
         return None;
@@ -96,13 +97,13 @@ fn key(options: &Options, survey: &Survey, depends: &Dependencies) -> Option<Dig
         sysroot: &toolchain.sysroot,
         config,
         description: workspace.description,
-        contents: depends.contents(),
+        contents: cargo_inputs.contents(),
     };
     Some(Digest::of_value(Domain::UnitGraph, &key))
 }
 
 /// Whether all that the graph was made from is in its key.
-fn is_settled(survey: &Survey, graph: &UnitGraph, packages: &Packages) -> bool {
+fn is_reusable(survey: &Survey, graph: &UnitGraph, packages: &Packages) -> bool {
     let is_known = |package: &Package| {
         package.source != PackageSource::Directory || survey.workspace.members.contains(&package.directory)
     };

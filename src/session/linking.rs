@@ -1,9 +1,10 @@
 //! With what something is linked for a platform: the linker, and the C library or SDK.
 //!
 //! A linked unit is good only where the same programs would link it with the same libraries. So each platform that a
-//! program may be linked for has a [`Class`]: the program that rustc starts, as cargo finds it, by its content and by what
-//! it says of itself; the `ld` that this one starts; and the files of the C library that it links everything with. What
-//! stands in the toolchain is in a key already, with the compiler: `rust-lld` makes no difference of its own.
+//! program may be linked for has a [`HostClass`]: the program that rustc starts, as cargo finds it, by its content and
+//! by what it says of itself; the `ld` that this one starts; and the files of the C library that it links everything
+//! with. What stands in the toolchain is in a key already, with the compiler: `rust-lld` makes no difference of its
+//! own.
 //!
 //! **Invariants.** A class is the same on every machine that has the same programs and libraries, wherever they are and
 //! however old. Where any of it cannot be told, there is no class, and nothing that is linked for the platform is kept.
@@ -16,10 +17,10 @@ use std::process::Command;
 use serde::Serialize;
 
 use super::{Environment, tools};
-use crate::cargo::{Cargo, CargoConfig, tell_linkers};
+use crate::cargo::{Cargo, CargoConfig, configure_linker};
 use crate::digest::{Digest, Domain};
 use crate::error::Result;
-use crate::key::recipe::{Class, Part};
+use crate::key::unit_inputs::{Component, HostClass};
 use crate::probe::{self, Program};
 use crate::store::LocalStore;
 
@@ -58,7 +59,7 @@ const SELF_LINKED: &[&str] = &[
 const BARE: (&[&str], &[&str]) = (&["riscv32", "riscv64", "thumbv"], &["none-eabi", "none-eabihf", "unknown-none-elf"]);
 
 /// Everything that says how something is linked.
-pub(super) struct Linking<'a> {
+pub(super) struct LinkerProbe<'a> {
     pub environment: &'a Environment,
     /// From which relative paths are.
     pub directory: &'a Path,
@@ -84,37 +85,40 @@ enum Linker {
 
 /// A linker, by what it is and says.
 #[derive(Serialize)]
-struct AnsweredLinker<'a> {
+struct ProbedLinker<'a> {
     /// The name of its file: it may do something else under another.
     name: Option<&'a OsStr>,
     /// Its answer to `--version`.
-    said: &'a str,
+    #[serde(rename = "said")]
+    version: &'a str,
     /// The content of its file.
     content: Digest,
     /// The content of the `ld` that it starts, where it names one.
-    behind: Option<Digest>,
+    #[serde(rename = "behind")]
+    ld: Option<Digest>,
 }
 
 /// The C library, or the SDK.
 #[derive(Serialize)]
-struct FoundLibrary<'a> {
+struct ProbedLibrary<'a> {
     /// What it calls itself, where it can be asked.
-    said: &'a str,
+    #[serde(rename = "said")]
+    version: &'a str,
     /// The content of its files, by their names.
     content: Digest,
 }
 
-impl Linking<'_> {
+impl LinkerProbe<'_> {
     /// What tells apart machines on which something is linked for this platform.
-    pub(super) fn class(&self, platform: &str) -> Option<Class> {
+    pub(super) fn class(&self, platform: &str) -> Option<HostClass> {
         let flags = self.flags.get(platform).map(Vec::as_slice).unwrap_or_default();
-        let may_be_another = tell_linkers(flags) || self.config.has_conditional_linker();
+        let may_be_another = configure_linker(flags) || self.config.has_conditional_linker();
         if may_be_another && !(self.sees_inputs)() {
             return None;
         }
         match self.linker(platform)? {
-            Linker::OfToolchain => Some(class(platform, [("linker", Part::said("rust-lld"))])),
-            Linker::Program(name) => self.class_of(platform, &self.find(&name)?),
+            Linker::OfToolchain => Some(host_class(platform, [("linker", Component::described("rust-lld"))])),
+            Linker::Program(name) => self.class_with_linker(platform, &self.find(&name)?),
         }
     }
 
@@ -127,27 +131,28 @@ impl Linking<'_> {
         name.into_string().unwrap_or_else(|name| name.to_string_lossy().into_owned())
     }
 
-    fn class_of(&self, platform: &str, linker: &Program) -> Option<Class> {
-        let ((said, directories), behind) = rayon::join(
-            || rayon::join(|| self.ask(linker, "--version"), || self.ask(linker, "-print-search-dirs")),
-            || self.ask(linker, "-print-prog-name=ld"),
+    fn class_with_linker(&self, platform: &str, linker: &Program) -> Option<HostClass> {
+        let ((version, directories), ld) = rayon::join(
+            || rayon::join(|| self.query(linker, "--version"), || self.query(linker, "-print-search-dirs")),
+            || self.query(linker, "-print-prog-name=ld"),
         );
-        let said = said.ok()?;
-        let behind = behind.ok().and_then(|name| self.find(OsStr::new(name.trim())));
-        let behind = behind.and_then(|program| program.content(self.store));
+        let version = version.ok()?;
+        let ld = ld.ok().and_then(|name| self.find(OsStr::new(name.trim())));
+        let ld = ld.and_then(|program| program.content(self.store));
         let name = linker.path().file_name();
-        let answered = AnsweredLinker { name, said: &said, content: linker.content(self.store)?, behind };
-        let part = Part { digest: Digest::of_value(Domain::HostClass, &answered), ..Part::said(&said) };
-        let directories = directories.ok().and_then(|said| crate::rustc::linker::directories_in(&said));
-        Some(class(platform, [("linker", part), ("C library", self.library(platform, directories)?)]))
+        let probed = ProbedLinker { name, version: &version, content: linker.content(self.store)?, ld };
+        let component =
+            Component { digest: Digest::of_value(Domain::HostClass, &probed), ..Component::described(&version) };
+        let directories = directories.ok().and_then(|printed| crate::rustc::linker::directories_in(&printed));
+        Some(host_class(platform, [("linker", component), ("C library", self.library(platform, directories)?)]))
     }
 
     /// The C library: what it calls itself, where it can be asked, and its files, where the linker says where it looks.
-    fn library(&self, platform: &str, directories: Option<Vec<camino::Utf8PathBuf>>) -> Option<Part> {
-        let said = match platform {
+    fn library(&self, platform: &str, directories: Option<Vec<camino::Utf8PathBuf>>) -> Option<Component> {
+        let version = match platform {
             platform if platform != self.host => String::new(),
-            platform if platform.contains("linux-gnu") => self.ask_library("ldd", "--version").ok()?,
-            platform if platform.contains("apple") => self.ask_library("sw_vers", "-productVersion").ok()?,
+            platform if platform.contains("linux-gnu") => self.query_library("ldd", "--version").ok()?,
+            platform if platform.contains("apple") => self.query_library("sw_vers", "-productVersion").ok()?,
             _ => String::new(),
         };
         // Of another platform nothing is known but its files.
@@ -155,18 +160,18 @@ impl Linking<'_> {
             return None;
         }
         let sdk = if platform.contains("apple") { self.sdk() } else { None };
-        let files: Vec<_> = found(&directories.unwrap_or_default()).into_iter().chain(sdk).collect();
+        let files: Vec<_> = library_files(&directories.unwrap_or_default()).into_iter().chain(sdk).collect();
         let content = probe::contents(self.store, &files)?;
-        let digest = Digest::of_value(Domain::HostClass, &FoundLibrary { said: &said, content });
-        Some(Part { digest, ..Part::said(&said) })
+        let digest = Digest::of_value(Domain::HostClass, &ProbedLibrary { version: &version, content });
+        Some(Component { digest, ..Component::described(&version) })
     }
 
     /// What describes the SDK that Apple's compilers take.
     fn sdk(&self) -> Option<PathBuf> {
         let root = self.environment.get("SDKROOT").map(PathBuf::from).or_else(|| {
             let mut command = Command::new("xcrun");
-            let said = probe::ask(self.store, command.arg("--show-sdk-path"), self.variable()).ok()?;
-            Some(said.trim().into())
+            let path = probe::query(self.store, command.arg("--show-sdk-path"), self.variable()).ok()?;
+            Some(path.trim().into())
         });
         root.map(|root| root.join("SDKSettings.json")).filter(|path| path.is_file())
     }
@@ -190,14 +195,14 @@ impl Linking<'_> {
         tools::find(self.environment, self.directory, name)
     }
 
-    fn ask(&self, program: &Program, argument: &str) -> Result<String> {
-        probe::ask(self.store, Command::new(program.path()).arg(argument), self.variable())
+    fn query(&self, program: &Program, argument: &str) -> Result<String> {
+        probe::query(self.store, Command::new(program.path()).arg(argument), self.variable())
     }
 
     /// `ldd` is a script that comes with the C library, with the version in its text.
-    fn ask_library(&self, program: &str, argument: &str) -> Result<String> {
+    fn query_library(&self, program: &str, argument: &str) -> Result<String> {
         let found = self.find(OsStr::new(program)).map_or_else(|| program.into(), |found| found.path().to_owned());
-        probe::ask_constant(self.store, Command::new(found).arg(argument), self.variable())
+        probe::query_constant(self.store, Command::new(found).arg(argument), self.variable())
     }
 
     fn variable(&self) -> impl Fn(&str) -> Option<OsString> {
@@ -228,15 +233,16 @@ fn is_linked_by_cc(system: &str) -> bool {
 }
 
 /// The first file of each name, as a linker would take it.
-fn found(directories: &[camino::Utf8PathBuf]) -> Vec<PathBuf> {
+fn library_files(directories: &[camino::Utf8PathBuf]) -> Vec<PathBuf> {
     let first = |name: &&str| directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file());
     LIBRARIES.iter().filter_map(first).map(Into::into).collect()
 }
 
-fn class<const N: usize>(platform: &str, parts: [(&str, Part); N]) -> Class {
-    let parts: BTreeMap<_, _> = parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect();
-    let digests: BTreeMap<_, _> = parts.iter().map(|(name, part)| (name, part.digest)).collect();
-    Class { digest: Digest::of_value(Domain::HostClass, &(platform, digests)), parts }
+fn host_class<const N: usize>(platform: &str, components: [(&str, Component); N]) -> HostClass {
+    let components: BTreeMap<_, _> =
+        components.into_iter().map(|(name, component)| (name.to_owned(), component)).collect();
+    let digests: BTreeMap<_, _> = components.iter().map(|(name, component)| (name, component.digest)).collect();
+    HostClass { digest: Digest::of_value(Domain::HostClass, &(platform, digests)), components }
 }
 
 #[cfg(test)]

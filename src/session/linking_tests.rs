@@ -46,7 +46,7 @@ impl Machine {
         crate::process::while_nothing_starts(|| std::fs::write(path, content)).unwrap();
     }
 
-    fn class_of(&self, platform: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<Class> {
+    fn class_of(&self, platform: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<HostClass> {
         let path = format!("{}:/usr/bin:/bin", self.directory.path().join("bin").display());
         let variables = variables.iter().copied().chain([("PATH", path.as_str())]);
         let environment = Environment(variables.map(|(name, value)| (name.into(), value.into())).collect());
@@ -58,12 +58,12 @@ impl Machine {
         let flags = Rustflags { config, variable: &variable }.of(platform, |_| Some("unix\n".into()));
         let flags = &[(platform.to_owned(), flags)].into();
         let sees_inputs = &|| self.sees_inputs;
-        Linking { environment, directory, cargo, config, store, host: HOST, flags, sees_inputs }.class(platform)
+        LinkerProbe { environment, directory, cargo, config, store, host: HOST, flags, sees_inputs }.class(platform)
     }
 }
 
 /// The class of a new machine.
-fn class(said: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<Class> {
+fn class(said: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<HostClass> {
     Machine::new(said).class_of(HOST, variables, config)
 }
 
@@ -76,7 +76,7 @@ fn a_platform_is_known_by_its_linker_and_its_library() {
     let linker = ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "clang");
     assert_ne!(class("1.0", &[linker], json!({})), plain);
     assert_ne!(class("1.0", &[], json!({ "target": { HOST: { "linker": "clang" } } })), plain);
-    let words = |class: Option<Class>, name: &str| class.unwrap().parts[name].words.clone();
+    let words = |class: Option<HostClass>, name: &str| class.unwrap().components[name].description.clone();
     assert_eq!(words(plain.clone(), "linker"), "cc 1.0");
     assert_eq!(words(plain, "C library"), "ldd 1.0");
     assert_eq!(words(class("1.0", &[linker], json!({})), "linker"), "clang 1.0");
@@ -162,22 +162,22 @@ fn a_platform_whose_linker_flags_name_is_not_known() {
 
 #[test]
 fn each_part_of_a_linker_and_of_a_library_makes_another_one() {
-    let linker = || AnsweredLinker {
+    let linker = || ProbedLinker {
         name: Some(OsStr::new("cc")),
-        said: "cc 1",
+        version: "cc 1",
         content: Digest::of("cc"),
-        behind: Some(Digest::of("ld")),
+        ld: Some(Digest::of("ld")),
     };
-    let changes: &[Change<AnsweredLinker<'_>>] = &[
+    let changes: &[Change<ProbedLinker<'_>>] = &[
         ("name", |linker| linker.name = Some(OsStr::new("clang"))),
-        ("said", |linker| linker.said = "cc 2"),
+        ("said", |linker| linker.version = "cc 2"),
         ("content", |linker| linker.content = Digest::of("another")),
-        ("behind", |linker| linker.behind = None),
+        ("behind", |linker| linker.ld = None),
     ];
     assert_each_counts(Domain::HostClass, linker, changes);
-    let changes: &[Change<FoundLibrary<'_>>] =
-        &[("said", |library| library.said = "2"), ("content", |library| library.content = Digest::of("another"))];
-    assert_each_counts(Domain::HostClass, || FoundLibrary { said: "1", content: Digest::of("libc") }, changes);
+    let changes: &[Change<ProbedLibrary<'_>>] =
+        &[("said", |library| library.version = "2"), ("content", |library| library.content = Digest::of("another"))];
+    assert_each_counts(Domain::HostClass, || ProbedLibrary { version: "1", content: Digest::of("libc") }, changes);
 }
 
 #[test]

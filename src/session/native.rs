@@ -16,7 +16,7 @@ use super::{Environment, Options, tools};
 use crate::cargo::CargoConfig;
 use crate::digest::{Digest, Domain};
 use crate::fs;
-use crate::key::recipe::{Class, Part, Parts};
+use crate::key::unit_inputs::{Component, Components, HostClass};
 use crate::probe::{self, Program};
 use crate::store::LocalStore;
 
@@ -25,73 +25,75 @@ const COMPILERS: &[&str] = &["CC", "CXX"];
 /// Programs that scripts run where they are there.
 const TOOLS: &[&str] = &["ar", "clang", "cmake", "make", "nasm", "perl", "pkg-config"];
 /// Where compilers look by themselves.
-const INCLUDED: &[&str] = &["/usr/include", "/usr/local/include"];
+const INCLUDE_DIRS: &[&str] = &["/usr/include", "/usr/local/include"];
 /// Where pkg-config looks, besides the directory of the host's triple.
-const DESCRIBED: &[&str] =
+const PKG_CONFIG_DIRS: &[&str] =
     &["/usr/share/pkgconfig", "/usr/lib/pkgconfig", "/usr/lib64/pkgconfig", "/usr/local/lib/pkgconfig"];
 
 /// What a compiler starts to do its work.
-const BEHIND: &[&str] = &["as", "cc1"];
+const SUBPROGRAMS: &[&str] = &["as", "cc1"];
 
 /// A program: what it says, and what it is.
 #[derive(Debug, Serialize)]
-struct Answered {
+struct ProbedProgram {
     /// Its answer to `--version`.
-    said: String,
+    #[serde(rename = "said")]
+    version: String,
     /// Of the program, and of what it starts.
     contents: Vec<Option<Digest>>,
 }
 
 /// A digest of all that; nothing where the compiler or the system does not say what it is.
-pub(super) fn class(options: &Options, config: &CargoConfig, store: &LocalStore) -> Option<Class> {
+pub(super) fn class(options: &Options, config: &CargoConfig, store: &LocalStore) -> Option<HostClass> {
     let environment = &options.environment;
     let names_compiler = |name: &str| COMPILERS.iter().any(|family| is_of_family(name, family));
     // Cargo sets these for scripts, and for nobody else: whose compiler it is would have to be found out in its place.
-    if config.of_variables().any(|(name, _)| names_compiler(name)) {
+    if config.configured_variables().any(|(name, _)| names_compiler(name)) {
         return None;
     }
-    let asking = Asking { options, store };
+    let prober = Prober { options, store };
     let mut compilers: Vec<_> = named(environment, names_compiler);
     compilers.push("cc".into());
-    let compilers: Option<Vec<_>> = compilers.par_iter().map(|program| asking.compiler(program)).collect();
-    let optional: Vec<_> = ["c++"].iter().chain(TOOLS).map(|name| (*name).to_owned()).collect();
-    let answers = optional.par_iter().map(|program| asking.program(&[program])).collect();
-    let all = All { compilers: compilers?, answers, system: asking.system()?, installed: installed(environment) };
-    Some(Class { digest: Digest::of_value(Domain::HostClass, &all), parts: parts(&optional, &all) })
+    let compilers: Option<Vec<_>> = compilers.par_iter().map(|program| prober.compiler(program)).collect();
+    let names: Vec<_> = ["c++"].iter().chain(TOOLS).map(|name| (*name).to_owned()).collect();
+    let optional = names.par_iter().map(|program| prober.program(&[program])).collect();
+    let all =
+        NativeTools { compilers: compilers?, optional, system: prober.system()?, installed: installed(environment) };
+    Some(HostClass { digest: Digest::of_value(Domain::HostClass, &all), components: components(&names, &all) })
 }
 
 /// What programs are asked with.
 #[derive(Clone, Copy)]
-struct Asking<'a> {
+struct Prober<'a> {
     options: &'a Options,
     store: &'a LocalStore,
 }
 
-impl Asking<'_> {
+impl Prober<'_> {
     /// A program, which may have its first arguments with it (`ccache cc`): each of the words that is one counts.
-    fn program(self, words: &[&str]) -> Option<Answered> {
-        let said = self.ask(words, "--version")?;
+    fn program(self, words: &[&str]) -> Option<ProbedProgram> {
+        let version = self.query(words, "--version")?;
         let contents = words.iter().map(|word| self.content(word)).collect();
-        Some(Answered { said, contents })
+        Some(ProbedProgram { version, contents })
     }
 
     /// The same, with the programs that it starts.
-    fn compiler(self, program: &str) -> Option<Answered> {
+    fn compiler(self, program: &str) -> Option<ProbedProgram> {
         let words: Vec<_> = program.split_whitespace().collect();
-        let mut answered = self.program(&words)?;
-        let behind = BEHIND.par_iter().map(|name| {
-            let path = self.ask(&words, &format!("-print-prog-name={name}"))?;
+        let mut probed = self.program(&words)?;
+        let behind = SUBPROGRAMS.par_iter().map(|name| {
+            let path = self.query(&words, &format!("-print-prog-name={name}"))?;
             self.content(path.trim())
         });
-        answered.contents.extend(behind.collect::<Vec<_>>());
-        Some(answered)
+        probed.contents.extend(behind.collect::<Vec<_>>());
+        Some(probed)
     }
 
-    fn ask(self, words: &[&str], question: &str) -> Option<String> {
+    fn query(self, words: &[&str], question: &str) -> Option<String> {
         let mut command = Command::new(self.find(words.first()?)?.path());
         command.args(&words[1..]).arg(question);
         let variable = |name: &str| self.options.environment.get(name).map(Into::into);
-        probe::ask(self.store, &mut command, variable).ok()
+        probe::query(self.store, &mut command, variable).ok()
     }
 
     fn content(self, program: &str) -> Option<Digest> {
@@ -105,17 +107,18 @@ impl Asking<'_> {
     /// The release of the system.
     fn system(self) -> Option<String> {
         let release = || std::fs::read_to_string("/etc/os-release").ok();
-        if cfg!(target_os = "macos") { self.ask(&["clang"], "--version") } else { release() }
+        if cfg!(target_os = "macos") { self.query(&["clang"], "--version") } else { release() }
     }
 }
 
 /// Compilers, tools, the system, and what is installed.
 #[derive(Debug, Serialize)]
-struct All {
+struct NativeTools {
     /// `cc`, and the compilers that variables name.
-    compilers: Vec<Answered>,
+    compilers: Vec<ProbedProgram>,
     /// `c++` and the tools, where they are there.
-    answers: Vec<Option<Answered>>,
+    #[serde(rename = "answers")]
+    optional: Vec<Option<ProbedProgram>>,
     /// The release of the system.
     system: String,
     /// The names of what is installed, and the sizes of what describes packages.
@@ -126,25 +129,27 @@ struct All {
 type Installed = (OsString, Vec<(OsString, u64)>);
 
 /// The same in words.
-fn parts(tools: &[String], All { compilers, answers, system, installed }: &All) -> Parts {
-    let lines: Vec<_> = compilers.iter().map(|compiler| Part::said(&compiler.said).words).collect();
-    let compilers = Part { words: lines.join(" and "), digest: Digest::of_value(Domain::HostClass, compilers) };
-    let tool = |(name, answered): (&String, &Option<Answered>)| {
-        let answered = answered.as_ref()?;
-        let part = Part { digest: Digest::of_value(Domain::HostClass, answered), ..Part::said(&answered.said) };
-        Some((name.clone(), part))
+fn components(tools: &[String], NativeTools { compilers, optional, system, installed }: &NativeTools) -> Components {
+    let lines: Vec<_> = compilers.iter().map(|compiler| Component::described(&compiler.version).description).collect();
+    let compilers =
+        Component { description: lines.join(" and "), digest: Digest::of_value(Domain::HostClass, compilers) };
+    let tool = |(name, probed): (&String, &Option<ProbedProgram>)| {
+        let probed = probed.as_ref()?;
+        let component =
+            Component { digest: Digest::of_value(Domain::HostClass, probed), ..Component::described(&probed.version) };
+        Some((name.clone(), component))
     };
-    let tools = tools.iter().zip(answers).filter_map(tool);
-    let installed = Part::silent(Digest::of_value(Domain::HostClass, installed));
-    let system = Part { words: pretty_name(system), digest: Digest::of(system) };
+    let tools = tools.iter().zip(optional).filter_map(tool);
+    let installed = Component::opaque(Digest::of_value(Domain::HostClass, installed));
+    let system = Component { description: pretty_name(system), digest: Digest::of(system) };
     let named = [("C compiler", compilers), ("system", system), ("installed headers and libraries", installed)];
-    named.map(|(name, part)| (name.to_owned(), part)).into_iter().chain(tools).collect()
+    named.map(|(name, component)| (name.to_owned(), component)).into_iter().chain(tools).collect()
 }
 
 /// What a system calls itself in `os-release`, or its first line.
 fn pretty_name(system: &str) -> String {
     let named = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    named.map_or_else(|| Part::said(system).words, |name| name.trim_matches('"').to_owned())
+    named.map_or_else(|| Component::described(system).description, |name| name.trim_matches('"').to_owned())
 }
 
 /// `CC`, `CC_x86_64-unknown-linux-gnu`, `HOST_CC` …
@@ -165,9 +170,9 @@ fn installed(environment: &Environment) -> Vec<Installed> {
         fs::children(Path::new("/usr/lib")).unwrap_or_default().into_iter().map(|path| path.join("pkgconfig"));
     let variables = ["PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR"].iter().filter_map(|name| environment.get(name));
     let described =
-        DESCRIBED.iter().map(PathBuf::from).chain(multiarch).chain(variables.flat_map(std::env::split_paths));
+        PKG_CONFIG_DIRS.iter().map(PathBuf::from).chain(multiarch).chain(variables.flat_map(std::env::split_paths));
     let described = described.filter(|path| path.is_dir()).map(|path| (names(&path, true), path));
-    let included = INCLUDED.iter().map(PathBuf::from).map(|path| (names(&path, false), path));
+    let included = INCLUDE_DIRS.iter().map(PathBuf::from).map(|path| (names(&path, false), path));
     included.chain(described).map(|(names, path)| (path.into(), names)).collect()
 }
 
@@ -195,23 +200,23 @@ mod tests {
         }
     }
 
-    fn all() -> All {
-        let answered = Answered { said: "cc 12".into(), contents: vec![None] };
-        All { compilers: vec![answered], answers: vec![None], system: "Debian 12".into(), installed: Vec::new() }
+    fn all() -> NativeTools {
+        let probed = ProbedProgram { version: "cc 12".into(), contents: vec![None] };
+        NativeTools { compilers: vec![probed], optional: vec![None], system: "Debian 12".into(), installed: Vec::new() }
     }
 
     #[test]
     fn each_part_of_a_host_alone_makes_another_class() {
-        let changes: &[Change<All>] = &[
-            ("compilers", |all| all.compilers[0].said = "cc 13".into()),
-            ("answers", |all| all.answers[0] = Some(Answered { said: String::new(), contents: Vec::new() })),
+        let changes: &[Change<NativeTools>] = &[
+            ("compilers", |all| all.compilers[0].version = "cc 13".into()),
+            ("answers", |all| all.optional[0] = Some(ProbedProgram { version: String::new(), contents: Vec::new() })),
             ("system", |all| all.system = "Debian 13".into()),
             ("installed", |all| all.installed.push(("/usr/include".into(), vec![("z.h".into(), 0)]))),
         ];
         assert_each_counts(Domain::HostClass, all, changes);
-        let changes: &[Change<Answered>] = &[
-            ("said", |answered| answered.said = "cc 13".into()),
-            ("contents", |answered| answered.contents[0] = Some(Digest::of("cc"))),
+        let changes: &[Change<ProbedProgram>] = &[
+            ("said", |probed| probed.version = "cc 13".into()),
+            ("contents", |probed| probed.contents[0] = Some(Digest::of("cc"))),
         ];
         assert_each_counts(Domain::HostClass, || all().compilers.remove(0), changes);
     }
@@ -252,7 +257,7 @@ mod tests {
             return;
         }
         let directory = tempfile::tempdir().unwrap();
-        let programs: Vec<_> = ["cc", "c++", "special-c++"].iter().chain(TOOLS).chain(BEHIND).copied().collect();
+        let programs: Vec<_> = ["cc", "c++", "special-c++"].iter().chain(TOOLS).chain(SUBPROGRAMS).copied().collect();
         let plain = class_of(directory.path(), &programs, None);
         assert!(plain.is_some());
         for program in &programs {
@@ -266,14 +271,15 @@ mod tests {
     fn each_part_has_words_and_what_is_not_there_is_no_part() {
         let system = "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n";
         let tools = ["ar", "cmake"].map(str::to_owned);
-        let answered = |said: &str| Answered { said: said.into(), contents: Vec::new() };
-        let all = All {
-            compilers: vec![answered("clang 14\nTarget: here"), answered("cc 12")],
-            answers: vec![Some(answered("GNU ar 2.40\nfree")), None],
+        let probed = |version: &str| ProbedProgram { version: version.into(), contents: Vec::new() };
+        let all = NativeTools {
+            compilers: vec![probed("clang 14\nTarget: here"), probed("cc 12")],
+            optional: vec![Some(probed("GNU ar 2.40\nfree")), None],
             system: system.to_owned(),
             installed: Vec::new(),
         };
-        let words: Vec<_> = parts(&tools, &all).into_iter().map(|(name, part)| (name, part.words)).collect();
+        let words: Vec<_> =
+            components(&tools, &all).into_iter().map(|(name, component)| (name, component.description)).collect();
         let expected = [
             ("C compiler", "clang 14 and cc 12"),
             ("ar", "GNU ar 2.40"),

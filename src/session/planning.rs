@@ -10,12 +10,12 @@ use std::time::SystemTime;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Options;
-use super::depends::Dependencies;
+use super::cargo_inputs::CargoInputs;
 use super::driver;
 use super::graph;
 use super::native;
-use super::proof::{Proof, Standing};
-use super::settled::Read;
+use super::noop::CargoInputState;
+use super::proof::{FormatStatus, RunningProof};
 use super::survey::{self, Survey};
 use crate::cargo::{Cargo, PackageSource, Packages, Workspace, layout};
 use crate::config::{Settings, Switch, WorkspacePaths};
@@ -23,36 +23,36 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::event::{EventKind, EventLog, Phase};
 use crate::hydrate::Hydrated;
-use crate::inputs::Here;
+use crate::inputs::MachineState;
 use crate::plan::content::Contents;
-use crate::plan::{BuildPlan, PlanInputs, Surroundings, Unit};
+use crate::plan::{BuildPlan, MemberInputs, PlanInputs, Unit};
 use crate::prefetch::Prefetch;
 use crate::roots::Root;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 use crate::upload::Upload;
-use crate::wrapper::{Services, UserWrapper, WithoutMembers};
+use crate::wrapper::{Services, SkippedMembers, UserWrapper};
 
 /// What sqlx's macros read of a workspace.
 const KNOWN_FILES: &[&str] = &[".sqlx", ".env"];
 const KNOWN_VARIABLES: &[&str] = &["DATABASE_URL", "SQLX_OFFLINE", "SQLX_OFFLINE_DIR"];
 
 /// A plan, and what goes on in the background for it.
-pub(super) struct Ready {
+pub(super) struct Prepared {
     pub services: Services,
-    pub rest: Rest,
+    pub teardown: Teardown,
 }
 
 /// What is needed when cargo has ended.
-pub(super) struct Rest {
+pub(super) struct Teardown {
     pub workspace: Workspace,
     pub graph_key: Digest,
     pub remote: Option<Arc<RemoteStore>>,
     /// A wrapper of the user's own.
     pub user_wrapper: Option<UserWrapper>,
     /// What cargo reads, as it was while the plan was made; nothing where it has changed meanwhile.
-    pub read: Option<Read>,
+    pub cargo_inputs: Option<CargoInputState>,
     /// What is being found out of this cargo.
-    pub proof: Option<Proof>,
+    pub proof: Option<RunningProof>,
     /// The platform that this is.
     pub host: String,
     /// Everything that goes on in the background ends with it.
@@ -60,40 +60,40 @@ pub(super) struct Rest {
 }
 
 /// Survey, graph index, plan; the packs are on their way when this returns.
-pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, log: &EventLog) -> Result<Ready> {
+pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, log: &EventLog) -> Result<Prepared> {
     let began = SystemTime::now();
     let survey = Survey::take(options, cargo, &store)?;
     make_target_dir(&survey.workspace)?;
     let graph_key = survey.graph_key(options);
     let runtime = Runtime::new()?;
     let remote = open_remote(options, log);
-    let mut standing = Standing::of(options, cargo, &survey, &store);
-    standing.ask(&runtime, remote.as_ref());
+    let mut format_status = FormatStatus::of(options, cargo, &survey, &store);
+    format_status.request_hint(&runtime, remote.as_ref());
     let prefetch = Prefetch::new(&runtime, store.clone(), remote.clone(), log.clone(), &options.settings);
     log.record(EventKind::PhaseStarted { phase: Phase::Prefetch });
     prefetch.start_graph(graph_key);
 
-    let depends = Dependencies::of(options, &survey);
-    let (plan, contents) = plan(options, cargo, &store, &survey, &depends, log)?;
-    let depends = depends.with_packages(plan.member_manifests());
-    let read = depends.are_older_than(began).then(|| Read::now(depends));
+    let cargo_inputs = CargoInputs::of(options, &survey);
+    let (plan, contents) = plan(options, cargo, &store, &survey, &cargo_inputs, log)?;
+    let cargo_inputs = cargo_inputs.with_packages(plan.member_manifests());
+    let cargo_inputs = cargo_inputs.are_older_than(began).then(|| CargoInputState::now(cargo_inputs));
     log.record(EventKind::Planned { units: plan.planned() });
     prefetch.want(plan.cacheable(), survey.roots.clone());
     let upload = remote
         .clone()
         .filter(|_| options.settings.upload)
         .map(|remote| Upload::new(&runtime, store.clone(), remote, log.clone(), &options.settings));
-    let (format, is_proven, proof) = standing.settle(options, &store, log);
+    let (format, is_proven, proof) = format_status.resolve(options, &store, log);
     let user_wrapper = survey.wrapper.as_ref().map(|wrapper| wrapper.user.clone());
     // Files of the configuration are in the directories around the workspace, or in the home of packages.
     let around = [Root::Workspace, Root::CargoHome].map(|root| survey.roots.get(root).map_or("", Utf8Path::as_str));
-    let configured = survey.config.said_of_variables(&format!("{around:?}"));
+    let configured = survey.config.variable_settings(&format!("{around:?}"));
     let Survey { workspace, roots, toolchain, .. } = survey;
     let hydrated = Hydrated::default();
-    let without = options.warm.map(|_| WithoutMembers::new(&plan, &roots, &options.executable)).transpose()?;
+    let skipped_members = options.warm.map(|_| SkippedMembers::new(&plan, &roots, &options.executable)).transpose()?;
     let host = toolchain.host().to_owned();
     let environment = options.environment.0.clone();
-    let here = Here::new(roots.clone(), environment, configured, store.clone(), &options.settings);
+    let machine = MachineState::new(roots.clone(), environment, configured, store.clone(), &options.settings);
     let services = Services {
         plan,
         contents,
@@ -104,16 +104,17 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         prefetch,
         upload,
         hydrated,
-        without,
-        environment: driver::of_cargo(options),
+        skipped_members,
+        environment: driver::cargo_environment(options),
         compiler: toolchain.version().to_owned(),
         linker: toolchain.linker,
-        here,
+        machine,
         is_observing: options.settings.observe == Switch::On,
         log: log.clone(),
         store_failed: AtomicBool::new(false),
     };
-    Ok(Ready { services, rest: Rest { workspace, graph_key, remote, user_wrapper, read, proof, host, runtime } })
+    let teardown = Teardown { workspace, graph_key, remote, user_wrapper, cargo_inputs, proof, host, runtime };
+    Ok(Prepared { services, teardown })
 }
 
 /// Asks cargo for the units, and joins them with what else is known.
@@ -122,10 +123,10 @@ fn plan(
     cargo: &Cargo,
     store: &LocalStore,
     survey: &Survey,
-    depends: &Dependencies,
+    cargo_inputs: &CargoInputs,
     log: &EventLog,
 ) -> Result<(BuildPlan, Contents)> {
-    let units = || graph::units(options, cargo, store, survey, depends, log);
+    let units = || graph::units(options, cargo, store, survey, cargo_inputs, log);
     let (units, native) = rayon::join(units, || native::class(options, &survey.config, store));
     let (graph, packages) = units?;
     let contents = contents(options, store, survey, &packages);
@@ -137,11 +138,11 @@ fn plan(
         lockfile: &lockfile,
         toolchain: &survey.toolchain,
         config: &survey.config,
-        environment: survey::key_environment(&options.environment, wrapper, survey.named(options, store)),
+        environment: survey::key_environment(&options.environment, wrapper, survey.flag_inputs(options, store)),
         native,
         sees_variables: survey.config.variables().is_none() || survey::sees_inputs(&options.settings),
-        driver: survey.of_members.driver().cloned(),
-        surroundings: survey.caches_members(options).then(|| surroundings(options, survey, &contents)).transpose()?,
+        driver: survey.member_compiler.driver().cloned(),
+        member_inputs: survey.caches_members(options).then(|| member_inputs(options, survey, &contents)).transpose()?,
     };
     let content = |unit: &Unit| match unit.external {
         // Nobody says what `.gitignore` in what somebody else has packed is about.
@@ -168,7 +169,7 @@ fn contents(options: &Options, store: &LocalStore, survey: &Survey, packages: &P
 }
 
 /// What members read without telling is named by the user, or by the few tools that everybody knows to do that.
-fn surroundings(options: &Options, survey: &Survey, contents: &Contents) -> Result<Surroundings> {
+fn member_inputs(options: &Options, survey: &Survey, contents: &Contents) -> Result<MemberInputs> {
     let workspace = survey.workspace.root.clone();
     let mut digests = BTreeMap::new();
     for name in KNOWN_FILES.iter().copied().chain(Settings::list(&options.settings.key_files)) {
@@ -186,7 +187,7 @@ fn surroundings(options: &Options, survey: &Survey, contents: &Contents) -> Resu
     digests.insert("inherited".into(), survey.inherited()?);
     // Below the root of the file system is everything.
     let is_remapped = options.settings.workspace_paths == WorkspacePaths::Remap && workspace.parent().is_some();
-    Ok(Surroundings { workspace, is_remapped, digests })
+    Ok(MemberInputs { workspace, is_remapped, digests })
 }
 
 /// Makes the target directory as cargo would.

@@ -58,7 +58,7 @@ const VARIABLES: &[&str] = &[
     "__CARGO_TEMPORARY_BUILD_DIR_NEW_LAYOUT_OPT_OUT",
 ];
 /// What the prover needs of the environment to start compilers and linkers.
-const PASSED: &[&str] = &[
+const PASSED_VARIABLES: &[&str] = &[
     "PATH",
     "TMPDIR",
     "TMP",
@@ -73,10 +73,10 @@ const PASSED: &[&str] = &[
     "RUSTUP_TOOLCHAIN",
 ];
 /// Options with which the small workspace would compile the standard library.
-const TOO_MUCH: &[&str] = &["build-std"];
+const UNSUPPORTED: &[&str] = &["build-std"];
 
 /// What is known of a cargo.
-pub(super) struct Standing {
+pub(super) struct FormatStatus {
     /// What it writes: proven, or likely.
     pub format: Format,
     state: State,
@@ -87,11 +87,11 @@ enum State {
     /// Why not.
     Unproven(String),
     /// Nobody knows yet.
-    Open(Box<Open>),
+    Pending(Box<PendingProof>),
 }
 
 /// What a proof is of, and where it is remembered.
-struct Open {
+struct PendingProof {
     key: Digest,
     request: Request,
     /// What the remote says, if there is one.
@@ -130,14 +130,14 @@ struct Request {
 
 /// What was found out.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Answer {
+struct ProofResult {
     /// The name of the format that holds.
     format: Option<String>,
     /// Why none does.
     reason: Option<String>,
 }
 
-impl Answer {
+impl ProofResult {
     fn state(&self) -> (Option<Format>, State) {
         match self.format.as_deref().and_then(Format::named) {
             Some(format) => (Some(format), State::Proven),
@@ -146,11 +146,11 @@ impl Answer {
     }
 }
 
-impl Standing {
+impl FormatStatus {
     /// What is remembered of the cargo of this session.
     pub(super) fn of(options: &Options, cargo: &Cargo, survey: &Survey, store: &LocalStore) -> Self {
-        let asked = Asked(&survey.config);
-        let format = Format::likely(&survey.toolchain.cargo, asked.layout());
+        let settings = FormatSettings(&survey.config);
+        let format = Format::likely(&survey.toolchain.cargo, settings.layout());
         let unproven = |reason: String| Self { format, state: State::Unproven(reason) };
         match options.environment.text(SWITCH) {
             Some("off") => return unproven(format!("{SWITCH} is off")),
@@ -160,7 +160,7 @@ impl Standing {
                 None => return unproven(format!("{SWITCH} names no format")),
             },
         }
-        if let Some(option) = asked.too_much() {
+        if let Some(option) = settings.unsupported_option() {
             return unproven(format!("a proof with {option} would take too long"));
         }
         let Some(program) = program(options, cargo) else {
@@ -169,51 +169,51 @@ impl Standing {
         let Some(content) = program.content(store) else {
             return unproven(format!("{} cannot be read", program.path().display()));
         };
-        let key = asked.key(content, options);
+        let key = settings.key(content, options);
         match recall(store.proof(key)) {
-            Some(answer) => {
-                let (proven, state) = answer.state();
+            Some(result) => {
+                let (proven, state) = result.state();
                 Self { format: proven.unwrap_or(format), state }
             }
             None => {
-                let request = asked.request(format, &program, survey, options, store.root(), key);
-                Self { format, state: State::Open(Box::new(Open { key, request, hint: None })) }
+                let request = settings.request(format, &program, survey, options, store.root(), key);
+                Self { format, state: State::Pending(Box::new(PendingProof { key, request, hint: None })) }
             }
         }
     }
 
     /// Asks others who have a cargo like this, in the background.
-    pub(super) fn ask(&mut self, runtime: &Runtime, remote: Option<&Arc<RemoteStore>>) {
-        let (State::Open(open), Some(remote)) = (&mut self.state, remote) else { return };
+    pub(super) fn request_hint(&mut self, runtime: &Runtime, remote: Option<&Arc<RemoteStore>>) {
+        let (State::Pending(pending), Some(remote)) = (&mut self.state, remote) else { return };
         let (sender, hint) = mpsc::channel();
-        let (remote, key) = (remote.clone(), open.key);
-        open.hint = Some(hint);
+        let (remote, key) = (remote.clone(), pending.key);
+        pending.hint = Some(hint);
         // Nobody listens any more where it takes too long.
         runtime.handle().spawn(async move { drop(sender.send(remote.proof(key).await.ok().flatten())) });
     }
 
     /// What holds in this session. Where nothing is known, a proof is begun.
-    pub(super) fn settle(
+    pub(super) fn resolve(
         self,
         options: &Options,
         store: &Arc<LocalStore>,
         log: &EventLog,
-    ) -> (Format, bool, Option<Proof>) {
+    ) -> (Format, bool, Option<RunningProof>) {
         let Self { mut format, mut state } = self;
         let mut proof = None;
-        if let State::Open(open) = state {
-            let Open { key, request, hint } = *open;
+        if let State::Pending(pending) = state {
+            let PendingProof { key, request, hint } = *pending;
             let hint = hint.and_then(|hint| hint.recv_timeout(HINT_PATIENCE).ok().flatten());
             state = match recall(hint) {
-                Some(answer) if answer.format.is_some() => {
-                    remember(store, key, &answer);
-                    let (proven, state) = answer.state();
+                Some(result) if result.format.is_some() => {
+                    remember(store, key, &result);
+                    let (proven, state) = result.state();
                     format = proven.unwrap_or(format);
                     state
                 }
                 _ => {
                     let is_awaited = options.environment.text(SWITCH) == Some(PROVE);
-                    proof = Proof::begin(&request, options, is_awaited)
+                    proof = RunningProof::begin(&request, options, is_awaited)
                         .inspect_err(|error| tracing::debug!(%error, "nothing is proven of this cargo"))
                         .ok();
                     State::Unproven("it is new here, and looked into while it builds".into())
@@ -230,12 +230,12 @@ impl Standing {
     }
 }
 
-fn recall(bytes: Option<Vec<u8>>) -> Option<Answer> {
+fn recall(bytes: Option<Vec<u8>>) -> Option<ProofResult> {
     serde_json::from_slice(&bytes?).ok()
 }
 
-fn remember(store: &LocalStore, key: Digest, answer: &Answer) {
-    let bytes = serde_json::to_vec(answer).expect("text");
+fn remember(store: &LocalStore, key: Digest, result: &ProofResult) {
+    let bytes = serde_json::to_vec(result).expect("text");
     if let Err(error) = store.put_proof(key, &bytes) {
         tracing::debug!(%error, "what was proven is not remembered");
     }
@@ -246,7 +246,7 @@ fn program(options: &Options, cargo: &Cargo) -> Option<Program> {
     let variable = |name: &str| options.environment.get(name).map(OsStr::to_owned);
     let found = Program::find(cargo.program(), &options.directory, variable("PATH").as_deref())?;
     let toolchain = options.invocation.toolchain.as_deref();
-    match found.answering(variable).filter(|_| toolchain.is_none()) {
+    match found.resolved(variable).filter(|_| toolchain.is_none()) {
         Some(program) => Some(program),
         None => {
             let mut command = Command::new(found.rustup()?);
@@ -263,16 +263,16 @@ fn of_toolchain(survey: &Survey, name: &str) -> PathBuf {
 }
 
 /// What changes what a cargo writes.
-struct Asked<'a>(&'a CargoConfig);
+struct FormatSettings<'a>(&'a CargoConfig);
 
-impl Asked<'_> {
+impl FormatSettings<'_> {
     /// The arrangement that is asked for, if one is.
     fn layout(&self) -> Option<Layout> {
         self.names().iter().any(|name| name == "build-dir-new-layout").then_some(Layout::PerUnit)
     }
 
-    fn too_much(&self) -> Option<String> {
-        self.names().into_iter().find(|name| TOO_MUCH.contains(&name.as_str())).map(|name| format!("-Z{name}"))
+    fn unsupported_option(&self) -> Option<String> {
+        self.names().into_iter().find(|name| UNSUPPORTED.contains(&name.as_str())).map(|name| format!("-Z{name}"))
     }
 
     /// The names of all that is switched on.
@@ -291,7 +291,7 @@ impl Asked<'_> {
     /// Where a proof is remembered.
     fn key(&self, cargo: Digest, options: &Options) -> Digest {
         let variables = VARIABLES.iter().map(|name| (*name, options.environment.text(name))).collect();
-        let (formats, settings) = (format::DESCRIPTION, self.0.of_format());
+        let (formats, settings) = (format::DESCRIPTION, self.0.format_settings());
         Digest::of_value(Domain::Proof, &Subject { version: VERSION, formats, cargo, settings, variables })
     }
 
@@ -323,7 +323,7 @@ impl Asked<'_> {
     /// Cargo's configuration, as far as it matters.
     fn config(&self) -> String {
         let mut config = toml::Table::new();
-        for (name, value) in self.0.of_format() {
+        for (name, value) in self.0.format_settings() {
             let Ok(value) = toml::Value::try_from(value) else { continue };
             match name.split_once('.') {
                 Some((table, key)) => {
@@ -341,21 +341,21 @@ impl Asked<'_> {
 }
 
 /// A proof that is being made.
-pub(super) struct Proof {
+pub(super) struct RunningProof {
     key: Digest,
     child: Child,
     /// When it is closed, the prover ends.
     stdin: Option<ChildStdin>,
     /// A session waits for it.
     is_awaited: bool,
-    answer: Receiver<Option<Answer>>,
+    result: Receiver<Option<ProofResult>>,
 }
 
-impl Proof {
+impl RunningProof {
     fn begin(request: &Request, options: &Options, is_awaited: bool) -> Result<Self> {
         let mut command = Command::new(&options.executable);
         command.arg(prover::NAME).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let passed = PASSED.iter().chain(VARIABLES).map(OsStr::new);
+        let passed = PASSED_VARIABLES.iter().chain(VARIABLES).map(OsStr::new);
         let variables = passed.filter_map(|name| Some((name, options.environment.0.get(name)?)));
         command.envs(variables);
         let is_option = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with(UNSTABLE_VARIABLES));
@@ -367,26 +367,26 @@ impl Proof {
         let line = serde_json::to_string(request).expect("paths and text") + "\n";
         // A prover that does not read gives no answer.
         stdin.as_mut().and_then(|stdin| stdin.write_all(line.as_bytes()).ok());
-        let (sender, answer) = mpsc::channel();
+        let (sender, result) = mpsc::channel();
         thread::spawn(move || {
             let mut text = String::new();
-            let said = stdout.and_then(|mut stdout| stdout.read_to_string(&mut text).ok());
+            let received = stdout.and_then(|mut stdout| stdout.read_to_string(&mut text).ok());
             // Nobody listens when the session is over.
-            let _ = sender.send(said.and_then(|_| serde_json::from_str(&text).ok()));
+            let _ = sender.send(received.and_then(|_| serde_json::from_str(&text).ok()));
         });
-        Ok(Self { key: request.key, child, stdin, is_awaited, answer })
+        Ok(Self { key: request.key, child, stdin, is_awaited, result })
     }
 
     /// Tells the remote what was found out by now. Where nothing was, the prover is broken off.
     pub(super) fn end(mut self, runtime: &Runtime, remote: Option<&RemoteStore>) {
-        let said = if self.is_awaited { self.answer.recv().ok() } else { self.answer.try_recv().ok() };
+        let received = if self.is_awaited { self.result.recv().ok() } else { self.result.try_recv().ok() };
         drop(self.stdin.take());
         let _ = self.child.wait();
         wait_for_group(self.child.id());
-        let Some(answer) = said else { return };
-        let answer = answer.filter(|answer| answer.format.is_some());
-        if let Some((answer, remote)) = answer.zip(remote.filter(|remote| !remote.is_open(Direction::Write))) {
-            let bytes = serde_json::to_vec(&answer).expect("text");
+        let Some(result) = received else { return };
+        let result = result.filter(|result| result.format.is_some());
+        if let Some((result, remote)) = result.zip(remote.filter(|remote| !remote.is_open(Direction::Write))) {
+            let bytes = serde_json::to_vec(&result).expect("text");
             let put = async { tokio::time::timeout(HINT_PATIENCE, remote.put_proof(self.key, &bytes)).await };
             drop(runtime.handle().block_on(put));
         }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use super::driver::OfMembers;
-use super::linking::Linking;
-use super::named;
+use super::driver::MemberCompiler;
+use super::flag_inputs;
+use super::linking::LinkerProbe;
 use super::tools::{self, Wrapper};
 use super::{Environment, Options};
 use crate::cargo::{Cargo, CargoConfig, Lockfile, Rustflags, Workspace, rustc_command};
@@ -75,33 +75,40 @@ pub(super) struct Survey {
     /// A rustc wrapper of the user's own.
     pub wrapper: Option<Wrapper>,
     /// What compiles members.
-    pub of_members: OfMembers,
+    pub member_compiler: MemberCompiler,
 }
 
 impl Survey {
     /// Asks everything at once.
     pub(super) fn take(options: &Options, cargo: &Cargo, store: &LocalStore) -> Result<Self> {
         let variable = |name: &str| options.environment.get(name).map(Into::into);
-        let asking = Asking { options, store };
+        let prober = Prober { options, store };
         let named = tools::RUSTC.in_environment(options);
         let ((workspace, config), (cargo_version, compiler)) = rayon::join(
             || rayon::join(|| cargo.workspace(), || cargo.config()),
             || {
-                let version = || probe::ask(store, &mut cargo.version_command(), variable);
-                rayon::join(version, || asking.compiler(named.clone()))
+                let version = || probe::query(store, &mut cargo.version_command(), variable);
+                rayon::join(version, || prober.compiler(named.clone()))
             },
         );
         let (workspace, config) = (workspace?, config?.with_options(unstable_options(options)));
         let compiler = match tools::RUSTC.named(options, cargo, &config)?.filter(|_| named.is_none()) {
             // Rare enough to be asked only now: the compiler is one that the configuration names.
-            Some(other) => asking.compiler(Some(other))?,
+            Some(other) => prober.compiler(Some(other))?,
             None => compiler?,
         };
         let toolchain = toolchain(options, cargo, store, &config, compiler, cargo_version?.trim());
         Ok(Self {
             roots: roots(options, &workspace, &toolchain),
             wrapper: Wrapper::find(options, cargo, &config, store)?,
-            of_members: OfMembers::find(options, cargo, &config, store, &toolchain.sysroot, &workspace.members)?,
+            member_compiler: MemberCompiler::find(
+                options,
+                cargo,
+                &config,
+                store,
+                &toolchain.sysroot,
+                &workspace.members,
+            )?,
             workspace,
             toolchain,
             config,
@@ -126,10 +133,12 @@ impl Survey {
     }
 
     /// What flags name that is not in them.
-    pub(super) fn named(&self, options: &Options, store: &LocalStore) -> BTreeMap<String, String> {
-        let asking = Asking { options, store };
+    pub(super) fn flag_inputs(&self, options: &Options, store: &LocalStore) -> BTreeMap<String, String> {
+        let prober = Prober { options, store };
         let flags = ["-C", "target-cpu=native"].map(str::to_owned);
-        named::named(&self.toolchain.flags, || asking.print(&["cfg", "target-cpus"], self.toolchain.host(), &flags))
+        flag_inputs::flag_inputs(&self.toolchain.flags, || {
+            prober.print(&["cfg", "target-cpus"], self.toolchain.host(), &flags)
+        })
     }
 
     /// Cargo.lock as it is now; planning may have just made it.
@@ -146,7 +155,9 @@ impl Survey {
 
     /// Whether packages in directories are cached: with a compiler of their own of which nothing is known, they are not.
     pub(super) fn caches_members(&self, options: &Options) -> bool {
-        options.settings.members == Switch::On && options.warm.is_none() && self.of_members != OfMembers::Unknown
+        options.settings.members == Switch::On
+            && options.warm.is_none()
+            && self.member_compiler != MemberCompiler::Unknown
     }
 
     /// What members inherit from the workspace's manifest, besides their dependencies.
@@ -193,12 +204,12 @@ fn own_files(sysroot: &Utf8Path) -> Option<Vec<PathBuf>> {
 
 /// What a compiler is asked with.
 #[derive(Clone, Copy)]
-struct Asking<'a> {
+struct Prober<'a> {
     options: &'a Options,
     store: &'a LocalStore,
 }
 
-impl Asking<'_> {
+impl Prober<'_> {
     /// `-vV` and the sysroot.
     fn compiler(self, named: Option<OsString>) -> Result<(String, Utf8PathBuf)> {
         let Self { options, store } = self;
@@ -209,7 +220,7 @@ impl Asking<'_> {
         let sysroot = program.as_ref().and_then(Program::sysroot);
         let ask = |arguments: &[&str]| {
             let mut command = rustc_command(&options.invocation, rustc.clone());
-            probe::ask_compiler(store, command.args(arguments), variable)
+            probe::query_compiler(store, command.args(arguments), variable)
         };
         let (version, asked) = rayon::join(
             || ask(&["-vV"]),
@@ -240,7 +251,7 @@ impl Asking<'_> {
         if is_of_machine {
             process::output(&mut command).ok()
         } else {
-            probe::ask_compiler(store, &mut command, variable).ok()
+            probe::query_compiler(store, &mut command, variable).ok()
         }
     }
 }
@@ -258,7 +269,7 @@ fn toolchain(
     let host = toolchain.host().to_owned();
     let platforms = platforms(options, config, &host);
     toolchain.flags = flags(options, store, config, &platforms);
-    let linking = Linking {
+    let linkers = LinkerProbe {
         environment: &options.environment,
         directory: &options.directory,
         cargo,
@@ -270,13 +281,13 @@ fn toolchain(
     };
     let library =
         |platform: &String| Some((platform.clone(), probe::contents(store, &toolchain.library_files(platform))?));
-    let of_target = |platform: &String| Some((platform.clone(), linking.class(platform)?));
+    let of_target = |platform: &String| Some((platform.clone(), linkers.class(platform)?));
     let targets = platforms.iter().filter(|platform| **platform != host);
     let (libraries, (host_class, target_classes)) = rayon::join(
         || platforms.iter().filter_map(library).collect(),
-        || (linking.class(&host), targets.filter_map(of_target).collect()),
+        || (linkers.class(&host), targets.filter_map(of_target).collect()),
     );
-    let linker = linking.host_linker();
+    let linker = linkers.host_linker();
     (toolchain.libraries, toolchain.linker) = (libraries, linker);
     (toolchain.host_class, toolchain.target_classes) = (host_class, target_classes);
     toolchain
@@ -292,7 +303,7 @@ fn flags(
     let variable = |name: &str| options.environment.text(name);
     let flags = Rustflags { config, variable: &variable };
     let of = |platform: &String| {
-        let ask = |flags: &[String]| Asking { options, store }.print(&["cfg"], platform, flags);
+        let ask = |flags: &[String]| Prober { options, store }.print(&["cfg"], platform, flags);
         (platform.clone(), flags.of(platform, ask))
     };
     platforms.iter().map(of).collect()

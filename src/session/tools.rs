@@ -107,7 +107,7 @@ impl Wrapper {
         let text = |name: &OsStr| name.to_string_lossy().into_owned();
         Ok(Some(Self {
             identity: identity(&path, content),
-            user: UserWrapper { program: text(path.as_os_str()), told: text(&name) },
+            user: UserWrapper { program: text(path.as_os_str()), name_for_scripts: text(&name) },
         }))
     }
 }

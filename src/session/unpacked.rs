@@ -27,7 +27,7 @@ const NEEDED: [&str; 2] = ["Cargo.toml", "Cargo.lock"];
 
 /// What a command unpacks, before it has.
 #[derive(Clone, Debug)]
-pub(super) struct Unpacks {
+pub(super) struct UnpackingCommand {
     what: Unpacking,
     began: SystemTime,
     /// The build directory of the workspace, if it is about one.
@@ -35,14 +35,14 @@ pub(super) struct Unpacks {
 }
 
 /// The build of what was unpacked.
-pub(super) struct Unpacked {
+pub(super) struct UnpackedBuild {
     /// What is planned.
     pub options: Options,
     /// It goes with this.
     _links: TempDir,
 }
 
-impl Unpacks {
+impl UnpackingCommand {
     /// What the command unpacks; nothing where it does not, or where nobody knows what it will be.
     pub(super) fn of(options: &Options, cargo: &Cargo) -> Option<Self> {
         let what = unpacking(&options.invocation)?;
@@ -55,7 +55,7 @@ impl Unpacks {
     }
 
     /// The build, now that cargo compiles into a directory (`--out-dir`).
-    pub(super) fn build(&self, options: &Options, out_dir: &Utf8Path) -> Option<Unpacked> {
+    pub(super) fn build(&self, options: &Options, out_dir: &Utf8Path) -> Option<UnpackedBuild> {
         let (package, build_dir) = match &self.what {
             Unpacking::Packed => {
                 let build_dir = self.build_dir.clone().filter(|build_dir| out_dir.starts_with(build_dir))?;
@@ -71,7 +71,7 @@ impl Unpacks {
         let invocation = build_of(&options.invocation, &manifest, build_dir.as_std_path())?;
         let mut options = Options { invocation, ..options.clone() };
         options.settings.members = Switch::Off;
-        Some(Unpacked { options, _links: links })
+        Some(UnpackedBuild { options, _links: links })
     }
 
     /// The only package that was unpacked since.

@@ -62,13 +62,13 @@ impl Session<'_> {
     /// What the cache has, to the build directory.
     pub(super) fn place(&self, services: Services) -> Services {
         let locks: Option<Locks> = self.lock(&services);
-        self.place_arrivals(services, locks)
+        self.hydrate_until_fetched(services, locks)
     }
 }
 
 /// Waits where somebody has built here until everything that is written from now on is of a later second than that. The
 /// time that is; the beginning of all times where nobody has.
-pub(super) fn wait_for_a_second(profiles: &[Utf8PathBuf]) -> SystemTime {
+pub(super) fn wait_for_next_second(profiles: &[Utf8PathBuf]) -> SystemTime {
     if !profiles.iter().any(|profile| profile.exists()) {
         return UNIX_EPOCH;
     }
@@ -79,24 +79,24 @@ pub(super) fn wait_for_a_second(profiles: &[Utf8PathBuf]) -> SystemTime {
 }
 
 /// Cuts off parts of seconds, of what is younger than this. That keeps the order of times, so what was fresh is fresh.
-pub(super) fn settle_times(profiles: &[Utf8PathBuf], since: SystemTime) {
-    profiles.iter().for_each(|profile| settle_below(profile.as_std_path(), since));
+pub(super) fn truncate_times(profiles: &[Utf8PathBuf], since: SystemTime) {
+    profiles.iter().for_each(|profile| truncate_below(profile.as_std_path(), since));
 }
 
-fn settle_below(directory: &Path, since: SystemTime) {
+fn truncate_below(directory: &Path, since: SystemTime) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() => settle_below(&entry.path(), since),
-            Ok(kind) if kind.is_file() => settle(&entry.path(), since),
+            Ok(kind) if kind.is_dir() => truncate_below(&entry.path(), since),
+            Ok(kind) if kind.is_file() => truncate_time(&entry.path(), since),
             _ => {}
         }
     }
-    settle(directory, since);
+    truncate_time(directory, since);
 }
 
 /// What cannot be changed keeps its time: at worst cargo builds something once more.
-fn settle(path: &Path, since: SystemTime) {
+fn truncate_time(path: &Path, since: SystemTime) {
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok().filter(|time| *time >= since);
     let Some(whole) = modified.and_then(whole_seconds) else { return };
     if let Err(error) = File::open(path).and_then(|file| file.set_modified(whole)) {
@@ -123,7 +123,7 @@ mod tests {
         for (index, time) in times.iter().enumerate() {
             File::create(path(index)).and_then(|file| file.set_modified(*time)).unwrap();
         }
-        settle_below(directory.path(), UNIX_EPOCH + Duration::from_millis(1_000_500));
+        truncate_below(directory.path(), UNIX_EPOCH + Duration::from_millis(1_000_500));
         let modified = |index| fs::metadata(path(index)).unwrap().modified().unwrap();
         assert_eq!(modified(0), times[0], "it is older");
         assert_eq!([1, 2].map(modified), [1000, 2000].map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)));

@@ -3,7 +3,7 @@
 //! Entries go first, least recently used first; then the raw files that no remaining entry names. Other processes may
 //! read and write all the while: a file that is younger than [`YOUNG`] may belong to an entry that is about to be
 //! written, so it stays. Should an entry lose a file all the same, it is an absent one. Whatever the size is, temporary
-//! files of processes that were killed go, probe outputs that are a month old, what is known of units that were not
+//! files of processes that were killed go, probe outputs that are a month old, the input history of units that were not
 //! compiled for three months, and what was proven of a cargo three months ago.
 
 use std::collections::{HashMap, HashSet};
@@ -26,8 +26,8 @@ const YOUNG: Duration = Duration::from_secs(60 * 60);
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A probe output this old is found out again.
 const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// What is known of a unit that was not compiled for so long is of no use for an explanation. A cargo that old is proven
-/// again.
+/// The input history of a unit that was not compiled for so long is of no use for an explanation. A cargo that old is
+/// proven again.
 const OUTDATED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// How often [`collect_if_due`] does anything.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -75,7 +75,7 @@ fn collect_as_of(store: &LocalStore, max: u64, now: SystemTime) -> Result<Collec
         collection.drop_entries(max / 10 * 9);
         collection.drop_files(now);
         collection.drop_markers();
-        collection.drop_known(max);
+        collection.drop_input_history(max);
     }
     // A process that is being started may have the file open for a moment longer.
     FileExt::unlock(&lock).map_err(Error::io("unlock", &path))?;
@@ -153,11 +153,11 @@ impl<'a> Collection<'a> {
         }
     }
 
-    /// What is known of units goes last, the oldest first: it is small, and tells what the entries were that have gone.
-    fn drop_known(&mut self, max: u64) {
-        let mut known: Vec<_> = walk(&self.store.root().join("known")).unwrap_or_default();
-        known.sort_by_key(|path| std::cmp::Reverse(age(path)));
-        for path in known {
+    /// Input history goes last, the oldest first: it is small, and tells what the entries were that have gone.
+    fn drop_input_history(&mut self, max: u64) {
+        let mut histories: Vec<_> = walk(&self.store.root().join("known")).unwrap_or_default();
+        histories.sort_by_key(|path| std::cmp::Reverse(age(path)));
+        for path in histories {
             if self.total <= max {
                 return;
             }
@@ -199,8 +199,8 @@ fn remove_stale(store: &LocalStore) -> Result<()> {
     let temporary = children(&store.root().join("tmp"))?.into_iter().filter(|path| is_older(path, STALE));
     let probes = walk(&store.root().join("probe"))?.into_iter().filter(|path| is_older(path, FORGOTTEN));
     let proofs = walk(&store.root().join("proof"))?.into_iter().filter(|path| is_older(path, OUTDATED));
-    let known = walk(&store.root().join("known"))?.into_iter().filter(|path| is_older(path, OUTDATED));
-    probes.chain(proofs).chain(known).for_each(|path| drop(remove_file(&path)));
+    let histories = walk(&store.root().join("known"))?.into_iter().filter(|path| is_older(path, OUTDATED));
+    probes.chain(proofs).chain(histories).for_each(|path| drop(remove_file(&path)));
     // A proof that was broken off has left a directory.
     temporary.for_each(|path| drop(fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path))));
     Ok(())

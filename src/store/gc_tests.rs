@@ -117,7 +117,7 @@ fn what_is_known_of_units_goes_when_it_is_old_and_last_of_all_when_there_is_no_r
     let (_directory, store) = store();
     let identities = ["one", "two", "three"].map(Digest::of);
     for (identity, days) in identities.iter().zip([100, 20, 10]) {
-        store.put_known(*identity, &[0; 1_000]).unwrap();
+        store.put_input_history(*identity, &[0; 1_000]).unwrap();
         set_age(
             &walk(&store.root().join("known"))
                 .unwrap()
@@ -127,7 +127,7 @@ fn what_is_known_of_units_goes_when_it_is_old_and_last_of_all_when_there_is_no_r
             DAY * days,
         );
     }
-    let there = || identities.map(|identity| store.known(identity).is_some());
+    let there = || identities.map(|identity| store.input_history(identity).is_some());
     collect(&store, 1 << 20).unwrap();
     assert_eq!(there(), [false, true, true]);
     put(&store, "one", 1, 9);

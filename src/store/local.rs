@@ -1,8 +1,9 @@
 //! The local tier: a plain directory that any number of processes and threads may use at once.
 //!
 //! [`LocalStore`] has four kinds of objects: entries by unit key, raw files by content, small probe outputs by whatever
-//! digest the caller derives, and what is known of a unit by what it is. An entry is written after its files, and an entry whose files are not all there
-//! is an absent one, so nothing has to be locked: the worst that a race or a crash can do is a miss.
+//! digest the caller derives, and the input history of a unit by its identity. An entry is written after its files, and
+//! an entry whose files are not all there is an absent one, so nothing has to be locked: the worst that a race or a
+//! crash can do is a miss.
 //!
 //! **Invariants.** What is read is compared with its digest; what does not fit is removed. A raw file, once there, is
 //! never written again and never touched: not even its modification time ([`FILE_TIME`]) or mode changes, so it may be
@@ -18,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::{Builder, NamedTempFile};
 
-use super::{sealed, sharded, unsealed};
+use super::{sharded, with_checksum, without_checksum};
 use crate::digest::Digest;
 use crate::entry::{Entry, FileRecord, is_other_version, pack};
 use crate::error::{Error, Result};
@@ -279,32 +280,32 @@ impl LocalStore {
     /// A small output that [`LocalStore::put_probe`] stored under this digest; nothing where there is none, or a damaged
     /// one.
     pub fn probe(&self, digest: Digest) -> Option<Vec<u8>> {
-        unsealed(digest, &read_optional(&self.probe_path(digest)).ok()??)
+        without_checksum(digest, &read_optional(&self.probe_path(digest)).ok()??)
     }
 
     /// Stores a small output under a digest of whatever it depends on.
     pub fn put_probe(&self, digest: Digest, bytes: &[u8]) -> Result<()> {
-        self.write(&self.probe_path(digest), &sealed(digest, bytes))
+        self.write(&self.probe_path(digest), &with_checksum(digest, bytes))
     }
 
     /// What was proven of a cargo, as [`LocalStore::put_proof`] stored it; nothing where it is damaged.
     pub fn proof(&self, key: Digest) -> Option<Vec<u8>> {
-        unsealed(key, &read_optional(&self.proof_path(key)).ok()??)
+        without_checksum(key, &read_optional(&self.proof_path(key)).ok()??)
     }
 
     /// Stores what was proven of a cargo.
     pub fn put_proof(&self, key: Digest, bytes: &[u8]) -> Result<()> {
-        self.write(&self.proof_path(key), &sealed(key, bytes))
+        self.write(&self.proof_path(key), &with_checksum(key, bytes))
     }
 
-    /// What is known of units of this identity, as [`LocalStore::put_known`] stored it.
-    pub fn known(&self, identity: Digest) -> Option<Vec<u8>> {
-        read_optional(&self.known_path(identity)).ok()?
+    /// The input history of this identity, as [`LocalStore::put_input_history`] stored it.
+    pub fn input_history(&self, identity: Digest) -> Option<Vec<u8>> {
+        read_optional(&self.input_history_path(identity)).ok()?
     }
 
-    /// Stores what is known of units of this identity.
-    pub fn put_known(&self, identity: Digest, bytes: &[u8]) -> Result<()> {
-        self.write(&self.known_path(identity), bytes)
+    /// Stores the input history of this identity.
+    pub fn put_input_history(&self, identity: Digest, bytes: &[u8]) -> Result<()> {
+        self.write(&self.input_history_path(identity), bytes)
     }
 
     /// The directory with everything of this format version in it.
@@ -340,7 +341,7 @@ impl LocalStore {
         self.root.join("proof").join(key.to_string())
     }
 
-    fn known_path(&self, identity: Digest) -> PathBuf {
+    fn input_history_path(&self, identity: Digest) -> PathBuf {
         self.root.join("known").join(sharded(identity))
     }
 

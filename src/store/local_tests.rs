@@ -258,7 +258,7 @@ fn all_that_is_kept_is_counted() {
     store.add_bytes(&[1; 100]).unwrap();
     store.put_probe(Digest::of("probe"), &[2; 200]).unwrap();
     let before = used();
-    store.put_known(Digest::of("known"), &[3; 1000]).unwrap();
+    store.put_input_history(Digest::of("known"), &[3; 1000]).unwrap();
     assert_eq!(used(), before + 1000);
     assert_eq!(
         super::super::gc::collect(&store, 1 << 20).unwrap().left,

@@ -5,8 +5,8 @@
 //! ├── unit/<aa>/<unit key>     an entry             ├── graph/<graph key>      a graph index
 //! ├── file/<aa>/<blake3>       a raw file           ├── unit/<aa>/<unit key>   an entry
 //! ├── pushed/<remote>/<aa>/<unit key>   (empty)     ├── blob/<aa>/<blake3>     a pack
-//! ├── probe/<aa>/<digest>      a small output       ├── known/<name>           what units were made from
-//! ├── known/<aa>/<identity>    what of each unit    └── proof/<key>            what a cargo writes
+//! ├── probe/<aa>/<digest>      a small output       ├── known/<name>           input history, shared
+//! ├── known/<aa>/<identity>    input history        └── proof/<key>            what a cargo writes
 //! ├── proof/<key>              what a cargo writes
 //! ├── stats/                   sums over sessions
 //! ├── tmp/                     not yet renamed
@@ -21,7 +21,7 @@
 //! on the entries. Another format version is an absent object. Nothing is ever listed in the remote.
 
 pub mod gc;
-pub mod known;
+pub mod input_history;
 pub mod local;
 pub mod remote;
 #[cfg(all(test, feature = "fs"))]
@@ -38,16 +38,16 @@ fn sharded(digest: Digest) -> String {
 }
 
 /// A small object and what it is known by, so that it is no other's: damage may also give an object another name.
-fn sealed(name: Digest, content: &[u8]) -> Vec<u8> {
-    [seal(name, content).as_bytes(), content].concat()
+fn with_checksum(name: Digest, content: &[u8]) -> Vec<u8> {
+    [checksum(name, content).as_bytes(), content].concat()
 }
 
-/// What was [`sealed`] under this name; nothing where it is damaged.
-fn unsealed(name: Digest, bytes: &[u8]) -> Option<Vec<u8>> {
+/// What was [`with_checksum`] under this name; nothing where it is damaged.
+fn without_checksum(name: Digest, bytes: &[u8]) -> Option<Vec<u8>> {
     let (expected, content) = bytes.split_at_checked(size_of::<Digest>())?;
-    (seal(name, content).as_bytes() == expected).then(|| content.to_vec())
+    (checksum(name, content).as_bytes() == expected).then(|| content.to_vec())
 }
 
-fn seal(name: Digest, content: &[u8]) -> Digest {
-    Digest::of_value(Domain::KeptAnswer, &(name, Digest::of(content)))
+fn checksum(name: Digest, content: &[u8]) -> Digest {
+    Digest::of_value(Domain::StoredObject, &(name, Digest::of(content)))
 }

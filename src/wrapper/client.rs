@@ -15,8 +15,8 @@ use camino::Utf8Path;
 use interprocess::local_socket::Stream;
 use interprocess::local_socket::traits::Stream as _;
 
-use super::protocol::{Capture, Finished, Looked, Released, Request, Response, Role, receive, send, socket};
-use super::{stand_in, started};
+use super::protocol::{Capture, Finished, Released, Request, Response, Role, ScriptObserved, receive, send, socket};
+use super::{linker_time, stand_in};
 use crate::observe::{self, Observation};
 use crate::process;
 use crate::rustc::diagnostics::Unmapping;
@@ -43,7 +43,7 @@ pub fn run_if_wrapper() -> Option<ExitCode> {
     let directory = own.parent()?;
     let code = match arguments.as_slice() {
         [script, arguments @ ..] if program == SCRIPT => run_script(directory, Path::new(script), arguments),
-        [] if program == observe::GO_ON => return Some(observe::go_on_for()),
+        [] if program == observe::RESUME_REMAINING => return Some(observe::resume_remaining()),
         arguments => ask(directory, &program, arguments).unwrap_or_else(|_| pass_through(&program, arguments)),
     };
     Some(ExitCode::from(code))
@@ -54,7 +54,7 @@ pub fn run_if_wrapper() -> Option<ExitCode> {
 fn run_script(directory: &Path, script: &Path, arguments: &[OsString]) -> u8 {
     let Ok((mut stream, response)) = ask_for_script(directory, script) else {
         // The session is gone: whoever has started this is somebody else.
-        return become_program(&mut command_of(&stand_in::beside(script), arguments));
+        return become_program(&mut command_of(&stand_in::displaced_program(script), arguments));
     };
     match response {
         Response::Print { stdout, stderr, .. } => {
@@ -65,7 +65,7 @@ fn run_script(directory: &Path, script: &Path, arguments: &[OsString]) -> u8 {
         }
         Response::Start { wrapper, is_observed } => {
             let is_back = !Utf8Path::from_path(script).is_some_and(stand_in::is_stand_in);
-            let program = if is_back { script.to_owned() } else { stand_in::beside(script) };
+            let program = if is_back { script.to_owned() } else { stand_in::displaced_program(script) };
             let command = || {
                 let mut command = command_of(&program, arguments);
                 match &wrapper {
@@ -81,7 +81,7 @@ fn run_script(directory: &Path, script: &Path, arguments: &[OsString]) -> u8 {
                 false => become_program(&mut command()),
             }
         }
-        Response::Run { .. } => become_program(&mut command_of(&stand_in::beside(script), arguments)),
+        Response::Run { .. } => become_program(&mut command_of(&stand_in::displaced_program(script), arguments)),
     }
 }
 
@@ -96,10 +96,10 @@ fn ask_for_script(directory: &Path, script: &Path) -> io::Result<(BufReader<Stre
 fn run_observed(directory: &Path, command: &dyn Fn() -> Command, stream: &mut BufReader<Stream>) -> io::Result<u8> {
     let (mut child, observation) = observe::spawn_with(directory, &mut command())?;
     let status = wait(&mut child)?;
-    let looked = observation.finish();
-    let is_hindered = looked.as_ref().is_ok_and(|seen| seen.is_hindered()) && !status.success();
+    let observation = observation.finish();
+    let is_hindered = observation.as_ref().is_ok_and(|seen| seen.is_hindered()) && !status.success();
     // A session that is gone has no use for the news.
-    if send(stream.get_mut(), &Looked(looked)).is_ok() {
+    if send(stream.get_mut(), &ScriptObserved(observation)).is_ok() {
         let _ = receive::<Released>(stream);
     }
     if is_hindered {
@@ -218,11 +218,11 @@ fn run(
         child.stdout.take().map(|stdout| thread::spawn(move || forward(stdout, io::stdout(), &Unmapping::default())));
     let stderr = child.stderr.take().map(|stderr| forward(stderr, io::stderr(), unmapping)).unwrap_or_default();
     let stdout = stdout.and_then(|thread| thread.join().ok()).unwrap_or_default();
-    let linker_millis = started::processor_millis(&child);
+    let linker_millis = linker_time::child_cpu_millis(&child);
     let status = wait(&mut child)?;
     let millis = start.elapsed().as_millis() as u64;
-    let looked = observation.map(Observation::finish);
-    Ok((status, Finished { code: status.code(), millis, linker_millis, stdout, stderr, looked }))
+    let observation = observation.map(Observation::finish);
+    Ok((status, Finished { code: status.code(), millis, linker_millis, stdout, stderr, observation }))
 }
 
 /// A child that was started has to be waited for whatever happens: an error here must not run it again.

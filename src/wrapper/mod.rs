@@ -1,11 +1,11 @@
 //! One rustc call: the wrapper that cargo starts, and the session's side of it.
 //!
 //! The wrapper ([`client`]) is this same binary under another name. It does as little as possible: it tells the session
-//! what cargo asked for and prints what the session answers, or runs rustc as told and says how that went. Every decision
-//! is made in the session: [`server`] listens and answers cargo's questions about the compiler, [`units`] holds the plan,
-//! [`restore`] checks an entry and copies its files, [`record`] makes an entry of what rustc wrote. The runs of build
-//! scripts are the matter of [`scripts`], and [`stand_in`] is how they come to be asked for. [`without`] leaves members
-//! out, and [`started`] tells what linking took.
+//! what cargo asked for and prints what the session answers, or runs rustc as told and says how that went. Every
+//! decision is made in the session: [`server`] listens and answers cargo's questions about the compiler, [`units`]
+//! holds the plan, [`restore`] checks an entry and copies its files, [`record`] makes an entry of what rustc wrote. The
+//! runs of build scripts are the matter of [`scripts`], and [`stand_in`] is how they come to be asked for.
+//! [`skip_members`] leaves members out, and [`linker_time`] measures what linking took.
 //!
 //! **Invariants.** Whatever goes wrong between the two, rustc runs: a wrapper that cannot reach the session, or loses
 //! it, runs the command as cargo gave it. An entry is used only if all of its [constraints](crate::entry::Constraints)
@@ -13,19 +13,19 @@
 
 pub mod client;
 mod debug_info;
-mod looks;
+mod linker_time;
 mod metadata;
 mod observed;
 mod protocol;
 mod record;
 mod restore;
+mod script_observations;
 mod scripts;
 pub mod server;
+pub mod skip_members;
 mod stand_in;
-mod started;
 pub mod units;
-pub mod without;
 
-pub use server::{Front, Plan, Planned, UserWrapper, Wrapper};
+pub use server::{PlanSource, Planner, UserWrapper, Wrapper, WrapperContext};
+pub use skip_members::SkippedMembers;
 pub use units::Services;
-pub use without::WithoutMembers;

@@ -7,8 +7,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::units::{Call, Services};
 use crate::digest::Digest;
 use crate::entry::Inputs;
-use crate::event::{Difference, MissReason, Reason, UnitId};
-use crate::inputs::{Subject, known};
+use crate::event::{Difference, MissReason, UncacheableReason, UnitId};
+use crate::inputs::{Subject, well_known};
 use crate::key::UnitKey;
 use crate::observe::{self, Unknown};
 use crate::plan::Unit;
@@ -19,7 +19,7 @@ use crate::rustc::DepInfo;
 const FIXED: &[&str] = &["git/checkouts", "git/db", "registry/cache", "registry/index", "registry/src"];
 
 /// The run of a script, as it was observed.
-pub(super) struct Ran<'a> {
+pub(super) struct ObservedRun<'a> {
     pub unit: &'a Unit,
     pub key: UnitKey,
     /// Its program.
@@ -28,13 +28,13 @@ pub(super) struct Ran<'a> {
     /// It says what it depends on.
     pub is_declared: bool,
     /// Why it is not to be kept where nobody has seen what it reads.
-    pub unless_seen: Option<Reason>,
+    pub reason_if_unobserved: Option<UncacheableReason>,
     /// What it printed for cargo and wrote into `OUT_DIR`, as one text.
     pub made: &'a [u8],
 }
 
 /// What kind of miss it is where this is another one.
-pub(super) fn reason_of(difference: &Difference) -> MissReason {
+pub(super) fn miss_reason(difference: &Difference) -> MissReason {
     match difference {
         Difference::Variable { .. } => MissReason::Environment,
         Difference::Observed { .. } | Difference::Asked { .. } => MissReason::Observed,
@@ -44,11 +44,11 @@ pub(super) fn reason_of(difference: &Difference) -> MissReason {
 
 impl Services {
     /// Whether something is at work in a call besides the compiler: macros, a linker, or what stands in front of it.
-    pub(super) fn is_to_observe(&self, id: UnitId) -> bool {
-        self.is_observing && self.has_others(id)
+    pub(super) fn needs_observing(&self, id: UnitId) -> bool {
+        self.is_observing && self.runs_other_programs(id)
     }
 
-    fn has_others(&self, id: UnitId) -> bool {
+    fn runs_other_programs(&self, id: UnitId) -> bool {
         self.plan.unit(id).is_linked() || self.plan.macros_of(id).next().is_some() || self.plan.driver_of(id).is_some()
     }
 
@@ -56,27 +56,27 @@ impl Services {
     pub(super) fn inputs_of_run(
         &self,
         id: UnitId,
-        ran: &Ran<'_>,
-        looked: Option<(BTreeMap<String, String>, observe::Result)>,
-    ) -> Result<Inputs, Reason> {
-        let is_believed = ran.is_declared || known::has_known_script(&ran.unit.package);
-        let inputs = self.inputs_of_any_run(id, ran, looked, is_believed);
-        let is_seen = inputs.as_ref().map_or_else(|reason| *reason != Reason::Unobserved, Inputs::is_seen);
-        ran.unless_seen.filter(|_| !is_seen).map_or(inputs, Err)
+        ran: &ObservedRun<'_>,
+        observation: Option<(BTreeMap<String, String>, observe::Result)>,
+    ) -> Result<Inputs, UncacheableReason> {
+        let is_believed = ran.is_declared || well_known::has_known_script(&ran.unit.package);
+        let inputs = self.inputs_of_any_run(id, ran, observation, is_believed);
+        let is_seen = inputs.as_ref().map_or_else(|reason| *reason != UncacheableReason::Unobserved, Inputs::is_seen);
+        ran.reason_if_unobserved.filter(|_| !is_seen).map_or(inputs, Err)
     }
 
     fn inputs_of_any_run(
         &self,
         id: UnitId,
-        ran: &Ran<'_>,
-        looked: Option<(BTreeMap<String, String>, observe::Result)>,
+        ran: &ObservedRun<'_>,
+        observation: Option<(BTreeMap<String, String>, observe::Result)>,
         is_believed: bool,
-    ) -> Result<Inputs, Reason> {
+    ) -> Result<Inputs, UncacheableReason> {
         let fixed = self.fixed(ran.unit);
-        let Some((environment, looked)) = looked else { return self.unobserved(is_believed) };
+        let Some((environment, observation)) = observation else { return self.unobserved(is_believed) };
         let subject = Subject {
             fixed: fixed.iter().map(Utf8PathBuf::as_path).collect(),
-            told: BTreeSet::new(),
+            dep_info_files: BTreeSet::new(),
             sources: BTreeSet::new(),
             own: vec![ran.out_dir],
             is_compiler: false,
@@ -84,7 +84,7 @@ impl Services {
             program: ran.program,
             holds: &|text| memchr::memmem::find(ran.made, text).is_some(),
         };
-        self.inputs(id, ran.key, &subject, looked, is_believed)
+        self.inputs(id, ran.key, &subject, observation, is_believed)
     }
 
     /// What a compiler was seen to read, and what it has started.
@@ -93,29 +93,29 @@ impl Services {
         id: UnitId,
         key: UnitKey,
         call: &Call,
-        looked: Option<observe::Result>,
+        observation: Option<observe::Result>,
         holds: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<Inputs, Reason> {
-        if !self.has_others(id) {
-            return Ok(Inputs::Told);
+    ) -> Result<Inputs, UncacheableReason> {
+        if !self.runs_other_programs(id) {
+            return Ok(Inputs::CompilerOnly);
         }
         let mut macros = self.plan.macros_of(id);
-        let is_believed =
-            self.plan.driver_of(id).is_none() && macros.all(|id| known::has_known_macros(&self.plan.unit(id).package));
-        let Some(looked) = looked else { return self.unobserved(is_believed) };
-        self.with_subject(id, call, holds, |subject| self.inputs(id, key, subject, looked, is_believed))
+        let is_believed = self.plan.driver_of(id).is_none()
+            && macros.all(|id| well_known::has_known_macros(&self.plan.unit(id).package));
+        let Some(observation) = observation else { return self.unobserved(is_believed) };
+        self.with_subject(id, call, holds, |subject| self.inputs(id, key, subject, observation, is_believed))
     }
 
-    /// What was linked into a macro besides crates, for its users to have as a condition. Where nobody could look, it is
-    /// taken for nothing: its users are recorded only if the macro is believed.
-    pub(super) fn code_of(
+    /// What was linked into a macro besides crates, for its users to have as a condition. Where nobody could look, it
+    /// is taken for nothing: its users are recorded only if the macro is believed.
+    pub(super) fn linked_code(
         &self,
         id: UnitId,
         call: &Call,
-        looked: Option<&observe::Result>,
+        observation: Option<&observe::Result>,
     ) -> Result<Option<Digest>, Unknown> {
-        let Some(Ok(seen)) = looked else { return Ok(None) };
-        self.with_subject(id, call, &|_| false, |subject| self.here.linked(seen, subject))
+        let Some(Ok(seen)) = observation else { return Ok(None) };
+        self.with_subject(id, call, &|_| false, |subject| self.machine.linked(seen, subject))
     }
 
     /// Who is observed in a call of the compiler.
@@ -131,7 +131,7 @@ impl Services {
         let callers = self.plan.callers_of(id);
         then(&Subject {
             fixed: fixed.iter().map(Utf8PathBuf::as_path).collect(),
-            told: self.told(call),
+            dep_info_files: self.dep_info_files(call),
             sources: callers.filter_map(|id| self.plan.unit(id).root_file.parent()).collect(),
             own: own.into_iter().flatten().collect(),
             is_compiler: true,
@@ -146,33 +146,33 @@ impl Services {
         id: UnitId,
         key: UnitKey,
         subject: &Subject<'_>,
-        looked: observe::Result,
+        observation: observe::Result,
         is_believed: bool,
-    ) -> Result<Inputs, Reason> {
-        match looked {
-            Ok(seen) => match self.here.record(&seen, key, subject) {
+    ) -> Result<Inputs, UncacheableReason> {
+        match observation {
+            Ok(seen) => match self.machine.record(&seen, key, subject) {
                 Ok(observed) => Ok(Inputs::Observed(Box::new(observed))),
                 // Whoever trusts what it reads still misses what it writes.
-                Err(Unknown::Made) if !subject.is_compiler => Err(Reason::OutsideOutput),
-                Err(_) if self.here.trusts() => Ok(Inputs::Trusted),
+                Err(Unknown::Made) if !subject.is_compiler => Err(UncacheableReason::OutsideOutput),
+                Err(_) if self.machine.trusts() => Ok(Inputs::Trusted),
                 Err(unknown) => {
-                    self.differs(id, [Difference::Unseen { what: unknown.describe().into() }]);
-                    Err(Reason::Unseen)
+                    self.record_differences(id, [Difference::Unseen { what: unknown.describe().into() }]);
+                    Err(UncacheableReason::Unseen)
                 }
             },
             Err(unseen) => {
-                self.here.say_unobserved(&unseen, &self.log);
+                self.machine.warn_unobserved(&unseen, &self.log);
                 self.unobserved(is_believed)
             }
         }
     }
 
     /// What nobody has seen is kept if it is believed for what it is or says, or if the user wants that.
-    fn unobserved(&self, is_believed: bool) -> Result<Inputs, Reason> {
+    fn unobserved(&self, is_believed: bool) -> Result<Inputs, UncacheableReason> {
         match is_believed {
             true => Ok(Inputs::Declared),
-            false if self.here.trusts() => Ok(Inputs::Trusted),
-            false => Err(Reason::Unobserved),
+            false if self.machine.trusts() => Ok(Inputs::Trusted),
+            false => Err(UncacheableReason::Unobserved),
         }
     }
 
@@ -185,7 +185,7 @@ impl Services {
     }
 
     /// The files that the compiler says it has read.
-    fn told(&self, call: &Call) -> BTreeSet<Utf8PathBuf> {
+    fn dep_info_files(&self, call: &Call) -> BTreeSet<Utf8PathBuf> {
         let Some(path) = call.dep_info() else { return BTreeSet::new() };
         let text = std::fs::read_to_string(path).unwrap_or_default();
         DepInfo::parse(&text).files.iter().map(|file| call.directory().join(file)).collect()

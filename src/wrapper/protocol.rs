@@ -44,7 +44,7 @@ pub(super) enum Response {
     Start {
         /// A wrapper of the user's own, of which cargo would have told it.
         wrapper: Option<String>,
-        /// What it looks at is to be [told](Looked).
+        /// What it looks at is to be [reported](ScriptObserved).
         is_observed: bool,
     },
     /// Run the command, and report its end if `capture` says so.
@@ -84,15 +84,15 @@ pub(super) struct Finished {
     /// As the compiler printed it.
     pub stderr: String,
     /// What it looked at, where that was to be observed.
-    pub looked: Option<observe::Result>,
+    pub observation: Option<observe::Result>,
 }
 
 /// The stand-in's last word, where a script was to be observed: what it looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Looked(pub observe::Result);
+pub(super) struct ScriptObserved(pub observe::Result);
 
-/// The session's last word after a captured run: it has opened the outputs, or heard of what a script looked at, and cargo
-/// may go on.
+/// The session's last word after a captured run: it has opened the outputs, or received what a script looked at, and
+/// cargo may go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Released;
 

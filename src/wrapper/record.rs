@@ -14,9 +14,9 @@ use super::restore::Variables;
 use crate::digest::Digest;
 use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, FileRecord, InputRecord, Inputs};
 use crate::error::{Error, Result};
-use crate::event::Reason;
+use crate::event::UncacheableReason;
 use crate::fs::Stamp;
-use crate::hydrate::Script;
+use crate::hydrate::ScriptRun;
 use crate::key::UnitKey;
 use crate::plan::Unit;
 use crate::roots::{PathScanner, Root, Roots, Value, normal};
@@ -59,7 +59,7 @@ pub(super) enum Recorded {
     /// An entry; its files are in the store.
     Entry(Box<Entry>),
     /// Nothing may be recorded.
-    Not(Reason),
+    Not(UncacheableReason),
 }
 
 #[derive(Deserialize)]
@@ -89,31 +89,31 @@ pub(super) fn open_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> Resul
         .collect()
 }
 
-/// Looks at the outputs, puts the files in the store, and makes the entry (which is not written yet). `observed` tells what
-/// was read besides, and with what it is linked.
+/// Examines the outputs, stores the files, and makes the entry, which is not written yet. `observed` says what else was
+/// read, and what the unit is linked with.
 pub(super) fn record(
     compiled: Compiled<'_>,
     store: &LocalStore,
     roots: &Roots,
     scanner: &PathScanner,
-    observed: impl FnOnce(&dyn Fn(&[u8]) -> bool) -> Result<(Inputs, Option<Digest>), Reason>,
+    observed: impl FnOnce(&dyn Fn(&[u8]) -> bool) -> Result<(Inputs, Option<Digest>), UncacheableReason>,
 ) -> Result<Recorded> {
     let (notices, diagnostics) = split_printed(&compiled.finished.stderr);
     let expected: BTreeSet<_> = compiled.outputs.iter().map(|output| output.path.as_path()).collect();
     if notices.iter().any(|(path, _)| !expected.contains(compiled.directory.join(path).as_path())) {
-        return Ok(Recorded::Not(Reason::SideFiles));
+        return Ok(Recorded::Not(UncacheableReason::SideFiles));
     }
-    let mut made = Made::default();
+    let mut made = RecordedOutputs::default();
     for output in &compiled.outputs {
         if let Some(reason) = made.add(output, &compiled, store, scanner)? {
             return Ok(Recorded::Not(reason));
         }
     }
-    let Made { files, contents, info, mut bound, metadata } = made;
+    let RecordedOutputs { files, contents, info, mut bound, metadata } = made;
     bound.extend(roots_in_environment(&info, &compiled));
     bound.extend(diagnostics.iter().flat_map(|line| roots.held_by(line)));
     let Some(inputs) = inputs(&info, &compiled, roots, &mut bound)? else {
-        return Ok(Recorded::Not(Reason::ChangedMeanwhile));
+        return Ok(Recorded::Not(UncacheableReason::ChangedMeanwhile));
     };
     bound.extend(roots_in_sources(&info, &compiled, scanner));
     let holds = |text: &[u8]| contents.iter().any(|bytes| memchr::memmem::find(bytes, text).is_some());
@@ -151,7 +151,7 @@ pub(super) fn record(
 
 /// What a call has written, as it is recorded.
 #[derive(Default)]
-struct Made {
+struct RecordedOutputs {
     files: Vec<FileRecord>,
     contents: Vec<Vec<u8>>,
     info: DepInfo,
@@ -160,7 +160,7 @@ struct Made {
     metadata: Option<Digest>,
 }
 
-impl Made {
+impl RecordedOutputs {
     /// Puts an output into the store; or says why nothing may be recorded.
     fn add(
         &mut self,
@@ -168,11 +168,11 @@ impl Made {
         compiled: &Compiled<'_>,
         store: &LocalStore,
         scanner: &PathScanner,
-    ) -> Result<Option<Reason>> {
+    ) -> Result<Option<UncacheableReason>> {
         let mut bytes = Vec::new();
         (&mut &*file).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
         let kind = kind_of(path);
-        if let Some(reason) = against(kind, &bytes, compiled) {
+        if let Some(reason) = uncacheable_reason(kind, &bytes, compiled) {
             return Ok(Some(reason));
         }
         if kind == FileKind::DepInfo {
@@ -214,12 +214,12 @@ fn kind_of(path: &Utf8Path) -> FileKind {
 }
 
 /// Why what holds such a file is not to be recorded.
-fn against(kind: FileKind, bytes: &[u8], compiled: &Compiled<'_>) -> Option<Reason> {
+fn uncacheable_reason(kind: FileKind, bytes: &[u8], compiled: &Compiled<'_>) -> Option<UncacheableReason> {
     let has_metadata = matches!(kind, FileKind::Rmeta | FileKind::Rlib | FileKind::Dylib);
     let is_of_another = || compiler_of(bytes).is_some_and(|compiler| compiler != compiled.compiler);
     match kind {
-        FileKind::Rlib if !compiled.holds_own_objects && has_foreign_objects(bytes) => Some(Reason::Native),
-        _ => (has_metadata && is_of_another()).then_some(Reason::OtherCompiler),
+        FileKind::Rlib if !compiled.holds_own_objects && has_foreign_objects(bytes) => Some(UncacheableReason::Native),
+        _ => (has_metadata && is_of_another()).then_some(UncacheableReason::OtherCompiler),
     }
 }
 
@@ -227,13 +227,13 @@ fn against(kind: FileKind, bytes: &[u8], compiled: &Compiled<'_>) -> Option<Reas
 pub(super) fn record_script(
     unit: &Unit,
     key: UnitKey,
-    script: Script,
-    (heard, program): (Option<Digest>, Vec<DependencyRecord>),
+    script: ScriptRun,
+    (dependency_outputs, program): (Option<Digest>, Vec<DependencyRecord>),
     observed: Inputs,
     roots: &Roots,
     compile_ms: u64,
 ) -> Entry {
-    let Script { fresh, files, digest, environment, bound, .. } = script;
+    let ScriptRun { fresh, files, digest, environment, bound, .. } = script;
     Entry {
         key,
         package: format!("{} {}", unit.package, unit.version),
@@ -245,7 +245,7 @@ pub(super) fn record_script(
         code: None,
         constraints: Constraints {
             environment,
-            script: heard,
+            script: dependency_outputs,
             dependencies: program,
             bound: bound_to(bound, roots),
             observed,

@@ -46,7 +46,11 @@ pub(super) fn violation(
         (*command != Some(invocation.digest(roots)), Difference::CommandLine),
         (rendering.is_some_and(|digest| digest != invocation.rendering()), Difference::Rendering),
     ];
-    let told = told.into_iter().filter(|(differs, _)| *differs).map(|(_, difference)| difference).collect();
+    let told = told
+        .into_iter()
+        .filter(|(record_differences, _)| *record_differences)
+        .map(|(_, difference)| difference)
+        .collect();
     because(MissReason::Invocation, told)
         .or_else(|| because(MissReason::PathBound, other_paths(bound, roots)))
         .or_else(|| because(MissReason::Environment, other_variables(variables, here)))

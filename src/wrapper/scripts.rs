@@ -1,12 +1,13 @@
 //! The runs of build scripts.
 //!
 //! Cargo starts them without asking anybody. When the package's crate is asked for, its script has run: what it made is
-//! looked at then, and recorded. A run that is known, and that cargo has to start all the same because one that it hears
-//! from happens every time, is replayed: a [stand-in](super::stand_in) has been put before the script, and it asks here.
+//! looked at then, and recorded. A run that is known, and that cargo has to start all the same because a script whose
+//! output it depends on runs every time, is replayed: a [stand-in](super::stand_in) has been put before the script, and
+//! it asks here.
 //!
-//! **Invariants.** A run is replayed only where all of its entry's constraints hold, those that it hears from have made
-//! what they made then, and nothing is in `OUT_DIR` but what it made. It is recorded only if it happened in this session
-//! and began with nothing in `OUT_DIR`.
+//! **Invariants.** A run is replayed only where all of its entry's constraints hold, the runs that it depends on have
+//! the same output as then, and nothing is in `OUT_DIR` but what it made. It is recorded only if it happened in this
+//! session and began with nothing in `OUT_DIR`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -15,18 +16,21 @@ use std::time::{Duration, Instant, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::looks::Looks;
-use super::observed::{Ran, reason_of};
+use super::observed::{ObservedRun, miss_reason};
 use super::protocol::Request;
 use super::record::record_script;
 use super::restore::{Variables, other_dependencies, other_paths, other_variables};
+use super::script_observations::ScriptObservations;
 use super::stand_in::{Runs, StandIns};
 use super::units::{Call, Services};
 use crate::digest::{Digest, Domain};
 use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, Fresh};
 use crate::error::Result;
-use crate::event::{Difference, EventKind, MissReason, Reason, UnitId};
-use crate::hydrate::{Before, Linking, PROGRAM, Script, Site, generated_files, heard, linked_with, make, printed};
+use crate::event::{Difference, EventKind, MissReason, UncacheableReason, UnitId};
+use crate::hydrate::{
+    LinkedLibraries, PROGRAM, ScriptRun, Site, WorkspaceSnapshot, dependency_outputs, generated_files, linked_with,
+    make, printed,
+};
 use crate::key::UnitKey;
 use crate::plan::Unit;
 use crate::prefetch::Lookup;
@@ -49,15 +53,15 @@ pub(super) struct Printed {
     pub stderr: String,
 }
 
-/// What a run brings to link to whatever it ends up in.
+/// The libraries of a run, which are linked into whatever it ends up in.
 #[derive(Clone)]
-enum Brought {
+enum RunLibraries {
     /// Nothing.
-    Nothing,
-    /// What it made tells.
-    Told,
+    None,
+    /// Its output says which.
+    FromOutput,
     /// Shared libraries that the linker finds by these names.
-    Found(Vec<String>),
+    Shared(Vec<String>),
     /// Nobody knows.
     Unknown,
 }
@@ -67,11 +71,11 @@ pub(super) struct Scripts {
     services: Arc<Services>,
     started: SystemTime,
     /// What was around the build directory before any build script ran.
-    before: Before,
+    before: WorkspaceSnapshot,
     /// The `OUT_DIR`s that were not empty then: what they hold may be of an earlier run.
     used: BTreeSet<Utf8PathBuf>,
     stand_ins: Arc<StandIns>,
-    looks: Arc<Looks>,
+    observations: Arc<ScriptObservations>,
     /// Where the linker looks by itself.
     own_dirs: OnceLock<Option<Vec<Utf8PathBuf>>>,
     state: Mutex<State>,
@@ -80,25 +84,29 @@ pub(super) struct Scripts {
 #[derive(Default)]
 struct State {
     /// What runs have made, by `OUT_DIR`.
-    digests: BTreeMap<Utf8PathBuf, Option<Digest>>,
+    by_out_dir: BTreeMap<Utf8PathBuf, Option<Digest>>,
     /// The same, by unit.
-    made: BTreeMap<UnitId, Digest>,
+    by_run: BTreeMap<UnitId, Digest>,
     /// What runs that were looked at bring to link.
-    linking: BTreeMap<UnitId, Brought>,
-    /// The programs of scripts that were compiled or brought.
+    libraries: BTreeMap<UnitId, RunLibraries>,
+    /// The programs of scripts that were compiled or placed.
     programs: BTreeMap<UnitId, Utf8PathBuf>,
     /// The `OUT_DIR` of runs whose stand-in has asked.
-    asked: BTreeMap<UnitId, Utf8PathBuf>,
+    started: BTreeMap<UnitId, Utf8PathBuf>,
 }
 
 impl Scripts {
     /// Puts stand-ins before the scripts that are in the build directory and that cargo may start.
-    pub(super) fn new(services: Arc<Services>, stand_ins: Arc<StandIns>, looks: Arc<Looks>) -> Self {
-        let before = Before::of(&services.site());
+    pub(super) fn new(
+        services: Arc<Services>,
+        stand_ins: Arc<StandIns>,
+        observations: Arc<ScriptObservations>,
+    ) -> Self {
+        let before = WorkspaceSnapshot::of(&services.site());
         let started = SystemTime::now();
         let used = services.profiles().iter().flat_map(|(layout, profile)| layout.used_out_dirs(profile)).collect();
         let (own_dirs, state) = (OnceLock::new(), Mutex::default());
-        let scripts = Self { services, started, before, used, stand_ins, looks, own_dirs, state };
+        let scripts = Self { services, started, before, used, stand_ins, observations, own_dirs, state };
         scripts.stand_in_for_all();
         scripts
     }
@@ -171,7 +179,7 @@ impl Scripts {
         let Services { plan, prefetch, log, roots, .. } = &*self.services;
         let run = self.stand_ins.run_of(Utf8Path::new(&request.program))?;
         let out_dir = Utf8Path::new(request.environment.get("OUT_DIR")?);
-        self.state().asked.insert(run, out_dir.to_owned());
+        self.state().started.insert(run, out_dir.to_owned());
         let Lookup::Hit(entry, _) = prefetch.lookup(run) else { return None };
         let fresh = entry.fresh.as_ref()?;
         let start = Instant::now();
@@ -190,8 +198,8 @@ impl Scripts {
             return None;
         }
         let mut state = self.state();
-        state.digests.insert(out_dir.to_owned(), entry.metadata);
-        state.made.extend(entry.metadata.map(|digest| (run, digest)));
+        state.by_out_dir.insert(out_dir.to_owned(), entry.metadata);
+        state.by_run.extend(entry.metadata.map(|digest| (run, digest)));
         drop(state);
         let (bytes, millis, compile_millis) = (entry.size(), start.elapsed().as_millis() as u64, entry.compile_ms);
         log.record(EventKind::Restored { unit: run, bytes, millis, compile_millis });
@@ -207,9 +215,9 @@ impl Scripts {
         let digest = |name: &String| variables::digest(name, variable(name), roots, &[]);
         let is_known = |name: &String| entry.files.iter().any(|file| file.name == *name);
         is_here() == Some(true)
-            && self.heard(unit) == Some(*script)
+            && self.dependency_outputs(unit) == Some(*script)
             && inputs.is_empty()
-            && self.services.here.difference(entry.key, observed).is_none()
+            && self.services.machine.difference(entry.key, observed).is_none()
             && variables.iter().all(|(name, value)| digest(name) == *value)
             && other_paths(bound, roots).is_empty()
             && generated_files(out_dir).is_some_and(|names| names.iter().all(is_known))
@@ -226,55 +234,55 @@ impl Scripts {
         Ok(())
     }
 
-    /// Remembers of a package's build script what it brings to link. Where its output cannot be read, the command line tells
-    /// whether it is anything: cargo passes the libraries on to the package's own crate.
+    /// Remembers the libraries of a package's build script. Where its output cannot be read, the command line tells
+    /// whether there are any: cargo passes the libraries on to the package's own crate.
     pub(super) fn note_linking(&self, unit: &Unit, call: &Call) {
         let Some(run) = unit.script_run(&self.services.plan) else { return };
-        let brought = match call.script_dir().and_then(|out_dir| self.brought_into(run, out_dir)) {
-            None if !call.invocation.links_native => Brought::Nothing,
-            brought => brought.unwrap_or(Brought::Unknown),
+        let libraries = match call.script_dir().and_then(|out_dir| self.read_libraries(run, out_dir)) {
+            None if !call.invocation.links_native => RunLibraries::None,
+            libraries => libraries.unwrap_or(RunLibraries::Unknown),
         };
-        self.state().linking.insert(run, brought);
+        self.state().libraries.insert(run, libraries);
     }
 
-    /// What a run with this `OUT_DIR` brings to link; nothing where cargo's files of it are not there.
-    fn brought_into(&self, run: UnitId, out_dir: &Utf8Path) -> Option<Brought> {
+    /// The libraries of the run with this `OUT_DIR`; nothing where cargo's files of it are not there.
+    fn read_libraries(&self, run: UnitId, out_dir: &Utf8Path) -> Option<RunLibraries> {
         let (site, unit) = (self.services.site(), self.services.plan.unit(run));
         Some(match site.linking(unit, out_dir)? {
-            Linking::Own => Brought::Told,
-            Linking::Nothing => Brought::Nothing,
+            LinkedLibraries::Own => RunLibraries::FromOutput,
+            LinkedLibraries::Nothing => RunLibraries::None,
             // Directories without a name are for libraries that a source names: nobody has looked there.
-            Linking::System { is_static: false } => {
+            LinkedLibraries::System { is_static: false } => {
                 let libraries = site.libraries(unit, out_dir).filter(|names| !names.is_empty());
-                libraries.map_or(Brought::Unknown, Brought::Found)
+                libraries.map_or(RunLibraries::Unknown, RunLibraries::Shared)
             }
-            Linking::System { is_static: true } | Linking::Unclear => Brought::Unknown,
+            LinkedLibraries::System { is_static: true } | LinkedLibraries::Unclear => RunLibraries::Unknown,
         })
     }
 
     /// What the package's own build script links.
-    pub(super) fn linking(&self, unit: &Unit, call: &Call) -> Option<Linking> {
+    pub(super) fn linking(&self, unit: &Unit, call: &Call) -> Option<LinkedLibraries> {
         let run = unit.script_run(&self.services.plan)?;
         self.services.site().linking(self.services.plan.unit(run), call.script_dir()?)
     }
 
     /// What the package's own build script has made. Records its run when it is asked for the first time.
-    pub(super) fn made_for(&self, id: UnitId, call: &Call) -> Option<Digest> {
+    pub(super) fn script_output(&self, id: UnitId, call: &Call) -> Option<Digest> {
         let plan = &self.services.plan;
         let run = plan.unit(id).script_run(plan)?;
         let out_dir = call.script_dir()?;
-        let known = self.state().digests.get(out_dir).copied();
+        let known = self.state().by_out_dir.get(out_dir).copied();
         let known = known.unwrap_or_else(|| self.note_run(run, call, out_dir));
-        // This is of no use to those who hear from the run: what it told them is not seen.
-        known.or_else(|| self.made_as_seen(plan.unit(id), call, out_dir))
+        // This is of no use to those who depend on the run: what it told them is not seen.
+        known.or_else(|| self.visible_output(plan.unit(id), call, out_dir))
     }
 
     /// Sees what the run of a build script has made, for the first time.
     fn note_run(&self, run: UnitId, call: &Call, out_dir: &Utf8Path) -> Option<Digest> {
         let (site, unit) = (self.services.site(), self.services.plan.unit(run));
         let digest = site.script_digest(unit, out_dir);
-        let is_first = self.state().digests.insert(out_dir.to_owned(), digest).is_none();
-        self.state().made.extend(digest.map(|digest| (run, digest)));
+        let is_first = self.state().by_out_dir.insert(out_dir.to_owned(), digest).is_none();
+        self.state().by_run.extend(digest.map(|digest| (run, digest)));
         if let (true, Some(digest), Ok(key)) = (is_first, digest, unit.key) {
             self.record(run, key, call, digest, site);
         }
@@ -282,15 +290,15 @@ impl Scripts {
     }
 
     /// What the package's own build script has made, if it has one; nothing where that is not known.
-    pub(super) fn made_if_any(&self, id: UnitId, call: &Call) -> Option<Option<Digest>> {
+    pub(super) fn script_output_if_any(&self, id: UnitId, call: &Call) -> Option<Option<Digest>> {
         let has_run = self.services.plan.unit(id).script_run(&self.services.plan).is_some();
-        let made = self.made_for(id, call);
+        let made = self.script_output(id, call);
         (made.is_some() || !has_run).then_some(made)
     }
 
-    /// What is seen of a run where cargo's record of it is not, or is no text: its files, and the variables that rustc has
-    /// and cargo has not. Flags are compared with the rest of the command line.
-    fn made_as_seen(&self, unit: &Unit, call: &Call, out_dir: &Utf8Path) -> Option<Digest> {
+    /// What is seen of a run where cargo's record of it is not, or is no text: its files, and the variables that rustc
+    /// has and cargo has not. Flags are compared with the rest of the command line.
+    fn visible_output(&self, unit: &Unit, call: &Call, out_dir: &Utf8Path) -> Option<Digest> {
         let Services { roots, environment, .. } = &*self.services;
         let here = call.variables(unit, roots);
         let set = call.request.environment.iter().filter(|(name, value)| {
@@ -316,64 +324,74 @@ impl Scripts {
         }
         let ago = (began + took).elapsed().unwrap_or_default();
         log.record_past(ago, EventKind::Compiled { unit: run, millis, success: true });
-        let (heard, program) = (self.heard(unit), self.program(run));
+        let (dependency_outputs, program) = (self.dependency_outputs(unit), self.program(run));
         let here = Variables { environment: &call.request.environment, roots, own: Vec::new() };
         let found = prefetch.lookup(run);
         let (declared, other) = match &found {
             Lookup::Hit(entry, _) => {
                 let Constraints { environment, observed, .. } = &entry.constraints;
-                (other_variables(environment, &here), self.services.here.difference(entry.key, observed))
+                (other_variables(environment, &here), self.services.machine.difference(entry.key, observed))
             }
             Lookup::Miss(_) => (Vec::new(), None),
         };
         match found {
-            Lookup::Hit(..) if !declared.is_empty() => self.services.differs(run, declared),
+            Lookup::Hit(..) if !declared.is_empty() => self.services.record_differences(run, declared),
             Lookup::Hit(..) if other.is_some() => {
-                let reason = other.as_ref().map_or(MissReason::Input, reason_of);
-                self.services.differs(run, other);
+                let reason = other.as_ref().map_or(MissReason::Input, miss_reason);
+                self.services.record_differences(run, other);
                 log.record(EventKind::Missed { unit: run, reason });
             }
             Lookup::Hit(entry, _)
                 if program.as_ref().is_some_and(|program| *program != entry.constraints.dependencies) =>
             {
                 let here = program.as_deref().unwrap_or_default();
-                self.services.differs(run, other_dependencies(&entry.constraints.dependencies, here));
+                self.services.record_differences(run, other_dependencies(&entry.constraints.dependencies, here));
                 log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
             }
             Lookup::Hit(entry, _)
-                if entry.metadata == Some(digest) && heard.is_none_or(|it| it == entry.constraints.script) =>
+                if entry.metadata == Some(digest)
+                    && dependency_outputs.is_none_or(|it| it == entry.constraints.script) =>
             {
-                // Known, and yet it ran: it heard from a run that nobody had looked at.
-                self.services.differs(run, [Difference::Reruns]);
+                // Known, and yet it ran: it depends on a run whose output nobody had examined.
+                self.services.record_differences(run, [Difference::Reruns]);
                 return log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
             }
             Lookup::Hit(..) => {}
-            Lookup::Miss(reason) => self.services.note_paths(run, reason),
+            Lookup::Miss(reason) => self.services.record_path_differences(run, reason),
         }
-        let Some(heard) = heard else {
-            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideInput });
+        let Some(dependency_outputs) = dependency_outputs else {
+            return log.record(EventKind::NotRecorded { unit: run, reason: UncacheableReason::OutsideInput });
         };
         let Some(program) = program else {
-            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::ForeignDependency });
+            return log.record(EventKind::NotRecorded { unit: run, reason: UncacheableReason::ForeignDependency });
         };
         if self.used.contains(out_dir) {
-            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::UsedDirectory });
+            return log.record(EventKind::NotRecorded { unit: run, reason: UncacheableReason::UsedDirectory });
         }
         let plain = |name: &str| name.replace('-', "_");
         let is_target = |name: &str| plan.targets().any(|target| plain(target) == plain(name));
-        let looked = self.looks.take(out_dir);
-        let is_seen = looked.as_ref().is_some_and(|(_, looked)| looked.is_ok());
+        let observation = self.observations.take(out_dir);
+        let is_seen = observation.as_ref().is_some_and(|(_, observation)| observation.is_ok());
         if !is_seen && site.wrote_outside(unit, began, &self.before, is_target) {
-            return log.record(EventKind::NotRecorded { unit: run, reason: Reason::OutsideOutput });
+            return log.record(EventKind::NotRecorded { unit: run, reason: UncacheableReason::OutsideOutput });
         }
         match site.script(unit, out_dir, store) {
             Ok(Some(Ok(script))) => {
                 let path = self.program_path(run);
-                let Script { is_declared, unless_seen, ref made, .. } = script;
-                let ran = Ran { unit, key, program: path.as_deref(), out_dir, is_declared, unless_seen, made };
-                match self.services.inputs_of_run(run, &ran, looked) {
+                let ScriptRun { is_declared, reason_if_unobserved, ref made, .. } = script;
+                let ran = ObservedRun {
+                    unit,
+                    key,
+                    program: path.as_deref(),
+                    out_dir,
+                    is_declared,
+                    reason_if_unobserved,
+                    made,
+                };
+                match self.services.inputs_of_run(run, &ran, observation) {
                     Ok(observed) => {
-                        let entry = record_script(unit, key, script, (heard, program), observed, roots, millis);
+                        let entry =
+                            record_script(unit, key, script, (dependency_outputs, program), observed, roots, millis);
                         self.services.keep(run, entry);
                     }
                     Err(reason) => log.record(EventKind::NotRecorded { unit: run, reason }),
@@ -385,10 +403,10 @@ impl Scripts {
         }
     }
 
-    /// What a run heard from others; nothing where that is not known.
-    fn heard(&self, unit: &Unit) -> Option<Option<Digest>> {
+    /// A digest of the outputs of the runs that a run depends on; nothing where one of them is not known.
+    fn dependency_outputs(&self, unit: &Unit) -> Option<Option<Digest>> {
         let dependencies = unit.dependencies.iter().map(|dependency| dependency.unit);
-        heard(dependencies.map(|id| (self.services.plan.unit(id), self.made(id))))
+        dependency_outputs(dependencies.map(|id| (self.services.plan.unit(id), self.output(id))))
     }
 
     /// What comes into something besides crates, or into the macros that make it: what the runs that link something have
@@ -401,9 +419,9 @@ impl Scripts {
         code: impl Fn(UnitId) -> Option<Option<Digest>>,
     ) -> Option<Option<Digest>> {
         let plan = &self.services.plan;
-        let made = |run| match self.brought(run) {
-            Brought::Nothing if !plan.unit(run).native => Some(None),
-            _ => self.made(run).map(Some),
+        let made = |run| match self.libraries(run) {
+            RunLibraries::None if !plan.unit(run).native => Some(None),
+            _ => self.output(run).map(Some),
         };
         let made = linked_with(plan, id, made, code)?;
         if is_seen {
@@ -411,10 +429,10 @@ impl Scripts {
         }
         let mut names = BTreeSet::new();
         for run in plan.code_runs(id) {
-            match self.brought(run) {
-                Brought::Nothing | Brought::Told => {}
-                Brought::Found(libraries) => names.extend(libraries),
-                Brought::Unknown => return None,
+            match self.libraries(run) {
+                RunLibraries::None | RunLibraries::FromOutput => {}
+                RunLibraries::Shared(libraries) => names.extend(libraries),
+                RunLibraries::Unknown => return None,
             }
         }
         if names.is_empty() {
@@ -432,29 +450,29 @@ impl Scripts {
         Some(call.invocation.library_dirs.iter().chain(own).cloned().collect())
     }
 
-    /// What a run brings to link, whose package was looked at, or that is there as it was recorded.
-    fn brought(&self, run: UnitId) -> Brought {
-        let noted = self.state().linking.get(&run).cloned();
+    /// The libraries of a run whose package was examined, or that is there as it was recorded.
+    fn libraries(&self, run: UnitId) -> RunLibraries {
+        let noted = self.state().libraries.get(&run).cloned();
         let kept = || {
             let Services { prefetch, plan, .. } = &*self.services;
             let entry = prefetch.found(run)?;
             let directory = self.services.site().profile(plan.unit(run))?.join(&entry.fresh.as_ref()?.directory);
-            self.brought_into(run, &directory)
+            self.read_libraries(run, &directory)
         };
-        noted.or_else(kept).unwrap_or(Brought::Unknown)
+        noted.or_else(kept).unwrap_or(RunLibraries::Unknown)
     }
 
     /// What a run has made, in this session or in the one whose result was placed.
-    fn made(&self, run: UnitId) -> Option<Digest> {
+    fn output(&self, run: UnitId) -> Option<Digest> {
         let Services { prefetch, hydrated, .. } = &*self.services;
         let placed = || prefetch.found(run).filter(|_| hydrated.has(run)).and_then(|entry| entry.metadata);
-        let made = self.state().made.get(&run).copied();
-        made.or_else(placed).or_else(|| self.made_by_asking(run))
+        let made = self.state().by_run.get(&run).copied();
+        made.or_else(placed).or_else(|| self.output_of_started_run(run))
     }
 
-    /// What a run has made whose stand-in has asked. Whoever hears from it starts when it is over.
-    fn made_by_asking(&self, run: UnitId) -> Option<Digest> {
-        let out_dir = self.state().asked.get(&run).cloned()?;
+    /// The output of a run whose stand-in has asked. The runs that depend on it start when it is over.
+    fn output_of_started_run(&self, run: UnitId) -> Option<Digest> {
+        let out_dir = self.state().started.get(&run).cloned()?;
         self.services.site().script_digest(self.services.plan.unit(run), &out_dir)
     }
 }

@@ -1,8 +1,8 @@
 //! The session's side of the wrapper: listening, and answering what needs no plan.
 //!
-//! [`Wrapper`] accepts calls until it is stopped. Cargo's questions about the compiler are answered here; what compiles a
-//! crate goes to [`Units`], which may have to be waited for ([`Planned::Coming`]) or to be planned first: a session that
-//! expects nothing to be compiled starts cargo without a plan ([`Planned::IfNeeded`]).
+//! [`Wrapper`] accepts calls until it is stopped. Cargo's questions about the compiler are answered here; what compiles
+//! a crate goes to [`Units`], which may have to be waited for ([`PlanSource::Pending`]) or to be planned first: a
+//! session that expects nothing to be compiled starts cargo without a plan ([`PlanSource::OnDemand`]).
 
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ use interprocess::local_socket::{Listener, ListenerOptions, Stream};
 use serde::{Deserialize, Serialize};
 
 use super::client::NAME;
-use super::looks::Looks;
-use super::protocol::{Capture, Finished, Looked, Released, Request, Response, Role, receive, send, socket};
+use super::protocol::{Capture, Finished, Released, Request, Response, Role, ScriptObserved, receive, send, socket};
+use super::script_observations::ScriptObservations;
 use super::scripts::Printed;
 use super::stand_in::{Runs, StandIns};
 use super::units::{Call, Services, Units};
@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
 use crate::link::Link;
 use crate::observe;
-use crate::probe::{self, Answer};
+use crate::probe::{self, ProgramOutput};
 use crate::rustc::Invocation;
 use crate::rustc::diagnostics::Unmapping;
 use crate::store::LocalStore;
@@ -38,12 +38,13 @@ pub struct UserWrapper {
     /// What is started. It is absolute where it was found: cargo starts it in the directories of packages.
     pub program: String,
     /// What cargo would tell build scripts.
-    pub told: String,
+    #[serde(rename = "told")]
+    pub name_for_scripts: String,
 }
 
 /// What is needed without a plan.
 #[derive(Clone)]
-pub struct Front {
+pub struct WrapperContext {
     /// The local store.
     pub store: Arc<LocalStore>,
     /// A wrapper of the user's own.
@@ -58,14 +59,14 @@ pub struct Front {
 }
 
 /// Makes a plan when the first crate is compiled after all, into this directory. Nothing where there is none to be had.
-pub type Plan = Box<dyn FnOnce(&Utf8Path) -> Option<Services> + Send>;
+pub type Planner = Box<dyn FnOnce(&Utf8Path) -> Option<Services> + Send>;
 
 /// How it becomes known what to do with the crates that cargo will ask for.
-pub enum Planned {
+pub enum PlanSource {
     /// It is being prepared. Cargo is held up before it looks into the build directory until it is there.
-    Coming(Receiver<Services>),
+    Pending(Receiver<Services>),
     /// It is found out when it is needed.
-    IfNeeded(Plan),
+    OnDemand(Planner),
 }
 
 /// The wrapper, ready for cargo: accepts calls until it is stopped.
@@ -78,12 +79,12 @@ pub struct Wrapper {
 
 impl Wrapper {
     /// Makes a directory with the link and the socket, and starts to listen.
-    pub fn start(front: Front, planned: Planned, executable: &Path) -> Result<Self> {
+    pub fn start(context: WrapperContext, source: PlanSource, executable: &Path) -> Result<Self> {
         let link = Link::new(executable, NAME)?;
         let listener = socket(link.directory())
             .and_then(|name| ListenerOptions::new().name(name).create_sync())
             .map_err(Error::io("listen in", link.directory()))?;
-        let coordinator = Arc::new(Coordinator::new(front, planned, &link));
+        let coordinator = Arc::new(Coordinator::new(context, source, &link));
         let accepting = thread::spawn({
             let coordinator = coordinator.clone();
             move || accept(&listener, &coordinator)
@@ -100,8 +101,8 @@ impl Wrapper {
     pub fn stop(self) -> Option<Services> {
         let Self { link, coordinator, accepting } = self;
         coordinator.stopping.store(true, Ordering::SeqCst);
-        if coordinator.is_coming {
-            coordinator.coming();
+        if coordinator.is_pending {
+            coordinator.pending_units();
         }
         // The listener wakes up for one more caller, sees that it is over, and ends.
         if socket(link.directory()).and_then(Stream::connect).is_ok() {
@@ -132,41 +133,52 @@ fn accept(listener: &Listener, coordinator: &Arc<Coordinator>) -> Vec<JoinHandle
 }
 
 struct Coordinator {
-    front: Front,
+    context: WrapperContext,
     /// Taken by whoever needs the units first.
-    plan: Mutex<Option<Plan>>,
+    plan: Mutex<Option<Planner>>,
     units: OnceLock<Option<Units>>,
     /// The plan is being prepared anyway.
-    is_coming: bool,
+    is_pending: bool,
     /// Before the programs of build scripts.
     stand_ins: Arc<StandIns>,
     /// What build scripts have looked at.
-    looks: Arc<Looks>,
+    observations: Arc<ScriptObservations>,
     /// Of the session: with the library for compilers of C, once a script is to be observed.
     directory: PathBuf,
     has_interposer: Once,
     /// How often cargo has asked for the compiler's version.
-    versions: AtomicUsize,
+    version_queries: AtomicUsize,
     stopping: Arc<AtomicBool>,
 }
 
 impl Coordinator {
-    fn new(front: Front, planned: Planned, link: &Link) -> Self {
-        let is_coming = matches!(planned, Planned::Coming(_));
-        let plan: Plan = match planned {
-            Planned::Coming(services) => Box::new(move |_| services.recv().ok()),
-            Planned::IfNeeded(plan) => plan,
+    fn new(context: WrapperContext, source: PlanSource, link: &Link) -> Self {
+        let is_pending = matches!(source, PlanSource::Pending(_));
+        let plan: Planner = match source {
+            PlanSource::Pending(services) => Box::new(move |_| services.recv().ok()),
+            PlanSource::OnDemand(plan) => plan,
         };
         let stand_ins = Arc::new(StandIns::new(link.program()));
-        front.scripts.iter().for_each(|(script, several)| stand_ins.put(Runs::unknown(*several), script));
+        context.scripts.iter().for_each(|(script, several)| stand_ins.put(Runs::unknown(*several), script));
         let (plan, units, stopping) = (Mutex::new(Some(plan)), OnceLock::new(), Arc::default());
-        let (versions, looks) = (AtomicUsize::new(0), Arc::default());
+        let (version_queries, observations) = (AtomicUsize::new(0), Arc::default());
         let (directory, has_interposer) = (link.directory().to_owned(), Once::new());
-        Self { front, plan, units, is_coming, stand_ins, looks, directory, has_interposer, versions, stopping }
+        Self {
+            context,
+            plan,
+            units,
+            is_pending,
+            stand_ins,
+            observations,
+            directory,
+            has_interposer,
+            version_queries,
+            stopping,
+        }
     }
 
     /// The decisions of a plan that is being prepared anyway.
-    fn coming(&self) -> Option<&Units> {
+    fn pending_units(&self) -> Option<&Units> {
         self.units(Utf8Path::new(""))
     }
 
@@ -174,7 +186,7 @@ impl Coordinator {
     fn units(&self, out_dir: &Utf8Path) -> Option<&Units> {
         let make = || {
             let plan = self.plan.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()?;
-            Some(Units::new(plan(out_dir)?, self.stand_ins.clone(), self.looks.clone(), self.stopping.clone()))
+            Some(Units::new(plan(out_dir)?, self.stand_ins.clone(), self.observations.clone(), self.stopping.clone()))
         };
         self.units.get_or_init(make).as_ref()
     }
@@ -182,12 +194,12 @@ impl Coordinator {
     fn serve(&self, stream: Stream) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         let request: Request = receive(&mut stream)?;
-        let wrapper = self.front.user_wrapper.as_ref().map(|wrapper| wrapper.program.clone());
+        let wrapper = self.context.user_wrapper.as_ref().map(|wrapper| wrapper.program.clone());
         let mut conversation = Conversation { stream, wrapper };
         if request.role == Role::Script {
             return self.script(conversation, &request);
         }
-        let arguments = but_for_compiler(&request.arguments);
+        let arguments = without_compiler(&request.arguments);
         let driver = (arguments.len() < request.arguments.len()).then(|| request.program.clone());
         let invocation = Invocation::parse(arguments);
         if !invocation.is_compile() {
@@ -203,7 +215,7 @@ impl Coordinator {
                 let what = call.invocation.crate_name.unwrap_or_default();
                 let Finished { millis, .. } =
                     conversation.run(Vec::new(), Unmapping::default(), Capture::Status, false)?;
-                self.front.log.record(EventKind::PassedThrough { what, millis });
+                self.context.log.record(EventKind::PassedThrough { what, millis });
                 Ok(())
             }
         }
@@ -211,20 +223,20 @@ impl Coordinator {
 
     /// A build script is to be started. Where nothing was planned, nothing is known of it.
     fn script(&self, mut conversation: Conversation, request: &Request) -> io::Result<()> {
-        let units = if self.is_coming { self.coming() } else { self.units.get().and_then(Option::as_ref) };
+        let units = if self.is_pending { self.pending_units() } else { self.units.get().and_then(Option::as_ref) };
         if let Some(Printed { stdout, stderr }) = units.and_then(|units| units.replay(request)) {
             return conversation.print(stdout, stderr);
         }
-        self.stand_ins.give_way(Utf8Path::new(&request.program));
-        let wrapper = self.front.user_wrapper.as_ref().map(|wrapper| wrapper.told.clone());
-        let is_observed = self.front.is_observing;
+        self.stand_ins.restore_program(Utf8Path::new(&request.program));
+        let wrapper = self.context.user_wrapper.as_ref().map(|wrapper| wrapper.name_for_scripts.clone());
+        let is_observed = self.context.is_observing;
         if is_observed {
             self.has_interposer.call_once(|| observe::provide_interposer(&self.directory));
         }
         send(conversation.stream.get_mut(), &Response::Start { wrapper, is_observed })?;
         if is_observed && let Some(out_dir) = request.environment.get("OUT_DIR") {
-            let Looked(looked) = receive(&mut conversation.stream)?;
-            self.looks.note(out_dir.into(), (request.environment.clone(), looked));
+            let ScriptObserved(observation) = receive(&mut conversation.stream)?;
+            self.observations.note(out_dir.into(), (request.environment.clone(), observation));
             if let Some(units) = units {
                 units.generalize(request, Utf8Path::new(out_dir));
             }
@@ -233,12 +245,12 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Cargo asks for the version when it starts, and once more (`core/profiles.rs`, `Profiles::new`) when it has resolved
-    /// the packages and before it locks the build directory: this is where it waits for what is still put there. Where it
-    /// does not ask, it waits for the lock.
-    fn hold_up(&self) {
-        if self.is_coming && self.versions.fetch_add(1, Ordering::SeqCst) > 0 {
-            self.coming();
+    /// Cargo asks for the version when it starts, and once more (`core/profiles.rs`, `Profiles::new`) when it has
+    /// resolved the packages and before it locks the build directory: this is where it waits for what is still put
+    /// there. Where it does not ask, it waits for the lock.
+    fn delay_cargo(&self) {
+        if self.is_pending && self.version_queries.fetch_add(1, Ordering::SeqCst) > 0 {
+            self.pending_units();
         }
     }
 
@@ -247,31 +259,31 @@ impl Coordinator {
         let arguments: Vec<_> = request.arguments.iter().map(String::as_str).collect();
         // A wrapper of the user's may change what the compiler says.
         let is_remembered =
-            self.front.user_wrapper.is_none() && matches!(arguments[..], ["-vV"] | ["-", "--crate-name", "___", ..]);
-        if but_for_compiler(&request.arguments) == ["-vV"] {
-            self.hold_up();
+            self.context.user_wrapper.is_none() && matches!(arguments[..], ["-vV"] | ["-", "--crate-name", "___", ..]);
+        if without_compiler(&request.arguments) == ["-vV"] {
+            self.delay_cargo();
         }
         let variable = |name: &str| request.environment.get(name).cloned();
         let key = probe::key(&request.program, &request.arguments, variable).filter(|_| is_remembered);
         let Some(key) = key else {
             return conversation.run_unwatched();
         };
-        if let Some(Answer { stdout, stderr }) = probe::recall(&self.front.store, key) {
+        if let Some(ProgramOutput { stdout, stderr }) = probe::recall(&self.context.store, key) {
             return conversation.print(stdout, stderr);
         }
         let Finished { code, stdout, stderr, .. } =
             conversation.run(Vec::new(), Unmapping::default(), Capture::Everything, false)?;
         // Failures are asked again: what made them fail may be gone.
         if code == Some(0) {
-            probe::remember(&self.front.store, key, &Answer { stdout, stderr });
+            probe::remember(&self.context.store, key, &ProgramOutput { stdout, stderr });
         }
         Ok(())
     }
 }
 
-/// The arguments, but for the compiler that a workspace wrapper (clippy-driver) has as its first. Cargo's own begin with an
-/// option.
-fn but_for_compiler(arguments: &[String]) -> &[String] {
+/// The arguments, but for the compiler that a workspace wrapper (clippy-driver) has as its first. Cargo's own begin
+/// with an option.
+fn without_compiler(arguments: &[String]) -> &[String] {
     match arguments.split_first() {
         Some((first, others)) if !first.starts_with('-') && !first.ends_with(".rs") => others,
         _ => arguments,
@@ -323,7 +335,7 @@ mod tests {
     fn a_workspace_wrapper_has_the_compiler_before_what_is_asked() {
         let asked = |words: &[&str]| {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            but_for_compiler(&words).join(" ")
+            without_compiler(&words).join(" ")
         };
         assert_eq!(asked(&["-vV"]), "-vV");
         assert_eq!(asked(&["/toolchain/bin/rustc", "-vV"]), "-vV");

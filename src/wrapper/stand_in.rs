@@ -28,7 +28,7 @@ use crate::fs;
 use crate::process;
 
 /// Where the program is meanwhile, from the directory of the stand-in: as the stand-in has it.
-const BESIDE: &str = ".xcache/program";
+const PROGRAM_BESIDE: &str = ".xcache/program";
 
 /// No stand-in is larger: there is a path in it, and little more.
 const MAX_SIZE: u64 = 8 << 10;
@@ -93,14 +93,14 @@ impl StandIns {
 
     /// The content of a program, wherever it is meanwhile.
     pub(super) fn content(program: &Utf8Path) -> Option<Digest> {
-        let beside = || is_stand_in(program).then_some(program.parent()?.join(BESIDE));
+        let displaced_program = || is_stand_in(program).then_some(program.parent()?.join(PROGRAM_BESIDE));
         let digest = |path: &Utf8Path| Digest::of_file(path.as_std_path()).ok();
         // It may be put back just now.
-        beside().and_then(|path| digest(&path)).or_else(|| digest(program).filter(|_| !is_stand_in(program)))
+        displaced_program().and_then(|path| digest(&path)).or_else(|| digest(program).filter(|_| !is_stand_in(program)))
     }
 
     /// Puts a program back before it is started, unless it is started again: the next run would find no stand-in.
-    pub(super) fn give_way(&self, path: &Utf8Path) {
+    pub(super) fn restore_program(&self, path: &Utf8Path) {
         let mut placed = self.placed();
         let Some(directory) = path.parent() else { return };
         if let Some(stand_in) = placed.get(directory)
@@ -124,7 +124,7 @@ impl StandIns {
     fn put_back(&self, StandIn { program, .. }: &StandIn) -> io::Result<()> {
         let directory = program.parent().unwrap_or(Utf8Path::new("."));
         let _lock = lock(directory)?;
-        let real = directory.join(BESIDE);
+        let real = directory.join(PROGRAM_BESIDE);
         let between = real.with_extension("link");
         let mut is_needed = false;
         for entry in directory.read_dir_utf8()? {
@@ -152,7 +152,7 @@ fn lock(directory: &Utf8Path) -> io::Result<File> {
 fn exchange(program: &Utf8Path, directory: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
     let _lock = lock(directory)?;
     let modified = std::fs::metadata(program)?.modified()?;
-    let real = directory.join(BESIDE);
+    let real = directory.join(PROGRAM_BESIDE);
     let is_first = !is_stand_in(program);
     if is_first {
         std::fs::create_dir_all(real.parent().unwrap_or(directory))?;
@@ -170,7 +170,7 @@ fn exchange(program: &Utf8Path, directory: &Utf8Path, bytes: &[u8]) -> io::Resul
 }
 
 fn remove_beside(directory: &Utf8Path) -> io::Result<()> {
-    let real = directory.join(BESIDE);
+    let real = directory.join(PROGRAM_BESIDE);
     fs::remove_file(real.as_std_path()).map_err(io::Error::other)?;
     real.parent().map_or(Ok(()), std::fs::remove_dir)
 }
@@ -184,12 +184,12 @@ fn holds(path: &Utf8Path, bytes: &[u8]) -> bool {
 /// Whether a file is a stand-in of any session.
 pub(super) fn is_stand_in(path: &Utf8Path) -> bool {
     let is_small = path.metadata().is_ok_and(|metadata| metadata.len() < MAX_SIZE);
-    is_small && std::fs::read(path).is_ok_and(|content| elf::is_of_any(&content))
+    is_small && std::fs::read(path).is_ok_and(|content| elf::is_any(&content))
 }
 
 /// The program that a stand-in at `path` stands for.
-pub(super) fn beside(path: &Path) -> PathBuf {
-    path.with_file_name("").join(BESIDE)
+pub(super) fn displaced_program(path: &Path) -> PathBuf {
+    path.with_file_name("").join(PROGRAM_BESIDE)
 }
 
 /// The program: one loaded segment with a header, the code, and three texts.
@@ -197,7 +197,7 @@ pub(super) fn beside(path: &Path) -> PathBuf {
 mod elf {
     use std::ffi::OsStr;
 
-    use super::{BESIDE, SCRIPT};
+    use super::{PROGRAM_BESIDE, SCRIPT};
 
     /// The bytes of the code.
     const LENGTH: usize = 256;
@@ -239,7 +239,7 @@ mod elf {
     /// For a wrapper at this path.
     pub(super) fn program(wrapper: &OsStr) -> Option<Vec<u8>> {
         let mut content = xcache_stand_in.to_vec();
-        for text in [SCRIPT, BESIDE] {
+        for text in [SCRIPT, PROGRAM_BESIDE] {
             content.extend(text.bytes().chain([0]).chain(std::iter::repeat(0)).take(TEXT));
         }
         content.extend(wrapper.as_encoded_bytes().iter().chain(&[0]));
@@ -249,7 +249,7 @@ mod elf {
     }
 
     /// Whether it is such a program, for whatever wrapper.
-    pub(super) fn is_of_any(program: &[u8]) -> bool {
+    pub(super) fn is_any(program: &[u8]) -> bool {
         program.get(CODE..CODE + LENGTH) == Some(&xcache_stand_in)
     }
 
@@ -276,7 +276,7 @@ mod elf {
         None
     }
 
-    pub(super) fn is_of_any(_: &[u8]) -> bool {
+    pub(super) fn is_any(_: &[u8]) -> bool {
         false
     }
 }

@@ -88,7 +88,7 @@ fn it_finds_the_program_where_the_two_are_moved() {
     scene.forget_session();
     std::fs::rename(scene.path("build"), scene.path("moved")).unwrap();
     assert_eq!(say(&scene.path("moved/script")), "the script said loud\n");
-    assert_eq!(beside(scene.path("moved/script").as_std_path()), scene.path("moved/.xcache/program"));
+    assert_eq!(displaced_program(scene.path("moved/script").as_std_path()), scene.path("moved/.xcache/program"));
 }
 
 #[test]
@@ -119,10 +119,10 @@ fn the_program_is_put_back_under_every_name_that_the_stand_in_has() {
 fn it_gives_way_to_a_program_unless_that_is_started_again() {
     let scene = Scene::new("exit 1");
     scene.put();
-    scene.stand_ins.give_way(&scene.script());
+    scene.stand_ins.restore_program(&scene.script());
     assert_eq!((say(&scene.script()), scene.names()), ("the script said loud\n".to_owned(), vec!["script".to_owned()]));
     scene.stand_ins.put(Runs::Several, &scene.script());
-    scene.stand_ins.give_way(&scene.script());
+    scene.stand_ins.restore_program(&scene.script());
     assert_eq!(scene.names(), [".xcache", "script"]);
 }
 

@@ -1,7 +1,7 @@
 //! What to do with each crate that cargo wants compiled: restore it, or have it compiled and record it.
 
 mod code;
-mod differs;
+mod differences;
 mod incremental;
 mod linked;
 
@@ -17,23 +17,23 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use self::incremental::{Earlier, is_incremental_otherwise};
 use super::debug_info;
-use super::looks::Looks;
 use super::metadata::MetadataDigests;
-use super::observed::reason_of;
+use super::observed::miss_reason;
 use super::protocol::{Capture, Finished, Request};
 use super::record::{Compiled, Output, Recorded, bound_to, open_outputs, record};
 use super::restore::{Variables, dependency_records, restore, violation};
+use super::script_observations::ScriptObservations;
 use super::scripts::{Printed, Scripts};
 use super::server::Conversation;
+use super::skip_members::{SkippedMembers, Trace, remove_traces};
 use super::stand_in::StandIns;
-use super::without::{Trace, WithoutMembers, tidy};
 use crate::cargo::{Format, Layout};
 use crate::digest::{Digest, Domain};
 use crate::entry::{DependencyRecord, Entry, Fresh};
 use crate::error::{Error, Result};
-use crate::event::{Difference, EventKind, EventLog, MissReason, Reason, UnitId};
-use crate::hydrate::{Hydrated, Linking, Site, own_dirs};
-use crate::inputs::Here;
+use crate::event::{Difference, EventKind, EventLog, MissReason, UncacheableReason, UnitId};
+use crate::hydrate::{Hydrated, LinkedLibraries, Site, own_dirs};
+use crate::inputs::MachineState;
 use crate::key::UnitKey;
 use crate::plan::content::Contents;
 use crate::plan::{BuildPlan, Driver, PRIMARY, Unit};
@@ -42,7 +42,7 @@ use crate::roots::{PathScanner, Root, Roots};
 use crate::rustc::Invocation;
 use crate::rustc::diagnostics::{Unmapping, printed};
 use crate::rustc::written::{linked, written};
-use crate::store::{LocalStore, known};
+use crate::store::{LocalStore, input_history};
 use crate::upload::Upload;
 
 /// Cargo writes a unit's fingerprint right after its compiler has ended; this long it is waited for.
@@ -77,9 +77,9 @@ pub struct Services {
     /// The program that links for this host.
     pub linker: String,
     /// The units that are not to be compiled, where only dependencies are.
-    pub without: Option<WithoutMembers>,
+    pub skipped_members: Option<SkippedMembers>,
     /// This machine, as far as anybody could look at it.
-    pub here: Here,
+    pub machine: MachineState,
     /// What looks at it is observed.
     pub is_observing: bool,
     /// What happens.
@@ -117,8 +117,8 @@ impl Services {
     }
 
     /// The features that the build script of a call's package has told the compiler of.
-    fn features_told(&self, unit: &Unit, call: &Call) -> BTreeSet<String> {
-        call.script_dir().and_then(|out_dir| self.site().features_told(unit, out_dir)).unwrap_or_default()
+    fn script_features(&self, unit: &Unit, call: &Call) -> BTreeSet<String> {
+        call.script_dir().and_then(|out_dir| self.site().script_features(unit, out_dir)).unwrap_or_default()
     }
 
     /// What rustc is told beside cargo's arguments for a unit, and what undoes it in its messages: where others may have it,
@@ -136,8 +136,10 @@ impl Services {
         if let Err(error) = self.store.put_entry(&entry) {
             return self.store_failed(&error);
         }
-        let recipe = self.plan.recipe(id);
-        if let Some(Err(error)) = recipe.map(|recipe| known::remember(&self.store, recipe, jiff::Timestamp::now())) {
+        let unit_inputs = self.plan.unit_inputs(id);
+        if let Some(Err(error)) =
+            unit_inputs.map(|unit_inputs| input_history::remember(&self.store, unit_inputs, jiff::Timestamp::now()))
+        {
             tracing::debug!(%error, "what a unit was made from is not remembered");
         }
         let path_bound = !entry.constraints.bound.is_empty();
@@ -150,12 +152,12 @@ impl Services {
     /// Why an entry that holds could not be put in its place. A damaged one is gone then.
     pub(super) fn unusable(&self, id: UnitId, entry: &Entry, error: Error) -> MissReason {
         let Error::Corrupt { object, reason } = error else {
-            self.differs(id, [Difference::Failed { message: error.to_string() }]);
+            self.record_differences(id, [Difference::Failed { message: error.to_string() }]);
             self.log.warn(error);
             return MissReason::Restore;
         };
         self.store.discard(entry);
-        self.differs(id, [Difference::Damaged { object: object.clone(), reason: reason.clone() }]);
+        self.record_differences(id, [Difference::Damaged { object: object.clone(), reason: reason.clone() }]);
         self.log.record(EventKind::CorruptObject { object, reason });
         MissReason::Corrupt
     }
@@ -185,9 +187,9 @@ struct State {
     /// Units whose outputs came from this session: restored, or compiled with remapped paths.
     ours: BTreeSet<UnitId>,
     /// What was linked into macros that were compiled or restored.
-    codes: BTreeMap<UnitId, Option<Digest>>,
+    linked_code: BTreeMap<UnitId, Option<Digest>>,
     /// Libraries that hold, or may hold, objects of the machine.
-    mixed: BTreeSet<UnitId>,
+    with_foreign_objects: BTreeSet<UnitId>,
     /// Outputs without their extension, by unit.
     outputs: BTreeMap<Utf8PathBuf, UnitId>,
     /// What is to be removed of units that were left out.
@@ -221,10 +223,10 @@ impl Call {
     }
 
     /// Whether it is what the unit was planned with: rustc, or what stands in front of that.
-    fn is_by(&self, driver: Option<&Driver>, unit: &Unit) -> bool {
+    fn is_compiled_by(&self, driver: Option<&Driver>, unit: &Unit) -> bool {
         let is_primary = self.request.environment.contains_key(PRIMARY);
         driver.map(|driver| driver.program.as_str()) == self.driver.as_deref()
-            && driver.is_none_or(|driver| !driver.minds_primary || unit.primary == is_primary)
+            && driver.is_none_or(|driver| !driver.depends_on_primary || unit.primary == is_primary)
     }
 
     /// Where rustc says what it has read.
@@ -254,11 +256,11 @@ impl Units {
     pub(super) fn new(
         services: Services,
         stand_ins: Arc<StandIns>,
-        looks: Arc<Looks>,
+        observations: Arc<ScriptObservations>,
         stopping: Arc<AtomicBool>,
     ) -> Self {
         let services = Arc::new(services);
-        let scripts = Scripts::new(services.clone(), stand_ins, looks);
+        let scripts = Scripts::new(services.clone(), stand_ins, observations);
         let scanner = PathScanner::new(&services.roots);
         Self { services, scanner, metadata: MetadataDigests::default(), state: Mutex::default(), scripts, stopping }
     }
@@ -271,7 +273,7 @@ impl Units {
         for (unit, reason) in services.hydrated.rejected(&state.claimed) {
             services.log.record(EventKind::Rejected { unit, reason });
         }
-        tidy(&services, &state.traces);
+        remove_traces(&services, &state.traces);
         Arc::into_inner(services)
     }
 
@@ -311,8 +313,8 @@ impl Units {
         }
         let mut state = self.state();
         let plan = &self.services.plan;
-        let told = |unit: &Unit| self.services.features_told(unit, call);
-        let id = plan.identify(&call.invocation, &call.directory, &state.outputs, &state.claimed, told)?;
+        let script_features = |unit: &Unit| self.services.script_features(unit, call);
+        let id = plan.identify(&call.invocation, &call.directory, &state.outputs, &state.claimed, script_features)?;
         state.claimed.insert(id);
         for output in written(&call.invocation, &call.out_dir) {
             state.outputs.insert(output.with_extension(""), id);
@@ -321,8 +323,8 @@ impl Units {
     }
 
     pub(super) fn serve(&self, mut conversation: Conversation, id: UnitId, call: &Call) -> io::Result<()> {
-        if self.is_left_out(id) {
-            return self.leave_out(conversation, id, call);
+        if self.is_skipped(id) {
+            return self.skip(conversation, id, call);
         }
         let unit = self.services.plan.unit(id);
         self.note_earlier(call);
@@ -333,41 +335,46 @@ impl Units {
                 self.services.log.record(EventKind::NotRecorded { unit: id, reason });
             }),
             // What depends on it is recorded, and must find the same metadata anywhere.
-            (Err(Reason::Linked | Reason::ProcMacro | Reason::BuildScript), _) => {
+            (Err(UncacheableReason::Linked | UncacheableReason::ProcMacro | UncacheableReason::BuildScript), _) => {
                 self.compile(&mut conversation, id, unit.remapped, call)
             }
             (Err(_), _) => self.compile(&mut conversation, id, false, call),
         };
         drop(conversation);
-        self.scripts.made_for(id, call);
+        self.scripts.script_output(id, call);
         result
     }
 
     /// What the command line says that the plan could not know.
-    fn uncacheable(&self, id: UnitId, call: &Call) -> Option<Reason> {
+    fn uncacheable(&self, id: UnitId, call: &Call) -> Option<UncacheableReason> {
         let (unit, Call { invocation, .. }) = (self.services.plan.unit(id), call);
-        if !call.is_by(self.services.plan.driver_of(id), unit) {
-            return Some(Reason::OtherCompiler);
+        if !call.is_compiled_by(self.services.plan.driver_of(id), unit) {
+            return Some(UncacheableReason::OtherCompiler);
         }
         let unknown = invocation.uncacheable(|name| self.services.plan.knows(id, name));
-        let native = invocation.links_native && unit.is_linkable() && !self.is_told(unit, call);
+        let native = invocation.links_native && unit.is_linkable() && !self.links_follow_from_script(unit, call);
         let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
-        let incremental = is_incremental_otherwise(unit, call).then_some(Reason::Incremental);
-        incremental.or(unknown).or(native.then_some(Reason::Native)).or(debug_files.then_some(Reason::SideFiles))
+        let incremental = is_incremental_otherwise(unit, call).then_some(UncacheableReason::Incremental);
+        incremental
+            .or(unknown)
+            .or(native.then_some(UncacheableReason::Native))
+            .or(debug_files.then_some(UncacheableReason::SideFiles))
     }
 
     /// Why a call is not to be recorded where nobody has seen what its linker reads.
-    fn unless_seen(&self, id: UnitId, call: &Call) -> Option<Reason> {
+    fn reason_if_unobserved(&self, id: UnitId, call: &Call) -> Option<UncacheableReason> {
         let unit = self.services.plan.unit(id);
-        let is_native = call.invocation.links_native && unit.is_linked() && (!unit.native || !self.is_told(unit, call));
-        let is_another = || self.services.plan.tells_linkers(id);
-        is_native.then_some(Reason::Native).or_else(|| is_another().then_some(Reason::Linked))
+        let is_native = call.invocation.links_native
+            && unit.is_linked()
+            && (!unit.native || !self.links_follow_from_script(unit, call));
+        let is_another = || self.services.plan.configures_linker(id);
+        is_native.then_some(UncacheableReason::Native).or_else(|| is_another().then_some(UncacheableReason::Linked))
     }
 
     /// Whether what is linked follows from what the package's own build script printed and made.
-    fn is_told(&self, unit: &Unit, call: &Call) -> bool {
+    fn links_follow_from_script(&self, unit: &Unit, call: &Call) -> bool {
         match unit.script_run(&self.services.plan) {
-            Some(_) => self.scripts.linking(unit, call).is_some_and(Linking::is_told),
+            Some(_) => self.scripts.linking(unit, call).is_some_and(LinkedLibraries::follow_from_script),
             None => true,
         }
     }
@@ -379,8 +386,8 @@ impl Units {
                 if let Some(reason) = reason {
                     self.services.log.record(EventKind::Missed { unit: id, reason });
                 }
-                match self.goes_on(call) {
-                    true => self.go_on(conversation, id, call),
+                match self.continues_incremental(call) {
+                    true => self.compile_incrementally(conversation, id, call),
                     false => self.miss(conversation, id, key, call),
                 }
             }
@@ -393,22 +400,22 @@ impl Units {
         let entry = match prefetch.lookup(id) {
             Lookup::Hit(entry, _) => entry,
             Lookup::Miss(reason) => {
-                self.services.note_paths(id, reason);
+                self.services.record_path_differences(id, reason);
                 return Err(None);
             }
         };
         let here = call.variables(self.services.plan.unit(id), roots);
         if let Some((reason, differences)) = violation(&entry, &call.invocation, &here, &self.metadata) {
-            self.services.differs(id, differences);
+            self.services.record_differences(id, differences);
             return Err(Some(reason));
         }
-        if let Some(difference) = self.services.here.difference(entry.key, &entry.constraints.observed) {
-            let reason = reason_of(&difference);
-            self.services.differs(id, [difference]);
+        if let Some(difference) = self.services.machine.difference(entry.key, &entry.constraints.observed) {
+            let reason = miss_reason(&difference);
+            self.services.record_differences(id, [difference]);
             return Err(Some(reason));
         }
-        if let Some(difference) = self.since(id, &entry, call) {
-            self.services.differs(id, [difference]);
+        if let Some(difference) = self.changed_since(id, &entry, call) {
+            self.services.record_differences(id, [difference]);
             return Err(Some(MissReason::Input));
         }
         let start = Instant::now();
@@ -447,7 +454,7 @@ impl Units {
         }
         // Nobody looks at what comes of it.
         if call.invocation.links_native {
-            self.state().mixed.insert(id);
+            self.state().with_foreign_objects.insert(id);
         }
         // Only of build scripts and macros there is something to be done before cargo goes on.
         let is_waited_for = self.services.plan.unit(id).kind == "custom-build" || self.services.plan.is_macro(id);
@@ -467,11 +474,12 @@ impl Units {
         Ok(())
     }
 
-    /// Has rustc go on from what an earlier compilation has left. What it writes may depend on that, and is not recorded.
-    fn go_on(&self, conversation: &mut Conversation, id: UnitId, call: &Call) -> io::Result<()> {
+    /// Has rustc go on from what an earlier compilation has left. What it writes may depend on that, and is not
+    /// recorded.
+    fn compile_incrementally(&self, conversation: &mut Conversation, id: UnitId, call: &Call) -> io::Result<()> {
         let unit = self.services.plan.unit(id);
         self.compile(conversation, id, unit.remapped, call)?;
-        self.services.log.record(EventKind::NotRecorded { unit: id, reason: Reason::Incremental });
+        self.services.log.record(EventKind::NotRecorded { unit: id, reason: UncacheableReason::Incremental });
         Ok(())
     }
 
@@ -484,10 +492,10 @@ impl Units {
         }
         let Services { plan, roots, log, .. } = &*self.services;
         let (arguments, unmapping) = self.services.remapping(id, plan.unit(id).remapped);
-        let is_observed = self.services.is_to_observe(id);
+        let is_observed = self.services.needs_observing(id);
         let finished = conversation.run(arguments, unmapping, Capture::Stderr, is_observed)?;
         let outputs = open_outputs(&call.invocation, &call.out_dir);
-        let has_gone_on = self.has_gone_on(call);
+        let has_continued_incremental = self.has_continued_incremental(call);
         let success = finished.code == Some(0);
         if success {
             self.note_objects(id, call);
@@ -501,8 +509,8 @@ impl Units {
             return Ok(());
         }
         let recorded = dependencies.and_then(|dependencies| match is_foreign {
-            _ if has_gone_on => Ok(Recorded::Not(Reason::Incremental)),
-            true => Ok(Recorded::Not(Reason::ForeignDependency)),
+            _ if has_continued_incremental => Ok(Recorded::Not(UncacheableReason::Incremental)),
+            true => Ok(Recorded::Not(UncacheableReason::ForeignDependency)),
             false => self.record(id, key, call, dependencies, &finished, outputs?),
         });
         match recorded {
@@ -512,7 +520,7 @@ impl Units {
                     entry.constraints.bound.extend(bound_to(bound, roots));
                     entry.fresh = Some(fresh);
                 }
-                entry.code = self.state().codes.get(&id).copied().flatten();
+                entry.code = self.state().linked_code.get(&id).copied().flatten();
                 self.services.keep(id, *entry);
             }
             Ok(Recorded::Not(reason)) => log.record(EventKind::NotRecorded { unit: id, reason }),
@@ -537,10 +545,10 @@ impl Units {
             now.is_ok_and(|now| now.digest == content && now.changed < plan.began())
         };
         if unit.content.is_some_and(|content| !is_unchanged(content)) {
-            return Ok(Recorded::Not(Reason::ChangedMeanwhile));
+            return Ok(Recorded::Not(UncacheableReason::ChangedMeanwhile));
         }
-        let Some(script) = self.scripts.made_if_any(id, call) else {
-            return Ok(Recorded::Not(Reason::OutsideInput));
+        let Some(script) = self.scripts.script_output_if_any(id, call) else {
+            return Ok(Recorded::Not(UncacheableReason::OutsideInput));
         };
         let compiled = Compiled {
             compiler,
@@ -554,14 +562,14 @@ impl Units {
             finished,
             outputs,
             script,
-            holds_own_objects: self.scripts.linking(unit, call) == Some(Linking::Own),
+            holds_own_objects: self.scripts.linking(unit, call) == Some(LinkedLibraries::Own),
         };
         let inputs = |holds: &dyn Fn(&[u8]) -> bool| {
-            let inputs = self.services.inputs_of_call(id, key, call, finished.looked.clone(), holds)?;
-            if let Some(reason) = self.unless_seen(id, call).filter(|_| !inputs.is_seen()) {
+            let inputs = self.services.inputs_of_call(id, key, call, finished.observation.clone(), holds)?;
+            if let Some(reason) = self.reason_if_unobserved(id, call).filter(|_| !inputs.is_seen()) {
                 return Err(reason);
             }
-            let linked = self.linked_with(id, call, &inputs).ok_or(Reason::Native)?;
+            let linked = self.linked_with(id, call, &inputs).ok_or(UncacheableReason::Native)?;
             Ok((inputs, linked))
         };
         record(compiled, store, roots, &self.scanner, inputs)

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use super::{Advice, AdviceName, Facts, first_few, sum};
-use crate::event::Reason;
-use crate::report::cause::Cause;
+use super::{Advice, AdviceInput, AdviceName, first_few, sum};
+use crate::event::UncacheableReason;
+use crate::report::cause::CompileCause;
 use crate::report::text::{counted, duration};
 
 /// Versions that cargo takes for one another share this.
@@ -30,9 +30,9 @@ struct Duplicate<'a> {
     cost: u64,
 }
 
-fn duplicates<'a>(facts: &Facts<'a>) -> Vec<Duplicate<'a>> {
+fn duplicates<'a>(input: &AdviceInput<'a>) -> Vec<Duplicate<'a>> {
     let mut packages: BTreeMap<&str, BTreeMap<Line, (&str, u64)>> = BTreeMap::new();
-    for unit in &facts.report.units {
+    for unit in &input.report.units {
         let (Some(millis), Some(line)) = (unit.outcome.compiled_ms(), line(&unit.version)) else { continue };
         let (_, spent) = packages.entry(&unit.package).or_default().entry(line).or_insert((&unit.version, 0));
         *spent = spent.saturating_add(millis);
@@ -48,8 +48,8 @@ fn duplicates<'a>(facts: &Facts<'a>) -> Vec<Duplicate<'a>> {
     duplicates
 }
 
-pub(super) fn duplicate_versions(facts: &Facts<'_>) -> Option<Advice> {
-    let duplicates = duplicates(facts);
+pub(super) fn duplicate_versions(input: &AdviceInput<'_>) -> Option<Advice> {
+    let duplicates = duplicates(input);
     let cost = sum(duplicates.iter().map(|duplicate| duplicate.cost));
     let words = |Duplicate { package, versions, cost }: &Duplicate<'_>| {
         format!("{package} {} ({})", versions.join(" and "), duration(*cost))
@@ -66,10 +66,11 @@ pub(super) fn duplicate_versions(facts: &Facts<'_>) -> Option<Advice> {
     (!duplicates.is_empty()).then(|| Advice::new(AdviceName::DuplicateVersions, cost, figures, message, action))
 }
 
-pub(super) fn incremental_in_ci(facts: &Facts<'_>) -> Option<Advice> {
-    let outcomes = facts.report.units.iter().map(|unit| &unit.outcome);
-    let incremental = outcomes.filter(|outcome| Cause::of(outcome) == Some(Cause::Reason(Reason::Incremental)));
-    let times: Vec<_> = incremental.filter_map(|outcome| outcome.compiled_ms()).filter(|_| facts.ci).collect();
+pub(super) fn incremental_in_ci(input: &AdviceInput<'_>) -> Option<Advice> {
+    let outcomes = input.report.units.iter().map(|unit| &unit.outcome);
+    let incremental = outcomes
+        .filter(|outcome| CompileCause::of(outcome) == Some(CompileCause::Uncacheable(UncacheableReason::Incremental)));
+    let times: Vec<_> = incremental.filter_map(|outcome| outcome.compiled_ms()).filter(|_| input.ci).collect();
     let compile_ms = sum(times.iter().copied());
     let message = format!(
         "{} compiled incrementally in CI on top of an earlier compilation, for {}: that is not cached",

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::{Advice, AdviceName, Facts, first_few, sum};
+use super::{Advice, AdviceInput, AdviceName, first_few, sum};
 use crate::event::LinkedProgram;
 use crate::report::UnitReport;
 use crate::report::text::{bytes, counted, duration, title};
@@ -50,15 +50,15 @@ impl Choice {
 }
 
 /// Which processor time the linker took is known, which time on the clock is not.
-pub(super) fn faster_linker(facts: &Facts<'_>) -> Option<Advice> {
-    let choice = Choice::of(facts.linkers);
-    let is_for_host = |unit: &UnitReport| unit.platform.as_deref().is_none_or(|platform| platform == facts.host);
+pub(super) fn faster_linker(input: &AdviceInput<'_>) -> Option<Advice> {
+    let choice = Choice::of(input.linkers);
+    let is_for_host = |unit: &UnitReport| unit.platform.as_deref().is_none_or(|platform| platform == input.host);
     let slow = |(unit, program): &&(&UnitReport, &LinkedProgram)| {
         is_for_host(unit) && rank(program.linker.as_deref()) < choice.rank
     };
-    let slow: Vec<_> = facts.programs.iter().filter(slow).collect();
+    let slow: Vec<_> = input.programs.iter().filter(slow).collect();
     let linker_ms = sum(slow.iter().filter_map(|(_, program)| program.linker_millis));
-    let compile_ms = facts.report.totals.compile_ms;
+    let compile_ms = input.report.totals.compile_ms;
     if linker_ms.saturating_mul(SHARE) < compile_ms {
         return None;
     }
@@ -72,21 +72,21 @@ pub(super) fn faster_linker(facts: &Facts<'_>) -> Option<Advice> {
         duration(compile_ms),
         choice.name,
     );
-    let action = format!("in .cargo/config.toml:\n[target.{}]\n{}", facts.host, choice.flags);
+    let action = format!("in .cargo/config.toml:\n[target.{}]\n{}", input.host, choice.flags);
     let figures = [("linker_ms", linker_ms), ("compile_ms", compile_ms), ("programs", slow.len() as u64)];
     Some(Advice::new(AdviceName::FasterLinker, linker_ms, figures, message, action))
 }
 
 /// How long writing and linking it took is not known.
-pub(super) fn debug_info(facts: &Facts<'_>) -> Option<Advice> {
-    let mut full: Vec<_> = facts.programs.iter().filter(|(_, program)| program.full_debug).collect();
+pub(super) fn debug_info(input: &AdviceInput<'_>) -> Option<Advice> {
+    let mut full: Vec<_> = input.programs.iter().filter(|(_, program)| program.full_debug).collect();
     full.sort_by_key(|(_, program)| Reverse(program.debug_bytes));
     let of = |bytes: fn(&LinkedProgram) -> u64| sum(full.iter().map(|(_, program)| bytes(program)));
     let (all, debug, lines) =
         (of(|program| program.bytes), of(|program| program.debug_bytes), of(|program| program.line_bytes));
-    let standard = standard_library(facts);
+    let standard = standard_library(input);
     let most = sum(full.iter().map(|(_, program)| beyond_lines(program).saturating_sub(standard)));
-    if most < if facts.ci { MANY_BYTES_IN_CI } else { MANY_BYTES } {
+    if most < if input.ci { MANY_BYTES_IN_CI } else { MANY_BYTES } {
         return None;
     }
     let largest: Vec<_> =
@@ -119,8 +119,8 @@ fn beyond_lines(program: &LinkedProgram) -> u64 {
 
 /// What the standard library brings along whatever the profile says: as much as is in the smallest program that was
 /// compiled without.
-fn standard_library(facts: &Facts<'_>) -> u64 {
-    let without = facts.programs.iter().filter(|(_, program)| !program.full_debug);
+fn standard_library(input: &AdviceInput<'_>) -> u64 {
+    let without = input.programs.iter().filter(|(_, program)| !program.full_debug);
     without.map(|(_, program)| beyond_lines(program)).min().unwrap_or(0)
 }
 

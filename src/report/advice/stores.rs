@@ -2,18 +2,18 @@
 
 use std::collections::HashSet;
 
-use super::{Advice, AdviceName, Facts, sum};
+use super::{Advice, AdviceInput, AdviceName, sum};
 use crate::event::{MissReason, Tier};
 use crate::report::text::{bytes, duration, units};
 use crate::report::timeline::{Span, SpanKind};
 use crate::report::{Outcome, UnitReport};
 
-pub(super) fn slow_restore(facts: &Facts<'_>) -> Option<Advice> {
+pub(super) fn slow_restore(input: &AdviceInput<'_>) -> Option<Advice> {
     let hit = |unit: &UnitReport| match unit.outcome {
         Outcome::Hit { restore_ms, compile_ms, .. } if restore_ms > compile_ms => Some((restore_ms, compile_ms)),
         _ => None,
     };
-    let slow: Vec<_> = facts.report.units.iter().filter_map(hit).collect();
+    let slow: Vec<_> = input.report.units.iter().filter_map(hit).collect();
     let restore_ms = sum(slow.iter().map(|(restore_ms, _)| *restore_ms));
     let compile_ms = sum(slow.iter().map(|(_, compile_ms)| *compile_ms));
     let message = format!(
@@ -30,14 +30,14 @@ pub(super) fn slow_restore(facts: &Facts<'_>) -> Option<Advice> {
 }
 
 /// Compared is the time on the clock in which anything was fetched, as packs come side by side.
-pub(super) fn slow_remote(facts: &Facts<'_>) -> Option<Advice> {
-    let fetches = || facts.report.spans.iter().filter(|span| span.kind == SpanKind::Fetch);
+pub(super) fn slow_remote(input: &AdviceInput<'_>) -> Option<Advice> {
+    let fetches = || input.report.spans.iter().filter(|span| span.kind == SpanKind::Fetch);
     let fetch_ms = covered(fetches());
     let hit = |unit: &UnitReport| match unit.outcome {
         Outcome::Hit { tier: Tier::Remote, compile_ms, .. } => Some(compile_ms),
         _ => None,
     };
-    let compile_ms = sum(facts.report.units.iter().filter_map(hit));
+    let compile_ms = sum(input.report.units.iter().filter_map(hit));
     let (count, received) = (fetches().count(), sum(fetches().filter_map(|span| span.bytes)));
     let message = format!(
         "fetching {} ({}) took {} on the clock, and compiling them had taken {} of compiler time",
@@ -62,8 +62,8 @@ fn covered<'a>(spans: impl Iterator<Item = &'a Span>) -> u64 {
     covered
 }
 
-pub(super) fn remote_failed(facts: &Facts<'_>) -> Option<Advice> {
-    let failed = facts.report.totals.misses_by_reason.get(&MissReason::RemoteFailed)?;
+pub(super) fn remote_failed(input: &AdviceInput<'_>) -> Option<Advice> {
+    let failed = input.report.totals.misses_by_reason.get(&MissReason::RemoteFailed)?;
     let message = format!(
         "the remote did not answer in time, or gave an error: {} compiled that it may have had, for {}",
         units(failed.units),
@@ -75,11 +75,11 @@ pub(super) fn remote_failed(facts: &Facts<'_>) -> Option<Advice> {
 }
 
 /// What this session compiled and nobody else can have.
-pub(super) fn not_uploaded(facts: &Facts<'_>) -> Option<Advice> {
-    let left = Some(facts.report.totals.not_uploaded).filter(|left| *left > 0)?;
-    let uploads = facts.report.spans.iter().filter(|span| span.kind == SpanKind::Upload);
+pub(super) fn not_uploaded(input: &AdviceInput<'_>) -> Option<Advice> {
+    let left = Some(input.report.totals.not_uploaded).filter(|left| *left > 0)?;
+    let uploads = input.report.spans.iter().filter(|span| span.kind == SpanKind::Upload);
     let uploaded: HashSet<_> = uploads.filter_map(|span| span.unit).map(|unit| unit.0).collect();
-    let only_here = facts.report.units.iter().enumerate().filter(|(id, _)| !uploaded.contains(id));
+    let only_here = input.report.units.iter().enumerate().filter(|(id, _)| !uploaded.contains(id));
     let compile_ms = sum(only_here.filter_map(|(_, unit)| match unit.outcome {
         Outcome::Miss { recorded_bytes: Some(_), compile_ms, .. } => Some(compile_ms),
         _ => None,
@@ -94,15 +94,15 @@ pub(super) fn not_uploaded(facts: &Facts<'_>) -> Option<Advice> {
 }
 
 /// What was removed has been used in this session, so that all else is older: the store holds less than one build.
-pub(super) fn too_small(facts: &Facts<'_>) -> Option<Advice> {
-    let (evicted, max_bytes) = facts.evicted?;
+pub(super) fn too_small(input: &AdviceInput<'_>) -> Option<Advice> {
+    let (evicted, max_bytes) = input.evicted?;
     let stored = |unit: &UnitReport| match unit.outcome {
         Outcome::Hit { restored_bytes, compile_ms, .. } => Some((restored_bytes, compile_ms)),
         Outcome::Miss { recorded_bytes: Some(bytes), compile_ms, .. } => Some((bytes, compile_ms)),
         _ => None,
     };
-    let needed = sum(facts.report.units.iter().filter_map(stored).map(|(bytes, _)| bytes));
-    let gone = evicted.iter().filter_map(|unit| stored(facts.report.units.get(unit.0)?));
+    let needed = sum(input.report.units.iter().filter_map(stored).map(|(bytes, _)| bytes));
+    let gone = evicted.iter().filter_map(|unit| stored(input.report.units.get(unit.0)?));
     let compile_ms = sum(gone.map(|(_, compile_ms)| compile_ms));
     let message = format!(
         "the local store is kept below {}, and {} of this build had to go; compiling them took {}",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::cause::Cause;
+use super::super::cause::CompileCause;
 use super::super::text;
 use super::super::{Outcome, UnitReport};
 use super::tracks::share;
@@ -62,7 +62,7 @@ fn group(outcome: &Outcome) -> String {
             let tier = if *tier == Tier::Local { "local" } else { "remote" };
             format!("{tier}, {}", if *hydrated { "hydrated" } else { "restored" })
         }
-        outcome => Cause::of(outcome).map_or_else(String::new, Cause::name),
+        outcome => CompileCause::of(outcome).map_or_else(String::new, CompileCause::name),
     }
 }
 
@@ -94,6 +94,6 @@ fn describe(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
         Outcome::Hit { .. } => ("brought when cargo asked for it", None),
         Outcome::Fresh => ("the target directory had it already, and cargo did not ask for it", None),
         Outcome::NotReached => ("cargo did not come to it", None),
-        outcome => Cause::of(outcome).map_or(("", None), Cause::describe),
+        outcome => CompileCause::of(outcome).map_or(("", None), CompileCause::describe),
     }
 }

@@ -7,7 +7,7 @@ use anstyle::Style;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{View, duration, units};
-use crate::report::cause::Cause;
+use crate::report::cause::CompileCause;
 use crate::report::{Count, Report};
 
 const HEADING: Style = Style::new().bold();
@@ -22,10 +22,10 @@ pub(super) fn write(report: &Report, view: View, out: &mut dyn Write) -> io::Res
     writeln!(out, "{}", table(&causes, view.width).trim_fmt())
 }
 
-fn causes(report: &Report) -> Vec<(Cause, Count)> {
-    let mut causes: BTreeMap<Cause, Count> = BTreeMap::new();
+fn causes(report: &Report) -> Vec<(CompileCause, Count)> {
+    let mut causes: BTreeMap<CompileCause, Count> = BTreeMap::new();
     for outcome in report.units.iter().map(|unit| &unit.outcome) {
-        if let Some(cause) = Cause::of(outcome) {
+        if let Some(cause) = CompileCause::of(outcome) {
             causes.entry(cause).or_default().add(outcome.compiled_ms().unwrap_or(0));
         }
     }
@@ -34,7 +34,7 @@ fn causes(report: &Report) -> Vec<(Cause, Count)> {
     causes
 }
 
-fn table(causes: &[(Cause, Count)], width: Option<u16>) -> Table {
+fn table(causes: &[(CompileCause, Count)], width: Option<u16>) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     if let Some(width) = width {

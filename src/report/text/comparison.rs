@@ -9,10 +9,10 @@ use super::{View, bytes, duration, precise, units};
 use crate::report::compare::{Comparison, UnitChange};
 use crate::report::reasons::name;
 use crate::report::sessions::Session;
-use crate::report::{Kind, Outcome, UnitReport};
+use crate::report::{Outcome, OutcomeKind, UnitReport};
 
 /// What became of a unit that changed: now, and before.
-type Step = (Option<Kind>, Option<Kind>);
+type Step = (Option<OutcomeKind>, Option<OutcomeKind>);
 
 /// Its name, its value, and how that is written.
 type Sum = (&'static str, fn(&Session) -> u64, fn(u64) -> String);
@@ -50,7 +50,7 @@ fn add_group(grid: &mut Grid, group: &[&UnitChange], all: bool) {
     let (after, before) = step(group[0]);
     let (style, verb) = after.map_or((NOTE, "Gone"), verb);
     let was = before.map_or("not there", |before| self::verb(before).1);
-    let is_long = !all && !after.is_some_and(Kind::is_compiled) && group.len() > SHOWN + 1;
+    let is_long = !all && !after.is_some_and(OutcomeKind::is_compiled) && group.len() > SHOWN + 1;
     let (shown, rest) = group.split_at(if is_long { SHOWN } else { group.len() });
     for change in shown {
         let times = [change.before.as_ref(), change.after.as_ref()];
@@ -64,7 +64,7 @@ fn add_group(grid: &mut Grid, group: &[&UnitChange], all: bool) {
 }
 
 fn step(change: &UnitChange) -> Step {
-    let kind = |unit: &Option<UnitReport>| unit.as_ref().map(|unit| Kind::of(&unit.outcome));
+    let kind = |unit: &Option<UnitReport>| unit.as_ref().map(|unit| OutcomeKind::of(&unit.outcome));
     (kind(&change.after), kind(&change.before))
 }
 
@@ -87,7 +87,7 @@ fn titles(change: &UnitChange) -> String {
 
 /// `dependency, was absent`; the features that came and went.
 fn reasons(change: &UnitChange) -> String {
-    let is_compiled = |unit: &&UnitReport| Kind::of(&unit.outcome).is_compiled();
+    let is_compiled = |unit: &&UnitReport| OutcomeKind::of(&unit.outcome).is_compiled();
     let of = |unit: &Option<UnitReport>| {
         unit.as_ref().filter(is_compiled).map_or_else(String::new, |unit| reason(&unit.outcome))
     };
@@ -113,7 +113,7 @@ fn session(session: &Session) -> String {
     let mut parts = vec![format!("cargo {}", session.command.join(" "))];
     parts.extend(session.started.map(|started| format!("started {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"))));
     parts.extend(session.exit_code.map(|code| format!("exit code {code}")));
-    if session.settled && session.units == 0 {
+    if session.noop && session.units == 0 {
         parts.push("nothing was planned, since nothing had changed".into());
     }
     if !session.complete {

@@ -46,7 +46,7 @@ fn row(index: usize, session: &Session) -> [String; 10] {
 fn verb(session: &Session) -> (Style, &'static str) {
     match session.exit_code {
         _ if !session.complete => (BAD, "Incomplete"),
-        Some(0) if session.settled && session.units == 0 => (QUIET, "No change"),
+        Some(0) if session.noop && session.units == 0 => (QUIET, "No change"),
         Some(0) => (GOOD, "Built"),
         Some(_) => (BAD, "Failed"),
         None => (NOTE, "Ended"),

@@ -30,7 +30,7 @@ pub fn stats(stats: &Stats, view: View, out: &mut dyn Write) -> io::Result<()> {
 /// `12, 1 failed, 4 with nothing to do`.
 fn sessions(tally: &Tally) -> String {
     let mut text = tally.sessions.to_string();
-    for (count, what) in [(tally.failed, "failed"), (tally.settled, "with nothing to do")] {
+    for (count, what) in [(tally.failed, "failed"), (tally.noop, "with nothing to do")] {
         if count > 0 {
             text += &format!(", {count} {what}");
         }

@@ -11,7 +11,7 @@ use super::{View, advice, bytes, causes, counted, duration, precise, units};
 use crate::report::advice::AdviceName;
 use crate::report::costs::Costs;
 use crate::report::reasons::name;
-use crate::report::{Kind, Outcome, Report, UnitReport};
+use crate::report::{Outcome, OutcomeKind, Report, UnitReport};
 
 /// How many rows there are of a kind that nobody has to do anything about, unless all are asked for.
 pub(super) const SHOWN: usize = 10;
@@ -41,8 +41,8 @@ fn units_table(report: &Report, view: View) -> Grid {
     );
     let mut units: Vec<_> = report.units.iter().collect();
     let name = |unit: &UnitReport| (unit.package.clone(), unit.version.clone(), unit.kind.clone());
-    units.sort_by_cached_key(|unit| (Kind::of(&unit.outcome), Reverse(compile_ms(&unit.outcome)), name(unit)));
-    for of_kind in units.chunk_by(|one, other| Kind::of(&one.outcome) == Kind::of(&other.outcome)) {
+    units.sort_by_cached_key(|unit| (OutcomeKind::of(&unit.outcome), Reverse(compile_ms(&unit.outcome)), name(unit)));
+    for of_kind in units.chunk_by(|one, other| OutcomeKind::of(&one.outcome) == OutcomeKind::of(&other.outcome)) {
         add_kind(&mut grid, of_kind, view.all, report.unproven.is_some());
     }
     grid
@@ -50,7 +50,7 @@ fn units_table(report: &Report, view: View) -> Grid {
 
 /// The units of one kind. Where all hits come by the wrapper, that is not said of each.
 fn add_kind(grid: &mut Grid, units: &[&UnitReport], all: bool, by_the_wrapper: bool) {
-    let kind = Kind::of(&units[0].outcome);
+    let kind = OutcomeKind::of(&units[0].outcome);
     let (style, verb) = verb(kind);
     let is_long = !all && !kind.is_compiled() && units.len() > SHOWN + 1;
     let (shown, rest) = units.split_at(if is_long { SHOWN } else { units.len() });
@@ -74,15 +74,15 @@ fn add_kind(grid: &mut Grid, units: &[&UnitReport], all: bool, by_the_wrapper: b
 }
 
 /// As a status line has it.
-pub(super) fn verb(kind: Kind) -> (Style, &'static str) {
+pub(super) fn verb(kind: OutcomeKind) -> (Style, &'static str) {
     match kind {
-        Kind::Failed => (BAD, "Failed"),
-        Kind::Miss => (ATTENTION, "Miss"),
-        Kind::Uncacheable => (ATTENTION, "Uncacheable"),
-        Kind::RemoteHit => (GOOD, "Remote hit"),
-        Kind::LocalHit => (GOOD, "Local hit"),
-        Kind::Fresh => (NOTE, "Fresh"),
-        Kind::NotReached => (QUIET, "Not reached"),
+        OutcomeKind::Failed => (BAD, "Failed"),
+        OutcomeKind::Miss => (ATTENTION, "Miss"),
+        OutcomeKind::Uncacheable => (ATTENTION, "Uncacheable"),
+        OutcomeKind::RemoteHit => (GOOD, "Remote hit"),
+        OutcomeKind::LocalHit => (GOOD, "Local hit"),
+        OutcomeKind::Fresh => (NOTE, "Fresh"),
+        OutcomeKind::NotReached => (QUIET, "Not reached"),
     }
 }
 
@@ -215,7 +215,7 @@ fn session(report: &Report) -> String {
     }
     parts.push(format!("took {}", duration(report.duration_ms)));
     parts.extend(report.exit_code.map(|code| format!("exit code {code}")));
-    if report.settled {
+    if report.noop {
         parts.push("nothing had changed: cargo was started without a plan".into());
     }
     if !report.complete {

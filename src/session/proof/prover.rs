@@ -17,7 +17,7 @@ use std::thread;
 use ignore::WalkBuilder;
 use serde::Deserialize;
 
-use super::{Answer, Request, SWITCH, recall, remember, workspace};
+use super::{ProofResult, Request, SWITCH, recall, remember, workspace};
 use crate::error::{Error, Result};
 use crate::fs::write_atomic;
 use crate::process;
@@ -43,13 +43,13 @@ pub fn run_if_prover() -> Option<ExitCode> {
     }
     #[cfg(unix)]
     let _ = rustix::process::nice(5);
-    Some(match answer() {
+    Some(match serve_request() {
         Some(_) => ExitCode::SUCCESS,
         None => ExitCode::FAILURE,
     })
 }
 
-fn answer() -> Option<()> {
+fn serve_request() -> Option<()> {
     let mut line = String::new();
     io::stdin().read_line(&mut line).ok()?;
     let request: Request = serde_json::from_str(&line).ok()?;
@@ -59,10 +59,10 @@ fn answer() -> Option<()> {
         end_all()
     });
     let store = LocalStore::open(&request.store).ok()?;
-    let answer = Prover { request: &request, store: &store }.prove().ok()?;
-    remember(&store, request.key, &answer);
+    let result = Prover { request: &request, store: &store }.prove().ok()?;
+    remember(&store, request.key, &result);
     let _ = fs::remove_dir_all(&request.directory);
-    serde_json::to_writer(io::stdout(), &answer).ok()
+    serde_json::to_writer(io::stdout(), &result).ok()
 }
 
 /// Ends this process, and all that it has started.
@@ -94,49 +94,49 @@ type Refusal = String;
 
 impl Prover<'_> {
     /// Tries all formats. An error is of this machine, and says nothing of cargo.
-    fn prove(&self) -> Result<Answer> {
+    fn prove(&self) -> Result<ProofResult> {
         let Request { directory, formats, .. } = self.request;
         fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
         // Two provers at a time would be in each other's way.
         let alone = directory.join("lock");
         let lock = File::create(&alone).map_err(Error::io("create", &alone))?;
         lock.lock().map_err(Error::io("lock", &alone))?;
-        if let Some(answer) = recall(self.store.proof(self.request.key)) {
-            return Ok(answer);
+        if let Some(result) = recall(self.store.proof(self.request.key)) {
+            return Ok(result);
         }
         let mut first = None;
         for format in formats {
             match self.holds(format)? {
-                Ok(()) => return Ok(Answer { format: Some(format.clone()), reason: None }),
+                Ok(()) => return Ok(ProofResult { format: Some(format.clone()), reason: None }),
                 Err(reason) => first = first.or(Some(reason)),
             }
         }
-        Ok(Answer { format: None, reason: first })
+        Ok(ProofResult { format: None, reason: first })
     }
 
     fn holds(&self, format: &str) -> Result<Result<(), Refusal>> {
         let of_format: String = format.chars().filter(char::is_ascii_alphanumeric).collect();
-        let place = Place { prover: self, format, directory: self.request.directory.join(of_format) };
-        let written = match place.built_before() {
+        let site = BuildSite { prover: self, format, directory: self.request.directory.join(of_format) };
+        let written = match site.built_before() {
             Some(written) => written,
-            None => match place.build_first()? {
+            None => match site.build_first()? {
                 Ok(written) => written,
                 Err(refusal) => return Ok(Err(refusal)),
             },
         };
-        place.begin("another")?;
-        let Some(placed) = place.build("another")? else {
+        site.begin("another")?;
+        let Some(placed) = site.build("another")? else {
             return Ok(Err("what was put into its build directory breaks the build".into()));
         };
         if let Some(name) = names(&placed, |message| message.fresh != Some(true)).first() {
             return Ok(Err(format!("it does not take `{name}` as fresh that was built elsewhere")));
         }
-        let there = place.files();
+        let there = site.files();
         if let Some(name) = written.difference(&there).next() {
             return Ok(Err(format!("it writes `{name}`, and takes as fresh what comes without")));
         }
-        workspace::edit(&place.workspace(), &place.home("another"))?;
-        let Some(edited) = place.build_plainly("another")? else {
+        workspace::edit(&site.workspace(), &site.home("another"))?;
+        let Some(edited) = site.build_plainly("another")? else {
             return Ok(Err("after an edit, what was put into its build directory breaks the build".into()));
         };
         match names(&edited, |message| message.fresh == Some(false)) {
@@ -147,13 +147,13 @@ impl Prover<'_> {
 }
 
 /// Where the workspace is built, with a store of its own.
-struct Place<'a> {
+struct BuildSite<'a> {
     prover: &'a Prover<'a>,
     format: &'a str,
     directory: PathBuf,
 }
 
-impl Place<'_> {
+impl BuildSite<'_> {
     /// The same for all homes: what is compiled of a member is bound to it.
     fn workspace(&self) -> PathBuf {
         self.directory.join("workspace")

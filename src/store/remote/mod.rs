@@ -1,8 +1,9 @@
 //! The remote tier: an object store that many machines share.
 //!
-//! [`RemoteStore`] gets and puts four kinds of objects by name: graph indexes, entries, packs, and what is known of units. Each is one GET or one
-//! PUT: nothing is listed, nothing is asked about before it is read, so leave to GET is all a reader needs. Only who writes an
-//! index asks whether what it names is still there ([`RemoteStore::has`]). The service behind it is an [`opendal::Operator`], chosen by the URL's scheme.
+//! [`RemoteStore`] gets and puts four kinds of objects by name: graph indexes, entries, packs, and input histories.
+//! Each is one GET or one PUT: nothing is listed, nothing is asked about before it is read, so leave to GET is all a
+//! reader needs. Only who writes an index asks whether what it names is still there ([`RemoteStore::has`]). The service
+//! behind it is an [`opendal::Operator`], chosen by the URL's scheme.
 //!
 //! **Invariants.** An object that is not there is `None`. A service that denies an object (403) may mean that it is not
 //! there, as AWS tells those who may not list, so that is `None` too; a session in which *every* read was denied says so
@@ -29,7 +30,7 @@ use url::Url;
 
 pub use self::health::Direction;
 use self::health::{Failure, Health};
-use super::{sealed, sharded, unsealed};
+use super::{sharded, with_checksum, without_checksum};
 use crate::config::Settings;
 use crate::digest::{Digest, Domain};
 use crate::entry::{Entry, GraphIndex, PackRef, is_other_version};
@@ -195,22 +196,22 @@ impl RemoteStore {
 
     /// What others have proven of a cargo, as [`RemoteStore::put_proof`] stored it; nothing where it is damaged.
     pub async fn proof(&self, key: Digest) -> Result<Option<Vec<u8>>> {
-        let sealed = self.get(&format!("v1/proof/{key}")).await?;
-        Ok(sealed.and_then(|bytes| unsealed(key, &bytes)))
+        let bytes = self.get(&format!("v1/proof/{key}")).await?;
+        Ok(bytes.and_then(|bytes| without_checksum(key, &bytes)))
     }
 
     /// Stores what was proven of a cargo.
     pub async fn put_proof(&self, key: Digest, bytes: &[u8]) -> Result<()> {
-        self.put(&format!("v1/proof/{key}"), sealed(key, bytes)).await
+        self.put(&format!("v1/proof/{key}"), with_checksum(key, bytes)).await
     }
 
-    /// What those who share this remote know of units, as [`RemoteStore::put_known`] stored it.
-    pub async fn known(&self, name: Digest) -> Result<Option<Vec<u8>>> {
+    /// The input history that this remote shares, as [`RemoteStore::put_input_history`] stored it.
+    pub async fn input_history(&self, name: Digest) -> Result<Option<Vec<u8>>> {
         self.get(&format!("v1/known/{name}")).await
     }
 
-    /// Stores what is known of units. Returns its size.
-    pub async fn put_known(&self, name: Digest, bytes: Vec<u8>) -> Result<u64> {
+    /// Stores a shared input history. Returns its size.
+    pub async fn put_input_history(&self, name: Digest, bytes: Vec<u8>) -> Result<u64> {
         let size = bytes.len() as u64;
         self.put(&format!("v1/known/{name}"), bytes).await?;
         Ok(size)
@@ -268,7 +269,7 @@ impl RemoteStore {
         self.health.check(Direction::Read)?;
         self.count_call();
         let stat = async { self.operators().await?.read.stat(path).await };
-        Ok(self.settle(stat.await)?.map(|metadata| metadata.content_length()))
+        Ok(self.check_read(stat.await)?.map(|metadata| metadata.content_length()))
     }
 
     /// One GET: without a range, opendal asks nothing else. Whether the object is there shows with its first bytes.
@@ -280,7 +281,7 @@ impl RemoteStore {
             let first = stream.try_next().await?;
             Ok((stream, first))
         };
-        let Some((stream, first)) = self.settle(open.await)? else { return Ok(None) };
+        let Some((stream, first)) = self.check_read(open.await)? else { return Ok(None) };
         Ok(Some(Download { store: self, stream, first }))
     }
 
@@ -303,7 +304,7 @@ impl RemoteStore {
     }
 
     /// Judges the outcome of a read; `None` is an object that is not there, or not for us.
-    fn settle<T>(&self, result: opendal::Result<T>) -> Result<Option<T>> {
+    fn check_read<T>(&self, result: opendal::Result<T>) -> Result<Option<T>> {
         let error = match result {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 self.denials.count.fetch_add(1, Ordering::Relaxed);

@@ -128,8 +128,8 @@ fn a_remote_that_is_given_up_is_not_asked_again() {
 fn denied_reads_are_absent_objects_and_one_warning_in_the_end() {
     let Fixture { events, store, .. } = fixture();
     let denied = || Err::<(), _>(opendal::Error::new(ErrorKind::PermissionDenied, "AccessDenied (HTTP 403)"));
-    assert_eq!(store.settle(denied()).unwrap(), None);
-    assert_eq!(store.settle(denied()).unwrap(), None);
+    assert_eq!(store.check_read(denied()).unwrap(), None);
+    assert_eq!(store.check_read(denied()).unwrap(), None);
     store.close();
     let last = events.events().pop().unwrap().kind;
     assert!(matches!(&last, EventKind::Warning { message } if message.contains("denied all 2 reads: AccessDenied")));
@@ -138,8 +138,8 @@ fn denied_reads_are_absent_objects_and_one_warning_in_the_end() {
 #[test]
 fn a_denial_among_other_answers_is_not_worth_a_warning() {
     let Fixture { events, store, .. } = fixture();
-    store.settle(Err::<(), _>(opendal::Error::new(ErrorKind::PermissionDenied, "AccessDenied"))).unwrap();
-    store.settle(Ok(())).unwrap();
+    store.check_read(Err::<(), _>(opendal::Error::new(ErrorKind::PermissionDenied, "AccessDenied"))).unwrap();
+    store.check_read(Ok(())).unwrap();
     store.close();
     assert_eq!(events.events().len(), 1);
 }

@@ -14,7 +14,7 @@ use super::{Call, Services, Units};
 use crate::digest::Digest;
 use crate::entry::{Constraints, Entry, FileKind, Inputs};
 use crate::event::UnitId;
-use crate::hydrate::Linking;
+use crate::hydrate::LinkedLibraries;
 use crate::rustc::outputs::has_foreign_objects;
 use crate::rustc::written::{library, linked};
 use crate::wrapper::protocol::Finished;
@@ -24,14 +24,14 @@ impl Units {
     /// made. Cargo must not go on before.
     pub(super) fn note_objects(&self, id: UnitId, call: &Call) {
         let (unit, Call { invocation, out_dir, .. }) = (self.services.plan.unit(id), call);
-        let is_told = || self.scripts.linking(unit, call) == Some(Linking::Own);
-        if !unit.is_linkable() || !invocation.links_native || is_told() {
+        let is_own = || self.scripts.linking(unit, call) == Some(LinkedLibraries::Own);
+        if !unit.is_linkable() || !invocation.links_native || is_own() {
             return;
         }
-        let is_mixed = |path: Utf8PathBuf| std::fs::read(path).map_or(true, |bytes| has_foreign_objects(&bytes));
+        let has_foreign = |path: Utf8PathBuf| std::fs::read(path).map_or(true, |bytes| has_foreign_objects(&bytes));
         // What is in a `dylib`, its linker knows.
-        if library(invocation, out_dir).map_or_else(|| linked(invocation, out_dir).is_some(), is_mixed) {
-            self.state().mixed.insert(id);
+        if library(invocation, out_dir).map_or_else(|| linked(invocation, out_dir).is_some(), has_foreign) {
+            self.state().with_foreign_objects.insert(id);
         }
     }
 
@@ -39,11 +39,11 @@ impl Units {
     fn has_known_libraries(&self, id: UnitId) -> bool {
         let Services { plan, prefetch, hydrated, .. } = &*self.services;
         let is_known = |library: &UnitId| {
-            let (is_compiled, is_mixed) = {
+            let (is_compiled, has_foreign) = {
                 let state = self.state();
-                (state.claimed.contains(library), state.mixed.contains(library))
+                (state.claimed.contains(library), state.with_foreign_objects.contains(library))
             };
-            if is_compiled { !is_mixed } else { hydrated.has(*library) || prefetch.found(*library).is_some() }
+            if is_compiled { !has_foreign } else { hydrated.has(*library) || prefetch.found(*library).is_some() }
         };
         !plan.unit(id).is_linked() || plan.libraries_of(id).iter().all(is_known)
     }
@@ -55,24 +55,24 @@ impl Units {
         }
         let content = || Digest::of_file(linked(&call.invocation, &call.out_dir)?.as_std_path()).ok();
         let finished = finished.filter(|_| self.has_known_libraries(id));
-        let code = match finished.map(|finished| self.services.code_of(id, call, finished.looked.as_ref())) {
+        let code = match finished.map(|finished| self.services.linked_code(id, call, finished.observation.as_ref())) {
             Some(Ok(code)) => Some(code),
-            Some(Err(_)) if self.services.here.trusts() => Some(None),
+            Some(Err(_)) if self.services.machine.trusts() => Some(None),
             _ => content().map(Some),
         };
-        self.state().codes.extend(code.map(|code| (id, code)));
+        self.state().linked_code.extend(code.map(|code| (id, code)));
     }
 
     /// The same of a macro that was restored.
     pub(super) fn set_code(&self, id: UnitId, code: Option<Digest>) {
         if self.services.plan.is_macro(id) {
-            self.state().codes.insert(id, code);
+            self.state().linked_code.insert(id, code);
         }
     }
 
     /// What was linked into a macro that is there; nothing where that is not known.
     pub(super) fn code(&self, id: UnitId) -> Option<Option<Digest>> {
-        let code = self.state().codes.get(&id).copied();
+        let code = self.state().linked_code.get(&id).copied();
         code.or_else(|| self.code_of_placed(id))
     }
 
@@ -87,7 +87,7 @@ impl Units {
         };
         let is_there = services.hydrated.has(id) || is_same() == Some(true);
         if is_there {
-            self.state().codes.insert(id, entry.code);
+            self.state().linked_code.insert(id, entry.code);
         }
         is_there.then_some(entry.code)
     }

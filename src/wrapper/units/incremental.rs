@@ -49,7 +49,7 @@ fn kept(directory: &Utf8Path, name: &str) -> Result<Kept> {
 }
 
 /// Whether all that there was is as it was, and something has come.
-fn has_only_come(before: &Kept, now: &Kept) -> bool {
+fn has_only_additions(before: &Kept, now: &Kept) -> bool {
     before.iter().all(|(path, names)| now.get(path) == Some(names)) && now.len() > before.len()
 }
 
@@ -64,18 +64,18 @@ impl Units {
         self.with_earlier(call, |_, _| ());
     }
 
-    /// Whether a call is certain to go on from an earlier compilation. Where the crate was built here and there is something
-    /// of its name, it is taken for that.
-    pub(super) fn goes_on(&self, call: &Call) -> bool {
+    /// Whether a call is certain to go on from an earlier compilation. Where the crate was built here and there is
+    /// something of its name, it is taken for that.
+    pub(super) fn continues_incremental(&self, call: &Call) -> bool {
         let is_built = || written(&call.invocation, &call.out_dir).iter().any(|path| path.exists());
         let is_any = |earlier: Option<&Kept>| earlier.is_none_or(|earlier| !earlier.is_empty());
         self.with_earlier(call, |_, earlier| is_any(earlier)).is_some_and(|is_any| is_any && is_built())
     }
 
     /// Whether a call that has been compiled did not begin with nothing, or may not have.
-    pub(super) fn has_gone_on(&self, call: &Call) -> bool {
+    pub(super) fn has_continued_incremental(&self, call: &Call) -> bool {
         let is_new = |directory: &Utf8Path, name: &str, earlier: Option<&Kept>| {
-            earlier.zip(kept(directory, name).ok()).is_some_and(|(earlier, now)| has_only_come(earlier, &now))
+            earlier.zip(kept(directory, name).ok()).is_some_and(|(earlier, now)| has_only_additions(earlier, &now))
         };
         self.with_earlier(call, |(directory, name), earlier| !is_new(directory, name, earlier)).unwrap_or(false)
     }
@@ -102,18 +102,18 @@ mod tests {
         let make = |name: &str| fs::create_dir_all(directory.join(name)).unwrap();
         let now = || kept(&directory, "demo").unwrap();
         let nothing = now();
-        assert!(nothing.is_empty() && !has_only_come(&nothing, &now()), "nobody has compiled anything");
+        assert!(nothing.is_empty() && !has_only_additions(&nothing, &now()), "nobody has compiled anything");
         make("demo-1abc/s-first");
         make("demos-2abc/s-first");
         let first = now();
         assert_eq!(first.len(), 1);
-        assert!(has_only_come(&nothing, &first));
+        assert!(has_only_additions(&nothing, &first));
         make("demo-3abc/s-first");
-        assert!(has_only_come(&first, &now()), "another crate of that name");
+        assert!(has_only_additions(&first, &now()), "another crate of that name");
         make("demo-1abc/s-second-working");
-        assert!(!has_only_come(&first, &now()), "it may have been either of them");
+        assert!(!has_only_additions(&first, &now()), "it may have been either of them");
         fs::remove_dir_all(directory.join("demo-1abc")).unwrap();
-        assert!(!has_only_come(&first, &now()));
+        assert!(!has_only_additions(&first, &now()));
     }
 
     #[test]

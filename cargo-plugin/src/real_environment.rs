@@ -1,9 +1,9 @@
 //! The environment from before `cargo xcache exec`.
 //!
 //! `exec` changes two variables for its command: `PATH` begins with the directory of our `cargo`, and `CARGO` names it.
-//! What `CARGO` was is kept in a third one. [`Outside`] undoes that.
+//! What `CARGO` was is kept in a third one. [`RealEnvironment`] undoes that.
 //!
-//! **Invariant.** Every session runs outside. So what cargo starts in it (build scripts, tests, programs) sees the
+//! **Invariant.** Every session runs in the real environment. So what cargo starts in it (build scripts, tests, programs) sees the
 //! environment it would see without `exec`, and the cargo it calls is the real one: there is no session in a session.
 
 use std::env;
@@ -24,14 +24,14 @@ const SAVED_CARGO: &str = "XCACHE_REAL_CARGO";
 
 /// The two variables as they were.
 #[derive(Debug)]
-pub(crate) struct Outside {
+pub(crate) struct RealEnvironment {
     directories: Vec<PathBuf>,
     cargo: Option<PathBuf>,
     /// Nothing was changed.
-    is_here: bool,
+    is_unchanged: bool,
 }
 
-impl Outside {
+impl RealEnvironment {
     /// Looks at this process's environment.
     pub(crate) fn find() -> Self {
         let directories: Vec<_> = env::var_os("PATH").iter().flat_map(env::split_paths).collect();
@@ -41,12 +41,12 @@ impl Outside {
         let [cargo, saved] = ["CARGO", SAVED_CARGO].map(set);
         let changed = cargo.as_ref().is_some_and(|cargo| is_ours(cargo));
         let cargo = if changed { saved.filter(|saved| !is_ours(saved)) } else { cargo };
-        Self { directories, cargo: cargo.filter(|cargo| is_chosen(cargo)), is_here: ours.is_empty() && !changed }
+        Self { directories, cargo: cargo.filter(|cargo| is_chosen(cargo)), is_unchanged: ours.is_empty() && !changed }
     }
 
-    /// Whether this process is outside.
-    pub(crate) fn is_here(&self) -> bool {
-        self.is_here
+    /// Whether this process runs in the real environment.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.is_unchanged
     }
 
     /// The real cargo. Only rustup's, which is found in `PATH`, knows what a `+toolchain` is.
@@ -59,9 +59,9 @@ impl Outside {
         self.directories.iter().map(|directory| in_directory(directory, name)).find(|path| is_executable(path))
     }
 
-    /// Has the command run outside.
+    /// Makes the command run in the real environment.
     pub(crate) fn restore(&self, command: &mut Command) {
-        if self.is_here {
+        if self.is_unchanged {
             return;
         }
         command.env("PATH", join(&self.directories)).env_remove(SAVED_CARGO).env_remove("CARGO");
@@ -69,13 +69,13 @@ impl Outside {
     }
 
     /// Has the command, and all that it starts, call our `cargo`.
-    pub(crate) fn leave(&self, command: &mut Command, link: &Link) {
+    pub(crate) fn intercept(&self, command: &mut Command, link: &Link) {
         let directories = [link.directory().to_owned()].into_iter().chain(self.directories.iter().cloned());
         command.env("PATH", join(&directories.collect::<Vec<_>>())).env("CARGO", link.program());
         command.env_remove(SAVED_CARGO).envs(self.cargo.as_ref().map(|cargo| (SAVED_CARGO, cargo)));
     }
 
-    /// Becomes `cargo xcache <arguments>`, outside.
+    /// Becomes `cargo xcache <arguments>`, in the real environment.
     pub(crate) fn xcache(&self, directory: Option<&Path>, arguments: &[OsString]) -> ExitCode {
         let executable = match env::current_exe() {
             Ok(executable) => resolved(&executable).unwrap_or(executable),

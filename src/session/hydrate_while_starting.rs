@@ -2,7 +2,7 @@
 //!
 //! Cargo reads manifests and resolves for a tenth of a second before it looks into the build directory. All that time
 //! packs may still come in and units be put there: cargo's own lock on that directory is held, and the wrapper does not
-//! answer cargo's last question before it is done ([`Planned::Coming`]).
+//! answer cargo's last question before it is done ([`PlanSource::Pending`]).
 //!
 //! **Invariants.** The lock is taken before cargo starts, so cargo never waits for us while we wait for it. What has not
 //! been placed when cargo ends is not placed any more.
@@ -14,11 +14,11 @@ use super::Session;
 use crate::error::Error;
 use crate::event::{Difference, EventKind, MissReason, Phase};
 use crate::hydrate::{Failure, Hydrated, Hydrating, Hydration, Locks};
-use crate::wrapper::{Front, Planned, Services};
+use crate::wrapper::{PlanSource, Services, WrapperContext};
 
 impl Session<'_> {
     /// Cargo with the wrapper, while what it needs arrives.
-    pub(super) fn build_with_arrivals(&self, front: Front, services: Services) -> (i32, Option<Services>) {
+    pub(super) fn build_while_hydrating(&self, context: WrapperContext, services: Services) -> (i32, Option<Services>) {
         let locks = self.lock(&services);
         if self.options.is_watched {
             services.prefetch.wait();
@@ -27,12 +27,12 @@ impl Session<'_> {
         let (sender, receiver) = mpsc::channel();
         thread::scope(|scope| {
             // Where there is no wrapper, nobody takes what has arrived.
-            scope.spawn(|| drop(sender.send(self.place_arrivals(services, locks))));
-            self.build_wrapped(front, Planned::Coming(receiver), || stopper.stop())
+            scope.spawn(|| drop(sender.send(self.hydrate_until_fetched(services, locks))));
+            self.build_wrapped(context, PlanSource::Pending(receiver), || stopper.stop())
         })
     }
 
-    pub(super) fn place_arrivals(&self, mut services: Services, locks: Option<Locks>) -> Services {
+    pub(super) fn hydrate_until_fetched(&self, mut services: Services, locks: Option<Locks>) -> Services {
         services.hydrated = locks.and_then(|locks| self.hydrate(&services, locks)).unwrap_or_default();
         // Where nothing is hydrated, cargo has everything brought by the wrapper.
         services.prefetch.wait();
@@ -48,13 +48,13 @@ impl Session<'_> {
         match Locks::take(&services.site(), &services.plan, self.log) {
             Ok(locks) => Some(locks),
             Err(error) => {
-                self.say_nothing_is_placed(&error);
+                self.warn_nothing_is_placed(&error);
                 None
             }
         }
     }
 
-    fn say_nothing_is_placed(&self, error: &Error) {
+    fn warn_nothing_is_placed(&self, error: &Error) {
         self.log.warn(format!("nothing is put into the build directory: {error}"));
     }
 
@@ -63,10 +63,16 @@ impl Session<'_> {
         let Services { plan, store, prefetch, environment, .. } = services;
         prefetch.wait_for_entries();
         self.log.phase(Phase::Hydrate, || {
-            let hydration =
-                Hydration { site: services.site(), plan, store, environment, here: &services.here, log: self.log };
+            let hydration = Hydration {
+                site: services.site(),
+                plan,
+                store,
+                environment,
+                machine: &services.machine,
+                log: self.log,
+            };
             let begun = Hydrating::begin(&hydration, locks, |unit| prefetch.expected(unit));
-            let mut hydrating = begun.map_err(|error| self.say_nothing_is_placed(&error)).ok()?;
+            let mut hydrating = begun.map_err(|error| self.warn_nothing_is_placed(&error)).ok()?;
             let mut decided = 0;
             while let Some(now) = prefetch.wait_beyond(decided) {
                 decided = now;
@@ -83,7 +89,7 @@ impl Session<'_> {
 
     /// Damage is one thing, a full disk another: that one is said once.
     fn report_failures(&self, services: &Services, failures: Vec<Failure>) {
-        let mut said = false;
+        let mut warned = false;
         for Failure { unit, entry, error } in failures {
             if let Error::Corrupt { object, reason } = error {
                 services.store.discard(&entry);
@@ -95,7 +101,7 @@ impl Session<'_> {
             }
             services.prefetch.revoke(unit, MissReason::Restore);
             self.log.record(EventKind::Differs { unit, difference: Difference::Failed { message: error.to_string() } });
-            if !std::mem::replace(&mut said, true) {
+            if !std::mem::replace(&mut warned, true) {
                 let hint = error.hint(services.store.root()).map(|hint| format!("; {hint}")).unwrap_or_default();
                 self.log.warn(format!("cannot use the cached {}: {error}{hint}", entry.package));
             }

@@ -5,7 +5,7 @@ use std::process::Child;
 /// The processor time of the processes that `child` has started and waited for, in milliseconds. Returns when the child
 /// has ended, and leaves it to be waited for. Nothing where the system does not tell.
 #[cfg(target_os = "linux")]
-pub(super) fn processor_millis(child: &Child) -> Option<u64> {
+pub(super) fn child_cpu_millis(child: &Child) -> Option<u64> {
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
     let pid = Pid::from_raw(child.id().try_into().ok()?)?;
@@ -20,7 +20,7 @@ pub(super) fn processor_millis(child: &Child) -> Option<u64> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn processor_millis(_: &Child) -> Option<u64> {
+pub(super) fn child_cpu_millis(_: &Child) -> Option<u64> {
     None
 }
 
@@ -51,7 +51,7 @@ mod tests {
         let spin = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done";
         let took = |script: &str| {
             let mut child = Command::new("sh").args(["-c", script]).spawn().unwrap();
-            let took = processor_millis(&child).unwrap();
+            let took = child_cpu_millis(&child).unwrap();
             assert!(child.wait().unwrap().success());
             took
         };

@@ -1,11 +1,11 @@
 //! A build without the workspace's members: cargo is told that they are compiled, and nothing is.
 //!
 //! What a member's build script is compiled to has to be run, so this binary stands in for it ([`run_if_script`]). When
-//! cargo has ended, what it noted of these units is removed again ([`tidy`]).
+//! cargo has ended, what it noted of these units is removed again ([`remove_traces`]).
 //!
-//! **Invariants.** Left out is what depends on a member, too: another package may, through `[patch]`. Whenever this is
-//! interrupted, cargo will build these units: they have neither dep-info nor outputs, and a stand-in is gone with its
-//! session, or refuses to run without it.
+//! **Invariants.** Whatever depends on a member is skipped, too: another package may, through `[patch]`. Whenever this
+//! is interrupted, cargo will build these units: they have neither dep-info nor outputs, and a stand-in is gone with
+//! its session, or refuses to run without it.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -35,7 +35,7 @@ const ALIVE: &str = "alive";
 
 /// The units that are left out.
 #[derive(Debug)]
-pub struct WithoutMembers {
+pub struct SkippedMembers {
     units: BTreeSet<UnitId>,
     /// This binary, in a directory that goes with the session.
     stand_in: Link,
@@ -43,7 +43,7 @@ pub struct WithoutMembers {
     _alive: File,
 }
 
-impl WithoutMembers {
+impl SkippedMembers {
     /// Members, and whatever depends on one. `executable` is this binary.
     pub fn new(plan: &BuildPlan, roots: &Roots, executable: &Path) -> Result<Self> {
         let of_toolchain =
@@ -66,21 +66,21 @@ pub(super) struct Trace {
 
 impl Units {
     /// Whether the unit is left out.
-    pub(super) fn is_left_out(&self, id: UnitId) -> bool {
-        self.services().without.as_ref().is_some_and(|without| without.units.contains(&id))
+    pub(super) fn is_skipped(&self, id: UnitId) -> bool {
+        self.services().skipped_members.as_ref().is_some_and(|skipped_members| skipped_members.units.contains(&id))
     }
 
     /// Tells cargo that it is compiled.
-    pub(super) fn leave_out(&self, mut conversation: Conversation, id: UnitId, call: &Call) -> io::Result<()> {
+    pub(super) fn skip(&self, mut conversation: Conversation, id: UnitId, call: &Call) -> io::Result<()> {
         let unit = self.services().plan.unit(id);
         // An older dep-info would speak for outputs that are older, too.
         let outputs = written(&call.invocation, call.out_dir());
         outputs.iter().try_for_each(|output| fs::remove_file(output.as_std_path())).map_err(io::Error::other)?;
         if unit.kind == "custom-build"
-            && let Some(without) = &self.services().without
+            && let Some(skipped_members) = &self.services().skipped_members
         {
             let program = linked(&call.invocation, call.out_dir());
-            program.map_or(Ok(()), |program| link(without.stand_in.program(), program.as_std_path()))?;
+            program.map_or(Ok(()), |program| link(skipped_members.stand_in.program(), program.as_std_path()))?;
         }
         self.note_trace(trace(self.services(), id, call));
         self.services().log.record(EventKind::LeftOut { unit: id });
@@ -101,22 +101,22 @@ fn trace(services: &Services, id: UnitId, call: &Call) -> Option<Trace> {
         Layout::PerUnit => outputs.parent().unwrap_or(outputs).to_owned(),
     };
     directories.extend(is_alone.then(|| directory_of(&profile.join(own.outputs))));
-    let without = services.without.as_ref()?;
+    let skipped_members = services.skipped_members.as_ref()?;
     if let Some(script) = call.script_dir()
         && let Some(run) = unit.script_run(&services.plan)
-        && without.units.contains(&run)
+        && skipped_members.units.contains(&run)
         && let Some(profile) = site.profile(services.plan.unit(run))
-        && let Some(places) = site.format.layout.of_run(&profile, script)
+        && let Some(paths) = site.format.layout.of_run(&profile, script)
     {
         directories.extend(
-            [Some(profile.join(places.fingerprint)), script.parent().map(Utf8Path::to_owned)].into_iter().flatten(),
+            [Some(profile.join(paths.fingerprint)), script.parent().map(Utf8Path::to_owned)].into_iter().flatten(),
         );
     }
     Some(Trace { profile, directories })
 }
 
 /// Removes it.
-pub(super) fn tidy(services: &Services, traces: &[Trace]) {
+pub(super) fn remove_traces(services: &Services, traces: &[Trace]) {
     let profiles: BTreeSet<_> = traces.iter().map(|trace| &trace.profile).collect();
     let generation = services.format.generation;
     let _locks = layout::lock(profiles, generation, || {});
@@ -141,8 +141,8 @@ pub fn run_if_script() -> Option<ExitCode> {
         return Some(ExitCode::SUCCESS);
     }
     // Members are compiled anew in any case. Only a package that depends on one comes to this.
-    let beside = own.parent().map(fs::children).and_then(Result::ok).unwrap_or_default();
-    beside.iter().filter(|path| path.is_symlink()).for_each(|path| drop(fs::remove_file(path)));
+    let siblings = own.parent().map(fs::children).and_then(Result::ok).unwrap_or_default();
+    siblings.iter().filter(|path| path.is_symlink()).for_each(|path| drop(fs::remove_file(path)));
     let _ = writeln!(io::stderr(), "`cargo xcache warm` was killed before it could remove this; build again");
     Some(ExitCode::FAILURE)
 }

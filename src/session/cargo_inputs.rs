@@ -1,9 +1,10 @@
 //! What cargo reads before it compiles anything: the one list of what a plan follows from.
 //!
-//! A session may go by what an earlier one has found out: that there is nothing to plan ([`super::settled`]), or which units
-//! there are ([`super::graph`]). Both do so only where everything in this list is as it was: [`variables`], and the files
-//! and programs of [`Dependencies`]. A file that is not there is in the list as well, since it could come to be: its absence
-//! is a part of the state. That more is listed than cargo looks at costs time when it changes, and nothing else.
+//! A session may go by what an earlier one has found out: that there is nothing to plan ([`super::noop`]), or which
+//! units there are ([`super::graph`]). Both do so only where everything in this list is as it was: [`variables`], and
+//! the files and programs of [`CargoInputs`]. A file that is not there is in the list as well, since it could come to
+//! be: its absence is a part of the state. That more is listed than cargo looks at costs time when it changes, and
+//! nothing else.
 //!
 //! Not listed is what changes only how cargo talks (`TERM`, `NO_COLOR`), where it sends its user (`BROWSER`), and with what
 //! it identifies itself to a registry (`credentials.toml`).
@@ -68,7 +69,7 @@ pub(super) fn variables(environment: &Environment) -> impl Iterator<Item = (&OsS
 
 /// The files and programs that are read, whether or not they are there.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Dependencies {
+pub(super) struct CargoInputs {
     /// Compared by their content.
     files: BTreeSet<OsString>,
     /// Where they are or would be found. Compared by their stamps: they are large.
@@ -77,7 +78,7 @@ pub(super) struct Dependencies {
     lockfile: OsString,
 }
 
-impl Dependencies {
+impl CargoInputs {
     /// What a command in a surveyed workspace depends on.
     pub(super) fn of(options: &Options, survey: &Survey) -> Self {
         let mut files = Files::default();
@@ -223,7 +224,7 @@ fn programs(options: &Options, survey: &Survey) -> BTreeSet<PathBuf> {
     let rustc = toolchain::resolve(configured, |name| environment.get(name).map(Into::into));
     let for_members = tools::WORKSPACE_WRAPPER.in_environment(options);
     let for_members = for_members.or_else(|| survey.config.build("rustc-workspace-wrapper").map(Into::into));
-    let for_all = survey.wrapper.as_ref().map(|wrapper| OsString::from(&wrapper.user.told));
+    let for_all = survey.wrapper.as_ref().map(|wrapper| OsString::from(&wrapper.user.name_for_scripts));
     let wrappers = for_members.into_iter().chain(for_all);
     let named = wrappers.chain([cargo.map_or_else(|| "cargo".into(), OsString::from), rustc]);
     let mut programs: BTreeSet<_> = named.flat_map(|program: OsString| candidates(options, &program)).collect();

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cargo::GraphUnit;
 
-/// For each unit that has a twin, whether it has a test harness. Of one that is alone, nobody knows.
+/// For each unit of such a pair, whether it has a test harness. For a unit without a counterpart this is not known.
 pub(super) fn harnesses(graph: &[GraphUnit]) -> BTreeMap<usize, bool> {
     let used: BTreeSet<_> = graph.iter().flat_map(|unit| &unit.dependencies).map(|edge| edge.index).collect();
     let mut alike = BTreeMap::<_, Vec<usize>>::new();
@@ -19,9 +19,9 @@ pub(super) fn harnesses(graph: &[GraphUnit]) -> BTreeMap<usize, bool> {
         alike.entry(like).or_default().push(index);
     }
     let mut harnesses = BTreeMap::new();
-    for mut twins in alike.into_values().filter(|twins| twins.len() == 2) {
-        twins.sort_by_key(|index| (!used.contains(index), graph[*index].dependencies.len()));
-        harnesses.extend(twins.into_iter().zip([false, true]));
+    for mut pair in alike.into_values().filter(|pair| pair.len() == 2) {
+        pair.sort_by_key(|index| (!used.contains(index), graph[*index].dependencies.len()));
+        harnesses.extend(pair.into_iter().zip([false, true]));
     }
     harnesses
 }

@@ -15,7 +15,7 @@ use crate::store::LocalStore;
 const LINKERS: [&str; 4] = ["wild", "mold", "ld.lld", "clang"];
 
 /// On what machine something was compiled.
-pub(super) fn machine(environment: &Environment, host: String, log: &EventLog) {
+pub(super) fn record_machine(environment: &Environment, host: String, log: &EventLog) {
     if !log.has(|kind| matches!(kind, EventKind::Compiled { .. })) {
         return;
     }
@@ -30,7 +30,7 @@ fn is_installed(program: &str, path: Option<&OsStr>) -> bool {
 }
 
 /// The local store was made smaller: which of the units of this build, that were in it, are not any more.
-pub(super) fn evicted(plan: &BuildPlan, store: &LocalStore, max_bytes: u64, log: &EventLog) {
+pub(super) fn record_evicted(plan: &BuildPlan, store: &LocalStore, max_bytes: u64, log: &EventLog) {
     let stored = |kind: &EventKind| match kind {
         EventKind::Found { unit, .. } | EventKind::Recorded { unit, .. } => Some(*unit),
         _ => None,
@@ -50,12 +50,12 @@ mod tests {
 
     use super::*;
 
-    fn facts(kinds: Vec<EventKind>, environment: &[(&str, &OsStr)]) -> Option<EventKind> {
+    fn recorded(kinds: Vec<EventKind>, environment: &[(&str, &OsStr)]) -> Option<EventKind> {
         let log = EventLog::new(Arc::new(()));
         kinds.into_iter().for_each(|kind| log.record(kind));
         let before = log.events().len();
         let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        machine(&Environment(environment.collect()), "x86_64-unknown-linux-gnu".into(), &log);
+        record_machine(&Environment(environment.collect()), "x86_64-unknown-linux-gnu".into(), &log);
         log.events().split_off(before).pop().map(|event| event.kind)
     }
 
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn nothing_is_looked_up_where_nothing_was_compiled() {
         let restored = EventKind::Restored { unit: UnitId(0), bytes: 1, millis: 1, compile_millis: 1 };
-        assert_eq!(facts(vec![restored], &[("CI", OsStr::new("true"))]), None);
+        assert_eq!(recorded(vec![restored], &[("CI", OsStr::new("true"))]), None);
     }
 
     #[test]
@@ -76,7 +76,7 @@ mod tests {
         std::fs::create_dir(directory.path().join("wild")).unwrap();
         let path = std::env::join_paths([std::path::Path::new("/nowhere"), directory.path()]).unwrap();
         let environment = [("CI", OsStr::new("false")), ("PATH", path.as_os_str())];
-        let linkers = |kinds| match facts(kinds, &environment) {
+        let linkers = |kinds| match recorded(kinds, &environment) {
             Some(EventKind::Machine { ci: false, linkers, .. }) => linkers,
             other => panic!("{other:?}"),
         };
@@ -88,7 +88,10 @@ mod tests {
     #[test]
     fn ci_is_what_it_is_to_the_settings() {
         let ci = |value: &str| {
-            matches!(facts(vec![compiled()], &[("CI", OsStr::new(value))]), Some(EventKind::Machine { ci: true, .. }))
+            matches!(
+                recorded(vec![compiled()], &[("CI", OsStr::new(value))]),
+                Some(EventKind::Machine { ci: true, .. })
+            )
         };
         assert!(ci("true") && ci("1") && !ci("") && !ci("false"));
     }

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::key::{KeyInputs, Source};
 
-/// The recipe of another unit.
-pub(crate) fn recipe_of(name: &str, version: usize) -> Recipe {
+/// The inputs of some unit.
+pub(crate) fn unit_inputs_of(name: &str, version: usize) -> UnitInputs {
     let inputs = KeyInputs {
         rustc: "rustc 1\nhost: here".into(),
         standard_library: None,
@@ -24,15 +24,15 @@ pub(crate) fn recipe_of(name: &str, version: usize) -> Recipe {
         platform: None,
         rustflags: Vec::new(),
         environment: BTreeMap::new(),
-        surroundings: BTreeMap::new(),
+        member_inputs: BTreeMap::new(),
         config: BTreeMap::new(),
         dependencies: BTreeSet::new(),
     };
-    Recipe::new(&inputs, inputs.key(), BTreeMap::new(), BTreeMap::new())
+    UnitInputs::new(&inputs, inputs.key(), BTreeMap::new(), BTreeMap::new())
 }
 
-fn recipe(version: usize) -> Recipe {
-    recipe_of("one", version)
+fn unit_inputs(version: usize) -> UnitInputs {
+    unit_inputs_of("one", version)
 }
 
 fn at(second: i64) -> Timestamp {
@@ -46,22 +46,22 @@ fn store() -> (tempfile::TempDir, LocalStore) {
 }
 
 #[test]
-fn the_last_few_recipes_of_a_unit_are_kept_the_latest_first() {
+fn the_last_few_inputs_of_a_unit_are_kept_the_latest_first() {
     let (_directory, store) = store();
-    for version in 0..RECIPES + 3 {
-        remember(&store, recipe(version), at(version as i64)).unwrap();
+    for version in 0..MAX_RECORDS + 3 {
+        remember(&store, unit_inputs(version), at(version as i64)).unwrap();
     }
-    let known = recall(&store, recipe(0).identity());
-    let versions: Vec<_> = known.iter().map(|known| known.recipe.inputs.version.clone()).collect();
+    let known = recall(&store, unit_inputs(0).identity());
+    let versions: Vec<_> = known.iter().map(|known| known.unit_inputs.inputs.version.clone()).collect();
     assert_eq!(versions, ["10", "9", "8", "7", "6", "5", "4", "3"]);
 }
 
 #[test]
 fn what_is_recorded_again_is_still_known_to_have_been_there() {
     let (_directory, store) = store();
-    remember(&store, recipe(1), at(10)).unwrap();
-    remember(&store, recipe(1), at(20)).unwrap();
-    let known = recall(&store, recipe(1).identity());
+    remember(&store, unit_inputs(1), at(10)).unwrap();
+    remember(&store, unit_inputs(1), at(20)).unwrap();
+    let known = recall(&store, unit_inputs(1).identity());
     let [one] = &known[..] else { panic!("{known:?}") };
     assert_eq!(
         [5, 10, 15, 20, 25].map(|now| one.as_of(at(now))),
@@ -72,36 +72,37 @@ fn what_is_recorded_again_is_still_known_to_have_been_there() {
 #[test]
 fn what_is_damaged_or_of_another_version_is_nothing_and_is_replaced() {
     let (_directory, store) = store();
-    let identity = recipe(1).identity();
-    remember(&store, recipe(1), at(1)).unwrap();
-    let good = store.known(identity).unwrap();
+    let identity = unit_inputs(1).identity();
+    remember(&store, unit_inputs(1), at(1)).unwrap();
+    let good = store.input_history(identity).unwrap();
     let other_version = [&good[..7], &[99], &good[8..]].concat();
     for bad in [&good[..good.len() - 1], b"", b"something else", &other_version] {
-        store.put_known(identity, bad).unwrap();
+        store.put_input_history(identity, bad).unwrap();
         assert_eq!(recall(&store, identity), []);
     }
-    remember(&store, recipe(2), at(2)).unwrap();
+    remember(&store, unit_inputs(2), at(2)).unwrap();
     assert_eq!(recall(&store, identity).len(), 1);
 }
 
 #[test]
 fn what_is_shared_is_bounded_for_each_unit_and_what_is_no_such_object_is_nothing() {
-    let mut shared = Shared::default();
-    for version in 0..SHARED_RECIPES + 2 {
-        shared.add([recipe(version), recipe_of("other", 1)], at(version as i64));
+    let mut shared = SharedHistory::default();
+    for version in 0..MAX_SHARED_RECORDS + 2 {
+        shared.add([unit_inputs(version), unit_inputs_of("other", 1)], at(version as i64));
     }
-    let shared = Shared::decode(&shared.encode());
-    assert_eq!(shared.of(recipe(1).identity()).len(), SHARED_RECIPES);
-    let other = shared.of(recipe_of("other", 1).identity());
-    assert_eq!((other.len(), other[0].before), (1, Some(at(SHARED_RECIPES as i64))));
-    assert_eq!(Shared::decode(b"something else"), Shared::default());
+    let shared = SharedHistory::decode(&shared.encode());
+    assert_eq!(shared.of(unit_inputs(1).identity()).len(), MAX_SHARED_RECORDS);
+    let other = shared.of(unit_inputs_of("other", 1).identity());
+    assert_eq!((other.len(), other[0].before), (1, Some(at(MAX_SHARED_RECORDS as i64))));
+    assert_eq!(SharedHistory::decode(b"something else"), SharedHistory::default());
     assert_eq!(shared.of(Digest::of("unheard of")), []);
 }
 
 #[test]
 fn the_object_of_a_workspace_is_found_by_its_members_and_the_command() {
-    let name =
-        |members: &[&str], command| Shared::name(&members.iter().map(|member| (*member).to_owned()).collect(), command);
+    let name = |members: &[&str], command| {
+        SharedHistory::name(&members.iter().map(|member| (*member).to_owned()).collect(), command)
+    };
     assert_eq!(name(&["a", "b"], "build"), name(&["b", "a"], "build"));
     assert_ne!(name(&["a", "b"], "build"), name(&["a", "b"], "check"));
     assert_ne!(name(&["a", "b"], "build"), name(&["a"], "build"));

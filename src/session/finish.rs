@@ -1,4 +1,4 @@
-//! What a session leaves behind: its report, its part in the sums, and what a CI service is told.
+//! What a finished session writes: its report, its part in the sums, and the summary for a CI service.
 //!
 //! **Invariant.** None of it is worth a build: failures are not mentioned.
 
@@ -16,17 +16,17 @@ use crate::report::stats::Tally;
 use crate::store::LocalStore;
 
 /// Leaves everything where it belongs.
-pub(super) fn leave(options: &Options, report: &Report, target_dir: Option<&Path>, store: Option<&LocalStore>) {
+pub(super) fn write_results(options: &Options, report: &Report, target_dir: Option<&Path>, store: Option<&LocalStore>) {
     // Where a command built nothing, there is nothing to be in.
     let target_dir = target_dir.filter(|target_dir| target_dir.is_dir());
     let keep = |target_dir| History::of(target_dir).keep(report);
-    say_if_failed("the report was not kept", target_dir.map_or(Ok(()), keep));
+    log_if_failed("the report was not kept", target_dir.map_or(Ok(()), keep));
     let count = |store| Ledger::of(store).record(&session_name(report.started), &Tally::of(report));
-    say_if_failed("the session was not counted", store.map_or(Ok(()), count));
+    log_if_failed("the session was not counted", store.map_or(Ok(()), count));
     if options.settings.ci_summary == Switch::On {
         let report = report.clone().with_prices(options.settings.prices());
-        let told = services(&options.environment).tell(&report, target_dir);
-        say_if_failed("the CI service was not told", told);
+        let published = services(&options.environment).publish(&report, target_dir);
+        log_if_failed("the CI service was not told", published);
     }
 }
 
@@ -37,7 +37,7 @@ fn services(environment: &Environment) -> ci::Services {
     }
 }
 
-fn say_if_failed(what: &'static str, result: Result<()>) {
+fn log_if_failed(what: &'static str, result: Result<()>) {
     if let Err(error) = result {
         tracing::debug!(%error, "{what}");
     }

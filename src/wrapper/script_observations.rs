@@ -9,25 +9,25 @@ use crate::observe;
 
 /// By `OUT_DIR`: a script may run before anybody knows what it is of.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
-    of_runs: Mutex<BTreeMap<Utf8PathBuf, Look>>,
+pub(super) struct ScriptObservations {
+    of_runs: Mutex<BTreeMap<Utf8PathBuf, ScriptObservation>>,
 }
 
 /// The environment that a script had, and what it looked at.
-pub(super) type Look = (BTreeMap<String, String>, observe::Result);
+pub(super) type ScriptObservation = (BTreeMap<String, String>, observe::Result);
 
-impl Looks {
-    fn of_runs(&self) -> MutexGuard<'_, BTreeMap<Utf8PathBuf, Look>> {
+impl ScriptObservations {
+    fn of_runs(&self) -> MutexGuard<'_, BTreeMap<Utf8PathBuf, ScriptObservation>> {
         self.of_runs.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Of the run that has just ended.
-    pub(super) fn note(&self, out_dir: Utf8PathBuf, look: Look) {
+    pub(super) fn note(&self, out_dir: Utf8PathBuf, look: ScriptObservation) {
         self.of_runs().insert(out_dir, look);
     }
 
     /// What was seen of a run; nothing where it was not observed.
-    pub(super) fn take(&self, out_dir: &Utf8Path) -> Option<Look> {
+    pub(super) fn take(&self, out_dir: &Utf8Path) -> Option<ScriptObservation> {
         self.of_runs().remove(out_dir)
     }
 }

@@ -1,4 +1,4 @@
-//! Answers of our own commands, on standard output: as text, or as JSON.
+//! The output of our own commands, on standard output: as text, or as JSON.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,7 @@ use xcache::report::text::View;
 
 use crate::terminal;
 
-/// How an answer is written.
+/// The format of the output.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
     Text,

@@ -11,7 +11,7 @@ use crate::rustc::Invocation;
 use crate::rustc::invocation::{PROCESSOR, PROFILE};
 
 /// What tells processors apart (`arch/*/kernel/cpu/proc.c`, `cpuinfo.c`).
-const TELLING: &[&str] = &[
+const IDENTIFYING: &[&str] = &[
     "CPU architecture",
     "CPU implementer",
     "CPU part",
@@ -26,19 +26,19 @@ const TELLING: &[&str] = &[
     "vendor_id",
 ];
 /// How the file of processors names what people call one by.
-const MODEL: &str = "model name";
+const MODEL_NAME: &str = "model name";
 
 /// What the flags of all platforms name, by what it is called. `ask` has rustc say what it knows of the processor.
-pub(super) fn named(
+pub(super) fn flag_inputs(
     flags: &BTreeMap<String, Vec<String>>,
-    ask: impl Fn() -> Option<String>,
+    query: impl Fn() -> Option<String>,
 ) -> BTreeMap<String, String> {
     let all: Vec<_> = flags.values().map(|flags| Invocation::parse(flags)).collect();
     let names: BTreeSet<_> = all.iter().flat_map(Invocation::named).cloned().collect();
     let found = names.into_iter().filter_map(|name| {
         let found = match name.strip_prefix(PROFILE) {
             Some(path) => Digest::of_file(Path::new(path)).ok()?.to_string(),
-            None if name == PROCESSOR => processor(&std::fs::read_to_string("/proc/cpuinfo").ok()?, &ask()?)?,
+            None if name == PROCESSOR => processor(&std::fs::read_to_string("/proc/cpuinfo").ok()?, &query()?)?,
             None => return None,
         };
         Some((name, found))
@@ -50,10 +50,10 @@ pub(super) fn named(
 fn processor(cpuinfo: &str, said: &str) -> Option<String> {
     let lines =
         cpuinfo.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.trim(), value.trim()));
-    let telling: BTreeSet<_> = lines.filter(|(name, _)| TELLING.contains(name)).collect();
-    let model = telling.iter().find(|(name, _)| *name == MODEL).map_or("a processor", |(_, value)| value);
-    let digest = Digest::of_value(Domain::Processor, &(&telling, said)).to_string();
-    (!telling.is_empty()).then(|| format!("{model} ({})", &digest[..12]))
+    let identifying: BTreeSet<_> = lines.filter(|(name, _)| IDENTIFYING.contains(name)).collect();
+    let model = identifying.iter().find(|(name, _)| *name == MODEL_NAME).map_or("a processor", |(_, value)| value);
+    let digest = Digest::of_value(Domain::Processor, &(&identifying, said)).to_string();
+    (!identifying.is_empty()).then(|| format!("{model} ({})", &digest[..12]))
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("merged.profdata");
         let name = format!("{PROFILE}{}", path.display());
-        let known = || named(&flags(&format!("-Cprofile-use={}", path.display())), || None);
+        let known = || flag_inputs(&flags(&format!("-Cprofile-use={}", path.display())), || None);
         assert_eq!(known(), BTreeMap::new());
         std::fs::write(&path, "one").unwrap();
         let one = known();
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn nobody_is_asked_where_nothing_is_named() {
-        assert_eq!(named(&flags("-g -Ctarget-cpu=x86-64-v3"), || panic!("asked")), BTreeMap::new());
-        assert_eq!(named(&flags("-Ctarget-cpu=native"), || None), BTreeMap::new(), "rustc does not say");
+        assert_eq!(flag_inputs(&flags("-g -Ctarget-cpu=x86-64-v3"), || panic!("asked")), BTreeMap::new());
+        assert_eq!(flag_inputs(&flags("-Ctarget-cpu=native"), || None), BTreeMap::new(), "rustc does not say");
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn mark(workspace: &Utf8Path, units: &mut [Unit]) {
         let is_in_it = |(_, unit): &(usize, &Unit)| !unit.external && unit.package_dir == directory;
         let mut open: Vec<_> = units.iter().enumerate().filter(is_in_it).map(|(index, _)| index).collect();
         while let Some(index) = open.pop() {
-            if units[index].outside.insert(directory.clone()) {
+            if units[index].outside_dirs.insert(directory.clone()) {
                 open.extend(dependents.get(&index).into_iter().flatten());
             }
         }

@@ -21,11 +21,11 @@ const OF_CARGO: &[&str] =
 
 /// What was in the workspace before anything ran: names, and the sizes of files.
 #[derive(Debug, Default)]
-pub struct Before {
+pub struct WorkspaceSnapshot {
     sizes: HashMap<Utf8PathBuf, Option<u64>>,
 }
 
-impl Before {
+impl WorkspaceSnapshot {
     /// Looks at what is right in the places that are the workspace's.
     pub fn of(site: &Site<'_>) -> Self {
         let entries =
@@ -36,7 +36,7 @@ impl Before {
 
     /// Whether it is somebody else's that this has changed: a directory that was there, or a file that has only grown,
     /// as logs do.
-    fn explains(&self, path: &Utf8Path, now: &fs::Metadata) -> bool {
+    fn accounts_for(&self, path: &Utf8Path, now: &fs::Metadata) -> bool {
         self.sizes.get(path).is_some_and(|size| size.is_none_or(|size| now.len() > size))
     }
 }
@@ -48,7 +48,7 @@ impl Site<'_> {
         &self,
         unit: &Unit,
         began: SystemTime,
-        before: &Before,
+        before: &WorkspaceSnapshot,
         is_product: impl Fn(&str) -> bool,
     ) -> bool {
         let build_dir = self.roots.get(Root::BuildDir);
@@ -86,7 +86,7 @@ fn has_new(
     directory: &Utf8Path,
     began: SystemTime,
     build_dir: Option<&Utf8Path>,
-    before: &Before,
+    before: &WorkspaceSnapshot,
     is_product: &impl Fn(&str) -> bool,
 ) -> bool {
     let entries = directory.read_dir_utf8().into_iter().flatten().flatten();
@@ -98,7 +98,7 @@ fn has_new(
         !OF_CARGO.contains(&name) && !is_place && !is_product(stem.strip_prefix("lib").unwrap_or(stem))
     });
     let is_new =
-        |metadata: fs::Metadata, path: &Utf8Path| is_younger(&metadata, began) && !before.explains(path, &metadata);
+        |metadata: fs::Metadata, path: &Utf8Path| is_younger(&metadata, began) && !before.accounts_for(path, &metadata);
     others.into_iter().any(|entry| entry.metadata().is_ok_and(|metadata| is_new(metadata, entry.path())))
 }
 
@@ -119,8 +119,8 @@ mod tests {
             write(name);
             fs::File::options().write(true).open(directory.join(name)).unwrap().set_modified(began).unwrap();
         };
-        let mut before = Before::default();
-        let found = |before: &Before| has_new(directory, began, None, before, &|name: &str| name == "app");
+        let mut before = WorkspaceSnapshot::default();
+        let found = |before: &WorkspaceSnapshot| has_new(directory, began, None, before, &|name: &str| name == "app");
         assert!(!found(&before) && !is_written(directory, began));
         for name in ["app", "libapp.rlib", "app.d", ".rustc_info.json"] {
             touch(name);

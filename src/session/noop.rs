@@ -1,13 +1,13 @@
 //! Whether there is anything to plan at all.
 //!
-//! A command that succeeded leaves a target directory in which the same command finds everything fresh. So a session that
-//! ended well writes down what it went by: the command, the settings, everything that cargo reads ([`super::depends`]), and
-//! the directories of cargo's fingerprints. Where all of that is as it was, the next session starts cargo at once, and
-//! plans only if a crate is compiled after all.
+//! A command that succeeded leaves a target directory in which the same command finds everything fresh. So a session
+//! that ended well writes down what it went by: the command, the settings, everything that cargo reads
+//! ([`super::cargo_inputs`]), and the directories of cargo's fingerprints. Where all of that is as it was, the next
+//! session starts cargo at once, and plans only if a crate is compiled after all.
 //!
-//! **Invariants.** This is about speed only: without a plan the wrapper makes one when it is first asked to compile. Cargo
-//! has been started by then, so that plan is good only if what cargo reads is the same before and after
-//! ([`Settled::holds`]).
+//! **Invariants.** This is about speed only: without a plan the wrapper makes one when it is first asked to compile.
+//! Cargo has been started by then, so that plan is good only if what cargo reads is the same before and after
+//! ([`NoopRecord::holds`]).
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Options;
-use super::depends::{Dependencies, stamps, variables};
+use super::cargo_inputs::{CargoInputs, stamps, variables};
 use crate::cargo::layout::UNIT_DIRECTORIES;
 use crate::cargo::{Invocation, Layout, Workspace};
 use crate::config::Settings;
@@ -26,7 +26,7 @@ use crate::wrapper::UserWrapper;
 
 /// What a session went by.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub(super) struct Settled {
+pub(super) struct NoopRecord {
     /// Where the report goes.
     pub target_dir: Utf8PathBuf,
     /// Where cargo builds.
@@ -36,7 +36,8 @@ pub(super) struct Settled {
     /// The programs of build scripts, and whether one may run several times.
     pub scripts: Vec<(Utf8PathBuf, bool)>,
     /// What cargo has read.
-    read: Read,
+    #[serde(rename = "read")]
+    cargo_inputs: CargoInputState,
     /// The directories that cargo has written to.
     written: Vec<OsString>,
     /// Their state.
@@ -45,30 +46,31 @@ pub(super) struct Settled {
 
 /// What cargo reads, and its state when it was planned by.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub(super) struct Read {
+pub(super) struct CargoInputState {
     /// The files and programs.
-    depends: Dependencies,
+    #[serde(rename = "depends")]
+    inputs: CargoInputs,
     /// Their lengths, times and inodes; of what is not there, that it is not.
     stamps: Digest,
 }
 
-impl Read {
+impl CargoInputState {
     /// As it is now.
-    pub(super) fn now(depends: Dependencies) -> Self {
-        Self { stamps: depends.stamps(), depends }
+    pub(super) fn now(inputs: CargoInputs) -> Self {
+        Self { stamps: inputs.stamps(), inputs }
     }
 }
 
-impl Settled {
+impl NoopRecord {
     /// What the last session of this command went by, if all of it is as it was.
     pub(super) fn recall(options: &Options, store: &LocalStore) -> Option<Self> {
-        let settled: Self = ciborium::from_reader(&*store.probe(name(options))?).ok()?;
-        (settled.holds() && stamps(&settled.written) == settled.written_stamps).then_some(settled)
+        let record: Self = ciborium::from_reader(&*store.probe(name(options))?).ok()?;
+        (record.holds() && stamps(&record.written) == record.written_stamps).then_some(record)
     }
 
     /// Whether cargo reads what it has read then.
     pub(super) fn holds(&self) -> bool {
-        self.read.depends.stamps() == self.read.stamps
+        self.cargo_inputs.inputs.stamps() == self.cargo_inputs.stamps
     }
 
     /// Writes it down, once a command has succeeded.
@@ -79,16 +81,16 @@ impl Settled {
         profiles: &[(Layout, Utf8PathBuf)],
         scripts: Vec<(Utf8PathBuf, bool)>,
         user_wrapper: Option<UserWrapper>,
-        read: Read,
+        cargo_inputs: CargoInputState,
     ) {
         let written = profiles.iter().flat_map(|(_, profile)| UNIT_DIRECTORIES.map(|name| profile.join(name)));
         let written: Vec<OsString> = written.map(|path| path.into_std_path_buf().into()).collect();
         let written_stamps = stamps(&written);
         let Workspace { target_dir, build_dir, .. } = workspace.clone();
-        let settled = Self { target_dir, build_dir, user_wrapper, scripts, read, written, written_stamps };
+        let record = Self { target_dir, build_dir, user_wrapper, scripts, cargo_inputs, written, written_stamps };
         let mut bytes = Vec::new();
         // Where the store cannot be written, the next session plans.
-        let _ = ciborium::into_writer(&settled, &mut bytes).map(|()| store.put_probe(name(options), &bytes));
+        let _ = ciborium::into_writer(&record, &mut bytes).map(|()| store.put_probe(name(options), &bytes));
     }
 }
 

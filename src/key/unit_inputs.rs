@@ -1,11 +1,11 @@
-//! Recipes: what a unit was made from, in a form that may be kept and shown.
+//! What a unit was made from, in a form that may be stored and shown.
 //!
-//! A [`Recipe`] is the [`KeyInputs`] of a unit with what else its stored key is made of: the place it is good in. It is
-//! what a miss is explained with, so it outlives the build it was made in.
+//! [`UnitInputs`] are the [`KeyInputs`] of a unit together with the scope of its stored key: the hosts and paths for
+//! which the unit is valid. A miss is explained with them, so they outlive the build that recorded them.
 //!
-//! **Invariants.** No value that nobody meant to show is in a recipe: of what members may read besides their own files,
-//! and of what the configuration sets for build scripts, there are digests only. So a recipe's inputs no longer hash to its
-//! key, which stands beside them.
+//! **Invariants.** Unit inputs hold no value that the user did not mean to show. The files and variables that members
+//! may read besides their own files, and the configuration that is meant for build scripts, appear as digests only. So
+//! the stored inputs no longer hash to the unit's key, which is stored beside them.
 
 use std::collections::BTreeMap;
 
@@ -15,67 +15,69 @@ use serde_json::Value;
 use super::{KeyInputs, UnitKey};
 use crate::digest::{Digest, Domain};
 
-/// The only table of the configuration whose values are for the compiler and nobody else.
+/// The only table of the configuration whose values are for the compiler alone.
 const SHOWN: &str = "unstable";
 
-/// A part of a place: in words, and as a digest of all that is behind them.
+/// One component of a scope: a short description, and a digest of everything it stands for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Part {
-    /// What it calls itself, in one line; empty where it has no words.
-    pub words: String,
-    /// Of all it says.
+pub struct Component {
+    /// One line, as the component describes itself; empty where it does not.
+    #[serde(rename = "words")]
+    pub description: String,
+    /// Of its whole content.
     pub digest: Digest,
 }
 
-impl Part {
-    /// What somebody says of itself: the first line is for people.
-    pub fn said(text: &str) -> Self {
+impl Component {
+    /// A component that describes itself in a text; its first line is shown.
+    pub fn described(text: &str) -> Self {
         let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        Self { words: line.trim().into(), digest: Digest::of(text) }
+        Self { description: line.trim().into(), digest: Digest::of(text) }
     }
 
-    /// Something without words.
-    pub fn silent(digest: Digest) -> Self {
-        Self { words: String::new(), digest }
+    /// A component without a description.
+    pub fn opaque(digest: Digest) -> Self {
+        Self { description: String::new(), digest }
     }
 }
 
-/// The parts of a place, by their names.
-pub type Parts = BTreeMap<String, Part>;
+/// The components of a scope, by their names.
+pub type Components = BTreeMap<String, Component>;
 
-/// A class of hosts: a digest that is part of keys, and its parts.
+/// A class of hosts that link, or run, a unit in the same way.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Class {
+pub struct HostClass {
     /// What goes into keys.
     pub digest: Digest,
-    /// What it is made of.
-    pub parts: Parts,
+    /// What it was computed from.
+    pub components: Components,
 }
 
-/// What a unit was made from, and where it is good.
+/// What a unit was made from, and where it is valid.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Recipe {
+pub struct UnitInputs {
     /// The key by which dependents know it.
     pub key: UnitKey,
     /// The key under which it is stored.
     pub stored: UnitKey,
-    /// The inputs, with digests in the place of what is nobody's business.
+    /// The inputs of the key, with digests in place of values that must not be shown.
     pub inputs: KeyInputs,
-    /// What else the stored key is made of.
-    pub place: Parts,
+    /// What the stored key is computed from besides the key.
+    #[serde(rename = "place")]
+    pub scope: Components,
     /// `name version` of each dependency, by its key.
     pub names: BTreeMap<UnitKey, String>,
 }
 
-impl Recipe {
-    /// Makes it safe to keep.
-    pub fn new(inputs: &KeyInputs, stored: UnitKey, place: Parts, names: BTreeMap<UnitKey, String>) -> Self {
+impl UnitInputs {
+    /// Replaces the values that must not be stored.
+    pub fn new(inputs: &KeyInputs, stored: UnitKey, scope: Components, names: BTreeMap<UnitKey, String>) -> Self {
         let key = inputs.key();
         let mut inputs = inputs.clone();
         let hidden = |text: &String| if text.is_empty() { String::new() } else { Digest::of(text).to_string() };
-        inputs.surroundings.values_mut().for_each(|value| *value = hidden(value));
+        inputs.member_inputs.values_mut().for_each(|value| *value = hidden(value));
         inputs.config = flat(&inputs.config);
-        Self { key, stored, inputs, place, names }
+        Self { key, stored, inputs, scope, names }
     }
 
     /// What the unit is, whatever it is made from: units with the same identity are compared.
@@ -106,7 +108,7 @@ fn flat(config: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     leaves
 }
 
-/// Whether the values below this path of the configuration are nobody's business: variables, and programs' arguments.
+/// Whether the values below this path of the configuration must not be shown: variables, and arguments of programs.
 pub(super) fn is_hidden(path: &str) -> bool {
     path.split('.').next() != Some(SHOWN)
 }

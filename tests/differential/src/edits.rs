@@ -34,8 +34,8 @@ impl<'a> Generator<'a> {
             edits.push(self.event(state));
         }
         let appends = state.packages.iter().flat_map(Package::scripted).any(|(.., told)| told == Declaration::Appended);
-        let unjudged = appends && !needs_clean && self.percent(50);
-        if needs_clean || (appends && !unjudged) {
+        let uncompared = appends && !needs_clean && self.percent(50);
+        if needs_clean || (appends && !uncompared) {
             edits.retain(|edit| *edit != Edit::Clean);
             // A session that goes on meanwhile must not have begun in what is removed.
             let is_together = |edit: &Edit| matches!(edit, Edit::Together { .. }) && self.possible.undeclared;
@@ -45,7 +45,7 @@ impl<'a> Generator<'a> {
         if n == 0 || self.percent(if is_surrounded { 15 } else { 40 }) {
             self.command = self.new_command(state);
         }
-        Step { edits, command: self.command.clone(), unjudged, reused: BTreeSet::new() }
+        Step { edits, command: self.command.clone(), uncompared, reused: BTreeSet::new() }
     }
 
     /// Keeps account of the target directories that are up to date, as far as cargo does not see that itself.

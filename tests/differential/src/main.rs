@@ -59,7 +59,7 @@ use clap::Parser;
 use crate::generate::Possible;
 use crate::script::Script;
 use crate::side::{Builder, Toolchains};
-use crate::walk::{Found, Judged, Options, Walked, walk};
+use crate::walk::{ComparedSteps, Found, Options, Walked, walk};
 
 /// Builds made-up workspaces with `cargo xcache` and with plain cargo, and compares.
 #[derive(Parser)]
@@ -175,7 +175,7 @@ fn replay(options: &Options, paths: &[PathBuf], jobs: usize) -> Result<usize, St
     let work = || {
         while let Some(n) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < scripts.len()) {
             let (path, script) = (paths[n].display(), &scripts[n]);
-            let walked = walk(options, &options.builder, script, Judged::Each);
+            let walked = walk(options, &options.builder, script, ComparedSteps::Each);
             match &walked.difference {
                 Some(found) => {
                     differences.fetch_add(1, Ordering::Relaxed);
@@ -271,7 +271,7 @@ impl Explorer<'_> {
         };
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(n as u64);
         let script = generate::script(seed, steps, &possible);
-        let walked = walk(self.options, &self.options.builder, &script, Judged::Explored);
+        let walked = walk(self.options, &self.options.builder, &script, ComparedSteps::Explored);
         println!(
             "walk {n}: {} steps, {} packages, {:.0} s in all{}",
             walked.steps,
@@ -344,7 +344,7 @@ impl Explorer<'_> {
 
 /// Walks a script and looks at its last step only.
 fn differs(options: &Options, builder: &Builder, script: &Script) -> Option<Found> {
-    walk(options, builder, script, Judged::Last).difference.filter(|found| found.step + 1 == script.steps.len())
+    walk(options, builder, script, ComparedSteps::Last).difference.filter(|found| found.step + 1 == script.steps.len())
 }
 
 fn round(duration: Duration) -> Duration {

@@ -30,10 +30,10 @@ pub(crate) struct Step {
     #[serde(default, skip_serializing_if = "is_default")]
     pub edits: Vec<Edit>,
     pub command: Command,
-    /// Only what xcache may be right about where cargo alone, in the same target directory, would not be: nothing is
+    /// Here xcache may be right where cargo alone, in the same target directory, would be wrong: nothing is
     /// compared after this step.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub unjudged: bool,
+    #[serde(rename = "unjudged", default, skip_serializing_if = "is_default")]
+    pub uncompared: bool,
     /// Packages of which xcache has nothing to compile or to run: nothing has changed for them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub reused: BTreeSet<String>,

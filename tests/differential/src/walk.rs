@@ -52,7 +52,7 @@ pub(crate) struct Found {
 
 /// Which steps are compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Judged {
+pub(crate) enum ComparedSteps {
     /// Each, in places that are free now.
     Explored,
     Each,
@@ -63,9 +63,9 @@ pub(crate) enum Judged {
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Walks until something differs. What panics in a step is a difference, too.
-pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, judged: Judged) -> Walked {
+pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, compared: ComparedSteps) -> Walked {
     let short = SHORT.map(|n| options.short && script.mentions_checkout(n));
-    let patience = if judged == Judged::Explored { Duration::ZERO } else { PATIENCE };
+    let patience = if compared == ComparedSteps::Explored { Duration::ZERO } else { PATIENCE };
     let places = Places::new(&options.base, Wanted { short, patience });
     let mut walk = Walk {
         options,
@@ -77,8 +77,8 @@ pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, judged
         walked: Walked::default(),
     };
     for (n, step) in script.steps.iter().enumerate() {
-        let is_judged = judged != Judged::Last || n + 1 == script.steps.len();
-        let result = panic::catch_unwind(AssertUnwindSafe(|| walk.step(step, is_judged)));
+        let is_compared = compared != ComparedSteps::Last || n + 1 == script.steps.len();
+        let result = panic::catch_unwind(AssertUnwindSafe(|| walk.step(step, is_compared)));
         let difference =
             result.unwrap_or_else(|cause| Some(Difference { kind: DifferenceKind::Panic, text: words(&*cause) }));
         walk.walked.steps += 1;
@@ -116,7 +116,7 @@ impl Walk<'_> {
         *self.walked.counts.entry(name).or_default() += 1;
     }
 
-    fn step(&mut self, step: &Step, is_judged: bool) -> Option<Difference> {
+    fn step(&mut self, step: &Step, is_compared: bool) -> Option<Difference> {
         let mut quietly = false;
         let mut is_put = false;
         for edit in &step.edits {
@@ -139,7 +139,7 @@ impl Walk<'_> {
         }
         let digest = self.ground.put(&self.state, quietly && !is_put);
         self.count(step.command.verb.name());
-        self.judge(step, &digest, is_judged && !step.unjudged)
+        self.compare_builds(step, &digest, is_compared && !step.uncompared)
     }
 
     fn tell(&self, step: &Step, seen: &Seen) {
@@ -155,14 +155,14 @@ impl Walk<'_> {
         }
     }
 
-    fn judge(&mut self, step: &Step, digest: &str, is_judged: bool) -> Option<Difference> {
+    fn compare_builds(&mut self, step: &Step, digest: &str, is_compared: bool) -> Option<Difference> {
         let command = &step.command;
         let from_nothing = !self.side().targets().exists();
         let pending = self.pending.take();
         let ours = self.side().observe(self.builder, command, pending);
         self.walked.failed += usize::from(ours.code != Some(0));
         self.tell(step, &ours);
-        if !is_judged {
+        if !is_compared {
             return None;
         }
         let remade = if step.reused.is_empty() { Vec::new() } else { self.side().remade(self.builder, &step.reused) };

@@ -185,8 +185,12 @@ impl MachineState {
         let mut variables = observed.variables.iter();
         let differs = |(name, digest): &(&String, &SaltedDigest)| self.variable(key, name) != Some(**digest);
         let other = variables.find(differs).map(|(name, _)| name.clone());
-        let name = other.or_else(|| self.newly_set_variable(observed))?;
-        Some(Difference::Asked { name })
+        let is_new = |name: &&String| {
+            let is_known = observed.variables.contains_key(*name) || observed.replaced.contains(*name);
+            !is_known && !PATH_VARIABLES.contains(&name.as_str())
+        };
+        let name = other.or_else(|| self.set_variables_in_words(observed).find(|name| is_new(&name)));
+        name.map(|name| Difference::Asked { name }).or_else(|| self.differing_program(observed, is_new))
     }
 
     /// Whether a path is as it was. Where it is not known where that is here, it is not.
@@ -245,19 +249,21 @@ impl MachineState {
         Some(PathState::File(SaltedDigest::of(key, content)))
     }
 
-    /// A variable that is set now, was not then, and may be asked for.
-    fn newly_set_variable(&self, observed: &Observed) -> Option<String> {
-        let is_new = |name: &&String| {
-            let is_known = observed.variables.contains_key(*name) || observed.replaced.contains(*name);
-            !is_known && !PATH_VARIABLES.contains(&name.as_str())
-        };
+    /// The variables that are set now and that a built program, a macro or a loader may ask for.
+    fn set_variables_in_words(&self, observed: &Observed) -> impl Iterator<Item = String> {
         let of_words = self.names.in_words(&observed.words).into_iter().chain(self.names.among(&observed.macro_words));
-        let of_all = self.names.all().filter(|name| is_of_loaders(name)).cloned();
-        if let Some(name) = of_words.chain(of_all).find(|name| is_new(&name)) {
-            return Some(name);
-        }
-        let mut found = observed.programs.iter().filter_map(|program| self.names_in_file(&self.resolve(program)?));
-        found.find_map(|names| names.iter().find(is_new).cloned())
+        of_words.chain(self.names.all().filter(|name| is_of_loaders(name)).cloned())
+    }
+
+    /// The first of the other programs that may ask for a new variable. A program that is not there says nothing of what it
+    /// would ask for.
+    fn differing_program(&self, observed: &Observed, is_new: impl Fn(&&String) -> bool) -> Option<Difference> {
+        observed.programs.iter().find_map(|program| {
+            let Some(names) = self.resolve(program).and_then(|path| self.names_in_file(&path)) else {
+                return Some(Difference::Observed { path: program.clone() });
+            };
+            names.iter().find(&is_new).map(|name| Difference::Asked { name: name.clone() })
+        })
     }
 
     fn variable(&self, key: UnitKey, name: &str) -> Option<SaltedDigest> {
@@ -295,7 +301,7 @@ impl MachineState {
                 readers.insert(path.as_str());
             }
         }
-        self.add_variables(&mut observed, key, subject, &readers)?;
+        self.add_variables(&mut observed, key, &directories, &readers)?;
         drop_implied(&mut observed.paths);
         Ok(observed)
     }
@@ -378,16 +384,16 @@ impl MachineState {
         &self,
         observed: &mut Observed,
         key: UnitKey,
-        subject: &Subject<'_>,
+        directories: &KnownDirectories<'_>,
         readers: &BTreeSet<&str>,
     ) -> Result<(), Unknown> {
+        let subject = directories.subject;
         let mut found: BTreeSet<String> = BTreeSet::new();
         let mut has_macros = false;
         for path in readers.iter().map(|path| Utf8Path::new(*path)).chain(subject.program) {
             let Was::File(mark) = Was::now(path.as_std_path()) else { continue };
-            let is_built = self.roots.get(Root::BuildDir).is_some_and(|build_dir| path.starts_with(build_dir));
             let content = self.content(path, mark).ok_or(Unknown::Changed)?;
-            if is_built {
+            if directories.is_in_build_dir(path) {
                 has_macros |= subject.program.is_none();
                 observed.words.extend(self.words_of(content, path)?.iter().cloned());
             } else {

@@ -117,6 +117,27 @@ fn a_variable_counts_for_a_macro_in_a_member() {
     member(MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
 
+/// The same, where the path of the target directory leads through a link.
+fn behind_a_link(witness: &Witness, name: &str) -> impl Fn(&Project, &str) -> Project + use<> {
+    let link = witness.sandbox.path("linked");
+    symlink(witness.demo.dir(), &link).expect("links can be made");
+    let (target, set) = (link.join("target"), in_variable(name));
+    move |project, text| set(&project.clone().env("CARGO_TARGET_DIR", &target), text)
+}
+
+#[test]
+fn a_variable_counts_for_a_macro_in_a_target_directory_behind_a_link() {
+    for witness in [dependency(MADE_UP), member(MADE_UP)] {
+        witness.assert_follows(&SET_AND_UNSET, behind_a_link(&witness, "MADE_UP"));
+    }
+}
+
+#[test]
+fn a_variable_counts_for_a_script_in_a_target_directory_behind_a_link() {
+    let witness = script(&[], MADE_UP);
+    witness.assert_follows(&SET_AND_UNSET, behind_a_link(&witness, "MADE_UP"));
+}
+
 #[test]
 fn a_variable_that_a_dependency_names_counts_for_its_macro() {
     dependency("variable(named[0])").assert_follows(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));

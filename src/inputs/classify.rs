@@ -101,7 +101,7 @@ pub(super) enum PathKind {
 
 /// The directories that matter, with and without the links that lead to them.
 pub(super) struct KnownDirectories<'a> {
-    subject: &'a Subject<'a>,
+    pub(super) subject: &'a Subject<'a>,
     fixed: Vec<Utf8PathBuf>,
     own: Vec<Utf8PathBuf>,
     built: Vec<Utf8PathBuf>,
@@ -206,6 +206,11 @@ impl<'a> KnownDirectories<'a> {
     pub(super) fn is_local(&self, path: &str, access: &Access) -> bool {
         let is_compiler = || begins(path, NOT_READING_NAMES) || begins(path, COMPILERS);
         access.uses.has(Use::Start) && matches!(access.was, Was::File(_)) && !is_compiler() && !self.is_built(path)
+    }
+
+    /// Whether cargo builds it, so that another machine, or an empty target directory, does not have it yet.
+    pub(super) fn is_in_build_dir(&self, path: &Utf8Path) -> bool {
+        is_in(path, &self.built)
     }
 
     fn is_built(&self, program: &str) -> bool {

@@ -164,8 +164,10 @@ fn contents(options: &Options, store: &LocalStore, survey: &Survey, packages: &P
     let ours = [Some(store.root().to_owned()), remote, journal].into_iter().flatten();
     let ours = ours.filter_map(|path| Utf8PathBuf::try_from(path).ok());
     let home = survey.roots.get(Root::CargoHome).map(Utf8Path::to_owned);
-    let built = [target_dir, build_dir].into_iter().cloned().chain(ours).chain(home).collect();
-    Contents::new(built, directories.cloned().collect())
+    let left_out = [target_dir, build_dir].into_iter().cloned().chain(ours).chain(home);
+    // A package's files are found by the path of the package, and a link elsewhere may lead back into it.
+    let left_out = left_out.flat_map(|path| [path.canonicalize_utf8().ok(), Some(path)]).flatten().collect();
+    Contents::new(left_out, directories.cloned().collect())
 }
 
 /// What members read without telling is named by the user, or by the few tools that everybody knows to do that.

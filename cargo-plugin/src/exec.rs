@@ -58,7 +58,7 @@ impl Frame {
         let in_home = || Some(cargo_home()?.join("bin").join(format!("{NAME}{}", env::consts::EXE_SUFFIX)));
         let Some(program) = Outside::find().find_program(NAME).or_else(|| in_home().filter(|path| path.is_file()))
         else {
-            let message = "cargo-nextest is not installed\n\n`cargo install cargo-nextest --locked` installs it";
+            let message = "cargo-nextest is not installed\n\ninstall it with `cargo install cargo-nextest --locked`";
             return terminal::fail(message, 1);
         };
         let arguments: Vec<_> = [OsString::from("nextest")].into_iter().chain(arguments.iter().cloned()).collect();

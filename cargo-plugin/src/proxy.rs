@@ -31,7 +31,7 @@ fn run(arguments: &[OsString]) -> ExitCode {
     }
     let has_toolchain = arguments.first().is_some_and(is_toolchain);
     let Some(cargo) = outside.real_cargo(has_toolchain) else {
-        return terminal::fail("there is no cargo in PATH", 127);
+        return terminal::fail("no cargo in PATH", 127);
     };
     let mut command = Command::new(cargo);
     command.args(arguments);

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Domain};
 
-/// Identifies what a unit is made from.
+/// A digest of a unit's inputs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct UnitKey(pub Digest);

@@ -334,7 +334,7 @@ pub enum EventKind {
     },
     /// The units are known.
     Planned {
-        /// All units, in the plan's order: the index is the [`UnitId`].
+        /// All units, in the plan's order. Other events refer to a unit by its index.
         units: Vec<PlannedUnit>,
     },
     /// Cargo printed a status line about the lockfile or the sources while it planned.
@@ -550,8 +550,8 @@ pub enum EventKind {
     SessionFinished,
 }
 
-/// An [`EventKind`] and when it happened. For an activity, this is its end. An event that is learned of late has a time
-/// in the past.
+/// What happened, and when. For an activity, this is its end. An event that xcache learns of late has a time in the
+/// past.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Milliseconds since the session began.

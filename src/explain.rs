@@ -36,7 +36,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// Why units were compiled.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
-    /// [`SCHEMA_VERSION`] of the writer.
+    /// The version of this form.
     pub schema_version: u32,
     /// Cargo's arguments in the build that is explained.
     pub command: Vec<String>,
@@ -71,7 +71,7 @@ pub struct Explained {
     pub mode: String,
     /// What happened to it: `hit`, `fresh`, `miss`, `uncacheable` or `not-reached`.
     pub outcome: String,
-    /// Its causes, as positions in [`Explanation::causes`].
+    /// Its causes, as indices into `causes` of the explanation.
     pub causes: Vec<usize>,
     /// When the unit that it was compared with was recorded.
     pub compared_with: Option<Timestamp>,
@@ -91,9 +91,9 @@ pub struct Cause {
     pub text: String,
     /// The packages from a workspace member to that package, if known.
     pub path: Vec<String>,
-    /// The units that it affects directly, as positions in [`Explanation::units`].
+    /// The units that it affects directly, as indices into `units` of the explanation.
     pub units: Vec<usize>,
-    /// The units that merely depend on these.
+    /// The units that merely depend on these, as indices, too.
     pub followers: Vec<usize>,
 }
 

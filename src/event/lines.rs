@@ -14,7 +14,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// One line of a file of events.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
-    /// [`SCHEMA_VERSION`] of the writer.
+    /// The version of this form.
     pub schema_version: u32,
     /// The session's name: when it began, and its process. Parallel sessions may write to one file.
     pub session: String,

@@ -36,6 +36,7 @@ pub(crate) fn files() -> Vec<(PathBuf, String)> {
 /// Whether a file has a test of this name: a function with `#[test]` above it.
 pub(crate) fn has_test(file: &str, name: &str) -> bool {
     let text = text(file);
+    // Some stand in a macro, indented.
     let function = Regex::new(&format!(r"(?m)^\s*#\[test\]\n(\s*#\[.*\]\n)*\s*fn {name}\(")).unwrap();
     function.is_match(&text)
 }

@@ -3,9 +3,9 @@
 //! [`linking`] looks at programs, [`compiling`] at compilations, and [`stores`] at the two stores and the target
 //! directory.
 //!
-//! **Invariants.** Pure, like the rest of the report. Each advice rests on figures of this session, and states them.
-//! Its worth is the time spent on the matter: following it saves that much at most, and nothing estimates how much of
-//! it. Advice worth less than a second is left out.
+//! **Invariants.** Pure, like the rest of the report. Every piece of advice rests on figures of this session, and states
+//! them. Its worth is the time spent on the matter: following it saves that much at most, and nothing estimates how much
+//! of it. Advice worth less than a second is left out.
 
 mod compiling;
 mod linking;
@@ -39,7 +39,7 @@ pub struct Advice {
     pub action: String,
 }
 
-/// The kinds of [`Advice`].
+/// The kind of advice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdviceName {

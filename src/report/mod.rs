@@ -44,7 +44,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// What happened in one session.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// [`SCHEMA_VERSION`] of the writer.
+    /// The version of this form.
     pub schema_version: u32,
     /// Whether the session reached its regular end. If not, every total is a lower bound.
     pub complete: bool,

@@ -33,7 +33,7 @@ pub struct Span {
     pub bytes: Option<u64>,
 }
 
-/// The kinds of [`Span`].
+/// The kind of an activity.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SpanKind {

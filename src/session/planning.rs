@@ -34,7 +34,7 @@ use crate::wrapper::{Services, UserWrapper, WithoutMembers};
 
 /// Files of a workspace that sqlx's macros read.
 const KNOWN_FILES: &[&str] = &[".sqlx", ".env"];
-/// Variables that they read.
+/// Variables that sqlx's macros read.
 const KNOWN_VARIABLES: &[&str] = &["DATABASE_URL", "SQLX_OFFLINE", "SQLX_OFFLINE_DIR"];
 
 /// A plan, and what goes on in the background for it.

@@ -17,13 +17,13 @@ use crate::rustc::Toolchain;
 pub(super) struct Places {
     /// Linker and C library of this host.
     host: Option<Class>,
-    /// The same, with C compiler and system.
+    /// The same, with the C compiler and the system, for native code.
     native: Option<Class>,
     /// Linker and C library of each other platform.
     targets: BTreeMap<String, Class>,
-    /// The platform that this is.
+    /// The platform of this host.
     here: String,
-    /// The path of the workspace, where it comes into members.
+    /// The path of the workspace, if members contain it.
     workspace: Option<Digest>,
 }
 

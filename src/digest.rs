@@ -3,12 +3,12 @@
 //! A [`Digest`] is a 32-byte BLAKE3 hash, written as 64 lower-case hex digits wherever it is text. Everything the
 //! cache verifies (files, packs, metadata, environment values) is compared through this one type.
 //!
-//! There are two kinds. [`Digest::of`] and [`Digest::of_file`] are of *content*: bytes that mean themselves.
-//! [`Digest::of_value`] is of *what something follows from*, and decides what is reused. Its encoding is canonical: CBOR, in
-//! which every field stands with its name, every text and list with its length, and every absence as such; in front of it
-//! stands the [`Domain`], so that a digest of one thing is never that of another.
+//! There are two kinds. [`Digest::of`] and [`Digest::of_file`] hash *content*: plain bytes. [`Digest::of_value`] hashes
+//! a *value* that decides about reuse. Its encoding is canonical: CBOR with the name of every field, the length of every
+//! text and list, and an explicit mark for every absent value. The [`Domain`] comes first, so that a digest of one kind
+//! never equals one of another.
 //!
-//! **Invariant.** Nothing that decides what is reused is a digest of text that was put together by formatting.
+//! **Invariant.** No digest that decides about reuse is computed from formatted text.
 
 use std::fmt;
 use std::fs::File;
@@ -29,9 +29,9 @@ impl Digest {
         Self(*blake3::hash(bytes.as_ref()).as_bytes())
     }
 
-    /// The digest of a value, for what is reused by it.
+    /// The digest of a value that decides about reuse.
     ///
-    /// Collections have to be sorted, or to be in an order that means something.
+    /// Collections must be sorted, or their order must be significant.
     pub fn of_value(domain: Domain, value: &(impl Serialize + ?Sized)) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key(domain.context());
         ciborium::into_writer(value, &mut hasher).expect("it is plain data, and the hasher takes any byte");
@@ -59,14 +59,14 @@ impl Digest {
 /// Declares the domains, each with the context that its digests are derived in.
 macro_rules! domains {
     ($($(#[doc = $doc:literal])+ $name:ident = $context:literal,)+) => {
-        /// What a value that decides about reuse is. A change of what is encoded takes a new version in the context.
+        /// The kind of a value that decides about reuse. If its encoding changes, its context needs a new version.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Domain {
             $($(#[doc = $doc])+ $name,)+
         }
 
         impl Domain {
-            /// All of them.
+            /// All domains.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
             /// What BLAKE3 derives the digests from: no other program uses it, and no other domain.
@@ -80,45 +80,45 @@ macro_rules! domains {
 }
 
 domains! {
-    /// What a unit is made from: [`crate::key::KeyInputs`]. With another version, old entries are simply never asked for.
+    /// A unit's inputs: [`crate::key::KeyInputs`]. With another version, old entries are simply never looked up.
     UnitKey = "unit key 6",
-    /// A key together with where the unit is good.
+    /// A key, together with the place where the unit is good.
     ScopedKey = "unit key in a place 2",
-    /// What is compared with each other when a miss is explained.
+    /// The identity by which an explanation finds units to compare.
     UnitIdentity = "unit identity 1",
-    /// A value that nobody meant to show, in what explains a miss.
+    /// A value that an explanation compares but must not show.
     HiddenValue = "hidden value 1",
-    /// Programs and libraries that something is linked with or run by.
+    /// Programs and libraries that a unit is linked with or run by.
     HostClass = "host class 3",
     /// The content of a package's directory.
     PackageContent = "package content 3",
     /// A normalized rustc command line.
     CommandLine = "rustc command line 2",
-    /// How diagnostics are to be rendered.
+    /// The form in which cargo asks for diagnostics.
     Rendering = "rendering of diagnostics 2",
     /// The value of a variable.
     Variable = "variable 2",
-    /// What the run of a build script made.
+    /// The output of a build script's run.
     ScriptRun = "build script run 3",
-    /// The outputs of the build scripts that a build script depends on.
+    /// What a build script received from other scripts.
     DependencyOutputs = "build scripts heard 2",
-    /// What something is linked with.
+    /// What a unit is linked with.
     Linked = "linked with 2",
-    /// What this machine's processor is able to do.
+    /// What this machine's processor supports.
     Processor = "processor 1",
-    /// What a unit was seen to read.
+    /// What a unit was observed to read.
     SaltedDigest = "seal 1",
-    /// What is found of a file: which names are in it.
+    /// Which names of variables a file contains.
     FoundNames = "names in a file 2",
     /// The path of a directory.
     RootPath = "path of a root 1",
     /// The name of a graph index.
     GraphKey = "graph key 3",
-    /// The name of what was proven of a cargo.
+    /// The name of a proof for a cargo.
     Proof = "proof 1",
     /// The name of a remembered unit graph.
     UnitGraph = "unit graph 2",
-    /// What a session goes by, before it has asked anybody.
+    /// The command of a session, its directory, its settings, and the variables that cargo reads.
     Circumstances = "circumstances 2",
     /// The name of a record that there is nothing to do.
     NothingToDo = "nothing to do 2",
@@ -128,11 +128,11 @@ domains! {
     FileContents = "contents of files 1",
     /// A remembered answer, under its name.
     StoredObject = "kept answer 1",
-    /// The name of a remembered output of a program, or of what is recorded of files.
+    /// The name of a remembered answer of a program, or of facts about files.
     Answer = "answer of a program 2",
-    /// The name of a mark that something was compiled by a session.
+    /// The name of a mark that a session compiled something.
     CompiledMark = "compiled with remapped paths 2",
-    /// The name of what those who share a remote know of units.
+    /// The name of the recipes that users of a remote share.
     SharedHistory = "shared knowledge 2",
     /// A remote store.
     Remote = "remote 1",
@@ -190,7 +190,7 @@ impl JsonSchema for Digest {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "BLAKE3, in hex" })
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "A BLAKE3 digest, in hex" })
     }
 }
 

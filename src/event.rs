@@ -1,8 +1,8 @@
 //! Typed events: everything that happens in a session, as it happens.
 //!
-//! The report is a fold over the list of events and of nothing else ([`crate::report`]). The terminal, too, learns of
-//! progress only through them: an [`Observer`] is told of each event as it is recorded. Defining them is pure; the log
-//! only keeps them in memory. [`lines`] is what they are in a file.
+//! The report is a fold over the list of events and nothing else ([`crate::report`]). The terminal, too, learns of
+//! progress only through events: an [`Observer`] receives each one as it is recorded. The log keeps events in memory;
+//! [`lines`] is their form in a file.
 
 pub mod lines;
 
@@ -21,65 +21,66 @@ use crate::roots::Root;
 #[serde(transparent)]
 pub struct UnitId(pub usize);
 
-/// Why a unit is not taken from the cache, now or ever.
+/// Why the cache does not take a unit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UncacheableReason {
-    /// A procedural macro: linked for the host.
+    /// A procedural macro for a host whose linker cannot be identified, or of a member that is not cached.
     ProcMacro,
-    /// A build script's binary.
+    /// The program of a build script, in the same two cases.
     BuildScript,
-    /// The run of a build script.
+    /// The run of a member's build script, or of any on a host whose linker cannot be identified.
     BuildScriptRun,
-    /// A binary.
+    /// A binary, in the same two cases.
     Bin,
-    /// A test harness, benchmark or example.
+    /// A test, a benchmark or an example, in the same two cases; a doctest always.
     Test,
-    /// A library for other languages, or one that is loaded, which cannot be kept.
+    /// A linked library that cannot be recorded, or a program linked with flags that were not observed.
     Linked,
-    /// rustdoc output.
+    /// rustdoc's output.
     Doc,
-    /// A workspace member or another package in a directory.
+    /// A package in a directory, if members are not cached.
     Path,
     /// Compiled with `-C incremental`, on top of an earlier compilation.
     Incremental,
-    /// Native code of which nothing says what it was made from.
+    /// Native code of unknown origin.
     Native,
     /// The output holds a path of the machine that compiled it.
     PathBound,
-    /// The source has neither checksum nor revision.
+    /// The source has neither a checksum nor a revision.
     NoIdentity,
-    /// Of a standard library that cargo compiles, or above it.
+    /// Part of a standard library that cargo compiles, or dependent on it.
     StandardLibrary,
-    /// A target given as a JSON file.
+    /// A JSON file describes the target.
     CustomTarget,
-    /// A compiler option reads a file that the cache does not know.
+    /// A compiler option reads a file that no key covers.
     CompilerInput,
-    /// Compiled for the processor of this machine.
+    /// Compiled for the processor of this machine (`target-cpu=native`), which cannot be identified.
     HostCpu,
-    /// rustc writes files beside the library.
+    /// rustc writes further files beside the output.
     SideFiles,
     /// A dependency in the target directory was compiled without the cache.
     ForeignDependency,
-    /// A build script that reads something outside of its package, or depends on one of which nothing is known.
+    /// The build script reads something outside of its package, names a missing file, or receives values from another
+    /// script about which nothing is known.
     OutsideInput,
-    /// A build script that found a library of the system.
+    /// The build script finds a library of the system.
     SystemLibrary,
-    /// A source file was written while the build went on.
+    /// A source file was written during the build.
     ChangedMeanwhile,
-    /// A build script made links or empty directories.
+    /// The build script created a pipe or a socket.
     SpecialFiles,
-    /// A build script wrote outside of `OUT_DIR`.
+    /// The build script wrote outside of `OUT_DIR`.
     OutsideOutput,
-    /// A build script ran where an earlier run had left files.
+    /// The build script started with files of an earlier run in `OUT_DIR`.
     UsedDirectory,
-    /// Another rustc has compiled it than the one that was asked what it is.
+    /// Another rustc compiled the unit than the one that cargo queried.
     OtherCompiler,
-    /// rustc was called in a way that fits no unit, or more than one.
+    /// rustc was called in a way that fits no unit of the plan, or more than one.
     Unplanned,
-    /// It does something that cannot be observed.
+    /// The unit does something that cannot be observed.
     Unseen,
-    /// Nobody could see what it reads.
+    /// What the unit reads was not observed.
     Unobserved,
 }
 
@@ -122,7 +123,7 @@ impl UncacheableReason {
         }
     }
 
-    /// What would change that, where the user can do something.
+    /// What the user can do about it, if anything.
     pub fn advice(self) -> Option<&'static str> {
         match self {
             Self::Incremental => {
@@ -141,41 +142,41 @@ impl UncacheableReason {
     }
 }
 
-/// Why a unit that could have been a hit was not.
+/// Why a unit that could have been a hit was not one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissReason {
-    /// No store has an entry of this key.
+    /// No store has an entry for this key.
     Absent,
     /// A stored object was damaged.
     Corrupt,
-    /// The remote did not answer in time, or gave an error.
+    /// The remote did not answer in time, or returned an error.
     RemoteFailed,
-    /// A dependency differs from the one it was compiled against.
+    /// A dependency differs from the one that the unit was compiled against.
     Dependency,
     /// rustc's command line differs.
     Invocation,
-    /// A variable read through `env!` differs.
+    /// A variable read through `env!` has another value.
     Environment,
-    /// A generated file it reads differs.
+    /// A generated file that the unit reads has other content.
     Input,
-    /// Something it was seen to read differs.
+    /// Something that the unit was observed to read has changed.
     Observed,
-    /// It holds a path of another machine.
+    /// The entry holds a path of another machine.
     PathBound,
-    /// It could not be copied into the target directory.
+    /// The unit could not be copied into the target directory.
     Restore,
 }
 
-/// In what an entry, which was there, does not fit; or what else kept it from being used. Never a value.
+/// How an existing entry does not fit, or what else prevented its use. Never contains a value.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Difference {
     /// rustc's command line.
     CommandLine,
-    /// How diagnostics are asked for.
+    /// The form in which cargo asks for diagnostics.
     Rendering,
-    /// The path of this directory is in it, and is another one here.
+    /// The entry holds the path of this directory, and the directory has another path here.
     Path {
         /// Which.
         root: Root,
@@ -187,38 +188,38 @@ pub enum Difference {
     },
     /// The content of a file.
     File {
-        /// Its path; below a root, from that one: `<workspace>/src/lib.rs`.
+        /// Its path, relative to a root if it is below one: `<workspace>/src/lib.rs`.
         path: String,
     },
-    /// What is at a path that it was seen to look at.
+    /// What is at a path that the unit was observed to look at.
     Observed {
-        /// Its path; below a root, from that one.
+        /// Its path, relative to a root if it is below one.
         path: String,
     },
-    /// The value of a variable that it may ask for.
+    /// The value of a variable that the unit may ask for.
     Asked {
         /// Its name.
         name: String,
     },
-    /// The content of the package's directory has changed since it was planned.
+    /// The content of the package's directory has changed since the plan was made.
     Content,
-    /// It was recorded without having been observed.
+    /// The entry was recorded without observation.
     Unobserved,
-    /// It does something that cannot be observed.
+    /// The unit does something that cannot be observed.
     Unseen {
-        /// In a few words, as the end of "it …".
+        /// A few words that complete "it …".
         what: String,
     },
-    /// What the package's own build script has made.
+    /// What the package's own build script produced.
     Script,
-    /// What build scripts for native code have made that it is linked with.
+    /// What build scripts for native code produced and the unit is linked with.
     Linked,
     /// A dependency, by content.
     Dependency {
         /// The name it is imported under.
         name: String,
     },
-    /// A build script's run that it depends on happens each time.
+    /// The run of a build script that the unit depends on happens every time.
     Reruns,
     /// A stored object was damaged.
     Damaged {
@@ -227,14 +228,14 @@ pub enum Difference {
         /// What does not fit.
         reason: String,
     },
-    /// It could not be put into the target directory.
+    /// The unit could not be put into the target directory.
     Failed {
         /// Why.
         message: String,
     },
 }
 
-/// Which tier a hit came from.
+/// The store that a hit came from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
@@ -248,19 +249,19 @@ pub enum Tier {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Asking cargo for the workspace and, unless they are remembered, for its units.
+    /// xcache asks cargo for the workspace and, unless it remembers them, for its units.
     Plan,
-    /// Bringing entries and packs into the local store. With a remote it begins while the build is still planned.
+    /// xcache brings entries and packs into the local store. With a remote, this begins while cargo still plans.
     Prefetch,
-    /// Putting units into the build directory, for cargo to find them fresh.
+    /// xcache places units in the build directory, so that cargo finds them fresh.
     Hydrate,
-    /// Cargo's own run.
+    /// Cargo runs.
     Build,
-    /// Sending what is left to the remote.
+    /// xcache sends what is left to the remote.
     Upload,
 }
 
-/// A unit as the plan has it.
+/// A unit of the plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedUnit {
     /// Package name.
@@ -273,15 +274,15 @@ pub struct PlannedUnit {
     pub kind: String,
     /// Cargo's compile mode: `build`, `check`, `run-custom-build` …
     pub mode: String,
-    /// The target triple, where one was asked for.
+    /// The target triple, if the command names one.
     pub platform: Option<String>,
     /// Enabled features.
     pub features: Vec<String>,
-    /// Its key, where it can be cached.
+    /// Its key, if it can be cached.
     pub key: Option<UnitKey>,
-    /// Why it cannot be cached, where that is known before it is compiled.
+    /// Why it cannot be cached, if that is known before it is compiled.
     pub uncacheable: Option<UncacheableReason>,
-    /// What has to be there before it can be compiled.
+    /// The units that must exist before it can be compiled.
     #[serde(default)]
     pub dependencies: Vec<UnitId>,
 }
@@ -289,19 +290,20 @@ pub struct PlannedUnit {
 /// A program or procedural macro that was linked.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LinkedProgram {
-    /// Processor time of what rustc started, which is the linker, in milliseconds; nothing where the system does not say.
+    /// Processor time of the processes that rustc started, that is, of the linker, in milliseconds. Absent if the
+    /// system does not report it.
     pub linker_millis: Option<u64>,
-    /// What the linker calls itself in the file; GNU's does not.
+    /// The linker's name for itself in the file. GNU's leaves none.
     pub linker: Option<String>,
     /// The file's size.
     pub bytes: u64,
-    /// Of that, debug information.
+    /// Bytes of debug information in it.
     pub debug_bytes: u64,
-    /// Of that, what tells which line code is from.
+    /// Bytes of line tables in it.
     pub line_bytes: u64,
     /// The profile it was compiled in.
     pub profile: String,
-    /// That profile asks for all debug information.
+    /// Whether that profile asks for full debug information.
     pub full_debug: bool,
 }
 
@@ -315,9 +317,9 @@ pub enum EventKind {
         command: Vec<String>,
         /// The version of xcache.
         version: String,
-        /// Wall-clock time.
+        /// When the session began.
         started: Timestamp,
-        /// The remote's URL, where one is configured.
+        /// The remote's URL, if one is configured.
         remote: Option<String>,
     },
     /// A phase began.
@@ -332,22 +334,22 @@ pub enum EventKind {
     },
     /// The units are known.
     Planned {
-        /// In the plan's order: the index is the [`UnitId`].
+        /// All units, in the plan's order. Other events refer to a unit by its index.
         units: Vec<PlannedUnit>,
     },
-    /// Cargo said something about the lockfile or the sources while it planned.
+    /// Cargo printed a status line about the lockfile or the sources while it planned.
     CargoStatus {
-        /// As cargo prints it without colours.
+        /// The line as cargo prints it, without colours.
         line: String,
     },
-    /// The same command has succeeded here before and nothing has changed since: cargo is started without a plan.
+    /// The same command has succeeded here before, and nothing has changed since: cargo starts without a plan.
     NothingToPlan,
-    /// There is no plan: cargo runs without the cache.
+    /// Planning failed: cargo runs without the cache.
     PlanFailed {
         /// Why, in one line.
         reason: String,
     },
-    /// Nothing is put into the build directory: whether this cargo would take it as fresh is not proven.
+    /// Nothing is placed in the build directory, because it is not proven that this cargo would accept it as fresh.
     Unproven {
         /// Why, in one line.
         reason: String,
@@ -365,94 +367,94 @@ pub enum EventKind {
         tier: Tier,
         /// Bytes transferred for it.
         transferred: u64,
-        /// How long its pack took to arrive and be unpacked; nothing where none was fetched.
+        /// How long its pack took to arrive and to be unpacked, in milliseconds; 0 if none was fetched.
         #[serde(default)]
         millis: u64,
     },
-    /// A unit was not found, or what was found cannot be used.
+    /// No entry was found for a unit, or the entry found cannot be used.
     Missed {
         /// Which unit.
         unit: UnitId,
         /// Why.
         reason: MissReason,
     },
-    /// In what the entry of a unit that was missed does not fit.
+    /// How the entry of a unit that was missed does not fit.
     Differs {
         /// Which unit.
         unit: UnitId,
-        /// In what.
+        /// How.
         difference: Difference,
     },
-    /// How much of the prefetch is done.
+    /// Progress of the prefetch.
     PrefetchProgress {
-        /// Units decided.
+        /// Units that are found or missed so far.
         done: usize,
-        /// Units asked for.
+        /// Units to look up.
         total: usize,
         /// Bytes transferred so far.
         bytes: u64,
     },
-    /// A unit is in the build directory with cargo's own fingerprint of it, before cargo was started.
+    /// A unit was placed in the build directory, with cargo's own fingerprint, before cargo looked there.
     Hydrated {
         /// Which unit.
         unit: UnitId,
-        /// Bytes that are in the target directory by it.
+        /// Bytes that the unit occupies in the target directory.
         bytes: u64,
-        /// How long that took.
+        /// How long that took, in milliseconds.
         millis: u64,
-        /// How long rustc or the build script took when it was made.
+        /// How long rustc or the build script took when the unit was made, in milliseconds.
         compile_millis: u64,
     },
-    /// Cargo did not take a hydrated unit as fresh.
+    /// Cargo did not accept a hydrated unit as fresh.
     Rejected {
         /// Which unit.
         unit: UnitId,
-        /// Cargo's own reason, where it can be told.
+        /// Cargo's own reason, if it is known.
         reason: String,
     },
-    /// A unit's outputs were restored instead of compiled.
+    /// The wrapper restored a unit's outputs, so rustc did not compile it.
     Restored {
         /// Which unit.
         unit: UnitId,
         /// Bytes written to the target directory.
         bytes: u64,
-        /// How long that took.
+        /// How long that took, in milliseconds.
         millis: u64,
-        /// How long rustc took when it was compiled.
+        /// How long rustc took when the unit was compiled, in milliseconds.
         compile_millis: u64,
     },
-    /// rustc, or the build script, was run for a unit.
+    /// rustc, or the build script, ran for a unit.
     Compiled {
         /// Which unit.
         unit: UnitId,
-        /// How long it took.
+        /// How long it took, in milliseconds.
         millis: u64,
-        /// It exited with success.
+        /// Whether it exited with success.
         success: bool,
     },
-    /// A unit is none of those that were asked for: only dependencies are compiled.
+    /// A unit was left out, because the command compiles dependencies only.
     LeftOut {
         /// Which unit.
         unit: UnitId,
     },
-    /// A program or a procedural macro was linked: what its file says.
+    /// A program or a procedural macro was linked: what its file contains.
     Linked {
         /// Which unit.
         unit: UnitId,
-        /// What it is, and what linking it took.
+        /// The file, and the time for linking it.
         #[serde(flatten)]
         program: LinkedProgram,
     },
-    /// On what machine something was compiled.
+    /// The machine on which something was compiled.
     Machine {
-        /// It builds for a CI service.
+        /// Whether it builds for a CI service.
         ci: bool,
-        /// The platform it is.
+        /// Its platform.
         host: String,
-        /// Linkers that can be called by name. They are looked for only where something was linked.
+        /// Linkers that are installed. xcache looks for them only if something was linked.
         linkers: Vec<String>,
     },
-    /// The local store was made smaller, and units of this very build went.
+    /// The local store was trimmed, and lost units of this build.
     Evicted {
         /// Which.
         units: Vec<UnitId>,
@@ -465,7 +467,7 @@ pub enum EventKind {
         unit: UnitId,
         /// Bytes stored.
         bytes: u64,
-        /// It holds a path of this machine.
+        /// Whether it holds a path of this machine.
         path_bound: bool,
     },
     /// A compiled unit was not recorded.
@@ -475,28 +477,28 @@ pub enum EventKind {
         /// Why.
         reason: UncacheableReason,
     },
-    /// rustc was run for something that is not in the plan.
+    /// rustc ran for something that is not in the plan.
     PassedThrough {
-        /// `--crate-name`, or the query.
+        /// The value of `--crate-name`, or the query.
         what: String,
-        /// How long it took.
+        /// How long it took, in milliseconds.
         millis: u64,
     },
-    /// A damaged object was found, and is ignored.
+    /// A damaged object was found and is ignored.
     CorruptObject {
         /// Its name.
         object: String,
         /// What does not fit.
         reason: String,
     },
-    /// The remote is not used any more in this session.
+    /// The session gave up the remote.
     RemoteFailed {
         /// Its URL.
         remote: String,
         /// The server's own words.
         message: String,
     },
-    /// How much of the upload is done.
+    /// Progress of the upload.
     UploadProgress {
         /// Units sent.
         done: usize,
@@ -507,25 +509,25 @@ pub enum EventKind {
     },
     /// A unit is in the remote now.
     Uploaded {
-        /// Its key: it may be of an earlier session's plan.
+        /// Its key. The unit may be from the plan of an earlier session.
         key: UnitKey,
         /// The package and its version.
         package: String,
         /// Bytes sent.
         bytes: u64,
-        /// How long packing and sending took.
+        /// How long packing and sending took, in milliseconds.
         millis: u64,
     },
-    /// The uploads are over.
+    /// All uploads have ended.
     UploadFinished {
         /// Units sent.
         sent: usize,
-        /// Units that stay in the local store only.
+        /// Units that are still only in the local store.
         left: usize,
         /// Bytes sent.
         bytes: u64,
     },
-    /// What the remote was asked, in all.
+    /// The traffic with the remote in total.
     RemoteTraffic {
         /// Requests sent.
         requests: u64,
@@ -541,14 +543,15 @@ pub enum EventKind {
     },
     /// Cargo ended.
     CargoFinished {
-        /// Its exit code, where it was not killed.
+        /// Its exit code, unless it was killed.
         code: Option<i32>,
     },
-    /// The session came to its regular end.
+    /// The session reached its regular end.
     SessionFinished,
 }
 
-/// An [`EventKind`] and when it happened. What took time has ended then; what is learned late has a time in the past.
+/// What happened, and when. For an activity, this is its end. An event that xcache learns of late has a time in the
+/// past.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Milliseconds since the session began.
@@ -558,7 +561,7 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// Somebody who wants to see events as they happen. Must be quick: it is called on the thread the event happened on.
+/// Receives events as they happen. It must be quick: it is called on the thread on which the event happened.
 pub trait Observer: Send + Sync {
     /// Called once for each event, in order.
     fn observe(&self, event: &Event);
@@ -574,7 +577,7 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// A name for the session of this process, which no other has and which sorts by when it began.
+/// A unique name for the session of this process. Names sort by when sessions began.
 pub fn session_name(started: Option<Timestamp>) -> String {
     let started = started.unwrap_or_else(now);
     format!("{}-{}", started.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())

@@ -1,12 +1,12 @@
 //! Explanations: why the last build compiled what it compiled.
 //!
-//! When a unit is recorded, its inputs are added to its history ([`crate::store::input_history`]); the misses of a
-//! build are stored beside its report ([`LastBuild`]). An [`Explanation`] compares the two ([`causes`]), says who
-//! brings a package in ([`Origins`]), and is shown as [`text`] or as JSON.
+//! When a build records a unit, it keeps the unit's inputs ([`crate::store::known`]). It keeps the inputs of its misses
+//! beside its report ([`LastBuild`]). An [`Explanation`] compares the two ([`causes`]), says which package brings
+//! another one in ([`Origins`]), and is shown as [`text`] or as JSON.
 //!
-//! **Invariants.** A build writes little and asks nothing for this: one small file for each unit that it records, and one
-//! for itself if there is anything to explain. Explaining writes nothing. No value of a variable is kept or shown unless
-//! it is one of the compiler's own flags or settings.
+//! **Invariants.** A build writes little and asks nothing for this: one small file for each unit that it records, and
+//! one for itself if there is anything to explain. Explaining writes nothing. No value of a variable is kept or shown,
+//! unless it is a flag or a setting for the compiler.
 
 mod assemble;
 pub mod causes;
@@ -30,13 +30,13 @@ use crate::event::{Difference, MissReason, UncacheableReason};
 use crate::key::diff::Change;
 pub use crate::store::input_history::RecordedInputs;
 
-/// The version of the JSON form; it changes when a field is removed or changes its meaning.
+/// The version of the JSON form. It changes when a field is removed or changes its meaning.
 pub const SCHEMA_VERSION: u32 = 2;
 
 /// Why units were compiled.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
-    /// [`SCHEMA_VERSION`] of the writer.
+    /// The version of this form.
     pub schema_version: u32,
     /// Cargo's arguments in the build that is explained.
     pub command: Vec<String>,
@@ -46,13 +46,13 @@ pub struct Explanation {
     pub planned: usize,
     /// How many of them were misses.
     pub misses: usize,
-    /// How many the cache does not take.
+    /// How many of them the cache does not take.
     pub uncacheable: usize,
-    /// The causes: those of most units first.
+    /// The causes, those of most units first.
     pub causes: Vec<Cause>,
-    /// The misses, or the units that were asked for.
+    /// The misses, or the units that the user named.
     pub units: Vec<Explained>,
-    /// What else should be known.
+    /// Further notes for the user.
     pub notes: Vec<String>,
 }
 
@@ -71,11 +71,11 @@ pub struct Explained {
     pub mode: String,
     /// What happened to it: `hit`, `fresh`, `miss`, `uncacheable` or `not-reached`.
     pub outcome: String,
-    /// Its causes, as positions in [`Explanation::causes`].
+    /// Its causes, as indices into `causes` of the explanation.
     pub causes: Vec<usize>,
-    /// When what it was compared with was recorded.
+    /// When the unit that it was compared with was recorded.
     pub compared_with: Option<Timestamp>,
-    /// The packages from a workspace member to its own, where that is known.
+    /// The packages from a workspace member to its own package, if known.
     pub path: Vec<String>,
 }
 
@@ -85,51 +85,51 @@ pub struct Cause {
     /// What it is.
     #[serde(flatten)]
     pub what: CauseKind,
-    /// The package it is about; nothing where it is about the whole build.
+    /// The package that it is about. Absent if it is about the whole build.
     pub package: Option<String>,
-    /// In words.
+    /// The cause in words.
     pub text: String,
-    /// The packages from a workspace member to that package, where that is known.
+    /// The packages from a workspace member to that package, if known.
     pub path: Vec<String>,
-    /// The units to which it happened, as positions in [`Explanation::units`].
+    /// The units that it affects directly, as indices into `units` of the explanation.
     pub units: Vec<usize>,
-    /// Those that only depend on these.
+    /// The units that merely depend on these, as indices, too.
     pub followers: Vec<usize>,
 }
 
-/// What a cause is.
+/// The kind of a cause.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "cause")]
 pub enum CauseKind {
-    /// Inputs differ from those of the nearest unit that is known.
+    /// Inputs differ from those of the nearest known unit.
     Changed {
-        /// Which.
+        /// The inputs that differ.
         changes: Vec<Change>,
     },
     /// No such unit is known.
     New,
-    /// It was recorded with the same inputs, and its entry is not there any more.
+    /// The unit was recorded with the same inputs, but its entry is gone.
     Gone,
-    /// There was an entry, and it could not be used.
+    /// An entry existed but could not be used.
     Unusable {
         /// Why.
         reason: MissReason,
-        /// In what it did not fit, as far as that is known.
+        /// How it did not fit, as far as known.
         differences: Vec<Difference>,
     },
-    /// It is compiled each time, since it cannot be kept.
+    /// The unit is compiled each time, because it cannot be recorded.
     NotKept {
         /// Why.
         reason: UncacheableReason,
     },
-    /// The cache does not take it.
+    /// The cache does not take the unit.
     Uncacheable {
         /// Why.
         reason: UncacheableReason,
     },
-    /// Cargo had it made again, though there was an entry.
+    /// Cargo reran it, although there was an entry.
     Again,
-    /// What it was made from is not known any more.
+    /// The unit's inputs are no longer known.
     Unknown,
 }
 

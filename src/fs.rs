@@ -142,10 +142,10 @@ pub struct Stamp {
     /// When it was written.
     #[serde(serialize_with = "serialize_time")]
     modified: Option<SystemTime>,
-    /// When anything about it was changed, its place included.
+    /// When anything about it last changed, including its place.
     #[serde(serialize_with = "serialize_time")]
     changed: Option<SystemTime>,
-    /// Which file it is, whatever it is called.
+    /// Its identity, independent of its name.
     inode: u64,
 }
 

@@ -1,15 +1,15 @@
-//! Unit keys: what a unit is made from, before anything is compiled.
+//! Unit keys: a unit's inputs, known before anything is compiled.
 //!
-//! [`KeyInputs`] holds every input that may change what rustc writes for a unit, as a structure, so that a miss can be
-//! explained by comparing two of them. [`UnitKey`] is the BLAKE3 hash of its canonical encoding.
+//! [`KeyInputs`] holds every input that may change what rustc writes for a unit, as a structure, so that comparing two
+//! of them explains a miss. [`UnitKey`] is the BLAKE3 hash of its canonical encoding.
 //!
 //! **Invariants.** This module is pure: no I/O, no environment. *Absent* from the inputs, by design: absolute paths,
-//! modification times, the target directory, `CARGO_HOME`, the number of jobs, lock entries the unit does not depend
-//! on, the order in which anything was listed, and the workspace that is being built. A dependency enters only as the
-//! name it is imported under and its own key. Neither is the host a unit was linked on an input: it makes a key of its
-//! own for the linked unit ([`UnitKey::scoped`]), and not for what depends on it. The same goes for the path of the
-//! workspace that a package in a directory belongs to. Both are among the stored [`unit_inputs`], by which a miss is
-//! explained ([`diff`]).
+//! modification times, the target directory, `CARGO_HOME`, the number of jobs, lockfile entries that the unit does not
+//! depend on, the order in which anything was listed, and the workspace being built. A dependency enters only as the
+//! name it is imported under and its own key. The host that linked a unit is not an input either: it changes the key of
+//! the linked unit ([`UnitKey::in_place`]), but not the keys of its dependents. The same goes for the path of the
+//! workspace that a package in a directory belongs to. Both are in the [`recipe`] that the store keeps for a unit to
+//! explain a miss ([`diff`]).
 
 pub mod diff;
 pub mod unit_inputs;
@@ -22,13 +22,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Domain};
 
-/// Identifies what a unit is made from.
+/// A digest of a unit's inputs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct UnitKey(pub Digest);
 
 impl UnitKey {
-    /// The key of a unit that is valid in a scope only: on hosts of a class, in a workspace at a path.
+    /// The key of a unit that is good in one place only: on hosts of a class, or in a workspace at a path.
     #[must_use]
     pub fn scoped(self, place: Digest) -> Self {
         Self(Digest::of_value(Domain::ScopedKey, &(self, place)))
@@ -61,7 +61,7 @@ pub enum Source {
     },
     /// A package in a directory, by the digest of its content.
     Directory {
-        /// Over every file git would not ignore.
+        /// The digest of every file that git would not ignore.
         content: Digest,
     },
 }
@@ -71,7 +71,7 @@ pub enum Source {
 pub struct DependencyKey {
     /// The name the dependency is imported under.
     pub extern_name: String,
-    /// `--extern noprelude:` was asked for.
+    /// Whether cargo imports it with `--extern noprelude:`.
     pub noprelude: bool,
     /// The dependency's own key.
     pub key: UnitKey,
@@ -80,9 +80,9 @@ pub struct DependencyKey {
 /// Every input of a [`UnitKey`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct KeyInputs {
-    /// `rustc -vV`, whole.
+    /// `rustc -vV`, in full.
     pub rustc: String,
-    /// The standard library it is compiled against, by its files' names and contents.
+    /// The standard library that the unit is compiled against, by the names and contents of its files.
     pub standard_library: Option<Digest>,
     /// `cargo -V`: cargo decides which flags rustc gets.
     pub cargo: String,
@@ -104,29 +104,29 @@ pub struct KeyInputs {
     pub edition: String,
     /// Cargo's compile mode (`build`, `check`, `run-custom-build` …).
     pub mode: String,
-    /// The profile's fields that reach rustc; not its name.
+    /// The fields of the profile that reach rustc, but not its name.
     pub profile: BTreeMap<String, serde_json::Value>,
-    /// LTO as it is resolved for this unit.
+    /// LTO, as cargo resolves it for this unit.
     pub lto: String,
     /// Enabled features.
     pub features: BTreeSet<String>,
-    /// The target triple, where one was asked for.
+    /// The target triple, if the command names one.
     pub platform: Option<String>,
-    /// The flags of the user's that apply to this unit, in order, wherever they are set.
+    /// The user's flags that apply to this unit, in order, wherever they are set.
     pub rustflags: Vec<String>,
-    /// Environment that changes what the compiler accepts or writes; and programs in front of it, with what they are told.
+    /// Variables that change what the compiler accepts or writes, and programs in front of it, with their arguments.
     pub environment: BTreeMap<String, String>,
-    /// What a package in a directory may read besides its own files: the digest of each, by its name.
+    /// Whatever else a package in a directory may read: the digest of each input, by its name.
     #[serde(rename = "surroundings")]
     pub member_inputs: BTreeMap<String, String>,
-    /// Unstable cargo configuration, as written.
+    /// Unstable settings of cargo, as written; for the run of a build script, also its tables `env` and `target`.
     pub config: BTreeMap<String, serde_json::Value>,
-    /// Dependency edges.
+    /// The unit's dependencies.
     pub dependencies: BTreeSet<DependencyKey>,
 }
 
 impl KeyInputs {
-    /// The key: every collection is sorted, or in an order that means something.
+    /// The key. Every collection is sorted, or its order is significant.
     pub fn key(&self) -> UnitKey {
         UnitKey(Digest::of_value(Domain::UnitKey, self))
     }

@@ -1,10 +1,10 @@
-//! The reference of everything that decides what is reused, for the book: each input with the tests that prove it.
+//! The book's reference of everything that decides about reuse: each input, with the tests that prove it.
 //!
-//! What there is, and what it is in words, is read from the source: the fields of the types that are digested or compared,
-//! and the lists of names that they are filled from. The tests beside them are named in [`rows`]. So a new field without a
-//! test does not pass, and neither does a row of a field that is gone, or of a test that is not there.
+//! The inputs and their descriptions are read from the source: the fields of the types that are digested or compared,
+//! and the lists of names that fill them. [`rows`] names the tests for each. A new field without a test therefore fails,
+//! and so does a row for a field or a test that does not exist.
 //!
-//! What each test shows is one thing: this input alone is changed, and nothing is reused that follows from it.
+//! Each test shows one thing: if this input alone changes, nothing that depends on it is reused.
 
 pub(crate) mod alone;
 mod rows;
@@ -17,7 +17,7 @@ use self::rows::SECTIONS;
 use self::source::Part;
 use crate::digest::Domain;
 
-/// What an input decides about.
+/// The kind of decision that an input takes part in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Kind {
     Key,
@@ -27,35 +27,35 @@ enum Kind {
     Digest,
 }
 
-/// In the order of the chapter: title, and what the sections below it have in common.
+/// In the order of the chapter: the title, and an introduction to the sections below it.
 const KINDS: &[(Kind, &str, &str)] = &[
-    (Kind::Key, "Inputs of a key", "A unit is looked up under a digest of all of them."),
+    (Kind::Key, "Inputs of a key", "A unit's key is a digest of all of these."),
     (
         Kind::Place,
         "Hosts and places",
-        "What is linked or run here is stored under a key of its host's class as well, and a member under that of its \
-         workspace's path.",
+        "The stored key of a unit that is linked or run here also contains the class of the host. That of a member \
+         contains the path of its workspace.",
     ),
     (
         Kind::Condition,
         "Conditions of an entry",
-        "They are recorded when a unit is compiled, and have to hold where it is used.",
+        "xcache records them when a unit is compiled, and they must hold where it is used.",
     ),
     (
         Kind::Remembered,
         "What is remembered",
-        "That there is nothing to plan, which units there are, and what a program has answered: all of it is asked again \
-         where one of these has changed.",
+        "xcache remembers that there is nothing to plan, the unit graph of a command, and the answers of programs. It \
+         determines them again if one of these inputs changes.",
     ),
     (
         Kind::Digest,
         "Digests",
-        "Each kind of value that something is looked up or compared by has a context of its own. A change of what is \
-         encoded takes another version.",
+        "Each kind of value that xcache looks up or compares has a context of its own. A change of its encoding needs a \
+         new version.",
     ),
 ];
 
-/// Where the rows of a section come from.
+/// The origin of the rows of a section.
 enum From {
     /// The fields of a type in a file.
     Type(&'static str, &'static str),
@@ -65,11 +65,11 @@ enum From {
     Domains,
 }
 
-/// What stands in the last column.
+/// The content of the last column.
 enum Proof {
     /// `file: name` of each test.
     Tests(&'static [&'static str]),
-    /// It decides nothing, because of this.
+    /// The input decides nothing, for this reason.
     Nothing(&'static str),
 }
 
@@ -138,7 +138,7 @@ fn tables() -> String {
             let title = section.title();
             if above.as_ref() != Some(&title) {
                 let heading = title.as_ref().map(|title| format!("### {title}\n\n")).unwrap_or_default();
-                let head = "| Input | What it is | It alone is changed, and nothing is reused |\n|---|---|---|";
+                let head = "| Input | What it is | Tests: only this changes, and nothing is reused |\n|---|---|---|";
                 writeln!(text, "\n{heading}{head}").unwrap();
             }
             above = Some(title);

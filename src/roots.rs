@@ -24,13 +24,13 @@ use crate::digest::{Digest, Domain};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Root {
-    /// Cargo's build directory (`target`, unless it was moved).
+    /// Cargo's build directory (`target`, unless configured otherwise).
     BuildDir,
     /// `CARGO_HOME`: registry and git sources.
     CargoHome,
     /// The toolchain's sysroot.
     Sysroot,
-    /// Where programs go, if that is not the build directory.
+    /// The target directory for final outputs, if it is not the build directory.
     TargetDir,
     /// The workspace.
     Workspace,

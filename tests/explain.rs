@@ -319,7 +319,7 @@ fn another_path_of_the_workspace_says_so() {
 fn where_there_is_nothing_to_explain_that_is_said() {
     let sandbox = Sandbox::new();
     let demo = unbuilt(&sandbox);
-    assert_says(&explained(&demo, &[]), &["there is no report of a build in", "`cargo xcache build` writes one"]);
+    assert_says(&explained(&demo, &[]), &["no build report in", "run `cargo xcache build` first"]);
     demo.xcache(["build"]).ok();
     rebuild(&demo, &["build"]);
     assert_says(&explained(&demo, &[]), &["Missed none of 5 units in `cargo build`"]);
@@ -333,10 +333,10 @@ fn a_name_that_is_no_crate_gets_one_that_is() {
     let (_sandbox, demo) = chain();
     assert_says(
         &explained(&demo, &["midle"]),
-        &["no unit of the last build is of `midle`; did you mean middle@1.0.0?"],
+        &["no unit in the last build matches `midle`; did you mean middle@1.0.0?"],
     );
-    assert_says(&explained(&demo, &["base@2"]), &["is of `base@2`; did you mean base@1.0.0?"]);
-    assert_says(&explained(&demo, &["tokio"]), &["`cargo xcache report` lists all"]);
+    assert_says(&explained(&demo, &["base@2"]), &["matches `base@2`; did you mean base@1.0.0?"]);
+    assert_says(&explained(&demo, &["tokio"]), &["`cargo xcache report --all` lists all"]);
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn builds_are_listed_and_compared_by_their_number_or_file() {
     assert_eq!(json(&mixed, &by_file), comparison);
 
     let beyond = mixed.xcache(["report", "--compare", "0", "3"]).run().fails();
-    assert!(beyond.stderr.contains("there is no report 3: 3 are kept"), "{beyond}");
+    assert!(beyond.stderr.contains("no report 3: only 3 are kept"), "{beyond}");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_journal_gives_the_same_report_and_any_beginning_of_it_an_incomplete_one() {
 
     std::fs::write(&file, "not an event\n").expect("the file can be written");
     let error = mixed.xcache(["report"]).args(from).run().fails();
-    assert!(error.stderr.contains("events.jsonl cannot be read: line 1"), "{error}");
+    assert!(error.stderr.contains("events.jsonl: line 1"), "{error}");
 }
 
 #[test]

@@ -32,12 +32,13 @@ pub(crate) const CARGO_COMMANDS: &[&str] = &[
 const BUILDING: [&str; 3] = ["install", "package", "publish"];
 
 const COMMANDS_HELP: &str = "\
-Cargo commands, with cargo's own options and arguments, verbatim:
+Cargo commands, with cargo's own options and arguments:
   build, b   check, c   run, r   test, t   bench   clippy   doc, d   rustc   install   package   publish
 
-Every option above is also a variable (--remote: XCACHE_REMOTE, --upload-timeout: XCACHE_UPLOAD_TIMEOUT …) and a key of
-`.config/xcache.toml` in the workspace and of `config.toml` in the user's configuration directory; flags win over
-variables, variables over files. Credentials are the storage service's own (AWS_ACCESS_KEY_ID, AWS_PROFILE …).
+Each option is also an environment variable (--remote: XCACHE_REMOTE, --upload-timeout: XCACHE_UPLOAD_TIMEOUT …) and a
+key in `.config/xcache.toml` in the workspace and in `config.toml` in the user's configuration directory. Flags override
+variables, and variables override files. Credentials come from the storage service's usual variables and files
+(AWS_ACCESS_KEY_ID, AWS_PROFILE …).
 
 Examples:
   cargo xcache build --release
@@ -49,10 +50,11 @@ Examples:
   cargo xcache stats";
 
 const EXEC_HELP: &str = "\
-The command finds a `cargo` first in PATH, and in the variable CARGO, that is `cargo xcache` for the commands which \
-xcache knows, and the real cargo for all others. The exit status is the command's.
+PATH and the variable CARGO lead the command to a `cargo` that uses the cache for the commands that xcache knows and \
+runs the real cargo for all others. The exit status is the command's.
 
-A program that is started as `cargo foo` has the real cargo in CARGO. Start it as `cargo-foo foo` where it calls that.
+A subcommand started as `cargo foo` calls the real cargo, because cargo sets CARGO for it. Start it as `cargo-foo foo` \
+to use the cache.
 
 Examples:
   cargo xcache exec -- make test
@@ -64,7 +66,7 @@ enum Root {
     Xcache(Arguments),
 }
 
-/// Runs a cargo command with its dependencies already built
+/// Run a cargo command and take from the cache what is already compiled
 #[derive(clap::Args)]
 #[command(version, after_help = COMMANDS_HELP, override_usage = "cargo xcache [+toolchain] [OPTIONS] <COMMAND> [ARGUMENTS]…")]
 #[command(disable_help_subcommand = true)]
@@ -77,23 +79,23 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show what happened in the last build: every unit, and why what was not cached was not
+    /// Show the outcome of every unit in the last build, and why units were not cached
     Report(ReportArguments),
-    /// Say why the last build compiled what it compiled: which input was another one, and who brought it in
+    /// Explain why the last build compiled units: which inputs differ, and through which dependencies
     Explain(explain::Arguments),
-    /// Show what the cache did in all sessions, and what the local store holds
+    /// Show totals over all sessions, and the size of the local store
     Stats(StatsArguments),
-    /// Send everything in the local store that the remote does not have
+    /// Upload all units in the local store that the remote does not have
     Push,
-    /// Write down what the dependencies follow from, as a file that no other change changes
+    /// Write a recipe: a file that describes the dependencies and changes only when they do
     #[command(visible_alias = "prepare")]
     Recipe(RecipeArguments),
-    /// Build the dependencies of a command, and nothing else: from the checkout, or from a recipe alone
+    /// Build only the dependencies of a command, from the checkout or from a recipe
     #[command(override_usage = WARM_USAGE, after_help = WARM_HELP)]
     Warm(WarmArguments),
-    /// Run any command: each cargo that it calls goes through the cache
+    /// Run any command, and use the cache for every cargo that it calls
     Exec(ExecArguments),
-    /// Run `cargo nextest`: what it builds goes through the cache
+    /// Run `cargo nextest`, and use the cache for what it builds
     #[command(disable_help_flag = true)]
     Nextest(NextestArguments),
     #[command(external_subcommand)]
@@ -106,64 +108,64 @@ struct SettingFlags {
     /// The remote store: s3://bucket/prefix or file:///directory
     #[arg(long, value_name = "URL")]
     remote: Option<String>,
-    /// The local store's directory
+    /// The directory of the local store
     #[arg(long, value_name = "DIRECTORY")]
     dir: Option<PathBuf>,
-    /// Send what was compiled to the remote
+    /// Upload newly compiled units to the remote: true or false
     #[arg(long, value_name = "BOOL")]
     upload: Option<bool>,
-    /// Requests to the remote at a time
+    /// The maximum number of concurrent requests to the remote
     #[arg(long, value_name = "NUMBER")]
     concurrency: Option<usize>,
-    /// Seconds without a byte after which the remote is given up
+    /// Seconds without data after which a request to the remote fails
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
-    /// Seconds to wait for uploads after the build
+    /// Seconds to wait for pending uploads after the build
     #[arg(long, value_name = "SECONDS")]
     upload_timeout: Option<u64>,
-    /// The local store's size; least recently used units go first
+    /// The maximum size of the local store; the least recently used units are removed first
     #[arg(long, value_name = "SIZE")]
     max_size: Option<String>,
-    /// zstd level of packs sent to the remote
+    /// The zstd level of packs uploaded to the remote
     #[arg(long, value_name = "LEVEL")]
     compression: Option<i32>,
-    /// Cache packages in directories, too: on or off
+    /// Cache workspace members and other packages in directories: on or off
     #[arg(long, value_name = "SWITCH")]
     members: Option<String>,
-    /// Incremental compilation of members, of which only the first is cached: keep or strip
-    #[arg(long, value_name = "WHAT")]
+    /// Incremental compilation of members: keep it, or strip it so that every compilation can be cached
+    #[arg(long, value_name = "MODE")]
     incremental: Option<String>,
-    /// The workspace's path in what is compiled of members: keep, or remap, so that other checkouts share it
-    #[arg(long, value_name = "WHAT")]
+    /// The workspace's path in compiled members: keep it, or remap it to share members between checkouts
+    #[arg(long, value_name = "MODE")]
     workspace_paths: Option<String>,
-    /// Files and directories that members read without telling, separated by commas
+    /// Undeclared files and directories that members read, separated by commas
     #[arg(long, value_name = "PATHS")]
     key_files: Option<String>,
-    /// Variables that members read without telling, separated by commas
+    /// Undeclared environment variables that members read, separated by commas
     #[arg(long, value_name = "NAMES")]
     key_env: Option<String>,
-    /// See what build scripts, macros and linkers read: on or off
+    /// Observe what build scripts, macros and linkers read: on or off
     #[arg(long, value_name = "SWITCH")]
     observe: Option<String>,
-    /// What reads things that were not seen is compiled anew, or trusted: compile or trust
-    #[arg(long, value_name = "WHAT")]
+    /// Units whose inputs were not observed: compile them every time, or trust their declarations
+    #[arg(long, value_name = "MODE")]
     unknown: Option<String>,
-    /// A file to add every event to, as a line of JSON
+    /// A file to which every event is appended as a line of JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// Tell GitHub and GitLab what happened, in their way: on or off
+    /// Write a summary for GitHub Actions and metrics for GitLab: on or off
     #[arg(long, value_name = "SWITCH")]
     ci_summary: Option<String>,
-    /// What a minute of one core of the CI machine costs
+    /// The price of one minute of one core of the CI machine
     #[arg(long, value_name = "PRICE")]
     price_core_minute: Option<f64>,
-    /// What a gigabyte received from the remote costs
+    /// The price of one gigabyte received from the remote
     #[arg(long, value_name = "PRICE")]
     price_gb_received: Option<f64>,
-    /// What a gigabyte sent to the remote costs
+    /// The price of one gigabyte sent to the remote
     #[arg(long, value_name = "PRICE")]
     price_gb_sent: Option<f64>,
-    /// What a request to the remote costs
+    /// The price of one request to the remote
     #[arg(long, value_name = "PRICE")]
     price_request: Option<f64>,
 }
@@ -222,14 +224,14 @@ impl From<SettingFlags> for Overrides {
 #[derive(clap::Args)]
 #[command(after_help = EXEC_HELP, override_usage = "cargo xcache [+toolchain] [OPTIONS] exec -- <COMMAND> [ARGUMENTS]…")]
 struct ExecArguments {
-    /// The command and its arguments
+    /// The command to run, with its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
 #[derive(clap::Args)]
 struct NextestArguments {
-    /// Nextest's own arguments
+    /// Arguments for nextest
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }

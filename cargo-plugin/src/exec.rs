@@ -59,7 +59,7 @@ impl ExecContext {
         let Some(program) =
             RealEnvironment::find().find_program(NAME).or_else(|| in_home().filter(|path| path.is_file()))
         else {
-            let message = "cargo-nextest is not installed\n\n`cargo install cargo-nextest --locked` installs it";
+            let message = "cargo-nextest is not installed\n\ninstall it with `cargo install cargo-nextest --locked`";
             return terminal::fail(message, 1);
         };
         let arguments: Vec<_> = [OsString::from("nextest")].into_iter().chain(arguments.iter().cloned()).collect();

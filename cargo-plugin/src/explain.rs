@@ -23,9 +23,9 @@ use crate::output::{Format, json, write};
 use crate::terminal;
 
 pub(crate) const HELP: &str = "\
-For each unit that was compiled though the cache takes it, the nearest one that is known and the input that differs; what \
-happened to one crate is said once, with all that follows from it. A crate that is named is explained in any case, and \
-also if it cannot be cached.
+For each miss, shows the nearest known unit and the inputs that differ. A change to one crate is shown once, with the \
+units that follow from it. Crates named on the command line are always explained, even if they were hits or cannot be \
+cached.
 
 Examples:
   cargo xcache explain
@@ -35,16 +35,16 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Arguments {
-    /// Crates to explain: a name, or a name and a version
+    /// Crates to explain, by name or by name and version
     #[arg(value_name = "CRATE[@VERSION]")]
     crates: Vec<String>,
-    /// As text, or as JSON
+    /// Format of the explanation
     #[arg(long, default_value = "text")]
     format: Format,
-    /// The workspace's Cargo.toml
+    /// Path to the workspace's Cargo.toml
     #[arg(long, value_name = "PATH")]
     manifest_path: Option<PathBuf>,
-    /// The target directory that was built into
+    /// The target directory of the build
     #[arg(long, value_name = "DIRECTORY")]
     target_dir: Option<PathBuf>,
 }
@@ -74,7 +74,7 @@ fn explain(arguments: &Arguments, overrides: &Overrides) -> Result<Explanation, 
     let selections: Vec<_> = arguments.crates.iter().map(|name| Selection::parse(name)).collect();
     notes.extend(selections.iter().filter_map(|selection| unmatched(selection, &report)));
     let origins = origins(&report, last.as_ref(), workspace.as_ref().ok()).unwrap_or_else(|error| {
-        notes.push(format!("who brings a crate in is not known: {error}"));
+        notes.push(format!("cannot tell which crates depend on what changed: {error}"));
         None
     });
     let sources =
@@ -95,7 +95,7 @@ fn explain(arguments: &Arguments, overrides: &Overrides) -> Result<Explanation, 
 fn shared(settings: &Settings, last: Option<&LastBuild>, notes: &mut Vec<String>) -> Option<SharedHistory> {
     let asked = remote::query(settings, last?.shared?);
     asked.unwrap_or_else(|error| {
-        notes.push(format!("the remote was asked in vain: {error}"));
+        notes.push(format!("cannot read from the remote what other machines built: {error}"));
         None
     })
 }
@@ -123,7 +123,7 @@ fn last_report(target_dir: &Path) -> Result<(Report, Vec<String>), String> {
     Ok(read.map_or_else(
         || {
             let directory = target_dir.display();
-            let note = format!("there is no report of a build in {directory}: `cargo xcache build` writes one");
+            let note = format!("no build report in {directory}: run `cargo xcache build` first");
             (Report::default(), vec![note])
         },
         |report| (report, Vec::new()),
@@ -136,10 +136,10 @@ fn unmatched(selection: &Selection, report: &Report) -> Option<String> {
     }
     let similar = similar(selection, &report.units);
     let hint = match similar.is_empty() {
-        true => "`cargo xcache report` lists all".to_owned(),
+        true => "`cargo xcache report --all` lists all units".to_owned(),
         false => format!("did you mean {}?", similar.join(" or ")),
     };
-    Some(format!("no unit of the last build is of `{}`; {hint}", selection.text()))
+    Some(format!("no unit in the last build matches `{}`; {hint}", selection.text()))
 }
 
 /// Asks cargo who depends on whom, with the features of the last build. Not if there is nothing to say about it.

@@ -29,28 +29,28 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct ReportArguments {
-    /// As a table, as JSON, or as a page for a browser
+    /// Format of the report; html is a page for a browser
     #[arg(long, default_value = "text")]
     format: ReportFormat,
-    /// Write it to a file
+    /// Write the report to a file
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["last", "compare"])]
     output: Option<PathBuf>,
-    /// A row for every unit, also for those that were not compiled
+    /// Show a row for every unit, including units that were not compiled
     #[arg(long)]
     all: bool,
-    /// A line for each of the last sessions [default: 20]
+    /// Show a line for each of the last sessions [default: 20]
     #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "20", conflicts_with = "compare")]
     last: Option<usize>,
-    /// What changed from one build to another: numbers back from the last (0), or report files
+    /// Show what changed between two builds, given by number (0 is the last build) or by report file
     #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"])]
     compare: Option<Vec<PathBuf>>,
-    /// A file that `--events` wrote, instead of the target directory
+    /// Read a file that `--events` wrote instead of the target directory
     #[arg(long, value_name = "FILE", conflicts_with_all = ["manifest_path", "target_dir"])]
     from: Option<PathBuf>,
-    /// The workspace's Cargo.toml
+    /// Path to the workspace's Cargo.toml
     #[arg(long, value_name = "PATH")]
     manifest_path: Option<PathBuf>,
-    /// The target directory that was built into
+    /// The target directory of the build
     #[arg(long, value_name = "DIRECTORY")]
     target_dir: Option<PathBuf>,
 }
@@ -69,7 +69,7 @@ impl ReportFormat {
         match self {
             Self::Text => Ok(Format::Text),
             Self::Json => Ok(Format::Json),
-            Self::Html => Err("there is a page for one build only: --last and --compare are text or JSON".into()),
+            Self::Html => Err("--last and --compare support text and JSON only".into()),
         }
     }
 }
@@ -120,7 +120,7 @@ fn build(arguments: &ReportArguments, name: &Path) -> Result<Report, String> {
     let Some(index) = name.to_str().and_then(|name| name.parse::<usize>().ok()) else { return read(name) };
     let mut reports = reports(arguments, usize::MAX)?;
     match reports.len() {
-        count if index >= count => Err(format!("there is no report {index}: {count} are kept")),
+        count if index >= count => Err(format!("no report {index}: only {count} are kept")),
         _ => Ok(reports.swap_remove(index)),
     }
 }
@@ -128,7 +128,7 @@ fn build(arguments: &ReportArguments, name: &Path) -> Result<Report, String> {
 /// The report of the last build.
 fn newest(arguments: &ReportArguments) -> Result<Report, String> {
     match &arguments.from {
-        Some(path) => reports(arguments, 1)?.pop().ok_or_else(|| format!("there is no event in {}", path.display())),
+        Some(path) => reports(arguments, 1)?.pop().ok_or_else(|| format!("no events in {}", path.display())),
         None => read(&history(arguments)?.newest()),
     }
 }
@@ -138,7 +138,7 @@ fn reports(arguments: &ReportArguments, count: usize) -> Result<Vec<Report>, Str
     let Some(path) = &arguments.from else {
         return history(arguments)?.last(count).map_err(|error| error.to_string());
     };
-    let describe = |error: &dyn Display| format!("{} cannot be read: {error}", path.display());
+    let describe = |error: &dyn Display| format!("cannot read {}: {error}", path.display());
     let text = std::fs::read(path).map_err(|error| describe(&error))?;
     let sessions = lines::read(&text).map_err(|error| describe(&error))?;
     Ok(sessions.iter().rev().take(count).map(|events| Report::from_events(events)).collect())
@@ -146,7 +146,7 @@ fn reports(arguments: &ReportArguments, count: usize) -> Result<Vec<Report>, Str
 
 fn read(path: &Path) -> Result<Report, String> {
     let report = read_report(path).map_err(|error| error.to_string())?;
-    report.ok_or_else(|| format!("there is no report at {}; `cargo xcache build` writes one", path.display()))
+    report.ok_or_else(|| format!("no report at {}: run `cargo xcache build` first", path.display()))
 }
 
 fn history(arguments: &ReportArguments) -> Result<History, String> {

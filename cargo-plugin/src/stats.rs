@@ -13,10 +13,10 @@ use crate::{cli, terminal};
 
 #[derive(clap::Args)]
 pub(crate) struct StatsArguments {
-    /// As text, or as JSON
+    /// Format of the totals
     #[arg(long, default_value = "text")]
     format: Format,
-    /// Begin to count anew; the store keeps what it has
+    /// Reset the totals to zero; the local store keeps its units
     #[arg(long, conflicts_with = "format")]
     reset: bool,
 }

@@ -23,41 +23,41 @@ use crate::terminal::{self, Terminal};
 pub(crate) const WARM_USAGE: &str = "cargo xcache warm [OPTIONS] [ARGUMENTS]…";
 
 pub(crate) const WARM_HELP: &str = "\
-The arguments are cargo's own, those of the command that will be run later: profile, packages, features and target \
-decide what is built. Whether targets are named does not matter.
+Pass the arguments of the command that will run later: profile, packages, features and target decide which units are \
+built. The name of a single target makes no difference: `--bin NAME` builds the dependencies of all binaries.
 
 Examples:
   cargo xcache recipe
   cargo xcache warm --recipe recipe.json --release
   cargo xcache warm --for test --for clippy --workspace";
 
-/// What `recipe` may be told.
+/// The arguments of `recipe`.
 #[derive(clap::Args)]
 pub(crate) struct RecipeArguments {
-    /// The manifest of the workspace, or of one of its packages
+    /// Path to the Cargo.toml of the workspace or of one of its packages
     #[arg(long, value_name = "PATH")]
     manifest_path: Option<PathBuf>,
-    /// Where it is written; `-` is the standard output
+    /// File to write the recipe to; `-` is standard output
     #[arg(long, short, value_name = "FILE", default_value = "recipe.json")]
     output: PathBuf,
 }
 
-/// What `warm` may be told.
+/// The arguments of `warm`.
 #[derive(clap::Args)]
 pub(crate) struct WarmArguments {
-    /// Take this recipe instead of the checkout in the current directory
+    /// Use this recipe instead of the checkout in the current directory
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// The command that will be run; may be given several times [default: build]
+    /// The command that will run later; can be repeated [default: build]
     #[arg(long = "for", value_name = "COMMAND")]
     commands: Vec<WarmCommand>,
-    /// Download sources and what the cache has, and nothing else
+    /// Download sources and cached units, and do not change units in the target directory
     #[arg(long)]
     fetch_only: bool,
-    /// Put what the cache has into the target directory, and leave the rest to the build
+    /// Put cached units into the target directory, and leave the rest to the build
     #[arg(long)]
     no_compile: bool,
-    /// Cargo's arguments
+    /// Arguments for cargo
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }
@@ -137,11 +137,11 @@ fn write_recipe(toolchain: Option<String>, arguments: &RecipeArguments) -> xcach
     let recipe = DependencyRecipe::of(&Cargo::new(cargo(), invocation))?;
     let terminal = Terminal::stderr(terminal::Options::default());
     if !recipe.is_locked() {
-        terminal.warn("there is no Cargo.lock: the layer and the build may come to different versions");
+        terminal.warn("no Cargo.lock: the layer and the build may resolve to different versions");
     }
     if output == Path::new("-") {
         return terminal::output(terminal::Options::default(), |out, _| write!(out, "{}", recipe.to_json()))
-            .map_err(Error::io("write to", "the standard output"));
+            .map_err(Error::io("write to", "standard output"));
     }
     xcache::fs::write_atomic(output, recipe.to_json().as_bytes())
 }
@@ -184,7 +184,7 @@ fn warm_recipe(
     let skeleton = Skeleton::new(recipe, &home)?;
     let warmed = warm_here(toolchain, overrides, arguments, Some(&skeleton));
     // A directory that a process is in cannot be removed everywhere.
-    env::set_current_dir(&home).map_err(Error::io("go to", &home))?;
+    env::set_current_dir(&home).map_err(Error::io("enter", &home))?;
     warmed
 }
 
@@ -202,7 +202,7 @@ fn warm_here(
         all.push(Options { warm: Some(arguments.extent()), ..cli::prepare(invocation, cargo(), overrides, false)? });
     }
     if let Some(skeleton) = skeleton {
-        env::set_current_dir(skeleton.root()).map_err(Error::io("go to", skeleton.root()))?;
+        env::set_current_dir(skeleton.root()).map_err(Error::io("enter", skeleton.root()))?;
         all.iter_mut().try_for_each(|options| move_to(skeleton, options))?;
     }
     let interrupt = cli::interrupt();

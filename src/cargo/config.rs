@@ -11,7 +11,7 @@ const RELEVANT: &[&str] = &["unstable", OPTIONS, "host", "target-applies-to-host
 const OPTIONS: &str = "-Z";
 /// Settings that change what cargo writes into the build directory.
 const OF_FORMAT: &[&[&str]] = &[&["unstable"], &[OPTIONS], &["build", "fingerprint"], &["build", "sbom"]];
-/// What is said of a target that no build script sees: how programs are run, and flags, which are counted by themselves.
+/// Settings of a target that no build script sees: how to run programs, and flags, which are inputs of their own.
 const UNSEEN_BY_SCRIPTS: &[&str] = &["runner", "rustdocflags", "rustflags"];
 
 /// The answer of `cargo config get`.

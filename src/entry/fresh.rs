@@ -39,21 +39,22 @@ impl Layout {
 /// Cargo's own files of one unit.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fresh {
-    /// The arrangement that the names below are of.
+    /// The layout that the names below belong to.
     pub layout: Layout,
-    /// Below the build directory: `debug`, `x86_64-unknown-linux-gnu/release`. All other paths are below this one.
+    /// The directory of the profile below the build directory: `debug`, `x86_64-unknown-linux-gnu/release`. All other
+    /// paths are relative to it.
     pub profile_dir: String,
     /// Where the entry's files go: `deps`, `build/serde-0123456789abcdef/out`.
     pub directory: String,
-    /// `.fingerprint/serde-0123456789abcdef`.
+    /// The directory of the fingerprint: `.fingerprint/serde-0123456789abcdef`.
     pub fingerprint_dir: String,
-    /// The file in it that holds the hash: `lib-serde`. The fingerprint is beside it, with `.json` behind the name.
+    /// The file in it that holds the hash: `lib-serde`. The fingerprint is beside it, with `.json` added to the name.
     pub name: String,
     /// The fingerprint, as cargo wrote it, without the values of variables.
     pub fingerprint: String,
-    /// The hash of it, as cargo wrote it, in hex: the values of variables counted.
+    /// The hash of the fingerprint, as cargo wrote it, in hex. It covers the values of variables.
     pub hash: String,
-    /// The crate's root file; nothing for the run of a build script.
+    /// The crate's root file. Absent for the run of a build script.
     pub source: Option<RootedPath>,
     /// Further small files.
     pub files: Vec<SmallFile>,

@@ -75,7 +75,7 @@ impl FileKind {
 /// One output of a unit.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Its name in the output directory: a plain file name; of a generated file, the path below `OUT_DIR`.
+    /// Its name in the output directory: a plain file name, or for a generated file the path below `OUT_DIR`.
     pub name: String,
     /// What it is.
     pub kind: FileKind,
@@ -83,7 +83,7 @@ pub struct FileRecord {
     pub size: u64,
     /// The digest of its content, as stored.
     pub digest: Digest,
-    /// Who may do what with it, where a build script has decided that.
+    /// Its mode, if a build script set it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
 }
@@ -109,7 +109,7 @@ pub struct DependencyRecord {
 /// A file that was read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct InputRecord {
-    /// Where.
+    /// Its path.
     pub path: RootedPath,
     /// The digest of its content.
     pub digest: Digest,
@@ -118,7 +118,7 @@ pub struct InputRecord {
 /// Where an entry's files are in the remote store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PackRef {
-    /// The digest of the compressed bytes, and the object's name.
+    /// The digest of the compressed bytes, which is also the object's name.
     pub digest: Digest,
     /// The number of compressed bytes.
     pub size: u64,
@@ -129,24 +129,25 @@ pub struct PackRef {
 pub struct Constraints {
     /// The normalized rustc command line.
     pub invocation: Option<Digest>,
-    /// How diagnostics were asked for; only where there are any.
+    /// The form in which cargo asked for diagnostics, if there are any.
     pub rendering: Option<Digest>,
-    /// The direct dependencies, by content; of the run of a build script, its program.
+    /// The direct dependencies, by content; for the run of a build script, its program.
     pub dependencies: Vec<DependencyRecord>,
-    /// Variables read through `env!`: the digest of the value, or nothing where it was not set.
+    /// Variables read through `env!`: the digest of the value, or nothing if it was not set.
     pub environment: BTreeMap<String, Option<Digest>>,
-    /// Files read from outside the package (generated into `OUT_DIR`), in the order of their paths.
+    /// Files read from outside of the package, such as generated ones in `OUT_DIR`, in the order of their paths.
     pub inputs: Vec<InputRecord>,
-    /// What the package's own build script had made when it was compiled: [`Entry::metadata`] of that run. For a run
-    /// itself, a digest of the outputs of the runs that it depends on.
+    /// The output of the package's own build script at that time: [`Entry::metadata`] of the run. For a run itself, a
+    /// digest of the output of the runs that it received values from.
     pub script: Option<Digest>,
-    /// A digest of what the runs for native code had made that comes into it: of what is linked, all that it depends on,
-    /// directly or not; of anything else, what is linked into the macros that its compiler loads. And of [what else is linked
-    /// into these](Entry::code). The metadata of crates and of macros does not tell.
+    /// A digest of the output of the runs whose native code comes into the unit. For a linked unit, these are all runs
+    /// that it depends on, directly or not; for any other, those linked into the macros that its compiler loads. It
+    /// includes [what else is linked into these macros](Entry::code). The metadata of crates and macros does not show
+    /// it.
     pub linked: Option<Digest>,
-    /// Directories whose path is in the outputs: the digest of the path.
+    /// Directories whose path is in the outputs, each with the digest of the path.
     pub bound: BTreeMap<Root, Digest>,
-    /// What build scripts, macros and linkers were seen to read.
+    /// What build scripts, macros and linkers were observed to read.
     #[serde(default, skip_serializing_if = "Inputs::is_compiler_only")]
     pub observed: Inputs,
 }
@@ -162,23 +163,23 @@ pub struct Entry {
     pub target: String,
     /// Its files.
     pub files: Vec<FileRecord>,
-    /// The artifact notices rustc gave, in order: (emit kind, file name).
+    /// The artifact notices that rustc printed, in order: (emit kind, file name).
     pub notices: Vec<(String, String)>,
-    /// The other lines rustc printed, as it printed them: where paths were remapped, they name virtual ones.
+    /// The other lines that rustc printed, literally. If paths were remapped, they contain virtual ones.
     pub diagnostics: Vec<String>,
-    /// By what dependents recognise it: the digest of the crate's metadata, or of everything a build script made.
+    /// What dependents identify it by: the digest of the crate's metadata, or of everything a build script produced.
     pub metadata: Option<Digest>,
-    /// What was linked into a procedural macro besides crates, and besides what every host has for it: its metadata does not
-    /// tell. Nothing where there is nothing.
+    /// A digest of what was linked into a procedural macro besides crates and what every host links in, if there is
+    /// anything. The macro's metadata does not show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Digest>,
-    /// When the files may be used.
+    /// The conditions under which the files may be used.
     pub constraints: Constraints,
-    /// Cargo's own files, where they were seen.
+    /// Cargo's own files of the unit, if they were recorded.
     pub fresh: Option<Fresh>,
     /// How long rustc or the build script took, in milliseconds.
     pub compile_ms: u64,
-    /// Its files in the remote store, once they are packed.
+    /// Its pack in the remote store, once it has one.
     pub pack: Option<PackRef>,
 }
 

@@ -1,8 +1,9 @@
-//! What was seen while a unit was made, as conditions of its entry.
+//! What was observed while a unit was compiled or run, as conditions of its entry.
 //!
-//! A path stands with the root that it is below, so that it can be looked for elsewhere: `<workspace>/x`, `~/x` below the
-//! user's home, or `/x`. What was looked for in `PATH` stands in [a directory](IN_PATH) of that name. Files of one directory stand together. What was there is told by half a digest, which is mixed with
-//! the unit's key: the same file does not look the same in two entries, and what can be guessed cannot be looked up.
+//! A path is relative to the root that contains it, so that it can be found elsewhere: `<workspace>/x`, `~/x` below the
+//! user's home, or `/x`. Names looked up in `PATH` are in [a directory](IN_PATH) of that name. Files of one directory
+//! are grouped. Half a digest, mixed with the unit's key, stands for what was there: the same file looks different in
+//! two entries, and guessed content cannot be looked up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,22 +12,22 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Digest, Domain};
 use crate::key::UnitKey;
 
-/// The directory of what is found by its name alone.
+/// The directory of whatever is found by its name alone.
 pub const IN_PATH: &str = "$PATH";
 
-/// What is known of the things that a unit was made from, besides what its key and the other conditions say.
+/// What is known of a unit's inputs beyond its key and the other conditions.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Inputs {
-    /// There are none: nobody but the compiler itself was at work.
+    /// There are none: only the compiler itself was at work.
     #[default]
     #[serde(rename = "told")]
     CompilerOnly,
-    /// These were seen.
+    /// These were observed.
     Observed(Box<Observed>),
-    /// Nobody could look. It declares what it reads, or is well known.
+    /// Nothing was observed. The unit declares what it reads, or is well known.
     Declared,
-    /// Nobody could look, and the user trusts it.
+    /// Nothing was observed, and the user trusts the unit.
     Trusted,
 }
 
@@ -36,31 +37,31 @@ impl Inputs {
         *self == Self::CompilerOnly
     }
 
-    /// Whether all that was read was seen.
+    /// Whether everything that was read was observed.
     pub fn is_seen(&self) -> bool {
         matches!(self, Self::Observed(_))
     }
 }
 
-/// What was seen.
+/// What was observed.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Observed {
-    /// By directory, and name in it.
+    /// What was at each path, by directory and name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paths: BTreeMap<String, BTreeMap<String, Vec<PathState>>>,
-    /// Variables that it may have asked for, and that were set.
+    /// Variables that were set and that the unit may have asked for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, SaltedDigest>,
-    /// Variables that were set, and that cargo sets to something else for it.
+    /// Variables that were set, but to which cargo gives another value for the unit.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub replaced: BTreeSet<String>,
-    /// What may have names of others in it, which were not set: words of programs that were built.
+    /// Words of programs that were built. They may contain names of variables that were not set.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub words: BTreeSet<String>,
-    /// What may be such names: words of sources that macros read.
+    /// Words of sources that macros read. They may be such names.
     #[serde(default, rename = "spoken", skip_serializing_if = "BTreeSet::is_empty")]
     pub macro_words: BTreeSet<String>,
-    /// Programs on the machine that may have asked for others.
+    /// Programs on the machine that may have asked for further variables.
     #[serde(default, rename = "askers", skip_serializing_if = "BTreeSet::is_empty")]
     pub programs: BTreeSet<String>,
 }
@@ -80,7 +81,7 @@ pub enum PathState {
     /// A directory, by the names in it.
     #[serde(rename = "n")]
     Names(SaltedDigest),
-    /// A link, by what it says.
+    /// A link, by where it leads.
     #[serde(rename = "l")]
     Link(SaltedDigest),
     /// Something else: a pipe, a socket, a device.
@@ -88,12 +89,12 @@ pub enum PathState {
     Other,
 }
 
-/// Half a digest of something that one unit has read.
+/// Half a digest of something that one unit read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct SaltedDigest(#[serde(with = "hex::serde")] [u8; 16]);
 
 impl SaltedDigest {
-    /// Of what has this digest.
+    /// The seal of content with this digest.
     pub fn of(unit: UnitKey, content: Digest) -> Self {
         let digest = Digest::of_value(Domain::SaltedDigest, &(unit, content));
         let half = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");

@@ -1,22 +1,22 @@
-//! Events as JSON lines, as they stand in a file that any number of sessions have added to.
+//! Events as lines of JSON, in a file to which any number of sessions append.
 //!
-//! **Invariant.** Whatever is cut off at the end of the text, what is left is read as the events of the lines that are
-//! whole; nothing is made up for the rest.
+//! **Invariant.** However the text is cut off at its end, the complete lines are read as their events, and nothing is
+//! invented for the rest.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Event;
 
-/// The version of a line; it changes when a field or a kind of event is removed or changes its meaning.
+/// The version of a line. It changes when a field or a kind of event is removed or changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// One line.
+/// One line of a file of events.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
-    /// [`SCHEMA_VERSION`] of the writer.
+    /// The version of this form.
     pub schema_version: u32,
-    /// The session's name: when it began, and its process. Sessions that run side by side write to one file.
+    /// The session's name: when it began, and its process. Parallel sessions may write to one file.
     pub session: String,
     /// What happened.
     #[serde(flatten)]
@@ -30,17 +30,17 @@ impl Line {
     }
 }
 
-/// A line that is whole, and no event of this version.
+/// A complete line that is not an event of this version.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("line {number}: {reason}")]
 pub struct BadLine {
-    /// Counted from 1.
+    /// The number of the line, from 1.
     pub number: usize,
-    /// What does not fit.
+    /// What is wrong with it.
     pub reason: String,
 }
 
-/// A session's events as text, with the end of the line.
+/// An event of a session as text, with the end of the line.
 pub fn write(session: &str, event: &Event) -> Vec<u8> {
     let line = Line { schema_version: SCHEMA_VERSION, session: session.into(), event: event.clone() };
     let mut bytes = serde_json::to_vec(&line).expect("an event is plain data");
@@ -50,7 +50,7 @@ pub fn write(session: &str, event: &Event) -> Vec<u8> {
 
 /// The events of each session, in the order in which the sessions began.
 ///
-/// A line that was cut off belongs to a session that was, too, and is passed over.
+/// A line that was cut off is skipped: its session was cut off, too.
 pub fn read(text: &[u8]) -> Result<Vec<Vec<Event>>, BadLine> {
     let mut sessions: Vec<(String, Vec<Event>)> = Vec::new();
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {

@@ -1,7 +1,7 @@
 //! The difference between the inputs of two units, one input at a time, described in words.
 //!
-//! **Invariants.** Every input of a key and every component of a scope is compared: the fields are taken apart without
-//! `..`, so a new one cannot be forgotten. Values appear only where the user wrote them as flags or settings of the
+//! **Invariants.** Every input of a key and every part of a place is compared: the fields are destructured without
+//! `..`, so a new one cannot be forgotten. Values appear only if the user wrote them as flags or settings of the
 //! compiler.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ pub enum Input {
     Package,
     /// The package's version.
     Version,
-    /// Where the package is from; `name` says what of it.
+    /// The package's source; `name` says which part.
     Source,
     /// The kind of target.
     TargetKind,
@@ -42,30 +42,30 @@ pub enum Input {
     Edition,
     /// The compile mode.
     Mode,
-    /// A profile setting; `name` is its.
+    /// A profile setting, called `name`.
     Profile,
-    /// LTO, as it is resolved for the unit.
+    /// LTO, as cargo resolves it for the unit.
     Lto,
-    /// A feature; `name` is its.
+    /// A feature, called `name`.
     Feature,
     /// The platform.
     Platform,
-    /// Compiler flags; `name` says where they are set.
+    /// Compiler flags.
     Rustflags,
-    /// A variable of the compiler; `name` is its.
+    /// A variable of the compiler, called `name`.
     Environment,
     /// Something that members may read besides their own files; `name` says what.
     MemberInputs,
     /// A value of cargo's configuration; `name` is its path.
     Config,
-    /// A dependency; `name` is its, `from` and `to` are versions.
+    /// A dependency, called `name`; `from` and `to` are versions.
     Dependency,
-    /// The host, or the workspace's path; `name` says what of it.
+    /// The host, or the workspace's path; `name` says which part.
     Scope,
 }
 
 impl Input {
-    /// It is about the whole build, and not about one package.
+    /// Whether it concerns the whole build, and not one package.
     pub fn is_of_build(self) -> bool {
         use Input::{
             Cargo, Config, Environment, Lto, MemberInputs, Mode, Platform, Profile, Rustc, Rustflags, Scope,
@@ -79,13 +79,13 @@ impl Input {
 /// One input that differs.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
-    /// Which.
+    /// The input.
     pub input: Input,
-    /// What of it, where there is more than one.
+    /// Which one or which part, if there are several.
     pub name: Option<String>,
-    /// As it was; nothing where it was not there, or may not be shown.
+    /// The old value. Absent if there was none, or if it may not be shown.
     pub from: Option<String>,
-    /// As it is now.
+    /// The new value. Absent in the same cases.
     pub to: Option<String>,
 }
 
@@ -94,9 +94,9 @@ pub struct Change {
 pub struct Edge<'a> {
     /// The name it is imported under.
     pub extern_name: &'a str,
-    /// As it was.
+    /// The old key.
     pub from: Option<UnitKey>,
-    /// As it is now.
+    /// The new key.
     pub to: Option<UnitKey>,
 }
 

@@ -16,13 +16,13 @@ use crate::rustc::Toolchain;
 pub(super) struct KeyScope {
     /// Linker and C library of this host.
     host: Option<HostClass>,
-    /// The same, with C compiler and system.
+    /// The same, with the C compiler and the system, for native code.
     native: Option<HostClass>,
     /// Linker and C library of each other platform.
     targets: BTreeMap<String, HostClass>,
     /// The platform of this host.
     host_platform: String,
-    /// The path of the workspace, where members contain it.
+    /// The path of the workspace, if members contain it.
     workspace: Option<Digest>,
 }
 

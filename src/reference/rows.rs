@@ -1,4 +1,4 @@
-//! Which tests prove each row.
+//! The rows of the key reference, each with the tests that prove it.
 
 use super::From::{Domains, List, Type};
 use super::Kind::{self, Condition, Key, Place, Remembered};
@@ -57,7 +57,7 @@ const SAME_ANSWER: &str = "src/probe_tests.rs: a_compilers_answer_is_known_until
 const CLEANED: &str = "tests/hydrate.rs: what_was_cleaned_is_hydrated_again";
 const TOUCHED: &str =
     "tests/remembered.rs: a_wrapper_that_is_configured_anew_is_called_where_there_was_nothing_to_plan";
-const FOR_PEOPLE: Proof = Nothing("it is shown to people.");
+const FOR_PEOPLE: Proof = Nothing("it is for people.");
 
 /// All of them, in the order of the book.
 pub(super) const SECTIONS: &[Section] = &[
@@ -457,7 +457,7 @@ const OBSERVED: Proofs = &[
             "tests/observed.rs: a_variable_counts_for_a_macro_in_a_member",
         ]),
     ),
-    ("replaced", Nothing("what cargo sets it to is in the key, or follows from the unit.")),
+    ("replaced", Nothing("the value that cargo sets is in the key, or follows from the unit.")),
     (
         "words",
         Tests(&[
@@ -491,11 +491,11 @@ const PATH_STATE: Proofs = &[
     ("File", Tests(&["tests/observed.rs: a_file_that_a_macro_reads_counts_on_other_machines"])),
     ("Names", Tests(&["tests/observed.rs: the_names_in_a_directory_count_for_a_macro_in_a_dependency"])),
     ("Link", Tests(&["tests/observed.rs: where_links_lead_counts_for_a_macro_in_a_member"])),
-    ("Other", Nothing("what is neither a file nor a directory has no content; that it is there is compared.")),
+    ("Other", Nothing("it has no content; its presence is compared.")),
 ];
 
 const DEPENDENCY: Proofs = &[
-    ("extern_name", Nothing("it is in the key and in the command line; here it says whose the metadata is.")),
+    ("extern_name", Nothing("it is in the key and in the command line; here it only labels the metadata.")),
     ("metadata", Tests(&[REBUILT, "tests/not_hydrated.rs: stores_that_were_filled_apart_are_never_combined"])),
 ];
 
@@ -510,7 +510,7 @@ const ENTRY: Proofs = &[
     ("target", FOR_PEOPLE),
     ("files", Tests(&[LEAVES, "src/store/local_tests.rs: an_entry_without_all_its_files_is_absent_and_forgotten"])),
     ("notices", Nothing("they are printed.")),
-    ("diagnostics", Nothing("they are printed; how is a condition of its own.")),
+    ("diagnostics", Nothing("they are printed; their form is a condition of its own.")),
     ("metadata", Tests(&[REBUILT, GENERATED])),
     (
         "code",
@@ -521,16 +521,13 @@ const ENTRY: Proofs = &[
     ),
     ("constraints", Tests(&[COMPILED_IN, REBUILT, BOUND])),
     ("fresh", Tests(&[FINGERPRINT, REJECTED])),
-    ("compile_ms", Nothing("it says what a hit has saved.")),
+    ("compile_ms", Nothing("the report shows it as the time that a hit saved.")),
     ("pack", Tests(&[DAMAGE])),
 ];
 
 const FILE: Proofs = &[
     ("name", Tests(&[LEAVES])),
-    (
-        "kind",
-        Nothing("it says where the file goes and with which mode; what a library is, is in its name and content."),
-    ),
+    ("kind", Nothing("it determines the place and the mode of the file; the name and the content identify a library.")),
     (
         "size",
         Tests(&[
@@ -556,7 +553,7 @@ const FRESH: Proofs = &[
     ("fingerprint", Tests(&[FINGERPRINT, REJECTED])),
     ("hash", Tests(&["src/hydrate/fingerprint_tests.rs: what_cargo_recorded_hashes_as_cargo_recorded", REJECTED])),
     ("source", Tests(&["src/hydrate/fingerprint_tests.rs: a_path_hashes_as_cargo_hashed_it"])),
-    ("files", Nothing("they are cargo's own records, which cargo compares.")),
+    ("files", Nothing("they are cargo's own records, and cargo compares them.")),
 ];
 
 const CARGO_INPUTS: Proofs = &[
@@ -626,8 +623,8 @@ const DOMAINS: Proofs = &[
         "ScopedKey",
         Tests(&["src/key/key_tests.rs: a_key_in_a_place_is_another_one_in_each", OLDER_LIBRARY, PATH_OF_WORKSPACE]),
     ),
-    ("UnitIdentity", Nothing("it says which units an explanation compares.")),
-    ("HiddenValue", Nothing("an explanation compares it.")),
+    ("UnitIdentity", Nothing("it selects the units that an explanation compares.")),
+    ("HiddenValue", Nothing("only an explanation compares it.")),
     ("HostClass", Tests(&[LINKER_PART, NATIVE_PART, OLDER_LIBRARY])),
     (
         "PackageContent",

@@ -1,6 +1,6 @@
-//! The source of this repository, read as text: what a type is made of, what a list holds, which tests there are.
+//! The source of this repository, read as text: the fields of a type, the items of a list, and the tests of a file.
 //!
-//! The source is formatted, so that a line is a field or the end of a type.
+//! The source is formatted, so each line is a field or the end of a type.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ignore::WalkBuilder;
 use regex::Regex;
 
-/// A part of a type, and what its documentation says of it.
+/// A part of a type, with its documentation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Part {
     pub name: String,
@@ -36,7 +36,7 @@ pub(crate) fn files() -> Vec<(PathBuf, String)> {
 /// Whether a file has a test of this name: a function with `#[test]` above it.
 pub(crate) fn has_test(file: &str, name: &str) -> bool {
     let text = text(file);
-    // Some are made by a macro, from a list of names.
+    // Some stand in a macro, indented.
     let function = Regex::new(&format!(r"(?m)^\s*#\[test\]\n(\s*#\[.*\]\n)*\s*fn {name}\(")).unwrap();
     function.is_match(&text)
 }
@@ -75,7 +75,7 @@ pub(crate) fn encoded_fields(file: &str, item: &str) -> BTreeSet<String> {
     parts(file, item).into_iter().map(|part| encoded.get(&part.name).cloned().unwrap_or(part.name)).collect()
 }
 
-/// The texts in a list of constants, and what is said of it.
+/// The texts in a list of constants, and its documentation.
 pub(crate) fn list(file: &str, name: &str) -> (Vec<String>, String) {
     let text = text(file);
     let start = text.find(&format!("\nconst {name}: ")).unwrap_or_else(|| panic!("{file} has no {name}"));
@@ -85,7 +85,7 @@ pub(crate) fn list(file: &str, name: &str) -> (Vec<String>, String) {
     (items, plain(&docs.into_iter().rev().collect::<Vec<_>>().join(" ")))
 }
 
-/// What is said of each domain of digests, by its name.
+/// The documentation of each domain of digests, by its name.
 pub(crate) fn documented_domains() -> BTreeMap<String, String> {
     let text = text("src/digest.rs");
     let domain = Regex::new(r#"(?m)((?:^    /// .*\n)+)^    (\w+) = ".*",$"#).unwrap();
@@ -118,8 +118,8 @@ fn lists_are_read_with_what_is_said_of_them() {
         (items, words.as_str()),
         (
             ["runner", "rustdocflags", "rustflags"].map(str::to_owned).into(),
-            "What is said of a target that no build script sees: how programs are run, and flags, which are counted by \
-             themselves."
+            "Settings of a target that no build script sees: how to run programs, and flags, which are inputs of their \
+             own."
         )
     );
 }

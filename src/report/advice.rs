@@ -1,10 +1,11 @@
-//! Advice: what made this build slower than it has to be, and what would change that.
+//! Advice: what made this build slower than necessary, and what would change that.
 //!
-//! [`linking`] looks at programs, [`compiling`] at what was compiled, [`stores`] at what was not brought or kept well.
+//! [`linking`] looks at programs, [`compiling`] at compilations, and [`stores`] at the two stores and the target
+//! directory.
 //!
-//! **Invariants.** Pure, like the rest of the report. Each advice rests on what happened in this very session and says by
-//! which figure. What it is worth is what was spent on the matter: following it saves that at most, and nobody guesses
-//! how much of it. What is worth less than a second is not said.
+//! **Invariants.** Pure, like the rest of the report. Every piece of advice rests on figures of this session, and states
+//! them. Its worth is the time spent on the matter: following it saves that much at most, and nothing estimates how much
+//! of it. Advice worth less than a second is left out.
 
 mod compiling;
 mod linking;
@@ -19,32 +20,32 @@ use serde::{Deserialize, Serialize};
 use super::{Report, UnitReport};
 use crate::event::{Event, EventKind, LinkedProgram, UnitId};
 
-/// What is worth less is not said.
+/// The least worth of advice that is given, in milliseconds.
 const WORTH_SAYING: u64 = 1000;
 
 /// Something that would make builds faster.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Advice {
-    /// Which.
+    /// The kind of advice.
     pub name: AdviceName,
-    /// What was found, in one sentence.
+    /// The finding, in one sentence.
     pub message: String,
-    /// The numbers it rests on. Their names end with what they count: `_ms`, `_bytes`, or a plural.
+    /// The numbers it rests on. Their names end in the unit of measurement: `_ms`, `_bytes`, or a plural.
     pub figures: BTreeMap<String, u64>,
-    /// What was spent on it in this session, in milliseconds: following the advice saves that at most. Nothing where it is
-    /// not time that was counted.
+    /// The time spent on the matter in this session, in milliseconds: following the advice saves that much at most.
+    /// Absent if the advice does not count time.
     pub worth_ms: Option<u64>,
     /// What to do: a command, or lines for a configuration file.
     pub action: String,
 }
 
-/// The kinds of [`Advice`].
+/// The kind of advice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdviceName {
-    /// Linking took long, and there are faster linkers.
+    /// Linking took long, and a faster linker is installed.
     FasterLinker,
-    /// Programs are made of debug information for the most part.
+    /// Programs consist mostly of debug information.
     DebugInfo,
     /// Crates were compiled in several versions.
     DuplicateVersions,
@@ -56,7 +57,7 @@ pub enum AdviceName {
     SlowRemote,
     /// Units were compiled because the remote failed.
     RemoteFailed,
-    /// Units were to be uploaded and were not.
+    /// Units should have been uploaded and were not.
     NotUploaded,
     /// The local store does not hold this build.
     StoreTooSmall,
@@ -75,7 +76,7 @@ impl Advice {
     }
 }
 
-/// All that is worth saying of a session, what is worth most first.
+/// All advice for a session, the most valuable first.
 pub(super) fn advice(report: &Report, events: &[Event]) -> Vec<Advice> {
     let input = AdviceInput::of(report, events);
     let all = [
@@ -95,16 +96,16 @@ pub(super) fn advice(report: &Report, events: &[Event]) -> Vec<Advice> {
     advice
 }
 
-/// What advice is made from.
+/// What advice is derived from.
 struct AdviceInput<'a> {
     report: &'a Report,
     /// What was linked.
     programs: Vec<(&'a UnitReport, &'a LinkedProgram)>,
     ci: bool,
     host: &'a str,
-    /// Linkers that can be called by name.
+    /// Linkers that are installed.
     linkers: &'a [String],
-    /// Units of this build that are not in the local store any more, and the size it is kept below.
+    /// Units of this build that are no longer in the local store, and the size that it is kept below.
     evicted: Option<(&'a [UnitId], u64)>,
 }
 
@@ -127,12 +128,12 @@ impl<'a> AdviceInput<'a> {
     }
 }
 
-/// Events are data from a file: no sum of them overflows.
+/// Adds up values without overflow: events may come from a file.
 fn sum(values: impl IntoIterator<Item = u64>) -> u64 {
     values.into_iter().fold(0, u64::saturating_add)
 }
 
-/// The first few of a list, which is in the order of what matters most.
+/// The first few of a list that is sorted by importance.
 fn first_few(items: &[String]) -> String {
     const SHOWN: usize = 3;
     let shown = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");

@@ -1,7 +1,7 @@
 //! What changed between two builds.
 //!
-//! Units of the two are the same if they are of one package and target, in one mode and for one platform. Where several
-//! are (two versions of a package, or one with two sets of features), those are taken together that have most in common.
+//! Units of the two builds match if they have the same package, target, mode and platform. If several do (two versions
+//! of a package, or one with two sets of features), those are paired that have most in common.
 
 use std::collections::BTreeMap;
 
@@ -21,15 +21,15 @@ pub struct Comparison {
     pub before: Session,
     /// The second.
     pub after: Session,
-    /// Each phase of either, in the order in which they began.
+    /// Each phase of either build, in the order in which they began.
     pub phases: Vec<PhaseChange>,
-    /// Units with another outcome, reason, version or set of features, and those that only one of the two has.
+    /// Units with another outcome, reason, version or set of features, and units that only one of the builds has.
     pub changed: Vec<UnitChange>,
-    /// How many units are as they were.
+    /// How many units did not change.
     pub unchanged: usize,
 }
 
-/// How long a phase took, in milliseconds; nothing where it did not end, or was not there.
+/// How long a phase took, in milliseconds. Absent if it did not end, or did not occur.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseChange {
     /// Which.
@@ -40,7 +40,7 @@ pub struct PhaseChange {
     pub after_ms: Option<u64>,
 }
 
-/// A unit in two builds, of which one may not have it.
+/// A unit in two builds, one of which may lack it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct UnitChange {
     /// In the first build.
@@ -87,7 +87,7 @@ fn identity(unit: &UnitReport) -> impl Ord + use<'_> {
     (package, target, kind, mode, platform)
 }
 
-/// Of units of one target: the most alike first, and what is left over as it comes.
+/// Pairs the units of one target, the most similar first, and the rest in order.
 fn pairs_of_one<'a>(mut before: Vec<&'a UnitReport>, mut after: Vec<&'a UnitReport>) -> Vec<Pair<'a>> {
     let alike: [fn(&UnitReport, &UnitReport) -> bool; 4] = [
         |one, other| one.key.is_some() && one.key == other.key,
@@ -135,7 +135,7 @@ fn phases(before: &[PhaseSpan], after: &[PhaseSpan]) -> Vec<PhaseChange> {
     names.into_iter().map(change).collect()
 }
 
-/// The sum, if the phase was there and ended each time.
+/// The sum, if the phase occurred and ended each time.
 fn took(spans: &[PhaseSpan], phase: Phase) -> Option<u64> {
     let mut took = None;
     for span in spans.iter().filter(|span| span.phase == phase) {

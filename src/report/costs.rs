@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Prices;
 
-/// Amounts of money, by prices that the user has set.
+/// Amounts of money, at the prices that the user has set.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Costs {
-    /// What compiling would have cost: the compile time saved.
+    /// What the saved compile time would have cost.
     pub saved: f64,
     /// What receiving cost.
     pub received: f64,
@@ -20,7 +20,7 @@ pub struct Costs {
     pub gained: f64,
 }
 
-/// What there are prices for.
+/// The amounts that have a price.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Amounts {
     /// Compile time saved, in milliseconds.
@@ -34,7 +34,7 @@ pub struct Amounts {
 }
 
 impl Costs {
-    /// Nothing where no price is set.
+    /// The costs, if any price is set.
     pub fn of(amounts: Amounts, prices: Prices) -> Option<Self> {
         const MINUTE: f64 = 60_000.0;
         const GB: f64 = 1e9;
@@ -47,7 +47,7 @@ impl Costs {
         (prices != Prices::default()).then_some(costs)
     }
 
-    /// All that was paid.
+    /// Everything that was spent.
     pub fn spent(&self) -> f64 {
         self.received + self.sent + self.requests
     }

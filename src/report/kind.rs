@@ -1,4 +1,4 @@
-//! [`Outcome`]s by what they mean for the reader.
+//! [`Outcome`]s by what they mean to the reader.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::Outcome;
 use crate::event::Tier;
 
-/// An outcome without its numbers, in the order in which somebody would look at them.
+/// An outcome without its numbers, in the order of interest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutcomeKind {
-    /// rustc was called and exited with an error.
+    /// rustc exited with an error.
     Failed,
-    /// It could have been a hit, and was compiled.
+    /// The unit could have been a hit, and was compiled.
     Miss,
     /// The cache does not take units like this one.
     Uncacheable,
@@ -20,14 +20,14 @@ pub enum OutcomeKind {
     RemoteHit,
     /// A hit that was in the local store.
     LocalHit,
-    /// The target directory had it already.
+    /// The target directory already had the unit.
     Fresh,
-    /// Cargo did not come to it.
+    /// Cargo did not get to the unit.
     NotReached,
 }
 
 impl OutcomeKind {
-    /// What an outcome is.
+    /// The kind of an outcome.
     pub fn of(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Miss { failed: true, .. } | Outcome::Uncacheable { failed: true, .. } => Self::Failed,
@@ -40,7 +40,7 @@ impl OutcomeKind {
         }
     }
 
-    /// The cache did not spare compiling it.
+    /// Whether the unit was compiled.
     pub fn is_compiled(self) -> bool {
         self <= Self::Uncacheable
     }

@@ -1,14 +1,14 @@
 //! The report: what happened to every unit of a build, and why.
 //!
-//! [`Report::from_events`] folds the events of one session; [`text`] and [`html`] render the result for people and
-//! [`Report::schema`] describes its JSON form. [`reasons`] says what each miss reason means. [`sessions`] and [`compare`]
-//! look at more than one report, [`stats`] at all there ever were; [`markdown`] and [`metrics`] are for CI services.
-//! [`advice`] says what would make builds faster.
+//! [`Report::from_events`] folds the events of one session. [`text`] and [`html`] render the result for people, and
+//! [`Report::schema`] describes its JSON form. [`reasons`] explains each miss reason. [`sessions`] and [`compare`] look
+//! at several reports, and [`stats`] at all sessions. [`markdown`] and [`metrics`] are for CI services. [`advice`] says
+//! what would make builds faster.
 //!
-//! **Invariants.** A pure fold: no I/O, no clock, nothing but the events. Every unit of the plan is there exactly once, in
-//! the plan's order, with exactly one [`Outcome`], and the totals are sums over the units. A list of events that stops
-//! early gives a report whose [`Report::complete`] is false, whose totals are lower bounds (but for hits that cargo would
-//! not have taken in the end), and which claims nothing that no event says.
+//! **Invariants.** The report is a pure fold over the events: no I/O, no clock. It contains every unit of the plan
+//! exactly once, in the plan's order, with exactly one [`Outcome`], and the totals are sums over the units. If the list
+//! of events stops early, [`Report::complete`] is false, the totals are lower bounds (except hits that cargo would not
+//! have accepted in the end), and the report claims nothing that no event states.
 
 pub mod advice;
 mod cause;
@@ -38,15 +38,15 @@ use crate::config::Prices;
 use crate::event::{Event, MissReason, Phase, Tier, UncacheableReason, UnitId};
 use crate::key::UnitKey;
 
-/// The version of the report's JSON form; it changes when a field is removed or changes its meaning.
+/// The version of the report's JSON form. It changes when a field is removed or changes its meaning.
 pub const SCHEMA_VERSION: u32 = 2;
 
 /// What happened in one session.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// [`SCHEMA_VERSION`] of the writer.
+    /// The version of this form.
     pub schema_version: u32,
-    /// The session came to its regular end. Otherwise every total is a lower bound.
+    /// Whether the session reached its regular end. If not, every total is a lower bound.
     pub complete: bool,
     /// The version of xcache that wrote it.
     pub xcache_version: Option<String>,
@@ -54,50 +54,50 @@ pub struct Report {
     pub command: Vec<String>,
     /// When the session began.
     pub started: Option<jiff::Timestamp>,
-    /// Milliseconds from the session's begin to its last event.
+    /// Milliseconds from the start of the session to its last event.
     pub duration_ms: u64,
-    /// Cargo's exit code, where it ended and was not killed.
+    /// Cargo's exit code, if it ended and was not killed.
     pub exit_code: Option<i32>,
-    /// Why there was no plan, where there was none: cargo then ran without the cache.
+    /// Why planning failed, if it did: cargo then ran without the cache.
     pub plan_failed: Option<String>,
-    /// Why nothing was put into the build directory before cargo started, where that is so for all units: what this cargo
-    /// takes as fresh is not proven.
+    /// Why no unit was hydrated, if that applies to all of them: it is not proven that this cargo would accept them as
+    /// fresh.
     #[serde(default)]
     pub unproven: Option<String>,
-    /// The same command had succeeded before and nothing had changed: cargo was started without a plan. There is one all
-    /// the same if a crate was compiled.
+    /// Whether the same command had succeeded before and nothing had changed, so that cargo started without a plan. If
+    /// cargo compiled a crate after all, the plan was made then.
     #[serde(default)]
     pub noop: bool,
-    /// The remote's URL, where one is configured.
+    /// The remote's URL, if one is configured.
     pub remote: Option<String>,
-    /// Why the remote was given up, where it was.
+    /// Why the session gave up the remote, if it did.
     pub remote_failed: Option<RemoteFailure>,
-    /// How many entries the remote listed for this lockfile and command, where it knew them.
+    /// How many entries the remote listed for this lockfile and command, if it knew them.
     pub graph_index_entries: Option<usize>,
-    /// The phases, in the order in which they began. They may overlap.
+    /// The phases, in the order in which they began. Phases may overlap.
     pub phases: Vec<PhaseSpan>,
     /// Sums.
     pub totals: Totals,
     /// Every unit of the plan, in the plan's order.
     pub units: Vec<UnitReport>,
-    /// What took time and when, in the order in which it began.
+    /// The timeline: activities in the order in which they began.
     #[serde(default)]
     pub spans: Vec<Span>,
     /// Calls of rustc that belong to no unit of the plan.
     pub passed_through: Vec<PassedThrough>,
     /// Damaged objects that were found and ignored.
     pub corrupt_objects: Vec<CorruptObject>,
-    /// Warnings, each once.
+    /// Warnings, without repetitions.
     pub warnings: Vec<String>,
-    /// What would make builds faster, what is worth most first.
+    /// What would make builds faster, the most valuable first.
     #[serde(default)]
     pub advice: Vec<Advice>,
-    /// What was saved and spent, where prices are set when the report is shown.
+    /// What was saved and spent, if prices are set when the report is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub costs: Option<Costs>,
 }
 
-/// Why the remote was given up.
+/// Why the session gave up the remote.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RemoteFailure {
     /// Its URL.
@@ -113,7 +113,7 @@ pub struct PhaseSpan {
     pub phase: Phase,
     /// When it began.
     pub start_ms: u64,
-    /// When it ended, where it did.
+    /// When it ended, if it did.
     pub end_ms: Option<u64>,
 }
 
@@ -148,16 +148,16 @@ pub struct UnitReport {
     pub kind: String,
     /// Cargo's compile mode: `build`, `check`, `run-custom-build` …
     pub mode: String,
-    /// The target triple, where one was asked for.
+    /// The target triple, if the command names one.
     pub platform: Option<String>,
     /// Enabled features.
     pub features: Vec<String>,
-    /// Its key, where it can be cached.
+    /// Its key, if it can be cached.
     pub key: Option<UnitKey>,
-    /// What has to be there before it can be compiled; indices into the report's units.
+    /// The units that must exist before it can be compiled, as indices into the report's units.
     #[serde(default)]
     pub dependencies: Vec<UnitId>,
-    /// It was put into the build directory, and cargo did not take it as fresh: cargo's reason.
+    /// Cargo's reason, if the unit was hydrated and cargo did not accept it as fresh.
     #[serde(default)]
     pub rejected: Option<String>,
     /// What happened to it.
@@ -169,9 +169,9 @@ pub struct UnitReport {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 pub enum Outcome {
-    /// Restored from the cache instead of compiled.
+    /// The unit came from the cache.
     Hit {
-        /// Where it was found first.
+        /// The store that it was found in.
         tier: Tier,
         /// Bytes transferred for it.
         transferred_bytes: u64,
@@ -179,48 +179,49 @@ pub enum Outcome {
         restored_bytes: u64,
         /// How long that took, in milliseconds.
         restore_ms: u64,
-        /// How long rustc, or the build script, took when it was made, in milliseconds.
+        /// How long rustc, or the build script, took when the unit was made, in milliseconds.
         compile_ms: u64,
-        /// It was in the build directory before cargo was started, which started no process for it.
+        /// Whether the unit was in the build directory before cargo looked there, so that cargo started no process for
+        /// it.
         #[serde(default)]
         hydrated: bool,
     },
-    /// Cargo did not call rustc for it: the target directory had it already.
+    /// Cargo did not call rustc for the unit, because the target directory already had it.
     Fresh,
-    /// It could have been a hit, and was compiled.
+    /// The unit could have been a hit, and was compiled.
     Miss {
-        /// Why; nothing where the log does not say.
+        /// Why, if the log says so.
         reason: Option<MissReason>,
         /// How long rustc took, in milliseconds.
         compile_ms: u64,
-        /// rustc exited with an error.
+        /// Whether rustc exited with an error.
         failed: bool,
-        /// Bytes stored, where it is in the local store now.
+        /// Bytes stored, if the unit is in the local store now.
         recorded_bytes: Option<u64>,
-        /// What was stored holds a path of this machine.
+        /// Whether the stored files hold a path of this machine.
         path_bound: bool,
-        /// Why it was not stored, where it was not.
+        /// Why the unit was not stored, if it was not.
         not_recorded: Option<UncacheableReason>,
     },
     /// The cache does not take units like this one.
     Uncacheable {
         /// Why.
         reason: UncacheableReason,
-        /// How long rustc took, in milliseconds, where it was called.
+        /// How long rustc took, in milliseconds, if cargo called it.
         compile_ms: Option<u64>,
-        /// rustc exited with an error.
+        /// Whether rustc exited with an error.
         failed: bool,
     },
-    /// Cargo did not come to it, as far as the log says: the build failed or was killed, or the log ends early.
+    /// As far as the log shows, cargo did not get to the unit: the build failed or was killed, or the log ends early.
     NotReached,
 }
 
-/// A number of units and what was spent on them.
+/// A number of units, and the time spent on them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Count {
     /// How many.
     pub units: usize,
-    /// What rustc took for them in this session, in milliseconds.
+    /// How long rustc took for them in this session, in milliseconds.
     pub compile_ms: u64,
 }
 
@@ -229,29 +230,29 @@ pub struct Count {
 pub struct Totals {
     /// Units of the plan.
     pub units: usize,
-    /// Units restored.
+    /// Hits.
     pub hits: usize,
-    /// Of those, found in the local store.
+    /// Hits from the local store.
     pub hits_local: usize,
-    /// Of those, found in the remote store.
+    /// Hits from the remote store.
     pub hits_remote: usize,
-    /// Of those, in the build directory before cargo was started.
+    /// Hits that were in the build directory before cargo looked there.
     #[serde(default)]
     pub hydrated: usize,
-    /// Units that were put there, and that cargo did not take as fresh.
+    /// Units that were placed there, but that cargo did not accept as fresh.
     #[serde(default)]
     pub rejected: usize,
-    /// Units the target directory had already.
+    /// Units that the target directory already had.
     pub fresh: usize,
-    /// Units compiled that could have been hits.
+    /// Units that could have been hits and were compiled.
     pub misses: usize,
-    /// Units the cache does not take.
+    /// Units that the cache does not take.
     pub uncacheable: usize,
-    /// Units cargo did not come to.
+    /// Units that cargo did not get to.
     pub not_reached: usize,
-    /// Misses by reason; one whose reason is not in the log is in `misses` only.
+    /// Misses by reason. A miss whose reason is not in the log counts in `misses` only.
     pub misses_by_reason: BTreeMap<MissReason, Count>,
-    /// Units the cache does not take, by reason.
+    /// Units that the cache does not take, by reason.
     pub uncacheable_by_reason: BTreeMap<UncacheableReason, Count>,
     /// Misses that are in the local store now.
     pub recorded: usize,
@@ -267,31 +268,31 @@ pub struct Totals {
     pub uploaded: usize,
     /// Bytes uploaded for them.
     pub uploaded_bytes: u64,
-    /// Units that were to be uploaded and stay in the local store only.
+    /// Units that should have been uploaded and are still only in the local store.
     pub not_uploaded: usize,
     /// Bytes written to the target directory.
     pub restored_bytes: u64,
-    /// What rustc took in this session, over all units, in milliseconds.
+    /// How long rustc took in this session, over all units, in milliseconds.
     pub compile_ms: u64,
-    /// What restoring took, over all hits, in milliseconds.
+    /// How long restoring took, over all hits, in milliseconds.
     pub restore_ms: u64,
-    /// What rustc took when the hits were compiled, less what restoring them took; never below 0. Summed over units
-    /// that may run in parallel, so compile time and not wall-clock time.
+    /// How long rustc took when the hits were compiled, less the time for restoring them; never below 0. The sum is
+    /// over units that may run in parallel, so it is compile time and not wall-clock time.
     pub saved_ms: u64,
 }
 
 impl Report {
-    /// Folds the events of one session, or the beginning of them.
+    /// Folds the events of one session, or the first part of them.
     pub fn from_events(events: &[Event]) -> Self {
         fold::fold(events)
     }
 
-    /// Cargo was started without a plan, and none was made later, as nothing was compiled.
+    /// Whether cargo started without a plan, and none was made later because nothing was compiled.
     pub fn had_nothing_to_do(&self) -> bool {
         self.noop && self.units.is_empty()
     }
 
-    /// The same with what it means in money.
+    /// The same report, with its costs.
     #[must_use]
     pub fn with_prices(self, prices: Prices) -> Self {
         let Totals { saved_ms, received_bytes, sent_bytes, requests, .. } = self.totals;
@@ -335,7 +336,7 @@ impl Default for Report {
 }
 
 impl Outcome {
-    /// What rustc took in this session, in milliseconds, where it was called.
+    /// How long rustc took in this session, in milliseconds, if cargo called it.
     pub fn compiled_ms(&self) -> Option<u64> {
         match self {
             Self::Miss { compile_ms, .. } => Some(*compile_ms),
@@ -344,7 +345,7 @@ impl Outcome {
         }
     }
 
-    /// What was spent on the unit in this session, in milliseconds: compiling or restoring.
+    /// The time spent on the unit in this session, in milliseconds: compiling or restoring it.
     pub fn spent_ms(&self) -> u64 {
         match self {
             Self::Hit { restore_ms, .. } => *restore_ms,

@@ -10,7 +10,7 @@ use super::{Report, SCHEMA_VERSION};
 pub struct Sessions {
     /// The version of the report's JSON form.
     pub schema_version: u32,
-    /// The newest first. A session's place in this list is the number that `--compare` takes.
+    /// The sessions, the newest first. A session's position is the number that `--compare` takes.
     pub sessions: Vec<Session>,
 }
 
@@ -21,27 +21,27 @@ pub struct Session {
     pub command: Vec<String>,
     /// When it began.
     pub started: Option<jiff::Timestamp>,
-    /// Milliseconds from its begin to its end.
+    /// Milliseconds from its start to its end.
     pub duration_ms: u64,
-    /// Cargo's exit code, where it ended and was not killed.
+    /// Cargo's exit code, if it ended and was not killed.
     pub exit_code: Option<i32>,
-    /// It came to its regular end. Otherwise every number is a lower bound.
+    /// Whether it reached its regular end. If not, every number is a lower bound.
     pub complete: bool,
-    /// Cargo was started without a plan, since nothing had changed.
+    /// Whether cargo started without a plan, because nothing had changed.
     pub noop: bool,
     /// Units of the plan.
     pub units: usize,
-    /// Units restored.
+    /// Hits.
     pub hits: usize,
-    /// Units compiled that could have been hits.
+    /// Units that could have been hits and were compiled.
     pub misses: usize,
-    /// Units the cache does not take.
+    /// Units that the cache does not take.
     pub uncacheable: usize,
-    /// Units the target directory had already.
+    /// Units that the target directory already had.
     pub fresh: usize,
-    /// Units cargo did not come to.
+    /// Units that cargo did not get to.
     pub not_reached: usize,
-    /// What rustc took, over all units, in milliseconds.
+    /// How long rustc took, over all units, in milliseconds.
     pub compile_ms: u64,
     /// Compile time saved, in milliseconds.
     pub saved_ms: u64,

@@ -7,7 +7,7 @@ use super::costs::{Amounts, Costs};
 use super::{Report, SCHEMA_VERSION, Totals};
 use crate::event::Timestamp;
 
-/// What `cargo xcache stats` says.
+/// The output of `cargo xcache stats`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     /// The version of the report's JSON form.
@@ -17,51 +17,51 @@ pub struct Stats {
     pub tally: Tally,
     /// The local store.
     pub store: StoreSize,
-    /// What was saved and spent, where prices are set.
+    /// What was saved and spent, if prices are set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub costs: Option<Costs>,
 }
 
-/// What is in the local store now.
+/// What the local store contains now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StoreSize {
     /// Where it is.
     pub directory: String,
     /// Units in it.
     pub entries: usize,
-    /// Their files; one that units share counts once.
+    /// Their files. A file that units share counts once.
     pub files: usize,
-    /// Bytes of all that is stored.
+    /// Bytes of everything in the store.
     pub bytes: u64,
-    /// The size it is kept below.
+    /// The size that it is kept below.
     pub max_bytes: u64,
 }
 
 /// Sums over sessions.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
-    /// When the first of them began.
+    /// When the first session began.
     pub since: Option<Timestamp>,
-    /// How many.
+    /// The number of sessions.
     pub sessions: u64,
-    /// Of those, ones that cargo ended with another exit code than 0.
+    /// Sessions in which cargo's exit code was not 0.
     pub failed: u64,
-    /// Of those, ones that had nothing to do and planned nothing.
+    /// Sessions that had nothing to do and made no plan.
     #[serde(alias = "settled")]
     pub noop: u64,
-    /// Units restored.
+    /// Hits.
     pub hits: u64,
-    /// Of those, found in the local store.
+    /// Hits from the local store.
     pub hits_local: u64,
-    /// Of those, found in the remote store.
+    /// Hits from the remote store.
     pub hits_remote: u64,
-    /// Units compiled that could have been hits.
+    /// Units that could have been hits and were compiled.
     pub misses: u64,
-    /// Units the cache does not take.
+    /// Units that the cache does not take.
     pub uncacheable: u64,
-    /// What rustc took in all sessions, in milliseconds.
+    /// How long rustc took in all sessions, in milliseconds.
     pub compile_ms: u64,
-    /// What restoring took, in milliseconds.
+    /// How long restoring took, in milliseconds.
     pub restore_ms: u64,
     /// Compile time saved, in milliseconds.
     pub saved_ms: u64,
@@ -74,7 +74,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Of one session.
+    /// The sums of one session.
     pub fn of(report: &Report) -> Self {
         Self {
             since: report.started,
@@ -86,7 +86,7 @@ impl Tally {
         .with_units(&report.totals)
     }
 
-    /// Of what was exchanged with a remote outside of a session.
+    /// The traffic with a remote outside of a session.
     pub fn of_traffic(report: &Report) -> Self {
         let totals = &report.totals;
         let (received_bytes, sent_bytes, requests) = (totals.received_bytes, totals.sent_bytes, totals.requests);
@@ -107,7 +107,7 @@ impl Tally {
         }
     }
 
-    /// Adds another one.
+    /// Adds other sums.
     pub fn add(&mut self, other: &Self) {
         self.since = [self.since, other.since].into_iter().flatten().min();
         let numbers = [
@@ -129,7 +129,7 @@ impl Tally {
         numbers.into_iter().for_each(|(sum, number)| *sum = sum.saturating_add(number));
     }
 
-    /// What there are prices for.
+    /// The amounts that have a price.
     pub fn amounts(&self) -> Amounts {
         let Self { saved_ms, received_bytes, sent_bytes, requests, .. } = *self;
         Amounts { saved_ms, received_bytes, sent_bytes, requests }
@@ -137,7 +137,7 @@ impl Tally {
 }
 
 impl Stats {
-    /// Puts together what is known.
+    /// Combines the sums, the size of the store, and the costs.
     pub fn new(tally: Tally, store: StoreSize, prices: crate::config::Prices) -> Self {
         let costs = Costs::of(tally.amounts(), prices);
         Self { schema_version: SCHEMA_VERSION, tally, store, costs }

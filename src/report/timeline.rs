@@ -1,10 +1,10 @@
 //! What took time in a session, and when: a second fold over the same events.
 //!
-//! [`spans`] says of each fetch, each unit that was placed or restored, each run of rustc or of a build script, and each
-//! upload when it began and ended; [`critical_path`] which of the compilations had to wait for one another.
+//! [`spans`] gives the start and end of each fetch, each unit that was placed or restored, each run of rustc or of a
+//! build script, and each upload. [`critical_path`] finds the compilations that had to wait for one another.
 //!
-//! **Invariants.** Pure, like the rest of the report. A span never ends before it begins. The events are data from a file:
-//! units that no plan names have no spans, and dependencies may point anywhere, even in a circle.
+//! **Invariants.** Pure, like the rest of the report. A span never ends before it begins. The events may come from a
+//! file: units that no plan names have no spans, and dependencies may point anywhere, even in a circle.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -16,42 +16,42 @@ use super::UnitReport;
 use crate::event::{Event, EventKind, PlannedUnit, UnitId};
 use crate::key::UnitKey;
 
-/// Something that took time.
+/// An activity that took time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Span {
-    /// What was done.
+    /// The kind of activity.
     pub kind: SpanKind,
-    /// With which unit of the plan; an index into the report's units.
+    /// The unit of the plan, as an index into the report's units.
     pub unit: Option<UnitId>,
-    /// Its name, where it is no unit of the plan.
+    /// Its name, if it is not a unit of the plan.
     pub name: Option<String>,
     /// When it began, in milliseconds since the session began.
     pub start_ms: u64,
-    /// When it ended, in the same way.
+    /// When it ended, in milliseconds since the session began.
     pub end_ms: u64,
     /// Bytes transferred or written.
     pub bytes: Option<u64>,
 }
 
-/// The kinds of [`Span`].
+/// The kind of an activity.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SpanKind {
     /// A pack was fetched from the remote and unpacked into the local store.
     Fetch,
-    /// A unit was put into the build directory before cargo looked there.
+    /// A unit was placed in the build directory before cargo looked there.
     Hydrate,
-    /// A unit was restored when cargo asked for it.
+    /// The wrapper restored a unit when cargo asked for it.
     Restore,
-    /// rustc was run for a unit, or a build script was.
+    /// rustc, or the build script, ran for a unit.
     Compile,
-    /// rustc was run for something that is not in the plan.
+    /// rustc ran for something that is not in the plan.
     PassedThrough,
     /// A unit was packed and sent to the remote.
     Upload,
 }
 
-/// What the events say took time, in the order in which it began.
+/// The activities in the events, in the order in which they began.
 pub(super) fn spans(events: &[Event]) -> Vec<Span> {
     let planned = events.iter().rev().find_map(|event| match &event.kind {
         EventKind::Planned { units } => Some(units.as_slice()),
@@ -91,11 +91,11 @@ fn span(event: &Event, planned: &[PlannedUnit], by_key: &HashMap<UnitKey, usize>
     Some(Span { kind, unit, name: name.cloned(), start_ms, end_ms, bytes })
 }
 
-/// The chain of dependencies that took rustc and build scripts longest, first things first. Units that were not compiled
+/// The chain of dependencies that took rustc and build scripts longest, from its start. Units that were not compiled
 /// cost nothing and are left out.
 ///
-/// Cargo starts a crate when the metadata of its dependencies is there, so the chain may take less time on the clock than
-/// the sum over it.
+/// Cargo starts a crate when the metadata of its dependencies is there, so the chain may take less wall-clock time than
+/// its sum.
 pub fn critical_path(units: &[UnitReport]) -> Vec<UnitId> {
     let cost = |id: usize| units[id].outcome.compiled_ms().unwrap_or(0);
     let dependencies = |id: usize| units[id].dependencies.iter().map(|unit| unit.0).filter(|id| *id < units.len());

@@ -29,7 +29,7 @@ use crate::digest::{Digest, Domain};
 use crate::fs::Stamp;
 use crate::rustc::toolchain;
 
-/// How the names of variables begin that cargo, rustc or rustup read, or the system's loader when it starts them.
+/// Prefixes of variables that cargo, rustc or rustup read, or the system's loader when it starts them.
 const PREFIXES: &[&str] = &["CARGO", "__CARGO", "RUST", "XCACHE", "HTTP", "http", "LD_", "DYLD_"];
 /// Other names of such variables.
 const NAMES: &[&str] = &[
@@ -49,10 +49,10 @@ const NAMES: &[&str] = &[
     "WATCHOS_DEPLOYMENT_TARGET",
     "XROS_DEPLOYMENT_TARGET",
 ];
-/// Where configuration is in a directory (`GlobalContext::walk_tree`).
+/// Files with cargo's configuration in a directory (`GlobalContext::walk_tree`).
 const CONFIGS: &[&str] = &[".cargo/config", ".cargo/config.toml"];
 const MANIFEST: &str = "Cargo.toml";
-/// Where rustup looks for the toolchain of a directory.
+/// Files in which rustup looks for the toolchain of a directory.
 const TOOLCHAINS: &[&str] = &["rust-toolchain", "rust-toolchain.toml"];
 
 /// The variables of the environment that are read, sorted. Our own settings are left out: they come from elsewhere, too.
@@ -70,9 +70,9 @@ pub(super) fn variables(environment: &Environment) -> impl Iterator<Item = (&OsS
 /// The files and programs that are read, whether or not they are there.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct CargoInputs {
-    /// Compared by their content.
+    /// Files, compared by their content.
     files: BTreeSet<OsString>,
-    /// Where they are or would be found. Compared by their stamps: they are large.
+    /// Programs, where they are or would be found. Compared by their stamps, because they are large.
     programs: BTreeSet<OsString>,
     /// Cargo's lockfile, which is one of the files. Planning may write it.
     lockfile: OsString,

@@ -10,7 +10,7 @@ use crate::digest::{Digest, Domain};
 use crate::rustc::Invocation;
 use crate::rustc::invocation::{PROCESSOR, PROFILE};
 
-/// What tells processors apart (`arch/*/kernel/cpu/proc.c`, `cpuinfo.c`).
+/// Fields that distinguish processors (`arch/*/kernel/cpu/proc.c`, `cpuinfo.c`).
 const IDENTIFYING: &[&str] = &[
     "CPU architecture",
     "CPU implementer",

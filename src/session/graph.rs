@@ -73,9 +73,9 @@ struct Key<'a> {
     sysroot: &'a Utf8Path,
     /// Cargo's merged configuration.
     config: &'a CargoConfig,
-    /// What cargo says of the members, with the targets that it has found beside their manifests.
+    /// Cargo's description of the members, with the targets that it finds beside their manifests.
     description: Digest,
-    /// The contents of the files that cargo reads, and which programs there are.
+    /// The contents of the files that cargo reads, and which programs exist.
     contents: Digest,
 }
 

@@ -24,8 +24,8 @@ use crate::key::unit_inputs::{Component, HostClass};
 use crate::probe::{self, Program};
 use crate::store::LocalStore;
 
-/// What is linked into, or with, whatever is linked for a platform: start-up code and the C library of the systems that
-/// have them in files.
+/// Files that every program for a platform is linked with: start-up code and the C library, on systems that keep them
+/// in files.
 const LIBRARIES: &[&str] = &[
     "Scrt1.o",
     "crt1.o",
@@ -86,14 +86,14 @@ enum Linker {
 /// A linker, by what it is and says.
 #[derive(Serialize)]
 struct ProbedLinker<'a> {
-    /// The name of its file: it may do something else under another.
+    /// The name of its file: a program may act differently under another name.
     name: Option<&'a OsStr>,
     /// Its answer to `--version`.
     #[serde(rename = "said")]
     version: &'a str,
     /// The content of its file.
     content: Digest,
-    /// The content of the `ld` that it starts, where it names one.
+    /// The content of the `ld` that it starts, if it names one.
     #[serde(rename = "behind")]
     ld: Option<Digest>,
 }
@@ -101,10 +101,10 @@ struct ProbedLinker<'a> {
 /// The C library, or the SDK.
 #[derive(Serialize)]
 struct ProbedLibrary<'a> {
-    /// What it calls itself, where it can be asked.
+    /// Its reported version, if it reports one.
     #[serde(rename = "said")]
     version: &'a str,
-    /// The content of its files, by their names.
+    /// The content of its files, by name.
     content: Digest,
 }
 

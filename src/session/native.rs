@@ -22,15 +22,15 @@ use crate::store::LocalStore;
 
 /// Families of variables that name a program (the `cc` crate's): `CC`, `CC_<target>`, `HOST_CC`, `TARGET_CC`.
 const COMPILERS: &[&str] = &["CC", "CXX"];
-/// Programs that scripts run where they are there.
+/// Programs that scripts run if they are installed.
 const TOOLS: &[&str] = &["ar", "clang", "cmake", "make", "nasm", "perl", "pkg-config"];
-/// Where compilers look by themselves.
+/// Directories that compilers search by default.
 const INCLUDE_DIRS: &[&str] = &["/usr/include", "/usr/local/include"];
-/// Where pkg-config looks, besides the directory of the host's triple.
+/// Directories that pkg-config searches, besides that of the host's triple.
 const PKG_CONFIG_DIRS: &[&str] =
     &["/usr/share/pkgconfig", "/usr/lib/pkgconfig", "/usr/lib64/pkgconfig", "/usr/local/lib/pkgconfig"];
 
-/// What a compiler starts to do its work.
+/// Programs that a compiler starts to do its work.
 const SUBPROGRAMS: &[&str] = &["as", "cc1"];
 
 /// A program: what it says, and what it is.
@@ -39,7 +39,7 @@ struct ProbedProgram {
     /// Its answer to `--version`.
     #[serde(rename = "said")]
     version: String,
-    /// Of the program, and of what it starts.
+    /// The contents of the program and of the programs that it starts.
     contents: Vec<Option<Digest>>,
 }
 
@@ -116,12 +116,12 @@ impl Prober<'_> {
 struct NativeTools {
     /// `cc`, and the compilers that variables name.
     compilers: Vec<ProbedProgram>,
-    /// `c++` and the tools, where they are there.
+    /// `c++` and the tools, if they are installed.
     #[serde(rename = "answers")]
     optional: Vec<Option<ProbedProgram>>,
     /// The release of the system.
     system: String,
-    /// The names of what is installed, and the sizes of what describes packages.
+    /// The names of installed headers, and the names and sizes of package descriptions.
     installed: Vec<Installed>,
 }
 

@@ -27,30 +27,30 @@ use crate::wrapper::UserWrapper;
 /// What a session went by.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct NoopRecord {
-    /// Where the report goes.
+    /// The target directory, where the report goes.
     pub target_dir: Utf8PathBuf,
-    /// Where cargo builds.
+    /// The build directory, where cargo builds.
     pub build_dir: Utf8PathBuf,
-    /// A wrapper of the user's own.
+    /// The user's own rustc wrapper.
     pub user_wrapper: Option<UserWrapper>,
-    /// The programs of build scripts, and whether one may run several times.
+    /// The programs of build scripts, and whether each may run several times.
     pub scripts: Vec<(Utf8PathBuf, bool)>,
-    /// What cargo has read.
+    /// What cargo read.
     #[serde(rename = "read")]
     cargo_inputs: CargoInputState,
-    /// The directories that cargo has written to.
+    /// The directories that cargo wrote to.
     written: Vec<OsString>,
-    /// Their state.
+    /// The state of these directories.
     written_stamps: Digest,
 }
 
 /// What cargo reads, and its state when it was planned by.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct CargoInputState {
-    /// The files and programs.
+    /// The files and programs that cargo reads.
     #[serde(rename = "depends")]
     inputs: CargoInputs,
-    /// Their lengths, times and inodes; of what is not there, that it is not.
+    /// Their lengths, times and inodes, or that they do not exist.
     stamps: Digest,
 }
 
@@ -109,7 +109,7 @@ struct Circumstances<'a> {
     variables: Vec<(&'a OsStr, &'a OsStr)>,
     /// The directory of the local store.
     store: &'a OsStr,
-    /// The settings that a build goes by.
+    /// The settings that affect a build.
     settings: Settings,
 }
 

@@ -32,8 +32,9 @@ use crate::store::{LocalStore, RemoteStore, Runtime};
 use crate::upload::Upload;
 use crate::wrapper::{Services, SkippedMembers, UserWrapper};
 
-/// What sqlx's macros read of a workspace.
+/// Files of a workspace that sqlx's macros read.
 const KNOWN_FILES: &[&str] = &[".sqlx", ".env"];
+/// Variables that sqlx's macros read.
 const KNOWN_VARIABLES: &[&str] = &["DATABASE_URL", "SQLX_OFFLINE", "SQLX_OFFLINE_DIR"];
 
 /// A plan, and what goes on in the background for it.

@@ -42,25 +42,25 @@ const OF_A_RELEASE: &str = "multirust-channel-manifest.toml";
 /// How variables begin that stand for `-Z` options.
 pub(super) const UNSTABLE_VARIABLES: &str = "CARGO_UNSTABLE_";
 
-/// What members inherit from `[workspace]` and compile in, or are checked by.
+/// Tables that members inherit from `[workspace]`: they compile in what these contain, or are checked by it.
 const INHERITED: &[&str] = &["package", "lints"];
 
 /// What can be known of a build without a plan. A hint: a graph index that is too many costs a request.
 #[derive(Serialize)]
 struct GraphKey<'a> {
-    /// By what version of the encoder the keys of its units are made.
+    /// The version of the encoding of unit keys.
     unit_keys: &'a str,
     /// `rustc -vV`.
     rustc: &'a str,
     /// `cargo -V`.
     cargo: &'a str,
-    /// The command, without where and how loudly.
+    /// The command, without options for directories and verbosity.
     command: Vec<(String, Option<String>)>,
-    /// The current directory below the workspace.
+    /// The current directory, relative to the workspace.
     directory: Option<&'a OsStr>,
-    /// The flags of the user's for each platform.
+    /// The user's flags for each platform.
     rustflags: &'a BTreeMap<String, Vec<String>>,
-    /// Unstable cargo configuration, as written.
+    /// Unstable settings of cargo, as written.
     config: BTreeMap<String, serde_json::Value>,
     /// The content of Cargo.lock.
     lockfile: Option<Digest>,

@@ -1,4 +1,4 @@
-# Dependencies in a layer, and what they are made from in directories that the builder keeps.
+# Dependencies in a layer, with the local store and CARGO_HOME in cache mounts.
 ARG XCACHE_IMAGE=cargo-xcache:0.1.0
 FROM ${XCACHE_IMAGE} AS xcache
 
@@ -11,7 +11,7 @@ COPY . .
 RUN cargo xcache recipe
 
 FROM tools AS build
-# The whole of cargo's home, with cargo's lock in it, so that several builds may use the mount at a time.
+# All of CARGO_HOME, including cargo's lock, so that several builds can use the mount at once.
 ENV CARGO_HOME=/var/cache/cargo XCACHE_DIR=/var/cache/xcache
 COPY --from=recipe /app/recipe.json .
 RUN --mount=type=cache,id=cargo,target=/var/cache/cargo \

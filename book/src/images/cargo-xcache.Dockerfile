@@ -1,10 +1,10 @@
-# An image that holds one static file, /cargo-xcache, for `COPY --from` into others. From the top of the repository:
+# An image that contains one static file, /cargo-xcache, for `COPY --from`. In the root of the repository:
 #
 #     docker build -t cargo-xcache:0.1.0 -f book/src/images/cargo-xcache.Dockerfile .
 #     docker buildx build --platform linux/amd64,linux/arm64 -t … --push -f book/src/images/cargo-xcache.Dockerfile .
 #
-# The compiler runs on the machine that builds, and compiles for the other where one is asked for. `--build-arg
-# XCACHE_DIST_PROFILE=release` is done sooner, and gives a larger file.
+# The compiler runs on the build machine and cross-compiles for other platforms. `--build-arg
+# XCACHE_DIST_PROFILE=release` compiles faster and makes a larger file.
 FROM --platform=$BUILDPLATFORM rust:1.95 AS build
 ARG TARGETARCH
 ARG XCACHE_DIST_PROFILE=dist

@@ -1,4 +1,4 @@
-# Dependencies in a layer. Needs nothing of the builder but layers.
+# Dependencies in a layer. The builder needs no other feature than layers.
 ARG XCACHE_IMAGE=cargo-xcache:0.1.0
 FROM ${XCACHE_IMAGE} AS xcache
 
@@ -12,7 +12,7 @@ RUN cargo xcache recipe
 
 FROM tools AS build
 COPY --from=recipe /app/recipe.json .
-# What the local store has is in the target directory, too: the layer need not hold it twice.
+# The target directory contains the same units, so the layer need not contain the local store.
 ENV XCACHE_DIR=/tmp/xcache
 RUN cargo xcache warm --recipe recipe.json --release && rm -rf /tmp/xcache
 COPY . .

@@ -1,4 +1,4 @@
-# One image for several platforms, all of them compiled on the builder's own. Each has its layer; the store is for all.
+# One image for several platforms, all compiled on the builder's platform. Each has its own layer; they share the store.
 ARG XCACHE_IMAGE=cargo-xcache:0.1.0
 FROM --platform=$BUILDPLATFORM ${XCACHE_IMAGE} AS xcache
 

@@ -1,4 +1,4 @@
-# Dependencies in a layer, and in a bucket. The builder is given a credentials file, which is in no layer.
+# Dependencies in a layer and in a bucket. The builder gets a credentials file, which is in no layer.
 ARG XCACHE_IMAGE=cargo-xcache:0.1.0
 FROM ${XCACHE_IMAGE} AS xcache
 

@@ -97,7 +97,10 @@ impl Scene {
     fn assert_runs(&self, variables: &[(&str, &str)], said: &str) {
         let (mut scripts, _, says) = self.build_anew(variables);
         scripts.sort();
-        assert_eq!((scripts, says), (both(), said.to_owned()), "{}", self.demo.report().json());
+        let report = self.demo.report();
+        assert_eq!((scripts, says), (both(), said.to_owned()), "{}", report.json());
+        let unexplained = report.names(|unit| unit.outcome == "miss" && unit.reason.is_none());
+        assert_eq!(unexplained, [""; 0], "misses without a reason in {}", report.json());
     }
 
     /// The directories of the script that may be replayed, of what it makes, and of what cargo keeps of its run.

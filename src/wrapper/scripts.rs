@@ -335,7 +335,10 @@ impl Scripts {
             Lookup::Miss(_) => (Vec::new(), None),
         };
         match found {
-            Lookup::Hit(..) if !declared.is_empty() => self.services.record_differences(run, declared),
+            Lookup::Hit(..) if !declared.is_empty() => {
+                self.services.record_differences(run, declared);
+                log.record(EventKind::Missed { unit: run, reason: MissReason::Environment });
+            }
             Lookup::Hit(..) if other.is_some() => {
                 let reason = other.as_ref().map_or(MissReason::Input, miss_reason);
                 self.services.record_differences(run, other);
@@ -356,7 +359,8 @@ impl Scripts {
                 self.services.record_differences(run, [Difference::Reruns]);
                 return log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
             }
-            Lookup::Hit(..) => {}
+            // A run that it depends on has another output.
+            Lookup::Hit(..) => log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency }),
             Lookup::Miss(reason) => self.services.record_path_differences(run, reason),
         }
         let Some(dependency_outputs) = dependency_outputs else {

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use support::{Project, Sandbox, repository, skipped, tree};
+use support::{Project, Sandbox, Tool, is_available, repository, tree};
 use xcache::config::{Overrides, Settings};
 
 fn chapters() -> PathBuf {
@@ -113,8 +113,8 @@ fn run(project: &Project, remote: &Path, command: &str) {
     }
     let start = words.iter().position(|word| word == "cargo").expect("it is a cargo command");
     let (variables, arguments) = words.split_at(start);
-    if arguments[2] == "nextest" && !project.has_nextest() {
-        return skipped(&format!("`{command}`: cargo-nextest is not installed"));
+    if arguments[2] == "nextest" && !is_available(Tool::Nextest, project.has_nextest()) {
+        return;
     }
     let mut invocation = project.xcache(&arguments[2..]);
     for variable in variables {

@@ -7,7 +7,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use support::{Output, Package, Project, Sandbox, skipped, tree};
+use support::{Output, Package, Project, Sandbox, Tool, require, tree};
 
 const NONE: [&str; 0] = [];
 
@@ -186,9 +186,7 @@ fn a_wrapper_restores_what_cannot_be_hydrated_in_another_checkout() {
 fn assert_shares_everything(place: &str) {
     let sandbox = Sandbox::new();
     let [there, here] = two(&sandbox, DEPENDENCIES, FILES);
-    let Some(build) = there.seen_at(place, ["build"]) else {
-        return skipped("mounting is not allowed here");
-    };
+    let Some(build) = require(Tool::Mounts, there.seen_at(place, ["build"])) else { return };
     build.ok();
     assert_full_hit(&sandbox, &here, &["build"]);
     assert_eq!(here.run_binary("demo"), SAID);

@@ -1,8 +1,7 @@
 //! `cargo xcache exec` and `cargo xcache nextest`: each cargo that a command calls is a session, or the real cargo.
 
 use nix::sys::signal::Signal;
-use support::rustc::real;
-use support::{Invocation, Output, Package, Project, Sandbox, skipped, tree, wait_until};
+use support::{Invocation, Output, Package, Project, Sandbox, Tool, is_available, nightly, tree, wait_until};
 
 const NONE: [&str; 0] = [];
 const CHAIN: [&str; 4] = ["apex", "base", "lone", "middle"];
@@ -131,28 +130,31 @@ fn a_signal_reaches_the_command() {
 
 #[test]
 fn a_toolchain_can_be_named_on_either_side() {
-    if real(&["+nightly"]).is_none() {
-        return skipped("rustup has no nightly toolchain here");
+    if nightly().is_none() {
+        return;
     }
     let sandbox = Sandbox::new();
     let demo = sandbox.chain().env_remove("RUSTC").env("XCACHE_MEMBERS", "off");
-    let version = demo.cargo(["+nightly", "--version"]).ok().stdout;
-    let build = "cargo +nightly run --quiet -Zunstable-options";
-    for script in [&format!("{build} && cargo +nightly --version"), "RUSTUP_TOOLCHAIN=nightly cargo --version"] {
+    let version = demo.cargo(["+nightly-2026-10-29", "--version"]).ok().stdout;
+    let build = "cargo +nightly-2026-10-29 run --quiet -Zunstable-options";
+    for script in [
+        &format!("{build} && cargo +nightly-2026-10-29 --version"),
+        "RUSTUP_TOOLCHAIN=nightly-2026-10-29 cargo --version",
+    ] {
         let output = exec(&demo, script).ok();
         assert!(output.stdout.ends_with(&version), "{output}");
     }
     assert_eq!(demo.report().packages("miss"), CHAIN);
     // A session leaves a report; a rustc of some day may make what cannot be kept.
-    for arguments in [["+nightly", "xcache", "exec"], ["xcache", "+nightly", "exec"]] {
+    for arguments in [["+nightly-2026-10-29", "xcache", "exec"], ["xcache", "+nightly-2026-10-29", "exec"]] {
         demo.clean();
-        let script = format!("{} && $CARGO --version", build.replace("+nightly ", ""));
+        let script = format!("{} && $CARGO --version", build.replace("+nightly-2026-10-29 ", ""));
         let output = demo.cargo(arguments.iter().copied().chain(["--", "sh", "-c", &script])).ok();
         assert!(output.stdout.ends_with(&version), "{output}");
         assert!(demo.report().key("apex").is_some());
     }
     // Options that only nightly takes, before the command.
-    let script = "cd / && cargo +nightly -Zunstable-options -C \"$OLDPWD\" --quiet run";
+    let script = "cd / && cargo +nightly-2026-10-29 -Zunstable-options -C \"$OLDPWD\" --quiet run";
     assert_same(&demo, script).ok();
 }
 
@@ -258,8 +260,6 @@ fn a_build_script_calls_the_real_cargo() {
 }
 
 /// Why nothing can be shown without it.
-const NO_NEXTEST: &str = "cargo-nextest is not installed: `.ci/servers` does that";
-
 /// A project with a test that leaves a file, and one that fails where `FAIL` is set.
 fn tested(sandbox: &Sandbox) -> Project {
     let demo = sandbox.chain().with_nextest();
@@ -275,8 +275,8 @@ fn tested(sandbox: &Sandbox) -> Project {
 fn nextest_builds_through_the_cache_and_runs_the_tests() {
     let sandbox = Sandbox::new();
     let demo = tested(&sandbox);
-    if !demo.has_nextest() {
-        return skipped(NO_NEXTEST);
+    if !is_available(Tool::Nextest, demo.has_nextest()) {
+        return;
     }
     let run = |program: fn(&Project, &[&str]) -> Invocation, fail: bool| {
         demo.clean();
@@ -314,8 +314,8 @@ fn a_test_under_nextest_calls_the_real_cargo() {
     let sandbox = Sandbox::new();
     let (outer, nested) = nesting(&sandbox);
     let outer = outer.with_nextest();
-    if !outer.has_nextest() {
-        return skipped(NO_NEXTEST);
+    if !is_available(Tool::Nextest, outer.has_nextest()) {
+        return;
     }
     outer.write("src/main.rs", "fn main() {}");
     outer.write("tests/nested.rs", NESTED.replace("fn main", "#[test] fn nested"));

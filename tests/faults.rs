@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use support::server::{Remote, closed_address};
-use support::{Fault, Invocation, Key, Output, Project, Proxy, S3Server, Sandbox, skipped, tree};
+use support::{Fault, Invocation, Key, Output, Project, Proxy, S3Server, Sandbox, Tool, require, tree};
 
 const NONE: [&str; 0] = [];
 /// The libraries of the workspace that all tests here build.
@@ -315,9 +315,7 @@ fn a_full_disk_costs_hits_only() {
     let sandbox = Sandbox::new();
     let demo = chain(&sandbox);
     let mount = "mount -t tmpfs -o size=64k tmpfs \"$store\"";
-    let Some(build) = build_with_mount(&demo, &sandbox.store(), mount) else {
-        return skipped("mounting is not allowed here");
-    };
+    let Some(build) = require(Tool::Mounts, build_with_mount(&demo, &sandbox.store(), mount)) else { return };
     let output = build.ok();
     assert_one_warning(&output, "space", &[]);
     assert_eq!(sandbox.compiled_dependencies(), ALL);
@@ -331,8 +329,10 @@ fn a_full_disk_that_the_store_is_not_on_is_not_blamed_on_the_store() {
     build(&demo);
     demo.clean();
     fs::create_dir_all(demo.target()).expect("the directory can be made");
-    let Some(build) = build_with_mount(&demo, &demo.target(), "mount -t tmpfs -o size=32k tmpfs \"$store\"") else {
-        return skipped("mounting is not allowed here");
+    let Some(build) =
+        require(Tool::Mounts, build_with_mount(&demo, &demo.target(), "mount -t tmpfs -o size=32k tmpfs \"$store\""))
+    else {
+        return;
     };
     // Plain cargo has no room either.
     let output = build.run();
@@ -349,9 +349,7 @@ fn a_read_only_local_store_still_gives_what_it_has() {
     demo.clean();
     sandbox.reset();
     let mount = "mount --bind \"$store\" \"$store\"; mount -o remount,bind,ro \"$store\"";
-    let Some(build) = build_with_mount(&demo, &sandbox.store(), mount) else {
-        return skipped("mounting is not allowed here");
-    };
+    let Some(build) = require(Tool::Mounts, build_with_mount(&demo, &sandbox.store(), mount)) else { return };
     build.ok();
     assert_eq!(sandbox.compiled_dependencies(), NONE);
     assert_eq!(demo.run_binary("demo"), SAID);

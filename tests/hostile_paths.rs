@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use support::registry::{MIXED, MIXED_MAIN, MIXED_UNITS, mixed};
-use support::{Package, Project, Registry, Repository, Sandbox, cargo_home, compare, skipped, tree};
+use support::{Package, Project, Registry, Repository, Sandbox, Tool, cargo_home, compare, require, tree};
 
 const NONE: [&str; 0] = [];
 
@@ -98,9 +98,7 @@ fn assert_text_is_kept(text: &str) {
     let demo = || sandbox.demo_unlocked(&dependency, MAIN).env_remove("CARGO_NET_OFFLINE");
     let recorded = demo();
     recorded.cargo(["generate-lockfile"]).ok();
-    let Some(check) = recorded.seen_at("/app", ["check"]) else {
-        return skipped("mounting is not allowed here");
-    };
+    let Some(check) = require(Tool::Mounts, recorded.seen_at("/app", ["check"])) else { return };
     check.ok();
     let elsewhere = demo();
     elsewhere.write("Cargo.lock", recorded.read("Cargo.lock"));
@@ -195,9 +193,7 @@ fn a_placeholder_in_a_warning_is_kept() {
 fn an_address_in_a_warning_is_kept() {
     let sandbox = Sandbox::new();
     let note = "see https://example.com/apple, or https://example.com/app/le";
-    let Some(build) = warning(&sandbox, note).seen_at("/app", ["build"]) else {
-        return skipped("mounting is not allowed here");
-    };
+    let Some(build) = require(Tool::Mounts, warning(&sandbox, note).seen_at("/app", ["build"])) else { return };
     build.ok();
     assert_warns_as_plain_cargo(&sandbox, &warning(&sandbox, note));
 }
@@ -295,9 +291,7 @@ fn assert_shares_everything(place: &str) {
     let sandbox = Sandbox::new();
     let registry = short_registry(&sandbox);
     let [there, here] = [(); 2].map(|()| short_demo(&sandbox, &registry));
-    let Some(build) = there.seen_at(place, ["build"]) else {
-        return skipped("mounting is not allowed here");
-    };
+    let Some(build) = require(Tool::Mounts, there.seen_at(place, ["build"])) else { return };
     build.ok();
     sandbox.reset();
     here.xcache(["build"]).ok();

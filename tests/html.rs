@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use support::{Package, Project, Sandbox, repository, skipped, tree};
+use support::{Package, Project, Sandbox, Tool, repository, require, tree};
 
 /// What would be a script if a page took it for markup.
 const HOSTILE: &str = "</script><img src=x onerror=\"hacked=1\"><!-- ${hacked=1} {{ 7 * 7 }} '\"";
@@ -132,10 +132,7 @@ fn large(real: &Value) -> Value {
 #[test]
 fn the_page_works_in_a_browser() {
     let (modules, chromium) = (repository().join("tests/.browser/node_modules"), chromium());
-    let Some(chromium) = chromium.filter(|_| modules.is_dir()) else {
-        assert!(std::env::var_os("CI").is_none(), "there is no browser: .ci/browser installs it");
-        return skipped("there is no Chromium, or no Playwright: .ci/browser installs them");
-    };
+    let Some(chromium) = require(Tool::Browser, chromium.filter(|_| modules.is_dir())) else { return };
     let sandbox = Sandbox::new();
     let pages = sandbox.path("pages");
     std::fs::create_dir(&pages).expect("a directory can be made");

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use support::registry::{MIXED_SAID, MIXED_UNITS};
-use support::{Invocation, Output, Package, Project, Sandbox, skipped, tree};
+use support::{Invocation, Output, Package, Project, Sandbox, Tool, is_available, require, tree};
 
 const NONE: [&str; 0] = [];
 const NO_FILES: [std::path::PathBuf; 0] = [];
@@ -379,9 +379,7 @@ fn a_profile_of_the_workspaces_own_is_hydrated() {
 fn a_read_only_store_is_enough() {
     let (sandbox, demo) = warm(&["build"]);
     let mount = "mount --bind \"$place\" \"$place\"; mount -o remount,bind,ro \"$place\"";
-    let Some(xcache) = demo.xcache_with_mount(&sandbox.store(), mount) else {
-        return skipped("mounting is not allowed here");
-    };
+    let Some(xcache) = require(Tool::Mounts, demo.xcache_with_mount(&sandbox.store(), mount)) else { return };
     xcache.arg("build").ok();
     assert_no_process(&sandbox, "from a read-only store");
     assert_eq!(demo.run_binary("demo"), MIXED_SAID);
@@ -391,9 +389,7 @@ fn a_read_only_store_is_enough() {
 #[test]
 fn a_store_on_another_file_system_is_as_good() {
     let sandbox = Sandbox::new();
-    let Some(dir) = sandbox.another_file_system() else {
-        return skipped("there is no other file system to write to");
-    };
+    let Some(dir) = require(Tool::OtherFileSystem, sandbox.another_file_system()) else { return };
     let demo = mixed(&sandbox).with_store(&dir.path().join("store"));
     demo.xcache(["build"]).ok();
     assert_hydrates(&sandbox, &demo, &["build"]);
@@ -426,14 +422,15 @@ fn a_file_system_with_reflinks_shares_what_cannot_be_linked() {
     let file = fs::File::create(&image).expect("it can be made");
     file.set_len(1 << 30).expect("files may have holes");
     let made = std::process::Command::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]).arg(&image).status();
-    if !made.is_ok_and(|status| status.success()) {
-        return skipped("there is no mkfs.xfs");
+    if !is_available(Tool::Xfs, made.is_ok_and(|status| status.success())) {
+        return;
     }
     let arguments = ["--mount", "sh", "-c", ON_A_FILE_SYSTEM_OF_ITS_OWN, "sh"].map(std::ffi::OsString::from);
     let paths = [image, place].map(std::path::PathBuf::into_os_string);
     let output = demo.program("unshare", arguments.into_iter().chain(paths)).run();
-    if output.stderr.contains("mount: ") || output.stderr.contains("unshare failed") {
-        return skipped("mounting is not allowed here");
+    let is_refused = output.stderr.contains("mount: ") || output.stderr.contains("unshare failed");
+    if !is_available(Tool::Mounts, !is_refused) {
+        return;
     }
     let output = output.ok();
     assert!(output.stderr.contains("Fresh derive v1.0.0"), "{output}");

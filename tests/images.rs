@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use support::images::{Built, Images, bases, dockerfiles};
 use support::layered::{NEEDED, SAID, layered};
 use support::server::Remote;
-use support::{Key, Project, S3Server, Sandbox, repository, skipped, tree};
+use support::{Key, Project, S3Server, Sandbox, Tool, is_available, repository, tree};
 
 const NONE: [&str; 0] = [];
 const WARM: &str = "cargo xcache warm";
@@ -32,15 +32,7 @@ struct Machine<'a> {
 impl<'a> Machine<'a> {
     /// A new one, on which nothing was built yet.
     fn new(sandbox: &'a Sandbox, checkout: &'a Project, dockerfile: &'static str) -> Option<Self> {
-        let images = match Images::on_machine_of(sandbox) {
-            Ok(images) => images,
-            Err(reason) => {
-                let must = std::env::var_os("CI").is_some() && nix::unistd::geteuid().is_root();
-                assert!(!must, "no images can be built: {reason}");
-                skipped(reason);
-                return None;
-            }
-        };
+        let images = Images::on_machine_of(sandbox)?;
         images.provide(dockerfile);
         Some(Self { sandbox, images, checkout, dockerfile, arguments: Vec::new() })
     }
@@ -212,8 +204,9 @@ fn a_second_platform_has_a_layer_of_its_own_and_the_host_units_of_the_first() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let libraries = |target| checkout.program("rustc", ["--print", "target-libdir", "--target", target]).ok().stdout;
-    if !PLATFORMS.iter().all(|(_, target, _)| Path::new(libraries(target).trim_end()).is_dir()) {
-        return skipped("rustc has no libraries of musl here: `rustup target add` gets them");
+    let has_libraries = |target| Path::new(libraries(target).trim_end()).is_dir();
+    if !is_available(Tool::Musl, PLATFORMS.iter().all(|(_, target, _)| has_libraries(target))) {
+        return;
     }
     let Some(mut machine) = Machine::new(&sandbox, &checkout, "multi-platform.Dockerfile") else { return };
     let own = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
@@ -349,9 +342,8 @@ fn the_book_shows_the_files_that_are_built_here() {
 #[test]
 fn hadolint_has_nothing_to_say() {
     let hadolint = repository().join("tests/.images/bin/hadolint");
-    if !hadolint.is_file() {
-        assert!(std::env::var_os("CI").is_none(), "there is no hadolint: .ci/images installs it");
-        return skipped("there is no hadolint: .ci/images installs it");
+    if !is_available(Tool::Hadolint, hadolint.is_file()) {
+        return;
     }
     let sandbox = Sandbox::new();
     let project = sandbox.checkout("app");

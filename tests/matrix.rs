@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use support::{Matrix, Package, Project, Registry, Repository, Sandbox, skipped, tree};
+use support::{Matrix, Package, Project, Registry, Repository, Sandbox, Tool, is_available, require, tree};
 
 /// What can be asked of a workspace that [`says`] makes.
 const ALL: [&[&str]; 9] = [
@@ -140,8 +140,8 @@ fn write_pkg_config(dir: &Path, version: &str) {
 fn a_library_of_the_system_that_pkg_config_finds() {
     let sandbox = Sandbox::new();
     let found = std::process::Command::new("pkg-config").args(["--libs", "zlib"]).output();
-    if !found.is_ok_and(|output| output.status.success()) {
-        return skipped("pkg-config does not find zlib here");
+    if !is_available(Tool::Zlib, found.is_ok_and(|output| output.status.success())) {
+        return;
     }
     let script = "fn main() {
         let zlib = pkg_config::probe_library(\"zlib\").unwrap();
@@ -725,11 +725,7 @@ const FOREIGN: &str = "wasm32-unknown-unknown";
 fn foreign(sandbox: &Sandbox) -> Option<Project> {
     let project = says(sandbox, &sandbox.registry(profiled()), "profiled = \"1\"", "profiled::profile()");
     let libraries = project.program("rustc", ["--print", "target-libdir", "--target", FOREIGN]).ok().stdout;
-    if Path::new(libraries.trim_end()).is_dir() {
-        return Some(project);
-    }
-    skipped("rustc has no libraries of wasm32 here: `rustup target add` gets them");
-    None
+    require(Tool::Wasm32, Path::new(libraries.trim_end()).is_dir().then_some(project))
 }
 
 #[test]

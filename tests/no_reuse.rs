@@ -2,8 +2,7 @@
 //!
 //! Each test has its counter-proof: what did not differ was reused, before and after.
 
-use support::rustc::real;
-use support::{Invocation, Package, Project, Registry, Repository, Rustc, Sandbox, skipped, tree};
+use support::{Invocation, Package, Project, Registry, Repository, Rustc, Sandbox, nightly, tree};
 
 const NONE: [&str; 0] = [];
 
@@ -212,9 +211,7 @@ fn another_toolchain_is_not_shared() {
 
 #[test]
 fn a_real_other_toolchain_is_not_shared() {
-    let Some(nightly) = real(&["+nightly"]) else {
-        return skipped("rustup has no nightly toolchain here");
-    };
+    let Some(nightly) = nightly() else { return };
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox);
     demo.xcache(["build"]).ok();

@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use support::readers::{dependency, member, script};
-use support::{Witness, skipped};
+use support::{Tool, Witness, is_available};
 
 /// A script that declares nothing, and one that declares its own file.
 #[track_caller]
@@ -118,8 +118,8 @@ fn a_script_that_asks_the_c_compiler_is_reused() {
 
 #[test]
 fn a_script_that_asks_git_and_is_in_no_repository_is_reused() {
-    if Command::new("git").arg("--version").output().is_err() {
-        return skipped("there is no git here");
+    if !is_available(Tool::Git, Command::new("git").arg("--version").output().is_ok()) {
+        return;
     }
     assert_reused_with_scripts("false", "agrees(\"git\", &[\"rev-parse\", \"--git-dir\"])");
 }

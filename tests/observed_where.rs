@@ -4,7 +4,7 @@
 
 use support::readers::script;
 use support::witness::{NOTHING, in_variable};
-use support::{Output, Project, Witness, skipped, tree, wait_until, xcache_binary};
+use support::{Output, Project, Tool, Witness, require, tree, wait_until, xcache_binary};
 
 const NONE: [&str; 0] = [];
 /// What the warning says of where nobody can look.
@@ -24,12 +24,10 @@ fn asking() -> Witness {
 }
 
 /// Builds into an empty target directory, started by something; nothing where that is not possible here.
-fn build(witness: &Witness, project: &Project, by: &[&str]) -> Option<Output> {
+fn build(witness: &Witness, project: &Project, by: &[&'static str]) -> Option<Output> {
     let (program, arguments) = by.split_first().expect("there is a program");
     let is_possible = project.program(program, arguments).arg("true").run();
-    if !is_possible.status.success() {
-        return None;
-    }
+    require(Tool::Starter(program), is_possible.status.success().then_some(()))?;
     project.clean();
     witness.sandbox.reset();
     Some(project.program(program, arguments).arg(xcache_binary()).args(["xcache", "build"]).ok())
@@ -37,11 +35,11 @@ fn build(witness: &Witness, project: &Project, by: &[&str]) -> Option<Output> {
 
 /// What is started so is observed.
 #[track_caller]
-fn assert_observed(by: &[&str]) {
+fn assert_observed(by: &[&'static str]) {
     let witness = asking();
     for (text, run) in [("1", &["leaf"][..]), ("1", &NONE), ("2", &["leaf"]), (NOTHING, &["leaf"]), (NOTHING, &NONE)] {
         let project = in_variable("MADE_UP")(&witness.demo, text);
-        let Some(output) = build(&witness, &project, by) else { return skipped(by[0]) };
+        let Some(output) = build(&witness, &project, by) else { return };
         assert_eq!(project.run_binary("demo").trim_end(), text);
         assert!(!output.stderr.contains(UNOBSERVED), "{output}");
         assert_eq!(witness.sandbox.scripts_run(), run, "{output}");
@@ -69,7 +67,7 @@ fn where_nobody_can_look_that_is_said_once_and_only_what_is_declared_is_reused()
         let witness = script(declared, "variable(\"MADE_UP\")");
         for (text, is_known) in [("1", false), ("1", true), ("2", false)] {
             let project = in_variable("MADE_UP")(&witness.demo, text);
-            let Some(output) = build(&witness, &project, REFUSED) else { return skipped("strace") };
+            let Some(output) = build(&witness, &project, REFUSED) else { return };
             assert_eq!(project.run_binary("demo").trim_end(), text);
             let is_run = !(is_known && is_reused);
             assert_eq!(!witness.sandbox.scripts_run().is_empty(), is_run, "{declared:?}: {output}");
@@ -83,7 +81,7 @@ fn what_was_recorded_where_nobody_could_look_is_not_used_by_who_can() {
     let witness = script(&["env-changed=MADE_UP"], "variable(\"MADE_UP\")");
     let project = in_variable("MADE_UP")(&witness.demo, "1");
     if build(&witness, &project, REFUSED).is_none() {
-        return skipped("strace");
+        return;
     }
     witness.assert_says(&project, "1");
     assert_eq!(witness.sandbox.scripts_run(), ["leaf"]);
@@ -143,7 +141,7 @@ fn a_script_that_fails_because_it_may_not_become_another_user_runs_again_unobser
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o4755)).expect("modes can be set");
     let look = format!("{{ assert_eq!(agrees({program:?}, &[]), \"true\"); \"1\".to_owned() }}");
     let witness = support::readers::script_in(sandbox, &[], &look);
-    let Some(_) = build(&witness, &witness.demo, CONFINED) else { return skipped(CONFINED[0]) };
+    let Some(_) = build(&witness, &witness.demo, CONFINED) else { return };
     assert_eq!(witness.demo.run_binary("demo").trim_end(), "1");
     assert_eq!(witness.sandbox.scripts_run(), ["leaf", "leaf"]);
 }

@@ -6,8 +6,7 @@
 //! cargo may find units fresh that it would have compiled: then it does not say `Compiling`, and says so in its messages.
 
 use support::compare::{assert_equal, assert_equal_but_for_what_is_fresh, but_for_fresh};
-use support::rustc::real;
-use support::{Invocation, Output, Package, Project, Sandbox, skipped};
+use support::{Invocation, Output, Package, Project, Sandbox, nightly};
 
 /// Runs `cargo <arguments>` and `cargo xcache <arguments>`, cold, warm and fresh, and compares all that can be seen.
 #[track_caller]
@@ -327,14 +326,14 @@ fn a_missing_lockfile_is_written_and_announced_like_what_is_fetched() {
 
 #[test]
 fn a_toolchain_can_be_named() {
-    if real(&["+nightly"]).is_none() {
-        return skipped("rustup has no nightly toolchain here");
+    if nightly().is_none() {
+        return;
     }
     let sandbox = Sandbox::new();
     let demo = sandbox.chain().env_remove("RUSTC");
     // A flag that only a nightly cargo takes.
-    let expected = demo.cargo(["+nightly", "run", "--quiet", "-Zunstable-options", "--", "x"]).ok();
-    for arguments in [["+nightly", "xcache", "run"], ["xcache", "+nightly", "run"]] {
+    let expected = demo.cargo(["+nightly-2026-10-29", "run", "--quiet", "-Zunstable-options", "--", "x"]).ok();
+    for arguments in [["+nightly-2026-10-29", "xcache", "run"], ["xcache", "+nightly-2026-10-29", "run"]] {
         for _ in 0..2 {
             demo.clean();
             let ours = demo.cargo(arguments.iter().chain(&["--quiet", "-Zunstable-options", "--", "x"])).ok();

@@ -6,24 +6,19 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use support::{Project, Sandbox, repository, skipped};
+use support::{Project, Sandbox, Tool, is_available, repository, require};
 
 const NONE: [&str; 0] = [];
 
-/// The static binary, or nothing, said so.
+/// The static binary, if there is one.
 fn prebuilt() -> Option<PathBuf> {
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let name = format!("target/archives/cargo-xcache-{}-{target}/cargo-xcache", env!("CARGO_PKG_VERSION"));
     let binary = repository().join(&name);
-    let Ok(made) = binary.metadata().and_then(|metadata| metadata.modified()) else {
-        skipped(&format!("there is no {name}: .ci/dist makes it"));
-        return None;
-    };
-    let is_older = ["Cargo.lock", "src", "cargo-plugin/src"].iter().any(|path| newest(&repository().join(path)) > made);
-    if is_older {
-        skipped(&format!("{name} is older than the sources: .ci/dist makes it anew"));
-    }
-    (!is_older).then_some(binary)
+    let made = binary.metadata().and_then(|metadata| metadata.modified()).ok();
+    let is_newer =
+        |made| ["Cargo.lock", "src", "cargo-plugin/src"].iter().all(|path| newest(&repository().join(path)) <= made);
+    require(Tool::StaticBinary, made.filter(|made| is_newer(*made)).map(|_| binary))
 }
 
 /// When something in it was changed last.
@@ -46,8 +41,9 @@ fn the_static_binary_starts_where_there_is_nothing_else() {
     std::fs::create_dir(&root).expect("a directory can be made");
     std::fs::copy(&binary, root.join("cargo-xcache")).expect("the binary can be copied");
     let project = sandbox.checkout("app");
-    if !project.program("unshare", ["--map-root-user", "true"]).run().status.success() {
-        return skipped("this system does not let its users change the root directory");
+    let may_change_root = project.program("unshare", ["--map-root-user", "true"]).run().status.success();
+    if !is_available(Tool::Mounts, may_change_root) {
+        return;
     }
     let start = ["--map-root-user", "chroot", root.to_str().expect("it is UTF-8"), "/cargo-xcache", "xcache"];
     let output = project.program("unshare", start.iter().chain(&["--version"])).ok();

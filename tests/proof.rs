@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use support::registry::{MIXED_SAID, MIXED_UNITS};
 use support::rustc::real;
 use support::sandbox::sorted;
-use support::{Project, Rustc, Sandbox, skipped, tree};
+use support::{Project, Rustc, Sandbox, Tool, require, tree};
 
 const NONE: [&str; 0] = [];
 
@@ -24,8 +24,8 @@ struct Scene {
 
 impl Scene {
     /// Nothing where the toolchain is not installed.
-    fn new(toolchain: &str) -> Option<Self> {
-        let real = real(&[&format!("+{toolchain}")])?;
+    fn new(toolchain: &'static str) -> Option<Self> {
+        let real = require(Tool::Toolchain(toolchain), real(&[&format!("+{toolchain}")]))?;
         let sandbox = Sandbox::new();
         let rustc = sandbox.another_rustc(|dir| Rustc::of(dir, &real));
         let demo = sandbox.mixed().env("RUSTUP_TOOLCHAIN", toolchain).with_rustc(&rustc).env("CARGO_INCREMENTAL", "0");
@@ -56,8 +56,8 @@ fn proofs(store: &Path) -> Vec<PathBuf> {
 }
 
 #[track_caller]
-fn assert_all_units_are_hydrated(toolchain: &str) {
-    let Some(scene) = Scene::new(toolchain) else { return skipped(&format!("there is no {toolchain} here")) };
+fn assert_all_units_are_hydrated(toolchain: &'static str) {
+    let Some(scene) = Scene::new(toolchain) else { return };
     let demo = &scene.demo;
     demo.xcache_from_nothing(["build"]).env("XCACHE_HYDRATE", "prove").ok();
     assert!(unproven(demo).is_some_and(|reason| reason.contains("new here")), "{}", demo.report().json());

@@ -256,6 +256,6 @@ fn without_a_build_there_is_no_report_and_a_hint() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     let none = mixed.xcache(["report"]).run().fails();
-    assert!(none.stderr.contains("`cargo xcache build` writes one"), "{none}");
+    assert!(none.stderr.contains("run `cargo xcache build` first"), "{none}");
     assert_eq!(mixed.xcache(["report", "--last"]).ok().stdout, "");
 }

@@ -15,7 +15,7 @@ use nix::sys::statvfs::statvfs;
 use tempfile::TempDir;
 
 use crate::invocation::{Invocation, Output};
-use crate::{Project, Sandbox, layered, repository, rustc, tree, xcache_binary};
+use crate::{Project, Sandbox, Tool, is_available, layered, repository, rustc, tree, xcache_binary};
 
 /// Where the book has its Dockerfiles.
 pub fn dockerfiles() -> PathBuf {
@@ -39,9 +39,9 @@ pub struct Images<'a> {
 }
 
 impl<'a> Images<'a> {
-    /// Nothing where images cannot be built on this machine; the reason is the error.
-    pub fn on_machine_of(sandbox: &'a Sandbox) -> Result<Self, &'static str> {
-        usable()?;
+    /// Nothing if images cannot be built on this machine.
+    pub fn on_machine_of(sandbox: &'a Sandbox) -> Option<Self> {
+        is_available(Tool::ImageBuilder, is_usable()).then_some(())?;
         let dir = tempfile::Builder::new().prefix("xcache-test-images-").tempdir_in(storage_place());
         let dir = dir.expect("a directory can be made");
         let images = Self { sandbox, dir, mounts: mounts(sandbox) };
@@ -53,7 +53,7 @@ impl<'a> Images<'a> {
         );
         tree::write(&storage("storage.conf"), config);
         fs::create_dir(storage("tmp")).expect("a directory can be made");
-        Ok(images)
+        Some(images)
     }
 
     /// `buildah …`, with nothing of this machine's own images and settings. All it says comes in one stream, in order.
@@ -271,18 +271,13 @@ pub fn bases(dockerfile: &str) -> Vec<String> {
 }
 
 /// Why images cannot be built here.
-fn usable() -> Result<(), &'static str> {
+fn is_usable() -> bool {
     let works = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     };
-    match () {
-        () if !works("buildah", &["--version"]) => Err("there is no buildah: .ci/images installs it"),
-        () if !nix::unistd::geteuid().is_root() => Err("images are built as root"),
-        () if !works("unshare", &["--mount", "true"]) => Err("nothing may be mounted here"),
-        () => Ok(()),
-    }
+    works("buildah", &["--version"]) && nix::unistd::geteuid().is_root() && works("unshare", &["--mount", "true"])
 }
 
 /// In memory where there is enough of it: buildah waits for the disk after every step.

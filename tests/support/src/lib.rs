@@ -17,6 +17,7 @@
 //! | [`witness`] | [`Witness`]: a workspace whose program says what was seen while it was built |
 //! | [`looking`] | scripts and macros that look at one thing, for a [`Witness`] |
 //! | [`native`] | objects and archives of the machine |
+//! | [`tools`] | [`require`](tools::require): what not every machine has |
 //! | [`report`] | [`Report`]: what `cargo xcache report` says |
 //!
 //! **Invariants.** Everything is real: cargo, rustc, git, the server. Every test has a directory of its own and an
@@ -41,6 +42,7 @@ pub mod runners;
 pub mod rustc;
 pub mod sandbox;
 pub mod server;
+pub mod tools;
 pub mod tree;
 pub mod witness;
 
@@ -54,6 +56,7 @@ pub use report::Report;
 pub use rustc::{Rustc, Start};
 pub use sandbox::Sandbox;
 pub use server::{Key, S3Server};
+pub use tools::{Tool, is_available, nightly, require};
 pub use witness::Witness;
 
 use std::path::{Path, PathBuf};
@@ -102,12 +105,6 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(started.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
         thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Says that a test shows nothing on this machine, and why.
-#[expect(clippy::print_stderr, reason = "the only way for a test to say that it was skipped")]
-pub fn skipped(reason: &str) {
-    eprintln!("skipped: {reason}");
 }
 
 /// How often a test does what it repeats: as a rule often enough to fail if something is wrong in general, and by hand

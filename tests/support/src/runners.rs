@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::{Invocation, Output, Project, Repository, Sandbox, repository, skipped, tree};
+use crate::{Invocation, Output, Project, Repository, Sandbox, Tool, repository, require, tree};
 
 /// Where it is, or nothing, where it is not installed and the test says that it is skipped.
 ///
@@ -14,12 +14,7 @@ use crate::{Invocation, Output, Project, Repository, Sandbox, repository, skippe
 /// In CI, where it must not be missing.
 pub fn runners() -> Option<PathBuf> {
     let dir = repository().join("tests/.runners");
-    if dir.join("installed").is_file() {
-        return Some(dir);
-    }
-    assert!(std::env::var_os("CI").is_none(), "the runners are missing: .ci/runners installs them");
-    skipped("there is no act, or no gitlab-ci-local: .ci/runners installs them");
-    None
+    require(Tool::Runners, dir.join("installed").is_file().then_some(dir))
 }
 
 /// The lines in which somebody else than act itself warns, wherever the runner has put them.

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -19,6 +20,20 @@ pub struct Sandbox {
     names: RefCell<usize>,
     /// The end of the pipe that build scripts write their names into, and what came out of it.
     runs: RefCell<(File, String)>,
+    made: Instant,
+}
+
+/// Where each sandbox leaves how long it was used, if the variable is set: `.ci/run` prints the slowest tests.
+const TIMES: &str = "XCACHE_TEST_TIMES";
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let Some(file) = std::env::var_os(TIMES) else { return };
+        let (seconds, test) = (self.made.elapsed().as_secs_f64(), std::thread::current());
+        let line = format!("{seconds:8.1} s  {}\n", test.name().unwrap_or("?"));
+        // One write, as several tests run at a time. Losing it loses nothing else.
+        let _ = File::options().append(true).create(true).open(file).and_then(|mut file| file.write_all(line.as_bytes()));
+    }
 }
 
 impl Sandbox {
@@ -28,7 +43,7 @@ impl Sandbox {
         let root = tempfile::Builder::new().prefix("xcache-test-").tempdir().expect("a directory can be made");
         let rustc = Rustc::new(&root.path().join("rustc"));
         let runs = RefCell::new((pipe(&root.path().join(SCRIPT_RUNS)), String::new()));
-        let sandbox = Self { root, rustc, names: RefCell::new(0), runs };
+        let sandbox = Self { root, rustc, names: RefCell::new(0), runs, made: Instant::now() };
         cargo_home::copy(&sandbox.cargo_home());
         for dir in [sandbox.home(), sandbox.store()] {
             std::fs::create_dir_all(dir).expect("a directory can be made");

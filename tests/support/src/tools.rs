@@ -1,0 +1,101 @@
+//! What a test needs of the machine: programs, rights, toolchains.
+//!
+//! **Invariant.** A test that cannot show anything says so. In CI that is a failure, as CI installs everything; elsewhere
+//! the test is skipped, with a line that the test program does not swallow.
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::rustc::real;
+
+/// The nightly toolchain that `.ci/toolchains` installs.
+pub const NIGHTLY: &str = "nightly-2026-10-29";
+
+/// Something that not every machine has.
+#[derive(Clone, Copy, Debug)]
+pub enum Tool {
+    /// Chromium, and Playwright to drive it.
+    Browser,
+    /// The version control system.
+    Git,
+    /// The linter of Dockerfiles.
+    Hadolint,
+    /// Buildah, and the rights that it needs.
+    ImageBuilder,
+    /// The right to mount something in a namespace of one's own.
+    Mounts,
+    /// rustc's libraries for musl, for all platforms of the book's images.
+    Musl,
+    /// cargo-nextest.
+    Nextest,
+    /// A second file system to write to.
+    OtherFileSystem,
+    /// A program that starts others with fewer rights, traced, or in a container.
+    Starter(&'static str),
+    /// act and gitlab-ci-local.
+    Runners,
+    /// The static binary, newer than the sources.
+    StaticBinary,
+    /// A toolchain, by its name.
+    Toolchain(&'static str),
+    /// rustc's libraries for wasm32.
+    Wasm32,
+    /// mkfs.xfs, which makes a file system with reflinks.
+    Xfs,
+    /// zlib, as pkg-config finds it.
+    Zlib,
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Browser => "Chromium or Playwright is missing: run .ci/browser",
+            Self::Git => "git is missing",
+            Self::Hadolint => "hadolint is missing: run .ci/images",
+            Self::ImageBuilder => "images cannot be built: run .ci/images as root",
+            Self::Mounts => "this user may not mount anything (unshare --mount)",
+            Self::Musl => "rustc has no libraries for musl: run rustup target add",
+            Self::Nextest => "cargo-nextest is missing: run .ci/servers",
+            Self::OtherFileSystem => "there is no second file system to write to",
+            Self::Starter(program) => return write!(f, "{program} is missing, or may not do its work"),
+            Self::Runners => "act or gitlab-ci-local is missing: run .ci/runners",
+            Self::StaticBinary => "the static binary is missing or older than the sources: run .ci/dist",
+            Self::Toolchain(name) => return write!(f, "{name} is missing: run rustup toolchain install {name}"),
+            Self::Wasm32 => "rustc has no libraries for wasm32: run rustup target add wasm32-unknown-unknown",
+            Self::Xfs => "mkfs.xfs is missing: install xfsprogs",
+            Self::Zlib => "pkg-config does not find zlib: install pkg-config and zlib1g-dev",
+        })
+    }
+}
+
+/// Gives what was found. If nothing was, the test has to return.
+///
+/// # Panics
+///
+/// In CI, if nothing was found.
+#[track_caller]
+#[must_use]
+pub fn require<T>(tool: Tool, found: Option<T>) -> Option<T> {
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "{tool}");
+        let test = std::thread::current();
+        // The test program would keep what `eprintln` writes.
+        let _ = writeln!(std::io::stderr(), "skipped {}: {tool}", test.name().unwrap_or_default());
+    }
+    found
+}
+
+/// The rustc of [`NIGHTLY`].
+#[track_caller]
+#[must_use]
+pub fn nightly() -> Option<PathBuf> {
+    require(Tool::Toolchain(NIGHTLY), real(&[&format!("+{NIGHTLY}")]))
+}
+
+/// The same as [`require`], of something that is there or not.
+#[track_caller]
+#[must_use]
+pub fn is_available(tool: Tool, is_there: bool) -> bool {
+    require(tool, is_there.then_some(())).is_some()
+}

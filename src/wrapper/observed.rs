@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::units::{Call, Services};
+use super::call::Call;
+use super::context::Services;
 use crate::digest::Digest;
 use crate::entry::Inputs;
 use crate::event::{Difference, MissReason, UncacheableReason, UnitId};
@@ -127,7 +128,7 @@ impl Services {
         then: impl FnOnce(&Subject<'_>) -> T,
     ) -> T {
         let fixed = self.fixed(self.plan.unit(id));
-        let own = [Some(call.out_dir()), call.script_dir()];
+        let own = [Some(call.out_dir.as_path()), call.script_dir()];
         let callers = self.plan.callers_of(id);
         then(&Subject {
             fixed: fixed.iter().map(Utf8PathBuf::as_path).collect(),
@@ -188,6 +189,6 @@ impl Services {
     fn dep_info_files(&self, call: &Call) -> BTreeSet<Utf8PathBuf> {
         let Some(path) = call.dep_info() else { return BTreeSet::new() };
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        DepInfo::parse(&text).files.iter().map(|file| call.directory().join(file)).collect()
+        DepInfo::parse(&text).files.iter().map(|file| call.directory.join(file)).collect()
     }
 }

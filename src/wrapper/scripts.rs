@@ -16,13 +16,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::call::Call;
+use super::context::Services;
 use super::observed::{ObservedRun, miss_reason};
 use super::protocol::Request;
 use super::record::record_script;
 use super::restore::{Variables, other_dependencies, other_paths, other_variables};
 use super::script_observations::ScriptObservations;
 use super::stand_in::{Runs, StandIns};
-use super::units::{Call, Services};
+
 use crate::digest::{Digest, Domain};
 use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, Fresh};
 use crate::error::Result;

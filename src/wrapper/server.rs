@@ -4,7 +4,7 @@
 //! a crate goes to [`Units`], which may have to be waited for ([`PlanSource::Pending`]) or to be planned first: a
 //! session that expects nothing to be compiled starts cargo without a plan ([`PlanSource::OnDemand`]).
 
-use std::io::{self, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
@@ -17,12 +17,15 @@ use interprocess::local_socket::{Listener, ListenerOptions, Stream};
 
 use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use super::client::NAME;
-use super::protocol::{Capture, Finished, Released, Request, Response, Role, ScriptObserved, receive, send, socket};
+use super::context::Services;
+use super::conversation::Conversation;
+use super::protocol::{Capture, Finished, Request, Role, ScriptObserved, socket};
 use super::script_observations::ScriptObservations;
 use super::scripts::Printed;
 use super::stand_in::{Runs, StandIns};
-use super::units::{Call, Services, Units};
+use super::units::Units;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
 use crate::link::Link;
@@ -192,10 +195,8 @@ impl Coordinator {
     }
 
     fn serve(&self, stream: Stream) -> io::Result<()> {
-        let mut stream = BufReader::new(stream);
-        let request: Request = receive(&mut stream)?;
         let wrapper = self.context.user_wrapper.as_ref().map(|wrapper| wrapper.program.clone());
-        let mut conversation = Conversation { stream, wrapper };
+        let (request, mut conversation) = Conversation::begin(stream, wrapper)?;
         if request.role == Role::Script {
             return self.script(conversation, &request);
         }
@@ -233,9 +234,9 @@ impl Coordinator {
         if is_observed {
             self.has_interposer.call_once(|| observe::provide_interposer(&self.directory));
         }
-        send(conversation.stream.get_mut(), &Response::Start { wrapper, is_observed })?;
+        conversation.start_script(wrapper, is_observed)?;
         if is_observed && let Some(out_dir) = request.environment.get("OUT_DIR") {
-            let ScriptObserved(observation) = receive(&mut conversation.stream)?;
+            let ScriptObserved(observation) = conversation.script_observed()?;
             self.observations.note(out_dir.into(), (request.environment.clone(), observation));
             if let Some(units) = units {
                 units.generalize(request, Utf8Path::new(out_dir));
@@ -287,43 +288,6 @@ fn without_compiler(arguments: &[String]) -> &[String] {
     match arguments.split_first() {
         Some((first, others)) if !first.starts_with('-') && !first.ends_with(".rs") => others,
         _ => arguments,
-    }
-}
-
-/// A wrapper that waits for an answer.
-pub(super) struct Conversation {
-    stream: BufReader<Stream>,
-    wrapper: Option<String>,
-}
-
-impl Conversation {
-    /// Has it print this, and end with success.
-    pub(super) fn print(&mut self, stdout: String, stderr: String) -> io::Result<()> {
-        send(self.stream.get_mut(), &Response::Print { stdout, stderr, code: 0 })
-    }
-
-    /// Has it run the command with arguments before cargo's, and waits for the end.
-    pub(super) fn run(
-        &mut self,
-        arguments: Vec<String>,
-        unmapping: Unmapping,
-        capture: Capture,
-        is_observed: bool,
-    ) -> io::Result<Finished> {
-        let wrapper = self.wrapper.clone();
-        send(self.stream.get_mut(), &Response::Run { wrapper, arguments, unmapping, capture, is_observed })?;
-        receive(&mut self.stream)
-    }
-
-    /// Lets it end, after a run whose diagnostics were captured.
-    pub(super) fn release(&mut self) -> io::Result<()> {
-        send(self.stream.get_mut(), &Released)
-    }
-
-    fn run_unwatched(&mut self) -> io::Result<()> {
-        let (wrapper, arguments, unmapping) = (self.wrapper.clone(), Vec::new(), Unmapping::default());
-        let response = Response::Run { wrapper, arguments, unmapping, capture: Capture::Status, is_observed: false };
-        send(self.stream.get_mut(), &response)
     }
 }
 

@@ -4,9 +4,9 @@ mod code;
 mod differences;
 mod incremental;
 mod linked;
+mod skip;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,159 +16,34 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use self::incremental::{Earlier, is_incremental_otherwise};
+use super::call::Call;
+use super::context::Services;
+use super::conversation::Conversation;
 use super::debug_info;
 use super::metadata::MetadataDigests;
 use super::observed::miss_reason;
 use super::protocol::{Capture, Finished, Request};
 use super::record::{Compiled, Output, Recorded, bound_to, open_outputs, record};
-use super::restore::{Variables, dependency_records, restore, violation};
+use super::restore::{dependency_records, restore, violation};
 use super::script_observations::ScriptObservations;
 use super::scripts::{Printed, Scripts};
-use super::server::Conversation;
-use super::skip_members::{SkippedMembers, Trace, remove_traces};
+use super::skip_members::{Trace, remove_traces};
 use super::stand_in::StandIns;
-use crate::cargo::{Format, Layout};
 use crate::digest::{Digest, Domain};
-use crate::entry::{DependencyRecord, Entry, Fresh};
-use crate::error::{Error, Result};
-use crate::event::{Difference, EventKind, EventLog, MissReason, UncacheableReason, UnitId};
-use crate::hydrate::{Hydrated, LinkedLibraries, Site, own_dirs};
-use crate::inputs::MachineState;
+use crate::entry::{DependencyRecord, Fresh};
+use crate::error::Result;
+use crate::event::{EventKind, MissReason, UncacheableReason, UnitId};
+use crate::hydrate::LinkedLibraries;
 use crate::key::UnitKey;
-use crate::plan::content::Contents;
-use crate::plan::{BuildPlan, Driver, PRIMARY, Unit};
-use crate::prefetch::{Lookup, Prefetch};
-use crate::roots::{PathScanner, Root, Roots};
-use crate::rustc::Invocation;
+use crate::plan::Unit;
+use crate::prefetch::Lookup;
+use crate::roots::{PathScanner, Root};
 use crate::rustc::diagnostics::{Unmapping, printed};
 use crate::rustc::written::{linked, written};
-use crate::store::{LocalStore, input_history};
-use crate::upload::Upload;
 
 /// Cargo writes a unit's fingerprint right after its compiler has ended; this long it is waited for.
 const FINGERPRINT_PATIENCE: Duration = Duration::from_secs(5);
 const FINGERPRINT_TICK: Duration = Duration::from_millis(3);
-
-/// What the wrapper's decisions rest on.
-pub struct Services {
-    /// The plan of this build.
-    pub plan: BuildPlan,
-    /// What is in the directories of packages that have no other identity.
-    pub contents: Contents,
-    /// Where things are on this machine.
-    pub roots: Roots,
-    /// What cargo writes into its build directory, as far as is known: what is read there is not believed without its
-    /// hash.
-    pub format: Format,
-    /// Whether that is proven: then units may be put there.
-    pub is_proven: bool,
-    /// The local store.
-    pub store: Arc<LocalStore>,
-    /// Where entries come from.
-    pub prefetch: Prefetch,
-    /// Where recorded entries go.
-    pub upload: Option<Upload>,
-    /// The units that cargo should not ask for.
-    pub hydrated: Hydrated,
-    /// The environment that cargo was started with.
-    pub environment: BTreeMap<OsString, OsString>,
-    /// What the compiler that was asked calls itself.
-    pub compiler: String,
-    /// The program that links for this host.
-    pub linker: String,
-    /// The units that are not to be compiled, where only dependencies are.
-    pub skipped_members: Option<SkippedMembers>,
-    /// This machine, as far as anybody could look at it.
-    pub machine: MachineState,
-    /// What looks at it is observed.
-    pub is_observing: bool,
-    /// What happens.
-    pub log: EventLog,
-    /// The local store cannot be written; said once.
-    pub store_failed: AtomicBool,
-}
-
-impl Services {
-    /// Where cargo's files are.
-    pub fn site(&self) -> Site<'_> {
-        Site { format: self.format, roots: &self.roots }
-    }
-
-    /// The directories of all profiles that something is built in, each with every layout that it may have.
-    pub fn profiles(&self) -> Vec<(Layout, Utf8PathBuf)> {
-        let Some(build_dir) = self.roots.get(Root::BuildDir) else { return Vec::new() };
-        let profiles = self.plan.profile_dirs();
-        let of_profile = |profile: &String| Layout::ALL.map(|layout| (layout, build_dir.join(profile)));
-        profiles.iter().flat_map(of_profile).collect()
-    }
-
-    /// The programs of build scripts that are in the build directory, and whether one of the package has several runs.
-    pub fn scripts(&self) -> Vec<(Utf8PathBuf, bool)> {
-        let of_profile = |(layout, profile): (Layout, Utf8PathBuf)| {
-            layout.scripts(&profile).into_iter().map(move |program| (layout, program))
-        };
-        let scripts = self.profiles().into_iter().flat_map(of_profile);
-        let with_several = |(layout, program): (Layout, Utf8PathBuf)| {
-            let package = layout.package_of(&program);
-            let is_several = package.is_some_and(|package| self.plan.runs_several_times(package));
-            (program, is_several)
-        };
-        scripts.map(with_several).collect()
-    }
-
-    /// The features that the build script of a call's package has told the compiler of.
-    fn script_features(&self, unit: &Unit, call: &Call) -> BTreeSet<String> {
-        call.script_dir().and_then(|out_dir| self.site().script_features(unit, out_dir)).unwrap_or_default()
-    }
-
-    /// What rustc is told beside cargo's arguments for a unit, and what undoes it in its messages: where others may have it,
-    /// too. Else it is compiled as plain cargo compiles it.
-    fn remapping(&self, id: UnitId, is_remapped: bool) -> (Vec<String>, Unmapping) {
-        let roots = &self.roots;
-        match is_remapped {
-            true => (roots.remap_arguments(!self.plan.unit(id).external), Unmapping::new(roots)),
-            false => Default::default(),
-        }
-    }
-
-    /// Puts an entry into the stores.
-    pub(super) fn keep(&self, id: UnitId, entry: Entry) {
-        if let Err(error) = self.store.put_entry(&entry) {
-            return self.store_failed(&error);
-        }
-        let unit_inputs = self.plan.unit_inputs(id);
-        if let Some(Err(error)) =
-            unit_inputs.map(|unit_inputs| input_history::remember(&self.store, unit_inputs, jiff::Timestamp::now()))
-        {
-            tracing::debug!(%error, "what a unit was made from is not remembered");
-        }
-        let path_bound = !entry.constraints.bound.is_empty();
-        self.log.record(EventKind::Recorded { unit: id, bytes: entry.size(), path_bound });
-        if let Some(upload) = &self.upload {
-            upload.send(entry);
-        }
-    }
-
-    /// Why an entry that holds could not be put in its place. A damaged one is gone then.
-    pub(super) fn unusable(&self, id: UnitId, entry: &Entry, error: Error) -> MissReason {
-        let Error::Corrupt { object, reason } = error else {
-            self.record_differences(id, [Difference::Failed { message: error.to_string() }]);
-            self.log.warn(error);
-            return MissReason::Restore;
-        };
-        self.store.discard(entry);
-        self.record_differences(id, [Difference::Damaged { object: object.clone(), reason: reason.clone() }]);
-        self.log.record(EventKind::CorruptObject { object, reason });
-        MissReason::Corrupt
-    }
-
-    pub(super) fn store_failed(&self, error: &Error) {
-        if !self.store_failed.swap(true, Ordering::SeqCst) {
-            let hint = error.hint(self.store.root()).map(|hint| format!("; {hint}")).unwrap_or_default();
-            self.log.warn(format!("what is compiled cannot be kept: {error}{hint}"));
-        }
-    }
-}
 
 /// The decisions.
 pub(super) struct Units {
@@ -198,59 +73,6 @@ struct State {
     earlier: Earlier,
 }
 
-/// A rustc call, understood.
-pub(super) struct Call {
-    pub request: Request,
-    pub invocation: Invocation,
-    /// What is started instead of rustc, with that as its first argument.
-    driver: Option<String>,
-    directory: Utf8PathBuf,
-    out_dir: Utf8PathBuf,
-}
-
-impl Call {
-    /// The system says without links where rustc runs. Cargo's own names go by those that lead to a root.
-    pub(super) fn new(request: Request, invocation: Invocation, driver: Option<String>, roots: Option<&Roots>) -> Self {
-        let by_links = roots.and_then(|roots| roots.resolve(&roots.locate(&request.directory)));
-        let directory = by_links.unwrap_or_else(|| Utf8PathBuf::from(&request.directory));
-        let out_dir = directory.join(invocation.out_dir.clone().unwrap_or_default());
-        Self { request, invocation, driver, directory, out_dir }
-    }
-
-    /// The directory that rustc runs in.
-    pub(super) fn directory(&self) -> &Utf8Path {
-        &self.directory
-    }
-
-    /// Whether it is what the unit was planned with: rustc, or what stands in front of that.
-    fn is_compiled_by(&self, driver: Option<&Driver>, unit: &Unit) -> bool {
-        let is_primary = self.request.environment.contains_key(PRIMARY);
-        driver.map(|driver| driver.program.as_str()) == self.driver.as_deref()
-            && driver.is_none_or(|driver| !driver.depends_on_primary || unit.primary == is_primary)
-    }
-
-    /// Where rustc says what it has read.
-    pub(super) fn dep_info(&self) -> Option<Utf8PathBuf> {
-        let outputs = written(&self.invocation, &self.out_dir);
-        outputs.into_iter().find(|output| output.extension() == Some("d"))
-    }
-
-    pub(super) fn out_dir(&self) -> &Utf8Path {
-        &self.out_dir
-    }
-
-    /// The environment, of a call for this unit.
-    pub(super) fn variables<'a>(&'a self, unit: &'a Unit, roots: &'a Roots) -> Variables<'a> {
-        let own = own_dirs(unit, self.script_dir(), roots);
-        Variables { environment: &self.request.environment, roots, own }
-    }
-
-    /// `OUT_DIR`, if the package has a build script.
-    pub(super) fn script_dir(&self) -> Option<&Utf8Path> {
-        self.request.environment.get("OUT_DIR").map(Utf8Path::new)
-    }
-}
-
 impl Units {
     /// Decides by these services.
     pub(super) fn new(
@@ -273,7 +95,7 @@ impl Units {
         for (unit, reason) in services.hydrated.rejected(&state.claimed) {
             services.log.record(EventKind::Rejected { unit, reason });
         }
-        remove_traces(&services, &state.traces);
+        remove_traces(&state.traces, services.format, &services.log);
         Arc::into_inner(services)
     }
 
@@ -294,10 +116,6 @@ impl Units {
 
     pub(super) fn services(&self) -> &Services {
         &self.services
-    }
-
-    pub(super) fn note_trace(&self, trace: Option<Trace>) {
-        self.state().traces.extend(trace);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,11 +1,8 @@
-//! In what an entry does not fit: for the decision, and for whoever asks about it later.
-
-use std::sync::Arc;
+//! What has changed since an entry was made.
 
 use super::{Call, Services, Units};
 use crate::entry::Entry;
-use crate::event::{Difference, EventKind, MissReason, UnitId};
-use crate::wrapper::restore::other_paths;
+use crate::event::{Difference, UnitId};
 
 impl Units {
     /// What nothing else tells and is not as it was then: what a member's package holds, what the package's build
@@ -22,33 +19,6 @@ impl Units {
             }
             () if !self.is_linked_with(id, call, entry) => Some(Difference::Linked),
             () => None,
-        }
-    }
-}
-
-impl Services {
-    /// Records in what the entry of a unit does not fit.
-    pub(in crate::wrapper) fn record_differences(
-        &self,
-        unit: UnitId,
-        differences: impl IntoIterator<Item = Difference>,
-    ) {
-        let events = differences.into_iter().map(|difference| EventKind::Differs { unit, difference });
-        events.for_each(|event| self.log.record(event));
-    }
-
-    /// Says whose paths are in an entry that was not even looked at because of them.
-    pub(in crate::wrapper) fn record_path_differences(&self, id: UnitId, reason: MissReason) {
-        let Self { plan, prefetch, roots, .. } = self;
-        if reason == MissReason::PathBound
-            && let Ok(key) = plan.unit(id).key
-        {
-            let entry = prefetch.known_entries().into_iter().find(|entry| entry.key == key);
-            let entry = entry.or_else(|| self.store.entry(key).ok().flatten().map(Arc::new));
-            self.record_differences(
-                id,
-                entry.map(|entry| other_paths(&entry.constraints.bound, roots)).unwrap_or_default(),
-            );
         }
     }
 }

@@ -105,6 +105,14 @@ impl Environment {
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.to_str()
     }
+
+    /// Cargo's home, as cargo finds it (the `home` crate's rules).
+    fn cargo_home(&self, directory: &Path) -> Option<PathBuf> {
+        match self.get("CARGO_HOME") {
+            Some(home) => Some(directory.join(home)),
+            None => std::env::home_dir().map(|home| home.join(".cargo")),
+        }
+    }
 }
 
 /// How a signal reaches a session: cargo ends first, then the session.

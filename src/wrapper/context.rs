@@ -1,4 +1,6 @@
 //! What the decisions about one build rest on.
+//!
+//! **Invariant.** [`BuildContext`] is made with the plan, and nobody changes it. What changes is in the [`Stores`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -24,8 +26,8 @@ use crate::rustc::diagnostics::Unmapping;
 use crate::store::{LocalStore, input_history};
 use crate::upload::Upload;
 
-/// What the wrapper's decisions rest on.
-pub struct Services {
+/// What the plan fixed. Nothing changes it while cargo runs.
+pub struct BuildContext {
     /// The plan of this build.
     pub plan: BuildPlan,
     /// What is in the directories of packages that have no other identity.
@@ -37,14 +39,6 @@ pub struct Services {
     pub format: Format,
     /// Whether that is proven: then units may be put there.
     pub is_proven: bool,
-    /// The local store.
-    pub store: Arc<LocalStore>,
-    /// Where entries come from.
-    pub prefetch: Prefetch,
-    /// Where recorded entries go.
-    pub upload: Option<Upload>,
-    /// The units that cargo should not ask for.
-    pub hydrated: Hydrated,
     /// The environment that cargo was started with.
     pub environment: BTreeMap<OsString, OsString>,
     /// What the compiler that was asked calls itself.
@@ -57,13 +51,9 @@ pub struct Services {
     pub machine: MachineState,
     /// What looks at it is observed.
     pub is_observing: bool,
-    /// What happens.
-    pub log: EventLog,
-    /// The local store cannot be written; said once.
-    pub store_failed: AtomicBool,
 }
 
-impl Services {
+impl BuildContext {
     /// Where cargo's files are.
     pub fn site(&self) -> Site<'_> {
         Site { format: self.format, roots: &self.roots }
@@ -105,23 +95,26 @@ impl Services {
             false => Default::default(),
         }
     }
+}
 
-    /// Puts an entry into the stores.
-    pub(super) fn keep(&self, id: UnitId, entry: Entry) {
-        if let Err(error) = self.store.put_entry(&entry) {
-            return self.store_failed(&error);
-        }
-        let unit_inputs = self.plan.unit_inputs(id);
-        if let Some(Err(error)) =
-            unit_inputs.map(|unit_inputs| input_history::remember(&self.store, unit_inputs, jiff::Timestamp::now()))
-        {
-            tracing::debug!(%error, "what a unit was made from is not remembered");
-        }
-        let path_bound = !entry.constraints.bound.is_empty();
-        self.log.record(EventKind::Recorded { unit: id, bytes: entry.size(), path_bound });
-        if let Some(upload) = &self.upload {
-            upload.send(entry);
-        }
+/// Where entries come from and go to, and where events go.
+pub struct Stores {
+    /// The local store.
+    pub store: Arc<LocalStore>,
+    /// Where entries come from.
+    pub prefetch: Prefetch,
+    /// Where recorded entries go.
+    pub upload: Option<Upload>,
+    /// What happens.
+    pub log: EventLog,
+    /// The local store cannot be written; said once.
+    has_failed: AtomicBool,
+}
+
+impl Stores {
+    /// Of a session that is not known to be unable to write.
+    pub fn new(store: Arc<LocalStore>, prefetch: Prefetch, upload: Option<Upload>, log: EventLog) -> Self {
+        Self { store, prefetch, upload, log, has_failed: AtomicBool::new(false) }
     }
 
     /// Why an entry that holds could not be put in its place. A damaged one is gone then.
@@ -137,8 +130,9 @@ impl Services {
         MissReason::Corrupt
     }
 
-    pub(super) fn store_failed(&self, error: &Error) {
-        if !self.store_failed.swap(true, Ordering::SeqCst) {
+    /// Says once that nothing can be written.
+    pub(super) fn failed(&self, error: &Error) {
+        if !self.has_failed.swap(true, Ordering::SeqCst) {
             let hint = error.hint(self.store.root()).map(|hint| format!("; {hint}")).unwrap_or_default();
             self.log.warn(format!("what is compiled cannot be kept: {error}{hint}"));
         }
@@ -149,16 +143,47 @@ impl Services {
         let events = differences.into_iter().map(|difference| EventKind::Differs { unit, difference });
         events.for_each(|event| self.log.record(event));
     }
+}
+
+/// A planned build, once everything that the cache has is in its place.
+pub struct PlannedBuild {
+    /// What the plan fixed.
+    pub context: BuildContext,
+    /// Where entries come from and go to.
+    pub stores: Stores,
+    /// The units that cargo should not ask for.
+    pub hydrated: Hydrated,
+}
+
+impl PlannedBuild {
+    /// Puts an entry into the stores.
+    pub(super) fn keep(&self, id: UnitId, entry: Entry) {
+        if let Err(error) = self.stores.store.put_entry(&entry) {
+            return self.stores.failed(&error);
+        }
+        let unit_inputs = self.context.plan.unit_inputs(id);
+        if let Some(Err(error)) = unit_inputs
+            .map(|unit_inputs| input_history::remember(&self.stores.store, unit_inputs, jiff::Timestamp::now()))
+        {
+            tracing::debug!(%error, "what a unit was made from is not remembered");
+        }
+        let path_bound = !entry.constraints.bound.is_empty();
+        self.stores.log.record(EventKind::Recorded { unit: id, bytes: entry.size(), path_bound });
+        if let Some(upload) = &self.stores.upload {
+            upload.send(entry);
+        }
+    }
 
     /// Says whose paths are in an entry that was not even looked at because of them.
     pub(super) fn record_path_differences(&self, id: UnitId, reason: MissReason) {
-        let Self { plan, prefetch, roots, .. } = self;
+        let BuildContext { plan, roots, .. } = &self.context;
+        let Stores { prefetch, store, .. } = &self.stores;
         if reason == MissReason::PathBound
             && let Ok(key) = plan.unit(id).key
         {
             let entry = prefetch.known_entries().into_iter().find(|entry| entry.key == key);
-            let entry = entry.or_else(|| self.store.entry(key).ok().flatten().map(Arc::new));
-            self.record_differences(
+            let entry = entry.or_else(|| store.entry(key).ok().flatten().map(Arc::new));
+            self.stores.record_differences(
                 id,
                 entry.map(|entry| other_paths(&entry.constraints.bound, roots)).unwrap_or_default(),
             );

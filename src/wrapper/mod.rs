@@ -30,6 +30,6 @@ pub mod skip_members;
 mod stand_in;
 mod units;
 
-pub use context::Services;
+pub use context::{BuildContext, PlannedBuild, Stores};
 pub use server::{PlanSource, Planner, UserWrapper, Wrapper, WrapperContext};
 pub use skip_members::SkippedMembers;

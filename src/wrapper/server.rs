@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::client::NAME;
-use super::context::Services;
+use super::context::PlannedBuild;
 use super::conversation::Conversation;
 use super::protocol::{Capture, Finished, Request, Role, ScriptObserved, socket};
 use super::script_observations::ScriptObservations;
@@ -62,12 +62,12 @@ pub struct WrapperContext {
 }
 
 /// Makes a plan when the first crate is compiled after all, into this directory. Nothing where there is none to be had.
-pub type Planner = Box<dyn FnOnce(&Utf8Path) -> Option<Services> + Send>;
+pub type Planner = Box<dyn FnOnce(&Utf8Path) -> Option<PlannedBuild> + Send>;
 
 /// How it becomes known what to do with the crates that cargo will ask for.
 pub enum PlanSource {
     /// It is being prepared. Cargo is held up before it looks into the build directory until it is there.
-    Pending(Receiver<Services>),
+    Pending(Receiver<PlannedBuild>),
     /// It is found out when it is needed.
     OnDemand(Planner),
 }
@@ -100,8 +100,8 @@ impl Wrapper {
         self.link.program()
     }
 
-    /// Stops listening, waits until everything compiled is recorded, and gives the services back, if there was a plan.
-    pub fn stop(self) -> Option<Services> {
+    /// Stops listening, waits until everything compiled is recorded, and gives the build back, if there was a plan.
+    pub fn stop(self) -> Option<PlannedBuild> {
         let Self { link, coordinator, accepting } = self;
         coordinator.stopping.store(true, Ordering::SeqCst);
         if coordinator.is_pending {
@@ -158,7 +158,7 @@ impl Coordinator {
     fn new(context: WrapperContext, source: PlanSource, link: &Link) -> Self {
         let is_pending = matches!(source, PlanSource::Pending(_));
         let plan: Planner = match source {
-            PlanSource::Pending(services) => Box::new(move |_| services.recv().ok()),
+            PlanSource::Pending(build) => Box::new(move |_| build.recv().ok()),
             PlanSource::OnDemand(plan) => plan,
         };
         let stand_ins = Arc::new(StandIns::new(link.program()));
@@ -209,7 +209,7 @@ impl Coordinator {
         let out_dir = invocation.out_dir.as_deref().unwrap_or(Utf8Path::new(""));
         let out_dir = Utf8Path::new(&request.directory).join(out_dir);
         let units = self.units(&out_dir);
-        let call = Call::new(request, invocation, driver, units.map(|units| &units.services().roots));
+        let call = Call::new(request, invocation, driver, units.map(|units| &units.build().context.roots));
         match units.and_then(|units| Some((units, units.identify(&call)?))) {
             Some((units, id)) => units.serve(conversation, id, &call),
             None => {

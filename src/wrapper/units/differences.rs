@@ -1,6 +1,6 @@
 //! What has changed since an entry was made.
 
-use super::{Call, Services, Units};
+use super::{BuildContext, Call, Units};
 use crate::entry::Entry;
 use crate::event::{Difference, UnitId};
 
@@ -8,7 +8,7 @@ impl Units {
     /// What nothing else tells and is not as it was then: what a member's package holds, what the package's build
     /// script has made, and native code that is linked. The packages of others are fixed by a checksum.
     pub(super) fn changed_since(&self, id: UnitId, entry: &Entry, call: &Call) -> Option<Difference> {
-        let Services { plan, contents, .. } = &*self.services;
+        let BuildContext { plan, contents, .. } = &self.build.context;
         let unit = plan.unit(id);
         let planned = |content| contents.package(&unit.package_dir).is_ok_and(|now| now.digest == content);
         match () {

@@ -2,7 +2,7 @@
 //!
 //! [`session::run`] is the product: it plans a build from cargo's own unit graph, computes the key of every unit, brings
 //! the cached ones into the local store, runs cargo with a rustc wrapper that restores hits and records misses, and
-//! sends what is new to the remote. Everything else here is a part of that, and dependencies point down this list only:
+//! sends what is new to the remote. Everything else here is a part of that, and imports point down this list only:
 //!
 //! | module | responsibility |
 //! |---|---|
@@ -36,6 +36,8 @@ pub mod hydrate;
 pub mod inputs;
 pub mod journal;
 pub mod key;
+#[cfg(test)]
+mod layers;
 pub mod ledger;
 pub mod link;
 pub mod observe;

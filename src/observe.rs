@@ -26,6 +26,8 @@ mod filter;
 #[cfg_attr(not(test), expect(dead_code, reason = "half of it is for the library, which is compiled by itself"))]
 mod journal;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod notes;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod preload;
 mod seen;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -353,7 +353,7 @@ fn a_call_that_the_library_takes_over_does_what_it_does_without() {
 #[test]
 fn what_was_ended_while_it_noted_is_missing() {
     use super::journal::{self, Note};
-    use super::preload::Notes;
+    use super::notes::Notes;
     let mut notes = Notes::new(Path::new("/library")).unwrap();
     let note = |path| Note { used: Use::Read as u8, was: journal::OTHER, program: 1, mark: [0; 5], path };
     let journal = notes.journal();

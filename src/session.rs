@@ -6,7 +6,8 @@
 //! survey ─► graph index ─► plan ─► prefetch ─► hydrate ─► cargo with the wrapper ─► upload ─► report
 //! ```
 //!
-//! They overlap: packs come in from the graph index on, and cargo reads its manifests while they do
+//! [`Session::plan`] gives a [`Start`], [`Session::build`] makes an end of it ([`Ended`]), and [`Session::finish`] is what
+//! is left to do. The phases overlap: packs come in from the graph index on, and cargo reads its manifests while they do
 //! ([`hydrate_while_starting`]).
 //!
 //! Where the same command has just succeeded and nothing has changed, cargo is started at once, and the phases before
@@ -29,42 +30,39 @@ mod native;
 mod noop;
 mod planning;
 pub mod proof;
+mod push;
 mod rustc_info;
 mod survey;
 mod tools;
 mod unpacked;
 mod warm;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, mpsc};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use tempfile::TempDir;
 
 use self::noop::NoopRecord;
 use self::planning::{Prepared, Teardown, prepare};
 use self::rustc_info::RustcInfo;
 use self::unpacked::UnpackingCommand;
+use self::warm::WholeSeconds;
 use crate::cargo::{Cargo, Invocation, Workspace, unpacking};
 use crate::config::{Settings, Switch};
-use crate::digest::Digest;
-use crate::entry::Entry;
-use crate::error::{Error, Result};
-use crate::event::{EventKind, EventLog, Phase, session_name};
-use crate::explain::LastBuild;
-use crate::key::UnitKey;
-use crate::ledger::Ledger;
+use crate::error::Error;
+use crate::event::{EventKind, EventLog, Phase};
+use crate::hydrate::Hydrated;
 use crate::plan::BuildPlan;
 use crate::process::Running;
 use crate::report::Report;
-use crate::report::stats::Tally;
-use crate::store::input_history::SharedHistory;
-use crate::store::{LocalStore, RemoteStore, Runtime, gc};
-use crate::upload::{Upload, UploadSummary};
-use crate::wrapper::{PlanSource, Planner, Services, Wrapper, WrapperContext};
+use crate::store::LocalStore;
+use crate::wrapper::{PlanSource, PlannedBuild, Planner, UserWrapper, Wrapper, WrapperContext};
+pub use push::push;
 pub use survey::workspace_directory;
 pub use warm::Warm;
 
@@ -105,6 +103,14 @@ impl Environment {
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.to_str()
     }
+
+    /// Cargo's home, as cargo finds it (the `home` crate's rules).
+    fn cargo_home(&self, directory: &Path) -> Option<PathBuf> {
+        match self.get("CARGO_HOME") {
+            Some(home) => Some(directory.join(home)),
+            None => std::env::home_dir().map(|home| home.join(".cargo")),
+        }
+    }
 }
 
 /// How a signal reaches a session: cargo ends first, then the session.
@@ -133,19 +139,18 @@ pub struct Outcome {
 
 /// Runs cargo with the cache around it.
 pub fn run(options: &Options, log: &EventLog, interrupt: &Interrupt) -> Outcome {
-    let cargo = Cargo::new(options.cargo.clone(), options.invocation.clone())
-        .running(options.runs.clone())
-        .without_incremental(incremental::is_stripped(options));
-    let session = Session { cargo, options, log, interrupt };
-    let store = LocalStore::open(&options.settings.dir);
-    let (code, target_dir) = match &store {
-        Ok(store) => session.with_store(Arc::new(store.clone())),
-        Err(error) if options.warm.is_some() => session.with_temporary_store(error),
-        Err(error) => session.without_plan(error),
-    };
+    let session = Session::new(options, log, interrupt);
+    let store = session.open_store();
+    // Plan, keys, the first half of the prefetch.
+    let start = session.plan(&store);
+    let report_dir = start.report_dir();
+    // The rest of the prefetch, hydration, cargo; what is compiled is recorded and uploaded meanwhile.
+    let ended = session.build(start);
+    // The rest of the upload.
+    let code = session.finish(ended);
     log.record(EventKind::SessionFinished);
     let report = Report::from_events(&log.events());
-    finish::write_results(options, &report, target_dir.as_deref().map(Utf8Path::as_std_path), store.as_ref().ok());
+    finish::write_results(options, &report, report_dir.as_deref().map(Utf8Path::as_std_path), store.kept());
     Outcome { code, report }
 }
 
@@ -157,91 +162,142 @@ struct Session<'a> {
     interrupt: &'a Interrupt,
 }
 
-/// Cargo's exit code, and where the report goes.
-type Ended = (i32, Option<Utf8PathBuf>);
+/// The local store of a session.
+enum SessionStore {
+    /// The user's.
+    Local(Arc<LocalStore>),
+    /// One that ends with the session.
+    Temporary(Arc<LocalStore>, #[expect(dead_code, reason = "the directory goes with it")] TempDir),
+    /// There is none, for this reason.
+    None(Error),
+}
 
-impl Session<'_> {
-    fn with_store(&self, store: Arc<LocalStore>) -> Ended {
+impl SessionStore {
+    /// The store, if it outlives the session.
+    fn kept(&self) -> Option<&LocalStore> {
+        if let Self::Local(store) = self { Some(store) } else { None }
+    }
+}
+
+/// How cargo is started.
+enum Start {
+    /// As if there were no cache.
+    WithoutCache,
+    /// Not at all: only cargo with the cache does what was asked for.
+    Refused { code: i32 },
+    /// With a plan: what cargo needs is on its way.
+    Planned(Box<Prepared>),
+    /// With a plan that is made if something is compiled.
+    OnDemand(Box<OnDemand>),
+}
+
+impl Start {
+    /// The target directory for the report, if it is known.
+    fn report_dir(&self) -> Option<Utf8PathBuf> {
+        match self {
+            Self::WithoutCache | Self::Refused { .. } => None,
+            Self::Planned(prepared) => Some(prepared.teardown.workspace.target_dir.clone()),
+            Self::OnDemand(on_demand) => on_demand.report_dir.clone(),
+        }
+    }
+}
+
+/// A plan that is made when cargo asks for the first crate.
+struct OnDemand {
+    /// What the wrapper needs before.
+    context: WrapperContext,
+    /// Where cargo builds, if that is known.
+    build_dir: Option<Utf8PathBuf>,
+    /// Where the report goes.
+    report_dir: Option<Utf8PathBuf>,
+    prepare: PrepareOnDemand,
+}
+
+/// Makes a plan, for the directory that the first crate is compiled into. Nothing where there is none.
+type PrepareOnDemand = Box<dyn FnOnce(&Utf8Path) -> Option<Prepared> + Send>;
+
+/// How a session ended.
+enum Ended {
+    /// Nothing was planned, or cargo did not run with the plan: there is nothing left to do.
+    WithoutPlan { code: i32 },
+    /// Cargo ran with the plan, or did not need to.
+    WithPlan { code: i32, build: Box<PlannedBuild>, teardown: Box<Teardown> },
+}
+
+impl Ended {
+    fn with_plan(code: i32, build: PlannedBuild, teardown: Teardown) -> Self {
+        Self::WithPlan { code, build: Box::new(build), teardown: Box::new(teardown) }
+    }
+}
+
+impl<'a> Session<'a> {
+    fn new(options: &'a Options, log: &'a EventLog, interrupt: &'a Interrupt) -> Self {
+        let cargo = Cargo::new(options.cargo.clone(), options.invocation.clone())
+            .running(options.runs.clone())
+            .without_incremental(incremental::is_stripped(options));
+        Self { cargo, options, log, interrupt }
+    }
+
+    fn open_store(&self) -> SessionStore {
+        match LocalStore::open(&self.options.settings.dir) {
+            Ok(store) => SessionStore::Local(Arc::new(store)),
+            Err(error) if self.options.warm.is_some() => {
+                self.log.warn(format!("nothing is kept beyond the build directory: {error}"));
+                match warm::temporary_store() {
+                    Ok((store, directory)) => SessionStore::Temporary(Arc::new(store), directory),
+                    Err(error) => SessionStore::None(error),
+                }
+            }
+            Err(error) => SessionStore::None(error),
+        }
+    }
+
+    /// Everything that has to be known before cargo starts.
+    fn plan(&self, store: &SessionStore) -> Start {
+        let store = match store {
+            SessionStore::Local(store) | SessionStore::Temporary(store, _) => store.clone(),
+            SessionStore::None(error) => return self.without_plan(error),
+        };
         if unpacking(&self.options.invocation).is_some() {
             return match UnpackingCommand::of(self.options, &self.cargo) {
-                Some(command) => self.with_plan_when_unpacked(store, command),
-                None => (self.build(None), None),
+                Some(command) => self.plan_when_unpacked(store, command),
+                None => Start::WithoutCache,
             };
         }
         if self.options.warm.is_none()
             && let Some(record) = NoopRecord::recall(self.options, &store)
         {
-            return self.with_plan_on_demand(store, record);
+            return self.plan_if_needed(store, record);
         }
         match self.log.phase(Phase::Plan, || prepare(self.options, &self.cargo, store, self.log)) {
-            Ok(prepared) => self.with_plan(prepared),
+            Ok(prepared) => Start::Planned(Box::new(prepared)),
             Err(error) => self.without_plan(&error),
         }
     }
 
     /// There is no plan: the user is told why, and cargo runs as it would without the cache.
-    fn without_plan(&self, error: &Error) -> Ended {
+    fn without_plan(&self, error: &Error) -> Start {
         if self.options.warm.is_some() {
-            return (self.refuse(error), None);
+            return Start::Refused { code: self.refuse(error) };
         }
         self.log.record(EventKind::PlanFailed { reason: error.to_string() });
-        (self.build(None), None)
-    }
-
-    /// The usual way: what cargo needs is on its way before it starts, and in its place before cargo looks for it.
-    fn with_plan(&self, prepared: Prepared) -> Ended {
-        let Prepared { services, teardown } = prepared;
-        let context = WrapperContext {
-            store: services.store.clone(),
-            user_wrapper: teardown.user_wrapper.clone(),
-            scripts: Vec::new(),
-            is_observing: self.is_observing(),
-            log: self.log.clone(),
-        };
-        let target_dir = teardown.workspace.target_dir.clone();
-        let rustc_info = RustcInfo::of(&teardown.workspace.build_dir);
-        let since = self.options.warm.map(|_| warm::wait_for_next_second(&profiles(&services, &teardown)));
-        let (code, services) = match self.options.warm {
-            Some(Warm::Fetch) => (0, Some(self.fetch(services))),
-            Some(Warm::Place) => (0, Some(self.place(services))),
-            Some(Warm::Compile) | None => self.build_while_hydrating(context, services),
-        };
-        rustc_info.put_back();
-        if let Some(services) = services {
-            if let Some(since) = since {
-                warm::truncate_times(&profiles(&services, &teardown), since);
-            }
-            self.finish(services, teardown, code);
-        }
-        (code, Some(target_dir))
+        Start::WithoutCache
     }
 
     /// Nothing is expected to be compiled: the plan is made if something is.
-    fn with_plan_on_demand(&self, store: Arc<LocalStore>, record: NoopRecord) -> Ended {
+    fn plan_if_needed(&self, store: Arc<LocalStore>, record: NoopRecord) -> Start {
         self.log.record(EventKind::NothingToPlan);
-        let teardown = Arc::new(Mutex::new(None));
-        let plan: Planner = Box::new({
-            let (options, cargo, log) = (self.options.clone(), self.cargo.clone(), self.log.clone());
-            let (store, teardown, record) = (store.clone(), teardown.clone(), record.clone());
-            // Cargo may have been started with something else.
-            move |_| prepare_now(&options, &cargo, store, &log, &teardown, || record.holds())
-        });
-        let NoopRecord { user_wrapper, scripts, target_dir, .. } = record.clone();
-        let is_observing = self.is_observing();
-        let context = WrapperContext { store, user_wrapper, scripts, is_observing, log: self.log.clone() };
-        let rustc_info = RustcInfo::of(&record.build_dir);
-        let (code, services) = self.build_wrapped(context, PlanSource::OnDemand(plan), || {});
-        rustc_info.put_back();
-        let teardown = teardown.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        if let Some((services, teardown)) = services.zip(teardown) {
-            self.finish(services, teardown, code);
-        }
-        (code, Some(target_dir))
+        let NoopRecord { user_wrapper, scripts, target_dir, build_dir, .. } = record.clone();
+        let context = self.wrapper_context(store.clone(), user_wrapper, scripts);
+        let (options, cargo, log) = (self.options.clone(), self.cargo.clone(), self.log.clone());
+        // Cargo may have been started with something else.
+        let prepare = Box::new(move |_: &Utf8Path| prepare_now(&options, &cargo, store, &log, || record.holds()));
+        let (build_dir, report_dir) = (Some(build_dir), Some(target_dir));
+        Start::OnDemand(Box::new(OnDemand { context, build_dir, report_dir, prepare }))
     }
 
     /// What is compiled is known when cargo has unpacked it.
-    fn with_plan_when_unpacked(&self, store: Arc<LocalStore>, command: UnpackingCommand) -> Ended {
-        let teardown = Arc::new(Mutex::new(None));
+    fn plan_when_unpacked(&self, store: Arc<LocalStore>, command: UnpackingCommand) -> Start {
         let build_dir = command.build_dir.clone();
         let config = self.cargo.config();
         let wrapper = config.and_then(|config| tools::Wrapper::find(self.options, &self.cargo, &config, &store));
@@ -249,110 +305,99 @@ impl Session<'_> {
             Ok(wrapper) => wrapper.map(|wrapper| wrapper.user),
             Err(error) => return self.without_plan(&error),
         };
-        let plan: Planner = Box::new({
-            let (options, log) = (self.options.clone(), self.log.clone());
-            let (store, teardown) = (store.clone(), teardown.clone());
-            move |out_dir| {
-                let unpacked = command.build(&options, out_dir)?;
-                let cargo = Cargo::new(options.cargo.clone(), unpacked.options.invocation.clone());
-                prepare_now(&unpacked.options, &cargo, store, &log, &teardown, || true)
-            }
-        });
-        let context = WrapperContext {
-            store,
-            user_wrapper,
-            scripts: Vec::new(),
-            is_observing: self.is_observing(),
-            log: self.log.clone(),
-        };
-        let rustc_info = build_dir.as_deref().map(RustcInfo::of);
-        let (code, services) = self.build_wrapped(context, PlanSource::OnDemand(plan), || {});
-        rustc_info.into_iter().for_each(RustcInfo::put_back);
-        let teardown = teardown.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        if let Some((services, teardown)) = services.zip(teardown) {
+        let context = self.wrapper_context(store.clone(), user_wrapper, Vec::new());
+        let (options, log) = (self.options.clone(), self.log.clone());
+        let prepare = Box::new(move |out_dir: &Utf8Path| {
+            let unpacked = command.build(&options, out_dir)?;
+            let cargo = Cargo::new(options.cargo.clone(), unpacked.options.invocation.clone());
+            let Prepared { teardown, context, stores } = prepare_now(&unpacked.options, &cargo, store, &log, || true)?;
             // The next time, it will be unpacked again.
-            self.finish(services, Teardown { cargo_inputs: None, ..teardown }, code);
+            Some(Prepared { context, stores, teardown: Teardown { cargo_inputs: None, ..teardown } })
+        });
+        Start::OnDemand(Box::new(OnDemand { context, report_dir: build_dir.clone(), build_dir, prepare }))
+    }
+
+    /// What the wrapper needs without a plan.
+    fn wrapper_context(
+        &self,
+        store: Arc<LocalStore>,
+        user_wrapper: Option<UserWrapper>,
+        scripts: Vec<(Utf8PathBuf, bool)>,
+    ) -> WrapperContext {
+        let is_observing = self.options.settings.observe == Switch::On;
+        WrapperContext { store, user_wrapper, scripts, is_observing, log: self.log.clone() }
+    }
+
+    /// Cargo, from its start to its end.
+    fn build(&self, start: Start) -> Ended {
+        match start {
+            Start::WithoutCache => Ended::WithoutPlan { code: self.run_cargo(None) },
+            Start::Refused { code } => Ended::WithoutPlan { code },
+            Start::Planned(prepared) => self.build_planned(*prepared),
+            Start::OnDemand(on_demand) => self.build_on_demand(*on_demand),
         }
-        (code, build_dir)
     }
 
-    fn is_observing(&self) -> bool {
-        self.options.settings.observe == Switch::On
+    /// The usual way: what cargo needs is on its way before it starts, and in its place before cargo looks for it.
+    fn build_planned(&self, prepared: Prepared) -> Ended {
+        let workspace = &prepared.teardown.workspace;
+        let rustc_info = RustcInfo::of(&workspace.build_dir);
+        let whole_seconds =
+            self.options.warm.map(|_| WholeSeconds::begin(profile_dirs(&prepared.context.plan, workspace)));
+        let ended = match self.options.warm {
+            Some(Warm::Fetch) => self.fetch(prepared),
+            Some(Warm::Place) => self.place(prepared),
+            Some(Warm::Compile) | None => self.build_while_hydrating(prepared),
+        };
+        rustc_info.put_back();
+        if let (Some(whole_seconds), Ended::WithPlan { .. }) = (whole_seconds, &ended) {
+            whole_seconds.truncate();
+        }
+        ended
     }
 
-    /// Cargo with the wrapper; `ended` is called when cargo has ended.
+    /// Cargo at once; the plan is made when the wrapper is asked for something.
+    fn build_on_demand(&self, on_demand: OnDemand) -> Ended {
+        let OnDemand { context, build_dir, prepare, .. } = on_demand;
+        let (sender, receiver) = mpsc::channel();
+        let plan: Planner = Box::new(move |out_dir| {
+            let Prepared { context, stores, teardown } = prepare(out_dir)?;
+            sender.send(teardown).ok()?;
+            Some(PlannedBuild { context, stores, hydrated: Hydrated::default() })
+        });
+        let rustc_info = build_dir.as_deref().map(RustcInfo::of);
+        let ended = self.build_wrapped(context, PlanSource::OnDemand(plan), || {}, || receiver.try_recv().ok());
+        rustc_info.into_iter().for_each(RustcInfo::put_back);
+        ended
+    }
+
+    /// Cargo with the wrapper. `stop` is called when cargo has ended, and `teardown` when the wrapper has.
     fn build_wrapped(
         &self,
         context: WrapperContext,
         source: PlanSource,
-        ended: impl FnOnce(),
-    ) -> (i32, Option<Services>) {
-        match Wrapper::start(context, source, &self.options.executable) {
-            Ok(wrapper) => {
-                let code = self.build(Some(wrapper.program()));
-                ended();
-                (code, wrapper.stop())
-            }
-            Err(error) if self.options.warm.is_some() => (self.refuse(&error), None),
+        stop: impl FnOnce(),
+        teardown: impl FnOnce() -> Option<Teardown>,
+    ) -> Ended {
+        let wrapper = match Wrapper::start(context, source, &self.options.executable) {
+            Ok(wrapper) => wrapper,
+            Err(error) if self.options.warm.is_some() => return Ended::WithoutPlan { code: self.refuse(&error) },
             Err(error) => {
                 self.log.warn(format!("building without the cache: {error}"));
-                (self.build(None), None)
+                return Ended::WithoutPlan { code: self.run_cargo(None) };
             }
-        }
-    }
-
-    /// Uploads what is left, and keeps the local store within its size.
-    fn finish(&self, services: Services, teardown: Teardown, code: i32) {
-        let Teardown { workspace, graph_key, remote, user_wrapper, cargo_inputs, proof, host, runtime } = teardown;
-        let is_kept = code == 0 && self.options.warm.is_none();
-        let noop = cargo_inputs.filter(|_| is_kept).map(|inputs| (inputs, services.profiles(), services.scripts()));
-        let Services { plan, store, prefetch, upload, .. } = services;
-        prefetch.stop();
-        advice_events::record_machine(&self.options.environment, host, self.log);
-        let shared = SharedHistory::name(&plan.member_names(), self.options.invocation.planning_command());
-        self.keep_explanation(&plan, shared, &workspace.target_dir);
-        if let Some((cargo_inputs, profiles, scripts)) = noop {
-            NoopRecord::remember(self.options, &store, &workspace, &profiles, scripts, user_wrapper, cargo_inputs);
-        }
-        let proof = proof.map(|proof| (proof, remote.clone().filter(|_| upload.is_some())));
-        if let (Some(upload), Some(remote)) = (upload, &remote) {
-            let known = prefetch.known_entries();
-            let is_known: HashSet<_> = known.iter().map(|entry| entry.key).collect();
-            let is_stored = |key: &UnitKey| is_known.contains(key) || matches!(store.entry(*key), Ok(Some(_)));
-            let keys: Vec<UnitKey> = plan.shared_keys().filter(is_stored).collect();
-            let only_local = known.into_iter().filter(|entry| !is_marked(&store, remote, entry));
-            only_local.for_each(|entry| upload.send(Entry::clone(&entry)));
-            let graph = (!prefetch.index_lists(&keys)).then_some((graph_key, keys));
-            let may_send = graph.is_some() || !upload.is_idle();
-            let upload = if may_send { upload.with_shared_history(shared, plan.shared_unit_inputs()) } else { upload };
-            self.log.phase(Phase::Upload, || upload.finish(graph, &self.interrupt.interrupted));
-        } else if let Some(remote) = remote {
-            remote.close();
-        }
-        if let Some((proof, remote)) = proof {
-            proof.end(&runtime, remote.as_deref());
-        }
-        let max_size = self.options.settings.max_size.as_u64();
-        match gc::collect_if_due(&store, max_size) {
-            Ok(Some(collected)) if collected.entries > 0 => {
-                advice_events::record_evicted(&plan, &store, max_size, self.log)
-            }
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "the local store was not cleaned up"),
-        }
-        drop(runtime);
-    }
-
-    /// Like the report, it is worth nothing if it costs anything.
-    fn keep_explanation(&self, plan: &BuildPlan, shared: Digest, target_dir: &Utf8Path) {
-        let last = LastBuild::new(plan, shared, &self.log.events()).filter(|_| target_dir.is_dir());
-        if let Some(Err(error)) = last.map(|last| last.write(target_dir.as_std_path())) {
-            tracing::debug!(%error, "what the build was made from was not kept");
+        };
+        let code = self.run_cargo(Some(wrapper.program()));
+        stop();
+        let build = wrapper.stop();
+        match build.zip(teardown()) {
+            Some((build, teardown)) => Ended::with_plan(code, build, teardown),
+            None => Ended::WithoutPlan { code },
         }
     }
 
     /// Runs cargo to its end.
-    fn build(&self, wrapper: Option<&Path>) -> i32 {
+    fn run_cargo(&self, wrapper: Option<&Path>) -> i32 {
         let Self { cargo, options, log, interrupt } = self;
         log.phase(Phase::Build, || {
             let replaced = options.environment.0.get(OsStr::new("RUSTC_WRAPPER")).map(OsString::as_os_str);
@@ -377,22 +422,20 @@ fn prepare_now(
     cargo: &Cargo,
     store: Arc<LocalStore>,
     log: &EventLog,
-    teardown: &Mutex<Option<Teardown>>,
     holds: impl FnOnce() -> bool,
-) -> Option<Services> {
+) -> Option<Prepared> {
     let prepared = log.phase(Phase::Plan, || prepare(options, cargo, store, log));
     let prepared = prepared.map_err(|error| log.record(EventKind::PlanFailed { reason: error.to_string() }));
     let prepared = prepared.ok().filter(|_| holds())?;
-    prepared.services.prefetch.wait();
+    prepared.stores.prefetch.wait();
     log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
-    *teardown.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(prepared.teardown);
-    Some(prepared.services)
+    Some(prepared)
 }
 
 /// The directories of all profiles, wherever cargo has them.
-fn profiles(services: &Services, teardown: &Teardown) -> Vec<Utf8PathBuf> {
-    let Workspace { build_dir, target_dir, .. } = &teardown.workspace;
-    let names = services.plan.profile_dirs();
+fn profile_dirs(plan: &BuildPlan, workspace: &Workspace) -> Vec<Utf8PathBuf> {
+    let Workspace { build_dir, target_dir, .. } = workspace;
+    let names = plan.profile_dirs();
     [build_dir, target_dir].iter().flat_map(|directory| names.iter().map(|name| directory.join(name))).collect()
 }
 
@@ -403,32 +446,4 @@ pub fn exit_code(status: ExitStatus) -> i32 {
         return 128 + signal;
     }
     status.code().unwrap_or(101)
-}
-
-/// Whether this very entry is marked as being in the remote: one that was recorded anew has no pack yet.
-fn is_marked(store: &LocalStore, remote: &RemoteStore, entry: &Entry) -> bool {
-    entry.pack.is_some() && store.is_pushed(remote.id(), entry.key)
-}
-
-/// Sends every local entry that the remote does not have, whatever is marked.
-pub fn push(settings: &Settings, log: &EventLog, interrupt: &Interrupt) -> Result<UploadSummary> {
-    let Some(url) = settings.remote.as_deref() else {
-        return Err(Error::Config { name: "remote".into(), reason: "there is nowhere to push to".into() });
-    };
-    let store = Arc::new(LocalStore::open(&settings.dir)?);
-    let runtime = Runtime::new()?;
-    let remote = Arc::new(RemoteStore::open(url, settings, log)?);
-    let upload = Upload::new(&runtime, store.clone(), remote.clone(), log.clone(), settings);
-    for entry in store.entries()? {
-        match is_marked(&store, &remote, &entry) {
-            true => upload.verify(entry),
-            false => upload.send(entry),
-        }
-    }
-    let summary = log.phase(Phase::Upload, || upload.finish(None, &interrupt.interrupted));
-    let traffic = Tally::of_traffic(&Report::from_events(&log.events()));
-    if let Err(error) = Ledger::of(&store).record(&session_name(None), &traffic) {
-        tracing::debug!(%error, "the push was not counted");
-    }
-    Ok(summary)
 }

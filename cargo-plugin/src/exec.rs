@@ -16,9 +16,10 @@ use xcache::link::Link;
 use xcache::process::Running;
 use xcache::session;
 
+use crate::exit_code::exit_with;
 use crate::real_environment::{CARGO, RealEnvironment, cannot_run, cargo_home};
+use crate::signals;
 use crate::terminal::{self, Terminal};
-use crate::{cli, signals};
 
 /// What is around every command.
 pub(crate) struct ExecContext {
@@ -46,7 +47,7 @@ impl ExecContext {
         match run(&mut command) {
             Ok(status) => {
                 drop(link);
-                cli::exit(session::exit_code(status))
+                exit_with(session::exit_code(status))
             }
             Err(error) => cannot_run(program, &error),
         }

@@ -18,7 +18,7 @@ use xcache::report::Report;
 use xcache::store::input_history::SharedHistory;
 use xcache::store::{LocalStore, input_history};
 
-use crate::cli::load_settings;
+use crate::launch::load_settings;
 use crate::output::{Format, json, write};
 use crate::terminal;
 

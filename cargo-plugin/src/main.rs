@@ -7,11 +7,15 @@
 //! those names.
 
 mod alias;
+mod cargo_command;
 mod cli;
 mod exec;
+mod exit_code;
 mod explain;
+mod launch;
 mod output;
 mod proxy;
+mod push;
 mod real_environment;
 mod report;
 mod signals;

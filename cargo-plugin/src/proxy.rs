@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::cli::CARGO_COMMANDS;
+use crate::cargo_command::CARGO_COMMANDS;
 use crate::real_environment::{CARGO, RealEnvironment, become_program};
 use crate::terminal;
 

@@ -88,6 +88,15 @@ impl RealEnvironment {
     }
 }
 
+/// The arguments behind `xcache`, as they were given.
+pub(crate) fn own_arguments() -> Vec<OsString> {
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == "xcache") {
+        arguments.remove(0);
+    }
+    arguments
+}
+
 /// Becomes another program where the system can do that, so that its signals and its end are its own.
 #[cfg(unix)]
 pub(crate) fn become_program(mut command: Command) -> ExitCode {
@@ -99,7 +108,7 @@ pub(crate) fn become_program(mut command: Command) -> ExitCode {
 #[cfg(not(unix))]
 pub(crate) fn become_program(mut command: Command) -> ExitCode {
     match command.status() {
-        Ok(status) => crate::cli::exit(xcache::session::exit_code(status)),
+        Ok(status) => crate::exit_code::exit_with(xcache::session::exit_code(status)),
         Err(error) => cannot_run(command.get_program(), &error),
     }
 }

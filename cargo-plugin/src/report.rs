@@ -15,7 +15,7 @@ use xcache::report::sessions::Sessions;
 use xcache::report::text::{self, View};
 use xcache::report::{Report, html};
 
-use crate::cli;
+use crate::launch;
 use crate::output::{Format, json, show, write};
 use crate::terminal::{self, Terminal};
 
@@ -101,7 +101,7 @@ fn one(arguments: &ReportArguments, report: &Report) -> Result<(), String> {
 /// A report is shown also where the settings cannot be read: without what it means in money.
 fn prices(overrides: &Overrides) -> Prices {
     let directory = std::env::current_dir().unwrap_or_default();
-    match cli::load_settings(&directory, overrides) {
+    match launch::load_settings(&directory, overrides) {
         Ok(settings) => settings.prices(),
         Err(error) => {
             Terminal::stderr(terminal::Options::default()).warn(&error.to_string());

@@ -9,7 +9,7 @@ use xcache::report::text;
 use xcache::store::LocalStore;
 
 use crate::output::{Format, show};
-use crate::{cli, terminal};
+use crate::{launch, terminal};
 
 #[derive(clap::Args)]
 pub(crate) struct StatsArguments {
@@ -24,7 +24,7 @@ pub(crate) struct StatsArguments {
 /// Shows or resets them, and returns the exit code.
 pub(crate) fn run(arguments: &StatsArguments, overrides: &Overrides) -> ExitCode {
     let directory = std::env::current_dir().unwrap_or_default();
-    let settings = cli::load_settings(&directory, overrides).map_err(|error| error.to_string());
+    let settings = launch::load_settings(&directory, overrides).map_err(|error| error.to_string());
     let done = settings.and_then(|settings| match arguments.reset {
         true => reset(&settings).map_err(|error| error.to_string()),
         false => {

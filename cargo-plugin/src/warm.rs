@@ -16,8 +16,9 @@ use xcache::error::Error;
 use xcache::recipe::{DependencyRecipe, Skeleton};
 use xcache::session::{Options, Warm};
 
-use crate::cli;
-use crate::real_environment::{RealEnvironment, become_program};
+use crate::exit_code::exit_with;
+use crate::launch;
+use crate::real_environment::{RealEnvironment, become_program, own_arguments};
 use crate::terminal::{self, Terminal};
 
 pub(crate) const WARM_USAGE: &str = "cargo xcache warm [OPTIONS] [ARGUMENTS]…";
@@ -122,7 +123,7 @@ impl WarmArguments {
 pub(crate) fn recipe(toolchain: Option<String>, arguments: RecipeArguments) -> ExitCode {
     let real = RealEnvironment::find();
     if !real.is_unchanged() {
-        return real.xcache(None, &cli::own_arguments());
+        return real.xcache(None, &own_arguments());
     }
     match write_recipe(toolchain, &arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -150,7 +151,7 @@ fn write_recipe(toolchain: Option<String>, arguments: &RecipeArguments) -> xcach
 pub(crate) fn warm(toolchain: Option<String>, overrides: &Overrides, arguments: WarmArguments) -> ExitCode {
     let real = RealEnvironment::find();
     if !real.is_unchanged() {
-        return real.xcache(None, &cli::own_arguments());
+        return real.xcache(None, &own_arguments());
     }
     let arguments = match arguments.with_own_options() {
         Ok(arguments) => arguments,
@@ -166,7 +167,7 @@ pub(crate) fn warm(toolchain: Option<String>, overrides: &Overrides, arguments: 
             Err(error) => Err(error),
         },
     };
-    warmed.map_or_else(|error| terminal::fail(&error.to_string(), 1), cli::exit)
+    warmed.map_or_else(|error| terminal::fail(&error.to_string(), 1), exit_with)
 }
 
 fn read_recipe(path: &Path) -> xcache::Result<DependencyRecipe> {
@@ -199,18 +200,19 @@ fn warm_here(
     let meant: Vec<_> = commands.iter().map(|command| command.invocation(toolchain, &arguments.arguments)).collect();
     let mut all = Vec::new();
     for invocation in meant {
-        all.push(Options { warm: Some(arguments.extent()), ..cli::prepare(invocation, cargo(), overrides, false)? });
+        all.push(Options { warm: Some(arguments.extent()), ..launch::options(invocation, cargo(), overrides, false)? });
     }
     if let Some(skeleton) = skeleton {
         env::set_current_dir(skeleton.root()).map_err(Error::io("enter", skeleton.root()))?;
         all.iter_mut().try_for_each(|options| move_to(skeleton, options))?;
     }
-    let interrupt = cli::interrupt();
+    let interrupt = launch::interrupt();
     for options in all {
-        let shown = terminal::Options { quiet: options.invocation.is_quiet(), color: cli::color(&options.invocation) };
+        let shown =
+            terminal::Options { quiet: options.invocation.is_quiet(), color: launch::color(&options.invocation) };
         let terminal = Arc::new(Terminal::stderr(shown));
         let is_watched = terminal.draws_progress();
-        match cli::session(&Options { is_watched, ..options }, &terminal, &interrupt) {
+        match launch::session(&Options { is_watched, ..options }, &terminal, &interrupt) {
             0 => {}
             code => return Ok(code),
         }
@@ -251,7 +253,7 @@ fn again_with(sysroot: &Path) -> ExitCode {
         Err(error) => return terminal::fail(&format!("cannot find this executable: {error}"), 1),
     };
     let mut command = Command::new(executable);
-    command.arg("xcache").args(cli::own_arguments());
+    command.arg("xcache").args(own_arguments());
     command.env("RUSTUP_TOOLCHAIN", sysroot.file_name().unwrap_or_default()).env("CARGO", sysroot.join("bin/cargo"));
     become_program(command)
 }

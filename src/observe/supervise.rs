@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use super::filter::{self, Call};
 use super::journal::{self, Note};
-use super::preload::{self, Notes};
+use super::notes::{self, Notes};
 use super::sys::{self, Installed, Stopped, Wakeup};
 use super::{Access, RESUME_REMAINING, Result, Seen, Unknown, Unseen, Use, Uses, Was};
 use crate::process;
@@ -300,7 +300,7 @@ impl Watch {
         self.seen.noted += 1;
         let path = self.plain(path);
         match self.noting.get(&note.program) {
-            Some(&by) => self.add_by(by, path, used, |_| preload::was(note)),
+            Some(&by) => self.add_by(by, path, used, |_| notes::was(note)),
             None => self.unknown(Unknown::Lost),
         }
     }

@@ -28,7 +28,12 @@ pub(crate) fn text(file: &str) -> String {
 
 /// The sources of the library, each with its path.
 pub(crate) fn files() -> Vec<(PathBuf, String)> {
-    let entries = WalkBuilder::new(path("src")).build().map(|entry| entry.unwrap().into_path());
+    files_in("src")
+}
+
+/// The sources in a directory, each with its path.
+pub(crate) fn files_in(directory: &str) -> Vec<(PathBuf, String)> {
+    let entries = WalkBuilder::new(path(directory)).build().map(|entry| entry.unwrap().into_path());
     let sources = entries.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
     sources.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }

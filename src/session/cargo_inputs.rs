@@ -21,7 +21,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::survey::{Survey, cargo_home};
+use super::survey::Survey;
 use super::tools;
 use super::{Environment, Options};
 use crate::config::{SETTINGS, Setting};
@@ -158,7 +158,7 @@ impl Files {
         for path in upwards(directory, CONFIGS) {
             self.add_config(path);
         }
-        if let Some(home) = cargo_home(&options.environment, directory) {
+        if let Some(home) = options.environment.cargo_home(directory) {
             ["config", "config.toml"].iter().for_each(|name| self.add_config(home.join(name)));
         }
     }
@@ -239,7 +239,7 @@ fn candidates(options: &Options, program: &OsStr) -> Vec<PathBuf> {
     let Options { environment, directory, .. } = options;
     let is_name = Path::new(program).components().count() == 1;
     if !is_name {
-        let home = cargo_home(environment, directory);
+        let home = environment.cargo_home(directory);
         let above = directory.ancestors().chain(home.iter().filter_map(|home| home.parent()));
         return above.map(|base| base.join(program)).collect();
     }

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Options;
-use super::survey::cargo_home;
 use super::tools::{WORKSPACE_WRAPPER, find};
 use crate::cargo::{Cargo, CargoConfig, NO_DEPS};
 use crate::error::Result;
@@ -97,7 +96,7 @@ fn clippy_driver(options: &Options, sysroot: &Path) -> Option<Program> {
 
 /// Where cargo looks for its subcommands: in its home before anything in `PATH`, unless that says otherwise.
 fn subcommand_path(options: &Options) -> Option<OsString> {
-    let home = cargo_home(&options.environment, &options.directory).map(|home| home.join("bin"));
+    let home = options.environment.cargo_home(&options.directory).map(|home| home.join("bin"));
     let path = options.environment.get("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = env::split_paths(path).collect();
     let first = home.filter(|home| !directories.contains(home));

@@ -10,42 +10,58 @@
 use std::sync::mpsc;
 use std::thread;
 
-use super::Session;
+use super::planning::Prepared;
+use super::{Ended, Session};
 use crate::error::Error;
 use crate::event::{Difference, EventKind, MissReason, Phase};
 use crate::hydrate::{Failure, Hydrated, Hydrating, Hydration, Locks};
-use crate::wrapper::{PlanSource, Services, WrapperContext};
+use crate::wrapper::{BuildContext, PlanSource, PlannedBuild, Stores};
 
 impl Session<'_> {
     /// Cargo with the wrapper, while what it needs arrives.
-    pub(super) fn build_while_hydrating(&self, context: WrapperContext, services: Services) -> (i32, Option<Services>) {
-        let locks = self.lock(&services);
+    pub(super) fn build_while_hydrating(&self, prepared: Prepared) -> Ended {
+        let Prepared { context, stores, teardown } = prepared;
+        let wrapper_context = self.wrapper_context(stores.store.clone(), teardown.user_wrapper.clone(), Vec::new());
+        let locks = self.lock(&context);
         if self.options.is_watched {
-            services.prefetch.wait();
+            stores.prefetch.wait();
         }
-        let stopper = services.prefetch.stopper();
+        let stopper = stores.prefetch.stopper();
         let (sender, receiver) = mpsc::channel();
+        // The prefetch goes on in its runtime until nobody waits for it any more, so it lives longer than the threads.
+        let mut teardown = Some(teardown);
         thread::scope(|scope| {
             // Where there is no wrapper, nobody takes what has arrived.
-            scope.spawn(|| drop(sender.send(self.hydrate_until_fetched(services, locks))));
-            self.build_wrapped(context, PlanSource::Pending(receiver), || stopper.stop())
+            scope.spawn(|| drop(sender.send(self.hydrate_until_fetched(context, stores, locks))));
+            self.build_wrapped(wrapper_context, PlanSource::Pending(receiver), || stopper.stop(), || teardown.take())
         })
     }
 
-    pub(super) fn hydrate_until_fetched(&self, mut services: Services, locks: Option<Locks>) -> Services {
-        services.hydrated = locks.and_then(|locks| self.hydrate(&services, locks)).unwrap_or_default();
+    /// Puts everything that the cache has in its place.
+    pub(super) fn hydrate_until_fetched(
+        &self,
+        context: BuildContext,
+        stores: Stores,
+        locks: Option<Locks>,
+    ) -> PlannedBuild {
+        let hydrated = locks.and_then(|locks| self.hydrate(&context, &stores, locks)).unwrap_or_default();
         // Where nothing is hydrated, cargo has everything brought by the wrapper.
-        services.prefetch.wait();
+        self.wait_for_prefetch(&stores);
+        PlannedBuild { context, stores, hydrated }
+    }
+
+    /// Waits until all packs are here, and says so.
+    pub(super) fn wait_for_prefetch(&self, stores: &Stores) {
+        stores.prefetch.wait();
         self.log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
-        services
     }
 
     /// Cargo's locks on all directories that units are put into, where cargo is known to take them as fresh.
-    pub(super) fn lock(&self, services: &Services) -> Option<Locks> {
-        if !services.is_proven {
+    pub(super) fn lock(&self, context: &BuildContext) -> Option<Locks> {
+        if !context.is_proven {
             return None;
         }
-        match Locks::take(&services.site(), &services.plan, self.log) {
+        match Locks::take(&context.site(), &context.plan, self.log) {
             Ok(locks) => Some(locks),
             Err(error) => {
                 self.warn_nothing_is_placed(&error);
@@ -59,18 +75,12 @@ impl Session<'_> {
     }
 
     /// Puts everything that arrives into the build directory.
-    fn hydrate(&self, services: &Services, locks: Locks) -> Option<Hydrated> {
-        let Services { plan, store, prefetch, environment, .. } = services;
+    fn hydrate(&self, context: &BuildContext, stores: &Stores, locks: Locks) -> Option<Hydrated> {
+        let BuildContext { plan, environment, machine, .. } = context;
+        let Stores { store, prefetch, .. } = stores;
         prefetch.wait_for_entries();
         self.log.phase(Phase::Hydrate, || {
-            let hydration = Hydration {
-                site: services.site(),
-                plan,
-                store,
-                environment,
-                machine: &services.machine,
-                log: self.log,
-            };
+            let hydration = Hydration { site: context.site(), plan, store, environment, machine, log: self.log };
             let begun = Hydrating::begin(&hydration, locks, |unit| prefetch.expected(unit));
             let mut hydrating = begun.map_err(|error| self.warn_nothing_is_placed(&error)).ok()?;
             let mut decided = 0;
@@ -82,27 +92,27 @@ impl Session<'_> {
                 return None;
             }
             let (hydrated, failures) = hydrating.finish();
-            self.report_failures(services, failures);
+            self.report_failures(stores, failures);
             Some(hydrated)
         })
     }
 
     /// Damage is one thing, a full disk another: that one is said once.
-    fn report_failures(&self, services: &Services, failures: Vec<Failure>) {
+    fn report_failures(&self, stores: &Stores, failures: Vec<Failure>) {
         let mut warned = false;
         for Failure { unit, entry, error } in failures {
             if let Error::Corrupt { object, reason } = error {
-                services.store.discard(&entry);
-                services.prefetch.revoke(unit, MissReason::Corrupt);
+                stores.store.discard(&entry);
+                stores.prefetch.revoke(unit, MissReason::Corrupt);
                 let difference = Difference::Damaged { object: object.clone(), reason: reason.clone() };
                 self.log.record(EventKind::Differs { unit, difference });
                 self.log.record(EventKind::CorruptObject { object, reason });
                 continue;
             }
-            services.prefetch.revoke(unit, MissReason::Restore);
+            stores.prefetch.revoke(unit, MissReason::Restore);
             self.log.record(EventKind::Differs { unit, difference: Difference::Failed { message: error.to_string() } });
             if !std::mem::replace(&mut warned, true) {
-                let hint = error.hint(services.store.root()).map(|hint| format!("; {hint}")).unwrap_or_default();
+                let hint = error.hint(stores.store.root()).map(|hint| format!("; {hint}")).unwrap_or_default();
                 self.log.warn(format!("cannot use the cached {}: {error}{hint}", entry.package));
             }
         }

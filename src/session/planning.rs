@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -22,7 +21,6 @@ use crate::config::{Settings, Switch, WorkspacePaths};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::event::{EventKind, EventLog, Phase};
-use crate::hydrate::Hydrated;
 use crate::inputs::MachineState;
 use crate::plan::content::Contents;
 use crate::plan::{BuildPlan, MemberInputs, PlanInputs, Unit};
@@ -30,7 +28,7 @@ use crate::prefetch::Prefetch;
 use crate::roots::Root;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 use crate::upload::Upload;
-use crate::wrapper::{Services, SkippedMembers, UserWrapper};
+use crate::wrapper::{BuildContext, SkippedMembers, Stores, UserWrapper};
 
 /// Files of a workspace that sqlx's macros read.
 const KNOWN_FILES: &[&str] = &[".sqlx", ".env"];
@@ -39,7 +37,11 @@ const KNOWN_VARIABLES: &[&str] = &["DATABASE_URL", "SQLX_OFFLINE", "SQLX_OFFLINE
 
 /// A plan, and what goes on in the background for it.
 pub(super) struct Prepared {
-    pub services: Services,
+    /// What the plan fixed.
+    pub context: BuildContext,
+    /// Where entries come from and go to.
+    pub stores: Stores,
+    /// What is needed at the end.
     pub teardown: Teardown,
 }
 
@@ -90,32 +92,26 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     let around = [Root::Workspace, Root::CargoHome].map(|root| survey.roots.get(root).map_or("", Utf8Path::as_str));
     let configured = survey.config.variable_settings(&format!("{around:?}"));
     let Survey { workspace, roots, toolchain, .. } = survey;
-    let hydrated = Hydrated::default();
     let skipped_members = options.warm.map(|_| SkippedMembers::new(&plan, &roots, &options.executable)).transpose()?;
     let host = toolchain.host().to_owned();
     let environment = options.environment.0.clone();
     let machine = MachineState::new(roots.clone(), environment, configured, store.clone(), &options.settings);
-    let services = Services {
+    let context = BuildContext {
         plan,
         contents,
         roots,
         format,
         is_proven,
-        store,
-        prefetch,
-        upload,
-        hydrated,
         skipped_members,
         environment: driver::cargo_environment(options),
         compiler: toolchain.version().to_owned(),
         linker: toolchain.linker,
         machine,
         is_observing: options.settings.observe == Switch::On,
-        log: log.clone(),
-        store_failed: AtomicBool::new(false),
     };
+    let stores = Stores::new(store, prefetch, upload, log.clone());
     let teardown = Teardown { workspace, graph_key, remote, user_wrapper, cargo_inputs, proof, host, runtime };
-    Ok(Prepared { services, teardown })
+    Ok(Prepared { context, stores, teardown })
 }
 
 /// Asks cargo for the units, and joins them with what else is known.

@@ -320,7 +320,7 @@ fn platforms(options: &Options, config: &CargoConfig, host: &str) -> BTreeSet<St
 
 fn roots(options: &Options, workspace: &Workspace, toolchain: &Toolchain) -> Roots {
     let home =
-        cargo_home(&options.environment, &options.directory).and_then(|home| Utf8PathBuf::from_path_buf(home).ok());
+        options.environment.cargo_home(&options.directory).and_then(|home| Utf8PathBuf::from_path_buf(home).ok());
     let roots = [
         (Root::Workspace, workspace.root.clone()),
         (Root::BuildDir, workspace.build_dir.clone()),
@@ -330,14 +330,6 @@ fn roots(options: &Options, workspace: &Workspace, toolchain: &Toolchain) -> Roo
     let target_dir = target_dir.map(|target_dir| (Root::TargetDir, target_dir.clone()));
     let others = home.map(|home| (Root::CargoHome, home)).into_iter().chain(target_dir);
     Roots::new(roots.into_iter().chain(others)).resolved(|path| path.canonicalize_utf8().ok())
-}
-
-/// As cargo finds it (the `home` crate's rules).
-pub(super) fn cargo_home(environment: &Environment, directory: &Path) -> Option<PathBuf> {
-    match environment.get("CARGO_HOME") {
-        Some(home) => Some(directory.join(home)),
-        None => std::env::home_dir().map(|home| home.join(".cargo")),
-    }
 }
 
 /// The part of the environment that belongs into keys: variables of the compiler, and those that switch something on in

@@ -15,7 +15,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 
 use super::Options;
-use super::survey::cargo_home;
 use crate::cargo::{Cargo, Unpacking, build_of, unpacking};
 use crate::config::Switch;
 use crate::{fs, link};
@@ -105,7 +104,7 @@ fn only_package(options: &Options, cargo: &Cargo) -> Option<Utf8PathBuf> {
 
 /// Whether no directory here or above has files of configuration, but for cargo's home.
 fn is_without_configuration(options: &Options) -> bool {
-    let home = cargo_home(&options.environment, &options.directory);
+    let home = options.environment.cargo_home(&options.directory);
     let places = options.directory.ancestors().map(|directory| directory.join(".cargo"));
     let mut others = places.filter(|place| Some(place) != home.as_ref());
     others.all(|place| ["config", "config.toml"].iter().all(|name| !place.join(name).exists()))
@@ -113,7 +112,7 @@ fn is_without_configuration(options: &Options) -> bool {
 
 /// A package in the home of packages, if there is one of this name and version only.
 fn published(options: &Options, name: &str) -> Option<PathBuf> {
-    let sources = cargo_home(&options.environment, &options.directory)?.join("registry").join("src");
+    let sources = options.environment.cargo_home(&options.directory)?.join("registry").join("src");
     only(fs::children(&sources).ok()?.into_iter().map(|source| source.join(name)).filter(|path| is_package(path)))
 }
 

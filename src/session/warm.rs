@@ -8,18 +8,18 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use camino::Utf8PathBuf;
+use tempfile::TempDir;
 
+use super::planning::Prepared;
 use super::{Ended, Session};
-use crate::error::Error;
-use crate::event::{EventKind, Phase};
-use crate::hydrate::Locks;
+use crate::error::{Error, Result};
+use crate::hydrate::Hydrated;
 use crate::store::LocalStore;
-use crate::wrapper::Services;
+use crate::wrapper::PlannedBuild;
 
 /// The clock that file systems go by is behind by as much as this.
 const CLOCK: Duration = Duration::from_millis(20);
@@ -42,45 +42,50 @@ impl Session<'_> {
         101
     }
 
-    /// A layer is worth something without a store that outlives it.
-    pub(super) fn with_temporary_store(&self, error: &Error) -> Ended {
-        self.log.warn(format!("nothing is kept beyond the build directory: {error}"));
-        let directory = tempfile::tempdir().map_err(Error::io("create a directory in", std::env::temp_dir()));
-        match directory.and_then(|directory| Ok((LocalStore::open(directory.path())?, directory))) {
-            Ok((store, _directory)) => self.with_store(Arc::new(store)),
-            Err(error) => self.without_plan(&error),
-        }
-    }
-
     /// What the cache has, to this machine.
-    pub(super) fn fetch(&self, services: Services) -> Services {
-        services.prefetch.wait();
-        self.log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
-        services
+    pub(super) fn fetch(&self, prepared: Prepared) -> Ended {
+        let Prepared { context, stores, teardown } = prepared;
+        self.wait_for_prefetch(&stores);
+        Ended::with_plan(0, PlannedBuild { context, stores, hydrated: Hydrated::default() }, teardown)
     }
 
     /// What the cache has, to the build directory.
-    pub(super) fn place(&self, services: Services) -> Services {
-        let locks: Option<Locks> = self.lock(&services);
-        self.hydrate_until_fetched(services, locks)
+    pub(super) fn place(&self, prepared: Prepared) -> Ended {
+        let Prepared { context, stores, teardown } = prepared;
+        let locks = self.lock(&context);
+        Ended::with_plan(0, self.hydrate_until_fetched(context, stores, locks), teardown)
     }
 }
 
-/// Waits where somebody has built here until everything that is written from now on is of a later second than that. The
-/// time that is; the beginning of all times where nobody has.
-pub(super) fn wait_for_next_second(profiles: &[Utf8PathBuf]) -> SystemTime {
-    if !profiles.iter().any(|profile| profile.exists()) {
-        return UNIX_EPOCH;
-    }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let next = Duration::from_secs(now.as_secs() + 1);
-    thread::sleep(next.saturating_sub(now) + CLOCK);
-    UNIX_EPOCH + next
+/// A store that ends with the session: a layer is worth something without one that outlives it.
+pub(super) fn temporary_store() -> Result<(LocalStore, TempDir)> {
+    let directory = tempfile::tempdir().map_err(Error::io("create a directory in", std::env::temp_dir()))?;
+    Ok((LocalStore::open(directory.path())?, directory))
 }
 
-/// Cuts off parts of seconds, of what is younger than this. That keeps the order of times, so what was fresh is fresh.
-pub(super) fn truncate_times(profiles: &[Utf8PathBuf], since: SystemTime) {
-    profiles.iter().for_each(|profile| truncate_below(profile.as_std_path(), since));
+/// The directories of profiles, in which every time is a whole second afterwards.
+pub(super) struct WholeSeconds {
+    profiles: Vec<Utf8PathBuf>,
+    /// What is older stays as it is.
+    since: SystemTime,
+}
+
+impl WholeSeconds {
+    /// Waits where somebody has built here until everything that is written from now on is of a later second than that.
+    pub(super) fn begin(profiles: Vec<Utf8PathBuf>) -> Self {
+        if !profiles.iter().any(|profile| profile.exists()) {
+            return Self { profiles, since: UNIX_EPOCH };
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let next = Duration::from_secs(now.as_secs() + 1);
+        thread::sleep(next.saturating_sub(now) + CLOCK);
+        Self { profiles, since: UNIX_EPOCH + next }
+    }
+
+    /// Cuts off parts of seconds. That keeps the order of times, so what was fresh is fresh.
+    pub(super) fn truncate(self) {
+        self.profiles.iter().for_each(|profile| truncate_below(profile.as_std_path(), self.since));
+    }
 }
 
 fn truncate_below(directory: &Path, since: SystemTime) {

@@ -15,7 +15,9 @@ use camino::Utf8Path;
 use interprocess::local_socket::Stream;
 use interprocess::local_socket::traits::Stream as _;
 
-use super::protocol::{Capture, Finished, Released, Request, Response, Role, ScriptObserved, receive, send, socket};
+use super::protocol::{
+    Capture, Finished, Released, Request, Response, Role, SCRIPT, ScriptObserved, receive, send, socket,
+};
 use super::{linker_time, stand_in};
 use crate::observe::{self, Observation};
 use crate::process;
@@ -23,8 +25,6 @@ use crate::rustc::diagnostics::Unmapping;
 
 /// The name under which this binary is a rustc wrapper.
 pub const NAME: &str = "xcache-rustc";
-/// The first argument where a build script's stand-in asks; its path and the script's arguments follow.
-pub(super) const SCRIPT: &str = "--build-script";
 /// By this, cargo tells a build script of the wrapper.
 const WRAPPER_VARIABLE: &str = "RUSTC_WRAPPER";
 

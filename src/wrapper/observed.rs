@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::units::{Call, Services};
+use super::call::Call;
+use super::context::PlannedBuild;
 use crate::digest::Digest;
 use crate::entry::Inputs;
 use crate::event::{Difference, MissReason, UncacheableReason, UnitId};
@@ -42,14 +43,16 @@ pub(super) fn miss_reason(difference: &Difference) -> MissReason {
     }
 }
 
-impl Services {
+impl PlannedBuild {
     /// Whether something is at work in a call besides the compiler: macros, a linker, or what stands in front of it.
     pub(super) fn needs_observing(&self, id: UnitId) -> bool {
-        self.is_observing && self.runs_other_programs(id)
+        self.context.is_observing && self.runs_other_programs(id)
     }
 
     fn runs_other_programs(&self, id: UnitId) -> bool {
-        self.plan.unit(id).is_linked() || self.plan.macros_of(id).next().is_some() || self.plan.driver_of(id).is_some()
+        self.context.plan.unit(id).is_linked()
+            || self.context.plan.macros_of(id).next().is_some()
+            || self.context.plan.driver_of(id).is_some()
     }
 
     /// What the run of a script was seen to read. An error is why the run is not kept.
@@ -99,9 +102,9 @@ impl Services {
         if !self.runs_other_programs(id) {
             return Ok(Inputs::CompilerOnly);
         }
-        let mut macros = self.plan.macros_of(id);
-        let is_believed = self.plan.driver_of(id).is_none()
-            && macros.all(|id| well_known::has_known_macros(&self.plan.unit(id).package));
+        let mut macros = self.context.plan.macros_of(id);
+        let is_believed = self.context.plan.driver_of(id).is_none()
+            && macros.all(|id| well_known::has_known_macros(&self.context.plan.unit(id).package));
         let Some(observation) = observation else { return self.unobserved(is_believed) };
         self.with_subject(id, call, holds, |subject| self.inputs(id, key, subject, observation, is_believed))
     }
@@ -115,7 +118,7 @@ impl Services {
         observation: Option<&observe::Result>,
     ) -> Result<Option<Digest>, Unknown> {
         let Some(Ok(seen)) = observation else { return Ok(None) };
-        self.with_subject(id, call, &|_| false, |subject| self.machine.linked(seen, subject))
+        self.with_subject(id, call, &|_| false, |subject| self.context.machine.linked(seen, subject))
     }
 
     /// Who is observed in a call of the compiler.
@@ -126,13 +129,13 @@ impl Services {
         holds: &dyn Fn(&[u8]) -> bool,
         then: impl FnOnce(&Subject<'_>) -> T,
     ) -> T {
-        let fixed = self.fixed(self.plan.unit(id));
-        let own = [Some(call.out_dir()), call.script_dir()];
-        let callers = self.plan.callers_of(id);
+        let fixed = self.fixed(self.context.plan.unit(id));
+        let own = [Some(call.out_dir.as_path()), call.script_dir()];
+        let callers = self.context.plan.callers_of(id);
         then(&Subject {
             fixed: fixed.iter().map(Utf8PathBuf::as_path).collect(),
             dep_info_files: self.dep_info_files(call),
-            sources: callers.filter_map(|id| self.plan.unit(id).root_file.parent()).collect(),
+            sources: callers.filter_map(|id| self.context.plan.unit(id).root_file.parent()).collect(),
             own: own.into_iter().flatten().collect(),
             is_compiler: true,
             environment: &call.request.environment,
@@ -150,18 +153,18 @@ impl Services {
         is_believed: bool,
     ) -> Result<Inputs, UncacheableReason> {
         match observation {
-            Ok(seen) => match self.machine.record(&seen, key, subject) {
+            Ok(seen) => match self.context.machine.record(&seen, key, subject) {
                 Ok(observed) => Ok(Inputs::Observed(Box::new(observed))),
                 // Whoever trusts what it reads still misses what it writes.
                 Err(Unknown::Made) if !subject.is_compiler => Err(UncacheableReason::OutsideOutput),
-                Err(_) if self.machine.trusts() => Ok(Inputs::Trusted),
+                Err(_) if self.context.machine.trusts() => Ok(Inputs::Trusted),
                 Err(unknown) => {
-                    self.record_differences(id, [Difference::Unseen { what: unknown.describe().into() }]);
+                    self.stores.record_differences(id, [Difference::Unseen { what: unknown.describe().into() }]);
                     Err(UncacheableReason::Unseen)
                 }
             },
             Err(unseen) => {
-                self.machine.warn_unobserved(&unseen, &self.log);
+                self.context.machine.warn_unobserved(&unseen, &self.stores.log);
                 self.unobserved(is_believed)
             }
         }
@@ -171,14 +174,14 @@ impl Services {
     fn unobserved(&self, is_believed: bool) -> Result<Inputs, UncacheableReason> {
         match is_believed {
             true => Ok(Inputs::Declared),
-            false if self.machine.trusts() => Ok(Inputs::Trusted),
+            false if self.context.machine.trusts() => Ok(Inputs::Trusted),
             false => Err(UncacheableReason::Unobserved),
         }
     }
 
     /// The directories of packages whose content is fixed.
     fn fixed(&self, unit: &Unit) -> Vec<Utf8PathBuf> {
-        let home = self.roots.get(Root::CargoHome);
+        let home = self.context.roots.get(Root::CargoHome);
         let of_cargo = home.into_iter().flat_map(|home| FIXED.iter().map(|below| home.join(below)));
         let package = unit.external.then(|| unit.package_dir.clone());
         of_cargo.chain(package).collect()
@@ -188,6 +191,6 @@ impl Services {
     fn dep_info_files(&self, call: &Call) -> BTreeSet<Utf8PathBuf> {
         let Some(path) = call.dep_info() else { return BTreeSet::new() };
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        DepInfo::parse(&text).files.iter().map(|file| call.directory().join(file)).collect()
+        DepInfo::parse(&text).files.iter().map(|file| call.directory.join(file)).collect()
     }
 }

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::observe;
 use crate::rustc::diagnostics::Unmapping;
 
+/// The first argument where a build script's stand-in asks; its path and the script's arguments follow.
+pub(super) const SCRIPT: &str = "--build-script";
+
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Role {

@@ -16,13 +16,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::call::Call;
+use super::context::{BuildContext, PlannedBuild, Stores};
 use super::observed::{ObservedRun, miss_reason};
 use super::protocol::Request;
 use super::record::record_script;
 use super::restore::{Variables, other_dependencies, other_paths, other_variables};
 use super::script_observations::ScriptObservations;
 use super::stand_in::{Runs, StandIns};
-use super::units::{Call, Services};
+
 use crate::digest::{Digest, Domain};
 use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, Fresh};
 use crate::error::Result;
@@ -68,7 +70,7 @@ enum RunLibraries {
 
 /// What is known of the runs.
 pub(super) struct Scripts {
-    services: Arc<Services>,
+    build: Arc<PlannedBuild>,
     started: SystemTime,
     /// What was around the build directory before any build script ran.
     before: WorkspaceSnapshot,
@@ -98,15 +100,16 @@ struct State {
 impl Scripts {
     /// Puts stand-ins before the scripts that are in the build directory and that cargo may start.
     pub(super) fn new(
-        services: Arc<Services>,
+        build: Arc<PlannedBuild>,
         stand_ins: Arc<StandIns>,
         observations: Arc<ScriptObservations>,
     ) -> Self {
-        let before = WorkspaceSnapshot::of(&services.site());
+        let before = WorkspaceSnapshot::of(&build.context.site());
         let started = SystemTime::now();
-        let used = services.profiles().iter().flat_map(|(layout, profile)| layout.used_out_dirs(profile)).collect();
+        let used =
+            build.context.profiles().iter().flat_map(|(layout, profile)| layout.used_out_dirs(profile)).collect();
         let (own_dirs, state) = (OnceLock::new(), Mutex::default());
-        let scripts = Self { services, started, before, used, stand_ins, observations, own_dirs, state };
+        let scripts = Self { build, started, before, used, stand_ins, observations, own_dirs, state };
         scripts.stand_in_for_all();
         scripts
     }
@@ -117,16 +120,18 @@ impl Scripts {
 
     /// Runs that are not in the build directory, as far as is known.
     fn open_runs(&self) -> impl Iterator<Item = UnitId> {
-        let Services { plan, hydrated, .. } = &*self.services;
+        let BuildContext { plan, .. } = &self.build.context;
+        let hydrated = &self.build.hydrated;
         plan.script_runs().filter(|run| !hydrated.has(*run))
     }
 
     /// The scripts that were placed and have to run all the same, and those that have been there before.
     fn stand_in_for_all(&self) {
-        let Services { plan, hydrated, .. } = &*self.services;
+        let BuildContext { plan, .. } = &self.build.context;
+        let hydrated = &self.build.hydrated;
         let scripts = plan.script_runs().filter_map(|run| plan.script_of(run)).filter(|script| hydrated.has(*script));
         let placed: BTreeMap<_, _> = scripts.filter_map(|script| Some((self.program_of(script)?, script))).collect();
-        for (program, several) in self.services.scripts() {
+        for (program, several) in self.build.context.scripts() {
             match placed.get(&program) {
                 Some(script) => self.put(*script, &program, self.open_runs()),
                 None => self.stand_ins.put(Runs::unknown(several), &program),
@@ -136,23 +141,24 @@ impl Scripts {
 
     /// The program of a script that was placed.
     fn program_of(&self, script: UnitId) -> Option<Utf8PathBuf> {
-        let Services { plan, prefetch, .. } = &*self.services;
+        let BuildContext { plan, .. } = &self.build.context;
+        let Stores { prefetch, .. } = &self.build.stores;
         let entry = prefetch.found(script)?;
         let program = entry.files.iter().find(|file| file.kind == FileKind::Executable)?;
-        let profile = self.services.site().profile(plan.unit(script))?;
+        let profile = self.build.context.site().profile(plan.unit(script))?;
         Some(profile.join(&entry.fresh.as_ref()?.directory).join(&program.name))
     }
 
     /// Puts a stand-in before the program of a script that cargo has asked for. All of its runs happen then, also those that
     /// are in the build directory.
     pub(super) fn stand_in(&self, script: UnitId, program: &Utf8Path) {
-        self.put(script, program, self.services.plan.script_runs());
+        self.put(script, program, self.build.context.plan.script_runs());
     }
 
     /// Puts a stand-in before the program of a script, if one of these runs is its.
     fn put(&self, script: UnitId, program: &Utf8Path, runs: impl Iterator<Item = UnitId>) {
         self.state().programs.insert(script, program.to_owned());
-        let mut runs = runs.filter(|run| self.services.plan.script_of(*run) == Some(script));
+        let mut runs = runs.filter(|run| self.build.context.plan.script_of(*run) == Some(script));
         match (runs.next(), runs.next()) {
             (None, _) => {}
             // The same script may run for the host and for the target: then it is not said here which of the two asks.
@@ -163,7 +169,7 @@ impl Scripts {
 
     /// Where the program of a run is, or its stand-in.
     fn program_path(&self, run: UnitId) -> Option<Utf8PathBuf> {
-        let script = self.services.plan.script_of(run)?;
+        let script = self.build.context.plan.script_of(run)?;
         let told = self.state().programs.get(&script).cloned();
         told.or_else(|| self.program_of(script))
     }
@@ -176,7 +182,8 @@ impl Scripts {
 
     /// What a run would print, where it need not happen: all that it would make is in `OUT_DIR` then.
     pub(super) fn replay(&self, request: &Request) -> Option<Printed> {
-        let Services { plan, prefetch, log, roots, .. } = &*self.services;
+        let BuildContext { plan, roots, .. } = &self.build.context;
+        let Stores { prefetch, log, .. } = &self.build.stores;
         let run = self.stand_ins.run_of(Utf8Path::new(&request.program))?;
         let out_dir = Utf8Path::new(request.environment.get("OUT_DIR")?);
         self.state().started.insert(run, out_dir.to_owned());
@@ -194,7 +201,7 @@ impl Scripts {
         };
         let (stdout, stderr) = (printed(fresh.layout.script_output())?, printed("stderr")?);
         if let Err(error) = self.make(&entry, out_dir) {
-            prefetch.revoke(run, self.services.unusable(run, &entry, error));
+            prefetch.revoke(run, self.build.stores.unusable(run, &entry, error));
             return None;
         }
         let mut state = self.state();
@@ -208,16 +215,16 @@ impl Scripts {
 
     /// Whether a recorded run would be the same here and now.
     fn holds(&self, unit: &Unit, entry: &Entry, fresh: &Fresh, out_dir: &Utf8Path) -> bool {
-        let Services { roots, environment, .. } = &*self.services;
+        let BuildContext { roots, environment, .. } = &self.build.context;
         let Constraints { environment: variables, script, bound, inputs, observed, .. } = &entry.constraints;
-        let is_here = || Some(self.services.site().profile(unit)?.join(&fresh.directory) == out_dir);
+        let is_here = || Some(self.build.context.site().profile(unit)?.join(&fresh.directory) == out_dir);
         let variable = |name: &String| environment.get(OsStr::new(name))?.to_str();
         let digest = |name: &String| variables::digest(name, variable(name), roots, &[]);
         let is_known = |name: &String| entry.files.iter().any(|file| file.name == *name);
         is_here() == Some(true)
             && self.dependency_outputs(unit) == Some(*script)
             && inputs.is_empty()
-            && self.services.machine.difference(entry.key, observed).is_none()
+            && self.build.context.machine.difference(entry.key, observed).is_none()
             && variables.iter().all(|(name, value)| digest(name) == *value)
             && other_paths(bound, roots).is_empty()
             && generated_files(out_dir).is_some_and(|names| names.iter().all(is_known))
@@ -226,7 +233,8 @@ impl Scripts {
     /// Makes what the run made. Where that fails, the script makes it again.
     fn make(&self, entry: &Entry, out_dir: &Utf8Path) -> Result<()> {
         for file in &entry.files {
-            let Services { store, roots, .. } = &*self.services;
+            let BuildContext { roots, .. } = &self.build.context;
+            let Stores { store, .. } = &self.build.stores;
             if !make(file, out_dir, store, roots)? {
                 store.copy_out(file, out_dir.join(&file.name).as_std_path())?;
             }
@@ -237,7 +245,7 @@ impl Scripts {
     /// Remembers the libraries of a package's build script. Where its output cannot be read, the command line tells
     /// whether there are any: cargo passes the libraries on to the package's own crate.
     pub(super) fn note_linking(&self, unit: &Unit, call: &Call) {
-        let Some(run) = unit.script_run(&self.services.plan) else { return };
+        let Some(run) = unit.script_run(&self.build.context.plan) else { return };
         let libraries = match call.script_dir().and_then(|out_dir| self.read_libraries(run, out_dir)) {
             None if !call.invocation.links_native => RunLibraries::None,
             libraries => libraries.unwrap_or(RunLibraries::Unknown),
@@ -247,7 +255,7 @@ impl Scripts {
 
     /// The libraries of the run with this `OUT_DIR`; nothing where cargo's files of it are not there.
     fn read_libraries(&self, run: UnitId, out_dir: &Utf8Path) -> Option<RunLibraries> {
-        let (site, unit) = (self.services.site(), self.services.plan.unit(run));
+        let (site, unit) = (self.build.context.site(), self.build.context.plan.unit(run));
         Some(match site.linking(unit, out_dir)? {
             LinkedLibraries::Own => RunLibraries::FromOutput,
             LinkedLibraries::Nothing => RunLibraries::None,
@@ -262,13 +270,13 @@ impl Scripts {
 
     /// What the package's own build script links.
     pub(super) fn linking(&self, unit: &Unit, call: &Call) -> Option<LinkedLibraries> {
-        let run = unit.script_run(&self.services.plan)?;
-        self.services.site().linking(self.services.plan.unit(run), call.script_dir()?)
+        let run = unit.script_run(&self.build.context.plan)?;
+        self.build.context.site().linking(self.build.context.plan.unit(run), call.script_dir()?)
     }
 
     /// What the package's own build script has made. Records its run when it is asked for the first time.
     pub(super) fn script_output(&self, id: UnitId, call: &Call) -> Option<Digest> {
-        let plan = &self.services.plan;
+        let plan = &self.build.context.plan;
         let run = plan.unit(id).script_run(plan)?;
         let out_dir = call.script_dir()?;
         let known = self.state().by_out_dir.get(out_dir).copied();
@@ -279,7 +287,7 @@ impl Scripts {
 
     /// Sees what the run of a build script has made, for the first time.
     fn note_run(&self, run: UnitId, call: &Call, out_dir: &Utf8Path) -> Option<Digest> {
-        let (site, unit) = (self.services.site(), self.services.plan.unit(run));
+        let (site, unit) = (self.build.context.site(), self.build.context.plan.unit(run));
         let digest = site.script_digest(unit, out_dir);
         let is_first = self.state().by_out_dir.insert(out_dir.to_owned(), digest).is_none();
         self.state().by_run.extend(digest.map(|digest| (run, digest)));
@@ -291,7 +299,7 @@ impl Scripts {
 
     /// What the package's own build script has made, if it has one; nothing where that is not known.
     pub(super) fn script_output_if_any(&self, id: UnitId, call: &Call) -> Option<Option<Digest>> {
-        let has_run = self.services.plan.unit(id).script_run(&self.services.plan).is_some();
+        let has_run = self.build.context.plan.unit(id).script_run(&self.build.context.plan).is_some();
         let made = self.script_output(id, call);
         (made.is_some() || !has_run).then_some(made)
     }
@@ -299,7 +307,7 @@ impl Scripts {
     /// What is seen of a run where cargo's record of it is not, or is no text: its files, and the variables that rustc
     /// has and cargo has not. Flags are compared with the rest of the command line.
     fn visible_output(&self, unit: &Unit, call: &Call, out_dir: &Utf8Path) -> Option<Digest> {
-        let Services { roots, environment, .. } = &*self.services;
+        let BuildContext { roots, environment, .. } = &self.build.context;
         let here = call.variables(unit, roots);
         let set = call.request.environment.iter().filter(|(name, value)| {
             !name.starts_with("CARGO")
@@ -315,7 +323,8 @@ impl Scripts {
 
     fn record(&self, run: UnitId, key: UnitKey, call: &Call, digest: Digest, site: Site<'_>) {
         let Some(out_dir) = call.script_dir() else { return };
-        let Services { plan, store, prefetch, log, roots, .. } = &*self.services;
+        let BuildContext { plan, roots, .. } = &self.build.context;
+        let Stores { store, prefetch, log, .. } = &self.build.stores;
         let unit = plan.unit(run);
         let (began, took) = site.script_time(unit, out_dir).unwrap_or((SystemTime::UNIX_EPOCH, Duration::ZERO));
         let millis = took.as_millis() as u64;
@@ -330,25 +339,25 @@ impl Scripts {
         let (declared, other) = match &found {
             Lookup::Hit(entry, _) => {
                 let Constraints { environment, observed, .. } = &entry.constraints;
-                (other_variables(environment, &here), self.services.machine.difference(entry.key, observed))
+                (other_variables(environment, &here), self.build.context.machine.difference(entry.key, observed))
             }
             Lookup::Miss(_) => (Vec::new(), None),
         };
         match found {
             Lookup::Hit(..) if !declared.is_empty() => {
-                self.services.record_differences(run, declared);
+                self.build.stores.record_differences(run, declared);
                 log.record(EventKind::Missed { unit: run, reason: MissReason::Environment });
             }
             Lookup::Hit(..) if other.is_some() => {
                 let reason = other.as_ref().map_or(MissReason::Input, miss_reason);
-                self.services.record_differences(run, other);
+                self.build.stores.record_differences(run, other);
                 log.record(EventKind::Missed { unit: run, reason });
             }
             Lookup::Hit(entry, _)
                 if program.as_ref().is_some_and(|program| *program != entry.constraints.dependencies) =>
             {
                 let here = program.as_deref().unwrap_or_default();
-                self.services.record_differences(run, other_dependencies(&entry.constraints.dependencies, here));
+                self.build.stores.record_differences(run, other_dependencies(&entry.constraints.dependencies, here));
                 log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
             }
             Lookup::Hit(entry, _)
@@ -356,12 +365,12 @@ impl Scripts {
                     && dependency_outputs.is_none_or(|it| it == entry.constraints.script) =>
             {
                 // Known, and yet it ran: it depends on a run whose output nobody had examined.
-                self.services.record_differences(run, [Difference::Reruns]);
+                self.build.stores.record_differences(run, [Difference::Reruns]);
                 return log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
             }
             // A run that it depends on has another output.
             Lookup::Hit(..) => log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency }),
-            Lookup::Miss(reason) => self.services.record_path_differences(run, reason),
+            Lookup::Miss(reason) => self.build.record_path_differences(run, reason),
         }
         let Some(dependency_outputs) = dependency_outputs else {
             return log.record(EventKind::NotRecorded { unit: run, reason: UncacheableReason::OutsideInput });
@@ -392,25 +401,25 @@ impl Scripts {
                     reason_if_unobserved,
                     made,
                 };
-                match self.services.inputs_of_run(run, &ran, observation) {
+                match self.build.inputs_of_run(run, &ran, observation) {
                     Ok(observed) => {
                         let entry =
                             record_script(unit, key, script, (dependency_outputs, program), observed, roots, millis);
-                        self.services.keep(run, entry);
+                        self.build.keep(run, entry);
                     }
                     Err(reason) => log.record(EventKind::NotRecorded { unit: run, reason }),
                 }
             }
             Ok(Some(Err(reason))) => log.record(EventKind::NotRecorded { unit: run, reason }),
             Ok(None) => {}
-            Err(error) => self.services.store_failed(&error),
+            Err(error) => self.build.stores.failed(&error),
         }
     }
 
     /// A digest of the outputs of the runs that a run depends on; nothing where one of them is not known.
     fn dependency_outputs(&self, unit: &Unit) -> Option<Option<Digest>> {
         let dependencies = unit.dependencies.iter().map(|dependency| dependency.unit);
-        dependency_outputs(dependencies.map(|id| (self.services.plan.unit(id), self.output(id))))
+        dependency_outputs(dependencies.map(|id| (self.build.context.plan.unit(id), self.output(id))))
     }
 
     /// What comes into something besides crates, or into the macros that make it: what the runs that link something have
@@ -422,7 +431,7 @@ impl Scripts {
         is_seen: bool,
         code: impl Fn(UnitId) -> Option<Option<Digest>>,
     ) -> Option<Option<Digest>> {
-        let plan = &self.services.plan;
+        let plan = &self.build.context.plan;
         let made = |run| match self.libraries(run) {
             RunLibraries::None if !plan.unit(run).native => Some(None),
             _ => self.output(run).map(Some),
@@ -449,7 +458,7 @@ impl Scripts {
 
     /// Where the linker looks for libraries, in order; nothing where it is one for another platform.
     fn library_dirs(&self, unit: &Unit, call: &Call) -> Option<Vec<Utf8PathBuf>> {
-        let own = self.own_dirs.get_or_init(|| linker::search_directories(&self.services.linker)).as_ref();
+        let own = self.own_dirs.get_or_init(|| linker::search_directories(&self.build.context.linker)).as_ref();
         let own = own.filter(|_| unit.platform.is_none())?;
         Some(call.invocation.library_dirs.iter().chain(own).cloned().collect())
     }
@@ -458,9 +467,10 @@ impl Scripts {
     fn libraries(&self, run: UnitId) -> RunLibraries {
         let noted = self.state().libraries.get(&run).cloned();
         let kept = || {
-            let Services { prefetch, plan, .. } = &*self.services;
+            let BuildContext { plan, .. } = &self.build.context;
+            let Stores { prefetch, .. } = &self.build.stores;
             let entry = prefetch.found(run)?;
-            let directory = self.services.site().profile(plan.unit(run))?.join(&entry.fresh.as_ref()?.directory);
+            let directory = self.build.context.site().profile(plan.unit(run))?.join(&entry.fresh.as_ref()?.directory);
             self.read_libraries(run, &directory)
         };
         noted.or_else(kept).unwrap_or(RunLibraries::Unknown)
@@ -468,7 +478,8 @@ impl Scripts {
 
     /// What a run has made, in this session or in the one whose result was placed.
     fn output(&self, run: UnitId) -> Option<Digest> {
-        let Services { prefetch, hydrated, .. } = &*self.services;
+        let Stores { prefetch, .. } = &self.build.stores;
+        let hydrated = &self.build.hydrated;
         let placed = || prefetch.found(run).filter(|_| hydrated.has(run)).and_then(|entry| entry.metadata);
         let made = self.state().by_run.get(&run).copied();
         made.or_else(placed).or_else(|| self.output_of_started_run(run))
@@ -477,6 +488,6 @@ impl Scripts {
     /// The output of a run whose stand-in has asked. The runs that depend on it start when it is over.
     fn output_of_started_run(&self, run: UnitId) -> Option<Digest> {
         let out_dir = self.state().started.get(&run).cloned()?;
-        self.services.site().script_digest(self.services.plan.unit(run), &out_dir)
+        self.build.context.site().script_digest(self.build.context.plan.unit(run), &out_dir)
     }
 }

@@ -4,7 +4,7 @@
 //! a crate goes to [`Units`], which may have to be waited for ([`PlanSource::Pending`]) or to be planned first: a
 //! session that expects nothing to be compiled starts cargo without a plan ([`PlanSource::OnDemand`]).
 
-use std::io::{self, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
@@ -17,12 +17,15 @@ use interprocess::local_socket::{Listener, ListenerOptions, Stream};
 
 use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use super::client::NAME;
-use super::protocol::{Capture, Finished, Released, Request, Response, Role, ScriptObserved, receive, send, socket};
+use super::context::PlannedBuild;
+use super::conversation::Conversation;
+use super::protocol::{Capture, Finished, Request, Role, ScriptObserved, socket};
 use super::script_observations::ScriptObservations;
 use super::scripts::Printed;
 use super::stand_in::{Runs, StandIns};
-use super::units::{Call, Services, Units};
+use super::units::Units;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
 use crate::link::Link;
@@ -59,12 +62,12 @@ pub struct WrapperContext {
 }
 
 /// Makes a plan when the first crate is compiled after all, into this directory. Nothing where there is none to be had.
-pub type Planner = Box<dyn FnOnce(&Utf8Path) -> Option<Services> + Send>;
+pub type Planner = Box<dyn FnOnce(&Utf8Path) -> Option<PlannedBuild> + Send>;
 
 /// How it becomes known what to do with the crates that cargo will ask for.
 pub enum PlanSource {
     /// It is being prepared. Cargo is held up before it looks into the build directory until it is there.
-    Pending(Receiver<Services>),
+    Pending(Receiver<PlannedBuild>),
     /// It is found out when it is needed.
     OnDemand(Planner),
 }
@@ -97,8 +100,8 @@ impl Wrapper {
         self.link.program()
     }
 
-    /// Stops listening, waits until everything compiled is recorded, and gives the services back, if there was a plan.
-    pub fn stop(self) -> Option<Services> {
+    /// Stops listening, waits until everything compiled is recorded, and gives the build back, if there was a plan.
+    pub fn stop(self) -> Option<PlannedBuild> {
         let Self { link, coordinator, accepting } = self;
         coordinator.stopping.store(true, Ordering::SeqCst);
         if coordinator.is_pending {
@@ -155,7 +158,7 @@ impl Coordinator {
     fn new(context: WrapperContext, source: PlanSource, link: &Link) -> Self {
         let is_pending = matches!(source, PlanSource::Pending(_));
         let plan: Planner = match source {
-            PlanSource::Pending(services) => Box::new(move |_| services.recv().ok()),
+            PlanSource::Pending(build) => Box::new(move |_| build.recv().ok()),
             PlanSource::OnDemand(plan) => plan,
         };
         let stand_ins = Arc::new(StandIns::new(link.program()));
@@ -192,10 +195,8 @@ impl Coordinator {
     }
 
     fn serve(&self, stream: Stream) -> io::Result<()> {
-        let mut stream = BufReader::new(stream);
-        let request: Request = receive(&mut stream)?;
         let wrapper = self.context.user_wrapper.as_ref().map(|wrapper| wrapper.program.clone());
-        let mut conversation = Conversation { stream, wrapper };
+        let (request, mut conversation) = Conversation::begin(stream, wrapper)?;
         if request.role == Role::Script {
             return self.script(conversation, &request);
         }
@@ -208,7 +209,7 @@ impl Coordinator {
         let out_dir = invocation.out_dir.as_deref().unwrap_or(Utf8Path::new(""));
         let out_dir = Utf8Path::new(&request.directory).join(out_dir);
         let units = self.units(&out_dir);
-        let call = Call::new(request, invocation, driver, units.map(|units| &units.services().roots));
+        let call = Call::new(request, invocation, driver, units.map(|units| &units.build().context.roots));
         match units.and_then(|units| Some((units, units.identify(&call)?))) {
             Some((units, id)) => units.serve(conversation, id, &call),
             None => {
@@ -233,9 +234,9 @@ impl Coordinator {
         if is_observed {
             self.has_interposer.call_once(|| observe::provide_interposer(&self.directory));
         }
-        send(conversation.stream.get_mut(), &Response::Start { wrapper, is_observed })?;
+        conversation.start_script(wrapper, is_observed)?;
         if is_observed && let Some(out_dir) = request.environment.get("OUT_DIR") {
-            let ScriptObserved(observation) = receive(&mut conversation.stream)?;
+            let ScriptObserved(observation) = conversation.script_observed()?;
             self.observations.note(out_dir.into(), (request.environment.clone(), observation));
             if let Some(units) = units {
                 units.generalize(request, Utf8Path::new(out_dir));
@@ -287,43 +288,6 @@ fn without_compiler(arguments: &[String]) -> &[String] {
     match arguments.split_first() {
         Some((first, others)) if !first.starts_with('-') && !first.ends_with(".rs") => others,
         _ => arguments,
-    }
-}
-
-/// A wrapper that waits for an answer.
-pub(super) struct Conversation {
-    stream: BufReader<Stream>,
-    wrapper: Option<String>,
-}
-
-impl Conversation {
-    /// Has it print this, and end with success.
-    pub(super) fn print(&mut self, stdout: String, stderr: String) -> io::Result<()> {
-        send(self.stream.get_mut(), &Response::Print { stdout, stderr, code: 0 })
-    }
-
-    /// Has it run the command with arguments before cargo's, and waits for the end.
-    pub(super) fn run(
-        &mut self,
-        arguments: Vec<String>,
-        unmapping: Unmapping,
-        capture: Capture,
-        is_observed: bool,
-    ) -> io::Result<Finished> {
-        let wrapper = self.wrapper.clone();
-        send(self.stream.get_mut(), &Response::Run { wrapper, arguments, unmapping, capture, is_observed })?;
-        receive(&mut self.stream)
-    }
-
-    /// Lets it end, after a run whose diagnostics were captured.
-    pub(super) fn release(&mut self) -> io::Result<()> {
-        send(self.stream.get_mut(), &Released)
-    }
-
-    fn run_unwatched(&mut self) -> io::Result<()> {
-        let (wrapper, arguments, unmapping) = (self.wrapper.clone(), Vec::new(), Unmapping::default());
-        let response = Response::Run { wrapper, arguments, unmapping, capture: Capture::Status, is_observed: false };
-        send(self.stream.get_mut(), &response)
     }
 }
 

@@ -14,18 +14,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
-use super::server::Conversation;
-use super::units::{Call, Services, Units};
-use crate::cargo::{Layout, layout};
+use crate::cargo::{Format, layout};
 use crate::error::{Error, Result};
-use crate::event::{EventKind, UnitId};
+use crate::event::{EventLog, UnitId};
 use crate::fs;
-use crate::link::{Link, link};
+use crate::link::Link;
 use crate::plan::{BuildPlan, Unit};
 use crate::roots::{Root, Roots};
-use crate::rustc::written::{linked, written};
 
 /// What stands at the beginning of the name of every build script's program (`core/manifest.rs`).
 const SCRIPT_NAMES: [&str; 2] = ["build-script-", "build_script_"];
@@ -55,75 +52,33 @@ impl SkippedMembers {
         file.lock().map_err(Error::io("lock", &alive))?;
         Ok(Self { units: plan.with_dependents(is_member), stand_in, _alive: file })
     }
+
+    /// Whether the unit is left out.
+    pub(super) fn has(&self, id: UnitId) -> bool {
+        self.units.contains(&id)
+    }
+
+    /// What is put where the program of a build script would be.
+    pub(super) fn stand_in(&self) -> &Path {
+        self.stand_in.program()
+    }
 }
 
 /// What cargo has noted of a unit that was left out.
 #[derive(Debug)]
 pub(super) struct Trace {
-    profile: Utf8PathBuf,
-    directories: Vec<Utf8PathBuf>,
-}
-
-impl Units {
-    /// Whether the unit is left out.
-    pub(super) fn is_skipped(&self, id: UnitId) -> bool {
-        self.services().skipped_members.as_ref().is_some_and(|skipped_members| skipped_members.units.contains(&id))
-    }
-
-    /// Tells cargo that it is compiled.
-    pub(super) fn skip(&self, mut conversation: Conversation, id: UnitId, call: &Call) -> io::Result<()> {
-        let unit = self.services().plan.unit(id);
-        // An older dep-info would speak for outputs that are older, too.
-        let outputs = written(&call.invocation, call.out_dir());
-        outputs.iter().try_for_each(|output| fs::remove_file(output.as_std_path())).map_err(io::Error::other)?;
-        if unit.kind == "custom-build"
-            && let Some(skipped_members) = &self.services().skipped_members
-        {
-            let program = linked(&call.invocation, call.out_dir());
-            program.map_or(Ok(()), |program| link(skipped_members.stand_in.program(), program.as_std_path()))?;
-        }
-        self.note_trace(trace(self.services(), id, call));
-        self.services().log.record(EventKind::LeftOut { unit: id });
-        conversation.print(String::new(), String::new())
-    }
-}
-
-/// Where cargo keeps what of the unit, and of the run of its build script, if that is left out as well.
-fn trace(services: &Services, id: UnitId, call: &Call) -> Option<Trace> {
-    let (site, unit) = (services.site(), services.plan.unit(id));
-    let profile = site.profile(unit)?;
-    let hash = call.invocation.extra_filename().trim_start_matches('-');
-    let own = site.format.layout.of_compiled(&profile, &unit.package, hash, call.out_dir())?;
-    let mut directories = vec![profile.join(own.fingerprint)];
-    let is_alone = site.format.layout == Layout::PerUnit || unit.kind == "custom-build";
-    let directory_of = |outputs: &Utf8Path| match site.format.layout {
-        Layout::Classic => outputs.to_owned(),
-        Layout::PerUnit => outputs.parent().unwrap_or(outputs).to_owned(),
-    };
-    directories.extend(is_alone.then(|| directory_of(&profile.join(own.outputs))));
-    let skipped_members = services.skipped_members.as_ref()?;
-    if let Some(script) = call.script_dir()
-        && let Some(run) = unit.script_run(&services.plan)
-        && skipped_members.units.contains(&run)
-        && let Some(profile) = site.profile(services.plan.unit(run))
-        && let Some(paths) = site.format.layout.of_run(&profile, script)
-    {
-        directories.extend(
-            [Some(profile.join(paths.fingerprint)), script.parent().map(Utf8Path::to_owned)].into_iter().flatten(),
-        );
-    }
-    Some(Trace { profile, directories })
+    pub profile: Utf8PathBuf,
+    pub directories: Vec<Utf8PathBuf>,
 }
 
 /// Removes it.
-pub(super) fn remove_traces(services: &Services, traces: &[Trace]) {
+pub(super) fn remove_traces(traces: &[Trace], format: Format, log: &EventLog) {
     let profiles: BTreeSet<_> = traces.iter().map(|trace| &trace.profile).collect();
-    let generation = services.format.generation;
-    let _locks = layout::lock(profiles, generation, || {});
+    let _locks = layout::lock(profiles, format.generation, || {});
     for directory in traces.iter().flat_map(|trace| &trace.directories) {
         match std::fs::remove_dir_all(directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                services.log.warn(format!("cannot remove {directory}: {error}"));
+                log.warn(format!("cannot remove {directory}: {error}"));
             }
             _ => {}
         }
@@ -157,6 +112,7 @@ fn is_left_over(stand_in: &Path) -> bool {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::link::link;
 
     #[test]
     fn a_stand_in_knows_whether_its_session_lives() {

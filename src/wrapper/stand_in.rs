@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::client::SCRIPT;
+use super::protocol::SCRIPT;
 use crate::digest::Digest;
 use crate::event::UnitId;
 use crate::fs;

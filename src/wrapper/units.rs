@@ -4,9 +4,9 @@ mod code;
 mod differences;
 mod incremental;
 mod linked;
+mod skip;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,163 +16,38 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use self::incremental::{Earlier, is_incremental_otherwise};
+use super::call::Call;
+use super::context::{BuildContext, PlannedBuild, Stores};
+use super::conversation::Conversation;
 use super::debug_info;
 use super::metadata::MetadataDigests;
 use super::observed::miss_reason;
 use super::protocol::{Capture, Finished, Request};
 use super::record::{Compiled, Output, Recorded, bound_to, open_outputs, record};
-use super::restore::{Variables, dependency_records, restore, violation};
+use super::restore::{dependency_records, restore, violation};
 use super::script_observations::ScriptObservations;
 use super::scripts::{Printed, Scripts};
-use super::server::Conversation;
-use super::skip_members::{SkippedMembers, Trace, remove_traces};
+use super::skip_members::{Trace, remove_traces};
 use super::stand_in::StandIns;
-use crate::cargo::{Format, Layout};
 use crate::digest::{Digest, Domain};
-use crate::entry::{DependencyRecord, Entry, Fresh};
-use crate::error::{Error, Result};
-use crate::event::{Difference, EventKind, EventLog, MissReason, UncacheableReason, UnitId};
-use crate::hydrate::{Hydrated, LinkedLibraries, Site, own_dirs};
-use crate::inputs::MachineState;
+use crate::entry::{DependencyRecord, Fresh};
+use crate::error::Result;
+use crate::event::{EventKind, MissReason, UncacheableReason, UnitId};
+use crate::hydrate::LinkedLibraries;
 use crate::key::UnitKey;
-use crate::plan::content::Contents;
-use crate::plan::{BuildPlan, Driver, PRIMARY, Unit};
-use crate::prefetch::{Lookup, Prefetch};
-use crate::roots::{PathScanner, Root, Roots};
-use crate::rustc::Invocation;
+use crate::plan::Unit;
+use crate::prefetch::Lookup;
+use crate::roots::{PathScanner, Root};
 use crate::rustc::diagnostics::{Unmapping, printed};
 use crate::rustc::written::{linked, written};
-use crate::store::{LocalStore, input_history};
-use crate::upload::Upload;
 
 /// Cargo writes a unit's fingerprint right after its compiler has ended; this long it is waited for.
 const FINGERPRINT_PATIENCE: Duration = Duration::from_secs(5);
 const FINGERPRINT_TICK: Duration = Duration::from_millis(3);
 
-/// What the wrapper's decisions rest on.
-pub struct Services {
-    /// The plan of this build.
-    pub plan: BuildPlan,
-    /// What is in the directories of packages that have no other identity.
-    pub contents: Contents,
-    /// Where things are on this machine.
-    pub roots: Roots,
-    /// What cargo writes into its build directory, as far as is known: what is read there is not believed without its
-    /// hash.
-    pub format: Format,
-    /// Whether that is proven: then units may be put there.
-    pub is_proven: bool,
-    /// The local store.
-    pub store: Arc<LocalStore>,
-    /// Where entries come from.
-    pub prefetch: Prefetch,
-    /// Where recorded entries go.
-    pub upload: Option<Upload>,
-    /// The units that cargo should not ask for.
-    pub hydrated: Hydrated,
-    /// The environment that cargo was started with.
-    pub environment: BTreeMap<OsString, OsString>,
-    /// What the compiler that was asked calls itself.
-    pub compiler: String,
-    /// The program that links for this host.
-    pub linker: String,
-    /// The units that are not to be compiled, where only dependencies are.
-    pub skipped_members: Option<SkippedMembers>,
-    /// This machine, as far as anybody could look at it.
-    pub machine: MachineState,
-    /// What looks at it is observed.
-    pub is_observing: bool,
-    /// What happens.
-    pub log: EventLog,
-    /// The local store cannot be written; said once.
-    pub store_failed: AtomicBool,
-}
-
-impl Services {
-    /// Where cargo's files are.
-    pub fn site(&self) -> Site<'_> {
-        Site { format: self.format, roots: &self.roots }
-    }
-
-    /// The directories of all profiles that something is built in, each with every layout that it may have.
-    pub fn profiles(&self) -> Vec<(Layout, Utf8PathBuf)> {
-        let Some(build_dir) = self.roots.get(Root::BuildDir) else { return Vec::new() };
-        let profiles = self.plan.profile_dirs();
-        let of_profile = |profile: &String| Layout::ALL.map(|layout| (layout, build_dir.join(profile)));
-        profiles.iter().flat_map(of_profile).collect()
-    }
-
-    /// The programs of build scripts that are in the build directory, and whether one of the package has several runs.
-    pub fn scripts(&self) -> Vec<(Utf8PathBuf, bool)> {
-        let of_profile = |(layout, profile): (Layout, Utf8PathBuf)| {
-            layout.scripts(&profile).into_iter().map(move |program| (layout, program))
-        };
-        let scripts = self.profiles().into_iter().flat_map(of_profile);
-        let with_several = |(layout, program): (Layout, Utf8PathBuf)| {
-            let package = layout.package_of(&program);
-            let is_several = package.is_some_and(|package| self.plan.runs_several_times(package));
-            (program, is_several)
-        };
-        scripts.map(with_several).collect()
-    }
-
-    /// The features that the build script of a call's package has told the compiler of.
-    fn script_features(&self, unit: &Unit, call: &Call) -> BTreeSet<String> {
-        call.script_dir().and_then(|out_dir| self.site().script_features(unit, out_dir)).unwrap_or_default()
-    }
-
-    /// What rustc is told beside cargo's arguments for a unit, and what undoes it in its messages: where others may have it,
-    /// too. Else it is compiled as plain cargo compiles it.
-    fn remapping(&self, id: UnitId, is_remapped: bool) -> (Vec<String>, Unmapping) {
-        let roots = &self.roots;
-        match is_remapped {
-            true => (roots.remap_arguments(!self.plan.unit(id).external), Unmapping::new(roots)),
-            false => Default::default(),
-        }
-    }
-
-    /// Puts an entry into the stores.
-    pub(super) fn keep(&self, id: UnitId, entry: Entry) {
-        if let Err(error) = self.store.put_entry(&entry) {
-            return self.store_failed(&error);
-        }
-        let unit_inputs = self.plan.unit_inputs(id);
-        if let Some(Err(error)) =
-            unit_inputs.map(|unit_inputs| input_history::remember(&self.store, unit_inputs, jiff::Timestamp::now()))
-        {
-            tracing::debug!(%error, "what a unit was made from is not remembered");
-        }
-        let path_bound = !entry.constraints.bound.is_empty();
-        self.log.record(EventKind::Recorded { unit: id, bytes: entry.size(), path_bound });
-        if let Some(upload) = &self.upload {
-            upload.send(entry);
-        }
-    }
-
-    /// Why an entry that holds could not be put in its place. A damaged one is gone then.
-    pub(super) fn unusable(&self, id: UnitId, entry: &Entry, error: Error) -> MissReason {
-        let Error::Corrupt { object, reason } = error else {
-            self.record_differences(id, [Difference::Failed { message: error.to_string() }]);
-            self.log.warn(error);
-            return MissReason::Restore;
-        };
-        self.store.discard(entry);
-        self.record_differences(id, [Difference::Damaged { object: object.clone(), reason: reason.clone() }]);
-        self.log.record(EventKind::CorruptObject { object, reason });
-        MissReason::Corrupt
-    }
-
-    pub(super) fn store_failed(&self, error: &Error) {
-        if !self.store_failed.swap(true, Ordering::SeqCst) {
-            let hint = error.hint(self.store.root()).map(|hint| format!("; {hint}")).unwrap_or_default();
-            self.log.warn(format!("what is compiled cannot be kept: {error}{hint}"));
-        }
-    }
-}
-
 /// The decisions.
 pub(super) struct Units {
-    services: Arc<Services>,
+    build: Arc<PlannedBuild>,
     scanner: PathScanner,
     metadata: MetadataDigests,
     state: Mutex<State>,
@@ -198,89 +73,36 @@ struct State {
     earlier: Earlier,
 }
 
-/// A rustc call, understood.
-pub(super) struct Call {
-    pub request: Request,
-    pub invocation: Invocation,
-    /// What is started instead of rustc, with that as its first argument.
-    driver: Option<String>,
-    directory: Utf8PathBuf,
-    out_dir: Utf8PathBuf,
-}
-
-impl Call {
-    /// The system says without links where rustc runs. Cargo's own names go by those that lead to a root.
-    pub(super) fn new(request: Request, invocation: Invocation, driver: Option<String>, roots: Option<&Roots>) -> Self {
-        let by_links = roots.and_then(|roots| roots.resolve(&roots.locate(&request.directory)));
-        let directory = by_links.unwrap_or_else(|| Utf8PathBuf::from(&request.directory));
-        let out_dir = directory.join(invocation.out_dir.clone().unwrap_or_default());
-        Self { request, invocation, driver, directory, out_dir }
-    }
-
-    /// The directory that rustc runs in.
-    pub(super) fn directory(&self) -> &Utf8Path {
-        &self.directory
-    }
-
-    /// Whether it is what the unit was planned with: rustc, or what stands in front of that.
-    fn is_compiled_by(&self, driver: Option<&Driver>, unit: &Unit) -> bool {
-        let is_primary = self.request.environment.contains_key(PRIMARY);
-        driver.map(|driver| driver.program.as_str()) == self.driver.as_deref()
-            && driver.is_none_or(|driver| !driver.depends_on_primary || unit.primary == is_primary)
-    }
-
-    /// Where rustc says what it has read.
-    pub(super) fn dep_info(&self) -> Option<Utf8PathBuf> {
-        let outputs = written(&self.invocation, &self.out_dir);
-        outputs.into_iter().find(|output| output.extension() == Some("d"))
-    }
-
-    pub(super) fn out_dir(&self) -> &Utf8Path {
-        &self.out_dir
-    }
-
-    /// The environment, of a call for this unit.
-    pub(super) fn variables<'a>(&'a self, unit: &'a Unit, roots: &'a Roots) -> Variables<'a> {
-        let own = own_dirs(unit, self.script_dir(), roots);
-        Variables { environment: &self.request.environment, roots, own }
-    }
-
-    /// `OUT_DIR`, if the package has a build script.
-    pub(super) fn script_dir(&self) -> Option<&Utf8Path> {
-        self.request.environment.get("OUT_DIR").map(Utf8Path::new)
-    }
-}
-
 impl Units {
-    /// Decides by these services.
+    /// Decides by these build.
     pub(super) fn new(
-        services: Services,
+        build: PlannedBuild,
         stand_ins: Arc<StandIns>,
         observations: Arc<ScriptObservations>,
         stopping: Arc<AtomicBool>,
     ) -> Self {
-        let services = Arc::new(services);
-        let scripts = Scripts::new(services.clone(), stand_ins, observations);
-        let scanner = PathScanner::new(&services.roots);
-        Self { services, scanner, metadata: MetadataDigests::default(), state: Mutex::default(), scripts, stopping }
+        let build = Arc::new(build);
+        let scripts = Scripts::new(build.clone(), stand_ins, observations);
+        let scanner = PathScanner::new(&build.context.roots);
+        Self { build, scanner, metadata: MetadataDigests::default(), state: Mutex::default(), scripts, stopping }
     }
 
     /// The end: says which of the hydrated units cargo did not take.
-    pub(super) fn finish(self) -> Option<Services> {
-        let Self { services, state, scripts, .. } = self;
+    pub(super) fn finish(self) -> Option<PlannedBuild> {
+        let Self { build, state, scripts, .. } = self;
         drop(scripts);
         let state = state.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        for (unit, reason) in services.hydrated.rejected(&state.claimed) {
-            services.log.record(EventKind::Rejected { unit, reason });
+        for (unit, reason) in build.hydrated.rejected(&state.claimed) {
+            build.stores.log.record(EventKind::Rejected { unit, reason });
         }
-        remove_traces(&services, &state.traces);
-        Arc::into_inner(services)
+        remove_traces(&state.traces, build.context.format, &build.stores.log);
+        Arc::into_inner(build)
     }
 
     /// Takes this machine's directories out of the debug information of what a script of somebody else's has just compiled.
     /// Cargo must not go on before.
     pub(super) fn generalize(&self, request: &Request, out_dir: &Utf8Path) {
-        let roots = &self.services.roots;
+        let roots = &self.build.context.roots;
         let package = request.environment.get("CARGO_MANIFEST_DIR").map(Utf8Path::new);
         if package.zip(roots.get(Root::CargoHome)).is_some_and(|(package, home)| package.starts_with(home)) {
             debug_info::generalize(out_dir, roots);
@@ -292,12 +114,8 @@ impl Units {
         self.scripts.replay(request)
     }
 
-    pub(super) fn services(&self) -> &Services {
-        &self.services
-    }
-
-    pub(super) fn note_trace(&self, trace: Option<Trace>) {
-        self.state().traces.extend(trace);
+    pub(super) fn build(&self) -> &PlannedBuild {
+        &self.build
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -307,13 +125,13 @@ impl Units {
     /// The unit of a call. A build script that runs cargo itself may compile the same crate in a directory of its own: that
     /// is another build, and none of its units is ours.
     pub(super) fn identify(&self, call: &Call) -> Option<UnitId> {
-        let below = call.out_dir.strip_prefix(self.services.roots.get(Root::BuildDir)?).ok()?;
+        let below = call.out_dir.strip_prefix(self.build.context.roots.get(Root::BuildDir)?).ok()?;
         if is_in_script_dir(below.parent()?) {
             return None;
         }
         let mut state = self.state();
-        let plan = &self.services.plan;
-        let script_features = |unit: &Unit| self.services.script_features(unit, call);
+        let plan = &self.build.context.plan;
+        let script_features = |unit: &Unit| self.build.context.script_features(unit, call);
         let id = plan.identify(&call.invocation, &call.directory, &state.outputs, &state.claimed, script_features)?;
         state.claimed.insert(id);
         for output in written(&call.invocation, &call.out_dir) {
@@ -326,13 +144,13 @@ impl Units {
         if self.is_skipped(id) {
             return self.skip(conversation, id, call);
         }
-        let unit = self.services.plan.unit(id);
+        let unit = self.build.context.plan.unit(id);
         self.note_earlier(call);
         self.scripts.note_linking(unit, call);
         let result = match (unit.key, self.uncacheable(id, call)) {
             (Ok(key), None) => self.cacheable(&mut conversation, id, key, call),
             (Ok(_), Some(reason)) => self.compile(&mut conversation, id, unit.remapped, call).map(|()| {
-                self.services.log.record(EventKind::NotRecorded { unit: id, reason });
+                self.build.stores.log.record(EventKind::NotRecorded { unit: id, reason });
             }),
             // What depends on it is recorded, and must find the same metadata anywhere.
             (Err(UncacheableReason::Linked | UncacheableReason::ProcMacro | UncacheableReason::BuildScript), _) => {
@@ -347,11 +165,11 @@ impl Units {
 
     /// What the command line says that the plan could not know.
     fn uncacheable(&self, id: UnitId, call: &Call) -> Option<UncacheableReason> {
-        let (unit, Call { invocation, .. }) = (self.services.plan.unit(id), call);
-        if !call.is_compiled_by(self.services.plan.driver_of(id), unit) {
+        let (unit, Call { invocation, .. }) = (self.build.context.plan.unit(id), call);
+        if !call.is_compiled_by(self.build.context.plan.driver_of(id), unit) {
             return Some(UncacheableReason::OtherCompiler);
         }
-        let unknown = invocation.uncacheable(|name| self.services.plan.knows(id, name));
+        let unknown = invocation.uncacheable(|name| self.build.context.plan.knows(id, name));
         let native = invocation.links_native && unit.is_linkable() && !self.links_follow_from_script(unit, call);
         let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
         let incremental = is_incremental_otherwise(unit, call).then_some(UncacheableReason::Incremental);
@@ -363,17 +181,17 @@ impl Units {
 
     /// Why a call is not to be recorded where nobody has seen what its linker reads.
     fn reason_if_unobserved(&self, id: UnitId, call: &Call) -> Option<UncacheableReason> {
-        let unit = self.services.plan.unit(id);
+        let unit = self.build.context.plan.unit(id);
         let is_native = call.invocation.links_native
             && unit.is_linked()
             && (!unit.native || !self.links_follow_from_script(unit, call));
-        let is_another = || self.services.plan.configures_linker(id);
+        let is_another = || self.build.context.plan.configures_linker(id);
         is_native.then_some(UncacheableReason::Native).or_else(|| is_another().then_some(UncacheableReason::Linked))
     }
 
     /// Whether what is linked follows from what the package's own build script printed and made.
     fn links_follow_from_script(&self, unit: &Unit, call: &Call) -> bool {
-        match unit.script_run(&self.services.plan) {
+        match unit.script_run(&self.build.context.plan) {
             Some(_) => self.scripts.linking(unit, call).is_some_and(LinkedLibraries::follow_from_script),
             None => true,
         }
@@ -384,7 +202,7 @@ impl Units {
             Ok(stderr) => conversation.print(String::new(), stderr),
             Err(reason) => {
                 if let Some(reason) = reason {
-                    self.services.log.record(EventKind::Missed { unit: id, reason });
+                    self.build.stores.log.record(EventKind::Missed { unit: id, reason });
                 }
                 match self.continues_incremental(call) {
                     true => self.compile_incrementally(conversation, id, call),
@@ -396,33 +214,34 @@ impl Units {
 
     /// Restores a unit, or says why not; nothing to say where the miss is known already.
     fn hit(&self, id: UnitId, call: &Call) -> Result<String, Option<MissReason>> {
-        let Services { prefetch, roots, store, log, .. } = &*self.services;
+        let BuildContext { roots, .. } = &self.build.context;
+        let Stores { prefetch, store, log, .. } = &self.build.stores;
         let entry = match prefetch.lookup(id) {
             Lookup::Hit(entry, _) => entry,
             Lookup::Miss(reason) => {
-                self.services.record_path_differences(id, reason);
+                self.build.record_path_differences(id, reason);
                 return Err(None);
             }
         };
-        let here = call.variables(self.services.plan.unit(id), roots);
+        let here = call.variables(self.build.context.plan.unit(id), roots);
         if let Some((reason, differences)) = violation(&entry, &call.invocation, &here, &self.metadata) {
-            self.services.record_differences(id, differences);
+            self.build.stores.record_differences(id, differences);
             return Err(Some(reason));
         }
-        if let Some(difference) = self.services.machine.difference(entry.key, &entry.constraints.observed) {
+        if let Some(difference) = self.build.context.machine.difference(entry.key, &entry.constraints.observed) {
             let reason = miss_reason(&difference);
-            self.services.record_differences(id, [difference]);
+            self.build.stores.record_differences(id, [difference]);
             return Err(Some(reason));
         }
         if let Some(difference) = self.changed_since(id, &entry, call) {
-            self.services.record_differences(id, [difference]);
+            self.build.stores.record_differences(id, [difference]);
             return Err(Some(MissReason::Input));
         }
         let start = Instant::now();
         // As in what is placed before the build: what belongs to the workspace is the workspace's own.
-        let may_link = self.services.plan.unit(id).external;
+        let may_link = self.build.context.plan.unit(id).external;
         let printed = restore(&entry, &call.invocation, &call.out_dir, store, roots, may_link)
-            .map_err(|error| Some(self.services.unusable(id, &entry, error)))?;
+            .map_err(|error| Some(self.build.stores.unusable(id, &entry, error)))?;
         self.stand_in(id, call);
         self.set_code(id, entry.code);
         self.state().ours.insert(id);
@@ -437,7 +256,7 @@ impl Units {
 
     /// A build script that is in its place now has a stand-in before cargo starts it.
     fn stand_in(&self, id: UnitId, call: &Call) {
-        let unit = self.services.plan.unit(id);
+        let unit = self.build.context.plan.unit(id);
         if unit.kind == "custom-build"
             && unit.mode == "build"
             && let Some(program) = linked(&call.invocation, &call.out_dir)
@@ -448,7 +267,7 @@ impl Units {
 
     /// Has rustc run for what is not recorded.
     fn compile(&self, conversation: &mut Conversation, id: UnitId, remapped: bool, call: &Call) -> io::Result<()> {
-        let (arguments, unmapping) = self.services.remapping(id, remapped);
+        let (arguments, unmapping) = self.build.context.remapping(id, remapped);
         if remapped {
             self.state().ours.insert(id);
         }
@@ -457,7 +276,8 @@ impl Units {
             self.state().with_foreign_objects.insert(id);
         }
         // Only of build scripts and macros there is something to be done before cargo goes on.
-        let is_waited_for = self.services.plan.unit(id).kind == "custom-build" || self.services.plan.is_macro(id);
+        let is_waited_for =
+            self.build.context.plan.unit(id).kind == "custom-build" || self.build.context.plan.is_macro(id);
         let capture = if is_waited_for { Capture::Stderr } else { Capture::Status };
         let finished = conversation.run(arguments, unmapping, capture, false)?;
         let success = finished.code == Some(0);
@@ -470,16 +290,16 @@ impl Units {
         if is_waited_for {
             conversation.release()?;
         }
-        self.services.log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
+        self.build.stores.log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
         Ok(())
     }
 
     /// Has rustc go on from what an earlier compilation has left. What it writes may depend on that, and is not
     /// recorded.
     fn compile_incrementally(&self, conversation: &mut Conversation, id: UnitId, call: &Call) -> io::Result<()> {
-        let unit = self.services.plan.unit(id);
+        let unit = self.build.context.plan.unit(id);
         self.compile(conversation, id, unit.remapped, call)?;
-        self.services.log.record(EventKind::NotRecorded { unit: id, reason: UncacheableReason::Incremental });
+        self.build.stores.log.record(EventKind::NotRecorded { unit: id, reason: UncacheableReason::Incremental });
         Ok(())
     }
 
@@ -490,9 +310,10 @@ impl Units {
         if !is_foreign {
             self.state().ours.insert(id);
         }
-        let Services { plan, roots, log, .. } = &*self.services;
-        let (arguments, unmapping) = self.services.remapping(id, plan.unit(id).remapped);
-        let is_observed = self.services.needs_observing(id);
+        let BuildContext { plan, roots, .. } = &self.build.context;
+        let Stores { log, .. } = &self.build.stores;
+        let (arguments, unmapping) = self.build.context.remapping(id, plan.unit(id).remapped);
+        let is_observed = self.build.needs_observing(id);
         let finished = conversation.run(arguments, unmapping, Capture::Stderr, is_observed)?;
         let outputs = open_outputs(&call.invocation, &call.out_dir);
         let has_continued_incremental = self.has_continued_incremental(call);
@@ -521,10 +342,10 @@ impl Units {
                     entry.fresh = Some(fresh);
                 }
                 entry.code = self.state().linked_code.get(&id).copied().flatten();
-                self.services.keep(id, *entry);
+                self.build.keep(id, *entry);
             }
             Ok(Recorded::Not(reason)) => log.record(EventKind::NotRecorded { unit: id, reason }),
-            Err(error) => self.services.store_failed(&error),
+            Err(error) => self.build.stores.failed(&error),
         }
         Ok(())
     }
@@ -538,7 +359,8 @@ impl Units {
         finished: &Finished,
         outputs: Vec<Output>,
     ) -> Result<Recorded> {
-        let Services { plan, contents, roots, store, compiler, .. } = &*self.services;
+        let BuildContext { plan, contents, roots, compiler, .. } = &self.build.context;
+        let Stores { store, .. } = &self.build.stores;
         let unit = plan.unit(id);
         let is_unchanged = |content| {
             let now = contents.package(&unit.package_dir);
@@ -565,7 +387,7 @@ impl Units {
             holds_own_objects: self.scripts.linking(unit, call) == Some(LinkedLibraries::Own),
         };
         let inputs = |holds: &dyn Fn(&[u8]) -> bool| {
-            let inputs = self.services.inputs_of_call(id, key, call, finished.observation.clone(), holds)?;
+            let inputs = self.build.inputs_of_call(id, key, call, finished.observation.clone(), holds)?;
             if let Some(reason) = self.reason_if_unobserved(id, call).filter(|_| !inputs.is_seen()) {
                 return Err(reason);
             }
@@ -577,13 +399,13 @@ impl Units {
 
     /// Cargo's own files of a unit that was just compiled: it writes them once it knows that the compiler has ended.
     fn fresh(&self, id: UnitId, call: &Call, printed: &str) -> Option<(Fresh, BTreeSet<Root>)> {
-        let site = self.services.site();
+        let site = self.build.context.site();
         let hash = call.invocation.extra_filename().trim_start_matches('-');
         let start = Instant::now();
         loop {
             // Asked first: what is there when cargo has ended is all there will be.
             let over = self.stopping.load(Ordering::SeqCst) || start.elapsed() > FINGERPRINT_PATIENCE;
-            let fresh = site.compiled(self.services.plan.unit(id), hash, &call.out_dir, printed);
+            let fresh = site.compiled(self.build.context.plan.unit(id), hash, &call.out_dir, printed);
             if fresh.is_some() || over {
                 return fresh;
             }
@@ -596,7 +418,8 @@ impl Units {
     /// A dependency is known if this session made it, if an earlier one did, or if it is the very file that its entry in
     /// the store describes.
     fn foreign_dependency(&self, id: UnitId, records: &[DependencyRecord]) -> bool {
-        let Services { plan, prefetch, store, .. } = &*self.services;
+        let BuildContext { plan, .. } = &self.build.context;
+        let Stores { prefetch, store, .. } = &self.build.stores;
         plan.unit(id).dependencies.iter().any(|dependency| {
             let Some(record) = records.iter().find(|record| record.extern_name == dependency.extern_name) else {
                 return false;

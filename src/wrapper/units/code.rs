@@ -10,7 +10,7 @@
 
 use camino::Utf8PathBuf;
 
-use super::{Call, Services, Units};
+use super::{BuildContext, Call, Units};
 use crate::digest::Digest;
 use crate::entry::{Constraints, Entry, FileKind, Inputs};
 use crate::event::UnitId;
@@ -23,7 +23,7 @@ impl Units {
     /// Remembers whether a library that was compiled just now holds objects that neither rustc nor its own build script has
     /// made. Cargo must not go on before.
     pub(super) fn note_objects(&self, id: UnitId, call: &Call) {
-        let (unit, Call { invocation, out_dir, .. }) = (self.services.plan.unit(id), call);
+        let (unit, Call { invocation, out_dir, .. }) = (self.build.context.plan.unit(id), call);
         let is_own = || self.scripts.linking(unit, call) == Some(LinkedLibraries::Own);
         if !unit.is_linkable() || !invocation.links_native || is_own() {
             return;
@@ -37,7 +37,9 @@ impl Units {
 
     /// Whether what all libraries hold that a unit is linked with follows from what they were compiled from.
     fn has_known_libraries(&self, id: UnitId) -> bool {
-        let Services { plan, prefetch, hydrated, .. } = &*self.services;
+        let BuildContext { plan, .. } = &self.build.context;
+        let prefetch = &self.build.stores.prefetch;
+        let hydrated = &self.build.hydrated;
         let is_known = |library: &UnitId| {
             let (is_compiled, has_foreign) = {
                 let state = self.state();
@@ -50,14 +52,14 @@ impl Units {
 
     /// Remembers what was linked into a macro just now. Cargo must not go on before. `finished` is of one that is recorded.
     pub(super) fn note_code(&self, id: UnitId, call: &Call, finished: Option<&Finished>) {
-        if !self.services.plan.is_macro(id) {
+        if !self.build.context.plan.is_macro(id) {
             return;
         }
         let content = || Digest::of_file(linked(&call.invocation, &call.out_dir)?.as_std_path()).ok();
         let finished = finished.filter(|_| self.has_known_libraries(id));
-        let code = match finished.map(|finished| self.services.linked_code(id, call, finished.observation.as_ref())) {
+        let code = match finished.map(|finished| self.build.linked_code(id, call, finished.observation.as_ref())) {
             Some(Ok(code)) => Some(code),
-            Some(Err(_)) if self.services.machine.trusts() => Some(None),
+            Some(Err(_)) if self.build.context.machine.trusts() => Some(None),
             _ => content().map(Some),
         };
         self.state().linked_code.extend(code.map(|code| (id, code)));
@@ -65,7 +67,7 @@ impl Units {
 
     /// The same of a macro that was restored.
     pub(super) fn set_code(&self, id: UnitId, code: Option<Digest>) {
-        if self.services.plan.is_macro(id) {
+        if self.build.context.plan.is_macro(id) {
             self.state().linked_code.insert(id, code);
         }
     }
@@ -78,14 +80,15 @@ impl Units {
 
     /// Of one that was placed, or that has been there before and is the same.
     fn code_of_placed(&self, id: UnitId) -> Option<Option<Digest>> {
-        let services = &self.services;
-        let entry = services.prefetch.found(id)?;
+        let build = &self.build;
+        let entry = build.stores.prefetch.found(id)?;
         let is_same = || {
             let library = entry.files.iter().find(|file| file.kind == FileKind::Dylib)?;
-            let directory = services.site().profile(services.plan.unit(id))?.join(&entry.fresh.as_ref()?.directory);
+            let directory =
+                build.context.site().profile(build.context.plan.unit(id))?.join(&entry.fresh.as_ref()?.directory);
             Some(Digest::of_file(directory.join(&library.name).as_std_path()).ok()? == library.digest)
         };
-        let is_there = services.hydrated.has(id) || is_same() == Some(true);
+        let is_there = build.hydrated.has(id) || is_same() == Some(true);
         if is_there {
             self.state().linked_code.insert(id, entry.code);
         }

@@ -1,17 +1,14 @@
-//! In what an entry does not fit: for the decision, and for whoever asks about it later.
+//! What has changed since an entry was made.
 
-use std::sync::Arc;
-
-use super::{Call, Services, Units};
+use super::{BuildContext, Call, Units};
 use crate::entry::Entry;
-use crate::event::{Difference, EventKind, MissReason, UnitId};
-use crate::wrapper::restore::other_paths;
+use crate::event::{Difference, UnitId};
 
 impl Units {
     /// What nothing else tells and is not as it was then: what a member's package holds, what the package's build
     /// script has made, and native code that is linked. The packages of others are fixed by a checksum.
     pub(super) fn changed_since(&self, id: UnitId, entry: &Entry, call: &Call) -> Option<Difference> {
-        let Services { plan, contents, .. } = &*self.services;
+        let BuildContext { plan, contents, .. } = &self.build.context;
         let unit = plan.unit(id);
         let planned = |content| contents.package(&unit.package_dir).is_ok_and(|now| now.digest == content);
         match () {
@@ -22,33 +19,6 @@ impl Units {
             }
             () if !self.is_linked_with(id, call, entry) => Some(Difference::Linked),
             () => None,
-        }
-    }
-}
-
-impl Services {
-    /// Records in what the entry of a unit does not fit.
-    pub(in crate::wrapper) fn record_differences(
-        &self,
-        unit: UnitId,
-        differences: impl IntoIterator<Item = Difference>,
-    ) {
-        let events = differences.into_iter().map(|difference| EventKind::Differs { unit, difference });
-        events.for_each(|event| self.log.record(event));
-    }
-
-    /// Says whose paths are in an entry that was not even looked at because of them.
-    pub(in crate::wrapper) fn record_path_differences(&self, id: UnitId, reason: MissReason) {
-        let Self { plan, prefetch, roots, .. } = self;
-        if reason == MissReason::PathBound
-            && let Ok(key) = plan.unit(id).key
-        {
-            let entry = prefetch.known_entries().into_iter().find(|entry| entry.key == key);
-            let entry = entry.or_else(|| self.store.entry(key).ok().flatten().map(Arc::new));
-            self.record_differences(
-                id,
-                entry.map(|entry| other_paths(&entry.constraints.bound, roots)).unwrap_or_default(),
-            );
         }
     }
 }

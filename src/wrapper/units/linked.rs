@@ -10,7 +10,7 @@ use crate::wrapper::protocol::Finished;
 impl Units {
     /// Only the file's table of sections is read, so it costs a fraction of what linking did.
     pub(super) fn note_linked(&self, id: UnitId, call: &Call, finished: &Finished) {
-        let unit = self.services.plan.unit(id);
+        let unit = self.build.context.plan.unit(id);
         let path = written::linked(&call.invocation, &call.out_dir).filter(|_| unit.is_linked());
         let Some(Contents { bytes, debug_bytes, line_bytes, linker }) =
             path.and_then(|path| Contents::of(path.as_std_path()))
@@ -20,7 +20,7 @@ impl Units {
         let (profile, full_debug) = (unit.profile.name.clone(), asks_for_all(&unit.profile));
         let linker_millis = finished.linker_millis;
         let program = LinkedProgram { linker_millis, linker, bytes, debug_bytes, line_bytes, profile, full_debug };
-        self.services.log.record(EventKind::Linked { unit: id, program });
+        self.build.stores.log.record(EventKind::Linked { unit: id, program });
     }
 }
 

@@ -1,0 +1,57 @@
+//! A rustc call, read: the wrapper's request with the parsed command line and the directories it is about.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::protocol::Request;
+use super::restore::Variables;
+use crate::hydrate::own_dirs;
+use crate::plan::{Driver, PRIMARY, Unit};
+use crate::roots::Roots;
+use crate::rustc::Invocation;
+use crate::rustc::written::written;
+
+/// A rustc call, understood.
+pub(super) struct Call {
+    pub request: Request,
+    pub invocation: Invocation,
+    /// What is started instead of rustc, with that as its first argument.
+    driver: Option<String>,
+    /// The directory that rustc runs in.
+    pub directory: Utf8PathBuf,
+    /// The directory that rustc writes to.
+    pub out_dir: Utf8PathBuf,
+}
+
+impl Call {
+    /// The system says without links where rustc runs. Cargo's own names go by those that lead to a root.
+    pub(super) fn new(request: Request, invocation: Invocation, driver: Option<String>, roots: Option<&Roots>) -> Self {
+        let by_links = roots.and_then(|roots| roots.resolve(&roots.locate(&request.directory)));
+        let directory = by_links.unwrap_or_else(|| Utf8PathBuf::from(&request.directory));
+        let out_dir = directory.join(invocation.out_dir.clone().unwrap_or_default());
+        Self { request, invocation, driver, directory, out_dir }
+    }
+
+    /// Whether it is what the unit was planned with: rustc, or what stands in front of that.
+    pub(super) fn is_compiled_by(&self, driver: Option<&Driver>, unit: &Unit) -> bool {
+        let is_primary = self.request.environment.contains_key(PRIMARY);
+        driver.map(|driver| driver.program.as_str()) == self.driver.as_deref()
+            && driver.is_none_or(|driver| !driver.depends_on_primary || unit.primary == is_primary)
+    }
+
+    /// Where rustc says what it has read.
+    pub(super) fn dep_info(&self) -> Option<Utf8PathBuf> {
+        let outputs = written(&self.invocation, &self.out_dir);
+        outputs.into_iter().find(|output| output.extension() == Some("d"))
+    }
+
+    /// The environment, of a call for this unit.
+    pub(super) fn variables<'a>(&'a self, unit: &'a Unit, roots: &'a Roots) -> Variables<'a> {
+        let own = own_dirs(unit, self.script_dir(), roots);
+        Variables { environment: &self.request.environment, roots, own }
+    }
+
+    /// `OUT_DIR`, if the package has a build script.
+    pub(super) fn script_dir(&self) -> Option<&Utf8Path> {
+        self.request.environment.get("OUT_DIR").map(Utf8Path::new)
+    }
+}

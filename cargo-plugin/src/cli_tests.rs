@@ -24,7 +24,7 @@ fn cargos_arguments_are_verbatim_with_the_dashes() {
     let Root::Xcache(Arguments { settings, command: Command::Cargo(arguments) }) = Root::parse_from(typed) else {
         panic!("not a cargo command");
     };
-    assert_eq!(settings.remote.as_deref(), Some("s3://b"));
+    assert_eq!(Overrides::from(settings).remote.as_deref(), Some("s3://b"));
     assert_eq!(arguments, ["run", "-p", "x", "--", "--remote", "y", "--"]);
 }
 

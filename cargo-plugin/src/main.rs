@@ -14,6 +14,7 @@ mod output;
 mod proxy;
 mod real_environment;
 mod report;
+mod setting_flags;
 mod signals;
 mod stats;
 mod terminal;

@@ -1,9 +1,11 @@
-//! Settings: one list, layered.
+//! Settings: declared once, in [`crate::settings`], and layered.
 //!
 //! Later layers win: defaults, the user's `config.toml` (in the platform's configuration directory), the workspace's
-//! `.config/xcache.toml`, `XCACHE_*` variables, flags. [`SETTINGS`] is the list that `--help`, the book and the tests are
-//! held against. This is the only module that reads the environment for settings; what a storage service needs
-//! (`AWS_…`) is read by the store.
+//! `.config/xcache.toml`, `XCACHE_*` variables, flags. This is the only module that reads the environment for settings;
+//! what a storage service needs (`AWS_…`) is read by the store.
+
+mod schema;
+mod table;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,6 +17,7 @@ use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
 use figment::providers::{Data, Env, Format, Serialized, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -37,126 +40,73 @@ impl Setting {
     }
 }
 
+/// A summary as help shows it: with a capital letter.
+pub fn sentence(summary: &str) -> String {
+    let mut characters = summary.chars();
+    characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect()
+}
+
 fn variable(name: &str) -> String {
     format!("XCACHE_{}", name.to_uppercase().replace('-', "_"))
 }
 
-/// Every setting.
-pub const SETTINGS: &[Setting] = &[
-    Setting { name: "remote", summary: "the remote store: s3://bucket/prefix or file:///directory", default: "none" },
-    Setting { name: "dir", summary: "the directory of the local store", default: "the platform's cache directory" },
-    Setting { name: "upload", summary: "upload newly compiled units to the remote: true or false", default: "true" },
-    Setting { name: "concurrency", summary: "the maximum number of concurrent requests to the remote", default: "32" },
-    Setting {
-        name: "timeout",
-        summary: "seconds without data after which a request to the remote fails",
-        default: "5",
-    },
-    Setting { name: "upload-timeout", summary: "seconds to wait for pending uploads after the build", default: "300" },
-    Setting {
-        name: "max-size",
-        summary: "the maximum size of the local store; the least recently used units are removed first",
-        default: "10 GiB",
-    },
-    Setting { name: "compression", summary: "the zstd level of packs uploaded to the remote", default: "3" },
-    Setting {
-        name: "members",
-        summary: "cache workspace members and other packages in directories: on or off",
-        default: "on",
-    },
-    Setting {
-        name: "incremental",
-        summary: "incremental compilation of members: keep it, or strip it so that every compilation can be cached",
-        default: "strip if `CI` is set, else keep",
-    },
-    Setting {
-        name: "workspace-paths",
-        summary: "the workspace's path in compiled members: keep it, or remap it to share members between checkouts",
-        default: "keep",
-    },
-    Setting {
-        name: "key-files",
-        summary: "undeclared files and directories that members read, separated by commas",
-        default: "none",
-    },
-    Setting {
-        name: "key-env",
-        summary: "undeclared environment variables that members read, separated by commas",
-        default: "none",
-    },
-    Setting {
-        name: "observe",
-        summary: "observe what build scripts, macros and linkers read: on or off",
-        default: "on",
-    },
-    Setting {
-        name: "unknown",
-        summary: "units whose inputs were not observed: compile them every time, or trust their declarations",
-        default: "compile",
-    },
-    Setting { name: "events", summary: "a file to which every event is appended as a line of JSON", default: "none" },
-    Setting {
-        name: "ci-summary",
-        summary: "write a summary for GitHub Actions and metrics for GitLab: on or off",
-        default: "on",
-    },
-    Setting {
-        name: "price-core-minute",
-        summary: "the price of one minute of one core of the CI machine",
-        default: "0",
-    },
-    Setting { name: "price-gb-received", summary: "the price of one gigabyte received from the remote", default: "0" },
-    Setting { name: "price-gb-sent", summary: "the price of one gigabyte sent to the remote", default: "0" },
-    Setting { name: "price-request", summary: "the price of one request to the remote", default: "0" },
-];
+/// Makes the list of settings and the types that have a field for each.
+macro_rules! define_settings {
+    ($(
+        $(#[$attribute:meta])*
+        $field:ident {
+            // The key in a config file.
+            name: $name:literal,
+            // The type in `Settings`.
+            type: $type:ty,
+            // The type that the flag's value is parsed as, and what help calls it.
+            flag: $flag:ident as $value_name:literal,
+            // The default, and how the documentation shows it where that is not how it is written.
+            default: $default:expr $(=> $shown:literal)?,
+            // What the setting does, in one line.
+            summary: $summary:literal,
+        }
+    )*) => {
+        /// Every setting.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            name: $name,
+            summary: $summary,
+            default: define_settings!(@shown $default $(, $shown)?),
+        }),*];
 
-/// The resolved settings.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Settings {
-    /// The remote store's URL.
-    pub remote: Option<String>,
-    /// The local store's directory.
-    pub dir: PathBuf,
-    /// Whether to send what was compiled.
-    pub upload: bool,
-    /// Requests at a time.
-    pub concurrency: usize,
-    /// Seconds without a byte.
-    pub timeout: u64,
-    /// Seconds to wait for uploads.
-    pub upload_timeout: u64,
-    /// Size of the local store.
-    pub max_size: ByteSize,
-    /// zstd level.
-    pub compression: i32,
-    /// Whether to cache packages that are in a directory.
-    pub members: Switch,
-    /// What becomes of incremental compilation.
-    pub incremental: Incremental,
-    /// What becomes of the workspace's path.
-    pub workspace_paths: WorkspacePaths,
-    /// Files and directories, relative to the workspace, separated by commas.
-    pub key_files: String,
-    /// Names of variables, separated by commas.
-    pub key_env: String,
-    /// Whether to see what is read.
-    pub observe: Switch,
-    /// What becomes of what was not seen.
-    pub unknown: Unobserved,
-    /// The file that events are added to.
-    pub events: Option<PathBuf>,
-    /// Whether to tell a CI service.
-    pub ci_summary: Switch,
-    /// Of a minute of one core.
-    pub price_core_minute: f64,
-    /// Of 10⁹ bytes.
-    pub price_gb_received: f64,
-    /// Of 10⁹ bytes.
-    pub price_gb_sent: f64,
-    /// Of one request.
-    pub price_request: f64,
+        /// The resolved settings.
+        #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct Settings {
+            $(
+                #[doc = $summary]
+                $(#[$attribute])*
+                #[serde(rename = $name)]
+                pub $field: $type,
+            )*
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($field: $default),* }
+            }
+        }
+
+        /// Settings given as flags: the last layer. `None` leaves the layers below alone.
+        #[derive(Clone, PartialEq, Debug, Default, Serialize)]
+        pub struct Overrides {
+            $(
+                #[doc = $summary]
+                #[serde(rename = $name, skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$flag>,
+            )*
+        }
+    };
+    (@shown $default:expr) => { stringify!($default) };
+    (@shown $default:expr, $shown:literal) => { $shown };
 }
+
+crate::settings!(define_settings);
 
 /// What things cost, in the user's own currency.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -172,7 +122,7 @@ pub struct Prices {
 }
 
 /// On or off.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Switch {
     /// Yes.
@@ -181,33 +131,33 @@ pub enum Switch {
     Off,
 }
 
-/// What becomes of the incremental compilation of members.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// How members are compiled incrementally.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Incremental {
-    /// It is as cargo has it: what is compiled on top of an earlier compilation is not cached.
+    /// As cargo does it. A compilation that continues from an earlier one is not cached.
     Keep,
-    /// Cargo is asked to do without.
+    /// Not at all.
     Strip,
 }
 
-/// What becomes of the workspace's path in what is compiled of its own packages.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// Which path of the workspace compiled members contain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkspacePaths {
-    /// It is there as plain cargo has it, and what is compiled is good at this path.
+    /// The real one, as with plain cargo. Members are hits only at this path.
     Keep,
-    /// The compiler writes another one for all checkouts.
+    /// One that is the same in all checkouts.
     Remap,
 }
 
-/// What becomes of what reads things that were not seen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// How units are treated whose inputs were not observed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unobserved {
-    /// It is compiled, or run, wherever it is needed.
+    /// They are compiled, or run, every time.
     Compile,
-    /// What it declares is believed.
+    /// Their declarations are trusted.
     Trust,
 }
 
@@ -219,103 +169,6 @@ impl Incremental {
             _ => Self::Keep,
         }
     }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            remote: None,
-            dir: platform_dirs().map_or_else(|| std::env::temp_dir().join("xcache"), |dirs| dirs.cache_dir()),
-            upload: true,
-            concurrency: 32,
-            timeout: 5,
-            upload_timeout: 300,
-            max_size: ByteSize::gib(10),
-            compression: 3,
-            members: Switch::On,
-            incremental: Incremental::by_default(std::env::var_os("CI").as_deref()),
-            workspace_paths: WorkspacePaths::Keep,
-            key_files: String::new(),
-            key_env: String::new(),
-            observe: Switch::On,
-            unknown: Unobserved::Compile,
-            events: None,
-            ci_summary: Switch::On,
-            price_core_minute: 0.0,
-            price_gb_received: 0.0,
-            price_gb_sent: 0.0,
-            price_request: 0.0,
-        }
-    }
-}
-
-/// Settings given as flags: the last layer. `None` leaves the layers below alone.
-#[derive(Clone, PartialEq, Debug, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Overrides {
-    /// `--remote`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remote: Option<String>,
-    /// `--dir`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dir: Option<PathBuf>,
-    /// `--upload`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upload: Option<bool>,
-    /// `--concurrency`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<usize>,
-    /// `--timeout`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<u64>,
-    /// `--upload-timeout`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upload_timeout: Option<u64>,
-    /// `--max-size`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_size: Option<String>,
-    /// `--compression`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub compression: Option<i32>,
-    /// `--members`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub members: Option<String>,
-    /// `--incremental`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub incremental: Option<String>,
-    /// `--workspace-paths`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub workspace_paths: Option<String>,
-    /// `--key-files`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_files: Option<String>,
-    /// `--key-env`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_env: Option<String>,
-    /// `--observe`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub observe: Option<String>,
-    /// `--unknown`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unknown: Option<String>,
-    /// `--events`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub events: Option<PathBuf>,
-    /// `--ci-summary`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ci_summary: Option<String>,
-    /// `--price-core-minute`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub price_core_minute: Option<f64>,
-    /// `--price-gb-received`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub price_gb_received: Option<f64>,
-    /// `--price-gb-sent`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub price_gb_sent: Option<f64>,
-    /// `--price-request`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub price_request: Option<f64>,
 }
 
 impl Overrides {
@@ -436,6 +289,10 @@ fn lift_prices(settings: &mut Dict) {
 /// The user's config file, where the platform has a place for one.
 pub fn user_config_file() -> Option<PathBuf> {
     Some(platform_dirs()?.config_dir().join("config.toml"))
+}
+
+fn default_dir() -> PathBuf {
+    platform_dirs().map_or_else(|| std::env::temp_dir().join("xcache"), |dirs| dirs.cache_dir())
 }
 
 fn platform_dirs() -> Option<impl AppStrategy> {

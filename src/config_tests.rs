@@ -87,3 +87,41 @@ fn what_is_only_told_about_a_build_is_no_part_of_it() {
     let other = Settings { members: Switch::Off, ..Settings::default() };
     assert_ne!(other.of_the_build(), Settings::default());
 }
+
+/// Compares a file of the book with what it should be, or writes it.
+fn assert_in_book(file: &str, expected: impl FnOnce(&str) -> String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("book/src").join(file);
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let expected = expected(&written);
+    if std::env::var_os("XCACHE_BLESS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    } else {
+        assert!(written == expected, "book/src/{file} is out of date; XCACHE_BLESS=1 writes it");
+    }
+}
+
+#[test]
+fn the_book_lists_every_setting_as_flag_variable_and_key() {
+    let rows = SETTINGS.iter().map(|setting| {
+        let Setting { name, summary, default } = setting;
+        let variable = setting.variable();
+        format!("| `--{name}` | `{variable}` | `{name}` | {summary} | {default} |\n")
+    });
+    let rows: String = rows.collect();
+    assert_in_book("configuration.md", |chapter| {
+        let (before, table) = chapter.split_once("| `--").expect("the chapter has the table");
+        let (_, behind) = table.split_once("\n\n").expect("the table ends");
+        format!("{before}{rows}\n{behind}")
+    });
+}
+
+#[test]
+fn the_schema_in_the_book_is_that_of_a_config_file() {
+    assert_in_book("config.schema.json", |_| format!("{:#}\n", Settings::schema()));
+    let schema = Settings::schema();
+    for setting in SETTINGS {
+        assert!(schema["properties"][setting.name].is_object(), "{}", setting.name);
+    }
+    assert_eq!(schema["properties"]["report"]["properties"]["prices"]["properties"]["request"]["type"], "number");
+    assert_eq!(schema["required"], serde_json::Value::Null);
+}

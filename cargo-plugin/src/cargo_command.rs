@@ -41,10 +41,10 @@ pub(crate) fn run(
     };
     let invocation = Invocation::new(toolchain, command, arguments);
     let program = std::env::var_os("CARGO").map(PathBuf::from);
-    let options = terminal::Options { quiet: invocation.is_quiet(), color: launch::color(&invocation) };
+    let options = terminal::Options { quiet: invocation.has("quiet"), color: launch::color(&invocation) };
     let terminal = Arc::new(Terminal::stderr(options));
     let plain = Cargo::new(program.clone(), invocation.clone());
-    if invocation.has_flag(&["-h", "--help"]) || is_alias(&plain) {
+    if invocation.has("-h") || invocation.has("help") || is_alias(&plain) {
         return run_without_cache(&plain, &terminal);
     }
     let Some((planned, runs)) = planned_as(invocation) else { return run_without_cache(&plain, &terminal) };

@@ -1,14 +1,13 @@
 //! The command line: what the user typed, as arguments and settings for the module of each command.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xcache::config::Overrides;
 
 use crate::exec::ExecContext;
 use crate::report::{self, ReportArguments};
+use crate::setting_flags::SettingFlags;
 use crate::stats::{self, StatsArguments};
 use crate::warm::{self, RecipeArguments, WARM_HELP, WARM_USAGE, WarmArguments};
 use crate::{cargo_command, explain, push};
@@ -82,125 +81,6 @@ enum Command {
     Nextest(NextestArguments),
     #[command(external_subcommand)]
     Cargo(Vec<OsString>),
-}
-
-/// The settings, as flags. The list is the one in `xcache::config::SETTINGS`.
-#[derive(clap::Args)]
-struct SettingFlags {
-    /// The remote store: s3://bucket/prefix or file:///directory
-    #[arg(long, value_name = "URL")]
-    remote: Option<String>,
-    /// The directory of the local store
-    #[arg(long, value_name = "DIRECTORY")]
-    dir: Option<PathBuf>,
-    /// Upload newly compiled units to the remote: true or false
-    #[arg(long, value_name = "BOOL")]
-    upload: Option<bool>,
-    /// The maximum number of concurrent requests to the remote
-    #[arg(long, value_name = "NUMBER")]
-    concurrency: Option<usize>,
-    /// Seconds without data after which a request to the remote fails
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<u64>,
-    /// Seconds to wait for pending uploads after the build
-    #[arg(long, value_name = "SECONDS")]
-    upload_timeout: Option<u64>,
-    /// The maximum size of the local store; the least recently used units are removed first
-    #[arg(long, value_name = "SIZE")]
-    max_size: Option<String>,
-    /// The zstd level of packs uploaded to the remote
-    #[arg(long, value_name = "LEVEL")]
-    compression: Option<i32>,
-    /// Cache workspace members and other packages in directories: on or off
-    #[arg(long, value_name = "SWITCH")]
-    members: Option<String>,
-    /// Incremental compilation of members: keep it, or strip it so that every compilation can be cached
-    #[arg(long, value_name = "MODE")]
-    incremental: Option<String>,
-    /// The workspace's path in compiled members: keep it, or remap it to share members between checkouts
-    #[arg(long, value_name = "MODE")]
-    workspace_paths: Option<String>,
-    /// Undeclared files and directories that members read, separated by commas
-    #[arg(long, value_name = "PATHS")]
-    key_files: Option<String>,
-    /// Undeclared environment variables that members read, separated by commas
-    #[arg(long, value_name = "NAMES")]
-    key_env: Option<String>,
-    /// Observe what build scripts, macros and linkers read: on or off
-    #[arg(long, value_name = "SWITCH")]
-    observe: Option<String>,
-    /// Units whose inputs were not observed: compile them every time, or trust their declarations
-    #[arg(long, value_name = "MODE")]
-    unknown: Option<String>,
-    /// A file to which every event is appended as a line of JSON
-    #[arg(long, value_name = "FILE")]
-    events: Option<PathBuf>,
-    /// Write a summary for GitHub Actions and metrics for GitLab: on or off
-    #[arg(long, value_name = "SWITCH")]
-    ci_summary: Option<String>,
-    /// The price of one minute of one core of the CI machine
-    #[arg(long, value_name = "PRICE")]
-    price_core_minute: Option<f64>,
-    /// The price of one gigabyte received from the remote
-    #[arg(long, value_name = "PRICE")]
-    price_gb_received: Option<f64>,
-    /// The price of one gigabyte sent to the remote
-    #[arg(long, value_name = "PRICE")]
-    price_gb_sent: Option<f64>,
-    /// The price of one request to the remote
-    #[arg(long, value_name = "PRICE")]
-    price_request: Option<f64>,
-}
-
-impl From<SettingFlags> for Overrides {
-    fn from(flags: SettingFlags) -> Self {
-        let SettingFlags {
-            remote,
-            dir,
-            upload,
-            concurrency,
-            timeout,
-            upload_timeout,
-            max_size,
-            compression,
-            members,
-            incremental,
-            workspace_paths,
-            key_files,
-            key_env,
-            observe,
-            unknown,
-            events,
-            ci_summary,
-            price_core_minute,
-            price_gb_received,
-            price_gb_sent,
-            price_request,
-        } = flags;
-        Self {
-            remote,
-            dir,
-            upload,
-            concurrency,
-            timeout,
-            upload_timeout,
-            max_size,
-            compression,
-            members,
-            incremental,
-            workspace_paths,
-            key_files,
-            key_env,
-            observe,
-            unknown,
-            events,
-            ci_summary,
-            price_core_minute,
-            price_gb_received,
-            price_gb_sent,
-            price_request,
-        }
-    }
 }
 
 #[derive(clap::Args)]

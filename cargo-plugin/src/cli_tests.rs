@@ -1,4 +1,5 @@
 use clap::CommandFactory;
+use xcache::config::Overrides;
 use xcache::config::SETTINGS;
 
 use super::*;
@@ -24,7 +25,7 @@ fn cargos_arguments_are_verbatim_with_the_dashes() {
     let Root::Xcache(Arguments { settings, command: Command::Cargo(arguments) }) = Root::parse_from(typed) else {
         panic!("not a cargo command");
     };
-    assert_eq!(settings.remote.as_deref(), Some("s3://b"));
+    assert_eq!(Overrides::from(settings).remote.as_deref(), Some("s3://b"));
     assert_eq!(arguments, ["run", "-p", "x", "--", "--remote", "y", "--"]);
 }
 

@@ -18,6 +18,7 @@ mod proxy;
 mod push;
 mod real_environment;
 mod report;
+mod setting_flags;
 mod signals;
 mod stats;
 mod terminal;

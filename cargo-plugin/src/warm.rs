@@ -80,7 +80,7 @@ impl WarmCommand {
         let name = self.to_possible_value().expect("none is hidden").get_name().to_owned();
         let meant = Invocation::new(toolchain.cloned(), name, arguments.to_vec());
         let mut arguments: Vec<_> = meant.planning_arguments().into_iter().map(Into::into).collect();
-        if matches!(self, Self::Test | Self::Bench) && !meant.has_flag(&["--no-run"]) {
+        if matches!(self, Self::Test | Self::Bench) && !meant.has("no-run") {
             arguments.push("--no-run".into());
         }
         Invocation::new(toolchain.cloned(), meant.planning_command(), arguments)
@@ -209,7 +209,7 @@ fn warm_here(
     let interrupt = launch::interrupt();
     for options in all {
         let shown =
-            terminal::Options { quiet: options.invocation.is_quiet(), color: launch::color(&options.invocation) };
+            terminal::Options { quiet: options.invocation.has("quiet"), color: launch::color(&options.invocation) };
         let terminal = Arc::new(Terminal::stderr(shown));
         let is_watched = terminal.draws_progress();
         match launch::session(&Options { is_watched, ..options }, &terminal, &interrupt) {

@@ -5,6 +5,7 @@ use std::iter;
 
 use serde::Serialize;
 
+use super::arguments::{self, Argument, Arguments};
 use crate::digest::Digest;
 
 /// A cargo command line: `[+toolchain] command arguments…`.
@@ -18,42 +19,20 @@ pub struct Invocation {
     pub arguments: Vec<OsString>,
 }
 
-/// Options that take a value and stand in these forms: `--name value`, `--name=value`.
-const LONG_VALUED: &[&str] = &[
+/// Options that do not change what is built: where it goes, how loudly, with how many jobs.
+const NOT_OF_THE_BUILD: &[&str] = &[
     "manifest-path",
     "lockfile-path",
     "target-dir",
-    "target",
-    "config",
-    "package",
-    "exclude",
-    "bin",
-    "example",
-    "test",
-    "bench",
-    "features",
-    "profile",
-    "jobs",
     "color",
     "message-format",
-    "artifact-dir",
-    "crate-type",
-    "print",
-    "path",
-    "root",
-    "index",
-    "registry",
-    "token",
-    "vers",
-    "version",
+    "jobs",
+    "quiet",
+    "verbose",
+    "locked",
+    "offline",
+    "frozen",
 ];
-
-/// Short options that take a value.
-const SHORT_VALUED: &[char] = &['p', 'F', 'j', 'Z', 'C'];
-
-/// Short options that have a long name.
-const SHORT: &[(char, &str)] =
-    &[('p', "package"), ('F', "features"), ('j', "jobs"), ('q', "quiet"), ('r', "release"), ('v', "verbose")];
 
 /// Has clippy look at those packages only that the command names.
 pub const NO_DEPS: &str = "--no-deps";
@@ -61,7 +40,7 @@ pub const NO_DEPS: &str = "--no-deps";
 const CLIPPY_SEPARATOR: &str = "__CLIPPY_HACKERY__";
 
 /// Flags of `cargo clippy` that `cargo check` does not have.
-const CLIPPY_ONLY: &[&str] = &[NO_DEPS, "--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
+const CLIPPY_ONLY: &[&str] = &["no-deps", "fix", "allow-dirty", "allow-staged", "allow-no-vcs"];
 
 impl Invocation {
     /// From the arguments behind our own options.
@@ -69,9 +48,9 @@ impl Invocation {
         Self { toolchain, command: command.into(), arguments }
     }
 
-    /// Cargo's own arguments: those before `--`.
-    fn own(&self) -> impl Iterator<Item = &OsStr> {
-        self.arguments.iter().map(OsString::as_os_str).take_while(|argument| *argument != "--")
+    /// The arguments, taken apart.
+    fn parsed(&self) -> Arguments<'_> {
+        arguments::parse(&self.command, &self.arguments)
     }
 
     /// The last value of a long option.
@@ -81,55 +60,20 @@ impl Invocation {
 
     /// Every value of a long option.
     pub fn values(&self, name: &str) -> Vec<&OsStr> {
-        let flag = format!("--{name}");
-        let mut values = Vec::new();
-        let mut arguments = self.own();
-        while let Some(argument) = arguments.next() {
-            let text = argument.to_str().unwrap_or_default();
-            if text == flag {
-                values.extend(arguments.next());
-            } else if let Some(value) = text.strip_prefix(&flag).and_then(|rest| rest.strip_prefix('=')) {
-                values.push(OsStr::new(value));
-            } else if is_valued(text) {
-                arguments.next();
-            }
-        }
-        values
+        let options = self.parsed().cargo.into_iter().filter(|argument| argument.name == name);
+        options.filter_map(|argument| argument.value).collect()
     }
 
     /// How many arguments there are up to the last `--config`, and its value: what stands behind them wins.
     pub fn up_to_config(&self) -> usize {
-        let mut last = 0;
-        let mut arguments = self.own().enumerate();
-        while let Some((index, argument)) = arguments.next() {
-            let text = argument.to_str().unwrap_or_default();
-            let is_config = text == "--config" || text.starts_with("--config=");
-            let value = if is_valued(text) { arguments.next() } else { None };
-            if is_config {
-                last = value.map_or(index, |(index, _)| index) + 1;
-            }
-        }
-        last
+        let parsed = self.parsed();
+        let last = parsed.cargo.iter().rfind(|argument| argument.name == "config");
+        last.map_or(0, |config| config.tokens.end)
     }
 
-    /// Whether a flag is there, in one of these spellings.
-    pub fn has_flag(&self, spellings: &[&str]) -> bool {
-        self.own().any(|argument| argument.to_str().is_some_and(|argument| spellings.contains(&argument)))
-    }
-
-    /// Whether packages are named.
-    pub fn has_package(&self) -> bool {
-        self.options().iter().any(|(name, _)| name == "package")
-    }
-
-    /// `-q` was asked for, also within a bundle such as `-qr`.
-    pub fn is_quiet(&self) -> bool {
-        self.own().filter_map(OsStr::to_str).any(|argument| {
-            argument == "--quiet"
-                || argument.strip_prefix('-').is_some_and(|flags| {
-                    !flags.is_empty() && flags.bytes().all(|flag| b"qrv".contains(&flag)) && flags.contains('q')
-                })
-        })
+    /// Whether an option is there, by its long name. A short option without one has its dash.
+    pub fn has(&self, name: &str) -> bool {
+        self.parsed().cargo.iter().any(|argument| argument.name == name)
     }
 
     /// The subcommand whose units are those of this one: `clippy` is `check` with another compiler for the members, and
@@ -147,67 +91,42 @@ impl Invocation {
     /// What `cargo clippy` tells its compiler in `CLIPPY_ARGS`: its own `--no-deps`, and what stands behind the dashes.
     /// Nothing where one of these is no text.
     pub fn clippy_arguments(&self) -> Option<String> {
-        let own = self.own().filter(|argument| *argument == NO_DEPS);
-        let behind = self.arguments.iter().map(OsString::as_os_str).skip(self.own().count() + 1);
-        own.chain(behind).map(|argument| Some(format!("{}{CLIPPY_SEPARATOR}", argument.to_str()?))).collect()
+        let parsed = self.parsed();
+        let own = parsed.cargo.iter().filter(|argument| argument.name == "no-deps").map(|_| OsStr::new(NO_DEPS));
+        let rest = parsed.rest.iter().map(OsString::as_os_str);
+        own.chain(rest).map(|argument| Some(format!("{}{CLIPPY_SEPARATOR}", argument.to_str()?))).collect()
     }
 
-    /// The arguments for the planning run.
+    /// The arguments for the planning run: cargo's own, as they were given.
     pub fn planning_arguments(&self) -> Vec<&OsStr> {
         let dropped: &[&str] = match self.command.as_str() {
             "clippy" => CLIPPY_ONLY,
-            "doc" | "d" => &["--open"],
+            "doc" | "d" => &["open"],
             _ => &[],
         };
-        self.own()
-            .take(self.program_arguments())
-            .filter(|argument| !dropped.iter().any(|flag| argument == flag))
-            .collect()
+        let parsed = self.parsed();
+        let groups = parsed.cargo.chunk_by(|one, other| one.tokens == other.tokens);
+        let kept = groups.filter(|group| !group.iter().any(|argument| dropped.contains(&argument.name.as_str())));
+        kept.flat_map(|group| &self.arguments[group[0].tokens.clone()]).map(OsString::as_os_str).collect()
     }
 
-    /// Cargo's own arguments with each option (or other argument) replaced by what `change` gives for its name and value,
-    /// where it gives something. A value may be attached to a short option or stand alone.
+    /// All arguments before `--`, with each option (or other argument) replaced by what `change` gives for its long name
+    /// and value, where it gives something. What is not replaced is as it was given, except beside a replaced option of
+    /// the same bundle.
     pub fn map_options(&self, change: impl Fn(&str, Option<&str>) -> Option<Vec<String>>) -> Vec<OsString> {
-        let mut mapped = Vec::new();
-        let mut arguments = self.own();
-        while let Some(argument) = arguments.next() {
-            let text = argument.to_str().unwrap_or_default();
-            let mut original = vec![argument.to_owned()];
-            let (name, value) = match text.split_once('=').filter(|(name, _)| name.starts_with("--")) {
-                Some((name, value)) => (name, Some(value)),
-                None if is_valued(text) => {
-                    let value = arguments.next();
-                    original.extend(value.map(OsStr::to_owned));
-                    (text, value.and_then(OsStr::to_str))
-                }
-                None => match text.strip_prefix("-p").filter(|value| !value.is_empty()) {
-                    Some(value) => ("-p", Some(value)),
-                    None => (text, None),
-                },
-            };
-            match change(name, value) {
-                Some(changed) => mapped.extend(changed.into_iter().map(OsString::from)),
-                None => mapped.extend(original),
+        let Arguments { mut cargo, program, .. } = self.parsed();
+        cargo.extend(program);
+        let changed = |argument: &Argument<'_>| change(&argument.name, argument.value.and_then(OsStr::to_str));
+        let mapped = cargo.chunk_by(|one, other| one.tokens == other.tokens).map(|group| {
+            let changes: Vec<_> = group.iter().map(changed).collect();
+            if changes.iter().all(Option::is_none) {
+                return self.arguments[group[0].tokens.clone()].to_vec();
             }
-        }
-        mapped
-    }
-
-    /// Where the arguments for the program begin that `cargo run` runs: at the first one that belongs to no option.
-    fn program_arguments(&self) -> usize {
-        if !["run", "r"].contains(&self.command.as_str()) {
-            return usize::MAX;
-        }
-        let mut arguments = self.own().enumerate();
-        while let Some((index, argument)) = arguments.next() {
-            let text = argument.to_str().unwrap_or_default();
-            if is_valued(text) {
-                arguments.next();
-            } else if !text.starts_with('-') {
-                return index;
-            }
-        }
-        usize::MAX
+            let texts = |texts: Vec<String>| texts.into_iter().map(OsString::from).collect();
+            let each = group.iter().zip(changes);
+            each.flat_map(|(argument, change)| change.map_or_else(|| argument.spelled(), texts)).collect()
+        });
+        mapped.collect::<Vec<_>>().concat()
     }
 
     /// The flags that say which workspace is meant.
@@ -221,41 +140,19 @@ impl Invocation {
 
     /// The flags that say which features are on.
     pub fn feature_flags(&self) -> Vec<OsString> {
-        let mut flags: Vec<OsString> = Vec::new();
-        let mut arguments = self.own();
-        while let Some(argument) = arguments.next() {
-            let text = argument.to_str().unwrap_or_default();
-            if ["--all-features", "--no-default-features"].contains(&text) || text.starts_with("--features=") {
-                flags.push(argument.to_owned());
-            } else if ["--features", "-F"].contains(&text) {
-                flags.extend(
-                    arguments.next().into_iter().flat_map(|features| ["--features".into(), features.to_owned()]),
-                );
-            } else if let Some(features) = text.strip_prefix("-F") {
-                flags.extend(["--features".into(), features.into()]);
-            } else if is_valued(text) {
-                arguments.next();
-            }
-        }
-        flags
+        self.spelled(&["all-features", "no-default-features", "features"])
     }
 
     /// `--config` and `-Z`.
     pub fn config_flags(&self) -> Vec<OsString> {
-        let mut flags: Vec<OsString> = Vec::new();
-        for value in self.values("config") {
-            flags.extend(["--config".into(), value.to_owned()]);
-        }
-        let mut arguments = self.own();
-        while let Some(argument) = arguments.next() {
-            let text = argument.to_str().unwrap_or_default();
-            if text == "-Z" {
-                flags.extend(arguments.next().map(|value| OsString::from(format!("-Z{}", value.to_string_lossy()))));
-            } else if text.starts_with("-Z") {
-                flags.push(argument.to_owned());
-            }
-        }
-        flags
+        [self.spelled(&["config"]), self.spelled(&["-Z"])].concat()
+    }
+
+    /// These options, each in tokens of its own.
+    fn spelled(&self, names: &[&str]) -> Vec<OsString> {
+        let parsed = self.parsed();
+        let named = parsed.cargo.iter().filter(|argument| names.contains(&argument.name.as_str()));
+        named.flat_map(Argument::spelled).collect()
     }
 
     /// Whether a `--config` says anything of incremental compilation. Files that one names are not looked into.
@@ -268,68 +165,24 @@ impl Invocation {
         })
     }
 
-    /// The arguments that say what is built, for the graph index: not where, how loudly, or with how many jobs. Each is an
-    /// option with its value, or a value alone.
+    /// The arguments that say what is built, for the graph index. Each is an option with its value, or a value alone.
+    ///
+    /// What `cargo run` gives its program without `--` is among them, and the `--` of `cargo rustc`. Both only change the
+    /// name of the index, and names stay as they are.
     pub fn identity(&self) -> Vec<(String, Option<String>)> {
-        const LEFT_OUT: &[&str] = &[
-            "manifest-path",
-            "lockfile-path",
-            "target-dir",
-            "color",
-            "message-format",
-            "jobs",
-            "quiet",
-            "verbose",
-            "locked",
-            "offline",
-            "frozen",
-        ];
         let command = (String::new(), Some(self.planning_command().to_owned()));
-        let options = self.options().into_iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
-        let behind =
-            self.arguments.iter().skip(self.own().count()).map(|argument| (String::new(), Some(text(argument))));
-        let is_for_rustc = self.command == "rustc";
-        iter::once(command).chain(options).chain(behind.filter(|_| is_for_rustc)).collect()
+        let options = self.options().into_iter().filter(|(name, _)| !NOT_OF_THE_BUILD.contains(&name.as_str()));
+        let rest = self.arguments.iter().skip_while(|argument| *argument != "--").filter(|_| self.command == "rustc");
+        let rest = rest.map(|argument| (String::new(), Some(text(argument))));
+        iter::once(command).chain(options).chain(rest).collect()
     }
 
-    /// Cargo's own arguments, taken apart as cargo does it: the long name of an option with its value, or a value without a
-    /// name. A short option that has no long one keeps its dash.
+    /// All arguments before `--`, as text: the long name of an option with its value, or a value without a name.
     pub(super) fn options(&self) -> Vec<(String, Option<String>)> {
-        let mut options = Vec::new();
-        let mut arguments = self.own().map(text);
-        while let Some(argument) = arguments.next() {
-            if let Some(long) = argument.strip_prefix("--") {
-                options.push(match long.split_once('=') {
-                    Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                    None if LONG_VALUED.contains(&long) => (long.to_owned(), arguments.next()),
-                    None => (long.to_owned(), None),
-                });
-            } else if let Some(bundle) = argument.strip_prefix('-').filter(|bundle| !bundle.is_empty()) {
-                options.extend(unbundled(bundle, || arguments.next()));
-            } else {
-                options.push((String::new(), Some(argument)));
-            }
-        }
-        options
+        let Arguments { cargo, program, .. } = self.parsed();
+        let all = cargo.into_iter().chain(program);
+        all.map(|argument| (argument.name, argument.value.map(text))).collect()
     }
-}
-
-/// Short options, the last of which may have its value behind it (`-j4`, `-j=4`) or in the next argument.
-fn unbundled(bundle: &str, next: impl FnOnce() -> Option<String>) -> Vec<(String, Option<String>)> {
-    let mut options = Vec::new();
-    for (index, flag) in bundle.char_indices() {
-        let name = SHORT.iter().find(|(short, _)| *short == flag);
-        let name = name.map_or_else(|| format!("-{flag}"), |(_, long)| (*long).to_owned());
-        if SHORT_VALUED.contains(&flag) {
-            let attached = &bundle[index + flag.len_utf8()..];
-            let attached = attached.strip_prefix('=').unwrap_or(attached);
-            let value = if attached.is_empty() { next() } else { Some(attached.to_owned()) };
-            options.push((name, value));
-            break;
-        }
-        options.push((name, None));
-    }
-    options
 }
 
 /// What is no text is told apart by the digest of it.
@@ -337,12 +190,6 @@ fn text(argument: impl AsRef<OsStr>) -> String {
     let argument = argument.as_ref();
     let digest = || format!("{} {}", argument.to_string_lossy(), Digest::of(argument.as_encoded_bytes()));
     argument.to_str().map_or_else(digest, str::to_owned)
-}
-
-/// Whether an option's value is the next argument.
-fn is_valued(argument: &str) -> bool {
-    argument.strip_prefix("--").is_some_and(|name| LONG_VALUED.contains(&name))
-        || argument.strip_prefix('-').is_some_and(|flag| SHORT_VALUED.iter().any(|it| flag.chars().eq([*it])))
 }
 
 #[cfg(test)]
@@ -393,8 +240,8 @@ mod tests {
     fn options_are_replaced_in_each_spelling() {
         let build = invocation("build", &["--bin", "a", "--bin=b", "-px", "-p", "y", "--release", "--", "--bin", "c"]);
         let mapped = build.map_options(|name, value| match (name, value) {
-            ("--bin", Some(name)) => Some(vec![format!("[{name}]")]),
-            ("-p", Some(_)) => Some(Vec::new()),
+            ("bin", Some(name)) => Some(vec![format!("[{name}]")]),
+            ("package", Some(_)) => Some(Vec::new()),
             _ => None,
         });
         assert_eq!(mapped, ["[a]", "[b]", "--release"]);
@@ -402,10 +249,44 @@ mod tests {
 
     #[test]
     fn quiet_is_seen_alone_and_in_a_bundle() {
-        assert!(invocation("build", &["-q"]).is_quiet());
-        assert!(invocation("build", &["-rq"]).is_quiet());
-        assert!(!invocation("build", &["-p", "q"]).is_quiet());
-        assert!(!invocation("run", &["--", "-q"]).is_quiet());
+        assert!(invocation("build", &["-q"]).has("quiet"));
+        assert!(invocation("build", &["-rq"]).has("quiet"));
+        assert!(!invocation("build", &["-p", "q"]).has("quiet"));
+        assert!(!invocation("run", &["--", "-q"]).has("quiet"));
+    }
+
+    #[test]
+    fn a_bundle_is_taken_apart_only_where_one_of_its_options_is_replaced() {
+        let without_package = |name: &str, _: Option<&str>| (name == "package").then(Vec::new);
+        assert_eq!(
+            invocation("build", &["-vrpx", "-vq"]).map_options(without_package),
+            ["--verbose", "--release", "-vq"]
+        );
+        assert_eq!(invocation("build", &["-vj4", "x"]).map_options(without_package), ["-vj4", "x"]);
+    }
+
+    #[test]
+    fn features_and_unstable_options_are_found_in_each_spelling() {
+        let spelled = ["-Fa", "-F=b", "--features=c", "-vF", "d", "--all-features", "-Z=x", "-vZy", "--bin", "-Fe"];
+        let invocation = invocation("build", &spelled);
+        let features = ["--features", "a", "--features", "b", "--features", "c", "--features", "d", "--all-features"];
+        assert_eq!(invocation.feature_flags(), features);
+        assert_eq!(invocation.config_flags(), ["-Zx", "-Zy"]);
+    }
+
+    #[test]
+    fn the_place_behind_the_last_configuration_is_found() {
+        assert_eq!(invocation("build", &["--release"]).up_to_config(), 0);
+        assert_eq!(invocation("build", &["--config=a", "-v", "--config", "b", "--release"]).up_to_config(), 4);
+        assert_eq!(invocation("run", &["--config=a", "program", "--config", "b"]).up_to_config(), 1);
+        assert_eq!(invocation("build", &["-p", "--config", "b"]).up_to_config(), 0);
+    }
+
+    #[test]
+    fn what_the_program_is_given_is_not_cargos() {
+        let run = invocation("run", &["-r", "program", "-q", "--target-dir", "t", "--help"]);
+        assert!(!run.has("quiet") && !run.has("help") && run.has("release"));
+        assert_eq!(run.value("target-dir"), None);
     }
 
     #[test]
@@ -460,6 +341,7 @@ mod tests {
             assert_ne!(identity("test", &[value, "--release"]), identity("test", &[value]));
         }
         assert_ne!(identity("rustc", &["--crate-type", "lib"]), identity("rustc", &["--crate-type", "bin"]));
+        assert_eq!(identity("rustc", &["--lib", "--", "--cfg=a"]), "rustc --lib -- --cfg=a");
         assert_ne!(identity("rustc", &["--", "--cfg=a"]), identity("rustc", &["--", "--cfg=b"]));
         assert_eq!(identity("run", &["--", "a"]), identity("run", &["--", "b"]), "what the program is given");
     }

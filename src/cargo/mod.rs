@@ -8,6 +8,7 @@
 //! the build but a `RUSTC_WRAPPER` that was set already, so programs that cargo starts see the environment they would see
 //! without us; build scripts, which cargo tells of every wrapper, see it as well (`wrapper::stand_in`).
 
+mod arguments;
 mod builds;
 mod config;
 pub mod format;

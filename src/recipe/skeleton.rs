@@ -111,22 +111,22 @@ impl Skeleton {
 
     /// What becomes of an option; nothing where it stays as it is.
     fn adapt(&self, name: &str, value: Option<&str>) -> Option<Vec<String>> {
-        let with = |value: String| Some(vec![name.to_owned(), value]);
-        let flag = |flag: &str| Some(vec![flag.to_owned()]);
+        let with = |value: String| Some(vec![format!("--{name}"), value]);
+        let flag = |flag: &str| Some(vec![format!("--{flag}")]);
         match (name, value) {
-            ("--locked", _) | ("--target-dir" | "--lockfile-path" | "--artifact-dir", _) => Some(Vec::new()),
-            ("--frozen", _) => flag("--offline"),
-            ("--bin", Some(name)) if self.programs.iter().any(|program| program == name) => None,
-            ("--bin", Some(_)) => flag("--bins"),
-            ("--example", Some(_)) => flag("--examples"),
-            ("--test", Some(_)) => flag("--tests"),
-            ("--bench", Some(_)) => flag("--benches"),
-            ("--package" | "-p" | "--exclude", Some(spec)) => with(self.without_version(spec)?),
-            ("--manifest-path", Some(path)) => {
+            ("locked" | "target-dir" | "lockfile-path" | "artifact-dir", _) => Some(Vec::new()),
+            ("frozen", _) => flag("offline"),
+            ("bin", Some(name)) if self.programs.iter().any(|program| program == name) => None,
+            ("bin", Some(_)) => flag("bins"),
+            ("example", Some(_)) => flag("examples"),
+            ("test", Some(_)) => flag("tests"),
+            ("bench", Some(_)) => flag("benches"),
+            ("package" | "exclude", Some(spec)) => with(self.without_version(spec)?),
+            ("manifest-path", Some(path)) => {
                 with(Utf8Path::new(path).strip_prefix(&self.checkout_dir).ok()?.to_string())
             }
-            ("--config", Some(value)) => with(self.file_in_checkout(value)?),
-            ("--target", Some(value)) if value.ends_with(".json") => with(self.file_in_checkout(value)?),
+            ("config", Some(value)) => with(self.file_in_checkout(value)?),
+            ("target", Some(value)) if value.ends_with(".json") => with(self.file_in_checkout(value)?),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! The book is held against the code here: the schemas, the settings, and the names of all reasons.
+//! The book is held against the code here: the schemas, and the names of all reasons.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,6 @@ use super::advice::AdviceName;
 use super::compare::Comparison;
 use super::sessions::Sessions;
 use super::stats::Stats;
-use crate::config::SETTINGS;
 use crate::event::lines::Line;
 use crate::event::{MissReason, UncacheableReason};
 
@@ -40,18 +39,6 @@ fn the_schemas_in_the_book_are_those_of_the_answers() {
         assert!(checked_in == generated, "book/src/{file} is out of date; XCACHE_BLESS=1 writes it");
         assert!(chapter("report.md").contains(&format!("]({file})")), "report.md does not name {file}");
     }
-}
-
-#[test]
-fn the_book_lists_every_setting_as_flag_variable_and_key() {
-    let chapter = chapter("configuration.md");
-    let rows: Vec<_> = chapter.lines().filter(|line| line.starts_with("| `--")).map(str::to_owned).collect();
-    let expected = SETTINGS.iter().map(|setting| {
-        let (name, summary, default) = (setting.name, setting.summary, setting.default);
-        let variable = setting.variable();
-        format!("| `--{name}` | `{variable}` | `{name}` | {summary} | {default} |")
-    });
-    assert_eq!(rows, expected.collect::<Vec<_>>());
 }
 
 #[test]

@@ -90,8 +90,7 @@ impl CargoInputs {
         let directories =
             directories.chain([root, &options.directory]).chain(manifest.iter().filter_map(|it| it.parent()));
         directories.for_each(|directory| files.add_package(directory));
-        let lockfile = options.invocation.value("lockfile-path").map(|path| options.directory.join(path));
-        let lockfile = lockfile.unwrap_or_else(|| survey.lockfile_path().into());
+        let lockfile = survey.lockfile_path.clone();
         files.add(lockfile.clone());
         let programs = programs(options, survey).into_iter().map(OsString::from).collect();
         Self { files: files.all.into_iter().map(OsString::from).collect(), programs, lockfile: lockfile.into() }

@@ -73,7 +73,7 @@ fn driver(name: &OsStr, program: &Program, store: &LocalStore, members: BTreeSet
 
 /// Of `cargo clippy`. Where that mends sources, nothing is known: another program than the driver is started, and writes.
 fn clippy(options: &Options, store: &LocalStore, sysroot: &Utf8Path, members: BTreeSet<Utf8PathBuf>) -> Option<Driver> {
-    let arguments = options.invocation.clippy_arguments().filter(|_| !options.invocation.has_flag(&["--fix"]))?;
+    let arguments = options.invocation.clippy_arguments().filter(|_| !options.invocation.has("fix"))?;
     let program = clippy_driver(options, sysroot.as_std_path())?;
     let mut driver = driver(program.path().as_os_str(), &program, store, members)?;
     driver.depends_on_primary = arguments.contains(NO_DEPS);

@@ -82,7 +82,7 @@ struct Key<'a> {
 /// The key; nothing where there is no lockfile yet or it is elsewhere, or a package may be put in the place of another.
 fn key(options: &Options, survey: &Survey, cargo_inputs: &CargoInputs) -> Option<Digest> {
     let Survey { workspace, toolchain, config, .. } = survey;
-    if options.invocation.value("lockfile-path").is_some() || !survey.lockfile_path().exists() {
+    if options.invocation.value("lockfile-path").is_some() || !survey.lockfile_path.exists() {
         return None;
     }
     let manifest = fs::read_optional(workspace.root.join("Cargo.toml").as_std_path()).ok()??;

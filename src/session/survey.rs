@@ -76,6 +76,8 @@ pub(super) struct Survey {
     pub wrapper: Option<Wrapper>,
     /// What compiles members.
     pub member_compiler: MemberCompiler,
+    /// Where Cargo.lock is.
+    pub lockfile_path: PathBuf,
 }
 
 impl Survey {
@@ -100,6 +102,7 @@ impl Survey {
         let toolchain = toolchain(options, cargo, store, &config, compiler, cargo_version?.trim());
         Ok(Self {
             roots: roots(options, &workspace, &toolchain),
+            lockfile_path: lockfile_path(options, &workspace),
             wrapper: Wrapper::find(options, cargo, &config, store)?,
             member_compiler: MemberCompiler::find(
                 options,
@@ -118,7 +121,7 @@ impl Survey {
     /// The name of the graph index: what can be known without a plan.
     pub(super) fn graph_key(&self, options: &Options) -> Digest {
         let directory = options.directory.strip_prefix(&self.workspace.root).ok().map(Path::as_os_str);
-        let lockfile = fs::read_optional(self.lockfile_path().as_std_path()).ok().flatten();
+        let lockfile = fs::read_optional(&self.lockfile_path).ok().flatten();
         let key = GraphKey {
             unit_keys: Domain::UnitKey.context(),
             rustc: &self.toolchain.rustc,
@@ -143,14 +146,9 @@ impl Survey {
 
     /// Cargo.lock as it is now; planning may have just made it.
     pub(super) fn lockfile(&self) -> Result<Lockfile> {
-        let path = self.lockfile_path();
-        let bytes = fs::read_optional(path.as_std_path())?.unwrap_or_default();
-        Lockfile::parse(&String::from_utf8(bytes).map_err(|error| Error::corrupt(path.as_str(), error))?)
-    }
-
-    /// Where the lockfile is.
-    pub(super) fn lockfile_path(&self) -> Utf8PathBuf {
-        self.workspace.root.join("Cargo.lock")
+        let bytes = fs::read_optional(&self.lockfile_path)?.unwrap_or_default();
+        let corrupt = |error| Error::corrupt(self.lockfile_path.display().to_string(), error);
+        Lockfile::parse(&String::from_utf8(bytes).map_err(corrupt)?)
     }
 
     /// Whether packages in directories are cached: with a compiler of their own of which nothing is known, they are not.
@@ -170,6 +168,12 @@ impl Survey {
         let named = |table: &&str| Some(((*table).to_owned(), workspace?.get(*table)?.clone()));
         Ok(INHERITED.iter().filter_map(named).collect::<toml::Table>().to_string())
     }
+}
+
+/// Where the command has cargo keep the lockfile: relative to its directory, not to the workspace.
+fn lockfile_path(options: &Options, workspace: &Workspace) -> PathBuf {
+    let named = options.invocation.value("lockfile-path").map(|path| options.directory.join(path));
+    named.unwrap_or_else(|| workspace.root.join("Cargo.lock").into())
 }
 
 /// The `-Z` options of the command, and the variables that stand for some; sorted.

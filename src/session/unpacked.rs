@@ -99,7 +99,7 @@ fn only_package(options: &Options, cargo: &Cargo) -> Option<Utf8PathBuf> {
         false => metadata.packages.iter().any(|package| is_member(&package)),
     };
     let build_dir = metadata.build_directory.unwrap_or(metadata.target_directory);
-    (is_alone || options.invocation.has_package()).then_some(build_dir)
+    (is_alone || options.invocation.has("package")).then_some(build_dir)
 }
 
 /// Whether no directory here or above has files of configuration, but for cargo's home.

@@ -32,7 +32,8 @@ impl Drop for Sandbox {
         let (seconds, test) = (self.made.elapsed().as_secs_f64(), std::thread::current());
         let line = format!("{seconds:8.1} s  {}\n", test.name().unwrap_or("?"));
         // One write, as several tests run at a time. Losing it loses nothing else.
-        let _ = File::options().append(true).create(true).open(file).and_then(|mut file| file.write_all(line.as_bytes()));
+        let _ =
+            File::options().append(true).create(true).open(file).and_then(|mut file| file.write_all(line.as_bytes()));
     }
 }
 

@@ -1,0 +1,35 @@
+//! The settings, as flags: one for each row of [`xcache::settings`].
+
+use std::path::PathBuf;
+
+use xcache::config::{Overrides, sentence};
+
+macro_rules! define_flags {
+    ($(
+        $(#[$attribute:meta])*
+        $field:ident {
+            name: $name:literal,
+            type: $type:ty,
+            flag: $flag:ident as $value_name:literal,
+            default: $default:expr $(=> $shown:literal)?,
+            summary: $summary:literal,
+        }
+    )*) => {
+        /// What the user gave of them.
+        #[derive(clap::Args)]
+        pub(crate) struct SettingFlags {
+            $(
+                #[arg(long = $name, value_name = $value_name, help = sentence($summary))]
+                $field: Option<$flag>,
+            )*
+        }
+
+        impl From<SettingFlags> for Overrides {
+            fn from(flags: SettingFlags) -> Self {
+                Self { $($field: flags.$field),* }
+            }
+        }
+    };
+}
+
+xcache::settings!(define_flags);

@@ -54,7 +54,7 @@ use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog, Phase, session_name};
-use crate::explain::LastBuild;
+use crate::history::LastBuild;
 use crate::key::UnitKey;
 use crate::ledger::Ledger;
 use crate::plan::BuildPlan;

@@ -9,6 +9,7 @@
 mod alias;
 mod cli;
 mod exec;
+#[cfg_attr(not(feature = "explain"), path = "explain_left_out.rs")]
 mod explain;
 mod output;
 mod proxy;

@@ -1,6 +1,7 @@
 //! The report: what happened to every unit of a build, and why.
 //!
-//! [`Report::from_events`] folds the events of one session. [`text`] and [`html`] render the result for people, and
+//! [`Report::from_events`] folds the events of one session. [`text`] and, with the feature of this
+//! name, `html` render the result for people, and
 //! [`Report::schema`] describes its JSON form. [`reasons`] explains each miss reason. [`sessions`] and [`compare`] look
 //! at several reports, and [`stats`] at all sessions. [`markdown`] and [`metrics`] are for CI services. [`advice`] says
 //! what would make builds faster.
@@ -15,6 +16,7 @@ mod cause;
 pub mod compare;
 pub mod costs;
 mod fold;
+#[cfg(feature = "html")]
 pub mod html;
 mod kind;
 pub mod markdown;

@@ -1,6 +1,6 @@
 //! Explanations: why the last build compiled what it compiled.
 //!
-//! When a build records a unit, it keeps the unit's inputs ([`crate::store::known`]). It keeps the inputs of its misses
+//! When a build records a unit, it keeps the unit's inputs ([`crate::store::input_history`]). It keeps the inputs of its misses
 //! beside its report ([`LastBuild`]). An [`Explanation`] compares the two ([`causes`]), says which package brings
 //! another one in ([`Origins`]), and is shown as [`text`] or as JSON.
 //!
@@ -10,7 +10,6 @@
 
 mod assemble;
 pub mod causes;
-mod last;
 mod origins;
 pub mod remote;
 mod select;
@@ -22,11 +21,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::assemble::Sources;
-pub use self::last::LastBuild;
 pub use self::origins::Origins;
 pub use self::select::{Selection, similar};
 pub use self::words::RemoteHistory;
 use crate::event::{Difference, MissReason, UncacheableReason};
+pub use crate::history::LastBuild;
 use crate::key::diff::Change;
 pub use crate::store::input_history::RecordedInputs;
 

@@ -6,10 +6,14 @@
 //! └── reports/20260504T101112345Z-4711.json  the last 20, by when they began and in which process
 //! ```
 //!
+//! A [`LastBuild`] keeps what an explanation needs beyond the last report.
+//!
 //! A link, since a file system may write a file to the disk at once when it replaces another one, and the build waits.
 //!
 //! **Invariants.** Each file is written whole or not at all, by one process, under a name that no other has; so sessions
 //! that run side by side need no lock. A report that cannot be read, or is of another version, is one that is not there.
+
+mod last_build;
 
 #[cfg(unix)]
 use std::os::unix::fs::symlink;
@@ -18,6 +22,7 @@ use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use tempfile::Builder;
 
+pub use self::last_build::LastBuild;
 use crate::error::{Error, Result};
 use crate::event::session_name;
 use crate::fs::{children, read_optional, remove_file, write_atomic};

@@ -7,8 +7,8 @@
 //! | module | responsibility |
 //! |---|---|
 //! | [`session`] | the phases, in order |
+//! | `explain` | why the last build compiled what it compiled (feature `explain`) |
 //! | [`history`], [`ledger`], [`journal`], [`ci`] | reports, kept; sums over them; events in a file; the summary for CI |
-//! | [`explain`] | why the last build compiled what it compiled |
 //! | [`recipe`] | everything that the dependencies of a workspace are built from, as a file |
 //! | [`wrapper`], [`report`] | one rustc call; the fold of events |
 //! | [`hydrate`] | units into the build directory, as cargo would find them |
@@ -29,6 +29,7 @@ pub mod digest;
 pub mod entry;
 pub mod error;
 pub mod event;
+#[cfg(feature = "explain")]
 pub mod explain;
 pub mod fs;
 pub mod history;

@@ -11,6 +11,7 @@ mod cargo_command;
 mod cli;
 mod exec;
 mod exit_code;
+#[cfg_attr(not(feature = "explain"), path = "explain_left_out.rs")]
 mod explain;
 mod launch;
 mod output;

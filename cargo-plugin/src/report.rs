@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,10 +11,10 @@ use xcache::cargo::{Cargo, Invocation};
 use xcache::config::{Overrides, Prices};
 use xcache::event::lines;
 use xcache::history::{History, read_report};
+use xcache::report::Report;
 use xcache::report::compare::Comparison;
 use xcache::report::sessions::Sessions;
 use xcache::report::text::{self, View};
-use xcache::report::{Report, html};
 
 use crate::launch;
 use crate::output::{Format, json, show, write};
@@ -89,12 +90,22 @@ pub(crate) fn run(arguments: &ReportArguments, overrides: &Overrides) -> ExitCod
     shown.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
 }
 
+#[cfg(feature = "html")]
+fn page(report: &Report) -> io::Result<String> {
+    Ok(xcache::report::html::page(report))
+}
+
+#[cfg(not(feature = "html"))]
+fn page(_report: &Report) -> io::Result<String> {
+    Err(io::Error::other("this cargo-xcache was built without the feature `html`"))
+}
+
 fn one(arguments: &ReportArguments, report: &Report) -> Result<(), String> {
     let ReportArguments { format, all, output, .. } = arguments;
     write(output.as_deref(), |out, width| match format {
         ReportFormat::Text => text::table(report, View { width, all: *all }, out),
         ReportFormat::Json => json(report, out),
-        ReportFormat::Html => out.write_all(html::page(report).as_bytes()),
+        ReportFormat::Html => out.write_all(page(report)?.as_bytes()),
     })
 }
 

@@ -119,7 +119,7 @@ impl Listing {
             target: unit.target.clone(),
             kind: unit.kind.clone(),
             mode: unit.mode.clone(),
-            outcome: outcome(&unit.outcome).into(),
+            outcome: unit.outcome.name().into(),
             causes: causes.into_iter().collect(),
             compared_with: verdict.compared_with,
             path: origins.and_then(|origins| origins.path(&unit.package, &unit.version)).unwrap_or_default(),
@@ -154,16 +154,6 @@ fn cause(found: &FoundCause, verdicts: &[Verdict], sources: Sources<'_>) -> Caus
         path: path.unwrap_or_default(),
         units: which(&|verdict| holds(&verdict.own, found)),
         followers: which(&|verdict| !holds(&verdict.own, found) && holds(&verdict.inherited, found)),
-    }
-}
-
-fn outcome(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Hit { .. } => "hit",
-        Outcome::Fresh => "fresh",
-        Outcome::Miss { .. } => "miss",
-        Outcome::Uncacheable { .. } => "uncacheable",
-        Outcome::NotReached => "not-reached",
     }
 }
 

@@ -1,26 +1,19 @@
-//! An explanation in words, in cargo's manner: a verb at the left, what is said of it at the right.
-//!
-//! Styles and width are handled as in [`crate::report::text`].
+//! An explanation in words, in [lines] as the report has them.
 
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
-use textwrap::wrap;
+use anstyle::Style;
 
 use super::{Cause, CauseKind, Explained, Explanation};
+use crate::report::present::lines::{self, GOOD, NOTE};
+use crate::report::present::{capitalized, counted, first_few, units};
 
-const STATUS: Style = AnsiColor::Green.on_default().bold();
-const DETAIL: Style = AnsiColor::Cyan.on_default().bold();
-/// Where text begins: behind the verb.
-const MARGIN: usize = 13;
-/// Lines are at least this long, however narrow the terminal.
-const NARROWEST: usize = 40;
 /// Names and packages in a list; more are counted.
 const LISTED: usize = 12;
 
 /// Writes an explanation. `named`: it is of crates that somebody has asked about.
 pub fn write(explanation: &Explanation, named: bool, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
-    let mut page = Page { out, width: width.map_or(usize::MAX, |width| usize::from(width).max(NARROWEST)) };
+    let mut page = Page { out, width };
     if named {
         explanation.units.iter().try_for_each(|unit| page.unit(explanation, unit))?;
     } else {
@@ -32,7 +25,7 @@ pub fn write(explanation: &Explanation, named: bool, width: Option<u16>, out: &m
 
 struct Page<'a> {
     out: &'a mut dyn Write,
-    width: usize,
+    width: Option<u16>,
 }
 
 impl Page<'_> {
@@ -44,8 +37,8 @@ impl Page<'_> {
         let command = format!("`cargo {}`", command.join(" "));
         let text = match (misses, planned) {
             (_, 0) => format!("no unit in {command}"),
-            (0, planned) => format!("none of {} in {command}", count(*planned, "unit")),
-            (misses, planned) => format!("{misses} of {} in {command}", count(*planned, "unit")),
+            (0, planned) => format!("none of {} in {command}", units(*planned)),
+            (misses, planned) => format!("{misses} of {} in {command}", units(*planned)),
         };
         let rest = match uncacheable {
             0 => String::new(),
@@ -69,16 +62,11 @@ impl Page<'_> {
         let Some(first) = causes.first() else { return Ok(()) };
         let name = first.package.as_deref().and_then(|package| package.split(' ').next()).unwrap_or_default();
         let said = first.text.strip_prefix(&format!("{name} was ")).unwrap_or(&first.text);
-        self.say(
-            "Because",
-            &format!(
-                "{} {said}",
-                match causes.len() {
-                    1 => "a package was".to_owned(),
-                    many => format!("{many} packages were"),
-                }
-            ),
-        )?;
+        let packages = match causes.len() {
+            1 => "a package was".to_owned(),
+            many => format!("{many} packages were"),
+        };
+        self.say("Because", &format!("{packages} {said}"))?;
         for cause in causes.iter().take(LISTED) {
             let path = if cause.path.len() > 1 { format!(" ({})", cause.path.join(" → ")) } else { String::new() };
             self.more(&format!("{}{path}", cause.package.as_deref().unwrap_or_default()))?;
@@ -96,27 +84,29 @@ impl Page<'_> {
     }
 
     fn units(&mut self, explanation: &Explanation, cause: &Cause) -> io::Result<()> {
-        let names = |units: &[usize]| list(units.iter().filter_map(|index| explanation.units.get(*index)).map(name));
+        let names = |units: &[usize]| {
+            let mut names: Vec<_> = units.iter().filter_map(|index| explanation.units.get(*index)).map(name).collect();
+            names.sort();
+            first_few(&names, LISTED)
+        };
         if !cause.units.is_empty() {
-            self.more(&format!("{}: {}", count(cause.units.len(), "unit"), names(&cause.units)))?;
+            self.more(&format!("{}: {}", units(cause.units.len()), names(&cause.units)))?;
         }
         match cause.followers.len() {
             0 => Ok(()),
-            1 => self.more(&format!("1 more follows: {}", names(&cause.followers))),
-            more => self.more(&format!("{more} more follow: {}", names(&cause.followers))),
+            more => {
+                self.more(&format!("{}: {}", counted(more, "more follows", "more follow"), names(&cause.followers)))
+            }
         }
     }
 
     fn unit(&mut self, explanation: &Explanation, unit: &Explained) -> io::Result<()> {
         let verb = match unit.outcome.as_str() {
-            "miss" => "Missed",
-            "hit" => "Hit",
-            "fresh" => "Fresh",
-            "uncacheable" => "Uncacheable",
-            _ => "Not reached",
+            "miss" => "Missed".into(),
+            outcome => capitalized(outcome),
         };
         let compared = unit.compared_with.map(|at| format!(", compared with what was recorded at {at:.0}"));
-        self.say(verb, &format!("{} {}{}", name(unit), unit.version, compared.unwrap_or_default()))?;
+        self.say(&verb, &format!("{} {}{}", name(unit), unit.version, compared.unwrap_or_default()))?;
         for cause in unit.causes.iter().filter_map(|index| explanation.causes.get(*index)) {
             self.detail("Because", &cause.text)?;
         }
@@ -127,32 +117,16 @@ impl Page<'_> {
     }
 
     fn say(&mut self, verb: &str, text: &str) -> io::Result<()> {
-        self.line(STATUS, verb, text)
+        lines::line(self.out, self.width, GOOD, verb, text)
     }
 
     fn detail(&mut self, verb: &str, text: &str) -> io::Result<()> {
-        self.line(DETAIL, verb, text)
-    }
-
-    fn line(&mut self, style: Style, verb: &str, text: &str) -> io::Result<()> {
-        let mut lines = self.lines(text).into_iter();
-        writeln!(self.out, "{style}{verb:>12}{style:#} {}", lines.next().unwrap_or_default())?;
-        lines.try_for_each(|line| writeln!(self.out, "{:MARGIN$}{line}", ""))
+        lines::line(self.out, self.width, NOTE, verb, text)
     }
 
     fn more(&mut self, text: &str) -> io::Result<()> {
-        self.lines(text).into_iter().try_for_each(|line| writeln!(self.out, "{:MARGIN$}{line}", ""))
+        lines::line(self.out, self.width, Style::new(), "", text)
     }
-
-    /// Some of it may come from elsewhere: nothing in it commands the terminal.
-    fn lines(&self, text: &str) -> Vec<String> {
-        let text = text.replace(char::is_control, " ");
-        wrap(&text, self.width.saturating_sub(MARGIN)).into_iter().map(Into::into).collect()
-    }
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Its package, and what of it, where it is not the library.
@@ -166,18 +140,6 @@ fn name(unit: &Explained) -> String {
         (kind, "build") => format!("{} ({kind} {})", unit.package, unit.target),
         (kind, mode) => format!("{} ({mode} of {kind} {})", unit.package, unit.target),
     }
-}
-
-/// The first of these names, and how many there are besides.
-fn list(names: impl Iterator<Item = String>) -> String {
-    let mut names: Vec<_> = names.collect();
-    names.sort();
-    let more = names.len().saturating_sub(LISTED);
-    names.truncate(LISTED);
-    if more > 0 {
-        names.push(format!("and {more} more"));
-    }
-    names.join(", ")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::event::UncacheableReason;
-use crate::report::reasons::name;
+use crate::report::present::name;
 
 fn package(is_in_directory: bool) -> Subject {
     Subject::Package("serde".into(), "1.0.1".into(), is_in_directory)

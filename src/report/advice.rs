@@ -22,6 +22,8 @@ use crate::event::{Event, EventKind, LinkedProgram, UnitId};
 
 /// The least worth of advice that is given, in milliseconds.
 const WORTH_SAYING: u64 = 1000;
+/// How many things are listed.
+const SHOWN: usize = 3;
 
 /// Something that would make builds faster.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -131,16 +133,6 @@ impl<'a> AdviceInput<'a> {
 /// Adds up values without overflow: events may come from a file.
 fn sum(values: impl IntoIterator<Item = u64>) -> u64 {
     values.into_iter().fold(0, u64::saturating_add)
-}
-
-/// The first few of a list that is sorted by importance.
-fn first_few(items: &[String]) -> String {
-    const SHOWN: usize = 3;
-    let shown = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    match items.len().saturating_sub(SHOWN) {
-        0 => shown,
-        rest => format!("{shown} and {rest} more"),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use super::super::tests::{Fate, planned, session};
 use super::*;
 use crate::event::{MissReason, PlannedUnit, Tier, UncacheableReason};
+use crate::report::present::first_few;
 
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
@@ -215,8 +216,8 @@ fn what_was_uploaded_is_not_left_behind() {
 #[test]
 fn a_list_that_is_long_is_summed() {
     let items = ["a", "b", "c", "d", "e"].map(String::from);
-    assert_eq!(first_few(&items[..3]), "a, b, c");
-    assert_eq!(first_few(&items), "a, b, c and 2 more");
+    assert_eq!(first_few(&items[..3], SHOWN), "a, b, c");
+    assert_eq!(first_few(&items, SHOWN), "a, b, c and 2 more");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What keeps units from being hits, and what would change that.
 
 use super::Outcome;
-use super::reasons::{describe_miss, miss_advice, name};
+use super::present::name;
+use super::reasons::{describe_miss, miss_advice};
 use crate::event::{MissReason, UncacheableReason};
 
 /// What keeps a unit from being a hit. Each unit has one cause: the one that holds for the next build, too.

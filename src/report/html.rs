@@ -1,7 +1,7 @@
 //! The report as a page: one HTML file, for people who would rather look than read.
 //!
-//! [`page`] renders it. [`view`] turns a report into what is shown, [`tracks`] and [`lanes`] draw the timeline, and the
-//! template with its style and script is beside them.
+//! [`page`] renders it. [`view`] turns a report into what is shown: of it, [`groups`] has the units by outcome, and
+//! [`tracks`] the timeline, in [`lanes`]. The template with its style and script is beside them.
 //!
 //! **Invariants.** The file is complete in itself: its own content security policy forbids every request. Everything that
 //! a report says is text in it, never markup: the template escapes it, and the script only moves what is there. Without
@@ -16,7 +16,6 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 
-use self::view::Page;
 use super::Report;
 use crate::digest::Digest;
 
@@ -32,7 +31,7 @@ pub fn page(report: &Report) -> String {
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.expect("these are no delimiters"));
     let context = minijinja::context! {
-        page => Serde(Page::new(report)),
+        page => Serde(view::page(report)),
         style => Value::from_safe_string(STYLE.into()),
         script => Value::from_safe_string(SCRIPT.into()),
         nonce => nonce(report),
@@ -45,6 +44,12 @@ pub fn page(report: &Report) -> String {
 fn nonce(report: &Report) -> String {
     let json = serde_json::to_vec(report).expect("a report is JSON");
     Digest::of(json).to_string()[..32].to_owned()
+}
+
+/// `12.345`: so many percent of the whole; never more than all.
+fn share(part: u64, whole: u64) -> String {
+    let percent = if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 };
+    format!("{:.3}", percent.min(100.0))
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::reasons::name;
-use super::text::{bytes, duration, reason, title, units as counted};
+use super::present::{bytes, duration, name, reason, title, units as counted};
 use super::{OutcomeKind, Report};
 
 /// How many misses are listed.

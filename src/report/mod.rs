@@ -1,9 +1,10 @@
 //! The report: what happened to every unit of a build, and why.
 //!
-//! [`Report::from_events`] folds the events of one session. [`text`] and [`html`] render the result for people, and
+//! [`Report::from_events`] folds the events of one session. [`text`] and, with the feature of this
+//! name, `html` render the result for people, and
 //! [`Report::schema`] describes its JSON form. [`reasons`] explains each miss reason. [`sessions`] and [`compare`] look
 //! at several reports, and [`stats`] at all sessions. [`markdown`] and [`metrics`] are for CI services. [`advice`] says
-//! what would make builds faster.
+//! what would make builds faster. [`present`] has the words and numbers that all of them share.
 //!
 //! **Invariants.** The report is a pure fold over the events: no I/O, no clock. It contains every unit of the plan
 //! exactly once, in the plan's order, with exactly one [`Outcome`], and the totals are sums over the units. If the list
@@ -15,10 +16,12 @@ mod cause;
 pub mod compare;
 pub mod costs;
 mod fold;
+#[cfg(feature = "html")]
 pub mod html;
 mod kind;
 pub mod markdown;
 pub mod metrics;
+pub mod present;
 pub mod reasons;
 pub mod sessions;
 pub mod stats;
@@ -30,7 +33,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::advice::Advice;
+use self::advice::{Advice, AdviceName};
 use self::costs::{Amounts, Costs};
 pub use self::kind::OutcomeKind;
 use self::timeline::Span;
@@ -292,6 +295,12 @@ impl Report {
         self.noop && self.units.is_empty()
     }
 
+    /// Units that should have been uploaded and were not, unless there is advice about them.
+    fn not_uploaded_without_advice(&self) -> Option<usize> {
+        let is_advised = self.advice.iter().any(|advice| advice.name == AdviceName::NotUploaded);
+        Some(self.totals.not_uploaded).filter(|left| *left > 0 && !is_advised)
+    }
+
     /// The same report, with its costs.
     #[must_use]
     pub fn with_prices(self, prices: Prices) -> Self {
@@ -345,12 +354,33 @@ impl Outcome {
         }
     }
 
+    /// How long rustc took, in milliseconds: in this session, or when a hit was made.
+    fn compile_ms(&self) -> Option<u64> {
+        match self {
+            Self::Hit { compile_ms, .. } => Some(*compile_ms),
+            _ => self.compiled_ms(),
+        }
+    }
+
+    fn restore_ms(&self) -> Option<u64> {
+        match self {
+            Self::Hit { restore_ms, .. } => Some(*restore_ms),
+            _ => None,
+        }
+    }
+
+    /// Bytes in the target directory by a hit, or in the store by a miss.
+    fn size(&self) -> Option<u64> {
+        match self {
+            Self::Hit { restored_bytes, .. } => Some(*restored_bytes),
+            Self::Miss { recorded_bytes, .. } => *recorded_bytes,
+            _ => None,
+        }
+    }
+
     /// The time spent on the unit in this session, in milliseconds: compiling or restoring it.
     pub fn spent_ms(&self) -> u64 {
-        match self {
-            Self::Hit { restore_ms, .. } => *restore_ms,
-            _ => self.compiled_ms().unwrap_or(0),
-        }
+        self.restore_ms().or(self.compiled_ms()).unwrap_or(0)
     }
 }
 

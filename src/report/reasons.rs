@@ -1,19 +1,9 @@
-//! The words for reasons: their names as they stand in JSON, and what a miss reason means.
+//! What a miss reason means, and what would change it.
 //!
 //! [`UncacheableReason`](crate::event::UncacheableReason) brings its own description and advice; these are the ones of
 //! [`MissReason`](crate::event::MissReason).
 
-use serde::Serialize;
-
 use crate::event::MissReason;
-
-/// The name of a reason, phase or tier, as the JSON report has it.
-pub fn name(value: impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(name)) => name,
-        other => unreachable!("only enums without data are named, not {other:?}"),
-    }
-}
 
 /// What a miss reason means, in a few words.
 pub fn describe_miss(reason: MissReason) -> &'static str {

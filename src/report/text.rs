@@ -16,15 +16,13 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use bytesize::ByteSize;
-
 pub use self::comparison::comparison;
-use self::grid::GOOD;
 pub use self::sessions::sessions;
 pub use self::stats::stats;
 pub use self::table::table;
-pub(super) use self::table::{reason, title};
-use super::reasons::name;
+pub use super::present::bytes;
+use super::present::lines::{self, GOOD};
+use super::present::{any, duration, joined, name, units};
 use super::{Outcome, Report, Totals};
 use crate::event::UncacheableReason;
 
@@ -56,51 +54,22 @@ pub fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-/// `12.3 MB`.
-pub fn bytes(bytes: u64) -> String {
-    ByteSize(bytes).display().si().to_string()
-}
-
-/// `0.4 s`, `41.3 s`, `3m 05s`.
-pub fn duration(millis: u64) -> String {
-    let seconds = millis / 1000;
-    match seconds {
-        0..60 => format!("{}.{} s", seconds, millis % 1000 / 100),
-        _ => format!("{}m {:02}s", seconds / 60, seconds % 60),
-    }
-}
-
-/// `0.04 s`, `41.30 s`, `3m 05s`: where many stand below each other.
-fn precise(millis: u64) -> String {
-    match millis {
-        0..60_000 => format!("{}.{:02} s", millis / 1000, millis % 1000 / 10),
-        _ => duration(millis),
-    }
-}
-
 fn status(out: &mut dyn Write, verb: &str, message: impl Display) -> io::Result<()> {
-    grid::line(out, None, GOOD, verb, &message.to_string())
+    lines::line(out, None, GOOD, verb, &message.to_string())
 }
 
 /// `153 of 180 units (12 local, 141 remote, 84.2 MB), saved 41.3 s of compile time`.
 fn cached(totals: &Totals, report: &Report) -> String {
     let asked = totals.hits + report.units.iter().filter(|unit| unit.outcome.compiled_ms().is_some()).count();
-    let mut origins = Vec::new();
-    if totals.hits_local > 0 {
-        origins.push(format!("{} local", totals.hits_local));
-    }
-    if totals.hits_remote > 0 {
-        origins.push(format!("{} remote", totals.hits_remote));
-        origins.push(bytes(totals.received_bytes));
-    }
-    let mut line = format!("{} of {}", totals.hits, units(asked));
-    if !origins.is_empty() {
-        line += &format!(" ({})", origins.join(", "));
-    }
-    if totals.saved_ms >= 100 {
-        line += &format!(", saved {} of compile time", duration(totals.saved_ms));
-    }
-    line
+    let remote = any(totals.hits_remote, "remote", "remote");
+    let received = remote.as_ref().map(|_| bytes(totals.received_bytes));
+    let origins = match joined([any(totals.hits_local, "local", "local"), remote, received]) {
+        origins if origins.is_empty() => origins,
+        origins => format!(" ({origins})"),
+    };
+    let cached = format!("{} of {}{origins}", totals.hits, units(asked));
+    let saved = format!("saved {} of compile time", duration(totals.saved_ms));
+    joined([Some(cached), (totals.saved_ms >= 100).then_some(saved)])
 }
 
 /// `3 misses, 24 not cacheable (8 proc-macro, 10 build-script)`. A miss that could not be recorded will be one again:
@@ -116,25 +85,10 @@ fn compiled(report: &Report) -> Option<String> {
             _ => {}
         }
     }
-    let mut parts = Vec::new();
-    match misses {
-        0 => {}
-        1 => parts.push("1 miss".to_owned()),
-        misses => parts.push(format!("{misses} misses")),
-    }
-    if !reasons.is_empty() {
-        let list: Vec<_> = reasons.iter().map(|(reason, units)| format!("{units} {}", name(reason))).collect();
-        parts.push(format!("{} not cacheable ({})", reasons.values().sum::<usize>(), list.join(", ")));
-    }
-    (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-pub(super) fn units(number: usize) -> String {
-    counted(number, "unit", "units")
-}
-
-pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+    let list = joined(reasons.iter().map(|(reason, units)| Some(format!("{units} {}", name(reason)))));
+    let not_cacheable = format!("{} not cacheable ({list})", reasons.values().sum::<usize>());
+    let text = joined([any(misses, "miss", "misses"), (!reasons.is_empty()).then_some(not_cacheable)]);
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use super::{Advice, AdviceInput, AdviceName, first_few, sum};
+use super::{Advice, AdviceInput, AdviceName, SHOWN, sum};
 use crate::event::UncacheableReason;
 use crate::report::cause::CompileCause;
-use crate::report::text::{counted, duration};
+use crate::report::present::{counted, duration, first_few};
 
 /// Versions that cargo takes for one another share this.
 type Line = (u64, u64, u64);
@@ -59,7 +59,7 @@ pub(super) fn duplicate_versions(input: &AdviceInput<'_>) -> Option<Advice> {
         "{} compiled in more than one version, the cheaper ones for {}: {}",
         counted(duplicates.len(), "crate was", "crates were"),
         duration(cost),
-        first_few(&listed),
+        first_few(&listed, SHOWN),
     );
     let figures = [("cheaper_ms", cost), ("crates", duplicates.len() as u64)];
     let action = "who asks for which: cargo tree --duplicates";

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::{Advice, AdviceInput, AdviceName, first_few, sum};
+use super::{Advice, AdviceInput, AdviceName, SHOWN, sum};
 use crate::event::LinkedProgram;
 use crate::report::UnitReport;
-use crate::report::text::{bytes, counted, duration, title};
+use crate::report::present::{bytes, counted, duration, first_few, title};
 
 /// Below this share of the time spent on compiling, the linker is not what a build waits for.
 const SHARE: u64 = 10;
@@ -96,7 +96,7 @@ pub(super) fn debug_info(input: &AdviceInput<'_>) -> Option<Advice> {
         bytes(all),
         counted(full.len(), "program", "programs"),
         bytes(debug),
-        first_few(&largest),
+        first_few(&largest, SHOWN),
         bytes(most),
     );
     let profiles: BTreeSet<_> = full.iter().map(|(_, program)| manifest_name(&program.profile)).collect();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Advice, AdviceInput, AdviceName, sum};
 use crate::event::{MissReason, Tier};
-use crate::report::text::{bytes, duration, units};
+use crate::report::present::{bytes, counted, duration, units};
 use crate::report::timeline::{Span, SpanKind};
 use crate::report::{Outcome, UnitReport};
 
@@ -86,7 +86,7 @@ pub(super) fn not_uploaded(input: &AdviceInput<'_>) -> Option<Advice> {
     }));
     let message = format!(
         "{} not uploaded; what this build compiled of them, for {}, others will compile again",
-        if left == 1 { "1 unit was".into() } else { format!("{left} units were") },
+        counted(left, "unit was", "units were"),
         duration(compile_ms),
     );
     let figures = [("compile_ms", compile_ms), ("units", left as u64)];

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::super::reasons::name;
-use super::super::text;
-use super::super::timeline::{Span, SpanKind};
-use super::super::{Outcome, PhaseSpan, Report, UnitReport};
 use super::lanes::lanes;
-use super::view::{class, has_failed, time};
+use super::share;
 use crate::event::{Phase, UnitId};
+use crate::report::present::{bytes, name, reason, time, title};
+use crate::report::timeline::{Span, SpanKind};
+use crate::report::{Outcome, PhaseSpan, Report, UnitReport};
 
 #[derive(Serialize)]
 pub(super) struct Timeline {
@@ -68,12 +67,6 @@ const LEGEND: &[(&str, &str)] = &[
     ("outside", "rustc, for no unit of the plan"),
     ("upload", "uploaded"),
 ];
-
-/// `12.345`: so many percent of the whole; never more than all.
-pub(super) fn share(part: u64, whole: u64) -> String {
-    let percent = if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 };
-    format!("{:.3}", percent.min(100.0))
-}
 
 impl Timeline {
     /// Nothing where nothing is known to have taken time.
@@ -139,7 +132,7 @@ impl Canvas<'_> {
             label: "inside",
             left,
             width,
-            name: unit.map_or_else(|| span.name.clone().unwrap_or_default(), |(_, unit)| text::title(unit)),
+            name: unit.map_or_else(|| span.name.clone().unwrap_or_default(), |(_, unit)| title(unit)),
             details: details(span, unit.map(|(_, unit)| unit), is_critical),
         }
     }
@@ -164,7 +157,7 @@ fn span_class(kind: SpanKind, outcome: Option<&Outcome>) -> &'static str {
         (SpanKind::Fetch, _) => "fetch",
         (SpanKind::Hydrate | SpanKind::Restore, _) => "hit",
         (SpanKind::Upload, _) => "upload",
-        (SpanKind::Compile, Some(outcome)) if has_failed(outcome) => "failed",
+        (SpanKind::Compile, Some(outcome)) if outcome.has_failed() => "failed",
         // A unit that was restored after all had first been compiled for something else.
         (SpanKind::Compile, Some(Outcome::Uncacheable { .. })) => "uncacheable",
         (SpanKind::Compile, Some(_)) => "miss",
@@ -174,7 +167,7 @@ fn span_class(kind: SpanKind, outcome: Option<&Outcome>) -> &'static str {
 
 /// What was done, and how that came, a line each.
 fn details(span: &Span, unit: Option<&UnitReport>, is_critical: bool) -> String {
-    let bytes = span.bytes.map(text::bytes);
+    let bytes = span.bytes.map(bytes);
     let bytes = bytes.map(|bytes| format!(", {bytes}")).unwrap_or_default();
     let is_run = unit.is_some_and(|unit| unit.mode == "run-custom-build");
     let what = match span.kind {
@@ -189,8 +182,8 @@ fn details(span: &Span, unit: Option<&UnitReport>, is_critical: bool) -> String 
     let took = time(span.end_ms.saturating_sub(span.start_ms));
     let mut lines = vec![format!("{what} in {took}{bytes}"), when(span.start_ms, span.end_ms)];
     if let Some(unit) = unit {
-        let (_, label) = class(&unit.outcome);
-        let reason = Some(text::reason(&unit.outcome)).filter(|reason| !reason.is_empty());
+        let label = unit.outcome.label();
+        let reason = Some(reason(&unit.outcome)).filter(|reason| !reason.is_empty());
         lines.push(reason.map_or_else(|| label.to_owned(), |reason| format!("{label}: {reason}")));
         if let Outcome::Hit { compile_ms, .. } = unit.outcome {
             lines.push(format!("it took {} to compile", time(compile_ms)));

@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use super::View;
-use super::grid::{ATTENTION, NOTE, line};
 use crate::report::Report;
-use crate::report::reasons::name;
+use crate::report::present::lines::{ATTENTION, NOTE, line};
+use crate::report::present::name;
 
 /// A line for each, with what to do below it; nothing where there is no advice.
 pub(super) fn write(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {

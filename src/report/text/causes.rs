@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use anstyle::Style;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::{View, duration, units};
+use super::View;
 use crate::report::cause::CompileCause;
+use crate::report::present::{duration, units};
 use crate::report::{Count, Report};
 
 const HEADING: Style = Style::new().bold();

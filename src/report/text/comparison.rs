@@ -3,13 +3,14 @@
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
-use super::grid::{ATTENTION, Column, Grid, NOTE, QUIET, line};
-use super::table::{SHOWN, reason, title, verb};
-use super::{View, bytes, duration, precise, units};
+use super::View;
+use super::grid::{Column, Grid};
+use super::table::{SHOWN, verb};
 use crate::report::compare::{Comparison, UnitChange};
-use crate::report::reasons::name;
+use crate::report::present::lines::{ATTENTION, NOTE, QUIET, line};
+use crate::report::present::{bytes, duration, joined, name, precise, reason, timestamp, title, units};
 use crate::report::sessions::Session;
-use crate::report::{Outcome, OutcomeKind, UnitReport};
+use crate::report::{OutcomeKind, UnitReport};
 
 /// What became of a unit that changed: now, and before.
 type Step = (Option<OutcomeKind>, Option<OutcomeKind>);
@@ -48,14 +49,14 @@ fn changes(changed: &[UnitChange], view: View) -> Grid {
 
 fn add_group(grid: &mut Grid, group: &[&UnitChange], all: bool) {
     let (after, before) = step(group[0]);
-    let (style, verb) = after.map_or((NOTE, "Gone"), verb);
-    let was = before.map_or("not there", |before| self::verb(before).1);
+    let (style, verb) = after.map_or_else(|| (NOTE, "Gone".to_owned()), verb);
+    let was = before.map_or_else(|| "not there".to_owned(), |before| name(before).replace('-', " "));
     let is_long = !all && !after.is_some_and(OutcomeKind::is_compiled) && group.len() > SHOWN + 1;
     let (shown, rest) = group.split_at(if is_long { SHOWN } else { group.len() });
     for change in shown {
         let times = [change.before.as_ref(), change.after.as_ref()];
         let [before, after] = times.map(|unit| spent(unit).map_or_else(String::new, precise));
-        grid.add(style, verb, [titles(change), was.to_lowercase(), reasons(change), before, after]);
+        grid.add(style, &verb, [titles(change), was.clone(), reasons(change), before, after]);
     }
     if !rest.is_empty() {
         let rest = format!("… and {} more, each with --all", rest.len());
@@ -69,10 +70,8 @@ fn step(change: &UnitChange) -> Step {
 }
 
 fn spent(unit: Option<&UnitReport>) -> Option<u64> {
-    match &unit?.outcome {
-        Outcome::Hit { restore_ms, .. } => Some(*restore_ms),
-        outcome => outcome.compiled_ms(),
-    }
+    let outcome = &unit?.outcome;
+    outcome.restore_ms().or(outcome.compiled_ms())
 }
 
 /// `memchr 2.8.2 → 2.8.3`.
@@ -104,22 +103,18 @@ fn reasons(change: &UnitChange) -> String {
         };
         parts.extend(missing(after, before, '+').into_iter().chain(missing(before, after, '-')));
     }
-    parts.retain(|part| !part.is_empty());
-    parts.join(", ")
+    joined(parts.into_iter().map(Some))
 }
 
 /// `cargo build, started 2026-05-04 10:11:12 UTC, exit code 0`.
 fn session(session: &Session) -> String {
-    let mut parts = vec![format!("cargo {}", session.command.join(" "))];
-    parts.extend(session.started.map(|started| format!("started {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"))));
-    parts.extend(session.exit_code.map(|code| format!("exit code {code}")));
-    if session.noop && session.units == 0 {
-        parts.push("nothing was planned, since nothing had changed".into());
-    }
-    if !session.complete {
-        parts.push("incomplete".into());
-    }
-    parts.join(", ")
+    joined([
+        Some(format!("cargo {}", session.command.join(" "))),
+        session.started.map(|started| format!("started {}", timestamp(started))),
+        session.exit_code.map(|code| format!("exit code {code}")),
+        (session.noop && session.units == 0).then(|| "nothing was planned, since nothing had changed".into()),
+        (!session.complete).then(|| "incomplete".into()),
+    ])
 }
 
 fn totals(comparison: &Comparison, view: View) -> Grid {

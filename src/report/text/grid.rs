@@ -2,19 +2,10 @@
 
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets};
 
-/// Cargo's verbs are right-aligned to this width.
-const VERB: u16 = 12;
-/// Narrower than this, nothing would be left of a name.
-const NARROWEST: u16 = 40;
-
-pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
-pub(super) const NOTE: Style = AnsiColor::Cyan.on_default().bold();
-pub(super) const ATTENTION: Style = AnsiColor::Yellow.on_default().bold();
-pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
-pub(super) const QUIET: Style = Style::new().dimmed();
+use crate::report::present::lines::{QUIET, VERB, cells_width, one_line};
 
 /// A name is cut no shorter than this while there are columns to do without.
 const NAME: usize = 32;
@@ -98,10 +89,6 @@ impl Grid {
     }
 }
 
-fn cells_width(width: u16) -> u16 {
-    width.max(NARROWEST) - VERB
-}
-
 fn row(cells: impl IntoIterator<Item = (impl ToString, Column)>) -> Row {
     let cells = cells.into_iter().map(|(cell, column)| {
         Cell::new(cell).set_alignment(match column {
@@ -112,25 +99,4 @@ fn row(cells: impl IntoIterator<Item = (impl ToString, Column)>) -> Row {
     let mut row = Row::from(cells.collect::<Vec<_>>());
     row.max_height(1);
     row
-}
-
-/// A verb and a text, which goes on below itself where it is wider than the terminal.
-pub(super) fn line(out: &mut dyn Write, width: Option<u16>, style: Style, verb: &str, text: &str) -> io::Result<()> {
-    let indent = usize::from(VERB);
-    let room = width.map_or(usize::MAX, |width| usize::from(cells_width(width)) - 1);
-    let mut lines: Vec<String> = Vec::new();
-    for word in one_line(text).split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => *line += &format!(" {word}"),
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    writeln!(out, "{style}{verb:>indent$}{style:#} {}", lines[0])?;
-    lines[1..].iter().try_for_each(|line| writeln!(out, "{:indent$} {line}", ""))
-}
-
-/// Names and messages come from elsewhere: nothing in them moves the cursor or changes colours.
-fn one_line(text: &str) -> String {
-    let is_gap = |letter: char| letter.is_whitespace() || letter.is_control();
-    text.split(is_gap).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }

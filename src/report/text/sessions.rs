@@ -4,8 +4,10 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
-use super::grid::{BAD, Column, GOOD, Grid, NOTE, QUIET};
-use super::{View, bytes, duration};
+use super::View;
+use super::grid::{Column, Grid};
+use crate::report::present::lines::{BAD, GOOD, NOTE, QUIET};
+use crate::report::present::{bytes, duration};
 use crate::report::sessions::{Session, Sessions};
 
 /// The newest first, with the time in UTC, each with the number that `--compare` takes.

@@ -2,25 +2,21 @@
 
 use std::io::{self, Write};
 
-use super::grid::{NOTE, line};
-use super::table::money;
-use super::{View, bytes, duration, units};
+use super::View;
+use crate::report::present::lines::{NOTE, line};
+use crate::report::present::{bytes, money, times, timestamp, traffic, units};
 use crate::report::stats::{Stats, Tally};
 
 /// A line for each thing that is counted.
 pub fn stats(stats: &Stats, view: View, out: &mut dyn Write) -> io::Result<()> {
     let Stats { schema_version: _, tally, store, costs } = stats;
     if let Some(since) = tally.since {
-        line(out, view.width, NOTE, "Since", &since.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())?;
+        line(out, view.width, NOTE, "Since", &timestamp(since))?;
     }
     line(out, view.width, NOTE, "Sessions", &sessions(tally))?;
     line(out, view.width, NOTE, "Units", &outcomes(tally))?;
-    let (compiling, restoring, saved) = (tally.compile_ms, tally.restore_ms, tally.saved_ms);
-    let time = [(compiling, "compiling"), (restoring, "restoring"), (saved, "of compile time saved")];
-    let time = time.map(|(millis, what)| format!("{} {what}", duration(millis)));
-    line(out, view.width, NOTE, "Time", &time.join(", "))?;
-    let (received, sent) = (bytes(tally.received_bytes), bytes(tally.sent_bytes));
-    line(out, view.width, NOTE, "Remote", &format!("{} requests, {received} received, {sent} sent", tally.requests))?;
+    line(out, view.width, NOTE, "Time", &times(tally.compile_ms, tally.restore_ms, tally.saved_ms))?;
+    line(out, view.width, NOTE, "Remote", &traffic(tally.requests, tally.received_bytes, tally.sent_bytes))?;
     let (entries, size, max) = (units(store.entries), bytes(store.bytes), bytes(store.max_bytes));
     let held = format!("{}: {entries} in {} files, {size} of at most {max}", store.directory, store.files);
     line(out, view.width, NOTE, "Store", &held)?;

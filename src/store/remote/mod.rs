@@ -32,7 +32,7 @@ pub use self::health::Direction;
 use self::health::{Failure, Health};
 use super::{sharded, with_checksum, without_checksum};
 use crate::config::Settings;
-use crate::digest::{Digest, Domain};
+use crate::digest::Digest;
 use crate::entry::{Entry, GraphIndex, PackRef, is_other_version};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
@@ -403,11 +403,11 @@ impl Service {
 
     /// What is the same for all who use the same place, and for nobody else: not who asks, nor how the URL is spelled.
     fn identity(&self) -> Digest {
-        match self {
+        match *self {
             #[cfg(feature = "s3")]
-            Self::S3(location) => Digest::of_value(Domain::Remote, &location.place()),
+            Self::S3(ref location) => Digest::of_value(crate::digest::Domain::Remote, &location.place()),
             #[cfg(feature = "fs")]
-            Self::Fs(root) => Digest::of_value(Domain::Remote, &("file", root.as_os_str())),
+            Self::Fs(ref root) => Digest::of_value(crate::digest::Domain::Remote, &("file", root.as_os_str())),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is kept of a build, beside its report, for an explanation of what was missed.
+//! What is kept of a build beside its report: the inputs of its misses, from which they are explained.
 //!
 //! **Invariant.** Written once, and only where something was compiled that could have been a hit.
 

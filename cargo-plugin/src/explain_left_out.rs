@@ -1,0 +1,19 @@
+//! `cargo xcache explain` where the feature `explain` is off: it only says so.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use xcache::config::Overrides;
+
+use crate::terminal;
+
+/// Accepts what the command accepts.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    _arguments: Vec<OsString>,
+}
+
+pub(crate) fn run(_arguments: &Arguments, _overrides: &Overrides) -> ExitCode {
+    terminal::fail("this cargo-xcache was built without the feature `explain`", 1)
+}

@@ -28,7 +28,7 @@ pub fn duration(millis: u64) -> String {
 }
 
 /// `12 ms`, `1.2 s`, `3m 05s`: where short times matter.
-pub(super) fn time(millis: u64) -> String {
+pub fn time(millis: u64) -> String {
     if millis < 1000 { format!("{millis} ms") } else { duration(millis) }
 }
 
@@ -111,7 +111,7 @@ impl Outcome {
     }
 
     /// The name within a sentence or a list.
-    pub(super) fn label(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Uncacheable { .. } => "not cacheable",
             Self::NotReached => "not reached",
@@ -120,7 +120,7 @@ impl Outcome {
     }
 
     /// Whether rustc exited with an error.
-    pub(super) fn has_failed(&self) -> bool {
+    pub fn has_failed(&self) -> bool {
         OutcomeKind::of(self) == OutcomeKind::Failed
     }
 }

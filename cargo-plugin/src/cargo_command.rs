@@ -1,4 +1,4 @@
-//! A cargo command, with the cache around it if it is one that xcache knows.
+//! Runs a cargo command, with the cache if xcache supports it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,10 +20,11 @@ pub(crate) const CARGO_COMMANDS: &[&str] = &[
     "build", "b", "check", "c", "run", "r", "test", "t", "bench", "clippy", "doc", "d", "rustc", "install", "package",
     "publish",
 ];
-/// Those of them that do so where it is known to which build they come.
-const BUILDING: [&str; 3] = ["install", "package", "publish"];
+/// The commands among these that go through the cache only if it is known which build they amount to.
+const INSTALLING: [&str; 3] = ["install", "package", "publish"];
 
-/// Any cargo command: with the cache where it is one of ours, else as it is. `known_commands` is said where there is none.
+/// Runs any cargo command: with the cache if xcache supports it, otherwise plainly. For an unknown command, prints
+/// `known_commands`.
 pub(crate) fn run(
     toolchain: Option<String>,
     overrides: &Overrides,
@@ -57,17 +58,17 @@ pub(crate) fn run(
     }
 }
 
-/// What is planned for a command, and what is run then, where that is another one. Nothing where it is not known what the
-/// command compiles.
+/// The command to plan, and the command to run if that is another one. None if it is not known what the command
+/// compiles.
 fn planned_as(invocation: Invocation) -> Option<(Invocation, Option<Invocation>)> {
-    if !BUILDING.contains(&invocation.command.as_str()) || unpacking(&invocation).is_some() {
+    if !INSTALLING.contains(&invocation.command.as_str()) || unpacking(&invocation).is_some() {
         return Some((invocation, None));
     }
     let here = std::env::current_dir().ok()?;
     Some((as_build(&invocation, &here)?, Some(invocation)))
 }
 
-/// Cargo without anything around it.
+/// Runs cargo without the cache.
 fn run_without_cache(cargo: &Cargo, terminal: &Terminal) -> ExitCode {
     match cargo.build(None, None).status() {
         Ok(status) => exit_with(session::exit_code(status)),

@@ -1,4 +1,4 @@
-//! The command line: what the user typed, as arguments and settings for the module of each command.
+//! The command line: turns the user's input into arguments and settings for the module of each command.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -47,7 +47,7 @@ enum Root {
     Xcache(Arguments),
 }
 
-/// Run a cargo command and take from the cache what is already compiled
+/// Run a cargo command, and take compiled units from the cache
 #[derive(clap::Args)]
 #[command(version, after_help = COMMANDS_HELP, override_usage = "cargo xcache [+toolchain] [OPTIONS] <COMMAND> [ARGUMENTS]…")]
 #[command(disable_help_subcommand = true)]
@@ -98,7 +98,7 @@ struct NextestArguments {
     arguments: Vec<OsString>,
 }
 
-/// Parses the command line and does what it says.
+/// Parses the command line and runs the command.
 pub(crate) fn run() -> ExitCode {
     start_tracing();
     let (toolchain, arguments) = split_toolchain(std::env::args_os().collect());
@@ -121,7 +121,7 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// `XCACHE_LOG=debug` shows what the libraries say.
+/// Shows the log of the libraries, for example with `XCACHE_LOG=debug`.
 fn start_tracing() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("XCACHE_LOG");
     if let Ok(filter) = filter {
@@ -129,8 +129,8 @@ fn start_tracing() {
     }
 }
 
-/// Takes `+toolchain` from behind `xcache`, where rustup's users put it, and adds `xcache` where the binary was called
-/// by its own name.
+/// Removes `+toolchain` after `xcache`, where users of rustup put it, and adds `xcache` if the binary was called by its
+/// own name.
 fn split_toolchain(mut arguments: Vec<OsString>) -> (Option<String>, Vec<OsString>) {
     if arguments.get(1).is_none_or(|first| first != "xcache") {
         arguments.insert(1, "xcache".into());

@@ -20,7 +20,7 @@ fn every_setting_is_a_flag_and_every_flag_is_a_setting() {
 }
 
 #[test]
-fn cargos_arguments_are_verbatim_with_the_dashes() {
+fn arguments_for_cargo_are_kept_verbatim_with_the_dashes() {
     let typed = ["cargo", "xcache", "--remote", "s3://b", "run", "-p", "x", "--", "--remote", "y", "--"];
     let Root::Xcache(Arguments { settings, command: Command::Cargo(arguments) }) = Root::parse_from(typed) else {
         panic!("not a cargo command");
@@ -30,7 +30,7 @@ fn cargos_arguments_are_verbatim_with_the_dashes() {
 }
 
 #[test]
-fn a_toolchain_is_taken_from_where_rustups_users_put_it() {
+fn a_toolchain_after_xcache_is_removed() {
     let split = |arguments: &[&str]| split_toolchain(arguments.iter().map(Into::into).collect());
     assert_eq!(
         split(&["cargo-xcache", "xcache", "+nightly", "build", "+x"]),

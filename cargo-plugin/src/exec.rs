@@ -1,7 +1,7 @@
-//! `cargo xcache exec` and `cargo xcache nextest`: any command, with the cache for every cargo that it calls.
+//! `cargo xcache exec` and `cargo xcache nextest`: run any command, with the cache for every cargo that it calls.
 //!
-//! The command finds our [`cargo`](crate::proxy) first in `PATH` and in `CARGO`. It has the terminal, and its exit status
-//! is ours. Flags before it become variables, so that they hold for every session.
+//! The command finds xcache's [`cargo`](crate::proxy) first in `PATH` and in `CARGO`. It gets the terminal, and its
+//! exit status becomes that of xcache. Flags before it become variables, so that they apply to every session.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -21,16 +21,16 @@ use crate::real_environment::{CARGO, RealEnvironment, cannot_run, cargo_home};
 use crate::signals;
 use crate::terminal::{self, Terminal};
 
-/// What is around every command.
+/// The context of the command.
 pub(crate) struct ExecContext {
     /// `+toolchain`.
     pub toolchain: Option<String>,
-    /// Flags of ours.
+    /// xcache's own flags.
     pub overrides: Overrides,
 }
 
 impl ExecContext {
-    /// Runs `program` with the arguments.
+    /// Runs `program` with these arguments.
     pub(crate) fn exec(self, program: &OsStr, arguments: &[OsString]) -> ExitCode {
         let mut command = Command::new(program);
         command.args(arguments);
@@ -53,7 +53,7 @@ impl ExecContext {
         }
     }
 
-    /// Runs `cargo nextest` with the arguments. Cargo itself would name itself to it, so it is called without cargo.
+    /// Runs `cargo nextest` with these arguments. It is started directly, because cargo would pass its own path to it.
     pub(crate) fn nextest(self, arguments: &[OsString]) -> ExitCode {
         const NAME: &str = "cargo-nextest";
         let in_home = || Some(cargo_home()?.join("bin").join(format!("{NAME}{}", env::consts::EXE_SUFFIX)));
@@ -67,7 +67,7 @@ impl ExecContext {
         self.exec(program.as_os_str(), &arguments)
     }
 
-    /// Sets what holds for every session. Relative paths are meant to be relative to this directory.
+    /// Sets the variables that apply to every session. Relative paths become absolute, from the current directory.
     fn prepare(self, command: &mut Command) {
         let Self { toolchain, overrides } = self;
         let paths = [("XCACHE_DIR", overrides.dir.clone()), ("XCACHE_EVENTS", overrides.events.clone())];
@@ -81,7 +81,7 @@ impl ExecContext {
     }
 }
 
-/// Runs the command to its end; whoever ends us, ends it.
+/// Runs the command to its end, and forwards signals to it.
 fn run(command: &mut Command) -> io::Result<ExitStatus> {
     let running = Arc::new(Running::default());
     signals::forward({

@@ -1,7 +1,7 @@
-//! `cargo xcache explain`: what is known of the last build, put together for an explanation.
+//! `cargo xcache explain`: collects what is known about the last build, and explains it.
 //!
-//! **Invariants.** Nothing is written. What cannot be found out (by a cargo that fails, or a remote that is not there) is a
-//! note in the answer, and the rest is said all the same.
+//! **Invariants.** Nothing is written. If cargo fails or the remote cannot be reached, the output has a note about it,
+//! and everything else is shown.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -23,7 +23,7 @@ use crate::output::{Format, json, write};
 use crate::terminal;
 
 pub(crate) const HELP: &str = "\
-For each miss, shows the nearest known unit and the inputs that differ. A change to one crate is shown once, with the \
+For each miss, shows the nearest known unit and the inputs that differ. A change to one crate is result once, with the \
 units that follow from it. Crates named on the command line are always explained, even if they were hits or cannot be \
 cached.
 
@@ -51,13 +51,13 @@ pub(crate) struct Arguments {
 
 /// Explains the last build.
 pub(crate) fn run(arguments: &Arguments, overrides: &Overrides) -> ExitCode {
-    let shown = explain(arguments, overrides).and_then(|explanation| {
+    let result = explain(arguments, overrides).and_then(|explanation| {
         write(None, |out, width| match arguments.format {
             Format::Text => text::write(&explanation, !arguments.crates.is_empty(), width, out),
             Format::Json => json(&explanation, out),
         })
     });
-    shown.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
+    result.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
 }
 
 fn explain(arguments: &Arguments, overrides: &Overrides) -> Result<Explanation, String> {
@@ -91,10 +91,10 @@ fn explain(arguments: &Arguments, overrides: &Overrides) -> Result<Explanation, 
     Ok(explanation)
 }
 
-/// What the remote knows, where it says.
+/// The input history in the remote, if it is available.
 fn shared(settings: &Settings, last: Option<&LastBuild>, notes: &mut Vec<String>) -> Option<SharedHistory> {
-    let asked = remote::query(settings, last?.shared?);
-    asked.unwrap_or_else(|error| {
+    let result = remote::query(settings, last?.shared?);
+    result.unwrap_or_else(|error| {
         notes.push(format!("cannot read from the remote what other machines built: {error}"));
         None
     })
@@ -105,7 +105,7 @@ fn workspace(arguments: &Arguments) -> xcache::Result<Workspace> {
     Cargo::new(program(), Invocation::new(None, "build", manifest.collect())).workspace()
 }
 
-/// The cargo that started us.
+/// The cargo that started xcache.
 fn program() -> Option<PathBuf> {
     std::env::var_os("CARGO").map(PathBuf::from)
 }
@@ -117,7 +117,7 @@ fn settings(arguments: &Arguments, overrides: &Overrides) -> Result<Settings, St
     load_settings(&directory, overrides).map_err(|error| error.to_string())
 }
 
-/// The report that the last build has left, or what to say where there is none.
+/// The report of the last build, or an empty one with a note.
 fn last_report(target_dir: &Path) -> Result<(Report, Vec<String>), String> {
     let read = read_report(&History::of(target_dir).newest()).map_err(|error| error.to_string())?;
     Ok(read.map_or_else(
@@ -142,7 +142,8 @@ fn unmatched(selection: &Selection, report: &Report) -> Option<String> {
     Some(format!("no unit in the last build matches `{}`; {hint}", selection.text()))
 }
 
-/// Asks cargo who depends on whom, with the features of the last build. Not if there is nothing to say about it.
+/// Queries the dependency graph from cargo, with the features of the last build. Skipped if there is no unit to
+/// explain.
 fn origins(
     report: &Report,
     last: Option<&LastBuild>,

@@ -1,4 +1,4 @@
-//! `cargo xcache explain` where the feature `explain` is off: it only says so.
+//! `cargo xcache explain` without the feature `explain`: fails with a message.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use xcache::config::Overrides;
 
 use crate::terminal;
 
-/// Accepts what the command accepts.
+/// Accepts any arguments.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]

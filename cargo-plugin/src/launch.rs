@@ -14,7 +14,7 @@ use xcache::session::{self, Environment, Interrupt, Options};
 use crate::signals;
 use crate::terminal::Terminal;
 
-/// The options of a session that plans this command, here and with these settings.
+/// The options of a session that plans this command in the current directory, with these settings.
 pub(crate) fn options(
     invocation: Invocation,
     cargo: Option<PathBuf>,
@@ -29,13 +29,13 @@ pub(crate) fn options(
     Ok(Options { invocation, runs: None, cargo, executable, settings, environment, directory, is_watched, warm: None })
 }
 
-/// The settings in a directory of a workspace, or outside of one.
+/// Loads the settings for a directory, inside or outside of a workspace.
 pub(crate) fn load_settings(directory: &Path, overrides: &Overrides) -> xcache::Result<Settings> {
     let workspace = session::workspace_directory(directory);
     Settings::load(workspace.map(|workspace| workspace.as_std_path()), overrides)
 }
 
-/// What ends cargo first, from now on.
+/// From now on, signals end cargo before this process.
 pub(crate) fn interrupt() -> Arc<Interrupt> {
     let interrupt = Arc::new(Interrupt::default());
     signals::forward({
@@ -45,7 +45,7 @@ pub(crate) fn interrupt() -> Arc<Interrupt> {
     interrupt
 }
 
-/// One session, with its summary.
+/// Runs a session and prints its summary.
 pub(crate) fn session(options: &Options, terminal: &Arc<Terminal>, interrupt: &Interrupt) -> i32 {
     let started = xcache::event::now();
     let log = EventLog::new(observer(options, terminal, started));
@@ -60,7 +60,7 @@ pub(crate) fn session(options: &Options, terminal: &Arc<Terminal>, interrupt: &I
     outcome.code
 }
 
-/// The terminal, with a journal before it where one is asked for.
+/// The terminal, behind a journal if the settings name one.
 fn observer(options: &Options, terminal: &Arc<Terminal>, started: Timestamp) -> Arc<dyn Observer> {
     match &options.settings.events {
         Some(path) => Arc::new(Journal::new(path, session_name(Some(started)), terminal.clone())),
@@ -73,7 +73,7 @@ fn command_line(invocation: &Invocation) -> Vec<String> {
     invocation.toolchain.iter().cloned().chain([invocation.command.clone()]).chain(arguments).collect()
 }
 
-/// The colours that cargo is asked for.
+/// The choice of colours in cargo's `--color`.
 pub(crate) fn color(invocation: &Invocation) -> Option<anstream::ColorChoice> {
     match invocation.value("color").and_then(OsStr::to_str) {
         Some("always") => Some(anstream::ColorChoice::Always),

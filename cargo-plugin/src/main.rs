@@ -1,10 +1,10 @@
 //! `cargo xcache`: the command line of the library `xcache`.
 //!
-//! The exit status is cargo's for every command that runs cargo, and that of the command for `exec` and `nextest` (127
-//! where there is none to run, 126 where it cannot be); 1 when a command of ours (`report`, `explain`, `stats`, `push`, `recipe`) fails and 2
-//! when our own options cannot be understood; `warm` has cargo's, or 1 when it has nothing to give to cargo. The same
-//! binary is the rustc wrapper, a build script that does nothing and the `cargo` under `exec` when it is started under
-//! those names.
+//! The exit status of a command that runs cargo is cargo's. That of `exec` and `nextest` is the status of their command
+//! (127 if it does not exist, 126 if it cannot be run). Other commands (`report`, `explain`, `stats`, `push`, `recipe`)
+//! exit with 1 if they fail. `warm` exits with cargo's status, or with 1 if it fails before it runs cargo. Invalid
+//! options exit with 2. Under other names, the same binary is the rustc wrapper, a build script that does nothing, and
+//! the `cargo` under `exec`.
 
 mod alias;
 mod cargo_command;
@@ -27,7 +27,7 @@ mod warm;
 
 use std::process::ExitCode;
 
-/// Threads wait for each other in musl's own allocator: with it, a build that was all hits took a sixth longer.
+/// Threads block each other in musl's own allocator: with it, a build of hits only took a sixth longer.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

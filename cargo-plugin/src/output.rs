@@ -1,4 +1,4 @@
-//! The output of our own commands, on standard output: as text, or as JSON.
+//! The output of xcache's own commands on standard output, as text or as JSON.
 
 use std::io;
 use std::path::Path;
@@ -16,25 +16,25 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Writes an answer. `all` is whether nothing may be left out of the text.
+/// Writes a result. If `all` is set, the text leaves nothing out.
 pub(crate) fn show<T: Serialize>(
-    answer: &T,
+    result: &T,
     format: Format,
     all: bool,
     render: fn(&T, View, &mut dyn io::Write) -> io::Result<()>,
 ) -> Result<(), String> {
     write(None, |out, width| match format {
-        Format::Text => render(answer, View { width, all }, out),
-        Format::Json => json(answer, out),
+        Format::Text => render(result, View { width, all }, out),
+        Format::Json => json(result, out),
     })
 }
 
-/// Writes an answer as JSON.
-pub(crate) fn json(answer: &impl Serialize, out: &mut dyn io::Write) -> io::Result<()> {
-    writeln!(out, "{:#}", serde_json::to_value(answer)?)
+/// Writes a result as JSON.
+pub(crate) fn json(result: &impl Serialize, out: &mut dyn io::Write) -> io::Result<()> {
+    writeln!(out, "{:#}", serde_json::to_value(result)?)
 }
 
-/// Writes to standard output, or into a file: there without colours, and in lines as long as they need to be.
+/// Writes to standard output or to a file. A file gets no colours and lines of any length.
 pub(crate) fn write(
     file: Option<&Path>,
     render: impl FnOnce(&mut dyn io::Write, Option<u16>) -> io::Result<()>,

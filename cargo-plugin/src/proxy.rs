@@ -1,11 +1,11 @@
-//! The `cargo` that the commands of `cargo xcache exec` call.
+//! The `cargo` that commands under `cargo xcache exec` call.
 //!
-//! It is this binary under that name. A command line that xcache accompanies becomes `cargo xcache` with the same
-//! arguments; everything else becomes the real cargo, with its arguments unchanged.
+//! It is this binary under another name. A command line that xcache supports becomes `cargo xcache` with the same
+//! arguments. Any other becomes the real cargo with unchanged arguments.
 //!
-//! **Invariants.** Nothing is printed here, unless there is no cargo at all. What is not understood is the real
-//! cargo's. Build scripts and tests get the real cargo and the [real environment](crate::real_environment), whoever
-//! started them.
+//! **Invariants.** This module prints nothing, unless no cargo exists. A command line that it does not understand goes
+//! to the real cargo. Build scripts and tests get the real cargo and the [real environment](crate::real_environment),
+//! whichever process started them.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -19,20 +19,20 @@ use crate::terminal;
 /// Runs as cargo if that is the name this process was started by.
 pub(crate) fn run_if_cargo() -> Option<ExitCode> {
     let mut arguments = env::args_os();
-    let own = arguments.next()?;
-    let is_cargo = Path::new(&own).file_stem() == Some(OsStr::new(CARGO));
+    let program = arguments.next()?;
+    let is_cargo = Path::new(&program).file_stem() == Some(OsStr::new(CARGO));
     is_cargo.then(|| run(&arguments.collect::<Vec<_>>()))
 }
 
 fn run(arguments: &[OsString]) -> ExitCode {
     let real = RealEnvironment::find();
     let is_within = is_within_a_build();
-    if let Some(accompanied) = CachedCommand::parse(arguments).filter(|_| !is_within) {
-        return real.xcache(accompanied.directory.as_deref(), &accompanied.arguments);
+    if let Some(cached) = CachedCommand::parse(arguments).filter(|_| !is_within) {
+        return real.xcache(cached.directory.as_deref(), &cached.arguments);
     }
     let has_toolchain = arguments.first().is_some_and(is_toolchain);
     let Some(cargo) = real.real_cargo(has_toolchain) else {
-        return terminal::fail("there is no cargo in PATH", 127);
+        return terminal::fail("no cargo in PATH", 127);
     };
     let mut command = Command::new(cargo);
     command.args(arguments);
@@ -42,11 +42,11 @@ fn run(arguments: &[OsString]) -> ExitCode {
     become_program(command)
 }
 
-/// Whether a build script or a test has called us. Those of sessions cannot, but the real cargo has builds, too, and
-/// nextest runs tests by itself.
+/// Whether a build script or a test called this process. Those of a session cannot, but the real cargo runs builds as
+/// well, and nextest runs tests itself.
 fn is_within_a_build() -> bool {
     let is_set = |name: &str| env::var_os(name).is_some();
-    // Cargo sets the two for build scripts only; many a shell has the second alone.
+    // Only cargo sets both, for build scripts; `NUM_JOBS` alone is common.
     (is_set("OUT_DIR") && is_set("NUM_JOBS")) || is_set("NEXTEST_RUN_ID")
 }
 
@@ -59,12 +59,12 @@ fn is_toolchain(argument: &OsString) -> bool {
 struct CachedCommand {
     /// `-C`.
     directory: Option<PathBuf>,
-    /// `[+toolchain] command arguments…`. Options from before the command stand right behind it.
+    /// `[+toolchain] command arguments…`. Options from before the command follow it directly.
     arguments: Vec<OsString>,
 }
 
 impl CachedCommand {
-    /// Nothing where the real cargo has to see the command line as it is.
+    /// Parses a command line for xcache. None if the real cargo has to get it unchanged.
     fn parse(arguments: &[OsString]) -> Option<Self> {
         let (toolchain, rest) = match arguments.split_first() {
             Some((first, rest)) if is_toolchain(first) => (Some(first.clone()), rest),
@@ -73,7 +73,7 @@ impl CachedCommand {
         let (leading, rest) = LeadingOptions::parse(rest)?;
         let (command, own) = rest.split_first()?;
         let is_ours = command.to_str().is_some_and(|command| CARGO_COMMANDS.contains(&command));
-        (is_ours && leading.can_stand_behind(command, own)).then(|| Self {
+        (is_ours && leading.can_follow(command, own)).then(|| Self {
             directory: leading.directory,
             arguments: [toolchain, Some(command.clone())]
                 .into_iter()
@@ -85,7 +85,7 @@ impl CachedCommand {
     }
 }
 
-/// What stands before the command.
+/// The options before the command.
 #[derive(Default)]
 struct LeadingOptions {
     directory: Option<PathBuf>,
@@ -93,15 +93,15 @@ struct LeadingOptions {
 }
 
 impl LeadingOptions {
-    /// Takes options up to the command. Nothing where one is not known: it may be a command by itself (`--list`).
+    /// Parses options up to the command. None if an option is unknown: it may be a command by itself (`--list`).
     fn parse(arguments: &[OsString]) -> Option<(Self, &[OsString])> {
         let mut leading = Self::default();
         let mut rest = arguments;
-        while let Some((argument, behind)) = rest.split_first() {
+        while let Some((argument, after)) = rest.split_first() {
             let text = argument.to_str()?;
             let taken = match text {
                 "-C" => {
-                    leading.directory = Some(behind.first()?.into());
+                    leading.directory = Some(after.first()?.into());
                     2
                 }
                 "--config" | "--color" | "-Z" => 2,
@@ -115,27 +115,27 @@ impl LeadingOptions {
                 _ if text.starts_with('-') => return None,
                 _ => return Some((leading, rest)),
             };
-            let (options, behind) = rest.split_at_checked(taken)?;
+            let (options, after) = rest.split_at_checked(taken)?;
             if !text.starts_with("-C") {
                 leading.options.extend_from_slice(options);
             }
-            rest = behind;
+            rest = after;
         }
         None
     }
 
-    /// Whether the options mean the same behind the command.
-    fn can_stand_behind(&self, command: &OsStr, own: &[OsString]) -> bool {
+    /// Whether the options mean the same after the command.
+    fn can_follow(&self, command: &OsStr, own: &[OsString]) -> bool {
         let own: Vec<_> = own.iter().map(OsString::as_os_str).take_while(|argument| *argument != "--").collect();
         let is_repeated = |option: &OsString| own.iter().any(|other| name(other) == name(option));
-        // Clippy is a program of its own, and does not get to see what stands before its name.
+        // Clippy is a separate program and does not receive options before its name.
         let is_seen = command != "clippy" || (self.options.is_empty() && self.directory.is_none());
         is_seen
             && self.directory_is_allowed(&own)
             && !self.options.iter().filter(|option| is_single(option)).any(is_repeated)
     }
 
-    /// Whether cargo would take `-C`: it is unstable.
+    /// Whether cargo would accept `-C`, which is unstable.
     fn directory_is_allowed(&self, own: &[&OsStr]) -> bool {
         let all: Vec<_> = self.options.iter().map(OsString::as_os_str).chain(own.iter().copied()).collect();
         self.directory.is_none()
@@ -144,19 +144,19 @@ impl LeadingOptions {
     }
 }
 
-/// Options without a value that may stand before the command.
+/// Whether an option without a value may precede the command.
 fn is_flag(text: &str) -> bool {
     const FLAGS: &[&str] = &["--quiet", "--verbose", "--locked", "--offline", "--frozen"];
     let is_bundle = |flags: &str| !flags.is_empty() && flags.bytes().all(|flag| b"qv".contains(&flag));
     FLAGS.contains(&text) || text.strip_prefix('-').is_some_and(is_bundle)
 }
 
-/// Options that may be given once on either side of the command, but not twice on one.
+/// Whether an option may be given once before and once after the command, but not twice on one side.
 fn is_single(option: &OsString) -> bool {
     ["--color", "--quiet", "-q", "--locked", "--offline", "--frozen"].iter().any(|single| name(option) == *single)
 }
 
-/// An option without its value.
+/// The name of an option, without its value.
 fn name(option: &OsStr) -> &str {
     let text = option.to_str().unwrap_or_default();
     text.split_once('=').map_or(text, |(name, _)| name)
@@ -174,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn commands_of_ours_keep_their_arguments() {
+    fn supported_commands_keep_their_arguments() {
         for line in ["build", "b --release", "+nightly test -- --quiet", "run -q -- +x -C y", "clippy -- -D warnings"] {
             assert_eq!(parse(line).as_deref(), Some(line));
         }
     }
 
     #[test]
-    fn options_before_the_command_are_put_behind_it() {
+    fn options_before_the_command_are_moved_after_it() {
         for (line, expected) in [
             ("--color=auto test --no-run", "test --color=auto --no-run"),
             ("+nightly -Zx -vq --locked check -v", "+nightly check -Zx -vq --locked -v"),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_the_real_cargos() {
+    fn everything_else_goes_to_the_real_cargo() {
         for line in [
             "",
             "--version",

@@ -1,4 +1,4 @@
-//! `cargo xcache push`: everything in the local store, to the remote.
+//! `cargo xcache push`: uploads the units in the local store.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use xcache::session;
 use crate::launch;
 use crate::terminal::{self, Terminal};
 
-/// Uploads what the remote does not have, and returns the exit code.
+/// Uploads units that the remote does not have, and returns the exit code.
 pub(crate) fn run(overrides: &Overrides) -> ExitCode {
     let terminal = Arc::new(Terminal::stderr(terminal::Options::default()));
     let log = EventLog::new(terminal.clone());

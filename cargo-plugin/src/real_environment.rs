@@ -1,10 +1,10 @@
-//! The environment from before `cargo xcache exec`.
+//! The environment as it was before `cargo xcache exec`.
 //!
-//! `exec` changes two variables for its command: `PATH` begins with the directory of our `cargo`, and `CARGO` names it.
-//! What `CARGO` was is kept in a third one. [`RealEnvironment`] undoes that.
+//! `exec` changes two variables for its command: `PATH` begins with the directory of xcache's `cargo`, and `CARGO`
+//! names that program. A third variable holds the old value of `CARGO`. [`RealEnvironment`] undoes these changes.
 //!
-//! **Invariant.** Every session runs in the real environment. So what cargo starts in it (build scripts, tests, programs) sees the
-//! environment it would see without `exec`, and the cargo it calls is the real one: there is no session in a session.
+//! **Invariant.** Every session runs in the real environment. So the processes that cargo starts (build scripts, tests,
+//! programs) see the same environment as without `exec`, and call the real cargo: sessions never nest.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -16,23 +16,23 @@ use xcache::link::Link;
 
 use crate::terminal;
 
-/// The name under which this binary is a cargo.
+/// The name under which this binary acts as cargo.
 pub(crate) const CARGO: &str = "cargo";
 
-/// What `CARGO` was when `exec` was started, if it was set.
+/// The variable that holds the value of `CARGO` before `exec`, if it was set.
 const SAVED_CARGO: &str = "XCACHE_REAL_CARGO";
 
-/// The two variables as they were.
+/// The old values of the two variables.
 #[derive(Debug)]
 pub(crate) struct RealEnvironment {
     directories: Vec<PathBuf>,
     cargo: Option<PathBuf>,
-    /// Nothing was changed.
+    /// Whether nothing was changed.
     is_unchanged: bool,
 }
 
 impl RealEnvironment {
-    /// Looks at this process's environment.
+    /// Reads the environment of this process.
     pub(crate) fn find() -> Self {
         let directories: Vec<_> = env::var_os("PATH").iter().flat_map(env::split_paths).collect();
         let (ours, directories): (Vec<_>, Vec<_>) =
@@ -49,7 +49,7 @@ impl RealEnvironment {
         self.is_unchanged
     }
 
-    /// The real cargo. Only rustup's, which is found in `PATH`, knows what a `+toolchain` is.
+    /// The real cargo. Only rustup's cargo, which is found in `PATH`, understands `+toolchain`.
     pub(crate) fn real_cargo(&self, has_toolchain: bool) -> Option<PathBuf> {
         self.cargo.clone().filter(|_| !has_toolchain).or_else(|| self.find_program(CARGO))
     }
@@ -68,7 +68,7 @@ impl RealEnvironment {
         command.envs(self.cargo.as_ref().map(|cargo| ("CARGO", cargo)));
     }
 
-    /// Has the command, and all that it starts, call our `cargo`.
+    /// Makes the command, and every process that it starts, call xcache's `cargo`.
     pub(crate) fn intercept(&self, command: &mut Command, link: &Link) {
         let directories = [link.directory().to_owned()].into_iter().chain(self.directories.iter().cloned());
         command.env("PATH", join(&directories.collect::<Vec<_>>())).env("CARGO", link.program());
@@ -88,7 +88,7 @@ impl RealEnvironment {
     }
 }
 
-/// The arguments behind `xcache`, as they were given.
+/// The arguments after `xcache`, as they were given.
 pub(crate) fn own_arguments() -> Vec<OsString> {
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "xcache") {
@@ -97,14 +97,16 @@ pub(crate) fn own_arguments() -> Vec<OsString> {
     arguments
 }
 
-/// Becomes another program where the system can do that, so that its signals and its end are its own.
+/// Replaces this process with another program if the system supports that, so that signals and the exit status are the
+/// program's.
 #[cfg(unix)]
 pub(crate) fn become_program(mut command: Command) -> ExitCode {
     let error = std::os::unix::process::CommandExt::exec(&mut command);
     cannot_run(command.get_program(), &error)
 }
 
-/// Becomes another program where the system can do that, so that its signals and its end are its own.
+/// Replaces this process with another program if the system supports that, so that signals and the exit status are the
+/// program's.
 #[cfg(not(unix))]
 pub(crate) fn become_program(mut command: Command) -> ExitCode {
     match command.status() {
@@ -113,19 +115,19 @@ pub(crate) fn become_program(mut command: Command) -> ExitCode {
     }
 }
 
-/// The exit codes are those of a shell, or of `env`.
+/// Fails with the exit codes of a shell or of `env`.
 pub(crate) fn cannot_run(program: &OsStr, error: &std::io::Error) -> ExitCode {
     let code = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
     terminal::fail(&format!("cannot run `{}`: {error}", program.to_string_lossy()), code)
 }
 
-/// Where cargo keeps its configuration and installs programs, unless it was told otherwise.
+/// The directory of cargo's configuration and installed programs.
 pub(crate) fn cargo_home() -> Option<PathBuf> {
     let set = env::var_os("CARGO_HOME").filter(|home| !home.is_empty());
     set.map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))
 }
 
-/// Whether a program is this one, under whatever name.
+/// Whether a program is this one, under any name.
 fn is_ours(program: &Path) -> bool {
     resolved(program).is_some_and(|program| env::current_exe().is_ok_and(|own| resolved(&own) == Some(program)))
 }
@@ -134,7 +136,8 @@ fn resolved(path: &Path) -> Option<PathBuf> {
     std::fs::canonicalize(path).ok()
 }
 
-/// A toolchain's own cargo stands for rustup's choice, which is another one as soon as its variable is.
+/// Whether `CARGO` is the user's choice. The cargo of a toolchain stands for rustup's choice, which changes with its
+/// variable.
 fn is_chosen(cargo: &Path) -> bool {
     let Some(toolchain) = cargo.ancestors().nth(2) else { return true };
     let is_rustups = toolchain.parent().and_then(Path::file_name) == Some(OsStr::new("toolchains"));
@@ -146,5 +149,5 @@ fn in_directory(directory: &Path, name: &str) -> PathBuf {
 }
 
 fn join(directories: &[PathBuf]) -> OsString {
-    env::join_paths(directories).expect("they were separated, or made by us")
+    env::join_paths(directories).expect("they were split from PATH, or created by xcache")
 }

@@ -1,4 +1,4 @@
-//! `cargo xcache report`: what the sessions in a target directory left there, on standard output.
+//! `cargo xcache report`: shows the reports that sessions left in a target directory.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -56,7 +56,7 @@ pub(crate) struct ReportArguments {
     target_dir: Option<PathBuf>,
 }
 
-/// How a report is written.
+/// The format of a report.
 #[derive(Clone, Copy, ValueEnum)]
 enum ReportFormat {
     Text,
@@ -65,7 +65,7 @@ enum ReportFormat {
 }
 
 impl ReportFormat {
-    /// That of an answer about several builds.
+    /// The format of a result about several builds.
     fn for_several_builds(self) -> Result<Format, String> {
         match self {
             Self::Text => Ok(Format::Text),
@@ -75,19 +75,21 @@ impl ReportFormat {
     }
 }
 
-/// Shows it, and returns the exit code.
+/// Shows the report, and returns the exit code.
 pub(crate) fn run(arguments: &ReportArguments, overrides: &Overrides) -> ExitCode {
     let ReportArguments { format, all, .. } = *arguments;
-    let shown = match (&arguments.compare, arguments.last) {
+    let result = match (&arguments.compare, arguments.last) {
         (Some(builds), _) => format
             .for_several_builds()
             .and_then(|format| show(&compare(arguments, builds)?, format, all, text::comparison)),
         (None, Some(count)) => format
             .for_several_builds()
             .and_then(|format| show(&Sessions::of(&reports(arguments, count)?), format, all, text::sessions)),
-        (None, None) => newest(arguments).and_then(|report| one(arguments, &report.with_prices(prices(overrides)))),
+        (None, None) => {
+            newest(arguments).and_then(|report| write_one(arguments, &report.with_prices(prices(overrides))))
+        }
     };
-    shown.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
+    result.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
 }
 
 #[cfg(feature = "html")]
@@ -100,7 +102,7 @@ fn page(_report: &Report) -> io::Result<String> {
     Err(io::Error::other("this cargo-xcache was built without the feature `html`"))
 }
 
-fn one(arguments: &ReportArguments, report: &Report) -> Result<(), String> {
+fn write_one(arguments: &ReportArguments, report: &Report) -> Result<(), String> {
     let ReportArguments { format, all, output, .. } = arguments;
     write(output.as_deref(), |out, width| match format {
         ReportFormat::Text => text::table(report, View { width, all: *all }, out),
@@ -109,7 +111,7 @@ fn one(arguments: &ReportArguments, report: &Report) -> Result<(), String> {
     })
 }
 
-/// A report is shown also where the settings cannot be read: without what it means in money.
+/// The prices in the settings. If the settings cannot be read, the report is shown without costs.
 fn prices(overrides: &Overrides) -> Prices {
     let directory = std::env::current_dir().unwrap_or_default();
     match launch::load_settings(&directory, overrides) {
@@ -126,7 +128,7 @@ fn compare(arguments: &ReportArguments, builds: &[PathBuf]) -> Result<Comparison
     Ok(Comparison::of(&build(arguments, before)?, &build(arguments, after)?))
 }
 
-/// The report that a number or a path stands for.
+/// The report with this number or path.
 fn build(arguments: &ReportArguments, name: &Path) -> Result<Report, String> {
     let Some(index) = name.to_str().and_then(|name| name.parse::<usize>().ok()) else { return read(name) };
     let mut reports = reports(arguments, usize::MAX)?;

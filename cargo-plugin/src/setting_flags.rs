@@ -1,4 +1,4 @@
-//! The settings, as flags: one for each row of [`xcache::settings`].
+//! The settings as flags, one for each row of [`xcache::settings`].
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ macro_rules! define_flags {
             summary: $summary:literal,
         }
     )*) => {
-        /// What the user gave of them.
+        /// The settings that the user passed as flags.
         #[derive(clap::Args)]
         pub(crate) struct SettingFlags {
             $(

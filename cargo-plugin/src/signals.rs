@@ -1,10 +1,10 @@
-//! Signals: what runs under us ends first, then we do.
+//! Signals: the child process ends first, then this one.
 //!
-//! A Ctrl-C at the terminal reaches the child by itself: the kernel sends it to both, and twice would be another thing to
-//! ask for. One that somebody sends to this process alone is passed on, so that nobody has to know that there are two.
+//! The kernel sends a Ctrl-C at the terminal to both processes, and a second one would mean something else to the
+//! child. A signal that is sent only to this process is forwarded, so that senders need not know about the child.
 
-/// Passes signals on from now on. `child` is asked for the process to pass it to each time; where there is none, this
-/// process ends.
+/// Forwards signals from now on. `child` returns the process to forward each one to. Without a child, this process
+/// ends.
 #[cfg(unix)]
 pub(crate) fn forward(child: impl Fn() -> Option<u32> + Send + 'static) {
     use rustix::process::{Pid, Signal, kill_process};
@@ -13,7 +13,7 @@ pub(crate) fn forward(child: impl Fn() -> Option<u32> + Send + 'static) {
     use signal_hook::iterator::exfiltrator::origin::WithOrigin;
     use signal_hook::low_level::siginfo::Cause;
 
-    // Without the handler a signal ends this process and leaves the child running: bad manners, but no harm.
+    // Without the handler, a signal ends this process and leaves the child running, which does no harm.
     let Ok(mut signals) = SignalsInfo::<WithOrigin>::new([SIGINT, SIGTERM, SIGHUP]) else { return };
     std::thread::spawn(move || {
         for origin in signals.forever() {
@@ -31,6 +31,6 @@ pub(crate) fn forward(child: impl Fn() -> Option<u32> + Send + 'static) {
     });
 }
 
-/// Elsewhere the console sends Ctrl-C to both processes.
+/// On other systems, the console sends Ctrl-C to both processes.
 #[cfg(not(unix))]
 pub(crate) fn forward(_: impl Fn() -> Option<u32> + Send + 'static) {}

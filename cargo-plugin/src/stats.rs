@@ -1,4 +1,4 @@
-//! `cargo xcache stats`: what the cache did in all sessions that used the local store.
+//! `cargo xcache stats`: shows totals over all sessions that used the local store.
 
 use std::process::ExitCode;
 
@@ -21,18 +21,18 @@ pub(crate) struct StatsArguments {
     reset: bool,
 }
 
-/// Shows or resets them, and returns the exit code.
+/// Shows or resets the totals, and returns the exit code.
 pub(crate) fn run(arguments: &StatsArguments, overrides: &Overrides) -> ExitCode {
     let directory = std::env::current_dir().unwrap_or_default();
     let settings = launch::load_settings(&directory, overrides).map_err(|error| error.to_string());
-    let done = settings.and_then(|settings| match arguments.reset {
+    let result = settings.and_then(|settings| match arguments.reset {
         true => reset(&settings).map_err(|error| error.to_string()),
         false => {
             let stats = stats(&settings).map_err(|error| error.to_string())?;
             show(&stats, arguments.format, true, text::stats)
         }
     });
-    done.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
+    result.map_or_else(|error| terminal::fail(&error, 1), |()| ExitCode::SUCCESS)
 }
 
 fn stats(settings: &Settings) -> xcache::Result<Stats> {

@@ -1,12 +1,12 @@
-//! The terminal: warnings, progress bars and final lines, in cargo's manner. Nothing else in the program touches it.
+//! The terminal: warnings, progress bars and final lines, in cargo's style. No other module writes to it.
 //!
-//! A [`Terminal`] observes the session's events. It writes to standard error only: standard output is cargo's. What a
-//! user asks for in a command of ours, where no cargo runs, goes to standard output through [`output`].
+//! A [`Terminal`] observes the session's events. It writes only to standard error, because standard output is cargo's.
+//! The output of xcache's own commands, which do not run cargo, goes to standard output through [`output`].
 //!
-//! **Invariants.** While cargo runs, nothing is written, for cargo draws a progress bar of its own: what is to be said
-//! then is held back until the build phase ends. Progress is drawn in the prefetch phase and in the upload phase only,
-//! and only where standard error is a terminal. Each message is written once. All variables that matter to the terminal
-//! are read in one place, [`Environment::read`]. A terminal that cannot be written to is not an error.
+//! **Invariants.** Nothing is written while cargo runs, because cargo draws a progress bar of its own; messages are
+//! held until the build phase ends. Progress is drawn only in the prefetch and upload phases, and only if standard
+//! error is a terminal. Each message is written once. [`Environment::read`] reads all variables that concern the
+//! terminal. A failure to write to the terminal is not an error.
 
 use std::collections::HashSet;
 use std::io::{self, Stderr, Write};
@@ -27,19 +27,19 @@ const STATUS: Style = AnsiColor::Green.on_default().bold();
 const TRANSIENT: Style = AnsiColor::Cyan.on_default().bold();
 const BOLD: Style = Style::new().bold();
 
-/// A phase that is over sooner than this shows no progress bar. Cargo waits in the same way.
+/// A shorter phase shows no progress bar. Cargo waits in the same way.
 const DELAY_MS: u64 = 300;
 
-/// What the command line says about the terminal.
+/// The options for the terminal on the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Options {
-    /// `--quiet`: write nothing at all.
+    /// `--quiet`: write nothing.
     pub(crate) quiet: bool,
-    /// `--color`, where it was given.
+    /// `--color`, if it was given.
     pub(crate) color: Option<ColorChoice>,
 }
 
-/// What the environment says about the terminal. `NO_COLOR`, `CLICOLOR` and `TERM` are anstream's and indicatif's.
+/// The variables for the terminal. anstream and indicatif read `NO_COLOR`, `CLICOLOR` and `TERM`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Environment {
     color: ColorChoice,
@@ -52,7 +52,7 @@ impl Environment {
         Self::read(|name| std::env::var(name).ok())
     }
 
-    /// From the variables that cargo reads, too (`cargo::core::shell`, `cargo::util::progress`).
+    /// Reads the same variables as cargo (`cargo::core::shell`, `cargo::util::progress`).
     fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let is = |name: &str, value: &str| variable(name).as_deref() == Some(value);
         let in_ci = variable("CI").is_some() || variable("TF_BUILD").is_some();
@@ -78,7 +78,7 @@ pub(crate) struct Terminal<W: Write + Send = AutoStream<Stderr>> {
 }
 
 impl Terminal {
-    /// On standard error.
+    /// A terminal on standard error.
     pub(crate) fn stderr(options: Options) -> Self {
         let environment = Environment::current();
         let quiet = options.quiet || environment.quiet;
@@ -97,12 +97,12 @@ impl<W: Write + Send> Terminal<W> {
         Self { state: Mutex::new(state) }
     }
 
-    /// Whether anybody would see a progress bar.
+    /// Whether a progress bar would be visible.
     pub(crate) fn draws_progress(&self) -> bool {
         !(self.state().bars.target)().is_hidden()
     }
 
-    /// Writes final lines, unless quiet. Call it after the session.
+    /// Writes final lines, unless quiet. To be called after the session.
     pub(crate) fn print(&self, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         let mut state = self.state();
         state.end_build();
@@ -112,7 +112,7 @@ impl<W: Write + Send> Terminal<W> {
         }
     }
 
-    /// Writes a warning line, at once or when cargo has ended.
+    /// Writes a warning line, immediately or after cargo has ended.
     pub(crate) fn warn(&self, message: &str) {
         self.state().warn(message);
     }
@@ -128,7 +128,7 @@ impl<W: Write + Send> Observer for Terminal<W> {
     }
 }
 
-/// What is held back must not be lost when a session ends in the middle of a build.
+/// Held messages must not be lost if a session ends during a build.
 impl<W: Write + Send> Drop for Terminal<W> {
     fn drop(&mut self) {
         let mut state = self.state();
@@ -137,9 +137,10 @@ impl<W: Write + Send> Drop for Terminal<W> {
     }
 }
 
-/// Writes the answer to a command of ours to standard output. `render` is given the terminal's width, where there is one.
+/// Writes the output of one of xcache's own commands to standard output. `render` gets the width of the terminal, if
+/// there is one.
 ///
-/// A reader that has gone (`cargo xcache report | head`) is not an error.
+/// A closed pipe (`cargo xcache report | head`) is not an error.
 pub(crate) fn output(
     options: Options,
     render: impl FnOnce(&mut dyn Write, Option<u16>) -> io::Result<()>,
@@ -153,7 +154,7 @@ pub(crate) fn output(
     }
 }
 
-/// Writes an error in cargo's manner and returns the exit code.
+/// Writes an error in cargo's style and returns the exit code.
 pub(crate) fn fail(message: &str, code: u8) -> ExitCode {
     let mut out = AutoStream::new(io::stderr(), Environment::current().color);
     let _ = writeln!(out, "{ERROR}error{ERROR:#}{BOLD}:{BOLD:#} {message}");
@@ -164,9 +165,9 @@ struct State<W> {
     out: W,
     quiet: bool,
     bars: Bars,
-    /// The phase that may show its progress, and when it began.
+    /// The phase that may show progress, and when it began.
     drawable: Option<(Phase, u64)>,
-    /// Cargo has the terminal.
+    /// Whether cargo uses the terminal.
     building: bool,
     held: Vec<String>,
     written: HashSet<String>,
@@ -225,12 +226,12 @@ impl<W: Write> State<W> {
         }
     }
 
-    /// One of cargo's own lines, in cargo's colours.
+    /// Writes one of cargo's status lines, in cargo's colours.
     fn status(&mut self, line: &str) {
         let (verb, rest) = line.trim_start().split_once(' ').unwrap_or((line.trim_start(), ""));
         let out = &mut self.out;
         if !self.quiet {
-            self.bars.aside(|| {
+            self.bars.without_bar(|| {
                 let _ = writeln!(out, "{STATUS}{verb:>12}{STATUS:#} {rest}").and_then(|()| out.flush());
             });
         }
@@ -248,7 +249,7 @@ impl<W: Write> State<W> {
         }
     }
 
-    /// Cargo has left the terminal: says what was held back.
+    /// Writes the held messages, after cargo has left the terminal.
     fn end_build(&mut self) {
         self.building = false;
         for line in mem::take(&mut self.held) {
@@ -256,10 +257,10 @@ impl<W: Write> State<W> {
         }
     }
 
-    /// As `cargo::core::shell::Shell::warn` writes it.
+    /// Writes a warning like `cargo::core::shell::Shell::warn`.
     fn write_warning(&mut self, line: &str) {
         let out = &mut self.out;
-        self.bars.aside(|| {
+        self.bars.without_bar(|| {
             let _ = writeln!(out, "{WARNING}warning{WARNING:#}{BOLD}:{BOLD:#} {line}").and_then(|()| out.flush());
         });
     }
@@ -298,8 +299,8 @@ impl Bars {
         bar.set_position(progress.done as u64);
     }
 
-    /// Runs `write` with the bar off the screen.
-    fn aside(&self, write: impl FnOnce()) {
+    /// Runs `write` while the bar is hidden.
+    fn without_bar(&self, write: impl FnOnce()) {
         match &self.bar {
             Some(bar) => bar.suspend(write),
             None => write(),
@@ -313,7 +314,7 @@ impl Bars {
     }
 }
 
-/// `    Fetching [=====>   ] 12/141, 34.1 MB`. The prefix brings its colours, so that only we decide about them.
+/// `    Fetching [=====>   ] 12/141, 34.1 MB`. The prefix contains its colours, so indicatif does not choose them.
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{prefix} [{bar:25}] {pos}/{len}{msg}")
         .expect("the template is a constant")

@@ -4,7 +4,7 @@ use indicatif::TermLike;
 
 use super::*;
 
-/// What was written, and everything that was drawn.
+/// Everything that was written and drawn.
 #[derive(Clone, Debug, Default)]
 struct Screen(Arc<Mutex<Vec<u8>>>);
 
@@ -117,7 +117,7 @@ fn nothing_is_written_while_cargo_runs() {
 }
 
 #[test]
-fn what_was_held_back_is_not_lost_when_the_session_breaks_off() {
+fn held_messages_are_written_if_the_session_is_interrupted() {
     let screen = Screen::default();
     let terminal = screen.terminal(false);
     observe(&terminal, 0, started(Phase::Build));

@@ -1,7 +1,7 @@
-//! `cargo xcache recipe` and `cargo xcache warm`: dependencies as a layer of an image.
+//! `cargo xcache recipe` and `cargo xcache warm`: build dependencies as a layer of an image.
 //!
-//! A recipe is warmed in a skeleton of the workspace that stands beside the current directory while it lasts; a checkout
-//! where it is. Either way it is one session for each command.
+//! With a recipe, `warm` runs in a temporary skeleton of the workspace beside the current directory; without one, in
+//! the checkout. Either way, each command is one session.
 
 use std::env;
 use std::ffi::OsString;
@@ -63,7 +63,7 @@ pub(crate) struct WarmArguments {
     arguments: Vec<OsString>,
 }
 
-/// A command that has dependencies.
+/// A command whose dependencies can be built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum WarmCommand {
     Build,
@@ -75,23 +75,23 @@ enum WarmCommand {
 }
 
 impl WarmCommand {
-    /// The command that builds the same dependencies, and runs nothing.
+    /// The command that builds the same dependencies and runs nothing.
     fn invocation(self, toolchain: Option<&String>, arguments: &[OsString]) -> Invocation {
         let name = self.to_possible_value().expect("none is hidden").get_name().to_owned();
-        let meant = Invocation::new(toolchain.cloned(), name, arguments.to_vec());
-        let mut arguments: Vec<_> = meant.planning_arguments().into_iter().map(Into::into).collect();
-        if matches!(self, Self::Test | Self::Bench) && !meant.has("no-run") {
+        let named = Invocation::new(toolchain.cloned(), name, arguments.to_vec());
+        let mut arguments: Vec<_> = named.planning_arguments().into_iter().map(Into::into).collect();
+        if matches!(self, Self::Test | Self::Bench) && !named.has("no-run") {
             arguments.push("--no-run".into());
         }
-        Invocation::new(toolchain.cloned(), meant.planning_command(), arguments)
+        Invocation::new(toolchain.cloned(), named.planning_command(), arguments)
     }
 }
 
 impl WarmArguments {
-    /// Takes our own options from among cargo's: everybody puts them there sooner or later.
+    /// Extracts xcache's own options from those of cargo, where users tend to put them.
     fn with_own_options(mut self) -> Result<Self, String> {
         let typed = std::mem::take(&mut self.arguments);
-        let (mut sorted, mut arguments) = (self, typed.iter());
+        let (mut parsed, mut arguments) = (self, typed.iter());
         while let Some(argument) = arguments.next() {
             let text = argument.to_str().unwrap_or_default();
             let (name, attached) =
@@ -99,15 +99,15 @@ impl WarmArguments {
             let mut value = || attached.clone().or_else(|| arguments.next().cloned());
             let required = |value: Option<OsString>| value.ok_or_else(|| format!("{name} needs a value"));
             match name {
-                "--fetch-only" => sorted.fetch_only = true,
-                "--no-compile" => sorted.no_compile = true,
-                "--recipe" => sorted.recipe = Some(required(value())?.into()),
-                "--for" => sorted.commands.push(WarmCommand::from_str(&required(value())?.to_string_lossy(), false)?),
+                "--fetch-only" => parsed.fetch_only = true,
+                "--no-compile" => parsed.no_compile = true,
+                "--recipe" => parsed.recipe = Some(required(value())?.into()),
+                "--for" => parsed.commands.push(WarmCommand::from_str(&required(value())?.to_string_lossy(), false)?),
                 "--" => break,
-                _ => sorted.arguments.push(argument.clone()),
+                _ => parsed.arguments.push(argument.clone()),
             }
         }
-        Ok(sorted)
+        Ok(parsed)
     }
 
     fn extent(&self) -> Warm {
@@ -147,7 +147,7 @@ fn write_recipe(toolchain: Option<String>, arguments: &RecipeArguments) -> xcach
     xcache::fs::write_atomic(output, recipe.to_json().as_bytes())
 }
 
-/// Makes dependencies ready.
+/// Builds or fetches dependencies.
 pub(crate) fn warm(toolchain: Option<String>, overrides: &Overrides, arguments: WarmArguments) -> ExitCode {
     let real = RealEnvironment::find();
     if !real.is_unchanged() {
@@ -161,7 +161,7 @@ pub(crate) fn warm(toolchain: Option<String>, overrides: &Overrides, arguments: 
         None => warm_here(toolchain.as_ref(), overrides, &arguments, None),
         Some(path) => match read_recipe(path) {
             Ok(recipe) => match chosen_toolchain(&recipe).filter(|_| toolchain.is_none()) {
-                Some(sysroot) => return again_with(&sysroot),
+                Some(sysroot) => return rerun_with(&sysroot),
                 None => warm_recipe(toolchain.as_ref(), overrides, &arguments, &recipe),
             },
             Err(error) => Err(error),
@@ -174,7 +174,7 @@ fn read_recipe(path: &Path) -> xcache::Result<DependencyRecipe> {
     DependencyRecipe::parse(&std::fs::read(path).map_err(Error::io("read", path))?)
 }
 
-/// In a skeleton, which is gone afterwards.
+/// Warms a recipe in a skeleton, which is removed afterwards.
 fn warm_recipe(
     toolchain: Option<&String>,
     overrides: &Overrides,
@@ -184,12 +184,12 @@ fn warm_recipe(
     let home = env::current_dir().map_err(Error::io("find", "the current directory"))?;
     let skeleton = Skeleton::new(recipe, &home)?;
     let warmed = warm_here(toolchain, overrides, arguments, Some(&skeleton));
-    // A directory that a process is in cannot be removed everywhere.
+    // On some systems, the current directory of a process cannot be removed.
     env::set_current_dir(&home).map_err(Error::io("enter", &home))?;
     warmed
 }
 
-/// One session for each command, in the current directory or the skeleton. The first failure is the last command.
+/// Runs one session for each command, in the current directory or the skeleton, and stops at the first failure.
 fn warm_here(
     toolchain: Option<&String>,
     overrides: &Overrides,
@@ -197,20 +197,20 @@ fn warm_here(
     skeleton: Option<&Skeleton>,
 ) -> xcache::Result<i32> {
     let commands = if arguments.commands.is_empty() { &[WarmCommand::Build] } else { &arguments.commands[..] };
-    let meant: Vec<_> = commands.iter().map(|command| command.invocation(toolchain, &arguments.arguments)).collect();
+    let named: Vec<_> = commands.iter().map(|command| command.invocation(toolchain, &arguments.arguments)).collect();
     let mut all = Vec::new();
-    for invocation in meant {
+    for invocation in named {
         all.push(Options { warm: Some(arguments.extent()), ..launch::options(invocation, cargo(), overrides, false)? });
     }
     if let Some(skeleton) = skeleton {
         env::set_current_dir(skeleton.root()).map_err(Error::io("enter", skeleton.root()))?;
-        all.iter_mut().try_for_each(|options| move_to(skeleton, options))?;
+        all.iter_mut().try_for_each(|options| adapt_to(skeleton, options))?;
     }
     let interrupt = launch::interrupt();
     for options in all {
-        let shown =
+        let terminal_options =
             terminal::Options { quiet: options.invocation.has("quiet"), color: launch::color(&options.invocation) };
-        let terminal = Arc::new(Terminal::stderr(shown));
+        let terminal = Arc::new(Terminal::stderr(terminal_options));
         let is_watched = terminal.draws_progress();
         match launch::session(&Options { is_watched, ..options }, &terminal, &interrupt) {
             0 => {}
@@ -220,34 +220,34 @@ fn warm_here(
     Ok(0)
 }
 
-/// What is relative to the current directory stays where it is.
-fn move_to(skeleton: &Skeleton, options: &mut Options) -> xcache::Result<()> {
+/// Adapts the options to the skeleton. Relative paths keep their meaning.
+fn adapt_to(skeleton: &Skeleton, options: &mut Options) -> xcache::Result<()> {
     options.invocation = skeleton.invocation(options.cargo.as_deref(), &options.invocation)?;
     options.settings.dir = options.directory.join(&options.settings.dir);
     options.directory = skeleton.root().to_owned();
     Ok(())
 }
 
-/// The cargo that started us.
+/// The cargo that started xcache.
 fn cargo() -> Option<PathBuf> {
     env::var_os("CARGO").filter(|cargo| !cargo.is_empty()).map(PathBuf::from)
 }
 
-/// The sysroot of the toolchain that rustup would choose where the recipe's `rust-toolchain.toml` is, if it is another
-/// one. Rustup's proxy installs it where it is missing, as it would for the build.
+/// The sysroot of the toolchain that rustup would choose by the recipe's `rust-toolchain.toml`, if it differs from the
+/// current one. Rustup's proxy installs it if it is missing, as it would for the build.
 fn chosen_toolchain(recipe: &DependencyRecipe) -> Option<PathBuf> {
     const CHOICE: &str = "RUSTUP_TOOLCHAIN";
     let (file, current) = (recipe.toolchain_file()?, env::var_os(CHOICE)?);
     let directory = tempfile::tempdir().ok()?;
     std::fs::write(directory.path().join("rust-toolchain.toml"), file).ok()?;
-    let mut ask = Command::new("rustc");
-    ask.args(["--print", "sysroot"]).current_dir(directory.path()).env_remove(CHOICE);
-    let answer = xcache::process::output(&mut ask).ok()?;
-    Some(PathBuf::from(answer.trim())).filter(|sysroot| sysroot.file_name() != Some(&current))
+    let mut query = Command::new("rustc");
+    query.args(["--print", "sysroot"]).current_dir(directory.path()).env_remove(CHOICE);
+    let output = xcache::process::output(&mut query).ok()?;
+    Some(PathBuf::from(output.trim())).filter(|sysroot| sysroot.file_name() != Some(&current))
 }
 
-/// Becomes this very command with another toolchain.
-fn again_with(sysroot: &Path) -> ExitCode {
+/// Becomes the same command with another toolchain.
+fn rerun_with(sysroot: &Path) -> ExitCode {
     let executable = match env::current_exe() {
         Ok(executable) => executable,
         Err(error) => return terminal::fail(&format!("cannot find this executable: {error}"), 1),
@@ -268,26 +268,26 @@ mod tests {
     }
 
     #[test]
-    fn our_options_may_stand_among_cargos() {
+    fn own_options_may_be_among_those_of_cargo() {
         let typed = ["--release", "--recipe", "r.json", "-p", "x", "--for=test", "--no-compile", "--", "--recipe", "y"];
-        let sorted = arguments(&typed).with_own_options().unwrap();
-        assert_eq!(sorted.arguments, ["--release", "-p", "x"]);
-        assert_eq!((sorted.recipe.as_deref(), sorted.extent()), (Some(Path::new("r.json")), Warm::Place));
-        assert_eq!(sorted.commands, [WarmCommand::Test]);
+        let parsed = arguments(&typed).with_own_options().unwrap();
+        assert_eq!(parsed.arguments, ["--release", "-p", "x"]);
+        assert_eq!((parsed.recipe.as_deref(), parsed.extent()), (Some(Path::new("r.json")), Warm::Place));
+        assert_eq!(parsed.commands, [WarmCommand::Test]);
         assert!(arguments(&["--for", "doc"]).with_own_options().is_err());
         assert!(arguments(&["--recipe"]).with_own_options().is_err());
     }
 
     #[test]
-    fn a_command_that_would_run_something_only_builds_it() {
-        let shown = |command: WarmCommand, typed: &[&str]| {
+    fn a_command_that_runs_programs_only_builds_them() {
+        let command_line = |command: WarmCommand, typed: &[&str]| {
             let typed: Vec<_> = typed.iter().map(Into::into).collect();
             let Invocation { command, arguments, .. } = command.invocation(None, &typed);
             let arguments = arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
             [command].into_iter().chain(arguments).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(shown(WarmCommand::Test, &["--release"]), "test --release --no-run");
-        assert_eq!(shown(WarmCommand::Run, &["--release", "file", "--flag"]), "build --release");
-        assert_eq!(shown(WarmCommand::Clippy, &["--fix", "--all-targets"]), "check --all-targets");
+        assert_eq!(command_line(WarmCommand::Test, &["--release"]), "test --release --no-run");
+        assert_eq!(command_line(WarmCommand::Run, &["--release", "file", "--flag"]), "build --release");
+        assert_eq!(command_line(WarmCommand::Clippy, &["--fix", "--all-targets"]), "check --all-targets");
     }
 }

@@ -1,4 +1,4 @@
-"""The real projects that are measured, from crates.io."""
+"""The real projects from crates.io that the benchmarks use."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ def cargo_home():
 
 
 def fetch(project, work):
-    """Unpacks a project's source: a package that depends on it makes cargo download it."""
+    """Unpacks a project's source. A package that depends on it makes cargo download it."""
     carrier = work / "carrier"
     (carrier / "src").mkdir(parents=True)
     (carrier / "src/lib.rs").write_text("")

@@ -1,6 +1,7 @@
-//! Builds the library that notes what compilers of C look at (`src/observe/interposer.rs`), to be embedded.
+//! Builds the library that records which files C compilers look at (`src/observe/interposer.rs`), to be embedded in the
+//! binary.
 //!
-//! Without it everything is observed all the same, in twice the time: where it cannot be built, an empty file takes its place.
+//! If it cannot be built, an empty file takes its place. Everything is still observed, in twice the time.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const SOURCES: [&str; 3] = ["src/observe/interposer.rs", "src/observe/elf.rs", "src/observe/journal.rs"];
-/// Where the library finds the loader's functions, and the names under which it is embedded. Before 2.34, the GNU C library
-/// had a library of its own for them; whatever is loaded besides costs each compiler a search.
+/// The libraries that have the loader's functions, and the names under which the results are embedded. Before 2.34, the
+/// GNU C library had a separate library for these functions. Each library that is loaded costs every compiler a search.
 const LOADERS: [(&str, &str); 2] = [("libc.so.6", "interposer.so"), ("libdl.so.2", "interposer-older.so")];
 
 fn main() {
@@ -24,7 +25,9 @@ fn main() {
         let library = out.join(name);
         let built = if is_observing { build(&out, loader, &library) } else { Ok(()) };
         if let Err(error) = &built {
-            println!("cargo::warning=compilers of C will be observed without the library that makes it fast: {error}");
+            println!(
+                "cargo::warning=C compilers will be observed more slowly, without the interposer library: {error}"
+            );
         }
         if built.is_err() || !is_observing {
             fs::write(&library, "").expect("OUT_DIR can be written");
@@ -33,7 +36,7 @@ fn main() {
 }
 
 fn build(out: &Path, name: &str, library: &Path) -> Result<(), String> {
-    // The library needs the loader's by its name, which is not everywhere there for the linker.
+    // The result must refer to the loader's library by name, but the linker does not find that library on every system.
     let loader = out.join(name);
     let source = out.join("loader.rs");
     let stub = "#![no_std] #[panic_handler] fn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} } \
@@ -44,7 +47,7 @@ fn build(out: &Path, name: &str, library: &Path) -> Result<(), String> {
     compile(Path::new(SOURCES[0]), library, &needed)
 }
 
-/// A shared library that needs nothing but `core`.
+/// Compiles a shared library that depends only on `core`.
 fn compile(source: &Path, to: &Path, options: &[String]) -> Result<(), String> {
     let mut command = Command::new(variable("RUSTC"));
     command.args(["--crate-type", "cdylib", "--edition", "2024", "--crate-name", "interposer", "--cap-lints", "warn"]);
@@ -52,7 +55,7 @@ fn compile(source: &Path, to: &Path, options: &[String]) -> Result<(), String> {
     let mut fixed = vec!["panic=abort", "opt-level=3", "lto=fat", "codegen-units=1", "strip=symbols"];
     fixed.extend(["target-feature=-crt-static", "link-arg=-nostdlib", "link-arg=-nostartfiles"]);
     if variable("CARGO_CFG_TARGET_ENV") == "musl" {
-        // The objects that come with the target are for programs.
+        // The target's own objects are for programs.
         fixed.push("link-self-contained=no");
     }
     for option in fixed.into_iter().map(str::to_owned).chain(options.iter().cloned()) {
@@ -67,8 +70,8 @@ fn compile(source: &Path, to: &Path, options: &[String]) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(said.lines().find(|line| line.starts_with("error")).unwrap_or("rustc has failed").to_owned())
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(stderr.lines().find(|line| line.starts_with("error")).unwrap_or("rustc failed").to_owned())
 }
 
 fn variable(name: &str) -> OsString {

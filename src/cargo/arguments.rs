@@ -1,9 +1,9 @@
-//! Cargo's command line, taken apart as cargo does it.
+//! Parses cargo's command line as cargo does.
 //!
 //! [`parse`] is the only loop over arguments. Every question about a command line is a query over the [`Arguments`] that
 //! it returns.
 //!
-//! **Invariant.** Each token before `--` belongs to an [`Argument`], and the ranges of tokens ascend.
+//! **Invariant.** Each token before `--` belongs to an [`Argument`], and the token ranges ascend.
 
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
@@ -45,14 +45,14 @@ const SHORT_VALUED: &[char] = &['p', 'F', 'j', 'Z', 'C'];
 const SHORT: &[(char, &str)] =
     &[('p', "package"), ('F', "features"), ('j', "jobs"), ('q', "quiet"), ('r', "release"), ('v', "verbose")];
 
-/// A command line in its three parts.
+/// The three parts of a command line.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Arguments<'a> {
-    /// Cargo's own.
+    /// Cargo's own arguments.
     pub cargo: Vec<Argument<'a>>,
-    /// Those of the program that `cargo run` starts, from the first argument that belongs to no option.
+    /// The arguments of the program that `cargo run` starts, from the first argument that belongs to no option.
     pub program: Vec<Argument<'a>>,
-    /// Those after `--`, verbatim.
+    /// The arguments after `--`, verbatim.
     pub rest: &'a [OsString],
 }
 
@@ -63,13 +63,13 @@ pub(super) struct Argument<'a> {
     pub name: String,
     /// The value, attached or in a token of its own.
     pub value: Option<&'a OsStr>,
-    /// Which tokens of the command line it was given in. The options of a bundle (`-vj4`) share one.
+    /// The range of tokens that contain it. The options of a bundle (`-vj4`) share one token.
     pub tokens: Range<usize>,
 }
 
 impl Argument<'_> {
-    /// The argument in tokens of its own: `--name value`, or `-Zvalue` where there is no long name.
-    pub(super) fn spelled(&self) -> Vec<OsString> {
+    /// The argument in separate tokens: `--name value`, or `-Zvalue` if the option has no long name.
+    pub(super) fn to_tokens(&self) -> Vec<OsString> {
         let value = self.value.map(OsStr::to_owned);
         match self.name.as_str() {
             "" => value.into_iter().collect(),
@@ -83,7 +83,8 @@ impl Argument<'_> {
     }
 }
 
-/// Takes the arguments of a command apart. `cargo run` hands its program everything from the first value alone.
+/// Parses the arguments of a command. For `cargo run`, everything from the first value without an option belongs to the
+/// program.
 pub(super) fn parse<'a>(command: &str, tokens: &'a [OsString]) -> Arguments<'a> {
     let end = tokens.iter().position(|token| token == "--").unwrap_or(tokens.len());
     let mut cargo = Vec::new();
@@ -91,7 +92,7 @@ pub(super) fn parse<'a>(command: &str, tokens: &'a [OsString]) -> Arguments<'a> 
     while next < end {
         let start = next;
         let value = tokens[..end].get(start + 1).map(OsString::as_os_str);
-        let mut options = options(&tokens[start], value);
+        let mut options = options_in(&tokens[start], value);
         next = start + if options.takes_next { 2 } else { 1 };
         cargo.extend(options.named.drain(..).map(|(name, value)| Argument { name, value, tokens: start..next }));
     }
@@ -119,8 +120,8 @@ impl<'a> Options<'a> {
     }
 }
 
-fn options<'a>(token: &'a OsStr, next: Option<&'a OsStr>) -> Options<'a> {
-    let text = start(token);
+fn options_in<'a>(token: &'a OsStr, next: Option<&'a OsStr>) -> Options<'a> {
+    let text = utf8_prefix(token);
     if let Some(long) = text.strip_prefix("--") {
         return match long.split_once('=') {
             Some((name, _)) => Options::one(name, suffix(token, "--=".len() + name.len())),
@@ -133,13 +134,13 @@ fn options<'a>(token: &'a OsStr, next: Option<&'a OsStr>) -> Options<'a> {
         };
     }
     match text.strip_prefix('-') {
-        Some(bundle) if !bundle.is_empty() => unbundled(token, bundle, next),
+        Some(bundle) if !bundle.is_empty() => short_options(token, bundle, next),
         _ => Options::one("", Some(token)),
     }
 }
 
-/// Short options, the last of which may have its value attached (`-j4`, `-j=4`) or in the next token.
-fn unbundled<'a>(token: &'a OsStr, bundle: &str, next: Option<&'a OsStr>) -> Options<'a> {
+/// Short options. The last one may have its value attached (`-j4`, `-j=4`) or in the next token.
+fn short_options<'a>(token: &'a OsStr, bundle: &str, next: Option<&'a OsStr>) -> Options<'a> {
     let mut options = Options::default();
     for (index, flag) in bundle.char_indices() {
         let long = SHORT.iter().find(|(short, _)| *short == flag);
@@ -148,9 +149,9 @@ fn unbundled<'a>(token: &'a OsStr, bundle: &str, next: Option<&'a OsStr>) -> Opt
             options.named.push((name, None));
             continue;
         }
-        let behind = index + flag.len_utf8();
-        let behind = behind + usize::from(bundle[behind..].starts_with('='));
-        match suffix(token, "-".len() + behind).filter(|value| !value.is_empty()) {
+        let value_start = index + flag.len_utf8();
+        let value_start = value_start + usize::from(bundle[value_start..].starts_with('='));
+        match suffix(token, "-".len() + value_start).filter(|value| !value.is_empty()) {
             Some(value) => options.named.push((name, Some(value))),
             None => options.add_valued(&name, next),
         }
@@ -159,20 +160,20 @@ fn unbundled<'a>(token: &'a OsStr, bundle: &str, next: Option<&'a OsStr>) -> Opt
     options
 }
 
-/// The token up to what is not UTF-8. Only a value may be that.
+/// The longest UTF-8 prefix of the token. Only a value may go on with other bytes.
 #[cfg(unix)]
-fn start(token: &OsStr) -> &str {
+fn utf8_prefix(token: &OsStr) -> &str {
     let chunk = token.as_encoded_bytes().utf8_chunks().next();
     chunk.map_or("", |chunk| chunk.valid())
 }
 
-/// The token, if it is UTF-8. No other token can be split here.
+/// The token, if it is UTF-8. No other token can be split on this system.
 #[cfg(not(unix))]
-fn start(token: &OsStr) -> &str {
+fn utf8_prefix(token: &OsStr) -> &str {
     token.to_str().unwrap_or_default()
 }
 
-/// The token from an offset within [`start`] on.
+/// The token from this offset, which lies within [`utf8_prefix`].
 fn suffix(token: &OsStr, offset: usize) -> Option<&OsStr> {
     #[cfg(unix)]
     {
@@ -189,7 +190,7 @@ fn suffix(token: &OsStr, offset: usize) -> Option<&OsStr> {
 mod tests {
     use super::*;
 
-    /// As `name=value` with the range of tokens, by part.
+    /// Each argument as `name=value` with its token range, by part.
     fn parsed(command: &str, tokens: &[&str]) -> [Vec<(String, Range<usize>)>; 2] {
         let tokens: Vec<_> = tokens.iter().map(OsString::from).collect();
         let Arguments { cargo, program, .. } = parse(command, &tokens);
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_of_run_has_what_stands_behind_it() {
+    fn arguments_after_the_program_of_run_belong_to_it() {
         let names = |command| parsed(command, &["--bin", "x", "file", "-q", "--", "-r"]).map(|part| part.len());
         assert_eq!(names("run"), [1, 2]);
         assert_eq!(names("r"), [1, 2]);
@@ -248,7 +249,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_value_need_not_be_text() {
+    fn a_value_need_not_be_utf8() {
         use std::os::unix::ffi::OsStrExt;
         let parsed = |tokens: &[&[u8]]| {
             let tokens: Vec<_> = tokens.iter().map(|token| OsStr::from_bytes(token).to_owned()).collect();

@@ -1,11 +1,11 @@
-//! Commands that are a build of something, as that build (`ops/cargo_install.rs`, `ops/cargo_package/verify.rs`).
+//! Finds the build that another command amounts to (`ops/cargo_install.rs`, `ops/cargo_package/verify.rs`).
 //!
-//! `cargo install --path` with `--locked` compiles what `cargo build --release` would, into the same target directory, and
-//! copies the programs. `cargo install` of a package of a registry does so with a package that it unpacks, and
-//! `cargo package` and `cargo publish` compile what they have packed. Without `--locked`, an install resolves the dependencies
-//! anew, and nobody is told what came of that: no plan would be about them.
+//! `cargo install --path` with `--locked` compiles the same units as `cargo build --release`, in the same target
+//! directory, and copies the programs. `cargo install` of a registry package does so with a package that it unpacks.
+//! `cargo package` and `cargo publish` compile the package that they have packed. Without `--locked`, an install
+//! resolves the dependencies again and does not report the result, so no plan would describe it.
 //!
-//! **Invariant.** What is not known to be the same build has none.
+//! **Invariant.** A command has a build only if it is known to compile the same units.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
@@ -15,8 +15,8 @@ use url::Url;
 
 use super::Invocation;
 
-/// Options that say what is built or how, and mean the same to `cargo build`.
-const OF_BUILDS: &[&str] = &[
+/// Options that decide what is built or how, and mean the same to `cargo build`.
+const BUILD_OPTIONS: &[&str] = &[
     "-Z",
     "all-features",
     "bin",
@@ -38,50 +38,50 @@ const OF_BUILDS: &[&str] = &[
     "target",
     "verbose",
 ];
-/// Options that say where a build is, and where its programs are put.
-const OF_PLACES: &[&str] = &["-f", "debug", "force", "message-format", "no-track", "path", "root", "target-dir"];
-/// Options of `cargo package` and `cargo publish` that have nothing to do with the build.
-const OF_PACKING: &[&str] =
+/// Options that decide where a build takes place and where its programs go.
+const LOCATION_OPTIONS: &[&str] = &["-f", "debug", "force", "message-format", "no-track", "path", "root", "target-dir"];
+/// Options of `cargo package` and `cargo publish` that do not affect the build.
+const PACKING_OPTIONS: &[&str] =
     &["-n", "allow-dirty", "dry-run", "exclude-lockfile", "index", "no-metadata", "registry", "token"];
 
-/// A command that compiles a package which it unpacks first.
+/// The package that a command unpacks and compiles.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Unpacking {
-    /// What it has packed of the only package that it is about, or may be about.
+    /// The package that it has packed itself, if it concerns a single one.
     Packed,
-    /// What is in the home of packages under this name and version.
+    /// The package with this name and version in `CARGO_HOME`.
     Published(String),
 }
 
-/// The build that `cargo install --path` comes to in a directory; nothing where it does not come to one that can be planned.
+/// The build that `cargo install --path` amounts to in a directory, if it can be planned.
 pub fn as_build(install: &Invocation, directory: &Path) -> Option<Invocation> {
     let options = Options::of(install)?;
-    if install.command != "install" || !options.are_among(&[OF_BUILDS, OF_PLACES]) || !options.is_locked() {
+    if install.command != "install" || !options.are_among(&[BUILD_OPTIONS, LOCATION_OPTIONS]) || !options.is_locked() {
         return None;
     }
     let package = normalized(&directory.join(options.value("path")?));
     let manifest = package.join("Cargo.toml");
     let name = Url::from_file_path(&package).ok()?;
-    let is_planned = manifest.is_file() && is_configured_alike(directory, &package);
-    let mut arguments = options.of_install();
+    let is_planned = manifest.is_file() && has_same_config(directory, &package);
+    let mut arguments = options.install_arguments();
     arguments.extend(options.value("target-dir").map(|path| format!("--target-dir={path}").into()));
     arguments.extend(["--manifest-path".into(), manifest.into_os_string()]);
     arguments.push(format!("--package=path+{name}").into());
     is_planned.then(|| Invocation::new(install.toolchain.clone(), "build", arguments))
 }
 
-/// What a command unpacks; nothing where it does not, where it may be more than one package, or where it is not known with
-/// which dependencies it is compiled.
+/// The package that a command unpacks. Absent if it unpacks none or maybe several, or if the dependencies that it
+/// compiles with are not known.
 pub fn unpacking(invocation: &Invocation) -> Option<Unpacking> {
     let options = Options::of(invocation)?;
     match invocation.command.as_str() {
         "package" | "publish" => {
-            let known = [OF_BUILDS, OF_PACKING, &["manifest-path", "package", "target-dir"]];
+            let known = [BUILD_OPTIONS, PACKING_OPTIONS, &["manifest-path", "package", "target-dir"]];
             let is_one = options.values("package").count() <= 1 && options.values("").next().is_none();
             (options.are_among(&known) && is_one).then_some(Unpacking::Packed)
         }
         "install" => {
-            let known = [OF_BUILDS, OF_PLACES, &["", "vers", "version"]];
+            let known = [BUILD_OPTIONS, LOCATION_OPTIONS, &["", "vers", "version"]];
             let is_known = options.are_among(&known) && options.is_locked() && !options.has("path");
             let mut named = options.values("");
             let (Some(name), None) = (named.next(), named.next()) else { return None };
@@ -94,10 +94,11 @@ pub fn unpacking(invocation: &Invocation) -> Option<Unpacking> {
     }
 }
 
-/// The build of what a command has unpacked, at this manifest and into this directory.
+/// The build of the unpacked package, with this manifest and into this target directory.
 pub fn build_of(invocation: &Invocation, manifest: &Path, target_dir: &Path) -> Option<Invocation> {
     let options = Options::of(invocation)?;
-    let mut arguments = if invocation.command == "install" { options.of_install() } else { options.of_builds() };
+    let mut arguments =
+        if invocation.command == "install" { options.install_arguments() } else { options.build_arguments() };
     let is_missing = |name: &str| !options.has(name) && !options.has("frozen");
     let added = ["locked", "offline"].into_iter().filter(|name| is_missing(name));
     arguments.extend(added.map(|name| OsString::from(format!("--{name}"))));
@@ -106,11 +107,11 @@ pub fn build_of(invocation: &Invocation, manifest: &Path, target_dir: &Path) -> 
     Some(Invocation::new(invocation.toolchain.clone(), "build", arguments))
 }
 
-/// Cargo's own arguments, taken apart.
+/// Cargo's own arguments, parsed.
 struct Options(Vec<(String, Option<String>)>);
 
 impl Options {
-    /// Nothing where one of them is no text.
+    /// Returns none if an argument is not UTF-8.
     fn of(invocation: &Invocation) -> Option<Self> {
         let is_text = invocation.arguments.iter().map(OsString::as_os_str).all(|argument| argument.to_str().is_some());
         let has_dashes = invocation.arguments.iter().any(|argument| argument == OsStr::new("--"));
@@ -138,9 +139,9 @@ impl Options {
         self.has("locked") || self.has("frozen")
     }
 
-    /// Those that `cargo build` has, too.
-    fn of_builds(&self) -> Vec<OsString> {
-        let own = self.0.iter().filter(|(name, _)| OF_BUILDS.contains(&name.as_str()));
+    /// The options that `cargo build` has as well.
+    fn build_arguments(&self) -> Vec<OsString> {
+        let own = self.0.iter().filter(|(name, _)| BUILD_OPTIONS.contains(&name.as_str()));
         let argument = |(name, value): &(String, Option<String>)| match (name.as_str(), value) {
             ("-Z", value) => format!("-Z{}", value.as_deref().unwrap_or_default()),
             (name, Some(value)) => format!("--{name}={value}"),
@@ -149,9 +150,9 @@ impl Options {
         own.map(|option| argument(option).into()).collect()
     }
 
-    /// The same for a command whose usual profile is another one.
-    fn of_install(&self) -> Vec<OsString> {
-        let mut arguments = self.of_builds();
+    /// The same for `cargo install`, whose default profile is `release`.
+    fn install_arguments(&self) -> Vec<OsString> {
+        let mut arguments = self.build_arguments();
         if !self.has("debug") && !self.has("profile") {
             arguments.push("--release".into());
         }
@@ -159,13 +160,13 @@ impl Options {
     }
 }
 
-/// Whether cargo finds the same configuration from the directory of the package, from where it looks for it, as from here.
-fn is_configured_alike(directory: &Path, package: &Path) -> bool {
+/// Whether cargo finds the same configuration from the package's directory, where it searches, as from here.
+fn has_same_config(directory: &Path, package: &Path) -> bool {
     let mut between = package.ancestors().take_while(|above| *above != directory);
     package.starts_with(directory) && between.all(|directory| !directory.join(".cargo").exists())
 }
 
-/// Without `.` and `..`, as cargo names it.
+/// The path without `.` and `..`, as cargo writes it.
 fn normalized(path: &Path) -> PathBuf {
     let mut normalized = PathBuf::new();
     for part in path.components() {
@@ -198,7 +199,7 @@ mod tests {
         let path = directory.path();
         std::fs::create_dir_all(path.join("a/b")).unwrap();
         std::fs::write(path.join("a/Cargo.toml"), "").unwrap();
-        let of = |arguments: &str| Some(text(&as_build(&invocation(&format!("install {arguments}")), path)?));
+        let build_text = |arguments: &str| Some(text(&as_build(&invocation(&format!("install {arguments}")), path)?));
         let place = path.join("a").display().to_string();
         let place = format!("--manifest-path {place}/Cargo.toml --package=path+file://{place}");
         for (arguments, build) in [
@@ -207,7 +208,7 @@ mod tests {
             ("--path ./a --profile fast --locked -qf --bin x", "--profile=fast --locked --quiet --bin=x"),
             ("--path a --locked -Zx -j4 --target-dir t", "--locked -Zx --jobs=4 --release --target-dir=t"),
         ] {
-            assert_eq!(of(arguments).unwrap(), format!("build {build} {place}"), "{arguments}");
+            assert_eq!(build_text(arguments).unwrap(), format!("build {build} {place}"), "{arguments}");
         }
         for other in [
             "--path a",
@@ -220,14 +221,14 @@ mod tests {
             "--git https://example.com --locked",
             "name --locked",
         ] {
-            assert_eq!(of(other), None, "{other}");
+            assert_eq!(build_text(other), None, "{other}");
         }
         std::fs::create_dir(path.join("a/.cargo")).unwrap();
-        assert_eq!(of("--path a --locked"), None, "cargo reads another configuration");
+        assert_eq!(build_text("--path a --locked"), None, "cargo reads another configuration");
     }
 
     #[test]
-    fn what_is_unpacked_is_one_package_with_a_lockfile() {
+    fn only_a_single_locked_package_is_unpacked() {
         for one in ["package", "publish --dry-run -p x", "package --allow-dirty --features=y --target-dir t"] {
             assert_eq!(unpacking(&invocation(one)), Some(Unpacking::Packed), "{one}");
         }
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_unpacked_is_built_as_it_is_locked() {
+    fn an_unpacked_package_is_built_with_its_lockfile() {
         let of =
             |command: &str| text(&build_of(&invocation(command), Path::new("/p/Cargo.toml"), Path::new("/t")).unwrap());
         let place = "--manifest-path /p/Cargo.toml --target-dir /t";

@@ -6,15 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Tables that change what cargo passes to rustc in ways the unit graph does not show.
-const RELEVANT: &[&str] = &["unstable", OPTIONS, "host", "target-applies-to-host"];
-/// What is switched on by `-Z` and by variables; no table of cargo's has such a name.
-const OPTIONS: &str = "-Z";
+const RELEVANT: &[&str] = &["unstable", UNSTABLE_OPTIONS, "host", "target-applies-to-host"];
+/// Options that `-Z` and variables turn on. No table of cargo's has this name.
+const UNSTABLE_OPTIONS: &str = "-Z";
 /// Settings that change what cargo writes into the build directory.
-const OF_FORMAT: &[&[&str]] = &[&["unstable"], &[OPTIONS], &["build", "fingerprint"], &["build", "sbom"]];
+const FORMAT_SETTINGS: &[&[&str]] =
+    &[&["unstable"], &[UNSTABLE_OPTIONS], &["build", "fingerprint"], &["build", "sbom"]];
 /// Settings of a target that no build script sees: how to run programs, and flags, which are inputs of their own.
 const UNSEEN_BY_SCRIPTS: &[&str] = &["runner", "rustdocflags", "rustflags"];
 
-/// The answer of `cargo config get`.
+/// The output of `cargo config get`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CargoConfig {
@@ -28,7 +29,7 @@ impl CargoConfig {
         rest.iter().try_fold(self.tables.get(*table)?, |value, key| value.get(key))
     }
 
-    /// A text of the table `build`, also an empty one.
+    /// A string of the table `build`, which may be empty.
     pub fn build(&self, name: &str) -> Option<&str> {
         self.get(&["build", name])?.as_str()
     }
@@ -53,32 +54,32 @@ impl CargoConfig {
         targets.into_iter().any(|(name, table)| name.starts_with("cfg(") && table.get("linker").is_some())
     }
 
-    /// The same, with what the command and the environment switch on.
+    /// The same configuration with the `-Z` options of the command and the environment.
     #[must_use]
     pub fn with_options(mut self, options: Vec<String>) -> Self {
         if !options.is_empty() {
-            self.tables.insert(OPTIONS.into(), options.into());
+            self.tables.insert(UNSTABLE_OPTIONS.into(), options.into());
         }
         self
     }
 
-    /// What the command and the environment switch on: `-Z` options.
+    /// The `-Z` options of the command and the environment.
     pub fn options(&self) -> Vec<&str> {
-        let options = self.tables.get(OPTIONS).and_then(Value::as_array).into_iter().flatten();
+        let options = self.tables.get(UNSTABLE_OPTIONS).and_then(Value::as_array).into_iter().flatten();
         options.filter_map(Value::as_str).collect()
     }
 
     /// All settings that change what cargo writes into the build directory, by their names.
     pub fn format_settings(&self) -> BTreeMap<String, &Value> {
-        OF_FORMAT.iter().filter_map(|path| Some((path.join("."), self.get(path)?))).collect()
+        FORMAT_SETTINGS.iter().filter_map(|path| Some((path.join("."), self.get(path)?))).collect()
     }
 
-    /// What is switched on that only nightly has.
+    /// The settings of `[unstable]`, if there are any.
     pub fn unstable(&self) -> Option<&Value> {
         self.tables.get("unstable").filter(|table| table.as_object().is_some_and(|table| !table.is_empty()))
     }
 
-    /// The tables of platforms, with nothing in them but the linker.
+    /// The tables of platforms, reduced to the linker.
     pub fn linkers(&self) -> toml::Table {
         let targets = self.tables.get("target").and_then(Value::as_object).into_iter().flatten();
         let linker =
@@ -86,14 +87,14 @@ impl CargoConfig {
         targets.filter_map(|(name, table)| Some((name.clone(), toml::Value::Table(linker(table)?)))).collect()
     }
 
-    /// Whether packages may be taken from directories in which nobody has to keep them as they are.
+    /// Whether packages may come from directories whose content can change.
     pub fn replaces_packages(&self) -> bool {
         let sources = self.tables.get("source").and_then(Value::as_object).into_iter().flatten();
         let mut directories = sources.filter(|(_, source)| source.get("directory").is_some());
         ["paths", "patch"].iter().any(|name| self.tables.contains_key(*name)) || directories.next().is_some()
     }
 
-    /// Whether what is said of targets may hold for hosts as well, where a target is named.
+    /// Whether settings for targets may also apply to hosts if the command names a target.
     pub fn may_flag_hosts(&self) -> bool {
         const UNSTABLE: [&str; 2] = ["host-config", "target-applies-to-host"];
         let is_on = |name: &str| self.get(&["unstable", name]).is_some();
@@ -101,7 +102,7 @@ impl CargoConfig {
         UNSTABLE.iter().any(|name| is_on(name) || self.options().iter().any(|option| plain(option).contains(name)))
     }
 
-    /// Every list of rustc flags in the configuration, by the table it stands in.
+    /// Every list of rustc flags in the configuration, by its table.
     pub fn rustflags(&self) -> BTreeMap<String, Vec<String>> {
         let targets = self.tables.get("target").and_then(Value::as_object).into_iter().flatten();
         let mut flags: BTreeMap<_, _> = targets
@@ -111,8 +112,8 @@ impl CargoConfig {
         flags
     }
 
-    /// What the build scripts of a platform's units see of it, besides variables: the linker, and what is said instead of a
-    /// script that links a library.
+    /// What build scripts for a platform see of the configuration besides variables: the linker, and the settings that
+    /// replace a script with `links`.
     pub fn seen_by_scripts(&self, platform: &str) -> Option<Value> {
         let targets = self.tables.get("target").and_then(Value::as_object).into_iter().flatten();
         let applying = targets.filter(|(name, _)| *name == platform || name.starts_with("cfg("));
@@ -125,25 +126,25 @@ impl CargoConfig {
         (!seen.is_empty()).then_some(Value::Object(seen))
     }
 
-    /// The variables that the configuration sets, with what it says of each.
+    /// The variables that the configuration sets, with the setting of each.
     pub fn configured_variables(&self) -> impl Iterator<Item = (&str, &Value)> {
         let variables = self.variables().and_then(Value::as_object).into_iter().flatten();
-        variables.map(|(name, said)| (name.as_str(), said))
+        variables.map(|(name, setting)| (name.as_str(), setting))
     }
 
-    /// The same as texts. Where a path is meant that is relative to a file of the configuration, it is one of `place`.
+    /// The same as strings. `place` is appended to a path that is relative to a configuration file.
     pub fn variable_settings(&self, place: &str) -> BTreeMap<String, String> {
-        let is_relative = |said: &Value| said.get("relative").and_then(Value::as_bool) == Some(true);
-        let text = |said: &Value| format!("{said}{}", if is_relative(said) { place } else { "" });
-        self.configured_variables().map(|(name, said)| (name.to_owned(), text(said))).collect()
+        let is_relative = |setting: &Value| setting.get("relative").and_then(Value::as_bool) == Some(true);
+        let text = |setting: &Value| format!("{setting}{}", if is_relative(setting) { place } else { "" });
+        self.configured_variables().map(|(name, setting)| (name.to_owned(), text(setting))).collect()
     }
 
-    /// The variables that the configuration sets, in one.
+    /// The table of variables that the configuration sets.
     pub fn variables(&self) -> Option<&Value> {
         self.tables.get("env")
     }
 
-    /// What is part of every key.
+    /// The tables that are part of every key.
     pub fn relevant(&self) -> BTreeMap<String, Value> {
         self.tables_of(RELEVANT)
     }
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn there_may_be_one_target_or_several() {
+    fn one_target_and_several_are_read() {
         let targets = |json: &str| serde_json::from_str::<CargoConfig>(json).unwrap().targets().join(" ");
         assert_eq!(targets(r#"{"build":{"target":"a"}}"#), "a");
         assert_eq!(targets(r#"{"build":{"target":["a","b"]}}"#), "a b");

@@ -1,10 +1,10 @@
-//! What differs from one generation of cargo's to another, as data.
+//! The differences between cargo's generations, as data.
 //!
-//! A [`Generation`] says how fingerprints are written and hashed, and which files are locked; a [`Format`] is one with the
-//! arrangement of the build directory. The generations are in `formats.toml`.
+//! A [`Generation`] describes how fingerprints are written and hashed, and which files are locked. A [`Format`] adds
+//! the layout of the build directory. The generations are in `formats.toml`.
 //!
-//! **Invariant.** A version decides only which format is tried first. That a format holds for a cargo is proven with that
-//! very cargo (`session::proof`), or nothing is put into its build directory: cargo asks the rustc wrapper instead.
+//! **Invariant.** A version decides only which format is tried first. Units are placed in the build directory only if
+//! the format is proven with that very cargo (`session::proof`). Otherwise cargo calls the rustc wrapper instead.
 
 use std::sync::LazyLock;
 
@@ -18,58 +18,58 @@ pub use crate::entry::Layout;
 pub enum Field {
     /// The hash of the compiler's version.
     Rustc,
-    /// The features that are on.
+    /// The enabled features.
     Features,
-    /// The features that there are.
+    /// All features that the package declares.
     DeclaredFeatures,
     /// The hash of the target's description.
     Target,
-    /// The hash of the profile, with more that changes how a unit is compiled.
+    /// The hash of the profile and of further settings that change how a unit is compiled.
     Profile,
     /// The hash of the root file's path.
     Path,
     /// The units that it was built from.
     Deps,
-    /// What it was built from beside other units.
+    /// Its inputs besides other units.
     Local,
     /// Flags for the compiler.
     Rustflags,
-    /// The hash of what else changes it.
+    /// The hash of everything else that changes it.
     Config,
     /// The hash of the platform.
     CompileKind,
 }
 
-/// What says how a unit's sources are compared with those that it was built from.
+/// The field that says how a unit's sources are compared with those it was built from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sources {
-    /// `checksum`: whether by checksum.
+    /// `checksum`: whether they are compared by checksum.
     Checksum,
     /// `fingerprint`: the name of the method.
     Fingerprint,
 }
 
-/// What cargos of one generation have in common.
+/// Everything that the cargos of one generation have in common.
 #[derive(PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Generation {
-    /// The first release of it.
+    /// The first release of the generation.
     pub name: String,
     layouts: Vec<Layout>,
     /// The fields of a fingerprint, in the order of the file.
     pub written: Vec<Field>,
-    /// The same, in the order in which they are hashed.
+    /// The same fields, in the order in which they are hashed.
     pub hashed: Vec<Field>,
-    /// What says how sources are compared.
+    /// How the fingerprint says in which way sources are compared.
     pub sources: Sources,
-    /// The files of a profile's directory that are locked by whoever writes there.
+    /// The files in a profile's directory that a process locks to write there.
     pub locks: Vec<String>,
 }
 
 #[cfg(test)]
 impl Generation {
-    /// One that there is not.
+    /// A made-up generation.
     pub(crate) fn of(written: Vec<Field>, hashed: Vec<Field>, sources: Sources) -> &'static Self {
         let (name, layouts, locks) = ("made up".into(), Layout::ALL.to_vec(), Vec::new());
         Box::leak(Box::new(Self { name, layouts, written, hashed, sources, locks }))
@@ -81,7 +81,7 @@ struct Generations {
     generation: Vec<Generation>,
 }
 
-/// All that is known of formats.
+/// The description of all known formats.
 pub const DESCRIPTION: &str = include_str!("formats.toml");
 
 static GENERATIONS: LazyLock<Vec<Generation>> = LazyLock::new(|| {
@@ -99,35 +99,35 @@ pub struct Format {
 }
 
 impl Format {
-    /// All that are known, the newest first.
+    /// All known formats, the newest first.
     pub fn all() -> impl Iterator<Item = Self> {
-        let of = |generation: &'static Generation| {
+        let formats = |generation: &'static Generation| {
             generation.layouts.iter().map(move |layout| Self { generation, layout: *layout })
         };
-        GENERATIONS.iter().rev().flat_map(of)
+        GENERATIONS.iter().rev().flat_map(formats)
     }
 
-    /// The one to try first with a cargo that calls itself this (`cargo 1.95.0 (f2d3ce0bd 2026-03-21)`): of the last
-    /// generation that had begun by then.
-    pub fn likely(version: &str, asked_layout: Option<Layout>) -> Self {
+    /// The format to try first with a cargo of this version (`cargo 1.95.0 (f2d3ce0bd 2026-03-21)`): that of the last
+    /// generation that began no later.
+    pub fn likely(version: &str, requested_layout: Option<Layout>) -> Self {
         let version = release(version.strip_prefix("cargo ").unwrap_or(version));
         let has_begun = |generation: &&Generation| version.is_none() || release(&generation.name) <= version;
         let generation = GENERATIONS.iter().rev().find(has_begun).unwrap_or(&GENERATIONS[0]);
-        Self { generation, layout: asked_layout.unwrap_or(generation.layouts[0]) }
+        Self { generation, layout: requested_layout.unwrap_or(generation.layouts[0]) }
     }
 
-    /// What it is called: `1.100, per-unit`.
+    /// Its name: `1.100, per-unit`.
     pub fn name(self) -> String {
         format!("{}, {}", self.generation.name, self.layout.name())
     }
 
-    /// The one of that name.
+    /// The format of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|format| format.name() == name)
     }
 }
 
-/// Major and minor number of a release.
+/// The major and minor number of a release.
 fn release(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.split(|other: char| !other.is_ascii_digit()).map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??))
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn no_version_of_cargo_decides_anything_else() {
+    fn the_version_of_cargo_decides_nothing_else() {
         let version = regex::Regex::new(r"\b1\.(9\d|1\d\d)\b").unwrap();
         let sources = crate::reference::source::files().into_iter();
         for (path, source) in sources.filter(|(path, _)| !path.to_string_lossy().ends_with("_tests.rs")) {

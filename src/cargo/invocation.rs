@@ -1,4 +1,4 @@
-//! What the user asked cargo for.
+//! The cargo command that the user typed.
 
 use std::ffi::{OsStr, OsString};
 use std::iter;
@@ -15,12 +15,12 @@ pub struct Invocation {
     pub toolchain: Option<String>,
     /// The subcommand.
     pub command: String,
-    /// Everything behind it, verbatim.
+    /// Everything after the subcommand, verbatim.
     pub arguments: Vec<OsString>,
 }
 
-/// Options that do not change what is built: where it goes, how loudly, with how many jobs.
-const NOT_OF_THE_BUILD: &[&str] = &[
+/// Options that do not change what is built, but where it goes, how much is printed, or how many jobs run.
+const NOT_BUILD_OPTIONS: &[&str] = &[
     "manifest-path",
     "lockfile-path",
     "target-dir",
@@ -34,21 +34,21 @@ const NOT_OF_THE_BUILD: &[&str] = &[
     "frozen",
 ];
 
-/// Has clippy look at those packages only that the command names.
+/// Restricts clippy to the packages that the command names.
 pub const NO_DEPS: &str = "--no-deps";
-/// What `cargo clippy` puts behind each argument.
+/// The text that `cargo clippy` appends to each argument.
 const CLIPPY_SEPARATOR: &str = "__CLIPPY_HACKERY__";
 
 /// Flags of `cargo clippy` that `cargo check` does not have.
 const CLIPPY_ONLY: &[&str] = &["no-deps", "fix", "allow-dirty", "allow-staged", "allow-no-vcs"];
 
 impl Invocation {
-    /// From the arguments behind our own options.
+    /// Creates an invocation from the arguments after xcache's own options.
     pub fn new(toolchain: Option<String>, command: impl Into<String>, arguments: Vec<OsString>) -> Self {
         Self { toolchain, command: command.into(), arguments }
     }
 
-    /// The arguments, taken apart.
+    /// The parsed arguments.
     fn parsed(&self) -> Arguments<'_> {
         arguments::parse(&self.command, &self.arguments)
     }
@@ -64,20 +64,20 @@ impl Invocation {
         options.filter_map(|argument| argument.value).collect()
     }
 
-    /// How many arguments there are up to the last `--config`, and its value: what stands behind them wins.
-    pub fn up_to_config(&self) -> usize {
+    /// The number of arguments up to and including the last `--config` and its value: later ones override it.
+    pub fn config_end(&self) -> usize {
         let parsed = self.parsed();
         let last = parsed.cargo.iter().rfind(|argument| argument.name == "config");
         last.map_or(0, |config| config.tokens.end)
     }
 
-    /// Whether an option is there, by its long name. A short option without one has its dash.
+    /// Whether an option was given, by its long name. A short option without a long name keeps its dash.
     pub fn has(&self, name: &str) -> bool {
         self.parsed().cargo.iter().any(|argument| argument.name == name)
     }
 
-    /// The subcommand whose units are those of this one: `clippy` is `check` with another compiler for the members, and
-    /// `run`, which would go on and run something, is `build`.
+    /// The subcommand with the same units: `check` for `clippy`, which only uses another compiler for members, and
+    /// `build` for `run`, which would also run a program.
     pub fn planning_command(&self) -> &str {
         match self.command.as_str() {
             "clippy" | "c" => "check",
@@ -88,8 +88,8 @@ impl Invocation {
         }
     }
 
-    /// What `cargo clippy` tells its compiler in `CLIPPY_ARGS`: its own `--no-deps`, and what stands behind the dashes.
-    /// Nothing where one of these is no text.
+    /// What `cargo clippy` passes to its compiler in `CLIPPY_ARGS`: its own `--no-deps`, and the arguments after the
+    /// dashes. Absent if one of these is not UTF-8.
     pub fn clippy_arguments(&self) -> Option<String> {
         let parsed = self.parsed();
         let own = parsed.cargo.iter().filter(|argument| argument.name == "no-deps").map(|_| OsStr::new(NO_DEPS));
@@ -97,7 +97,7 @@ impl Invocation {
         own.chain(rest).map(|argument| Some(format!("{}{CLIPPY_SEPARATOR}", argument.to_str()?))).collect()
     }
 
-    /// The arguments for the planning run: cargo's own, as they were given.
+    /// Cargo's own arguments for the planning run, as they were given.
     pub fn planning_arguments(&self) -> Vec<&OsStr> {
         let dropped: &[&str] = match self.command.as_str() {
             "clippy" => CLIPPY_ONLY,
@@ -110,9 +110,9 @@ impl Invocation {
         kept.flat_map(|group| &self.arguments[group[0].tokens.clone()]).map(OsString::as_os_str).collect()
     }
 
-    /// All arguments before `--`, with each option (or other argument) replaced by what `change` gives for its long name
-    /// and value, where it gives something. What is not replaced is as it was given, except beside a replaced option of
-    /// the same bundle.
+    /// All arguments before `--`. `change` receives the long name and the value of each option (or other argument) and
+    /// may return a replacement. All others stay as they were given, except those that share a bundle with a replaced
+    /// option.
     pub fn map_options(&self, change: impl Fn(&str, Option<&str>) -> Option<Vec<String>>) -> Vec<OsString> {
         let Arguments { mut cargo, program, .. } = self.parsed();
         cargo.extend(program);
@@ -124,12 +124,12 @@ impl Invocation {
             }
             let texts = |texts: Vec<String>| texts.into_iter().map(OsString::from).collect();
             let each = group.iter().zip(changes);
-            each.flat_map(|(argument, change)| change.map_or_else(|| argument.spelled(), texts)).collect()
+            each.flat_map(|(argument, change)| change.map_or_else(|| argument.to_tokens(), texts)).collect()
         });
         mapped.collect::<Vec<_>>().concat()
     }
 
-    /// The flags that say which workspace is meant.
+    /// The flags that select the workspace.
     pub fn workspace_flags(&self) -> Vec<OsString> {
         let mut flags = self.config_flags();
         for name in ["manifest-path", "lockfile-path"] {
@@ -138,24 +138,24 @@ impl Invocation {
         flags
     }
 
-    /// The flags that say which features are on.
+    /// The flags that select the features.
     pub fn feature_flags(&self) -> Vec<OsString> {
-        self.spelled(&["all-features", "no-default-features", "features"])
+        self.tokens_of(&["all-features", "no-default-features", "features"])
     }
 
     /// `--config` and `-Z`.
     pub fn config_flags(&self) -> Vec<OsString> {
-        [self.spelled(&["config"]), self.spelled(&["-Z"])].concat()
+        [self.tokens_of(&["config"]), self.tokens_of(&["-Z"])].concat()
     }
 
-    /// These options, each in tokens of its own.
-    fn spelled(&self, names: &[&str]) -> Vec<OsString> {
+    /// These options, each in separate tokens.
+    fn tokens_of(&self, names: &[&str]) -> Vec<OsString> {
         let parsed = self.parsed();
         let named = parsed.cargo.iter().filter(|argument| names.contains(&argument.name.as_str()));
-        named.flat_map(Argument::spelled).collect()
+        named.flat_map(Argument::to_tokens).collect()
     }
 
-    /// Whether a `--config` says anything of incremental compilation. Files that one names are not looked into.
+    /// Whether a `--config` sets incremental compilation. Files that it names are not read.
     pub fn configures_incremental(&self) -> bool {
         self.values("config").into_iter().filter_map(OsStr::to_str).any(|config| {
             let Ok(config) = config.parse::<toml::Table>() else { return false };
@@ -165,13 +165,14 @@ impl Invocation {
         })
     }
 
-    /// The arguments that say what is built, for the graph index. Each is an option with its value, or a value alone.
+    /// The arguments that decide what is built, for the graph index. Each is an option with its value, or a value
+    /// alone.
     ///
-    /// What `cargo run` gives its program without `--` is among them, and the `--` of `cargo rustc`. Both only change the
-    /// name of the index, and names stay as they are.
+    /// They include the arguments that `cargo run` passes to its program without `--`, and the `--` of `cargo rustc`.
+    /// Both only change the name of the index, and names must not change.
     pub fn identity(&self) -> Vec<(String, Option<String>)> {
         let command = (String::new(), Some(self.planning_command().to_owned()));
-        let options = self.options().into_iter().filter(|(name, _)| !NOT_OF_THE_BUILD.contains(&name.as_str()));
+        let options = self.options().into_iter().filter(|(name, _)| !NOT_BUILD_OPTIONS.contains(&name.as_str()));
         let rest = self.arguments.iter().skip_while(|argument| *argument != "--").filter(|_| self.command == "rustc");
         let rest = rest.map(|argument| (String::new(), Some(text(argument))));
         iter::once(command).chain(options).chain(rest).collect()
@@ -185,7 +186,7 @@ impl Invocation {
     }
 }
 
-/// What is no text is told apart by the digest of it.
+/// The argument as text. A digest distinguishes arguments that are not UTF-8.
 fn text(argument: impl AsRef<OsStr>) -> String {
     let argument = argument.as_ref();
     let digest = || format!("{} {}", argument.to_string_lossy(), Digest::of(argument.as_encoded_bytes()));
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_found_in_each_spelling_and_not_behind_the_dashes() {
+    fn values_are_found_in_every_spelling_but_not_after_the_dashes() {
         let invocation = invocation(
             "run",
             &[
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn incremental_compilation_is_seen_in_configuration() {
+    fn incremental_compilation_is_found_in_configuration() {
         let configures = |config: &str| invocation("build", &["--config", config]).configures_incremental();
         assert!(configures("build.incremental=true"));
         assert!(configures("build = { jobs = 1, incremental = false }"));
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_is_seen_alone_and_in_a_bundle() {
+    fn quiet_is_found_alone_and_in_a_bundle() {
         assert!(invocation("build", &["-q"]).has("quiet"));
         assert!(invocation("build", &["-rq"]).has("quiet"));
         assert!(!invocation("build", &["-p", "q"]).has("quiet"));
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_is_taken_apart_only_where_one_of_its_options_is_replaced() {
+    fn a_bundle_is_split_only_if_one_of_its_options_is_replaced() {
         let without_package = |name: &str, _: Option<&str>| (name == "package").then(Vec::new);
         assert_eq!(
             invocation("build", &["-vrpx", "-vq"]).map_options(without_package),
@@ -267,23 +268,23 @@ mod tests {
 
     #[test]
     fn features_and_unstable_options_are_found_in_each_spelling() {
-        let spelled = ["-Fa", "-F=b", "--features=c", "-vF", "d", "--all-features", "-Z=x", "-vZy", "--bin", "-Fe"];
-        let invocation = invocation("build", &spelled);
+        let spellings = ["-Fa", "-F=b", "--features=c", "-vF", "d", "--all-features", "-Z=x", "-vZy", "--bin", "-Fe"];
+        let invocation = invocation("build", &spellings);
         let features = ["--features", "a", "--features", "b", "--features", "c", "--features", "d", "--all-features"];
         assert_eq!(invocation.feature_flags(), features);
         assert_eq!(invocation.config_flags(), ["-Zx", "-Zy"]);
     }
 
     #[test]
-    fn the_place_behind_the_last_configuration_is_found() {
-        assert_eq!(invocation("build", &["--release"]).up_to_config(), 0);
-        assert_eq!(invocation("build", &["--config=a", "-v", "--config", "b", "--release"]).up_to_config(), 4);
-        assert_eq!(invocation("run", &["--config=a", "program", "--config", "b"]).up_to_config(), 1);
-        assert_eq!(invocation("build", &["-p", "--config", "b"]).up_to_config(), 0);
+    fn the_position_after_the_last_configuration_is_found() {
+        assert_eq!(invocation("build", &["--release"]).config_end(), 0);
+        assert_eq!(invocation("build", &["--config=a", "-v", "--config", "b", "--release"]).config_end(), 4);
+        assert_eq!(invocation("run", &["--config=a", "program", "--config", "b"]).config_end(), 1);
+        assert_eq!(invocation("build", &["-p", "--config", "b"]).config_end(), 0);
     }
 
     #[test]
-    fn what_the_program_is_given_is_not_cargos() {
+    fn arguments_of_the_program_are_not_cargos() {
         let run = invocation("run", &["-r", "program", "-q", "--target-dir", "t", "--help"]);
         assert!(!run.has("quiet") && !run.has("help") && run.has("release"));
         assert_eq!(run.value("target-dir"), None);
@@ -297,21 +298,21 @@ mod tests {
     }
 
     #[test]
-    fn clippy_is_told_what_cargo_clippy_would_tell_it() {
-        let told = |arguments: &[&str]| invocation("clippy", arguments).clippy_arguments().unwrap();
-        assert_eq!(told(&["--workspace", "-p", "x"]), "");
-        assert_eq!(told(&["--no-deps", "--", "-W", "x"]), told(&["--", "--no-deps", "-W", "x"]));
-        assert_eq!(told(&["--", "-D", "--"]), "-D__CLIPPY_HACKERY__--__CLIPPY_HACKERY__");
+    fn clippy_gets_the_arguments_that_cargo_clippy_would_pass() {
+        let passed = |arguments: &[&str]| invocation("clippy", arguments).clippy_arguments().unwrap();
+        assert_eq!(passed(&["--workspace", "-p", "x"]), "");
+        assert_eq!(passed(&["--no-deps", "--", "-W", "x"]), passed(&["--", "--no-deps", "-W", "x"]));
+        assert_eq!(passed(&["--", "-D", "--"]), "-D__CLIPPY_HACKERY__--__CLIPPY_HACKERY__");
     }
 
     #[test]
-    fn run_is_planned_as_build_without_what_is_the_programs() {
+    fn run_is_planned_as_build_without_the_arguments_of_the_program() {
         let run = invocation("run", &["--bin", "x", "-r", "file", "--release"]);
         assert_eq!(run.planning_command(), "build");
         assert_eq!(run.planning_arguments(), ["--bin", "x", "-r"]);
     }
 
-    /// As a command line.
+    /// The identity as a command line.
     fn identity(command: &str, arguments: &[&str]) -> String {
         let parts = invocation(command, arguments).identity().into_iter().map(|part| match part {
             (name, None) => format!("--{name}"),
@@ -322,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_leaves_out_where_and_how_loudly() {
+    fn the_identity_leaves_out_paths_and_verbosity() {
         let here = ["--release", "--target-dir", "/t", "-q", "-j", "2", "--features=x"];
         let there = ["-r", "--manifest-path=/w/Cargo.toml", "-F", "x", "--locked", "--color", "always", "-vvj4"];
         assert_eq!(identity("build", &here), "build --release --features=x");
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_takes_no_value_for_an_option() {
+    fn the_identity_does_not_mistake_a_value_for_an_option() {
         let release = "build --features=color --release";
         for value in ["color", "jobs", "target-dir", "manifest-path", "message-format"] {
             let with = |more: &[&str]| identity("build", &[&["--features", value], more].concat());
@@ -343,12 +344,12 @@ mod tests {
         assert_ne!(identity("rustc", &["--crate-type", "lib"]), identity("rustc", &["--crate-type", "bin"]));
         assert_eq!(identity("rustc", &["--lib", "--", "--cfg=a"]), "rustc --lib -- --cfg=a");
         assert_ne!(identity("rustc", &["--", "--cfg=a"]), identity("rustc", &["--", "--cfg=b"]));
-        assert_eq!(identity("run", &["--", "a"]), identity("run", &["--", "b"]), "what the program is given");
+        assert_eq!(identity("run", &["--", "a"]), identity("run", &["--", "b"]), "arguments of the program");
     }
 
     #[test]
     #[cfg(unix)]
-    fn arguments_that_are_no_text_are_told_apart() {
+    fn arguments_that_are_not_utf8_are_distinguished() {
         use std::os::unix::ffi::OsStrExt;
         let of = |byte: u8| Invocation::new(None, "test", vec![OsStr::from_bytes(&[byte]).into()]).identity();
         assert_ne!(of(0xfe), of(0xff));

@@ -1,9 +1,9 @@
-//! Where cargo keeps what in a build directory.
+//! The layout of cargo's build directory.
 //!
-//! Mirrors cargo's `core/compiler/layout.rs` and `core/compiler/build_runner/compilation_files.rs`, for the two
-//! arrangements of [`Layout`]. Nothing else in this crate knows a name in a build directory.
+//! Mirrors cargo's `core/compiler/layout.rs` and `core/compiler/build_runner/compilation_files.rs`, for both variants
+//! of [`Layout`]. No other module knows the names in a build directory.
 //!
-//! **Invariant.** Which arrangement a cargo has is not decided here (see [`format`](super::format)).
+//! **Invariant.** This module does not decide which layout a cargo uses (see [`format`](super::format)).
 
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
@@ -15,24 +15,24 @@ pub use crate::entry::Layout;
 use crate::error::{Error, Result};
 use crate::fs;
 
-/// Directories of a profile that change whenever cargo comes to know a unit, or forgets one.
+/// Directories of a profile that change whenever cargo adds or removes a unit.
 pub const UNIT_DIRECTORIES: [&str; 2] = [".fingerprint", "build"];
-/// The file that is as old as the start of a build script.
+/// The file whose modification time is the start of a build script.
 pub const RUN_BEGAN: &str = "invoked.timestamp";
 
-/// Where the files of one unit are. All paths are below the profile's directory.
+/// The locations of a unit's files, relative to the profile's directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnitPaths {
     /// Its outputs; `OUT_DIR` for the run of a build script.
     pub outputs: String,
     /// Its fingerprint.
     pub fingerprint: String,
-    /// What cargo keeps of the run of a build script.
+    /// The directory of cargo's files about the run of a build script.
     pub run: Option<String>,
 }
 
-/// The `OUT_DIR` that a path below a build directory is in, if any: whoever names one was told of it, as there is a hash of
-/// cargo's in its name.
+/// The `OUT_DIR` that contains a path below a build directory, if any. Its name contains a hash of cargo's, so a
+/// process that names such a path must have received it.
 pub fn out_dir_of<'a>(build_dir: &Utf8Path, path: &'a Utf8Path) -> Option<&'a Utf8Path> {
     let is_named = |directory: &&Utf8Path| {
         let names: Vec<_> = directory.components().rev().take(4).map(|part| part.as_str()).collect();
@@ -45,13 +45,14 @@ pub fn out_dir_of<'a>(build_dir: &Utf8Path, path: &'a Utf8Path) -> Option<&'a Ut
     path.ancestors().take_while(|directory| directory.starts_with(build_dir)).find(is_named)
 }
 
-/// Whether cargo may have named something so (`util/hex.rs`).
+/// Whether a name has the form of cargo's hashes (`util/hex.rs`).
 fn is_hash(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 impl Layout {
-    /// Where the files of a compiled unit are, from the directory that rustc writes to and the hash in its file names.
+    /// The locations of a compiled unit's files, from the directory that rustc writes to and the hash in its file
+    /// names.
     pub fn of_compiled(self, profile: &Utf8Path, package: &str, hash: &str, out_dir: &Utf8Path) -> Option<UnitPaths> {
         let outputs = out_dir.strip_prefix(profile).ok()?;
         let fingerprint = match self {
@@ -62,9 +63,9 @@ impl Layout {
         Some(UnitPaths { outputs: outputs.to_string(), fingerprint, run: None })
     }
 
-    /// The hash of a library that has none in its file names: a `cdylib` or a `dylib` of a package in a directory
-    /// (`use_extra_filename`). All such libraries of a package have one directory for their fingerprints, which is looked for:
-    /// it is the only one whose fingerprint was written after rustc had ended, and whose hash is in no file name.
+    /// The hash of a library whose file names contain none: a `cdylib` or a `dylib` of a package in a directory
+    /// (`use_extra_filename`). All such libraries of a package share one fingerprint directory. It is the only one
+    /// whose fingerprint was written after rustc ended and whose hash is in no file name.
     pub fn hash_of(self, profile: &Utf8Path, package: &str, target: &str, out_dir: &Utf8Path) -> Option<String> {
         let modified = |path: Utf8PathBuf| path.metadata().and_then(|file| file.modified()).ok();
         let stem = target.replace('-', "_");
@@ -80,7 +81,7 @@ impl Layout {
         hashes.next().filter(|_| hashes.next().is_none())
     }
 
-    /// Where the files of a build script's run are, from `OUT_DIR`.
+    /// The locations of the files of a build script's run, from `OUT_DIR`.
     pub fn of_run(self, profile: &Utf8Path, out_dir: &Utf8Path) -> Option<UnitPaths> {
         let outputs = out_dir.strip_prefix(profile).ok()?;
         let unit = outputs.parent()?;
@@ -91,7 +92,7 @@ impl Layout {
         Some(UnitPaths { outputs: outputs.to_string(), fingerprint: fingerprint.into(), run: Some(run.into()) })
     }
 
-    /// The file with what a build script printed to its standard output.
+    /// The file that holds the standard output of a build script.
     pub fn script_output(self) -> &'static str {
         match self {
             Self::Classic => "output",
@@ -99,18 +100,18 @@ impl Layout {
         }
     }
 
-    /// All files that cargo keeps of a build script's run.
+    /// All files that cargo keeps about the run of a build script.
     pub fn run_files(self) -> [&'static str; 4] {
         [self.script_output(), "stderr", "root-output", RUN_BEGAN]
     }
 
-    /// The `OUT_DIR`s in a profile's directory that something is in.
+    /// The `OUT_DIR`s in a profile's directory that are not empty.
     pub fn used_out_dirs(self, profile: &Utf8Path) -> Vec<Utf8PathBuf> {
         let is_used = |out: &Utf8PathBuf| out.read_dir_utf8().is_ok_and(|mut entries| entries.next().is_some());
         self.script_directories(profile).into_iter().map(|unit| unit.join("out")).filter(is_used).collect()
     }
 
-    /// The programs of build scripts in a profile's directory, by the names that rustc has given them.
+    /// The programs of build scripts in a profile's directory, under the names that rustc gave them.
     pub fn scripts(self, profile: &Utf8Path) -> Vec<Utf8PathBuf> {
         let directories = self.script_directories(profile).into_iter();
         let outputs = directories.map(|unit| match self {
@@ -124,7 +125,7 @@ impl Layout {
         outputs.flat_map(|outputs| children(&outputs)).filter(is_script).collect()
     }
 
-    /// The package of such a program.
+    /// The package of a build script's program.
     pub fn package_of(self, script: &Utf8Path) -> Option<&str> {
         let unit = script.parent()?;
         match self {
@@ -133,7 +134,8 @@ impl Layout {
         }
     }
 
-    /// The directories of build scripts and of their runs; in a layout with a directory for each unit, those of all units.
+    /// The directories of build scripts and of their runs. If the layout has a directory for each unit, those of all
+    /// units.
     fn script_directories(self, profile: &Utf8Path) -> Vec<Utf8PathBuf> {
         let packages = children(&profile.join("build"));
         match self {
@@ -157,7 +159,7 @@ fn children(directory: &Utf8Path) -> Vec<Utf8PathBuf> {
     entries.map(|entry| entry.path().to_owned()).collect()
 }
 
-/// Makes a directory as cargo makes those that backups need not have (`util/paths.rs`), where there is none yet.
+/// Creates a directory, unless it exists, and marks it for backup programs to skip, as cargo does (`util/paths.rs`).
 pub fn make_tagged(directory: &Utf8Path) -> Result<()> {
     if directory.exists() {
         return Ok(());
@@ -166,10 +168,10 @@ pub fn make_tagged(directory: &Utf8Path) -> Result<()> {
     cachedir::ensure_tag(directory).map_err(Error::io("write to", directory))
 }
 
-/// Cargo's own locks on the directories of profiles: nobody builds in them while they are held.
+/// Takes cargo's own locks on the directories of profiles. While they are held, nobody else builds there.
 ///
-/// None is waited for while another one is held: cargos take several of them, too, and in orders of their own. `waiting` is
-/// called when somebody builds there. A file system that has no locks has none for cargo, either.
+/// It never waits for a lock while it holds another, because cargo also takes several of them, in its own order.
+/// `waiting` is called if another process builds there. If the file system has no locks, cargo has none either.
 pub fn lock<'a>(
     profiles: impl IntoIterator<Item = &'a Utf8PathBuf>,
     generation: &Generation,
@@ -177,19 +179,19 @@ pub fn lock<'a>(
 ) -> Result<Vec<File>> {
     let mut paths = VecDeque::new();
     for profile in profiles {
-        // The build directory, or that of a target in it.
+        // The build directory, or its subdirectory for a target.
         make_tagged(profile.parent().unwrap_or(profile))?;
         fs::create_dir_all(profile.as_std_path())?;
         paths.extend(generation.locks.iter().map(|name| profile.join(name)));
     }
-    let (mut held, mut said) = (Vec::new(), false);
+    let (mut held, mut has_reported) = (Vec::new(), false);
     while let Some(path) = paths.get(held.len()) {
         let file = File::options().create(true).truncate(false).read(true).write(true).open(path);
         let file = file.map_err(Error::io("open", path))?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             let released = held.len();
             held.clear();
-            if !std::mem::replace(&mut said, true) {
+            if !std::mem::replace(&mut has_reported, true) {
                 waiting();
             }
             file.lock().map_err(Error::io("lock", path))?;
@@ -206,7 +208,7 @@ mod tests {
     use crate::cargo::Format;
 
     #[test]
-    fn no_lock_is_held_while_another_one_is_waited_for() {
+    fn no_lock_is_held_while_waiting_for_another() {
         let temporary = tempfile::tempdir().unwrap();
         let directory = Utf8Path::from_path(temporary.path()).unwrap();
         let profiles = ["one", "two", "three"].map(|name| directory.join(name));
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_of_a_script_tells_its_package() {
+    fn the_package_of_a_script_program_is_found() {
         let classic = Utf8Path::new("/t/debug/build/a-b-0123/build_script_build-0123");
         assert_eq!(Layout::Classic.package_of(classic), Some("a-b"));
         let per_unit = Utf8Path::new("/t/debug/build/a-b/0123/out/build_script_build");
@@ -251,16 +253,16 @@ mod tests {
         assert_eq!(found(), None);
         write("deps/a_b.d", 1);
         write(".fingerprint/a-01/lib-a-b", 0);
-        assert_eq!(found(), None, "it was there before");
+        assert_eq!(found(), None, "it is older than the output");
         write(".fingerprint/a-02/lib-a-b", 1);
         assert_eq!(found().as_deref(), Some("02"));
         for other in ["a-03/lib-other", "a-04/test-lib-a-b", "a-c-05/lib-a-b", "other-06/lib-a-b"] {
             write(&format!(".fingerprint/{other}"), 1);
         }
         write(".fingerprint/a-07/lib-a-b", 1);
-        assert_eq!(found(), None, "there are two");
+        assert_eq!(found(), None, "two candidates");
         write("deps/a_b-07.d", 1);
-        assert_eq!(found().as_deref(), Some("02"), "the other one is of a unit with a hash");
+        assert_eq!(found().as_deref(), Some("02"), "the other belongs to a unit with a hash");
     }
 
     #[test]

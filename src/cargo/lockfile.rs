@@ -12,7 +12,7 @@ pub struct Lockfile {
     packages: HashMap<(String, String, Option<String>), LockedSource>,
 }
 
-/// What a lockfile says of a package's source.
+/// The source of a package, as a lockfile records it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LockedSource {
     /// A registry package with its checksum.
@@ -51,7 +51,7 @@ impl Lockfile {
         Ok(Self { packages: packages.collect() })
     }
 
-    /// What identifies a package's source; `source` as package ids have it.
+    /// The identity of a package's source. `source` is written as in package ids.
     pub fn source(&self, name: &str, version: &str, source: &str) -> LockedSource {
         let id = (name.to_owned(), version.to_owned(), Some(source_id(source)));
         self.packages.get(&id).cloned().unwrap_or(LockedSource::Unknown)

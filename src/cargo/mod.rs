@@ -1,12 +1,13 @@
 //! Cargo: the only module that calls it.
 //!
-//! [`Invocation`] is what the user asked cargo for, kept verbatim; [`Cargo`] asks the questions a plan needs (workspace,
-//! unit graph, configuration, version) with the same flags and runs the build itself.
+//! [`Invocation`] is the command that the user typed, verbatim. [`Cargo`] runs the queries that a plan needs
+//! (workspace, unit graph, configuration, version) with the same flags, and runs the build itself.
 //!
-//! **Invariants.** The user's arguments reach cargo unchanged and in their order; what is added stands directly behind
-//! the subcommand. `RUSTC_BOOTSTRAP=1` is set for the questions that need it and for nothing else. No variable is set for
-//! the build but a `RUSTC_WRAPPER` that was set already, so programs that cargo starts see the environment they would see
-//! without us; build scripts, which cargo tells of every wrapper, see it as well (`wrapper::stand_in`).
+//! **Invariants.** The user's arguments reach cargo unchanged and in order; added ones follow the subcommand directly.
+//! `RUSTC_BOOTSTRAP=1` is set for the queries that need it and for nothing else. The build gets no further variable;
+//! only a `RUSTC_WRAPPER` that is already set is replaced. So programs that cargo starts see the same environment as
+//! without xcache. Cargo passes the path of any wrapper to build scripts, but they see the original environment as well
+//! (`wrapper::stand_in`).
 
 mod arguments;
 mod builds;
@@ -40,7 +41,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::process;
 
-/// Where a workspace is and where its outputs go.
+/// The directories of a workspace and of its outputs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Workspace {
     /// The directory of the workspace's Cargo.toml and Cargo.lock.
@@ -51,7 +52,7 @@ pub struct Workspace {
     pub build_dir: Utf8PathBuf,
     /// The directories of all members.
     pub members: Vec<Utf8PathBuf>,
-    /// All that cargo says of the members, the targets that it has found in their directories among it.
+    /// A digest of cargo's description of the members, including the targets that it found in their directories.
     pub description: Digest,
 }
 
@@ -60,42 +61,42 @@ pub struct Workspace {
 pub struct Cargo {
     program: PathBuf,
     invocation: Invocation,
-    /// What is run, where it is planned as another command.
-    runs: Option<Invocation>,
+    /// The command to run, if another one is planned in its place.
+    executed: Option<Invocation>,
     without_incremental: bool,
 }
 
 impl Cargo {
-    /// `program` is the cargo that started us; a `+toolchain` argument needs rustup's proxy from `PATH` instead.
+    /// `program` is the cargo that started xcache. A `+toolchain` argument needs rustup's proxy from `PATH` instead.
     pub fn new(program: Option<PathBuf>, invocation: Invocation) -> Self {
         let program = match (&invocation.toolchain, program) {
             (None, Some(program)) => program,
             _ => "cargo".into(),
         };
-        Self { program, invocation, runs: None, without_incremental: false }
+        Self { program, invocation, executed: None, without_incremental: false }
     }
 
-    /// Has it run another command than the one it is asked about.
+    /// Runs another command than the planned one.
     #[must_use]
-    pub fn running(self, runs: Option<Invocation>) -> Self {
-        Self { runs, ..self }
+    pub fn running(self, executed: Option<Invocation>) -> Self {
+        Self { executed, ..self }
     }
 
-    /// Has cargo compile members without `-C incremental`, and plan so; or leaves that to cargo.
+    /// Makes cargo plan and compile members without `-C incremental`, or leaves that to cargo.
     ///
-    /// `build.incremental` overrides what profiles and files say (`core/profiles.rs`). It is given as configuration and
-    /// not as `CARGO_INCREMENTAL=0`, which build scripts, tests and programs would see, and hand on to a cargo they run.
+    /// `build.incremental` overrides profiles and files (`core/profiles.rs`). It is passed as configuration, because
+    /// build scripts, tests and programs would see `CARGO_INCREMENTAL=0` and pass it on to any cargo that they run.
     #[must_use]
     pub fn without_incremental(self, without_incremental: bool) -> Self {
         Self { without_incremental, ..self }
     }
 
-    /// The program that is started.
+    /// The program that is run as cargo.
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// What the user asked for.
+    /// The user's command.
     pub fn invocation(&self) -> &Invocation {
         &self.invocation
     }
@@ -108,12 +109,12 @@ impl Cargo {
         Self { invocation, ..self.clone() }
     }
 
-    /// What cargo says of the workspace and its members, without resolving anything.
+    /// Cargo's description of the workspace and its members, without resolving dependencies.
     pub fn metadata(&self) -> Result<Metadata> {
         parse_json(&self.description()?, "cargo metadata")
     }
 
-    /// What cargo says of the package of one manifest, whether or not its workspace knows it.
+    /// Cargo's description of the package of one manifest, even if its workspace does not list it.
     pub fn package(&self, manifest: &Path) -> Result<cargo_metadata::Package> {
         let mut command = self.command();
         command.args(["read-manifest", "--manifest-path"]).arg(manifest);
@@ -124,7 +125,7 @@ impl Cargo {
         process::output(self.metadata_command().args(["--no-deps", "--offline"]))
     }
 
-    /// The workspace and its directories, without resolving anything.
+    /// The workspace and its directories, without resolving dependencies.
     pub fn workspace(&self) -> Result<Workspace> {
         let description = self.description()?;
         let metadata: Metadata = parse_json(&description, "cargo metadata")?;
@@ -138,24 +139,26 @@ impl Cargo {
         })
     }
 
-    /// The packages of the workspace and all that they depend on, on these platforms and with the features of the command,
-    /// as text for [`crate::explain::Origins::parse`]. Never asked in a build: it may have to download what is not built.
+    /// The packages of the workspace and their dependencies, on these platforms and with the features of the command,
+    /// as text for [`crate::explain::Origins::parse`]. A build never runs this query, because it may download packages
+    /// that are not built.
     pub fn package_graph(&self, platforms: &[String]) -> Result<String> {
         let mut command = self.metadata_command();
         command.arg("--locked").args(self.invocation.feature_flags());
         command.args(platforms.iter().flat_map(|platform| ["--filter-platform", platform]));
-        // Whoever only asks leaves nothing in the build directory.
+        // A query must not write into the build directory.
         command.env("CARGO_CACHE_RUSTC_INFO", "0");
         process::output(&mut command)
     }
 
-    /// The exact units of the command, as text for [`UnitGraph::parse`]. Resolves, locks and downloads as the build itself
-    /// would, so what cargo says of that (and only that: warnings come again in the build) is passed to `status`.
+    /// The exact units of the command, as text for [`UnitGraph::parse`]. Cargo resolves, locks and downloads as for the
+    /// build itself. Its status lines about that go to `status`; warnings do not, because the build repeats them.
     pub fn unit_graph(&self, mut status: impl FnMut(&str)) -> Result<String> {
         let mut command = self.command();
         command.arg(self.invocation.planning_command()).args(self.added_config());
         command.args(["--unit-graph", "-Zunstable-options"]);
-        // With that variable, rustc tells cargo of more features of the processor: nobody else is to hear of these.
+        // With `RUSTC_BOOTSTRAP`, rustc reports further features of the processor. Cargo must not cache them for other
+        // processes.
         command
             .args(self.invocation.planning_arguments())
             .env("RUSTC_BOOTSTRAP", "1")
@@ -174,7 +177,7 @@ impl Cargo {
         parse_json(&process::output(command.env("RUSTC_BOOTSTRAP", "1"))?, "cargo config get")
     }
 
-    /// The file that a value of the configuration stands in; nothing where it is from a variable or an option.
+    /// The file that sets a configuration value. Absent if a variable or an option sets it.
     pub fn config_origin(&self, key: &str) -> Result<Option<PathBuf>> {
         let mut command = self.command();
         command.args(self.invocation.config_flags()).args([
@@ -184,12 +187,13 @@ impl Cargo {
             "--show-origin",
             key,
         ]);
-        let said = process::output(command.env("RUSTC_BOOTSTRAP", "1"))?;
-        let origin = said.trim_end().rsplit_once(" # ").map(|(_, origin)| PathBuf::from(origin));
+        let output = process::output(command.env("RUSTC_BOOTSTRAP", "1"))?;
+        let origin = output.trim_end().rsplit_once(" # ").map(|(_, origin)| PathBuf::from(origin));
         Ok(origin.filter(|origin| origin.is_absolute()))
     }
 
-    /// Whether the configuration has an alias of the subcommand's name. Cargo looks before it reads `--config`.
+    /// Whether the configuration has an alias with the subcommand's name. Cargo looks for aliases before it reads
+    /// `--config`.
     pub fn is_alias(&self) -> bool {
         let mut command = self.command();
         command.args(["-Zunstable-options", "config", "get", "--format=json"]);
@@ -204,15 +208,16 @@ impl Cargo {
         command
     }
 
-    /// The build, exactly as the user asked for it, with `wrapper` around rustc.
+    /// The build, exactly as the user typed it, with `wrapper` around rustc.
     ///
-    /// The wrapper is given as configuration and not as `RUSTC_WRAPPER`: build scripts that ask cargo to run again when
-    /// that variable changes would run again whenever `cargo xcache build` and `cargo build` take turns. Only a
-    /// `RUSTC_WRAPPER` that is set already, be it to nothing, has to be `replaced`, as it would win; what cargo starts is
-    /// given it again. Where a `--config` of the user's says something of a wrapper, it is heard, and ours is called.
+    /// The wrapper is passed as configuration and not as `RUSTC_WRAPPER`: build scripts that declare this variable
+    /// would otherwise run again whenever `cargo xcache build` and `cargo build` alternate. Only a `RUSTC_WRAPPER` that
+    /// is already set, even to nothing, has to be `replaced`, because it would take precedence; the processes that
+    /// cargo starts get the old value. A wrapper in the user's `--config` still takes effect, although cargo calls
+    /// xcache's.
     pub fn build(&self, wrapper: Option<&Path>, replaced: Option<&OsStr>) -> Command {
-        let invocation = self.runs.as_ref().unwrap_or(&self.invocation);
-        let (before, behind) = invocation.arguments.split_at(invocation.up_to_config());
+        let invocation = self.executed.as_ref().unwrap_or(&self.invocation);
+        let (before, after) = invocation.arguments.split_at(invocation.config_end());
         let mut command = self.command();
         command.arg(&invocation.command).args(self.added_config()).args(before);
         if let Some(wrapper) = wrapper {
@@ -229,7 +234,7 @@ impl Cargo {
                 }
             }
         }
-        command.args(behind);
+        command.args(after);
         command
     }
 
@@ -239,7 +244,7 @@ impl Cargo {
         command
     }
 
-    /// What stands before the user's own `--config` and so gives way to it, in the planning run as in the build.
+    /// Configuration that precedes the user's own `--config`, which overrides it, in the planning run and in the build.
     fn added_config(&self) -> &'static [&'static str] {
         if self.without_incremental { &["--config", "build.incremental=false"] } else { &[] }
     }
@@ -254,7 +259,7 @@ impl Cargo {
     }
 }
 
-/// The rustc to ask for its identity: the `+toolchain` one through rustup's proxy, else the one cargo will run.
+/// The rustc to query for its identity: that of `+toolchain` through rustup's proxy, or the one that cargo will run.
 pub fn rustc_command(invocation: &Invocation, rustc: OsString) -> Command {
     let mut command = match &invocation.toolchain {
         Some(_) => Command::new("rustc"),
@@ -264,7 +269,7 @@ pub fn rustc_command(invocation: &Invocation, rustc: OsString) -> Command {
     command
 }
 
-/// Whether a line is one of cargo's about the lockfile and the sources.
+/// Whether a line is a status line of cargo's about the lockfile or the sources.
 fn is_status(line: &str) -> bool {
     const VERBS: &[&str] = &[
         "Updating",

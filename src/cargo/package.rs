@@ -1,8 +1,8 @@
-//! The packages of a unit graph, from what the graph itself says of them.
+//! The packages of a unit graph, derived from the graph itself.
 //!
-//! A unit names its package by a package id spec, which holds name, version and source. The directory follows from the
-//! spec, or from where the sources lie. `cargo metadata` would say the same, but it waits for the lock of cargo's package
-//! cache as the unit graph does, and downloads what is never built.
+//! A unit names its package by a package id spec, which contains name, version and source. The directory follows from
+//! the spec or from the location of the sources. `cargo metadata` would return the same, but it waits for the lock of
+//! cargo's package cache like the unit graph, and downloads packages that are never built.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,34 +18,35 @@ use crate::fs;
 /// Packages by their id.
 pub type Packages = BTreeMap<String, Package>;
 
-/// A package of which something is built.
+/// A package with units in the build.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Package {
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Where it is from.
+    /// Its source.
     pub source: PackageSource,
     /// The directory of its manifest.
     pub directory: Utf8PathBuf,
-    /// Its manifest has `links`: its build script is there for a native library. Known of packages with a build script.
+    /// Whether its manifest has `links`, so that its build script is for a native library. Known for packages with a
+    /// build script.
     pub links: bool,
-    /// Its directory is one that only cargo writes to. Any other says nothing of what is in it, whatever the lockfile has
-    /// for the package.
+    /// Whether its directory is one that only cargo writes to. For any other, the lockfile does not determine the
+    /// content.
     pub is_of_cargo: bool,
 }
 
-/// Where a package is from.
+/// The source of a package.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum PackageSource {
-    /// A directory of the user's.
+    /// A directory.
     Directory,
-    /// A registry; its name as lockfiles have it.
+    /// A registry, with its name in lockfiles.
     Registry(String),
     /// A git repository.
     Git {
-        /// The source's name as lockfiles have it, without the revision.
+        /// The name of the source in lockfiles, without the revision.
         name: String,
         /// The repository's address.
         repository: String,
@@ -53,7 +54,7 @@ pub enum PackageSource {
 }
 
 impl PackageSource {
-    /// Its name as lockfiles have it, where they have one.
+    /// Its name in lockfiles, if it has one.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Directory => None,
@@ -83,7 +84,7 @@ pub fn packages(graph: &UnitGraph, home: Option<&Utf8Path>) -> Result<Packages> 
     root_files.into_par_iter().map(described).collect()
 }
 
-/// The package of this id and with these root files.
+/// The package with this id and these root files.
 fn package(id: &str, root_files: &[&Utf8Path]) -> Result<Package> {
     let unknown = |reason: String| Error::Command { command: "cargo --unit-graph".into(), reason };
     let spec = PackageIdSpec::parse(id).map_err(|error| unknown(error.to_string()))?;
@@ -98,7 +99,7 @@ fn package(id: &str, root_files: &[&Utf8Path]) -> Result<Package> {
         }
         kind => {
             let above = |file: &&Utf8Path| directory(spec.name(), &version, file);
-            // Nothing but its root files is known of a package that has them all elsewhere.
+            // A package whose root files are all elsewhere is known only by these files.
             let beside = || root_files.iter().find_map(|file| Some(file.parent()?.to_owned()));
             let directory = root_files.iter().find_map(above).or_else(beside).ok_or_else(incomplete)?;
             let source = match kind {
@@ -111,13 +112,13 @@ fn package(id: &str, root_files: &[&Utf8Path]) -> Result<Package> {
     Ok(Package { name: spec.name().into(), version, source, directory, links: false, is_of_cargo: false })
 }
 
-/// The directory above a root file that holds the package's manifest. Other packages may lie on the way.
+/// The directory above a root file that contains the package's manifest. Directories of other packages may lie between.
 fn directory(name: &str, version: &str, root_file: &Utf8Path) -> Option<Utf8PathBuf> {
     let unpacked = format!("{name}-{version}");
     let is_package = |directory: &&Utf8Path| {
         let manifest = directory.join("Cargo.toml");
         match directory.file_name() {
-            // As cargo unpacks what it downloads.
+            // Cargo unpacks downloads into such directories.
             Some(name) if name == unpacked => manifest.is_file(),
             _ => self::manifest(&manifest).is_some_and(|manifest| manifest.name == name),
         }
@@ -125,7 +126,7 @@ fn directory(name: &str, version: &str, root_file: &Utf8Path) -> Option<Utf8Path
     root_file.ancestors().skip(1).find(is_package).map(Utf8Path::to_owned)
 }
 
-/// What a manifest says of its package.
+/// The package table of a manifest.
 #[derive(Deserialize)]
 struct ManifestPackage {
     name: String,
@@ -145,7 +146,7 @@ fn manifest(path: &Utf8Path) -> Option<ManifestPackage> {
 mod tests {
     use super::*;
 
-    /// A directory with an empty manifest of each of these packages in it.
+    /// A directory with a minimal manifest for each of these packages.
     fn tree(packages: &[(&str, &str)]) -> (tempfile::TempDir, Utf8PathBuf) {
         let tree = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(tree.path().to_owned()).unwrap();
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_is_known_by_its_id() {
+    fn a_package_is_read_from_its_id() {
         let (_tree, root) = tree(&[("itoa-1.0.15", "itoa"), ("checkouts/tool/inner", "tool")]);
         let registry = "registry+https://github.com/rust-lang/crates.io-index";
         let itoa = package(&format!("{registry}#itoa@1.0.15"), &[&root.join("itoa-1.0.15/src/lib.rs")]).unwrap();
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_that_of_the_packages_own_manifest() {
+    fn the_directory_is_that_of_the_packages_own_manifest() {
         let (_tree, root) = tree(&[("outer", "outer"), ("outer/inner", "inner")]);
         let source = root.join("outer/inner/src/lib.rs");
         assert_eq!(directory("outer", "1.0.0", &source), Some(root.join("outer")));
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_id_is_an_error() {
+    fn an_invalid_id_is_an_error() {
         for id in ["itoa", "itoa@1.0.15", "registry+https://example.com/index#itoa", "path+http://example.com/a#1.0.0"]
         {
             assert!(package(id, &["/src/lib.rs".into()]).is_err(), "{id}");

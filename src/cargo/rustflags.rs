@@ -1,9 +1,10 @@
-//! The flags of the user's that cargo passes to rustc (`core/compiler/build_context/target_info.rs`, `extra_args`).
+//! The user's flags that cargo passes to rustc (`core/compiler/build_context/target_info.rs`, `extra_args`).
 //!
-//! Variables win over the tables of platforms, and these over `build.rustflags`; of a list, what a variable says stands
-//! behind what the configuration says. Which tables with a `cfg(…)` apply is asked of the compiler, as cargo does.
+//! Variables override the tables of platforms, and these override `build.rustflags`. Within one list, the flags of a
+//! variable follow those of the configuration. As in cargo, the compiler's output decides which tables with a `cfg(…)`
+//! apply.
 //!
-//! **Invariant.** Where it is not known which tables apply, all that may do: a key is only more particular.
+//! **Invariant.** If it is not known which tables apply, all that may apply count: this only makes a key more specific.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -12,7 +13,7 @@ use cargo_platform::{Cfg, CfgExpr};
 
 use super::CargoConfig;
 
-/// Where flags may be set.
+/// The places where flags may be set.
 #[derive(Clone, Copy)]
 pub struct Rustflags<'a> {
     /// Cargo's configuration.
@@ -22,13 +23,13 @@ pub struct Rustflags<'a> {
 }
 
 impl Rustflags<'_> {
-    /// All that a platform's units are compiled with. `ask` gives the answer of rustc to `--print cfg`, with such flags.
+    /// All flags for the units of a platform. `ask` returns the output of rustc for `--print cfg` with these flags.
     pub fn of(self, platform: &str, ask: impl FnOnce(&[String]) -> Option<String>) -> Vec<String> {
-        if let Some(flags) = self.replacing() {
+        if let Some(flags) = self.overriding_flags() {
             return flags;
         }
         let configured = self.config.rustflags();
-        let (mut flags, of_all) =
+        let (mut flags, build_flags) =
             (self.of_table(&configured, &format!("target.{platform}")), self.of_table(&configured, "build"));
         let conditional = configured.iter().filter_map(|(table, flags)| {
             let condition = table.strip_prefix("target.").filter(|condition| condition.starts_with("cfg("))?;
@@ -36,17 +37,17 @@ impl Rustflags<'_> {
         });
         let conditional: Vec<_> = conditional.collect();
         if !conditional.is_empty() {
-            let said = ask(if flags.is_empty() { &of_all } else { &flags });
-            let has: Option<Vec<_>> = said.map(|said| said.lines().flat_map(Cfg::from_str).collect());
-            let applies = |condition: &str| has.as_ref().is_none_or(|has| CfgExpr::matches_key(condition, has));
+            let output = ask(if flags.is_empty() { &build_flags } else { &flags });
+            let cfgs: Option<Vec<_>> = output.map(|output| output.lines().flat_map(Cfg::from_str).collect());
+            let applies = |condition: &str| cfgs.as_ref().is_none_or(|cfgs| CfgExpr::matches_key(condition, cfgs));
             let applying = conditional.into_iter().filter(|(condition, _)| applies(condition));
             flags.extend(applying.flat_map(|(_, flags)| flags.iter().cloned()));
         }
-        if flags.is_empty() { of_all } else { flags }
+        if flags.is_empty() { build_flags } else { flags }
     }
 
-    /// Those that stand for all others.
-    fn replacing(self) -> Option<Vec<String>> {
+    /// The flags of a variable that replaces all others.
+    fn overriding_flags(self) -> Option<Vec<String>> {
         let listed = |text: &str, separator| text.split(separator).map(str::to_owned).collect::<Vec<_>>();
         let encoded = (self.variable)("CARGO_ENCODED_RUSTFLAGS");
         if let Some(encoded) = encoded {
@@ -56,7 +57,7 @@ impl Rustflags<'_> {
         plain.map(|flags| flags.filter(|flag| !flag.is_empty()).map(str::to_owned).collect())
     }
 
-    /// A list of the configuration, and what its variable adds.
+    /// The flags of a configured table and of its variable.
     fn of_table(self, configured: &BTreeMap<String, Vec<String>>, table: &str) -> Vec<String> {
         let variable = format!("CARGO_{}_RUSTFLAGS", table.to_uppercase().replace(['-', '.'], "_"));
         let added = (self.variable)(&variable).unwrap_or_default().split_whitespace().map(str::to_owned);
@@ -64,12 +65,12 @@ impl Rustflags<'_> {
     }
 }
 
-/// Whether flags name another linker, or tell it something.
+/// Whether flags choose or configure the linker.
 pub fn configure_linker(flags: &[String]) -> bool {
     option_names(flags).any(|name| name.contains("link"))
 }
 
-/// The names of options for code generation, and of unstable ones, among flags.
+/// The names of the codegen and unstable options among flags.
 fn option_names(flags: &[String]) -> impl Iterator<Item = &str> {
     let next = flags.iter().skip(1).map(String::as_str).chain([""]);
     let options = flags.iter().zip(next).filter_map(|(flag, next)| {
@@ -97,15 +98,15 @@ mod tests {
         }
     }"#;
 
-    fn flags(config: &str, variables: &[(&'static str, &'static str)], platform: &str, said: Option<&str>) -> String {
+    fn flags(config: &str, variables: &[(&'static str, &'static str)], platform: &str, cfg: Option<&str>) -> String {
         let config: CargoConfig = serde_json::from_str(config).unwrap();
         let variable = |name: &str| variables.iter().find(|(of, _)| *of == name).map(|(_, value)| *value);
         let flags = Rustflags { config: &config, variable: &variable };
-        flags.of(platform, |_| said.map(str::to_owned)).join(" ")
+        flags.of(platform, |_| cfg.map(str::to_owned)).join(" ")
     }
 
     #[test]
-    fn the_tables_of_a_platform_win_over_those_of_all() {
+    fn the_tables_of_a_platform_override_build_rustflags() {
         let unix = Some("unix\ntarget_os=\"linux\"\n");
         assert_eq!(flags(CONFIG, &[], HOST, unix), "--cfg host --cfg unixlike");
         assert_eq!(flags(CONFIG, &[], "aarch64-pc-windows-msvc", Some("windows")), "--cfg windowslike");
@@ -114,12 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn every_table_counts_of_which_it_is_not_known_whether_it_applies() {
+    fn every_table_that_may_apply_counts() {
         assert_eq!(flags(CONFIG, &[], HOST, None), "--cfg host --cfg unixlike --cfg windowslike");
     }
 
     #[test]
-    fn variables_win() {
+    fn variables_override_the_configuration() {
         let unix = Some("unix");
         for (name, value, expected) in [
             ("RUSTFLAGS", " -O  -g ", "-O -g"),
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_is_asked_with_the_flags_that_are_known() {
+    fn rustc_is_queried_with_the_flags_known_so_far() {
         let config: CargoConfig = serde_json::from_str(CONFIG).unwrap();
         let flags = Rustflags { config: &config, variable: &|_| None };
         let mut asked_with = Vec::new();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_options_are_told_from_their_values() {
+    fn names_of_options_are_separated_from_their_values() {
         let names = |flags: &str| {
             let flags: Vec<_> = flags.split(' ').map(str::to_owned).collect();
             option_names(&flags).map(str::to_owned).collect::<Vec<_>>()

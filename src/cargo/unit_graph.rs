@@ -15,12 +15,12 @@ pub struct UnitGraph {
     pub version: u32,
     /// The units; dependencies are indices into this list.
     pub units: Vec<GraphUnit>,
-    /// The units that were asked for.
+    /// The units that the command names.
     pub roots: Vec<usize>,
 }
 
 impl UnitGraph {
-    /// Whether a unit of a package is one that was asked for.
+    /// Whether the command names a unit of this package.
     pub fn has_root_in(&self, package: &str) -> bool {
         self.roots.iter().filter_map(|root| self.units.get(*root)).any(|unit| unit.pkg_id == package)
     }
@@ -74,7 +74,7 @@ pub struct GraphTarget {
     pub edition: String,
 }
 
-/// A profile: its name and LTO setting, and everything else as it is.
+/// A profile: its name, its LTO setting, and all other fields unparsed.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 pub struct GraphProfile {
     /// `dev`, `release`, or a custom one.

@@ -1,15 +1,15 @@
-//! Which of two like units is checked with its tests.
+//! Tells apart the two units of a crate that is checked with and without its tests.
 //!
-//! `cargo check --all-targets` checks a crate twice, and cargo's unit graph says the same of both
-//! (`core/compiler/unit_graph.rs`: the mode is `check`, with or without a test harness). What others depend on has no
-//! harness; where nothing does, the one with more dependencies has it, those for development; and two that are alike in
-//! everything may be told apart in either way, as long as it is always the same.
+//! `cargo check --all-targets` checks a crate twice, and cargo's unit graph describes both in the same way
+//! (`core/compiler/unit_graph.rs`: the mode is `check`, with or without a test harness). A unit that others depend on
+//! has no harness. If neither has dependents, the one with more dependencies has the harness, because it also
+//! has the development dependencies. If they are alike in every way, the choice is arbitrary but always the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cargo::GraphUnit;
 
-/// For each unit of such a pair, whether it has a test harness. For a unit without a counterpart this is not known.
+/// Whether each unit of such a pair has a test harness. Absent for a unit without a counterpart.
 pub(super) fn harnesses(graph: &[GraphUnit]) -> BTreeMap<usize, bool> {
     let used: BTreeSet<_> = graph.iter().flat_map(|unit| &unit.dependencies).map(|edge| edge.index).collect();
     let mut alike = BTreeMap::<_, Vec<usize>>::new();
@@ -30,7 +30,7 @@ pub(super) fn harnesses(graph: &[GraphUnit]) -> BTreeMap<usize, bool> {
 mod tests {
     use crate::cargo::UnitGraph;
 
-    /// Units of one target, by their dependencies, and one more unit that depends on those of `used`.
+    /// Units of one target, given by their dependencies, and one further unit that depends on those in `used`.
     fn harnesses(dependencies: &[&[usize]], used: &[usize]) -> Vec<Option<bool>> {
         let unit = |name: &str, dependencies: &[usize]| {
             let edge = |index| serde_json::json!({ "index": index, "extern_crate_name": "x", "noprelude": false });
@@ -50,20 +50,20 @@ mod tests {
     }
 
     #[test]
-    fn of_two_the_one_that_others_use_has_no_harness() {
+    fn a_unit_with_dependents_has_no_harness() {
         assert_eq!(harnesses(&[&[], &[]], &[0]), [Some(false), Some(true)]);
         assert_eq!(harnesses(&[&[], &[]], &[1]), [Some(true), Some(false)]);
         assert_eq!(harnesses(&[&[3, 2], &[3]], &[0]), [Some(false), Some(true)]);
     }
 
     #[test]
-    fn of_two_that_nobody_uses_the_one_with_more_dependencies_has_it() {
+    fn without_dependents_the_unit_with_more_dependencies_has_the_harness() {
         assert_eq!(harnesses(&[&[3, 2], &[3]], &[]), [Some(true), Some(false)]);
         assert_eq!(harnesses(&[&[], &[]], &[]), [Some(false), Some(true)]);
     }
 
     #[test]
-    fn of_one_nobody_knows() {
+    fn a_unit_without_a_counterpart_has_no_known_harness() {
         assert_eq!(harnesses(&[&[]], &[0]), [None]);
     }
 }

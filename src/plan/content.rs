@@ -1,7 +1,7 @@
 //! The content of packages in directories: every file that no `.gitignore` in them ignores.
 //!
-//! **Invariants.** A file is read again whenever its length, its times or its inode say that it may have changed. What is
-//! no file is never opened: of a pipe or a socket only the name counts, and of a link also where it leads.
+//! **Invariants.** A file is read again whenever its length, times or inode suggest that it has changed. Only regular
+//! files are opened: a pipe or a socket counts by its name, and a link also by its target.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,50 +17,50 @@ use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
 use crate::fs::Stamp;
 
-/// Files that tools look for in a package, ignored or not.
+/// Files that tools look for in a package, even if git ignores them.
 const ALWAYS: &[&str] = &[".env"];
 
-/// Digests of directories, and what was read for them so far.
+/// Computes digests of directories, and caches those of files.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// Directories that are not content: what is built goes there.
-    built: Vec<Utf8PathBuf>,
+    /// Build directories, which do not count as content.
+    build_dirs: Vec<Utf8PathBuf>,
     /// The directories of all packages of the build.
     packages: Vec<Utf8PathBuf>,
     files: Mutex<HashMap<PathBuf, (Stamp, Digest)>>,
 }
 
-/// What a directory holds.
+/// The content of a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Content {
-    /// The digest of all names and files.
+    /// The digest of all file names and contents.
     pub digest: Digest,
-    /// When the last one of them was changed in any way, and be it by putting it aside and back.
+    /// When a file was last changed in any way, including a rename.
     pub changed: SystemTime,
 }
 
 impl Contents {
-    /// `built` are directories that do not count; `packages` have digests of their own.
-    pub fn new(built: Vec<Utf8PathBuf>, packages: Vec<Utf8PathBuf>) -> Self {
-        Self { built, packages, files: Mutex::default() }
+    /// `build_dirs` do not count; `packages` have digests of their own.
+    pub fn new(build_dirs: Vec<Utf8PathBuf>, packages: Vec<Utf8PathBuf>) -> Self {
+        Self { build_dirs, packages, files: Mutex::default() }
     }
 
     /// The content of a package's directory: relative names and contents, in order.
     ///
-    /// Templates, migrations and whatever else a build may read count as much as sources. The directories of other
-    /// packages of the build are left out, as they have digests of their own.
+    /// Templates, migrations and other files that a build may read count as much as sources. The directories of other
+    /// packages of the build are excluded: they have digests of their own.
     pub fn package(&self, directory: &Utf8Path) -> Result<Content> {
-        let left_out: Vec<_> = self.built.iter().chain(&self.packages).cloned().collect();
+        let excluded: Vec<_> = self.build_dirs.iter().chain(&self.packages).cloned().collect();
         let mut walk = WalkBuilder::new(directory);
         walk.hidden(false).ignore(false).parents(false).require_git(false).git_global(false);
         walk.sort_by_file_path(Ord::cmp).filter_entry(move |entry| {
-            entry.file_name() != ".git" && (entry.depth() == 0 || !left_out.iter().any(|path| entry.path() == path))
+            entry.file_name() != ".git" && (entry.depth() == 0 || !excluded.iter().any(|path| entry.path() == path))
         });
         let always = ALWAYS.iter().map(|name| directory.join(name).into_std_path_buf());
         self.content(directory, walk, always.filter(|path| path.exists()).collect())
     }
 
-    /// The digest of a file, or of everything below a directory, ignored or not.
+    /// The digest of a file or of everything below a directory, including ignored files.
     pub fn path(&self, path: &Utf8Path) -> Result<Digest> {
         let mut walk = WalkBuilder::new(path);
         walk.standard_filters(false).sort_by_file_path(Ord::cmp);
@@ -71,37 +71,37 @@ impl Contents {
         let failed = |error: ignore::Error| Error::io("read", directory)(std::io::Error::other(error));
         for entry in walk.build() {
             let entry = entry.map_err(failed)?;
-            // The directory may be behind a link.
+            // The directory itself may be a link.
             let is_walked = entry.depth() == 0 && entry.path().is_dir();
             if !is_walked && entry.file_type().is_none_or(|kind| !kind.is_dir()) {
                 files.push(entry.into_path());
             }
         }
-        let digests: Vec<_> = files.par_iter().map(|file| self.entry(file)).collect::<Result<_>>()?;
+        let digests: Vec<_> = files.par_iter().map(|file| self.path_digest(file)).collect::<Result<_>>()?;
         let names = files.iter().map(|file| file.strip_prefix(directory).unwrap_or(file).as_os_str());
         let named: Vec<_> = names.zip(digests.iter().map(|(digest, _)| digest)).collect();
         let changed = digests.iter().map(|(_, changed)| *changed).max().unwrap_or(SystemTime::UNIX_EPOCH);
         Ok(Content { digest: Digest::of_value(Domain::PackageContent, &named), changed })
     }
 
-    /// What is at a path that is no directory, and when it was changed.
-    fn entry(&self, path: &Path) -> Result<(Digest, SystemTime)> {
+    /// The digest of a path that is not a directory, and when it was changed.
+    fn path_digest(&self, path: &Path) -> Result<(Digest, SystemTime)> {
         let kind = fs::symlink_metadata(path).map_err(Error::io("read", path))?.file_type();
         if kind.is_symlink() {
             return self.link(path);
         }
-        if kind.is_file() { self.file(path) } else { Ok((other("special"), SystemTime::UNIX_EPOCH)) }
+        if kind.is_file() { self.file(path) } else { Ok((placeholder("special"), SystemTime::UNIX_EPOCH)) }
     }
 
-    /// Where a link leads, and what is there. Links below a directory that a link leads to are not followed.
+    /// The target of a link and the content there. Links below a linked directory are not followed.
     fn link(&self, path: &Path) -> Result<(Digest, SystemTime)> {
         let target = fs::read_link(path).map_err(Error::io("read", path))?;
-        let (there, changed) = match fs::metadata(path) {
+        let (content, changed) = match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => self.file(path)?,
             Ok(metadata) if metadata.is_dir() => self.linked_directory(path)?,
-            _ => (other("nothing"), SystemTime::UNIX_EPOCH),
+            _ => (placeholder("nothing"), SystemTime::UNIX_EPOCH),
         };
-        Ok((Digest::of_value(Domain::PackageContent, &("link", target.as_os_str(), there)), changed))
+        Ok((Digest::of_value(Domain::PackageContent, &("link", target.as_os_str(), content)), changed))
     }
 
     fn linked_directory(&self, path: &Path) -> Result<(Digest, SystemTime)> {
@@ -134,8 +134,8 @@ impl Contents {
     }
 }
 
-/// Stands for what is no file; no file has this digest, whatever is in it.
-fn other(what: &str) -> Digest {
+/// Stands for something that is not a file. No file has this digest, whatever its content.
+fn placeholder(what: &str) -> Digest {
     Digest::of_value(Domain::PackageContent, what)
 }
 
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_counts_and_ignored_ones_and_built_ones_do_not() {
+    fn every_file_counts_except_ignored_and_built_ones() {
         let package = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(package.path()).unwrap();
         let write = |name: &str, text: &str| {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_named_counts_even_if_it_is_ignored() {
+    fn a_named_file_counts_even_if_it_is_ignored() {
         let directory = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(directory.path()).unwrap().join("ignored");
         let contents = Contents::default();
@@ -184,7 +184,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_directory_behind_a_link_is_what_is_in_it() {
+    fn a_linked_directory_counts_by_its_content() {
         let directory = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(directory.path()).unwrap();
         let (package, link) = (path.join("package"), path.join("link"));
@@ -195,14 +195,14 @@ mod tests {
         let before = of(&link);
         assert_eq!(before, of(&package));
         fs::write(package.join("built/x"), "").unwrap();
-        assert_eq!(before, of(&link), "what is built does not count");
+        assert_eq!(before, of(&link), "the build directory does not count");
         fs::write(package.join("lib.rs"), "pub fn f() {}").unwrap();
         assert_ne!(before.digest, of(&link).digest);
     }
 
     #[cfg(unix)]
     #[test]
-    fn links_count_and_lead_nowhere_twice() {
+    fn links_count_and_no_directory_is_read_twice() {
         let directory = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(directory.path()).unwrap();
         let contents = Contents::default();

@@ -1,8 +1,8 @@
-//! Packages in directories outside of the workspace, and all that is made with them.
+//! Packages in directories outside of the workspace, and everything built with them.
 //!
-//! Where members are compiled with another path in the place of the workspace's, they are good in every checkout. The path of
-//! such a package is replaced by no other: it is in what is compiled of it, in the metadata too, and so in all that depends
-//! on it. These are good only where the package is in the same place.
+//! If the path of the workspace is remapped, members are valid in every checkout. The path of a package outside of the
+//! workspace is not remapped. Its outputs, including the metadata, contain that path, and so do those of its
+//! dependents. They are valid only where the package is at the same path.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use camino::Utf8Path;
 
 use super::Unit;
 
-/// Notes for each unit which of these packages come into it.
+/// Records for each unit the directories of such packages that it is built with.
 pub(super) fn mark(workspace: &Utf8Path, units: &mut [Unit]) {
     let mut dependents = BTreeMap::<_, Vec<_>>::new();
     for (index, unit) in units.iter().enumerate() {

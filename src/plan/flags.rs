@@ -1,10 +1,10 @@
-//! Flags of the user's by which a unit depends on what no key has.
+//! The user's flags that make a unit depend on something outside of its key.
 //!
-//! The wrapper reads the command line of every crate that is compiled, and refuses such flags there. Build scripts have no
-//! command line, but see what the flags make of the target (`CARGO_CFG_TARGET_FEATURE`); and what is put into the target
-//! directory before cargo runs has none yet. So the flags are judged here as well, before anything is looked up.
+//! The wrapper reads the command line of every crate that is compiled, and refuses such flags there. Build scripts have
+//! no rustc command line, but the flags decide what they see of the target (`CARGO_CFG_TARGET_FEATURE`). Units that are
+//! hydrated have no command line yet. So the flags are checked here as well, before any lookup.
 //!
-//! **Invariant.** Flags count for the units that cargo passes them for, wherever it takes them from.
+//! **Invariant.** Flags count for the units that cargo passes them to, wherever they are set.
 
 use serde_json::Value;
 
@@ -13,18 +13,19 @@ use crate::event::UncacheableReason;
 use crate::rustc::Invocation;
 
 /// Unstable options whose value is a file, or code that the compiler loads.
-const LOADING: &[&str] = &["codegen-backend", "llvm-plugins", "profile-sample-use"];
+const LOADING_OPTIONS: &[&str] = &["codegen-backend", "llvm-plugins", "profile-sample-use"];
 
-/// The reason against a unit by the flags that cargo may have for it, if there is one.
+/// The reason why the flags of a unit make it uncacheable, if they do.
 pub(super) fn uncacheable_reason(inputs: &PlanInputs<'_>, unit: &Unit, has_targets: bool) -> Option<UncacheableReason> {
-    let of_profile = unit.profile.fields.get("rustflags").map(texts).unwrap_or_default();
-    let Some(of_user) = of_user(inputs, unit, has_targets) else { return Some(UncacheableReason::CompilerInput) };
+    let profile_flags = unit.profile.fields.get("rustflags").map(strings).unwrap_or_default();
+    let Some(user_flags) = user_flags(inputs, unit, has_targets) else { return Some(UncacheableReason::CompilerInput) };
     let is_known = |name: &str| inputs.environment.contains_key(name);
-    reason_for_flags(of_user, is_known).or_else(|| reason_for_flags(&of_profile, is_known))
+    reason_for_flags(user_flags, is_known).or_else(|| reason_for_flags(&profile_flags, is_known))
 }
 
-/// The flags of the user's, if they are known. With `--target`, they are for the units of that target and not for those of the host.
-pub(super) fn of_user<'a>(inputs: &'a PlanInputs<'_>, unit: &Unit, has_targets: bool) -> Option<&'a [String]> {
+/// The user's flags for a unit, if they are known. With `--target`, flags apply to the units of that target and not to
+/// those of the host.
+pub(super) fn user_flags<'a>(inputs: &'a PlanInputs<'_>, unit: &Unit, has_targets: bool) -> Option<&'a [String]> {
     let platform = match unit.platform.as_deref() {
         None if has_targets && !inputs.config.may_flag_hosts() => return Some(&[]),
         None => inputs.toolchain.host(),
@@ -35,14 +36,15 @@ pub(super) fn of_user<'a>(inputs: &'a PlanInputs<'_>, unit: &Unit, has_targets: 
 
 fn reason_for_flags(flags: &[String], is_known: impl Fn(&str) -> bool) -> Option<UncacheableReason> {
     let invocation = Invocation::parse(flags);
-    let finds_crates = !invocation.externs.is_empty() || searched(flags).any(finds_crates);
-    let loads =
-        flags.iter().any(|flag| LOADING.iter().any(|name| flag.replace('_', "-").contains(&format!("{name}="))));
+    let finds_crates = !invocation.externs.is_empty() || search_paths(flags).any(finds_crates);
+    let loads = flags
+        .iter()
+        .any(|flag| LOADING_OPTIONS.iter().any(|name| flag.replace('_', "-").contains(&format!("{name}="))));
     invocation.uncacheable(is_known).or((finds_crates || loads).then_some(UncacheableReason::CompilerInput))
 }
 
 /// The values of `-L`, attached or as the next argument.
-fn searched(flags: &[String]) -> impl Iterator<Item = &str> {
+fn search_paths(flags: &[String]) -> impl Iterator<Item = &str> {
     let next = flags.iter().skip(1).map(String::as_str).chain([""]);
     flags.iter().zip(next).filter_map(|(flag, next)| match flag.strip_prefix("-L")? {
         "" => Some(next),
@@ -50,12 +52,12 @@ fn searched(flags: &[String]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Libraries for the linker are not crates. What else is found there, nobody names.
+/// Libraries for the linker are not crates. Nothing else in such a directory is named.
 fn finds_crates(value: &str) -> bool {
     !["native=", "framework="].iter().any(|kind| value.starts_with(kind))
 }
 
-fn texts(list: &Value) -> Vec<String> {
+fn strings(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect()
 }
 
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_ask_this_machine_are_seen_however_they_are_spelled() {
+    fn flags_that_query_the_machine_are_found_in_every_spelling() {
         for flags in [
             "-Ctarget-cpu=native",
             "-C target-cpu=native",
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_read_what_no_key_has_are_seen() {
+    fn flags_that_read_inputs_outside_of_the_key_are_found() {
         for flags in [
             "-L /crates",
             "-L/crates",

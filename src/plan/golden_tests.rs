@@ -1,9 +1,9 @@
-//! The keys of a fixed plan, and digests of fixed values, as they are recorded in `golden_keys.json`.
+//! The keys of a fixed plan, and digests of fixed values, compared with those in `golden_keys.json`.
 //!
-//! Keys that change by accident empty every cache, and keys that change without a new version may be mistaken for old ones.
-//! So a recorded digest may only change together with the context of a domain that it is made in ([`crate::digest`]): with
-//! `XCACHE_BLESS=1` the file is written anew, and without a new context that is refused. What is new stands in a section or
-//! under a name of its own.
+//! A key that changes by accident empties every cache, and a key that changes without a new version may be mistaken for
+//! an old one. So a recorded digest may change only together with the context of one of its domains
+//! ([`crate::digest`]). `XCACHE_BLESS=1` writes the file again, but refuses to do so without a new context. A new
+//! digest gets a section or a name of its own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::rustc::{Invocation, variables};
 /// Digests of one kind.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Section {
-    /// Of all domains that the digests are made in.
+    /// The contexts of all domains that the digests are derived in.
     contexts: Vec<String>,
     digests: BTreeMap<String, String>,
 }
@@ -31,7 +31,7 @@ fn section(domains: &[Domain], digests: impl IntoIterator<Item = (String, Digest
     Section { contexts: domains.iter().map(|domain| domain.context().to_owned()).collect(), digests }
 }
 
-/// A plan in which there is some of everything: members, flags, native code, variables of the configuration.
+/// A plan with every kind of input: members, flags, native code, configured variables.
 fn plan() -> BuildPlan {
     let world = World {
         links: true,
@@ -63,7 +63,7 @@ fn roots() -> Roots {
     Roots::new([(Root::CargoHome, "/home/ann/.cargo".into()), (Root::Workspace, "/home/ann/app".into())])
 }
 
-/// A directory with a file, a link and a file that is ignored.
+/// A directory with a file, a link and an ignored file.
 fn content() -> Digest {
     let directory = tempfile::tempdir().unwrap();
     let path = Utf8Path::from_path(directory.path()).unwrap();
@@ -115,10 +115,10 @@ fn now() -> Golden {
     sections.map(|(name, section)| (name.to_owned(), section)).into()
 }
 
-/// What is wrong with recording this over that: a digest that changed where no context did.
+/// Why `now` must not replace `recorded`: a digest changed although no context did.
 fn refusal(recorded: &Golden, now: &Golden) -> Option<String> {
     recorded.iter().find_map(|(name, before)| {
-        let Some(after) = now.get(name) else { return Some(format!("{name} are no longer made")) };
+        let Some(after) = now.get(name) else { return Some(format!("{name} are no longer computed")) };
         let changed = before.digests.iter().find(|(name, digest)| after.digests.get(*name) != Some(*digest));
         let (digest, _) = changed.filter(|_| before.contexts == after.contexts)?;
         Some(format!("{name}: {digest:?} changed in the context of {:?}; bump it in src/digest.rs", after.contexts))
@@ -126,7 +126,7 @@ fn refusal(recorded: &Golden, now: &Golden) -> Option<String> {
 }
 
 #[test]
-fn keys_change_only_together_with_their_version() {
+fn keys_change_only_with_their_version() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan/golden_keys.json");
     let recorded: Golden = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     let now = now();
@@ -141,16 +141,16 @@ fn keys_change_only_together_with_their_version() {
 }
 
 #[test]
-fn other_keys_are_refused_in_the_same_context() {
+fn changed_keys_are_refused_in_an_unchanged_context() {
     let golden = |context: &str, digests: &[(&str, &str)]| -> Golden {
         let digests = digests.iter().map(|(name, digest)| ((*name).to_owned(), (*digest).to_owned())).collect();
         [("keys".to_owned(), Section { contexts: vec![context.to_owned()], digests })].into()
     };
     let recorded = golden("unit key 4", &[("a", "01")]);
     assert_eq!(refusal(&recorded, &recorded), None);
-    assert_eq!(refusal(&recorded, &golden("unit key 4", &[("a", "01"), ("b", "02")])), None, "a new one");
+    assert_eq!(refusal(&recorded, &golden("unit key 4", &[("a", "01"), ("b", "02")])), None, "a new digest");
     assert_eq!(refusal(&recorded, &golden("unit key 5", &[("a", "02")])), None, "a new version");
     assert!(refusal(&recorded, &golden("unit key 4", &[("a", "02")])).is_some());
-    assert!(refusal(&recorded, &golden("unit key 4", &[("b", "01")])).is_some(), "it is gone");
+    assert!(refusal(&recorded, &golden("unit key 4", &[("b", "01")])).is_some(), "a missing digest");
     assert!(refusal(&recorded, &Golden::new()).is_some());
 }

@@ -1,6 +1,6 @@
-//! Which unit a rustc command line belongs to.
+//! Finds the unit that a rustc command line belongs to.
 //!
-//! Never guesses between units that could be cached: where two of them fit, the answer is none.
+//! It never guesses between units that could be cached: if two of them match, it returns none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,13 +12,12 @@ use crate::event::UnitId;
 use crate::rustc::{Emit, Invocation};
 
 impl BuildPlan {
-    /// The unit of a command line that is run in `directory`.
+    /// The unit of a command line that runs in `directory`.
     ///
-    /// `outputs` maps the metadata files that were seen so far to the units they belong to; it tells apart units that
-    /// differ in nothing but their dependencies. `claimed` are units that were compiled already: among several
-    /// uncacheable ones that fit, the first that was not is taken, which matters to the report only. `script_features`
-    /// are the features that the build script of a unit's package has told the compiler of: they are no features to
-    /// cargo.
+    /// `outputs` maps the metadata files seen so far to their units; it tells apart units that differ only in their
+    /// dependencies. `claimed` are units that were compiled already: if several uncacheable units match, the first
+    /// unclaimed one is taken, which matters only to the report. `script_features` returns the features that the build
+    /// script of a unit's package passed to the compiler; cargo does not know them.
     pub fn identify(
         &self,
         invocation: &Invocation,
@@ -55,14 +54,14 @@ impl BuildPlan {
     }
 }
 
-/// Keeps those that pass, but only where there is something to tell apart.
+/// Keeps the candidates that pass, if there are several.
 fn narrow(candidates: &mut Vec<UnitId>, passes: impl Fn(UnitId) -> bool) {
     if candidates.len() > 1 {
         candidates.retain(|id| passes(*id));
     }
 }
 
-/// What must agree in any case.
+/// Compares what must always agree.
 fn fits(unit: &Unit, invocation: &Invocation) -> bool {
     let links = invocation.emit.contains(&Emit::Link);
     let mode = match unit.mode.as_str() {
@@ -76,7 +75,8 @@ fn fits(unit: &Unit, invocation: &Invocation) -> bool {
         && (invocation.test || invocation.crate_types == unit.crate_types)
 }
 
-/// Whether the flags cargo derives from a profile are this unit's. Cargo leaves a flag out where it is rustc's default.
+/// Whether the flags that cargo derives from a profile are those of this unit. Cargo omits a flag that has rustc's
+/// default value.
 fn has_profile(unit: &Unit, invocation: &Invocation) -> bool {
     let flag = |name: &str, default: &str| invocation.codegen.get(name).map_or(default, String::as_str).to_owned();
     let field = |name: &str| match unit.profile.fields.get(name) {

@@ -46,7 +46,7 @@ impl KeyScope {
         }
     }
 
-    /// Whether C compiler and system of this host are known.
+    /// Whether the C compiler and the system of this host are known.
     pub(super) fn native_is_known(&self) -> bool {
         self.native.is_some()
     }
@@ -56,17 +56,17 @@ impl KeyScope {
         unit.platform.as_deref().filter(|platform| unit.is_linked() && *platform != self.host_platform)
     }
 
-    /// The classes of hosts for which a unit is valid.
+    /// The host classes for which a unit is valid.
     fn classes(&self, unit: &Unit) -> impl Iterator<Item = &HostClass> {
         let cross_platform = self.cross_platform(unit);
         let host = match unit.native {
             true => self.native.as_ref(),
-            false => self.host.as_ref().filter(|_| unit.is_of_host() && cross_platform.is_none()),
+            false => self.host.as_ref().filter(|_| unit.depends_on_host() && cross_platform.is_none()),
         };
         host.into_iter().chain(cross_platform.and_then(|platform| self.targets.get(platform)))
     }
 
-    /// What is folded into the key of a unit, in this order.
+    /// The digests that are folded into the key of a unit, in this order.
     pub(super) fn digests(&self, unit: &Unit) -> impl Iterator<Item = Digest> {
         let classes = self.classes(unit).map(|class| class.digest);
         classes.chain(self.workspace.filter(|_| !unit.external)).chain(outside_dirs(unit))
@@ -86,9 +86,9 @@ fn outside_dirs(unit: &Unit) -> Option<Digest> {
 }
 
 impl BuildPlan {
-    /// What a unit is made from; nothing where that is not known.
+    /// The inputs of a unit, if they are known.
     ///
-    /// A unit that is not stored has inputs too, if units that are stored depend on it.
+    /// A unit that is not stored has inputs as well, if stored units depend on it.
     pub fn unit_inputs(&self, id: UnitId) -> Option<UnitInputs> {
         let unit = self.unit(id);
         let inputs = self.key_inputs(id)?;
@@ -121,7 +121,7 @@ impl BuildPlan {
         shared.filter_map(|(id, _)| self.unit_inputs(id)).collect()
     }
 
-    /// The names of the packages that are built where they are edited.
+    /// The names of all members.
     pub fn member_names(&self) -> BTreeSet<String> {
         self.units.iter().filter(|unit| !unit.external).map(|unit| unit.package.clone()).collect()
     }

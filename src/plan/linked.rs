@@ -1,46 +1,47 @@
-//! Libraries that are linked, and cannot be kept.
+//! Linked libraries that cannot be cached.
 //!
-//! - A `dylib` that others depend on: its code is not in what is linked with it, and its metadata does not tell of all that
-//!   is in it.
-//! - On some platforms linkers write more files than the library, or others: nobody has looked at what they are. Nor are the
-//!   files known of kinds of libraries that are yet to come.
-//! - Two libraries that come to the same file. Cargo has no hash in the names of a `cdylib` or a `dylib` in a directory
-//!   (`core/compiler/build_runner/compilation_files.rs`, `use_extra_filename`), and warns of such a build.
+//! - A `dylib` that others depend on: its dependents do not contain its code, and its metadata does not describe
+//!   everything in it.
+//! - A library for a platform whose linkers write further or other files, which xcache does not know. The same holds
+//!   for library types that rustc may add.
+//! - Two libraries with the same output file. Cargo puts no hash into the names of a `cdylib` or a `dylib` of a package
+//!   in a directory (`core/compiler/build_runner/compilation_files.rs`, `use_extra_filename`), and warns about such a
+//!   build.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Unit;
 use crate::event::UnitId;
 
-/// All whose files are known.
-const KNOWN: &[&str] = &["bin", "cdylib", "dylib", "lib", "proc-macro", "rlib", "staticlib"];
-/// Parts of the names of platforms with such linkers.
-const WITH_MORE_FILES: &[&str] = &["-aix", "-cygwin", "-emscripten", "-uefi", "-windows"];
+/// The crate types whose files are known.
+const KNOWN_TYPES: &[&str] = &["bin", "cdylib", "dylib", "lib", "proc-macro", "rlib", "staticlib"];
+/// Parts of the names of platforms whose linkers write further files.
+const EXTRA_FILE_PLATFORMS: &[&str] = &["-aix", "-cygwin", "-emscripten", "-uefi", "-windows"];
 
-/// Those that are not kept. `host` is the platform that this is.
+/// The units that are not cached. `host` is the platform of this machine.
 pub(super) fn refused(units: &[Unit], host: &str) -> BTreeSet<UnitId> {
     let used: BTreeSet<_> = units.iter().flat_map(|unit| &unit.dependencies).map(|edge| edge.unit).collect();
     let all = || units.iter().enumerate().map(|(index, unit)| (UnitId(index), unit));
     let dynamic = all().filter(|(_, unit)| is_dynamic(unit));
     let is_loaded_by_others = |id: UnitId, unit: &Unit| unit.has_type(&["dylib"]) && used.contains(&id);
-    let alone = dynamic.filter(|(id, unit)| is_loaded_by_others(*id, unit) || has_more_files(unit, host));
-    let is_known = |unit: &Unit| unit.crate_types.iter().all(|of| KNOWN.contains(&of.as_str()));
+    let uncacheable = dynamic.filter(|(id, unit)| is_loaded_by_others(*id, unit) || has_extra_files(unit, host));
+    let is_known = |unit: &Unit| unit.crate_types.iter().all(|of| KNOWN_TYPES.contains(&of.as_str()));
     let unknown = all().filter(|(_, unit)| unit.mode == "build" && !is_known(unit));
-    alone.chain(unknown).map(|(id, _)| id).chain(with_same_file(all())).collect()
+    uncacheable.chain(unknown).map(|(id, _)| id).chain(same_file_units(all())).collect()
 }
 
-/// A library that is loaded when a program runs.
+/// Whether it is a library that a program loads at run time.
 fn is_dynamic(unit: &Unit) -> bool {
     unit.mode == "build" && unit.has_type(&["cdylib", "dylib"])
 }
 
-fn has_more_files(unit: &Unit, host: &str) -> bool {
+fn has_extra_files(unit: &Unit, host: &str) -> bool {
     let platform = unit.platform.as_deref().unwrap_or(host);
-    WITH_MORE_FILES.iter().any(|part| platform.contains(part))
+    EXTRA_FILE_PLATFORMS.iter().any(|part| platform.contains(part))
 }
 
-/// All whose files have the names of another one's.
-fn with_same_file<'a>(units: impl Iterator<Item = (UnitId, &'a Unit)>) -> impl Iterator<Item = UnitId> {
+/// All units whose output file has the same name as another's.
+fn same_file_units<'a>(units: impl Iterator<Item = (UnitId, &'a Unit)>) -> impl Iterator<Item = UnitId> {
     let is_without_hash = |unit: &Unit| is_dynamic(unit) && !unit.external && unit.kind != "example";
     let mut places = BTreeMap::<_, Vec<_>>::new();
     for (id, unit) in units.filter(|(_, unit)| is_without_hash(unit)) {
@@ -53,7 +54,7 @@ fn with_same_file<'a>(units: impl Iterator<Item = (UnitId, &'a Unit)>) -> impl I
 mod tests {
     use super::*;
 
-    /// A library of a package, of these types, for a platform, and the one that it depends on.
+    /// A library: its package, its types, its platform, and the index of its dependency.
     type Described<'a> = (&'a str, &'a [&'a str], Option<&'a str>, Option<usize>);
 
     fn refused(units: &[Described<'_>]) -> Vec<usize> {
@@ -77,12 +78,12 @@ mod tests {
         let graph = crate::cargo::UnitGraph::parse(&graph.to_string()).unwrap();
         let packages = crate::cargo::packages(&graph, None).unwrap();
         let units: Vec<_> =
-            graph.units.iter().map(|unit| super::super::joined(unit, &packages[&unit.pkg_id])).collect();
+            graph.units.iter().map(|unit| super::super::from_graph(unit, &packages[&unit.pkg_id])).collect();
         super::refused(&units, "x86_64-unknown-linux-gnu").into_iter().map(|UnitId(index)| index).collect()
     }
 
     #[test]
-    fn a_dylib_is_refused_where_others_depend_on_it() {
+    fn a_dylib_with_dependents_is_refused() {
         assert_eq!(refused(&[("a", &["dylib"], None, None), ("b", &["dylib"], Some("x"), Some(0))]), [0]);
         assert_eq!(refused(&[("a", &["dylib", "rlib"], None, None), ("b", &["lib"], None, Some(0))]), [0]);
         assert_eq!(refused(&[("a", &["cdylib", "rlib"], None, None), ("b", &["lib"], None, Some(0))]), [0; 0]);
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_is_loaded_is_refused_where_linkers_write_more() {
+    fn a_dynamic_library_is_refused_where_linkers_write_further_files() {
         for platform in ["x86_64-pc-windows-gnu", "x86_64-pc-windows-msvc", "wasm32-unknown-emscripten"] {
             assert_eq!(refused(&[("a", &["cdylib"], Some(platform), None)]), [0], "{platform}");
             assert_eq!(refused(&[("a", &["staticlib"], Some(platform), None)]), [0; 0], "{platform}");
@@ -101,16 +102,16 @@ mod tests {
     }
 
     #[test]
-    fn a_library_of_a_kind_that_is_not_known_is_refused() {
+    fn a_library_of_an_unknown_type_is_refused() {
         assert_eq!(refused(&[("a", &["lib", "sdylib"], None, None), ("b", &["lib", "rlib"], None, None)]), [0]);
     }
 
     #[test]
-    fn libraries_that_come_to_the_same_file_are_refused() {
+    fn libraries_with_the_same_output_file_are_refused() {
         let one: Described<'_> = ("a", &["cdylib", "rlib"], None, None);
-        assert_eq!(refused(&[one, ("b", &["dylib"], None, None)]), [0, 1], "of two packages");
+        assert_eq!(refused(&[one, ("b", &["dylib"], None, None)]), [0, 1], "two packages");
         assert_eq!(refused(&[one, one]), [0, 1], "with other features, or in another profile of the same directory");
         assert_eq!(refused(&[one, ("b", &["cdylib"], Some("x86_64-unknown-linux-gnu"), None)]), [0; 0]);
-        assert_eq!(refused(&[one, ("b", &["staticlib", "lib"], None, None)]), [0; 0], "it has a hash");
+        assert_eq!(refused(&[one, ("b", &["staticlib", "lib"], None, None)]), [0; 0], "the file name contains a hash");
     }
 }

@@ -1,7 +1,7 @@
-//! LTO as it is resolved for each unit.
+//! Resolves the LTO setting of each unit.
 //!
-//! Mirrors cargo's `core/compiler/lto.rs`: what a library has to contain depends on who links it. The names say what
-//! rustc is told: bitcode, object code, both, or to run LTO itself.
+//! Mirrors cargo's `core/compiler/lto.rs`: the content of a library depends on who links it. The names say what rustc
+//! has to produce (bitcode, object code or both) or that it runs LTO itself.
 
 use crate::cargo::{GraphUnit, UnitGraph};
 
@@ -11,7 +11,7 @@ const BITCODE: &str = "bitcode";
 const BOTH: &str = "object-and-bitcode";
 const OBJECT: &str = "object";
 
-/// One resolved setting a unit.
+/// The resolved setting of each unit.
 pub(super) fn resolve(graph: &UnitGraph) -> Vec<&'static str> {
     let mut resolved = vec![None; graph.units.len()];
     for &root in &graph.roots {
@@ -56,7 +56,7 @@ fn calculate(graph: &UnitGraph, index: usize, parent: &'static str, resolved: &m
     }
 }
 
-/// A unit that several others ask for has to satisfy all of them.
+/// A unit with several dependents has to satisfy all of them.
 fn merge(before: &'static str, now: &'static str) -> &'static str {
     match (before, now) {
         _ if before == now => now,

@@ -3,11 +3,12 @@
 //! [`BuildPlan::new`] joins the unit graph with its packages and the lockfile. [`BuildPlan::identify`] finds the unit
 //! that a rustc command line belongs to.
 //!
-//! **Invariants.** A plan is made before anything is compiled and never changes. Apart from the digest of packages that
-//! live in a directory ([`content`]), making it does no I/O. A unit without an immutable identity has no key, and neither
-//! has any unit that depends on it. What is linked for a platform is stored under a key of the class of its linker and its
-//! C library, what is run here under that of the host; and of the C compiler and the system where [native code](native)
-//! comes in. What depends on it is not, as it is compared by content.
+//! **Invariants.** A plan is complete before anything is compiled, and never changes. Building it does no I/O except to
+//! digest packages in directories ([`content`]). A unit without an immutable identity has no key, and neither has any
+//! unit that depends on it. The stored key of a linked unit includes the host class of its platform (linker and C
+//! library); that of a unit that runs here includes the class of this host. Where [native code](native) comes in, the
+//! class also covers the C compiler and the system. Dependents of such units keep their plain keys, because they are
+//! compared by content.
 
 mod check_harness;
 pub mod content;
@@ -38,7 +39,7 @@ use crate::key::unit_inputs::HostClass;
 use crate::key::{DependencyKey, KeyInputs, Source, UnitKey};
 use crate::rustc::Toolchain;
 
-/// By this, cargo tells whoever compiles a package that the command names it (`core/compiler/mod.rs`, `rustc`).
+/// The variable that cargo sets for packages that the command names (`core/compiler/mod.rs`, `rustc`).
 pub const PRIMARY: &str = "CARGO_PRIMARY_PACKAGE";
 /// The mode of a build script's run.
 const SCRIPT_RUN: &str = "run-custom-build";
@@ -67,11 +68,11 @@ pub struct Unit {
     pub crate_types: BTreeSet<String>,
     /// Cargo's compile mode.
     pub mode: String,
-    /// Of a package that the command names.
+    /// Whether the command names its package.
     pub primary: bool,
-    /// Of a crate that is checked twice: whether it is with its tests.
+    /// Whether it has a test harness. Known only for a crate that is checked twice.
     pub harness: Option<bool>,
-    /// The target triple, where one was asked for.
+    /// The target triple, if the command names one.
     pub platform: Option<String>,
     /// Enabled features.
     pub features: BTreeSet<String>,
@@ -83,28 +84,29 @@ pub struct Unit {
     pub profile: GraphProfile,
     /// Edges.
     pub dependencies: Vec<Dependency>,
-    /// From a registry or a git repository.
+    /// Whether it comes from a registry or a git repository.
     pub external: bool,
-    /// Its outputs are compiled with remapped paths.
+    /// Whether it is compiled with remapped paths.
     pub remapped: bool,
-    /// The directories outside of the workspace whose paths come into it in spite of that: of packages that it depends
-    /// on, directly or not, and its own. Nothing where members are not remapped, as they are good in one place only.
+    /// Directories outside of the workspace whose paths are in its outputs although paths are remapped: those of its
+    /// own package and of its dependencies, direct or not. Empty if members are not remapped: they are then valid in
+    /// one workspace only.
     pub outside_dirs: BTreeSet<Utf8PathBuf>,
-    /// The run of a build script that is there for native code, or made with what such a run has made.
+    /// Whether it is the run of a build script for native code, or is built with the output of such a run.
     pub native: bool,
     /// The content of its package's directory, if it has no other identity.
     pub content: Option<Digest>,
-    /// The key under which it is stored, or why there is none.
+    /// The key under which it is stored, or the reason why it has none.
     pub key: Result<UnitKey, UncacheableReason>,
 }
 
 impl Unit {
-    /// Cargo has it compiled incrementally.
+    /// Whether cargo compiles it incrementally.
     pub fn is_incremental(&self) -> bool {
         self.profile.fields.get("incremental").is_some_and(|on| on == true)
     }
 
-    /// The run of the package's own build script, where there is one.
+    /// The run of the package's own build script, if it has one.
     pub fn script_run(&self, plan: &BuildPlan) -> Option<UnitId> {
         let mut dependencies = self.dependencies.iter().map(|dependency| dependency.unit);
         dependencies.find(|id| {
@@ -113,12 +115,13 @@ impl Unit {
         })
     }
 
-    /// It is the run of a build script, and not something that is compiled.
+    /// Whether it is the run of a build script rather than a compiled unit.
     pub fn is_script_run(&self) -> bool {
         self.mode == SCRIPT_RUN
     }
 
-    /// Made of all that it depends on: a program, a procedural macro, or a library that is not only for crates.
+    /// Whether it is linked with its dependencies: a program, a procedural macro, or a library that is not only for
+    /// crates.
     pub fn is_linked(&self) -> bool {
         const KINDS: &[&str] = &["proc-macro", "custom-build", "bin", "test", "bench", "example"];
         const TYPES: &[&str] = &["cdylib", "dylib", "staticlib"];
@@ -126,13 +129,13 @@ impl Unit {
         is_linked && !self.is_script_run() && self.mode != "check"
     }
 
-    /// Whether others are linked with it: a library for crates, whatever else it is.
+    /// Whether other units can link it: it is a library for crates, whatever other types it has.
     pub fn is_linkable(&self) -> bool {
         let is_library = self.mode != "test" && self.kind != "example";
         !self.is_linked() || is_library && self.has_type(&["dylib", "lib", "rlib"])
     }
 
-    /// Whether those that depend on it are compiled against it, and not only built after it.
+    /// Whether its dependents are compiled against it, and not only built after it.
     pub fn is_crate(&self) -> bool {
         let is_for_crates = self.crate_types.iter().any(|of| of != "cdylib" && of != "staticlib");
         !self.is_script_run() && self.kind != "bin" && is_for_crates
@@ -142,8 +145,8 @@ impl Unit {
         types.iter().any(|of| self.crate_types.contains(*of))
     }
 
-    /// Only as good as the host: it was linked or run there.
-    fn is_of_host(&self) -> bool {
+    /// Whether it depends on the host: it was linked there or ran there.
+    fn depends_on_host(&self) -> bool {
         self.is_script_run() || self.is_linked()
     }
 
@@ -181,7 +184,7 @@ impl Unit {
     }
 }
 
-/// Everything a plan is made from.
+/// Everything that a plan is computed from.
 #[derive(Debug)]
 pub struct PlanInputs<'a> {
     /// The exact units.
@@ -196,31 +199,31 @@ pub struct PlanInputs<'a> {
     pub config: &'a CargoConfig,
     /// Variables that change what the compiler accepts or writes.
     pub environment: BTreeMap<String, String>,
-    /// Which of the variables that the configuration sets a build script reads is known, and a condition of its own.
+    /// Whether the session knows which configured variables a build script reads. Each of them is then a condition.
     pub sees_variables: bool,
-    /// What native code depends on besides the host's class; nothing where it is not known.
+    /// What native code depends on besides the host class; absent if it is not known.
     pub native: Option<HostClass>,
-    /// What packages in directories may read besides their own files; nothing if they are not cached.
+    /// What packages in directories may read besides their own files; absent if these packages are not cached.
     pub member_inputs: Option<MemberInputs>,
-    /// What compiles members, where it is not rustc alone.
+    /// The program that compiles members, if it is not rustc alone.
     pub driver: Option<Driver>,
 }
 
-/// What stands in front of rustc where members of the workspace are compiled, such as `clippy-driver`.
+/// A program that cargo starts in front of rustc for workspace members, such as `clippy-driver`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Driver {
     /// The program, as cargo starts it.
     pub program: String,
-    /// What it is and what it is told, by name.
+    /// Its identity and its arguments, by name.
     pub identity: BTreeMap<String, String>,
-    /// It may do something else for packages that the command names.
+    /// Whether it may treat packages that the command names differently.
     pub depends_on_primary: bool,
     /// The directories of the members.
     pub members: BTreeSet<Utf8PathBuf>,
 }
 
 impl Driver {
-    /// Whether it compiles a unit.
+    /// Whether it compiles this unit.
     fn compiles(&self, unit: &Unit) -> bool {
         !unit.is_script_run() && self.members.contains(&unit.package_dir)
     }
@@ -229,17 +232,17 @@ impl Driver {
 /// What packages in directories may read besides their own files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemberInputs {
-    /// The workspace's directory. It is in what is compiled there, so such units are good at this path only, unless
-    /// that is remapped.
+    /// The workspace's directory. Unless it is remapped, the outputs of members contain it and are valid at this path
+    /// only.
     pub workspace: Utf8PathBuf,
-    /// Packages in directories are compiled with another path in its place.
+    /// Whether packages in directories are compiled with this path remapped.
     pub is_remapped: bool,
     /// The digest of each file, directory and variable, by its name.
     pub digests: BTreeMap<String, String>,
 }
 
 impl MemberInputs {
-    /// What of them is in keys. The path of the workspace is not, but whether it is in what is compiled.
+    /// The part that keys contain: not the path of the workspace, but whether it is remapped.
     fn key_inputs(&self) -> BTreeMap<String, String> {
         let paths = self.is_remapped.then(|| ("workspace paths".to_owned(), "remapped".to_owned()));
         self.digests.clone().into_iter().chain(paths).collect()
@@ -249,19 +252,19 @@ impl MemberInputs {
 /// The units of a build.
 #[derive(Clone, PartialEq, Debug)]
 pub struct BuildPlan {
-    /// When the first file of a package in a directory was read. What is younger may not be what was planned.
+    /// When the first file of a package in a directory was read. A file that changed later may differ from the plan.
     began: SystemTime,
     units: Vec<Unit>,
     by_root_file: HashMap<Utf8PathBuf, Vec<UnitId>>,
-    /// What the keys of the units were made from, where there is one.
+    /// The inputs of each unit's key, for units that have one.
     inputs: Vec<Option<KeyInputs>>,
     key_scope: KeyScope,
     driver: Option<Driver>,
 }
 
 impl BuildPlan {
-    /// Makes the plan. `content` digests the directory of a unit's package; it is asked only for packages that have no
-    /// other identity and that cacheable units depend on.
+    /// Builds the plan. `content` digests the directory of a unit's package. It is called only for packages that have
+    /// no other identity and that cacheable units depend on.
     pub fn new(inputs: &PlanInputs<'_>, content: impl Fn(&Unit) -> Result<Digest>) -> Result<Self> {
         let began = SystemTime::now();
         let mut units = inputs.graph.units.iter().map(|unit| describe(inputs, unit)).collect::<Result<Vec<_>>>()?;
@@ -279,25 +282,25 @@ impl BuildPlan {
         let has_targets = units.iter().any(|unit| unit.platform.is_some());
         let refused = linked::refused(&units, inputs.toolchain.host());
         let uncacheable_reason = |(index, (graph, unit)): (usize, (&GraphUnit, &Unit))| {
-            let is_refused = refused.contains(&UnitId(index)).then_some(UncacheableReason::Linked);
+            let linked_reason = refused.contains(&UnitId(index)).then_some(UncacheableReason::Linked);
             policy
                 .uncacheable_reason(graph, unit)
-                .or(is_refused)
+                .or(linked_reason)
                 .or_else(|| flags::uncacheable_reason(inputs, unit, has_targets))
         };
         let reasons: Vec<_> = inputs.graph.units.iter().zip(&units).enumerate().map(uncacheable_reason).collect();
-        let mut keys = Keys {
+        let mut computed = Keys {
             inputs,
             content: &content,
             units: &units,
             has_targets,
             lto: lto::resolve(inputs.graph),
-            done: vec![None; units.len()],
-            made_from: vec![None; units.len()],
+            keys: vec![None; units.len()],
+            key_inputs: vec![None; units.len()],
         };
         let result: Vec<_> =
-            reasons.iter().enumerate().map(|(index, reason)| reason.map_or_else(|| keys.key(index), Err)).collect();
-        let made_from = keys.made_from;
+            reasons.iter().enumerate().map(|(index, reason)| reason.map_or_else(|| computed.key(index), Err)).collect();
+        let inputs_of_keys = computed.key_inputs;
         for (unit, key) in units.iter_mut().zip(result) {
             unit.key = key.map(|key| key_scope.digests(unit).fold(key, UnitKey::scoped));
             if !unit.external && unit.key.is_ok() {
@@ -305,7 +308,7 @@ impl BuildPlan {
             }
         }
         let driver = inputs.driver.clone();
-        Ok(Self { inputs: made_from, key_scope, driver, ..Self::from_units(units, began) })
+        Ok(Self { inputs: inputs_of_keys, key_scope, driver, ..Self::from_units(units, began) })
     }
 
     fn from_units(units: Vec<Unit>, began: SystemTime) -> Self {
@@ -326,12 +329,12 @@ impl BuildPlan {
         &self.units[id.0]
     }
 
-    /// Whether something that flags name is part of a unit's key.
+    /// Whether a unit's key contains something that flags name.
     pub fn knows(&self, id: UnitId, name: &str) -> bool {
         self.key_inputs(id).is_some_and(|inputs| inputs.environment.contains_key(name))
     }
 
-    /// What stands in front of rustc where a unit is compiled.
+    /// The program in front of rustc for this unit.
     pub fn driver_of(&self, id: UnitId) -> Option<&Driver> {
         self.driver.as_ref().filter(|driver| driver.compiles(self.unit(id)))
     }
@@ -340,7 +343,7 @@ impl BuildPlan {
         self.inputs.get(id.0)?.as_ref()
     }
 
-    /// Whether flags of the user's name another linker for a unit, or tell it something.
+    /// Whether the user's flags choose or configure the linker of a unit.
     pub fn configures_linker(&self, id: UnitId) -> bool {
         self.key_inputs(id).is_some_and(|inputs| self.unit(id).is_linked() && configure_linker(&inputs.rustflags))
     }
@@ -356,8 +359,9 @@ impl BuildPlan {
         seen
     }
 
-    /// The runs of build scripts whose native code decides what a unit becomes: all below one that is linked, otherwise
-    /// those below the procedural macros that its compiler loads. What a macro does is not told by its metadata.
+    /// The runs of build scripts whose native code decides what a unit becomes. For a linked unit these are all runs
+    /// below it; for any other, those below the procedural macros that its compiler loads. The metadata of a macro does
+    /// not show what the macro does.
     pub fn code_runs(&self, id: UnitId) -> BTreeSet<UnitId> {
         if self.unit(id).is_linked() {
             return self.runs_below(id);
@@ -380,30 +384,30 @@ impl BuildPlan {
         (0..self.units.len()).map(UnitId).filter(|id| self.unit(*id).is_script_run())
     }
 
-    /// The procedural macros that the compiler may load for a unit: those it depends on, directly or not.
+    /// The procedural macros that the compiler may load for a unit: those among its dependencies, direct or not.
     pub fn macros_of(&self, id: UnitId) -> impl Iterator<Item = UnitId> {
-        self.loaded_for(id).into_iter().filter(|other| self.is_macro(*other))
+        self.crates_loaded_for(id).into_iter().filter(|other| self.is_macro(*other))
     }
 
-    /// The crates whose own macros may call a procedural macro where a unit uses them.
+    /// The crates whose own macros may call a procedural macro when a unit uses them.
     pub fn callers_of(&self, id: UnitId) -> impl Iterator<Item = UnitId> {
-        let crates = self.loaded_for(id).into_iter().filter(|other| !self.is_macro(*other));
+        let crates = self.crates_loaded_for(id).into_iter().filter(|other| !self.is_macro(*other));
         crates.filter(|other| self.macros_of(*other).next().is_some())
     }
 
-    /// Whether it is a procedural macro.
+    /// Whether a unit is a procedural macro.
     pub fn is_macro(&self, id: UnitId) -> bool {
         self.unit(id).kind == "proc-macro"
     }
 
     /// The crates that the compiler may load for a unit.
-    fn loaded_for(&self, id: UnitId) -> BTreeSet<UnitId> {
+    fn crates_loaded_for(&self, id: UnitId) -> BTreeSet<UnitId> {
         let is_crate = |unit: &Unit| !unit.is_script_run() && unit.kind != "custom-build";
         let (mut open, mut seen) = (vec![id], BTreeSet::new());
         while let Some(id) = open.pop() {
             let unit = self.unit(id);
             let below = unit.dependencies.iter().map(|dependency| dependency.unit);
-            // What a macro is made of is none of its users' business.
+            // Dependencies of a macro do not reach the users of the macro.
             let is_loaded = seen.is_empty() || !self.is_macro(id);
             if seen.insert(id) && is_loaded {
                 open.extend(below.filter(|below| is_crate(self.unit(*below))));
@@ -413,20 +417,20 @@ impl BuildPlan {
         seen
     }
 
-    /// The libraries that a linker is given for a unit: those it depends on, directly or not.
+    /// The libraries that the linker of a unit receives: those among its dependencies, direct or not.
     pub fn libraries_of(&self, id: UnitId) -> BTreeSet<UnitId> {
-        let mut loaded = self.loaded_for(id);
+        let mut loaded = self.crates_loaded_for(id);
         loaded.retain(|id| self.unit(*id).is_linkable());
         loaded
     }
 
-    /// The script that a run is of.
+    /// The build script of a run.
     pub fn script_of(&self, run: UnitId) -> Option<UnitId> {
         let mut dependencies = self.unit(run).dependencies.iter().map(|dependency| dependency.unit);
         dependencies.find(|id| self.unit(*id).kind == "custom-build" && !self.unit(*id).is_script_run())
     }
 
-    /// Whether a script of a package has more than one run: for the host and for a target, or in two profiles.
+    /// Whether a build script of a package runs more than once: for the host and for a target, or in two profiles.
     pub fn runs_several_times(&self, package: &str) -> bool {
         let of_package = |run: &UnitId| self.unit(*run).package == package;
         let mut scripts: Vec<_> = self.script_runs().filter(of_package).filter_map(|run| self.script_of(run)).collect();
@@ -434,10 +438,11 @@ impl BuildPlan {
         scripts.windows(2).any(|pair| pair[0] == pair[1])
     }
 
-    /// The units that are like this, and all that depend on one, directly or not; with a build script's run its program.
-    pub fn with_dependents(&self, is_like: impl Fn(&Unit) -> bool) -> BTreeSet<UnitId> {
+    /// The matching units and everything that depends on one of them, directly or not. For the run of a build script,
+    /// its program is included.
+    pub fn with_dependents(&self, matches: impl Fn(&Unit) -> bool) -> BTreeSet<UnitId> {
         let ids = || (0..self.units.len()).map(UnitId);
-        let mut found: BTreeSet<_> = ids().filter(|id| is_like(self.unit(*id))).collect();
+        let mut found: BTreeSet<_> = ids().filter(|id| matches(self.unit(*id))).collect();
         loop {
             let depends = |id: &UnitId| self.unit(*id).dependencies.iter().any(|edge| found.contains(&edge.unit));
             let dependents: Vec<_> = ids().filter(|id| !found.contains(id)).filter(depends).collect();
@@ -462,22 +467,22 @@ impl BuildPlan {
         units.filter_map(|(index, unit)| Some((UnitId(index), unit.key.ok()?))).collect()
     }
 
-    /// The keys of the units whose packages everybody has: those that a graph index is for.
+    /// The keys of units from external packages: those that a graph index lists.
     pub fn shared_keys(&self) -> impl Iterator<Item = UnitKey> {
         self.units.iter().filter(|unit| unit.external).filter_map(|unit| unit.key.ok())
     }
 
-    /// The manifests of all packages that are built where they are edited.
+    /// The manifests of all members.
     pub fn member_manifests(&self) -> BTreeSet<Utf8PathBuf> {
         self.units.iter().filter(|unit| !unit.external).map(|unit| unit.package_dir.join("Cargo.toml")).collect()
     }
 
-    /// The directories of all profiles, below the build directory.
+    /// The directories of all profiles, relative to the build directory.
     pub fn profile_dirs(&self) -> BTreeSet<String> {
         self.units.iter().map(Unit::profile_dir).collect()
     }
 
-    /// For the event.
+    /// The units as the event of the plan lists them.
     pub fn planned(&self) -> Vec<PlannedUnit> {
         self.units.iter().map(Unit::planned).collect()
     }
@@ -493,14 +498,14 @@ fn package<'a>(inputs: &PlanInputs<'a>, unit: &GraphUnit) -> Result<&'a Package>
 }
 
 fn describe(inputs: &PlanInputs<'_>, unit: &GraphUnit) -> Result<Unit> {
-    let mut described = joined(unit, package(inputs, unit)?);
+    let mut described = from_graph(unit, package(inputs, unit)?);
     described.primary = inputs.graph.has_root_in(&unit.pkg_id);
     described.remapped |= inputs.member_inputs.as_ref().is_some_and(|member_inputs| member_inputs.is_remapped);
     Ok(described)
 }
 
-/// Joins a graph unit with its package.
-fn joined(unit: &GraphUnit, package: &Package) -> Unit {
+/// Describes a graph unit by its own data and its package.
+fn from_graph(unit: &GraphUnit, package: &Package) -> Unit {
     let dependencies = unit.dependencies.iter().map(|dependency| Dependency {
         extern_name: dependency.extern_crate_name.clone(),
         unit: UnitId(dependency.index),
@@ -530,9 +535,9 @@ fn joined(unit: &GraphUnit, package: &Package) -> Unit {
     }
 }
 
-/// The fields of the profile: all that cargo makes a unit's metadata of, LTO also where it changes nothing for the unit
-/// (`core/profiles.rs`, `Profile::comparable`). A build script is told as well whether it is for debugging or for release
-/// (`PROFILE`), which follows from the profile's name.
+/// The profile's fields: everything that cargo computes a unit's metadata from, including LTO where it does not affect
+/// the unit (`core/profiles.rs`, `Profile::comparable`). A build script also receives `PROFILE`, `debug` or `release`,
+/// which follows from the profile's name.
 fn profile(graph: &GraphUnit, unit: &Unit) -> BTreeMap<String, serde_json::Value> {
     let mut fields = graph.profile.fields.clone();
     fields.insert("lto".into(), graph.profile.lto.clone().into());
@@ -542,26 +547,26 @@ fn profile(graph: &GraphUnit, unit: &Unit) -> BTreeMap<String, serde_json::Value
     fields
 }
 
-/// Computes keys depth first, each once.
+/// Computes each key once, depth first.
 struct Keys<'a, F> {
     inputs: &'a PlanInputs<'a>,
     content: &'a F,
     units: &'a [Unit],
     has_targets: bool,
     lto: Vec<&'static str>,
-    done: Vec<Option<Result<UnitKey, UncacheableReason>>>,
-    made_from: Vec<Option<KeyInputs>>,
+    keys: Vec<Option<Result<UnitKey, UncacheableReason>>>,
+    key_inputs: Vec<Option<KeyInputs>>,
 }
 
 impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
     fn key(&mut self, index: usize) -> Result<UnitKey, UncacheableReason> {
-        if let Some(done) = self.done[index] {
-            return done;
+        if let Some(key) = self.keys[index] {
+            return key;
         }
         let inputs = self.key_inputs(index);
         let key = inputs.as_ref().map(KeyInputs::key).map_err(|reason| *reason);
-        self.made_from[index] = inputs.ok();
-        self.done[index] = Some(key);
+        self.key_inputs[index] = inputs.ok();
+        self.keys[index] = Some(key);
         key
     }
 
@@ -593,7 +598,7 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
             lto: self.lto[index].into(),
             features: unit.features.clone(),
             platform: unit.platform.clone(),
-            rustflags: flags::of_user(self.inputs, unit, self.has_targets)
+            rustflags: flags::user_flags(self.inputs, unit, self.has_targets)
                 .ok_or(UncacheableReason::CompilerInput)?
                 .to_vec(),
             environment: self.environment(unit),
@@ -606,7 +611,7 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
         })
     }
 
-    /// What stands in front of rustc for a member is as good as another compiler.
+    /// A program in front of rustc counts like another compiler.
     fn environment(&self, unit: &Unit) -> BTreeMap<String, String> {
         let mut environment = self.inputs.environment.clone();
         if let Some(driver) = self.inputs.driver.as_ref().filter(|driver| driver.compiles(unit)) {
@@ -617,7 +622,7 @@ impl<F: Fn(&Unit) -> Result<Digest>> Keys<'_, F> {
         environment
     }
 
-    /// A build script sees the variables that the configuration sets, and the linker that it names.
+    /// A build script sees the configured variables and linkers.
     fn config(&self, unit: &Unit) -> BTreeMap<String, serde_json::Value> {
         let mut config = self.inputs.config.relevant();
         if unit.is_script_run() {

@@ -1,4 +1,4 @@
-//! Keys over a small made-up world: an app that uses `alpha`, which uses `beta` and has a build script.
+//! Keys in a small made-up world: an app uses `alpha`, which uses `beta` and has a build script.
 
 use camino::Utf8Path;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use super::*;
 use crate::cargo::Rustflags;
 use crate::key::unit_inputs::Component;
 
-/// Everything a key may or may not depend on.
+/// Everything that a key may or may not depend on.
 #[derive(Clone, Debug)]
 struct World {
     cargo_home: String,
@@ -37,7 +37,7 @@ struct World {
     environment: BTreeMap<String, String>,
     sees_variables: bool,
     extern_name: String,
-    /// A package of a standard library that is compiled.
+    /// A package that belongs to a standard library compiled by cargo.
     standard: Option<String>,
 }
 
@@ -74,9 +74,12 @@ impl Default for World {
     }
 }
 
-/// A class that says this of itself.
-fn class(said: &str) -> HostClass {
-    HostClass { digest: Digest::of(said), components: [("it".to_owned(), Component::described(said))].into() }
+/// A host class with this description.
+fn class(description: &str) -> HostClass {
+    HostClass {
+        digest: Digest::of(description),
+        components: [("it".to_owned(), Component::described(description))].into(),
+    }
 }
 
 const HOST: &str = "x86_64-unknown-linux-gnu";
@@ -149,7 +152,7 @@ impl World {
             "dependencies": self.rotate(edges) })
     }
 
-    /// Where the unit that is at `index` of the unrotated list stands.
+    /// The position of the unit that has this `index` in the unrotated list.
     fn index(&self, index: usize) -> usize {
         (index + 5 - self.rotation % 5) % 5
     }
@@ -188,11 +191,15 @@ impl World {
             flags: [HOST].into_iter().chain(self.platform.as_deref()).map(|platform| self.flags(platform)).collect(),
             linker: "cc".into(),
             host_class: self.host.as_deref().map(class),
-            target_classes: self.targets.iter().map(|(platform, said)| (platform.clone(), class(said))).collect(),
+            target_classes: self
+                .targets
+                .iter()
+                .map(|(platform, description)| (platform.clone(), class(description)))
+                .collect(),
         }
     }
 
-    /// The flags for a platform of Unix.
+    /// The flags for a Unix platform.
     fn flags(&self, platform: &str) -> (String, Vec<String>) {
         let config = serde_json::from_value(self.config.clone()).unwrap();
         let encoded = self.rustflags.as_ref().map(|flags| flags.join("\x1f"));
@@ -236,7 +243,7 @@ impl World {
         BuildPlan::new(&inputs, content).unwrap()
     }
 
-    /// The unit of the app, which is in the directory of this world's workspace, in a session for another one.
+    /// The app's unit. The app is in this world's workspace, and the session runs in another workspace.
     fn app(&self, workspace: &str, is_remapped: bool) -> Unit {
         let member_inputs = MemberInputs { workspace: workspace.into(), is_remapped, digests: BTreeMap::new() };
         let plan = self.plan_with(Some(member_inputs));
@@ -255,7 +262,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_key_does_not_depend_on_where_or_in_which_order_or_on_what_else_is_locked(
+    fn a_key_does_not_depend_on_paths_or_order_or_other_locked_packages(
         cargo_home in "/[a-z]{1,8}(/[a-z .]{1,8}[a-z]){0,2}",
         workspace in "/[a-z]{1,8}(/[a-z]{1,8}){0,2}",
         rotation in 0usize..5,
@@ -264,7 +271,7 @@ proptest! {
     ) {
         let world = World { cargo_home, workspace, rotation, unrelated_lock_entries, ..World::default() };
         prop_assert_eq!(world.key("alpha"), World::default().key("alpha"));
-        // The build script of the other one is told of the profile.
+        // The build script of `alpha` sees the profile's name.
         let world = World { profile_name, ..world };
         prop_assert_eq!(world.key("beta"), World::default().key("beta"));
     }
@@ -306,7 +313,7 @@ fn changes() -> Vec<(&'static str, World, (bool, bool))> {
 }
 
 #[test]
-fn a_key_changes_with_each_input_and_only_where_it_counts() {
+fn each_input_changes_only_the_keys_that_depend_on_it() {
     let (alpha, beta) = (World::default().key("alpha"), World::default().key("beta"));
     for (what, world, (changes_alpha, changes_beta)) in changes() {
         assert_eq!(world.key("alpha") != alpha, changes_alpha, "alpha, {what}");
@@ -324,7 +331,7 @@ fn no_two_changes_give_the_same_key() {
 }
 
 #[test]
-fn it_does_not_matter_where_flags_are_set_and_those_of_others_count_for_nothing() {
+fn flags_count_wherever_they_are_set_and_only_for_their_platform() {
     let key = |world: World| world.key("alpha");
     let configured = |table: Value| World { config: table, ..World::default() };
     let in_variable = |name: &str| {
@@ -356,7 +363,7 @@ fn it_does_not_matter_where_flags_are_set_and_those_of_others_count_for_nothing(
 }
 
 #[test]
-fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
+fn with_a_target_flags_do_not_apply_to_the_host() {
     let flags = Some(vec!["-g".to_owned()]);
     let cross = World { platform: Some("aarch64-unknown-linux-gnu".into()), ..World::default() };
     let with_flags = World { rustflags: flags, ..cross.clone() };
@@ -387,14 +394,14 @@ fn flags_are_for_the_target_and_not_for_the_host_when_both_are_built() {
     assert_eq!(key(&with_flags), key(&cross));
 }
 
-/// Of alpha's library, and of the run of its script: the reason why there is no key.
+/// The reasons why alpha's library and the run of its build script have no key.
 fn reasons(world: &World) -> [Option<UncacheableReason>; 2] {
     let units = world.plan().units;
     [units[1].key.err(), units[3].key.err()]
 }
 
 #[test]
-fn nothing_is_kept_under_flags_whose_meaning_is_not_in_a_key() {
+fn units_are_uncacheable_under_flags_that_no_key_covers() {
     let in_variable = |name: &str, flags: &str| [(name.to_owned(), flags.to_owned())].into();
     for (flags, reason) in [
         ("-C target-cpu=native", UncacheableReason::HostCpu),
@@ -430,7 +437,7 @@ fn nothing_is_kept_under_flags_whose_meaning_is_not_in_a_key() {
 }
 
 #[test]
-fn what_runs_on_the_host_has_no_flags_of_the_target() {
+fn units_for_the_host_do_not_get_the_flags_of_the_target() {
     let flags = Some(vec!["-Ctarget-cpu=native".to_owned()]);
     let cross = World { platform: Some("aarch64-unknown-linux-gnu".into()), rustflags: flags, ..World::default() };
     let mut graph = cross.graph();
@@ -453,13 +460,13 @@ fn what_runs_on_the_host_has_no_flags_of_the_target() {
 }
 
 #[test]
-fn the_lto_of_whoever_links_a_library_counts() {
+fn the_lto_setting_of_a_dependent_that_links_a_library_counts() {
     let thin = World { lto: "thin".into(), ..World::default() };
     assert_ne!(thin.key("beta"), World::default().key("beta"));
 }
 
 #[test]
-fn a_standard_library_that_is_compiled_is_not_cached_and_nothing_above_it() {
+fn a_compiled_standard_library_and_its_dependents_are_not_cached() {
     let plan = World { standard: Some("beta".into()), ..World::default() }.plan();
     let reasons: Vec<_> = plan.units.iter().map(|unit| unit.key.err()).collect();
     let of_library = Some(UncacheableReason::StandardLibrary);
@@ -467,35 +474,36 @@ fn a_standard_library_that_is_compiled_is_not_cached_and_nothing_above_it() {
 }
 
 #[test]
-fn lto_counts_also_for_what_is_never_linked_with_it() {
+fn lto_counts_for_units_that_are_never_linked_with_it() {
     let key = |lto: &str| World { lto: lto.into(), ..World::default() }.plan().units[2].key;
     assert_eq!(key("false"), key("false"));
-    assert_ne!(key("off"), key("false"), "cargo calls the build script by another name");
+    assert_ne!(key("off"), key("false"), "cargo gives the build script another hash");
 }
 
-/// The keys of alpha's library, build script and its run, and of beta.
+/// The keys of alpha's library, its build script, the run of that script, and beta.
 fn keys_on(host: Option<&str>) -> Vec<Result<UnitKey, UncacheableReason>> {
     let plan = World { host: host.map(Into::into), ..World::default() }.plan();
     plan.units[1..].iter().map(|unit| unit.key).collect()
 }
 
 #[test]
-fn what_is_linked_or_run_is_for_hosts_of_one_class_and_what_depends_on_it_for_all() {
+fn units_that_are_linked_or_run_are_valid_for_one_host_class_and_their_dependents_for_all() {
     let (older, newer) = (keys_on(Some("glibc 2.31")), keys_on(Some("glibc 2.36")));
     let differs: Vec<_> = older.iter().zip(&newer).map(|(older, newer)| older != newer).collect();
     assert_eq!(differs, [false, true, true, false]);
 }
 
 #[test]
-fn nothing_is_linked_or_run_for_a_host_that_is_not_known() {
+fn units_that_are_linked_or_run_have_no_key_on_an_unknown_host() {
     let keys = keys_on(None);
     assert_eq!(keys[1..3], [Err(UncacheableReason::BuildScript), Err(UncacheableReason::BuildScriptRun)]);
     assert_eq!((keys[0], keys[3]), (keys_on(Some("any"))[0], keys_on(Some("any"))[3]));
 }
 
-/// The keys of a program for a platform, and of a library and the run of a build script for it.
+/// The keys of a program for a platform, of a library for it, and of the run of its build script.
 fn keys_for(platform: &str, host: &str, targets: &[(&str, &str)]) -> [Result<UnitKey, UncacheableReason>; 3] {
-    let targets = targets.iter().map(|(platform, said)| ((*platform).to_owned(), (*said).to_owned())).collect();
+    let targets =
+        targets.iter().map(|(platform, description)| ((*platform).to_owned(), (*description).to_owned())).collect();
     let world = World { host: Some(host.into()), platform: Some(platform.into()), targets, ..World::default() };
     let mut graph = world.graph();
     graph.units[0].target.kind = vec!["bin".into()];
@@ -519,20 +527,20 @@ fn keys_for(platform: &str, host: &str, targets: &[(&str, &str)]) -> [Result<Uni
 }
 
 #[test]
-fn a_program_for_another_platform_is_good_where_that_is_linked_in_the_same_way() {
+fn a_program_for_another_platform_is_valid_for_one_linker_of_that_platform() {
     const WINDOWS: &str = "x86_64-pc-windows-gnu";
     let one = keys_for(WINDOWS, "glibc 2.36", &[(WINDOWS, "mingw 12")]);
     assert!(one.iter().all(Result::is_ok), "{one:?}");
     assert_eq!(keys_for(WINDOWS, "glibc 2.36", &[(WINDOWS, "mingw 12"), ("wasm32-wasip1", "lld")]), one);
     let differs = |other: [Result<UnitKey, UncacheableReason>; 3]| [0, 1, 2].map(|index| other[index] != one[index]);
     assert_eq!(differs(keys_for(WINDOWS, "glibc 2.36", &[(WINDOWS, "mingw 13")])), [true, false, false]);
-    // The script runs here, and here it was linked.
+    // The script is linked and run on this host.
     assert_eq!(differs(keys_for(WINDOWS, "glibc 2.41", &[(WINDOWS, "mingw 12")])), [false, false, true]);
     let unknown = keys_for(WINDOWS, "glibc 2.36", &[("wasm32-wasip1", "lld")]);
     assert_eq!((unknown[0], &unknown[1..]), (Err(UncacheableReason::Bin), &one[1..]));
 }
 
-/// The keys of a library of these types, of what depends on it, and of the program of a build script.
+/// The keys of a library of these types, of its dependent, and of a build script's program.
 fn keys_with(types: &[&str], host: Option<&str>) -> [Result<UnitKey, UncacheableReason>; 3] {
     let world = World { host: host.map(Into::into), ..World::default() };
     let mut graph = world.graph();
@@ -556,7 +564,7 @@ fn keys_with(types: &[&str], host: Option<&str>) -> [Result<UnitKey, Uncacheable
 }
 
 #[test]
-fn a_library_for_others_is_good_on_hosts_of_one_class_and_what_depends_on_it_on_all() {
+fn a_library_for_other_languages_is_valid_for_one_host_class_and_its_dependents_for_all() {
     for types in [&["cdylib"][..], &["staticlib"], &["cdylib", "lib"], &["staticlib", "cdylib", "rlib"]] {
         let [older, newer] = ["glibc 2.31", "glibc 2.36"].map(|host| keys_with(types, Some(host)));
         assert!(older.iter().all(Result::is_ok), "{types:?}: {older:?}");
@@ -570,33 +578,33 @@ fn a_library_for_others_is_good_on_hosts_of_one_class_and_what_depends_on_it_on_
     }
     let [older, newer] = ["glibc 2.31", "glibc 2.36"].map(|host| keys_with(&["lib", "rlib"], Some(host)));
     assert_eq!(older[0], newer[0], "it is not linked");
-    assert_eq!(keys_with(&["dylib"], Some("glibc 2.36"))[0], Err(UncacheableReason::Linked), "others depend on it");
+    assert_eq!(keys_with(&["dylib"], Some("glibc 2.36"))[0], Err(UncacheableReason::Linked), "it has a dependent");
 }
 
 #[test]
-fn a_program_for_the_hosts_own_platform_is_good_on_hosts_of_one_class() {
+fn a_program_for_the_platform_of_the_host_is_valid_for_one_host_class() {
     let [older, newer] = ["glibc 2.31", "glibc 2.36"].map(|host| keys_for(HOST, host, &[]));
     assert!(older[0].is_ok() && older[0] != newer[0]);
     assert_eq!(older[1], newer[1]);
 }
 
-/// The keys of alpha's library, build script and its run, and of beta, where alpha's manifest has `links`.
+/// The same keys if alpha's manifest has `links`.
 fn native_keys(native: Option<&str>) -> Vec<Result<UnitKey, UncacheableReason>> {
     let plan = World { native: native.map(Into::into), links: true, ..World::default() }.plan();
     plan.units[1..].iter().map(|unit| unit.key).collect()
 }
 
 #[test]
-fn what_a_native_script_makes_is_for_hosts_with_the_same_compiler() {
+fn the_output_of_a_native_script_is_valid_for_hosts_with_the_same_compiler() {
     let (older, newer) = (native_keys(Some("gcc 12")), native_keys(Some("gcc 13")));
     let differs: Vec<_> = older.iter().zip(&newer).map(|(older, newer)| older != newer).collect();
     assert_eq!(differs, [true, false, true, false]);
-    assert_ne!(older[2], keys_on(Some("glibc 2.36"))[2], "a script of another kind");
+    assert_ne!(older[2], keys_on(Some("glibc 2.36"))[2], "a script without native code");
     assert_eq!(native_keys(None)[2], Err(UncacheableReason::Native));
 }
 
 #[test]
-fn what_is_linked_with_native_code_is_for_hosts_with_the_same_compiler() {
+fn a_program_linked_with_native_code_is_valid_for_hosts_with_the_same_compiler() {
     let app = |native: &str, links| {
         let world = World { native: Some(native.into()), links, ..World::default() };
         let mut graph = world.graph();
@@ -623,7 +631,7 @@ fn what_is_linked_with_native_code_is_for_hosts_with_the_same_compiler() {
 }
 
 #[test]
-fn a_build_script_sees_variables_and_linkers_of_the_configuration() {
+fn a_build_script_sees_configured_variables_and_linkers() {
     let run = |config: Value| World { config, ..World::default() }.plan().units[3].key.unwrap();
     let none = run(json!({}));
     assert_ne!(run(json!({ "env": { "A": "b" } })), none);
@@ -634,11 +642,11 @@ fn a_build_script_sees_variables_and_linkers_of_the_configuration() {
     }
     assert_eq!(run(json!({ "target": { "x": { "linker": "ld" } } })), none);
     let seen = |config: Value| World { config, sees_variables: true, ..World::default() }.plan().units[3].key.unwrap();
-    assert_eq!(seen(json!({ "env": { "A": "b" } })), none, "what it reads is a condition");
+    assert_eq!(seen(json!({ "env": { "A": "b" } })), none, "the variables that it reads are conditions");
 }
 
 #[test]
-fn a_package_without_checksum_has_no_key_and_neither_have_its_dependents() {
+fn a_package_without_a_checksum_and_its_dependents_have_no_key() {
     let world = World::default();
     let toolchain = world.toolchain();
     let lockfile = Lockfile::parse("version = 4").unwrap();
@@ -670,7 +678,7 @@ fn a_package_without_checksum_has_no_key_and_neither_have_its_dependents() {
 }
 
 #[test]
-fn a_call_is_identified_by_its_source_features_platform_and_mode() {
+fn an_invocation_is_identified_by_its_source_features_platform_and_mode() {
     let plan = World::default().plan();
     let script_features = |arguments: &str, script_features: &[&str]| {
         let arguments: Vec<_> = arguments.split_whitespace().collect();
@@ -691,7 +699,7 @@ fn a_call_is_identified_by_its_source_features_platform_and_mode() {
     assert_eq!(call(&alpha.replace("--cfg feature=\"std\"", "")), None);
     let with_another = format!("{alpha} --cfg feature=\"another\"");
     assert_eq!(call(&with_another), None);
-    assert_eq!(script_features(&with_another, &["another"]), Some(UnitId(1)), "its build script has said so");
+    assert_eq!(script_features(&with_another, &["another"]), Some(UnitId(1)), "its build script printed the feature");
     assert_eq!(script_features(&with_another, &["another", "std"]), Some(UnitId(1)));
     assert_eq!(script_features(&with_another, &["third"]), None);
     assert_eq!(call(&alpha.replace(",link", "")), None);
@@ -708,7 +716,7 @@ fn units_with_a_key_and_their_dependencies_have_inputs() {
     for (id, key) in plan.cacheable() {
         let unit_inputs = &all[&id];
         assert_eq!((unit_inputs.stored, unit_inputs.package().split(' ').next()), (key, Some(&*plan.unit(id).package)));
-        assert_eq!(unit_inputs.key, unit_inputs.inputs.key(), "nothing is hidden in this world");
+        assert_eq!(unit_inputs.key, unit_inputs.inputs.key(), "this world has no hidden values");
         for dependency in &unit_inputs.inputs.dependencies {
             assert!(all.values().any(|other| other.key == dependency.key), "{dependency:?}");
             assert!(unit_inputs.names.contains_key(&dependency.key), "{dependency:?}");
@@ -719,7 +727,7 @@ fn units_with_a_key_and_their_dependencies_have_inputs() {
 }
 
 #[test]
-fn inputs_hide_what_the_configuration_sets_for_build_scripts() {
+fn inputs_hide_the_values_that_the_configuration_sets_for_build_scripts() {
     let world =
         World { config: json!({ "env": { "TOKEN": "SECRET" }, "unstable": { "x": true } }), ..World::default() };
     let plan = world.plan();
@@ -732,7 +740,7 @@ fn inputs_hide_what_the_configuration_sets_for_build_scripts() {
 mod golden;
 
 #[test]
-fn a_member_is_good_in_its_workspace_and_where_paths_are_remapped_in_all() {
+fn a_member_is_valid_in_its_own_workspace_and_with_remapped_paths_in_all() {
     let at = |directory: &str, workspace: &str, is_remapped| {
         World { workspace: directory.into(), ..World::default() }.app(workspace, is_remapped)
     };
@@ -741,7 +749,7 @@ fn a_member_is_good_in_its_workspace_and_where_paths_are_remapped_in_all() {
     assert_eq!(key("/home/ann/app", true), key("/w", true));
     assert_ne!(key("/w", false), key("/w", true));
     assert_eq!([false, true].map(|is_remapped| at("/w", "/w", is_remapped).remapped), [false, true]);
-    // A package outside is good where it is, whatever the workspace.
+    // A package outside of the workspace is valid at its own path, whatever the workspace.
     let outside = |directory: &str, workspace: &str| at(directory, workspace, true).key.unwrap();
     assert_eq!(outside("/other/app", "/w"), outside("/other/app", "/home/ann"));
     assert_ne!(outside("/other/app", "/w"), outside("/another/app", "/w"));
@@ -749,7 +757,7 @@ fn a_member_is_good_in_its_workspace_and_where_paths_are_remapped_in_all() {
 }
 
 #[test]
-fn what_depends_on_a_package_outside_is_good_where_that_is() {
+fn dependents_of_a_package_outside_are_valid_at_the_path_of_that_package() {
     let world = World { mode: "build".into(), ..World::default() };
     let member_inputs = MemberInputs { workspace: "/w".into(), is_remapped: true, digests: BTreeMap::new() };
     let plan = world.plan_with(Some(member_inputs));
@@ -758,16 +766,12 @@ fn what_depends_on_a_package_outside_is_good_where_that_is() {
         unit.outside_dirs.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(outside("app"), [world.workspace.as_str()]);
-    assert_eq!(outside("alpha"), [""; 0], "it depends on nothing of the kind");
+    assert_eq!(outside("alpha"), [""; 0], "it does not depend on a package outside");
     let mut units = plan.units.clone();
     let app = units.iter().position(|unit| unit.package == "app").unwrap();
     let beta = units.iter().position(|unit| unit.package == "beta").unwrap();
     units.iter_mut().for_each(|unit| unit.outside_dirs.clear());
     units[beta].external = false;
     external_paths::mark(Utf8Path::new(&world.workspace), &mut units);
-    assert_eq!(
-        units[app].outside_dirs,
-        [units[beta].package_dir.clone()].into(),
-        "also where something is between the two"
-    );
+    assert_eq!(units[app].outside_dirs, [units[beta].package_dir.clone()].into(), "the dependency may be indirect");
 }

@@ -5,20 +5,20 @@ use super::{SCRIPT_RUN, Unit};
 use crate::cargo::GraphUnit;
 use crate::event::UncacheableReason;
 
-/// What is cached at all in a session.
+/// What a session caches.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy<'a> {
-    /// Where linked and native units are good, as far as that is known.
+    /// Where linked and native units are valid, as far as that is known.
     pub key_scope: &'a KeyScope,
-    /// Packages in directories are cached.
+    /// Whether packages in directories are cached.
     pub members: bool,
 }
 
 impl Policy<'_> {
-    /// The reason against a unit, if there is one.
+    /// The reason why a unit is uncacheable, if it is.
     pub(super) fn uncacheable_reason(self, graph: &GraphUnit, unit: &Unit) -> Option<UncacheableReason> {
-        let of_library = graph.is_std.then_some(UncacheableReason::StandardLibrary);
-        of_library.or_else(|| by_mode(unit)).or_else(|| self.by_origin(unit)).or_else(|| by_target(unit))
+        let standard_library = graph.is_std.then_some(UncacheableReason::StandardLibrary);
+        standard_library.or_else(|| by_mode(unit)).or_else(|| self.by_origin(unit)).or_else(|| by_target(unit))
     }
 
     fn by_origin(self, unit: &Unit) -> Option<UncacheableReason> {
@@ -33,11 +33,11 @@ impl Policy<'_> {
             _ => UncacheableReason::Path,
         };
         let (is_lib, is_known) = (kind == UncacheableReason::Path, self.key_scope.is_known(unit));
-        let is_native = unit.native && unit.is_of_host() && is_known && !self.key_scope.native_is_known();
+        let is_native = unit.native && unit.depends_on_host() && is_known && !self.key_scope.native_is_known();
         match unit.external {
             _ if is_native && (unit.external || self.members) => Some(UncacheableReason::Native),
             true => (!is_lib && !is_known).then_some(kind),
-            // Only a checksum or a commit says that a build script would do the same again.
+            // Only a checksum or a commit proves that a build script would do the same again.
             false if unit.is_script_run() => Some(kind),
             false => (!self.members || !is_lib && !is_known).then_some(kind),
         }

@@ -1,4 +1,4 @@
-//! `.cargo/config.toml`, reduced to what changes a build of dependencies.
+//! Reduces `.cargo/config.toml` to the settings that affect a build of dependencies.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use toml::{Table, Value};
@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use super::read_table;
 use crate::error::Result;
 
-/// The tables that matter.
+/// The tables that affect such a build.
 const KEPT: &[&str] = &[
     "build",
     "env",
@@ -23,10 +23,10 @@ const KEPT: &[&str] = &[
     "target",
     "unstable",
 ];
-/// What in them does not, at whatever depth but in `[env]`: members only, or how and how fast it is built. And what is
-/// nobody else's.
+/// Keys in these tables that do not affect it, at any depth, except in `[env]`: they concern members only, or how and
+/// how fast the build runs. Secrets are dropped as well.
 const DROPPED: &[&str] = &["incremental", "jobs", "proxy", "runner", "secret-key", "token", "warnings"];
-/// Keys whose value is a path, relative to the directory of `.cargo`.
+/// Keys whose value is a path relative to the directory of `.cargo`.
 const PATHS: &[&[&str]] = &[
     &["build", "build-dir"],
     &["build", "target-dir"],
@@ -34,7 +34,7 @@ const PATHS: &[&[&str]] = &[
     &["source", "*", "directory"],
     &["source", "*", "local-registry"],
 ];
-/// Keys whose value is a program: a path only with a slash in it.
+/// Keys whose value is a program; it is a path only if it contains a slash.
 const PROGRAMS: &[&[&str]] = &[
     &["build", "rustc"],
     &["build", "rustc-wrapper"],
@@ -43,14 +43,14 @@ const PROGRAMS: &[&[&str]] = &[
     &["target", "*", "linker"],
 ];
 
-/// The file of a workspace, whole.
+/// Reads the configuration file of a workspace.
 pub(super) fn read(root: &Utf8Path) -> Result<Table> {
     let names = ["config", "config.toml"].map(|name| root.join(".cargo").join(name));
     let first = names.iter().find(|path| path.is_file());
     Ok(first.map(|path| read_table(path)).transpose()?.flatten().unwrap_or_default())
 }
 
-/// The part that matters.
+/// The part of the configuration that affects a build of dependencies.
 pub(super) fn reduce(config: Table) -> Table {
     let kept = config.into_iter().filter(|(name, _)| KEPT.contains(&name.as_str()));
     let reduced = kept.map(|(name, value)| match &*name {
@@ -75,7 +75,7 @@ fn drop_keys(value: Value) -> Value {
     }
 }
 
-/// Makes the paths absolute that are relative to the workspace, which is at `home`.
+/// Makes paths absolute that are relative to the workspace at `home`.
 pub(super) fn make_absolute(config: &mut Table, home: &Utf8Path) {
     let in_home = |path: &str| home.join(path).to_string();
     let is_path = |value: &str| value.contains('/');
@@ -93,12 +93,12 @@ pub(super) fn make_absolute(config: &mut Table, home: &Utf8Path) {
     }
 }
 
-/// Changes the text at this path; `*` is any key.
+/// Changes the strings at this path; `*` matches any key.
 fn change(table: &mut Table, keys: &[&str], new: &impl Fn(&str) -> Option<String>) {
     let Some((key, rest)) = keys.split_first() else { return };
     for (_, value) in table.iter_mut().filter(|(name, _)| *key == "*" || name == key) {
         match value {
-            Value::Table(below) => change(below, rest, new),
+            Value::Table(inner) => change(inner, rest, new),
             Value::String(text) if rest.is_empty() => {
                 if let Some(new) = new(text) {
                     *text = new;
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_and_what_does_not_change_a_build_are_left_out() {
+    fn credentials_and_settings_that_do_not_affect_the_build_are_left_out() {
         let plain = parse("[build]\nrustflags = [\"-g\"]\n[registries.own]\nindex = \"https://x\"\n");
         let more = parse(
             "[alias]\nb = \"build\"\n[term]\nquiet = true\n[build]\nrustflags = [\"-g\"]\njobs = 3\n[registry]\ntoken = \"secret\"\n\
@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_keeps_its_name_whatever_that_is() {
+    fn a_variable_of_any_name_is_kept() {
         let config = parse("[env]\ntoken = \"x\"\n");
         assert_eq!(reduce(config.clone()), config);
     }
 
     #[test]
-    fn paths_are_those_of_the_workspace_and_programs_stay_programs() {
+    fn paths_become_absolute_and_program_names_stay() {
         let mut config = parse(
             "[source.v]\ndirectory = \"vendor\"\n[target.t]\nlinker = \"tools/cc\"\n[target.u]\nlinker = \"cc\"\n\
             [env]\nA = { value = \"a\", relative = true }\nB = \"b\"\n",

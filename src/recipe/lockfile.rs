@@ -1,4 +1,4 @@
-//! `Cargo.lock`, reduced to what is depended on, without the versions of packages in directories.
+//! Reduces `Cargo.lock` to the packages that something depends on, without the versions of packages in directories.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::manifest::MASKED;
 
-/// Masks the versions of the packages of these names that have no source, and leaves out what nothing depends on.
+/// Masks the versions of the packages in `masked` that have no source, and drops packages without dependents.
 pub(super) fn reduce(mut lockfile: Table, masked: &BTreeSet<String>) -> Table {
     let Some(Value::Array(packages)) = lockfile.remove("package") else { return lockfile };
     let packages: Vec<_> = packages.into_iter().filter_map(|package| package.try_into::<Table>().ok()).collect();
@@ -30,14 +30,14 @@ fn is_masked(package: &Table, masked: &BTreeSet<String>) -> bool {
     !package.contains_key("source") && masked.contains(text(package, "name"))
 }
 
-/// The packages in directories, and what they depend on.
+/// The packages in directories and their dependencies.
 fn reachable(packages: &[Table]) -> BTreeSet<usize> {
     let mut open: Vec<_> = (0..packages.len()).filter(|index| !packages[*index].contains_key("source")).collect();
     let mut seen: BTreeSet<_> = open.iter().copied().collect();
     while let Some(next) = open.pop() {
         for dependency in dependencies(&packages[next]) {
-            let is_meant = |index: &usize| is_meant(dependency, &packages[*index]);
-            open.extend((0..packages.len()).filter(is_meant).filter(|index| seen.insert(*index)));
+            let is_named = |index: &usize| is_named(dependency, &packages[*index]);
+            open.extend((0..packages.len()).filter(is_named).filter(|index| seen.insert(*index)));
         }
     }
     seen
@@ -49,13 +49,13 @@ fn dependencies(package: &Table) -> impl Iterator<Item = &str> {
 }
 
 /// `name`, `name version` or `name version (source)`.
-fn is_meant(dependency: &str, package: &Table) -> bool {
+fn is_named(dependency: &str, package: &Table) -> bool {
     let mut parts = dependency.splitn(3, ' ');
     let is = |key: &str, part: Option<&str>| part.is_none_or(|part| part == text(package, key));
     is("name", parts.next()) && is("version", parts.next())
 }
 
-/// A dependency is named with its version where there are several of that name.
+/// Masks versions in dependency lists. A dependency has its version there if several packages share its name.
 fn mask_dependencies(package: &mut Table, packages: &[Table], masked: &BTreeSet<String>) {
     let list = package.get_mut("dependencies").and_then(Value::as_array_mut).into_iter().flatten();
     for dependency in list {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_of_members_are_masked_wherever_they_stand() {
+    fn versions_of_members_are_masked_everywhere() {
         let masked = ["app", "same", "util"];
         let reduced = reduced(LOCKFILE, &masked);
         assert!(!reduced.contains("1.2.3") && !reduced.contains("0.1.0"), "{reduced}");
@@ -113,9 +113,9 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_depends_on_is_left_out_and_the_rest_stays() {
+    fn packages_without_dependents_are_left_out_and_the_rest_stays() {
         let reduced = reduced(LOCKFILE, &["app", "util"]);
         assert!(!reduced.contains("forgotten") && reduced.contains("name = \"used\""), "{reduced}");
-        assert!(reduced.contains("\"same 0.1.0\""), "a version that counts is kept: {reduced}");
+        assert!(reduced.contains("\"same 0.1.0\""), "an unmasked version is kept: {reduced}");
     }
 }

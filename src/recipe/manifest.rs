@@ -1,13 +1,14 @@
-//! The manifest of a package, reduced to what its dependencies follow from.
+//! Reduces the manifest of a package to what determines its dependencies.
 //!
-//! It is written from what cargo itself says of the package, so what a member inherits from its workspace, and the targets
-//! that cargo finds in its directory, are in it as if they were spelled out.
+//! It is written from cargo's own description of the package, so it spells out what a member inherits from its
+//! workspace and the targets that cargo finds in its directory.
 //!
-//! **Invariants.** Targets stand for their kind: that a package has a library and of which crate types, whether they are
-//! tested, and each set of features that a program requires, decide what is compiled and how (LTO, debug info); names and
-//! numbers do not. Where a library or program has tests of its own, further tests, benchmarks and examples need nothing
-//! that these do not need, so every such member has one of each, and adding the first one is no change. A procedural
-//! macro's tests need nothing for the target, so there it is one.
+//! **Invariants.** Targets represent their kind. What is compiled and how (LTO, debug info) depends on whether a
+//! package has a library, on its crate types, on whether targets are tested, and on each set of features that a program
+//! requires. Names and numbers of targets do not matter. If a library or program has tests of its own, further tests,
+//! benchmarks and examples need no other dependencies. So every such member gets one of each, and adding the first one
+//! changes nothing. Tests of a procedural macro need nothing for the target platform, so there the first one is a
+//! change.
 
 use std::collections::BTreeSet;
 
@@ -18,13 +19,13 @@ use url::Url;
 
 use super::{directory, relative};
 
-/// The version of packages whose version does not count.
+/// The version that replaces irrelevant ones.
 pub(super) const MASKED: &str = "0.0.0";
 
-/// Names that cargo allows for packages, but not for programs (`util/restricted_names.rs`).
-const FORBIDDEN: &[&str] = &["build", "deps", "examples", "incremental"];
+/// Names that cargo allows for packages but not for programs (`util/restricted_names.rs`).
+const RESERVED_NAMES: &[&str] = &["build", "deps", "examples", "incremental"];
 
-/// The reduced manifest. Nobody builds targets of packages that are no members, but their libraries.
+/// The reduced manifest. Of packages that are not members, only libraries are built.
 pub(super) fn of(package: &Package, version: Option<String>, is_member: bool) -> Table {
     let script = package.targets.iter().any(|target| target.is_kind(TargetKind::CustomBuild));
     let build = if script { Value::from("build.rs") } else { Value::from(false) };
@@ -74,7 +75,7 @@ fn library(package: &Package) -> Option<Table> {
     Some(library)
 }
 
-/// One program for each set of features that one requires, and one target of every other kind.
+/// One program for each set of required features, and one target of every other kind.
 fn programs(package: &Package) -> Vec<(String, Value)> {
     let name = package.name.to_string();
     let bins = package.targets.iter().filter(|target| target.is_bin());
@@ -84,8 +85,8 @@ fn programs(package: &Package) -> Vec<(String, Value)> {
         .into_iter()
         .enumerate()
         .map(|(index, (features, test))| {
-            let is_free = index == 0 && !FORBIDDEN.contains(&&*name);
-            let name = if is_free { name.clone() } else { format!("{name}-{index}") };
+            let is_plain = index == 0 && !RESERVED_NAMES.contains(&&*name);
+            let name = if is_plain { name.clone() } else { format!("{name}-{index}") };
             let path = format!("bin{index}.rs");
             let mut bin = table([("name", name.into()), ("path", path.into()), ("test", test.into())]);
             if !features.is_empty() {
@@ -107,7 +108,7 @@ fn programs(package: &Package) -> Vec<(String, Value)> {
     bins.into_iter().chain(others).collect()
 }
 
-/// Whether it has tests of its own, which run where the program will.
+/// Whether a target has tests of its own that run on the target platform.
 fn is_tested_for_target(target: &Target) -> bool {
     target.test && (target.is_bin() || is_library(target) && !target.is_kind(TargetKind::ProcMacro))
 }
@@ -119,19 +120,19 @@ fn add(manifest: &mut Table, dependency: &Dependency, package: &Utf8Path) {
         _ => "dependencies",
     };
     let table = match &dependency.target {
-        Some(target) => below(below(manifest, "target"), &target.to_string()),
+        Some(target) => subtable(subtable(manifest, "target"), &target.to_string()),
         None => manifest,
     };
     let name = dependency.rename.as_ref().unwrap_or(&dependency.name);
-    below(table, kind).insert(name.clone(), describe(dependency, package).into());
+    subtable(table, kind).insert(name.clone(), describe(dependency, package).into());
 }
 
-fn below<'a>(table: &'a mut Table, name: &str) -> &'a mut Table {
+fn subtable<'a>(table: &'a mut Table, name: &str) -> &'a mut Table {
     let entry = table.entry(name).or_insert_with(|| Table::new().into());
     entry.as_table_mut().expect("only tables are put there")
 }
 
-/// A dependency, spelled out. Versions that are asked of a directory say nothing: the directory has what it has.
+/// A dependency, spelled out. The version is left out for a directory, which has only one.
 fn describe(dependency: &Dependency, package: &Utf8Path) -> Table {
     let Dependency { name, source, req, optional, uses_default_features, features, rename, registry, path, .. } =
         dependency;
@@ -160,7 +161,7 @@ fn describe(dependency: &Dependency, package: &Utf8Path) -> Table {
     table
 }
 
-/// A repository's address, and the branch, tag or revision behind it.
+/// The address of a repository, and the branch, tag or revision in it.
 fn git_source(source: &str) -> Vec<(&'static str, String)> {
     let source = source.split('#').next().unwrap_or(source);
     let Some((address, query)) = source.split_once('?') else { return vec![("git", source.to_owned())] };
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_branch_of_a_repository_is_taken_apart() {
+    fn the_branch_of_a_repository_is_parsed() {
         let pair = |name, value: &str| (name, value.to_owned());
         assert_eq!(git_source("https://x/y"), [pair("git", "https://x/y")]);
         assert_eq!(git_source("https://x/y?rev=0123#4567"), [pair("git", "https://x/y"), pair("rev", "0123")]);

@@ -1,17 +1,17 @@
-//! What the dependencies of a workspace follow from, and nothing else: the first layer of a Docker image.
+//! A recipe: everything that determines the dependencies of a workspace, for the first layer of a Docker image.
 //!
-//! [`DependencyRecipe::of`] writes it down from a checkout; [`Skeleton`] makes a workspace from it in which cargo plans
-//! the very same external units as in the checkout, with nothing in it that could be built.
+//! [`DependencyRecipe::of`] reads it from a checkout. [`Skeleton`] creates a workspace from it in which cargo plans
+//! exactly the same external units as in the checkout, but which contains nothing to build.
 //!
-//! | module | what it takes, and leaves out |
+//! | module | what it keeps, and drops |
 //! |---|---|
-//! | [`manifest`] | dependencies and features of a package; not its version, its description, its lints, or how many targets it has |
-//! | [`lockfile`] | the packages that something depends on; not the versions of those in directories |
-//! | [`config`] | what changes a build; not credentials, aliases, or how cargo looks |
-//! | [`skeleton`] | the workspace, and the directories that a command means, from where it is |
+//! | [`manifest`] | dependencies and features of a package; not its version, description, lints, or number of targets |
+//! | [`lockfile`] | packages with dependents; not the versions of those in directories |
+//! | [`config`] | settings that affect a build; not credentials, aliases, or cargo's appearance |
+//! | [`skeleton`] | writes the workspace, and adapts a command to its location |
 //!
-//! **Invariants.** The same inputs give the same bytes, wherever the checkout is. A package in a directory counts as a
-//! member of the workspace, inside or outside of it: nothing is known of its content here.
+//! **Invariants.** The same inputs give the same bytes, wherever the checkout is. Every package in a directory counts
+//! as a member of the workspace, inside or outside of it, because a recipe does not contain its content.
 
 mod config;
 mod lockfile;
@@ -33,8 +33,8 @@ use crate::fs;
 
 /// The version of the format.
 const VERSION: u32 = 1;
-/// The tables of the workspace's manifest that reach external units.
-const OF_WORKSPACE: &[&str] = &["cargo-features", "patch", "profile", "replace"];
+/// The tables of the workspace's manifest that affect external units.
+const WORKSPACE_TABLES: &[&str] = &["cargo-features", "patch", "profile", "replace"];
 
 /// A recipe.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub struct DependencyRecipe {
     version: u32,
     /// Manifests, by their directory relative to the workspace's.
     packages: BTreeMap<String, Table>,
-    /// `Cargo.lock`, where there is one.
+    /// `Cargo.lock`, if it exists.
     lockfile: Option<Table>,
     /// `.cargo/config.toml`.
     config: Table,
@@ -51,7 +51,7 @@ pub struct DependencyRecipe {
 }
 
 impl DependencyRecipe {
-    /// Reads a checkout. Nothing is resolved or downloaded.
+    /// Reads a checkout. Cargo resolves and downloads nothing.
     pub fn of(cargo: &Cargo) -> Result<Self> {
         Checkout::read(cargo)?.recipe()
     }
@@ -62,46 +62,46 @@ impl DependencyRecipe {
         match (recipe.version, recipe.packages.keys().find(|directory| !is_relative_path(directory))) {
             (VERSION, None) => Ok(recipe),
             (VERSION, Some(directory)) => {
-                Err(Error::corrupt("the recipe", format!("{directory} is no package's place")))
+                Err(Error::corrupt("the recipe", format!("{directory} is not a valid package directory")))
             }
             (version, _) => Err(Error::corrupt("the recipe", format!("version {version} is not known"))),
         }
     }
 
-    /// As it is written to a file.
+    /// The content of a recipe file.
     pub fn to_json(&self) -> String {
         let json = serde_json::to_string_pretty(self).expect("plain data");
         json + "\n"
     }
 
-    /// Whether there is a lockfile: without one, each build resolves anew.
+    /// Whether it contains a lockfile. Without one, each build resolves again.
     pub fn is_locked(&self) -> bool {
         self.lockfile.is_some()
     }
 
-    /// What `rust-toolchain.toml` says.
+    /// The content of `rust-toolchain.toml`.
     pub fn toolchain_file(&self) -> Option<String> {
         self.toolchain.as_ref().map(ToString::to_string)
     }
 }
 
-/// Everything that a recipe is made from.
+/// Everything that a recipe is derived from.
 struct Checkout {
     root: Utf8PathBuf,
     manifest: Table,
     config: Table,
     members: BTreeSet<Utf8PathBuf>,
     default_members: BTreeSet<Utf8PathBuf>,
-    /// By directory: members, and what is in directories beside them.
+    /// The packages by directory: members, and other packages in directories.
     packages: BTreeMap<Utf8PathBuf, Package>,
-    /// Directories of packages that stand in for others, which makes their version count.
+    /// Directories of packages that replace others. Their versions count.
     replacements: BTreeSet<Utf8PathBuf>,
 }
 
 impl Checkout {
     fn read(cargo: &Cargo) -> Result<Self> {
         let root = cargo.metadata()?.workspace_root;
-        // Seen from one of its members, a workspace has that as its only default member.
+        // If the command runs in a member, cargo reports that member as the only default one.
         let metadata = cargo.at(&root.join("Cargo.toml")).metadata()?;
         let defaults: BTreeSet<_> = match metadata.workspace_default_members.is_available() {
             true => metadata.workspace_default_packages().iter().map(|package| directory(package)).collect(),
@@ -124,7 +124,7 @@ impl Checkout {
         Ok(checkout)
     }
 
-    /// What `[patch]`, `[replace]` and `paths` name.
+    /// Adds the packages that `[patch]`, `[replace]` and `paths` name.
     fn add_replacements(&mut self, cargo: &Cargo) -> Result<()> {
         let tables = ["patch", "replace"].iter().filter_map(|name| self.manifest.get(*name));
         let mut paths: Vec<_> = tables.chain(self.config.get("patch")).flat_map(paths_in).collect();
@@ -139,7 +139,7 @@ impl Checkout {
         Ok(())
     }
 
-    /// Packages in directories that others depend on.
+    /// Adds packages in directories that others depend on.
     fn add_dependencies(&mut self, cargo: &Cargo) -> Result<()> {
         let mut open: Vec<_> = self.packages.keys().cloned().collect();
         while let Some(next) = open.pop() {
@@ -186,14 +186,14 @@ impl Checkout {
         })
     }
 
-    /// Whether a package's version is nobody's business: nothing asks for it by a version.
+    /// Whether a package's version is irrelevant, because no requirement refers to it.
     fn is_masked(&self, directory: &Utf8Path) -> bool {
         let name = &self.packages[directory].name;
         let of_that_name = self.packages.values().filter(|package| package.name == *name);
         of_that_name.count() == 1 && !self.replacements.contains(directory)
     }
 
-    /// What the workspace's manifest says besides its own package.
+    /// The workspace's manifest without its package.
     fn workspace(&self) -> Table {
         let all = |directories: &BTreeSet<Utf8PathBuf>| -> Value {
             directories.iter().map(|directory| relative(&self.root, directory).to_string()).collect::<Vec<_>>().into()
@@ -205,11 +205,13 @@ impl Checkout {
             ("exclude".to_owned(), all(&others)),
             ("resolver".to_owned(), self.resolver().into()),
         ]);
-        let kept = OF_WORKSPACE.iter().filter_map(|name| Some(((*name).to_owned(), self.manifest.get(*name)?.clone())));
+        let kept =
+            WORKSPACE_TABLES.iter().filter_map(|name| Some(((*name).to_owned(), self.manifest.get(*name)?.clone())));
         kept.chain([("workspace".to_owned(), workspace.into())]).collect()
     }
 
-    /// By cargo's rules (`util/toml/mod.rs`): what the manifest says, or what follows from the root package's edition.
+    /// The resolver by cargo's rules (`util/toml/mod.rs`): that of the manifest, or the default of the root package's
+    /// edition.
     fn resolver(&self) -> String {
         let in_table = |name: &str| self.manifest.get(name)?.get("resolver")?.as_str();
         let by_edition = || match self.packages.get(&self.root)?.edition.as_str() {
@@ -220,7 +222,7 @@ impl Checkout {
         in_table("workspace").or_else(|| in_table("package")).or_else(by_edition).unwrap_or("1").into()
     }
 
-    /// `rust-toolchain.toml`, or the older file that may hold nothing but a name.
+    /// `rust-toolchain.toml`, or the older file, which may contain only a name.
     fn toolchain(&self) -> Result<Option<Table>> {
         let names = ["rust-toolchain", "rust-toolchain.toml"].map(|name| self.root.join(name));
         let Some(path) = names.iter().find(|path| path.is_file()) else { return Ok(None) };
@@ -233,17 +235,17 @@ impl Checkout {
     }
 }
 
-/// The package of a manifest that lies in a workspace which does not know it. As a dependency cargo takes it as it is,
-/// but not where it is asked for it: so it is shown the package in a place where there is no workspace above.
+/// The package of a manifest inside of a workspace that does not list it. Cargo accepts it as a dependency, but refuses
+/// to describe it there. So it is described through a link in a directory without a workspace above.
 fn standalone_package(cargo: &Cargo, manifest: &Utf8Path) -> Result<Package> {
     let elsewhere = tempfile::tempdir().map_err(Error::io("create a directory in", std::env::temp_dir()))?;
     let top = elsewhere.path().canonicalize().map_err(Error::io("find", elsewhere.path()))?;
     let (real, below) = (manifest.parent().unwrap_or(manifest), manifest.as_str().trim_start_matches('/'));
-    let shown = top.join(below);
-    let directory = shown.parent().unwrap_or(&top);
+    let link = top.join(below);
+    let directory = link.parent().unwrap_or(&top);
     fs::create_dir_all(directory.parent().unwrap_or(&top))?;
     link_directory(real, directory).map_err(Error::io("create", directory))?;
-    let mut package = cargo.package(&shown)?;
+    let mut package = cargo.package(&link)?;
     let back = |path: &Utf8Path| {
         path.strip_prefix(&top).map_or_else(|_| path.to_owned(), |path| Utf8Path::new("/").join(path))
     };
@@ -266,7 +268,7 @@ fn directory(package: &Package) -> Utf8PathBuf {
     package.manifest_path.parent().map(Utf8Path::to_owned).unwrap_or_default()
 }
 
-/// Every `path = "…"` below.
+/// Every `path = "…"` in a value.
 fn paths_in(value: &Value) -> Vec<Utf8PathBuf> {
     let Some(table) = value.as_table() else { return Vec::new() };
     let below = table.iter().flat_map(|(name, value)| match value {
@@ -287,7 +289,7 @@ fn read_table(path: &Utf8Path) -> Result<Option<Table>> {
     table.transpose().map_err(|error| Error::corrupt(path.as_str(), error.message().to_owned()))
 }
 
-/// The way from one directory to another, with slashes on every system.
+/// The relative path from one directory to another, with slashes on every system.
 fn relative(from: &Utf8Path, to: &Utf8Path) -> Utf8PathBuf {
     let (from, to): (Vec<_>, Vec<_>) = (from.components().collect(), to.components().collect());
     let common = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
@@ -296,7 +298,7 @@ fn relative(from: &Utf8Path, to: &Utf8Path) -> Utf8PathBuf {
     if parts.is_empty() { ".".into() } else { parts.join("/").into() }
 }
 
-/// Whether this could be what [`relative`] says: up, then down.
+/// Whether [`relative`] could return this path: up, then down.
 fn is_relative_path(directory: &str) -> bool {
     let below = directory.split('/').skip_while(|part| *part == "..").collect::<Vec<_>>().join("/");
     let is_plain = |part| matches!(part, Utf8Component::Normal(_) | Utf8Component::CurDir);
@@ -308,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recipe_writes_nowhere_but_into_its_skeleton() {
+    fn a_recipe_writes_only_into_its_skeleton() {
         for directory in [".", "a/b", "../a", "../../a/b"] {
             assert!(is_relative_path(directory), "{directory}");
         }
@@ -318,11 +320,11 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_named_from_another() {
-        for (from, to, way) in
+    fn a_relative_path_leads_from_one_directory_to_another() {
+        for (from, to, expected) in
             [("/a/b", "/a/b", "."), ("/a/b", "/a/b/c/d", "c/d"), ("/a/b", "/a/c", "../c"), ("/a", "/b/c", "../b/c")]
         {
-            assert_eq!(relative(from.into(), to.into()), way, "from {from} to {to}");
+            assert_eq!(relative(from.into(), to.into()), expected, "from {from} to {to}");
         }
     }
 

@@ -1,10 +1,10 @@
-//! The workspace of a recipe: manifests, lockfile and configuration as cargo needs them, and no source.
+//! The workspace of a recipe: the manifests, lockfile and configuration that cargo needs, without sources.
 //!
-//! It stands in a directory of its own beside the one where the checkout will be: there cargo and rustup find the same
-//! files in the directories above, and a path that leads out of the workspace leads to the same place.
+//! It is in a directory of its own beside that of the future checkout. There, cargo and rustup find the same files in
+//! the directories above, and a path that leads out of the workspace leads to the same place.
 //!
-//! **Invariants.** Nothing is written into the directory of the checkout. Its targets are files that do not compile, so
-//! that what should never be built cannot be.
+//! **Invariants.** Nothing is written into the directory of the checkout. The source files of the skeleton do not
+//! compile, so no unit of its packages can be built by mistake.
 
 use std::path::Path;
 
@@ -22,23 +22,23 @@ const SOURCE: &str = "compile_error!(\"this stands for what `cargo xcache warm` 
 /// A workspace without sources.
 #[derive(Debug)]
 pub struct Skeleton {
-    /// Removed with it.
+    /// Removed on drop.
     _directory: TempDir,
     root: Utf8PathBuf,
-    /// Where the checkout will be.
+    /// The directory of the future checkout.
     checkout_dir: Utf8PathBuf,
-    /// Members that have a program.
+    /// The names of members that have a program.
     programs: Vec<String>,
-    /// All packages in directories.
+    /// The names of all packages in directories.
     packages: Vec<String>,
 }
 
 impl Skeleton {
-    /// Makes the workspace for a checkout at `home`.
+    /// Creates the workspace for a checkout in `checkout_dir`.
     pub fn new(recipe: &DependencyRecipe, checkout_dir: &Path) -> Result<Self> {
         let checkout_dir = Utf8Path::from_path(checkout_dir)
             .ok_or_else(|| Error::corrupt(checkout_dir.display().to_string(), "not UTF-8"))?;
-        let directory = temporary(checkout_dir.parent().unwrap_or(checkout_dir))?;
+        let directory = create_directory(checkout_dir.parent().unwrap_or(checkout_dir))?;
         let path = directory.path().canonicalize().map_err(Error::io("find", directory.path()))?;
         let root =
             Utf8PathBuf::from_path_buf(path).map_err(|path| Error::corrupt(path.display().to_string(), "not UTF-8"))?;
@@ -57,7 +57,7 @@ impl Skeleton {
         Ok(skeleton)
     }
 
-    /// Its directory.
+    /// The directory of the workspace.
     pub fn root(&self) -> &Path {
         self.root.as_std_path()
     }
@@ -84,18 +84,18 @@ impl Skeleton {
         Ok(())
     }
 
-    /// The command as it has to be here to mean what it means in the checkout. To be asked in [`Skeleton::root`].
+    /// The command that means here what `invocation` means in the checkout, to be run in [`Skeleton::root`].
     ///
-    /// Names of targets are gone, so all of that kind are meant; the lockfile is not cargo's own, so it cannot be held to
-    /// it letter by letter; and everything is built where the checkout's cargo would build it.
+    /// The skeleton has no names of targets, so the command selects all targets of that kind. The lockfile is not the
+    /// original one, so `--locked` is dropped. The target and build directories are those of the checkout.
     pub fn invocation(&self, program: Option<&Path>, invocation: &Invocation) -> Result<Invocation> {
         let mut adapted = invocation.clone();
         adapted.arguments = invocation.map_options(|name, value| self.adapt(name, value));
         let Workspace { target_dir, build_dir, .. } =
             Cargo::new(program.map(Into::into), adapted.clone()).workspace()?;
-        let asked = invocation.value("target-dir").map(|path| self.checkout_dir.as_std_path().join(path));
-        let asked = asked.unwrap_or_else(|| self.in_checkout(&target_dir).into());
-        let mut added = vec!["--target-dir".into(), asked.into_os_string()];
+        let requested = invocation.value("target-dir").map(|path| self.checkout_dir.as_std_path().join(path));
+        let requested = requested.unwrap_or_else(|| self.in_checkout(&target_dir).into());
+        let mut added = vec!["--target-dir".into(), requested.into_os_string()];
         if build_dir != target_dir {
             let value = Value::from(self.in_checkout(&build_dir).into_string());
             added.extend(["--config".into(), format!("build.build-dir={value}").into()]);
@@ -104,12 +104,12 @@ impl Skeleton {
         Ok(adapted)
     }
 
-    /// The same place in the checkout.
+    /// The corresponding path in the checkout.
     fn in_checkout(&self, path: &Utf8Path) -> Utf8PathBuf {
         path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| self.checkout_dir.join(below))
     }
 
-    /// What becomes of an option; nothing where it stays as it is.
+    /// The replacement for an option; none if it stays as it is.
     fn adapt(&self, name: &str, value: Option<&str>) -> Option<Vec<String>> {
         let with = |value: String| Some(vec![format!("--{name}"), value]);
         let flag = |flag: &str| Some(vec![format!("--{flag}")]);
@@ -131,7 +131,7 @@ impl Skeleton {
         }
     }
 
-    /// `name@1.2.3` of a package whose version is not known here.
+    /// The name in `name@1.2.3`, if the version of that package is masked here.
     fn without_version(&self, spec: &str) -> Option<String> {
         let (name, _) = spec.split_once(['@', ':'])?;
         self.packages.iter().find(|package| *package == name).cloned()
@@ -143,21 +143,21 @@ impl Skeleton {
 }
 
 impl DependencyRecipe {
-    /// How many directories above the workspace's own the topmost package is.
+    /// How many levels above the workspace's directory the topmost package is.
     fn depth(&self) -> usize {
         let above = |directory: &String| directory.split('/').take_while(|part| *part == "..").count();
         self.packages.keys().map(above).max().unwrap_or_default()
     }
 }
 
-/// Beside the checkout, or where temporary files are if that is not for us to write to.
-fn temporary(parent: &Utf8Path) -> Result<TempDir> {
+/// Creates a directory beside the checkout, or among temporary files if that directory is not writable.
+fn create_directory(parent: &Utf8Path) -> Result<TempDir> {
     let mut builder = Builder::new();
     let builder = builder.prefix(".xcache-warm-");
     builder.tempdir_in(parent).or_else(|_| builder.tempdir()).map_err(Error::io("create a directory in", parent))
 }
 
-/// The files that a manifest names.
+/// The source files that a manifest names.
 fn sources(manifest: &Table) -> Vec<String> {
     let in_lists = ["bin", "example", "test", "bench"].iter().filter_map(|kind| manifest.get(*kind)?.as_array());
     let targets = in_lists.flatten().chain(manifest.get("lib"));

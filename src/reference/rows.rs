@@ -101,14 +101,14 @@ pub(super) const SECTIONS: &[Section] = &[
     list(
         Key,
         "src/cargo/config.rs",
-        &[("RELEVANT", Tests(&["src/plan/plan_tests.rs: a_key_changes_with_each_input_and_only_where_it_counts"]))],
+        &[("RELEVANT", Tests(&["src/plan/plan_tests.rs: each_input_changes_only_the_keys_that_depend_on_it"]))],
     ),
     list(
         Key,
         "src/cargo/config.rs",
         &[(
             "UNSEEN_BY_SCRIPTS",
-            Tests(&["src/plan/plan_tests.rs: a_build_script_sees_variables_and_linkers_of_the_configuration"]),
+            Tests(&["src/plan/plan_tests.rs: a_build_script_sees_configured_variables_and_linkers"]),
         )],
     ),
     list(
@@ -187,7 +187,7 @@ const KEY_INPUTS: Proofs = &[
         "standard_library",
         Tests(&[ALONE, "tests/toolchains.rs: the_same_compiler_with_another_standard_library_is_another_toolchain"]),
     ),
-    ("cargo", Tests(&[ALONE, "src/plan/plan_tests.rs: a_key_changes_with_each_input_and_only_where_it_counts"])),
+    ("cargo", Tests(&[ALONE, "src/plan/plan_tests.rs: each_input_changes_only_the_keys_that_depend_on_it"])),
     ("name", Tests(&[ALONE])),
     ("version", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
     ("source", Tests(&[ALONE])),
@@ -224,7 +224,7 @@ const KEY_INPUTS: Proofs = &[
         Tests(&[
             ALONE,
             "tests/no_reuse.rs: another_kind_of_link_time_optimization_is_not_shared",
-            "src/plan/plan_tests.rs: the_lto_of_whoever_links_a_library_counts",
+            "src/plan/plan_tests.rs: the_lto_setting_of_a_dependent_that_links_a_library_counts",
         ]),
     ),
     ("features", Tests(&[ALONE, "tests/no_reuse.rs: other_features_are_not_shared"])),
@@ -260,10 +260,7 @@ const KEY_INPUTS: Proofs = &[
             APART,
         ]),
     ),
-    (
-        "config",
-        Tests(&[ALONE, "src/plan/plan_tests.rs: a_build_script_sees_variables_and_linkers_of_the_configuration"]),
-    ),
+    ("config", Tests(&[ALONE, "src/plan/plan_tests.rs: a_build_script_sees_configured_variables_and_linkers"])),
     ("dependencies", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
 ];
 
@@ -276,7 +273,7 @@ const SOURCES: Proofs = &[
         "Directory.content",
         Tests(&[
             ALONE,
-            "src/plan/content.rs: every_file_counts_and_ignored_ones_and_built_ones_do_not",
+            "src/plan/content.rs: every_file_counts_except_ignored_and_built_ones",
             "tests/members.rs: a_changed_template_outside_of_src_is_not_reused",
             "tests/members.rs: a_changed_file_behind_a_link_is_not_reused",
         ]),
@@ -284,7 +281,7 @@ const SOURCES: Proofs = &[
 ];
 
 const EDGES: Proofs = &[
-    ("extern_name", Tests(&[ALONE, "src/plan/plan_tests.rs: a_key_changes_with_each_input_and_only_where_it_counts"])),
+    ("extern_name", Tests(&[ALONE, "src/plan/plan_tests.rs: each_input_changes_only_the_keys_that_depend_on_it"])),
     ("noprelude", Tests(&[ALONE])),
     ("key", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
 ];
@@ -293,8 +290,8 @@ const KEY_SCOPE: Proofs = &[
     (
         "host",
         Tests(&[
-            "src/plan/plan_tests.rs: what_is_linked_or_run_is_for_hosts_of_one_class_and_what_depends_on_it_for_all",
-            "src/plan/plan_tests.rs: a_library_for_others_is_good_on_hosts_of_one_class_and_what_depends_on_it_on_all",
+            "src/plan/plan_tests.rs: units_that_are_linked_or_run_are_valid_for_one_host_class_and_their_dependents_for_all",
+            "src/plan/plan_tests.rs: a_library_for_other_languages_is_valid_for_one_host_class_and_its_dependents_for_all",
             OLDER_LIBRARY,
             SAME_VERSION,
         ]),
@@ -302,7 +299,7 @@ const KEY_SCOPE: Proofs = &[
     (
         "native",
         Tests(&[
-            "src/plan/plan_tests.rs: what_a_native_script_makes_is_for_hosts_with_the_same_compiler",
+            "src/plan/plan_tests.rs: the_output_of_a_native_script_is_valid_for_hosts_with_the_same_compiler",
             OTHER_C,
             UPGRADED_C,
         ]),
@@ -310,13 +307,13 @@ const KEY_SCOPE: Proofs = &[
     (
         "targets",
         Tests(&[
-            "src/plan/plan_tests.rs: a_program_for_another_platform_is_good_where_that_is_linked_in_the_same_way",
+            "src/plan/plan_tests.rs: a_program_for_another_platform_is_valid_for_one_linker_of_that_platform",
             OTHER_PLATFORM,
         ]),
     ),
     (
         "host_platform",
-        Tests(&["src/plan/plan_tests.rs: a_program_for_the_hosts_own_platform_is_good_on_hosts_of_one_class"]),
+        Tests(&["src/plan/plan_tests.rs: a_program_for_the_platform_of_the_host_is_valid_for_one_host_class"]),
     ),
     (
         "workspace",
@@ -597,7 +594,7 @@ const INDEX: Proofs = &[
     ("unit_keys", Tests(&[INDEX_PART])),
     ("rustc", Tests(&[INDEX_PART])),
     ("cargo", Tests(&[INDEX_PART])),
-    ("command", Tests(&[INDEX_PART, "src/cargo/invocation.rs: the_identity_takes_no_value_for_an_option"])),
+    ("command", Tests(&[INDEX_PART, "src/cargo/invocation.rs: the_identity_does_not_mistake_a_value_for_an_option"])),
     ("directory", Tests(&[INDEX_PART])),
     ("rustflags", Tests(&[INDEX_PART])),
     ("config", Tests(&[INDEX_PART])),
@@ -629,8 +626,8 @@ const DOMAINS: Proofs = &[
     (
         "PackageContent",
         Tests(&[
-            "src/plan/content.rs: every_file_counts_and_ignored_ones_and_built_ones_do_not",
-            "src/plan/content.rs: links_count_and_lead_nowhere_twice",
+            "src/plan/content.rs: every_file_counts_except_ignored_and_built_ones",
+            "src/plan/content.rs: links_count_and_no_directory_is_read_twice",
         ]),
     ),
     ("CommandLine", Tests(&["src/rustc/invocation_tests.rs: the_digest_changes_with_everything_else"])),

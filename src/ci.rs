@@ -1,8 +1,8 @@
-//! What CI services are told at the end of a session, in the way each of them wants it.
+//! Publishes the result of a session for CI services, in the form that each expects.
 //!
-//! | service | known by | what it gets |
+//! | service | detected by | output |
 //! |---|---|---|
-//! | GitHub, and who does as it does | `GITHUB_STEP_SUMMARY` | some lines of Markdown at the end of that file |
+//! | GitHub, and compatible services | `GITHUB_STEP_SUMMARY` | Markdown, appended to that file |
 //! | GitLab | `GITLAB_CI` | `<target-dir>/xcache/metrics.txt`, for `artifacts:reports:metrics` |
 
 use std::fs::File;
@@ -15,17 +15,18 @@ use crate::report::Report;
 use crate::report::markdown::markdown;
 use crate::report::metrics::metrics;
 
-/// Which services listen.
+/// The CI services that this session runs for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Services {
-    /// `GITHUB_STEP_SUMMARY`: a file.
+    /// The file in `GITHUB_STEP_SUMMARY`.
     pub step_summary: Option<PathBuf>,
-    /// `GITLAB_CI`.
+    /// Whether `GITLAB_CI` is set.
     pub is_gitlab: bool,
 }
 
 impl Services {
-    /// Tells them. A session that had nothing to do is one line, and leaves the metrics of the one before.
+    /// Writes the output for each service. A no-op session adds one line to the summary and keeps the metrics of the
+    /// session before.
     pub fn publish(&self, report: &Report, target_dir: Option<&Path>) -> Result<()> {
         if let Some(target_dir) = target_dir.filter(|_| self.is_gitlab && !report.had_nothing_to_do()) {
             write_atomic(&target_dir.join("xcache").join("metrics.txt"), metrics(report).as_bytes())?;
@@ -34,7 +35,7 @@ impl Services {
     }
 }
 
-/// By one call, so that sessions side by side do not tear each other's lines.
+/// Appends with a single call, so that parallel sessions do not mix their lines.
 fn append(path: &Path, text: &str) -> Result<()> {
     let written = File::options().append(true).create(true).open(path);
     written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(Error::io("write to", path))

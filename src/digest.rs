@@ -50,7 +50,7 @@ impl Digest {
         &self.0
     }
 
-    /// The first two hex digits: the directory that an object of this digest lives in.
+    /// The first two hex digits: the directory that contains an object of this digest.
     pub fn shard(&self) -> String {
         hex::encode(&self.0[..1])
     }
@@ -69,7 +69,7 @@ macro_rules! domains {
             /// All domains.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// What BLAKE3 derives the digests from: no other program uses it, and no other domain.
+            /// The context that BLAKE3 derives the digests in. No other program and no other domain uses it.
             pub fn context(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!("cargo-xcache ", $context),)+
@@ -80,15 +80,15 @@ macro_rules! domains {
 }
 
 domains! {
-    /// A unit's inputs: [`crate::key::KeyInputs`]. With another version, old entries are simply never looked up.
+    /// A unit's inputs: [`crate::key::KeyInputs`]. After a new version, old entries are never looked up.
     UnitKey = "unit key 6",
-    /// A key, together with the place where the unit is good.
+    /// A key together with the scope in which the unit is valid.
     ScopedKey = "unit key in a place 2",
     /// The identity by which an explanation finds units to compare.
     UnitIdentity = "unit identity 1",
     /// A value that an explanation compares but must not show.
     HiddenValue = "hidden value 1",
-    /// Programs and libraries that a unit is linked with or run by.
+    /// The programs and libraries that link or run a unit.
     HostClass = "host class 3",
     /// The content of a package's directory.
     PackageContent = "package content 3",
@@ -102,13 +102,13 @@ domains! {
     ScriptRun = "build script run 3",
     /// What a build script received from other scripts.
     DependencyOutputs = "build scripts heard 2",
-    /// What a unit is linked with.
+    /// The files that a unit is linked with.
     Linked = "linked with 2",
     /// What this machine's processor supports.
     Processor = "processor 1",
-    /// What a unit was observed to read.
+    /// The content that a unit was observed to read.
     SaltedDigest = "seal 1",
-    /// Which names of variables a file contains.
+    /// The names of variables that a file contains.
     FoundNames = "names in a file 2",
     /// The path of a directory.
     RootPath = "path of a root 1",
@@ -120,7 +120,7 @@ domains! {
     UnitGraph = "unit graph 2",
     /// The command of a session, its directory, its settings, and the variables that cargo reads.
     Circumstances = "circumstances 2",
-    /// The name of a record that there is nothing to do.
+    /// The name of a no-op record.
     NothingToDo = "nothing to do 2",
     /// The state of files.
     Stamps = "stamps 2",
@@ -132,7 +132,7 @@ domains! {
     Answer = "answer of a program 2",
     /// The name of a mark that a session compiled something.
     CompiledMark = "compiled with remapped paths 2",
-    /// The name of the recipes that users of a remote share.
+    /// The name of the input histories that users of a remote share.
     SharedHistory = "shared knowledge 2",
     /// A remote store.
     Remote = "remote 1",
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(contexts.len(), Domain::ALL.len());
     }
 
-    /// What stands between the parentheses of each call of a function, but in tests.
+    /// The arguments of each call of a digest function outside of tests.
     fn arguments(source: &str) -> Vec<String> {
         let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         let calls = ["Digest::of(", "Digest::of_value("].iter().flat_map(|call| source.split(call).skip(1));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn no_digest_is_of_text_that_was_put_together() {
+    fn no_digest_is_computed_from_formatted_text() {
         const FORMATTING: &[&str] = &["format!", "to_string(", ".concat(", ".join(\"", "{:?}", "concat!"];
         let mut calls = 0;
         for (path, source) in crate::reference::source::files() {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_differ_in_anything_have_other_digests() {
+    fn different_values_have_different_digests() {
         #[derive(Serialize)]
         struct One<'a> {
             first: &'a str,

@@ -1,15 +1,15 @@
-//! Errors: what went wrong, with the path or key in it, and a hint that says what to do next.
+//! Errors, with the path or key concerned, and hints about what to do next.
 //!
-//! Messages are lower-case fragments without a full stop. None of these errors ever ends a build: the session turns
-//! them into one warning line and goes on without what failed.
+//! Messages are lower-case fragments without a full stop. None of these errors ends a build: the session prints a
+//! warning line and goes on without what failed.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What the library's fallible functions return.
+/// The result of the library's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Anything that can go wrong in the library.
+/// Any error of the library.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file-system call failed.
@@ -17,12 +17,12 @@ pub enum Error {
     Io {
         /// The verb: `read`, `write`, `create` …
         action: &'static str,
-        /// What it was done to.
+        /// The file or directory.
         path: PathBuf,
         /// The system's own error.
         source: io::Error,
     },
-    /// A stored object is not what it says it is.
+    /// A stored object is damaged.
     #[error("{object} is corrupt: {reason}")]
     Corrupt {
         /// The object's name in the store.
@@ -38,7 +38,7 @@ pub enum Error {
         /// Why it cannot be used.
         reason: String,
     },
-    /// Cargo, or a program cargo would run, gave no usable answer.
+    /// Cargo, or a program that cargo would run, returned no usable output.
     #[error("`{command}` failed: {reason}")]
     Command {
         /// The command line, shortened.
@@ -46,20 +46,20 @@ pub enum Error {
         /// Its first error line, or what was wrong with its output.
         reason: String,
     },
-    /// The remote store gave an error.
+    /// The remote store returned an error.
     #[error("{remote}: {message}")]
     Remote {
         /// The remote's URL.
         remote: String,
         /// The server's own words.
         message: String,
-        /// Whether asking again could help.
+        /// Whether a retry may succeed.
         temporary: bool,
     },
 }
 
 impl Error {
-    /// Wraps an [`io::Error`] with the verb and the path it belongs to.
+    /// Wraps an [`io::Error`] with a verb and the path it concerns.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { action, path, source }
@@ -70,8 +70,8 @@ impl Error {
         Self::Corrupt { object: object.into(), reason: reason.to_string() }
     }
 
-    /// What the user can do about it, where there is something. `store` is the directory of the local store, which can be
-    /// moved as other places cannot; an empty path where that is not known.
+    /// What the user can do about it, if anything. `store` is the directory of the local store, the only one that a
+    /// setting can move; empty if it is not known.
     pub fn hint(&self, store: &Path) -> Option<&'static str> {
         let Self::Io { source, path, .. } = self else {
             let is_setting = matches!(self, Self::Config { .. });
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_store_is_to_be_moved_only_where_the_store_is_what_is_full() {
+    fn the_hint_is_to_move_the_store_only_if_the_error_is_in_the_store() {
         let hint = |path: &str, kind: io::ErrorKind| Error::io("write", path)(kind.into()).hint(Path::new("/cache"));
         let is_about_the_store = |hint: Option<&str>| hint.is_some_and(|hint| hint.contains("XCACHE_DIR"));
         for kind in [io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied] {

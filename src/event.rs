@@ -1,8 +1,8 @@
 //! Typed events: everything that happens in a session, as it happens.
 //!
-//! The report is a fold over the list of events and nothing else ([`crate::report`]). The terminal, too, learns of
-//! progress only through events: an [`Observer`] receives each one as it is recorded. The log keeps events in memory;
-//! [`lines`] is their form in a file.
+//! The report is a fold over the list of events and nothing else ([`crate::report`]). The terminal, too, receives
+//! progress only as events: an [`Observer`] gets each one as it is recorded. The log keeps events in memory; [`lines`]
+//! is their form in a file.
 
 pub mod lines;
 
@@ -88,38 +88,38 @@ impl UncacheableReason {
     /// What the reason means, in a few words.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::ProcMacro => "a procedural macro in a directory, or for a host whose linker is not known",
-            Self::BuildScript => "a build script in a directory, or for a host whose linker is not known",
-            Self::BuildScriptRun => "a build script in a directory, or on a host that is not known: it runs",
+            Self::ProcMacro => "a procedural macro of a member, or for a host whose linker is not known",
+            Self::BuildScript => "a build script of a member, or for a host whose linker is not known",
+            Self::BuildScriptRun => "a build script of a member, or on a host whose linker is not known: it runs",
             Self::Bin => "for a host whose linker is not known, or members are not cached",
             Self::Test => "for a host whose linker is not known, or members are not cached; doctests never are",
-            Self::Linked => "a dylib that others depend on, or linked in a way that is not known",
+            Self::Linked => {
+                "a library whose files are not known, a dylib with dependents, or linked with unobserved flags"
+            }
             Self::Doc => "rustdoc output is not cached",
             Self::Path => "packages in directories are not cached in this session",
             Self::Incremental => "compiled incrementally, on top of an earlier compilation",
-            Self::Native => "native code of which nothing says what it was made from",
+            Self::Native => "native code of unknown origin",
             Self::PathBound => "the output holds a path of this machine",
             Self::NoIdentity => "its source has neither a checksum nor a revision",
-            Self::StandardLibrary => {
-                "the standard library is compiled (-Zbuild-std), and this is of it or depends on it"
-            }
+            Self::StandardLibrary => "part of a standard library that cargo compiles (-Zbuild-std), or dependent on it",
             Self::CustomTarget => "the target is described by a file",
-            Self::CompilerInput => "a compiler option reads a file the cache does not know",
+            Self::CompilerInput => "a compiler option reads a file that no key covers",
             Self::HostCpu => "compiled for the processor of this machine (target-cpu=native)",
             Self::SideFiles => "rustc writes files beside the library",
             Self::ForeignDependency => "a dependency in the target directory was compiled without the cache",
             Self::OutsideInput => {
-                "its build script reads outside of its package, or hears from one of which nothing is known"
+                "its build script reads outside of its package, or receives values from an unknown run"
             }
             Self::SystemLibrary => "its build script finds a library of the system: it runs",
-            Self::ChangedMeanwhile => "a source file was written while the build went on",
-            Self::SpecialFiles => "its build script makes pipes or sockets",
+            Self::ChangedMeanwhile => "a source file was written during the build",
+            Self::SpecialFiles => "its build script creates pipes or sockets",
             Self::OutsideOutput => "its build script writes outside of OUT_DIR: it runs",
-            Self::OtherCompiler => "another rustc has compiled it than the one that says what it is",
-            Self::UsedDirectory => "its build script ran where an earlier run had left files",
+            Self::OtherCompiler => "another rustc compiled it than the one that cargo queried",
+            Self::UsedDirectory => "its build script started with files of an earlier run in OUT_DIR",
             Self::Unplanned => "rustc was called in a way that fits no unit of the plan",
             Self::Unseen => "it does something that cannot be observed",
-            Self::Unobserved => "nobody could see what it reads",
+            Self::Unobserved => "its inputs were not observed",
         }
     }
 
@@ -129,9 +129,9 @@ impl UncacheableReason {
             Self::Incremental => {
                 Some("set XCACHE_INCREMENTAL=strip, or CARGO_INCREMENTAL=0 (CI gains nothing from incremental builds)")
             }
-            Self::PathBound => Some(
-                "hits again where the same directories are used: keep CARGO_HOME and the target directory at one path",
-            ),
+            Self::PathBound => {
+                Some("is a hit only in the same directories: keep CARGO_HOME and the target directory at one path")
+            }
             Self::NoIdentity => Some("commit Cargo.lock with checksums, or depend on a registry or a git revision"),
             Self::SideFiles => Some("leave out -C save-temps, -C split-debuginfo=unpacked and further --emit kinds"),
             Self::HostCpu => Some("name a processor, for example -C target-cpu=x86-64-v3"),
@@ -567,7 +567,7 @@ pub trait Observer: Send + Sync {
     fn observe(&self, event: &Event);
 }
 
-/// An observer of nothing.
+/// An observer that ignores all events.
 impl Observer for () {
     fn observe(&self, _: &Event) {}
 }
@@ -577,7 +577,7 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// A unique name for the session of this process. Names sort by when sessions began.
+/// A unique name for the session of this process. Names sort by the start of the session.
 pub fn session_name(started: Option<Timestamp>) -> String {
     let started = started.unwrap_or_else(now);
     format!("{}-{}", started.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
@@ -628,10 +628,10 @@ impl EventLog {
         result
     }
 
-    /// Whether there is an event like this.
-    pub fn has(&self, is_like: impl Fn(&EventKind) -> bool) -> bool {
+    /// Whether an event matches.
+    pub fn has(&self, matches: impl Fn(&EventKind) -> bool) -> bool {
         let events = self.inner.events.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        events.iter().any(|event| is_like(&event.kind))
+        events.iter().any(|event| matches(&event.kind))
     }
 
     /// All events so far.
@@ -645,7 +645,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_recorded_late_has_the_time_at_which_it_happened() {
+    fn an_event_that_is_recorded_late_has_its_own_time() {
         let log = EventLog::new(Arc::new(()));
         log.record(EventKind::NothingToPlan);
         log.record_past(Duration::from_secs(3600), EventKind::SessionFinished);

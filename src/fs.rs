@@ -230,7 +230,7 @@ mod tests {
 
     use super::*;
     use crate::digest::Domain;
-    use crate::reference::alone::{Change, assert_each_counts};
+    use crate::reference::field_changes::{Change, assert_each_field_counts};
 
     #[test]
     fn what_is_copied_is_what_is_read_however_many_chunks_it_is() {
@@ -285,7 +285,7 @@ mod tests {
             ("changed", |stamp| stamp.changed = Some(SystemTime::UNIX_EPOCH)),
             ("inode", |stamp| stamp.inode = 2),
         ];
-        assert_each_counts(Domain::Stamps, make, changes);
+        assert_each_field_counts(Domain::Stamps, make, changes);
     }
 
     #[test]

@@ -1,17 +1,18 @@
-//! The reports of a target directory: the last one, and those before it.
+//! The history of a target directory: its last report and earlier ones.
 //!
 //! ```text
 //! <target-dir>/xcache/
-//! ├── report.json                            the last one: where there are links, a link to it
-//! └── reports/20260504T101112345Z-4711.json  the last 20, by when they began and in which process
+//! ├── report.json                            the last one; a link where links exist
+//! └── reports/20260504T101112345Z-4711.json  the last 20, named by start and process
 //! ```
 //!
-//! A [`LastBuild`] keeps what an explanation needs beyond the last report.
+//! A [`LastBuild`] keeps the data that an explanation needs beyond the last report.
 //!
-//! A link, since a file system may write a file to the disk at once when it replaces another one, and the build waits.
+//! The last report is a link, because some file systems write a file to disk immediately when it replaces another, and
+//! the build would wait.
 //!
-//! **Invariants.** Each file is written whole or not at all, by one process, under a name that no other has; so sessions
-//! that run side by side need no lock. A report that cannot be read, or is of another version, is one that is not there.
+//! **Invariants.** Each file is written whole or not at all, by one process, under a unique name, so parallel sessions
+//! need no lock. A report that cannot be read or has another version counts as absent.
 
 mod last_build;
 
@@ -30,27 +31,27 @@ use crate::report::{Report, SCHEMA_VERSION};
 
 const REPORTS: &str = "reports";
 
-/// How many reports are kept.
+/// The number of reports that are kept.
 pub const KEPT: usize = 20;
 
-/// Where the reports of one target directory are.
+/// The reports of one target directory.
 #[derive(Clone, Debug)]
 pub struct History {
     directory: PathBuf,
 }
 
 impl History {
-    /// Of this target directory, in which there need not be any.
+    /// The history of this target directory, which may have none yet.
     pub fn of(target_dir: &Path) -> Self {
         Self { directory: target_dir.join("xcache") }
     }
 
-    /// Where the last report is.
+    /// The path of the last report.
     pub fn newest(&self) -> PathBuf {
         self.directory.join("report.json")
     }
 
-    /// Adds a report, and removes those that are too old.
+    /// Adds a report, and removes the oldest ones.
     pub fn keep(&self, report: &Report) -> Result<()> {
         let json = serde_json::to_vec(report).expect("a report is plain data");
         let name = format!("{}.json", session_name(report.started));
@@ -87,7 +88,7 @@ impl History {
         self.directory.join(REPORTS)
     }
 
-    /// Temporary files of other sessions are none.
+    /// The paths of all reports, without temporary files of other sessions.
     fn newest_first(&self) -> Result<Vec<PathBuf>> {
         let mut paths = children(&self.reports())?;
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -96,7 +97,7 @@ impl History {
     }
 }
 
-/// The report in a file; nothing where there is no file, or none of this version in it.
+/// The report in a file. Absent if there is no file, or if it is not a report of this version.
 pub fn read_report(path: &Path) -> Result<Option<Report>> {
     let report = read_optional(path)?.and_then(|json| serde_json::from_slice::<Report>(&json).ok());
     Ok(report.filter(|report| report.schema_version == SCHEMA_VERSION))
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_come_first_and_the_oldest_go() {
+    fn the_newest_come_first_and_the_oldest_are_removed() {
         let target = tempfile::tempdir().unwrap();
         let history = History::of(target.path());
         for second in 0..KEPT as i64 + 5 {
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn the_last_report_is_a_link_that_can_be_moved_and_where_that_cannot_be_a_file() {
+    fn the_last_report_is_a_link_that_survives_a_move() {
         let target = tempfile::tempdir().unwrap();
         let history = History::of(&target.path().join("before"));
         fs::create_dir_all(target.path().join("before/xcache/report.json")).unwrap();
@@ -146,11 +147,11 @@ mod tests {
         let history = History::of(&target.path().join("after"));
         assert_eq!(read_report(&history.newest()).unwrap(), Some(report(2)));
         let files = fs::read_dir(target.path().join("after/xcache")).unwrap().count();
-        assert_eq!(files, 2, "nothing temporary is left");
+        assert_eq!(files, 2, "no temporary file is left");
     }
 
     #[test]
-    fn what_is_no_report_is_passed_over() {
+    fn files_that_are_not_reports_are_skipped() {
         let target = tempfile::tempdir().unwrap();
         let history = History::of(target.path());
         history.keep(&report(1)).unwrap();
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_was_built_there_is_no_report() {
+    fn without_a_build_there_is_no_report() {
         let target = tempfile::tempdir().unwrap();
         let history = History::of(target.path());
         assert_eq!(history.last(10).unwrap(), []);

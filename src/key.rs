@@ -6,10 +6,10 @@
 //! **Invariants.** This module is pure: no I/O, no environment. *Absent* from the inputs, by design: absolute paths,
 //! modification times, the target directory, `CARGO_HOME`, the number of jobs, lockfile entries that the unit does not
 //! depend on, the order in which anything was listed, and the workspace being built. A dependency enters only as the
-//! name it is imported under and its own key. The host that linked a unit is not an input either: it changes the key of
-//! the linked unit ([`UnitKey::in_place`]), but not the keys of its dependents. The same goes for the path of the
-//! workspace that a package in a directory belongs to. Both are in the [`recipe`] that the store keeps for a unit to
-//! explain a miss ([`diff`]).
+//! name it is imported under and its own key. The host that linked a unit is not an input either: it changes the stored
+//! key of the linked unit ([`UnitKey::scoped`]), but not the keys of its dependents. The same goes for the path of the
+//! workspace that a member belongs to. Both are part of the [`unit_inputs`] that the store keeps of a unit to explain a
+//! miss ([`diff`]).
 
 pub mod diff;
 pub mod unit_inputs;
@@ -28,10 +28,10 @@ use crate::digest::{Digest, Domain};
 pub struct UnitKey(pub Digest);
 
 impl UnitKey {
-    /// The key of a unit that is good in one place only: on hosts of a class, or in a workspace at a path.
+    /// The key of a unit that is valid only in one scope: on hosts of a class, or in a workspace at a path.
     #[must_use]
-    pub fn scoped(self, place: Digest) -> Self {
-        Self(Digest::of_value(Domain::ScopedKey, &(self, place)))
+    pub fn scoped(self, scope: Digest) -> Self {
+        Self(Digest::of_value(Domain::ScopedKey, &(self, scope)))
     }
 }
 

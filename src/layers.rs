@@ -1,8 +1,8 @@
-//! Modules import each other in one direction: down the table in the architecture chapter, and never in a circle.
+//! Checks that modules import only modules further down the table in the architecture chapter, without cycles.
 //!
-//! The imports are read from the source: every path that begins with `crate`, `super` or `self`, in a `use` declaration or
-//! elsewhere. Among its siblings a module stands for all modules below it, so a module and its parts may import each other.
-//! Code that only tests use is left out.
+//! The imports are read from the source: every path that begins with `crate`, `super` or `self`, in a `use` declaration
+//! or elsewhere. Among its siblings, a module represents all modules below it, so a module and its parts may import
+//! each other. Code that only tests use is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,18 +12,18 @@ use regex::Regex;
 
 use crate::reference::source;
 
-/// A source file: the path of its module below the root of the crate, and its text.
+/// A source file: the path of its module below the crate root, and its text.
 type File = (String, String);
 
 /// The names in the rows of a table, from the top.
 type Table = Vec<Vec<String>>;
 
-/// Everything that is wrong with the imports in these files.
+/// All problems with the imports in these files.
 fn problems(files: &[File], table: Option<&Table>) -> Vec<String> {
     let files = without_tests(files);
     let modules: BTreeSet<&str> = files.iter().map(|(module, _)| module.as_str()).collect();
     let imports = sibling_imports(&files, &modules);
-    let mut problems = circles(&imports);
+    let mut problems = cycles(&imports);
     if let Some(table) = table {
         problems.extend(differences(table, &modules));
         problems.extend(upward_imports(table, &imports));
@@ -31,7 +31,7 @@ fn problems(files: &[File], table: Option<&Table>) -> Vec<String> {
     problems
 }
 
-/// The files without those of modules that are compiled for tests only, and without the tests in the others.
+/// The files without tests: without modules that are compiled only for tests, and without the tests in other modules.
 fn without_tests(files: &[File]) -> Vec<File> {
     let declared = Regex::new(r"#\[cfg\((?:all\()?test[^\n]*\n(?:#\[[^\n]*\n)*[\w() ]*mod (\w+);").unwrap();
     let inline = Regex::new(r"(?s)#\[cfg\((?:all\()?test[^\n]*\n(?:#\[[^\n]*\n)*[\w() ]*mod \w+ \{.*?\n\}\n").unwrap();
@@ -51,8 +51,7 @@ fn below(module: &str, name: &str) -> String {
     if module.is_empty() { name.to_owned() } else { format!("{module}::{name}") }
 }
 
-/// The imports between modules that have the same parent. Those between other modules count for the parents of both that
-/// are siblings.
+/// The imports between siblings. An import between other modules counts for their ancestors that are siblings.
 fn sibling_imports(files: &[File], modules: &BTreeSet<&str>) -> BTreeSet<(String, String)> {
     let mut imports = BTreeSet::new();
     for (importer, text) in files {
@@ -64,7 +63,7 @@ fn sibling_imports(files: &[File], modules: &BTreeSet<&str>) -> BTreeSet<(String
     imports
 }
 
-/// The paths in a source that begin in this crate.
+/// The paths in a source that refer to this crate.
 fn paths(text: &str) -> Vec<String> {
     static DECLARATION: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\buse ((?:crate|super|self)::[^;]*);").unwrap());
@@ -95,7 +94,7 @@ fn expand(prefix: &str, tree: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// The module that a path in another one leads to, or the module of the item that it leads to.
+/// The module that a path refers to, or the module of the item that it refers to.
 fn module_of(importer: &str, path: &str, modules: &BTreeSet<&str>) -> String {
     let mut module: Vec<&str> = importer.split("::").filter(|name| !name.is_empty()).collect();
     for name in path.split("::") {
@@ -112,7 +111,7 @@ fn module_of(importer: &str, path: &str, modules: &BTreeSet<&str>) -> String {
     module.join("::")
 }
 
-/// The ancestors of two modules, or the modules themselves, that are siblings; nothing if one is an ancestor of the other.
+/// The ancestors of two modules, or the modules themselves, that are siblings; none if one is an ancestor of the other.
 fn siblings(one: &str, other: &str) -> Option<(String, String)> {
     let split = |module: &str| module.split("::").map(str::to_owned).collect::<Vec<_>>();
     let (one, other) = (split(one), split(other));
@@ -122,8 +121,8 @@ fn siblings(one: &str, other: &str) -> Option<(String, String)> {
     (is_below(&one) && is_below(&other)).then(|| (at(&one), at(&other)))
 }
 
-/// Each import that is part of a circle.
-fn circles(imports: &BTreeSet<(String, String)>) -> Vec<String> {
+/// Each import that is part of a cycle.
+fn cycles(imports: &BTreeSet<(String, String)>) -> Vec<String> {
     let reaches = |from: &str, to: &str| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
         while let Some(module) = open.pop() {
@@ -137,16 +136,16 @@ fn circles(imports: &BTreeSet<(String, String)>) -> Vec<String> {
     circular.map(|(one, other)| format!("`{one}` imports `{other}`, which imports `{one}` in turn")).collect()
 }
 
-/// The modules of the top level that have no row, and the names in rows that are no modules.
+/// The top-level modules without a row, and the names in rows that are not modules.
 fn differences(table: &Table, modules: &BTreeSet<&str>) -> Vec<String> {
     let named: BTreeSet<&str> = table.iter().flatten().map(String::as_str).collect();
     let is_missing = |module: &&&str| !module.is_empty() && !module.contains("::") && !named.contains(*module);
     let missing = modules.iter().filter(is_missing).map(|module| format!("`{module}` has no row"));
-    let unknown = named.difference(modules).map(|name| format!("`{name}` has a row and is no module"));
+    let unknown = named.difference(modules).map(|name| format!("`{name}` has a row but is not a module"));
     missing.chain(unknown).collect()
 }
 
-/// The imports of a module that has a row above that of the importer.
+/// The imports of modules that have a row above the importer's.
 fn upward_imports(table: &Table, imports: &BTreeSet<(String, String)>) -> Vec<String> {
     let rows: BTreeMap<&String, usize> =
         table.iter().enumerate().flat_map(|(row, names)| names.iter().map(move |name| (name, row))).collect();
@@ -194,7 +193,7 @@ fn the_table_in_the_documentation_of_the_library_has_the_same_order() {
 }
 
 #[test]
-fn modules_of_the_binary_import_each_other_in_no_circle() {
+fn modules_of_the_binary_have_no_import_cycles() {
     assert_eq!(problems(&files("cargo-plugin/src"), None), Vec::<String>::new());
 }
 
@@ -212,7 +211,7 @@ mod tests {
     const CARGO: (&str, &str) = ("cargo", "use crate::fs;\n");
 
     #[test]
-    fn imports_down_the_table_are_right() {
+    fn imports_down_the_table_are_allowed() {
         let session = ("session", "use crate::{\n    cargo::{self, Cargo},\n    store::LocalStore as Local,\n};\n");
         let parts =
             [("store", "use self::local::LocalStore;\n"), ("store::local", "use super::open;\nuse crate::fs;\n")];
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_found_wherever_it_is() {
+    fn a_cycle_is_found_at_any_depth() {
         let session = ("session", "use crate::store::Store;\n");
         let store = [
             ("store", ""),
@@ -236,16 +235,16 @@ mod tests {
             ("store::http", "use crate::{store::local::LocalStore, fs};\n"),
         ];
         let files = [&[session, CARGO, FS], &store[..]].concat();
-        let circle =
+        let cycle =
             |one, other| format!("`store::{one}` imports `store::{other}`, which imports `store::{one}` in turn");
-        let expected = [circle("http", "local"), circle("local", "remote"), circle("remote", "http")];
+        let expected = [cycle("http", "local"), cycle("local", "remote"), cycle("remote", "http")];
         assert_eq!(made_up(&files, ROWS), expected);
     }
 
     #[test]
-    fn a_module_without_a_row_is_found_and_so_is_a_row_without_a_module() {
+    fn modules_without_rows_and_rows_without_modules_are_found() {
         let files = [("session", ""), ("store", ""), ("new", ""), FS];
-        assert_eq!(made_up(&files, ROWS), ["`new` has no row", "`cargo` has a row and is no module"]);
+        assert_eq!(made_up(&files, ROWS), ["`new` has no row", "`cargo` has a row but is not a module"]);
     }
 
     #[test]

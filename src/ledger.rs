@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! DIRECTORY/v1/stats/
-//! ├── sessions/20260504T101112345Z-4711.json  of one session
-//! ├── total.json                              of all that were summed up
-//! └── lock                                    held while that is done
+//! ├── sessions/20260504T101112345Z-4711.json  one session
+//! ├── total.json                              all sessions that were added up
+//! └── lock                                    held meanwhile
 //! ```
 //!
-//! A session writes a file of its own, so it never waits for another one. Now and then, what is there is added to the
-//! total by whoever gets the lock.
+//! Each session writes a file of its own, so it never waits for another. When there are many files, whoever gets the
+//! lock adds them to the total.
 //!
-//! **Invariants.** A session counts once, also if a process is killed while it sums up: the total names the sessions it
-//! holds whose files may still be there. What cannot be read is not counted, and is in nobody's way.
+//! **Invariants.** A session counts once, even if a process is killed while it adds up: the total lists the sessions
+//! that it includes and whose files may still exist. An unreadable file is not counted and does not disturb others.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -25,60 +25,61 @@ use crate::fs::{children, create_dir_all, read_optional, remove_file, write_atom
 use crate::report::stats::Tally;
 use crate::store::LocalStore;
 
-/// How many files there may be before they are summed up.
-const MANY: usize = 64;
+/// The number of files from which on they are added up.
+const MAX_FILES: usize = 64;
 
-/// Where the sums of a store are.
+/// The sums of a store.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     directory: PathBuf,
 }
 
-/// What is in `total.json`.
+/// The content of `total.json`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct Total {
     tally: Tally,
-    /// Sessions in it whose files may not have been removed yet.
+    /// Included sessions whose files may still exist.
     summed: BTreeSet<String>,
 }
 
 impl Ledger {
-    /// Of this store.
+    /// The ledger of this store.
     pub fn of(store: &LocalStore) -> Self {
         Self { directory: store.root().join("stats") }
     }
 
-    /// Adds a session. `name` is one that no other has.
+    /// Adds a session. `name` is unique.
     pub fn record(&self, name: &str, tally: &Tally) -> Result<()> {
         let json = serde_json::to_vec(tally).expect("sums are plain data");
         write_atomic(&self.sessions().join(format!("{name}.json")), &json)?;
-        if children(&self.sessions())?.len() <= MANY {
+        if children(&self.sessions())?.len() <= MAX_FILES {
             return Ok(());
         }
         let lock = self.open_lock()?;
         if FileExt::try_lock(&lock).is_ok() { self.sum_up().map(drop) } else { Ok(()) }
     }
 
-    /// The sums over all sessions. A store that cannot be written to can still be read.
+    /// The sums over all sessions. They can be read even if the store is read-only.
     pub fn total(&self) -> Result<Tally> {
-        let lock = self.open_lock().and_then(|lock| FileExt::lock(&lock).map(|()| lock).map_err(self.cannot("lock")));
+        let lock =
+            self.open_lock().and_then(|lock| FileExt::lock(&lock).map(|()| lock).map_err(self.lock_error("lock")));
         match lock.and_then(|_lock| self.sum_up()) {
             Ok(tally) => Ok(tally),
             Err(_) => Ok(self.summed()?.0.tally),
         }
     }
 
-    /// Forgets all sessions.
+    /// Resets all sums.
     pub fn reset(&self) -> Result<()> {
         let lock = self.open_lock()?;
-        FileExt::lock(&lock).map_err(self.cannot("lock"))?;
+        FileExt::lock(&lock).map_err(self.lock_error("lock"))?;
         for path in self.files()? {
             remove_file(&path)?;
         }
         remove_file(&self.total_path())
     }
 
-    /// Adds what is there to the total. The lock is held.
+    /// Adds the files of sessions to the total. The caller holds the lock.
     fn sum_up(&self) -> Result<Tally> {
         let (total, files) = self.summed()?;
         let json = serde_json::to_vec(&total).expect("sums are plain data");
@@ -87,7 +88,7 @@ impl Ledger {
         Ok(total.tally)
     }
 
-    /// The total with everything that is there, and the files that it holds.
+    /// The total including the files of sessions, and these files.
     fn summed(&self) -> Result<(Total, Vec<PathBuf>)> {
         let mut total: Total = read(&self.total_path()).unwrap_or_default();
         let files = self.files()?;
@@ -107,7 +108,7 @@ impl Ledger {
         self.directory.join("sessions")
     }
 
-    /// Temporary files of other sessions are none of these.
+    /// The files of sessions, without temporary ones.
     fn files(&self) -> Result<Vec<PathBuf>> {
         let mut files = children(&self.sessions())?;
         files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -124,7 +125,7 @@ impl Ledger {
         File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::io("open", &path))
     }
 
-    fn cannot(&self, action: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+    fn lock_error(&self, action: &'static str) -> impl FnOnce(std::io::Error) -> Error {
         Error::io(action, self.directory.join("lock"))
     }
 }

@@ -19,7 +19,7 @@ fn total(ledger: &Ledger) -> (u64, u64) {
 }
 
 #[test]
-fn sessions_side_by_side_all_count_and_their_files_do_not_pile_up() {
+fn parallel_sessions_all_count_and_their_files_do_not_pile_up() {
     let (_directory, ledger) = ledger();
     thread::scope(|scope| {
         for thread in 0..8 {
@@ -34,7 +34,7 @@ fn sessions_side_by_side_all_count_and_their_files_do_not_pile_up() {
             });
         }
     });
-    assert!(ledger.files().unwrap().len() <= MANY + 8, "{:?}", ledger.files());
+    assert!(ledger.files().unwrap().len() <= MAX_FILES + 8, "{:?}", ledger.files());
     assert_eq!(total(&ledger), (400, 8 * (0..50).sum::<u64>()));
     assert!(ledger.files().unwrap().is_empty());
     assert_eq!(total(&ledger).0, 400);
@@ -54,7 +54,7 @@ fn a_session_whose_file_was_not_removed_counts_once() {
 }
 
 #[test]
-fn what_is_damaged_is_not_counted_and_in_nobodys_way() {
+fn damaged_files_are_not_counted_and_do_no_harm() {
     let (_directory, ledger) = ledger();
     ledger.record("one", &hits(1)).unwrap();
     fs::write(ledger.sessions().join("two.json"), "{\"sess").unwrap();
@@ -66,7 +66,7 @@ fn what_is_damaged_is_not_counted_and_in_nobodys_way() {
 }
 
 #[test]
-fn a_reset_forgets_everything() {
+fn a_reset_clears_all_sums() {
     let (_directory, ledger) = ledger();
     ledger.record("one", &hits(1)).unwrap();
     ledger.total().unwrap();
@@ -77,7 +77,7 @@ fn a_reset_forgets_everything() {
 }
 
 #[test]
-fn a_ledger_that_cannot_be_locked_is_read() {
+fn a_ledger_that_cannot_be_locked_can_be_read() {
     let (_directory, ledger) = ledger();
     ledger.record("one", &hits(1)).unwrap();
     fs::create_dir(ledger.directory.join("lock")).unwrap();
@@ -86,12 +86,12 @@ fn a_ledger_that_cannot_be_locked_is_read() {
 }
 
 #[test]
-fn who_holds_the_lock_keeps_no_session_waiting() {
+fn no_session_waits_for_the_lock() {
     let (_directory, ledger) = ledger();
     let lock = ledger.open_lock().unwrap();
     FileExt::lock(&lock).unwrap();
-    for session in 0..=MANY + 1 {
+    for session in 0..=MAX_FILES + 1 {
         ledger.record(&session.to_string(), &hits(1)).unwrap();
     }
-    assert_eq!(ledger.files().unwrap().len(), MANY + 2);
+    assert_eq!(ledger.files().unwrap().len(), MAX_FILES + 2);
 }

@@ -1,23 +1,24 @@
 //! A build cache for cargo that fetches the whole dependency tree before the build starts.
 //!
-//! [`session::run`] is the product: it plans a build from cargo's own unit graph, computes the key of every unit, brings
-//! the cached ones into the local store, runs cargo with a rustc wrapper that restores hits and records misses, and
-//! sends what is new to the remote. Everything else here is a part of that, and imports point down this list only:
+//! [`session::run`] is the product: it plans a build from cargo's own unit graph, computes the key of every unit,
+//! fetches cached units into the local store, places them, runs cargo with a rustc wrapper that restores hits and
+//! records misses, and sends new entries to the remote. Everything else is a part of that. Modules import only modules
+//! further down this list:
 //!
 //! | module | responsibility |
 //! |---|---|
 //! | [`session`] | the phases, in order |
 //! | `explain` | why the last build compiled what it compiled (feature `explain`) |
-//! | [`history`], [`ledger`], [`journal`], [`ci`] | reports, kept; sums over them; events in a file; the summary for CI |
-//! | [`recipe`] | everything that the dependencies of a workspace are built from, as a file |
+//! | [`history`], [`ledger`], [`journal`], [`ci`] | kept reports; sums over sessions; events in a file; the summary for CI |
+//! | [`recipe`] | a file that describes the dependencies of a workspace |
 //! | [`wrapper`], [`report`] | one rustc call; the fold of events |
-//! | [`hydrate`] | units into the build directory, as cargo would find them |
+//! | [`hydrate`] | placing units in the build directory, so that cargo finds them fresh |
 //! | [`plan`] | units and keys |
-//! | [`inputs`] | what was seen of a unit, as conditions, and whether they hold |
-//! | [`prefetch`], [`upload`], [`probe`] | entries into the local store; recorded entries to the remote; outputs of programs, remembered |
-//! | [`store`], [`cargo`], [`rustc`] | the two tiers; everything asked of cargo; rustc's command line and outputs |
+//! | [`inputs`] | observed inputs of a unit as conditions, and whether they hold |
+//! | [`prefetch`], [`upload`], [`probe`] | fetching entries into the local store; sending recorded entries to the remote; remembered outputs of programs |
+//! | [`store`], [`cargo`], [`rustc`] | the two tiers; all calls of cargo; rustc's command line and outputs |
 //! | [`key`], [`entry`], [`event`], [`roots`] | pure data |
-//! | [`config`], [`process`], [`link`], [`observe`] | settings; running a program; this binary under another name; what a program looks at |
+//! | [`config`], [`process`], [`link`], [`observe`] | settings; running a program; this binary under another name; observing a program |
 //! | [`fs`], [`digest`], [`error`] | atomic writes; hashes; errors with hints |
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]

@@ -6,7 +6,7 @@
 //!
 //! Each test shows one thing: if this input alone changes, nothing that depends on it is reused.
 
-pub(crate) mod alone;
+pub(crate) mod field_changes;
 mod rows;
 pub(crate) mod source;
 
@@ -85,16 +85,16 @@ impl Section {
         match self.from {
             From::Type(file, name) => source::parts(file, name),
             From::List(file, name) => {
-                let (items, words) = source::list(file, name);
+                let (items, description) = source::list(file, name);
                 let items: Vec<_> = items.iter().map(|item| format!("`{item}`")).collect();
-                vec![Part { name: name.into(), words: format!("{words} {}", items.join(", ")) }]
+                vec![Part { name: name.into(), description: format!("{description} {}", items.join(", ")) }]
             }
             From::Domains => {
                 let documented = source::documented_domains();
                 let part = |domain: &Domain| {
                     let name = format!("{domain:?}");
-                    let words = format!("{} `{}`", documented[&name], domain.context());
-                    Part { name, words }
+                    let description = format!("{} `{}`", documented[&name], domain.context());
+                    Part { name, description }
                 };
                 Domain::ALL.iter().map(part).collect()
             }
@@ -122,7 +122,7 @@ impl Section {
                 Proof::Tests(tests) => tests.iter().map(|test| format!("`{test}`")).collect::<Vec<_>>().join("<br>"),
                 Proof::Nothing(why) => format!("decides nothing: {why}"),
             };
-            format!("| `{}` | {} | {proof} |", part.name, part.words)
+            format!("| `{}` | {} | {proof} |", part.name, part.description)
         };
         self.parts().iter().map(row).collect()
     }
@@ -131,17 +131,17 @@ impl Section {
 /// The chapter's tables.
 fn tables() -> String {
     let mut text = String::new();
-    for (kind, title, words) in KINDS {
-        writeln!(text, "\n## {title}\n\n{words}").unwrap();
-        let mut above = None;
+    for (kind, title, description) in KINDS {
+        writeln!(text, "\n## {title}\n\n{description}").unwrap();
+        let mut previous_title = None;
         for section in SECTIONS.iter().filter(|section| section.kind == *kind) {
             let title = section.title();
-            if above.as_ref() != Some(&title) {
+            if previous_title.as_ref() != Some(&title) {
                 let heading = title.as_ref().map(|title| format!("### {title}\n\n")).unwrap_or_default();
                 let head = "| Input | What it is | Tests: only this changes, and nothing is reused |\n|---|---|---|";
                 writeln!(text, "\n{heading}{head}").unwrap();
             }
-            above = Some(title);
+            previous_title = Some(title);
             section.rows().iter().for_each(|row| writeln!(text, "{row}").unwrap());
         }
     }
@@ -152,7 +152,7 @@ const CHAPTER: &str = "book/src/keys.md";
 const MARKER: &str = "<!-- What follows is made from the code: XCACHE_BLESS=1 writes it. -->\n";
 
 #[test]
-fn the_reference_in_the_book_is_that_of_the_code() {
+fn the_reference_in_the_book_matches_the_code() {
     let chapter = source::text(CHAPTER);
     let (written, _) = chapter.split_once(MARKER).expect("the chapter has a marker");
     let expected = format!("{written}{MARKER}{}", tables());
@@ -164,20 +164,20 @@ fn the_reference_in_the_book_is_that_of_the_code() {
 }
 
 #[test]
-fn every_row_is_of_something_and_has_words() {
+fn every_row_belongs_to_a_part_and_has_a_description() {
     for section in SECTIONS {
         let parts = section.parts();
         let names: BTreeSet<_> = parts.iter().map(|part| part.name.as_str()).collect();
         let proved: BTreeSet<_> = section.proofs.iter().map(|(name, _)| *name).collect();
         assert_eq!(proved, names, "{:?}", section.title());
         for part in parts {
-            assert!(part.words.len() > 3, "{:?}: `{}` is not documented", section.title(), part.name);
+            assert!(part.description.len() > 3, "{:?}: `{}` is not documented", section.title(), part.name);
         }
     }
 }
 
 #[test]
-fn every_test_that_is_named_is_there() {
+fn every_named_test_exists() {
     let proofs = SECTIONS.iter().flat_map(|section| section.proofs);
     for (row, proof) in proofs {
         let Proof::Tests(tests) = proof else { continue };
@@ -187,22 +187,22 @@ fn every_test_that_is_named_is_there() {
             assert!(source::has_test(file, name), "{row}: {file} has no test {name}");
         }
     }
-    assert!(!source::has_test("src/reference.rs", "tables"), "it is no test");
+    assert!(!source::has_test("src/reference.rs", "tables"), "a function that is not a test");
 }
 
 #[test]
-fn every_kind_of_digest_is_made_somewhere() {
+fn every_domain_is_used() {
     let files = source::files();
     for domain in Domain::ALL {
-        let made = format!("Domain::{domain:?}, ");
-        let is_made = files.iter().any(|(path, text)| !path.ends_with("src/digest.rs") && text.contains(&made));
-        assert!(is_made, "nothing is digested as {domain:?}");
+        let usage = format!("Domain::{domain:?}, ");
+        let is_used = files.iter().any(|(path, text)| !path.ends_with("src/digest.rs") && text.contains(&usage));
+        assert!(is_used, "nothing is digested as {domain:?}");
     }
 }
 
-/// The source that is read as text says what the compiler says.
+/// The parsed source has the same fields as the compiled types.
 #[test]
-fn no_field_that_is_encoded_is_missed() {
+fn every_encoded_field_is_found() {
     let fields = |value: serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     let read = source::encoded_fields;
     let observed = crate::entry::Inputs::Trusted;

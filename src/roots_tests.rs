@@ -14,7 +14,7 @@ fn below(root: Root, rest: &str) -> RootedPath {
     RootedPath::Below { root, rest: rest.into() }
 }
 
-/// The path as it is recorded, and what it is bound to.
+/// The recorded path, and the roots that it is bound to.
 fn recorded(roots: &Roots, path: &str) -> (RootedPath, Vec<Root>) {
     let mut bound = BTreeSet::new();
     let recorded = roots.record(path, &mut bound);
@@ -22,7 +22,7 @@ fn recorded(roots: &Roots, path: &str) -> (RootedPath, Vec<Root>) {
 }
 
 #[test]
-fn a_path_is_the_longest_root_and_what_is_below_it() {
+fn a_path_is_recorded_as_the_longest_root_and_the_rest() {
     let of = |path: &str| recorded(&roots(), path);
     assert_eq!(of("/home/ann/app/target/debug/x.d"), (below(Root::BuildDir, "/debug/x.d"), vec![]));
     assert_eq!(of("/home/ann/app/src/b.rs"), (below(Root::Workspace, "/src/b.rs"), vec![]));
@@ -42,7 +42,7 @@ fn a_path_moves_with_its_root() {
 }
 
 #[test]
-fn a_path_that_goes_up_or_leads_around_links_is_bound() {
+fn a_path_that_goes_up_or_avoids_links_is_bound() {
     let of = |path: &str| recorded(&roots(), path).1;
     assert_eq!(of("/home/ann/app/target/../src"), [Root::BuildDir, Root::Workspace]);
     assert_eq!(of("/usr/../home/ann/app/src"), [Root::Workspace]);
@@ -64,7 +64,7 @@ fn a_path_that_goes_up_or_leads_around_links_is_bound() {
 }
 
 #[test]
-fn a_path_that_is_given_from_a_directory_moves_with_it() {
+fn a_relative_path_moves_with_its_directory() {
     let from = |directory: &str, path: &str| {
         let mut bound = BTreeSet::new();
         let recorded = roots().record_from(directory.into(), path.into(), &mut bound);
@@ -79,7 +79,7 @@ fn a_path_that_is_given_from_a_directory_moves_with_it() {
 }
 
 #[test]
-fn a_text_is_a_path_only_as_a_whole_and_in_a_directory_of_its_own() {
+fn a_text_is_a_path_only_as_a_whole_and_in_a_directory_with_a_hash() {
     let own: Utf8PathBuf = "/home/ann/app/target/debug/build/x-0123456789abcdef/out".into();
     let of = |text: &str| roots().record_value(text, &[&own]);
     assert!(matches!(of(&format!("{own}/gen.rs")), Value::Path(_)));
@@ -91,7 +91,7 @@ fn a_text_is_a_path_only_as_a_whole_and_in_a_directory_of_its_own() {
 }
 
 #[test]
-fn the_longest_root_wins_in_rustc_as_well() {
+fn the_longest_root_is_remapped_last() {
     let inside = Roots::new([(Root::CargoHome, "/ci".into()), (Root::BuildDir, "/ci/target".into())]);
     assert_eq!(
         inside.remap_arguments(false),
@@ -100,7 +100,7 @@ fn the_longest_root_wins_in_rustc_as_well() {
 }
 
 #[test]
-fn the_workspace_is_remapped_for_its_own_packages_as_the_compiler_knows_it() {
+fn the_workspace_is_remapped_for_its_own_packages_by_its_real_path() {
     let arguments = |roots: Roots, is_of_workspace| roots.remap_arguments(is_of_workspace).join(" ");
     let plain = || Roots::new([(Root::Workspace, "/app".into()), (Root::BuildDir, "/app/target".into())]);
     let target = "--remap-path-prefix=/app/target=/xcache/build-dir";
@@ -111,7 +111,7 @@ fn the_workspace_is_remapped_for_its_own_packages_as_the_compiler_knows_it() {
 }
 
 #[test]
-fn a_text_holds_a_root_also_in_the_middle_of_a_word() {
+fn a_root_is_found_within_a_word() {
     let short = Roots::new([(Root::Workspace, "/app".into())]);
     assert_eq!(short.held_by("https://example.com/apple"), [Root::Workspace].into());
     assert_eq!(short.held_by("app"), [].into());
@@ -119,7 +119,7 @@ fn a_text_holds_a_root_also_in_the_middle_of_a_word() {
 }
 
 #[test]
-fn a_text_holds_a_root_where_it_holds_what_is_above_it() {
+fn a_directory_above_a_root_counts_as_the_root() {
     let below = Roots::new([(Root::BuildDir, "/home/ann/app/target".into())]);
     for text in ["/home/ann/app", "/home/ann/apple", "in /home/ann"] {
         assert_eq!(below.held_by(text), [Root::BuildDir].into(), "{text}");
@@ -136,7 +136,7 @@ fn a_text_holds_a_root_where_it_holds_what_is_above_it() {
 }
 
 #[test]
-fn a_short_root_is_seen_in_compiled_files_where_it_is_a_word() {
+fn a_short_root_is_found_in_compiled_files_only_as_a_word() {
     let scan = |workspace: &str, bytes: &[u8]| {
         !PathScanner::new(&Roots::new([(Root::Workspace, workspace.into())])).scan(bytes).is_empty()
     };
@@ -159,7 +159,7 @@ fn any_roots() -> impl Strategy<Value = Roots> {
         .prop_map(move |paths| Roots::new(all.into_iter().zip(paths.into_iter().map(Utf8PathBuf::from))))
 }
 
-/// Paths and texts that are made of pieces of roots, and of what was once written for them.
+/// Paths and texts composed of pieces of roots, and of placeholders that earlier versions wrote for them.
 fn any_text() -> impl Strategy<Value = String> {
     let pieces = [
         "/",
@@ -186,7 +186,7 @@ fn any_text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn what_was_recorded_comes_back_under_the_same_roots(roots in any_roots(), text in any_text()) {
+    fn a_recorded_value_round_trips_under_the_same_roots(roots in any_roots(), text in any_text()) {
         let (path, _) = recorded(&roots, &text);
         prop_assert_eq!(roots.resolve(&path), Some(Utf8PathBuf::from(&text)));
         let value = roots.record_value(&text, &["/app/target".into(), "/src".into()]);
@@ -194,14 +194,14 @@ proptest! {
     }
 
     #[test]
-    fn a_path_below_a_root_becomes_what_is_there_called_elsewhere(
+    fn a_path_below_a_root_resolves_below_the_same_root_elsewhere(
         here in any_roots(), there in any_roots(), name in "[a-z]{1,3}(/[a-z]{1,3}){0,2}",
     ) {
         for root in [Root::BuildDir, Root::Workspace, Root::CargoHome] {
             let path = format!("{}/{name}", here.get(root).unwrap());
             let (path, bound) = recorded(&here, &path);
             if let RootedPath::Below { root, .. } = &path {
-                // It may be in a root within this one: then it is taken to be of that.
+                // A root within this one may contain it, and then counts.
                 prop_assert!(there.resolve(&path).unwrap().starts_with(there.get(*root).unwrap()));
                 prop_assert!(bound.is_empty());
             }
@@ -209,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn a_text_that_is_not_a_path_is_never_another_elsewhere(here in any_roots(), there in any_roots(), text in any_text()) {
+    fn a_text_that_is_not_a_path_never_changes(here in any_roots(), there in any_roots(), text in any_text()) {
         let value = here.record_value(&text, &[]);
         prop_assert_eq!(there.resolve_value(&value), Some(text));
     }

@@ -298,7 +298,7 @@ fn an_edited_member_says_that_its_files_have_changed() {
     demo.write(".env", "DATABASE_URL=secret");
     rebuild(&demo, &["build"]);
     let said = explained(&demo, &[]);
-    assert_says(&said, &[".env in the workspace's directory has changed, came or went"]);
+    assert_says(&said, &[".env in the workspace's directory was changed, added or removed"]);
     assert!(!said.contains("secret"), "{said}");
 }
 

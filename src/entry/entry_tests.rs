@@ -29,7 +29,7 @@ fn entry(names: &[&str]) -> Entry {
 }
 
 #[test]
-fn an_entry_survives_encoding() {
+fn an_entry_round_trips() {
     let entry = entry(&["libserde-1.rlib"]);
     assert_eq!(Entry::decode(entry.key, &entry.encode()).unwrap(), entry);
 }
@@ -61,7 +61,7 @@ fn an_entry_is_not_a_graph_index() {
     assert!(GraphIndex::decode("graph", &entry(&[]).encode()).is_err());
 }
 
-/// One pack of `files`, and its records.
+/// A pack of `files`, and the records of the files.
 fn pack_of(files: &[Vec<u8>]) -> (Vec<u8>, PackRef, Vec<FileRecord>) {
     let mut bytes = Vec::new();
     let pack = pack::write(files.iter().map(|file| Ok(&file[..])), 3, &mut bytes).unwrap();
@@ -79,14 +79,14 @@ fn pack_of(files: &[Vec<u8>]) -> (Vec<u8>, PackRef, Vec<FileRecord>) {
     (bytes, pack, records)
 }
 
-/// Reads into memory, at most `limit` bytes in all.
+/// Unpacks and discards the files.
 fn unpack(bytes: &[u8], pack: PackRef, records: &[FileRecord]) -> std::io::Result<()> {
     pack::read(pack, records, bytes, |_| Ok(std::io::sink()))
 }
 
 proptest! {
     #[test]
-    fn a_pack_survives_and_any_damage_is_found(
+    fn a_pack_round_trips_and_any_damage_is_detected(
         files in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..2000), 0..4),
         position in any::<prop::sample::Index>(),
         flip in 1u8..,
@@ -107,7 +107,7 @@ proptest! {
     }
 
     #[test]
-    fn any_damage_to_an_entry_is_found(position in any::<prop::sample::Index>(), flip in 1u8..) {
+    fn any_damage_to_an_entry_is_detected(position in any::<prop::sample::Index>(), flip in 1u8..) {
         let entry = entry(&["libserde-1.rlib", "serde-1.d"]);
         let mut bytes = entry.encode();
         let position = position.index(bytes.len());
@@ -117,14 +117,14 @@ proptest! {
 }
 
 #[test]
-fn a_pack_that_unpacks_to_more_than_its_entry_says_is_refused() {
+fn a_pack_with_more_bytes_than_its_entry_lists_is_refused() {
     let (bytes, pack, mut records) = pack_of(&[vec![0; 1 << 20]]);
     records[0].size = 10;
     assert!(unpack(&bytes, pack, &records).is_err());
 }
 
 #[test]
-fn the_same_file_looks_another_to_another_unit() {
+fn the_same_file_has_another_salted_digest_in_another_unit() {
     let (one, other) = (UnitKey(Digest::of("one")), UnitKey(Digest::of("other")));
     let content = Digest::of("content");
     assert_eq!(SaltedDigest::of(one, content), SaltedDigest::of(one, content));

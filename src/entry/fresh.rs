@@ -1,11 +1,11 @@
-//! What makes cargo take a unit as fresh: its own fingerprint of the unit, as it wrote it when the unit was built.
+//! Records that make cargo see a unit as fresh: cargo's own fingerprint of the unit, as it was written after the build.
 //!
-//! A [`Fresh`] record names cargo's files by where they stand below the build directory, and holds the small ones itself.
-//! The outputs are the entry's files; they go to [`Fresh::directory`].
+//! A [`Fresh`] record names cargo's files by their paths below the build directory, and contains the small ones. The
+//! outputs are the entry's files; they belong in [`Fresh::directory`].
 //!
-//! **Invariants.** Data only: what cargo's files mean is known to `cargo::layout` and `hydrate`. Every path of a file is
-//! relative and has plain components only. Paths *in* files are recorded as such, and no other text is changed. Values of
-//! the variables that a build script watches are cut out of its fingerprint, and put back where the run is used.
+//! **Invariants.** Data only: `cargo::layout` and `hydrate` know what cargo's files mean. The path of every file is
+//! relative and has only plain components. Paths *in* files are recorded as such, and no other text is changed. Values
+//! of variables that a build script watches are cut out of its fingerprint, and inserted again where the run is used.
 
 use camino::{Utf8Component, Utf8Path};
 use serde::{Deserialize, Serialize};
@@ -24,10 +24,10 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Each of them.
+    /// All layouts.
     pub const ALL: [Self; 2] = [Self::Classic, Self::PerUnit];
 
-    /// What it is called.
+    /// The name of the layout.
     pub fn name(self) -> &'static str {
         match self {
             Self::Classic => "classic",
@@ -60,22 +60,22 @@ pub struct Fresh {
     pub files: Vec<SmallFile>,
 }
 
-/// A file that is kept within the entry.
+/// A small file whose content is part of the entry.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SmallFile {
-    /// Below the profile's directory.
+    /// Its path, relative to the profile's directory.
     pub path: String,
-    /// What is in it.
+    /// Its content.
     pub content: Content,
 }
 
-/// What is in a [`SmallFile`].
+/// The content of a [`SmallFile`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
-    /// Text, as it is.
+    /// Unchanged text.
     Text(String),
-    /// Bytes, as they are.
+    /// Unchanged bytes.
     Bytes(#[serde(with = "hex::serde")] Vec<u8>),
     /// A path.
     Path(RootedPath),
@@ -85,7 +85,7 @@ pub enum Content {
     Printed {
         /// The lines, in order.
         lines: Vec<PrintedLine>,
-        /// Of all roots' paths.
+        /// A digest of the paths of all roots.
         roots: Digest,
     },
 }
@@ -94,16 +94,16 @@ pub enum Content {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PrintedLine {
-    /// For cargo: whatever stands before the value, and the value.
+    /// A line for cargo, split into the value and the text before it.
     Directive {
         /// `cargo:rustc-env=NAME=`
         head: String,
-        /// What is behind it.
+        /// The value.
         value: Value,
     },
-    /// For nobody.
+    /// A line that cargo ignores.
     Noise(String),
-    /// For nobody, and with a path of this machine in it: left out where the roots are others.
+    /// A line that cargo ignores and that contains a path of this machine. It is left out if the roots differ.
     NoiseHere(String),
 }
 
@@ -123,7 +123,7 @@ impl Fresh {
     }
 }
 
-/// Relative, without `..`, and with plain components only.
+/// Whether a path is relative and has only plain components, without `..`.
 pub(crate) fn is_plain_path(path: &str) -> bool {
     let plain = |component| match component {
         Utf8Component::Normal(name) => super::is_plain_file_name(name),
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_paths_that_stay_below_are_plain() {
+    fn only_paths_below_the_directory_are_plain() {
         for path in ["deps", ".fingerprint/a-0/lib-a", "build/a-0/out/b.rs"] {
             assert!(is_plain_path(path), "{path}");
         }

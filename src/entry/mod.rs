@@ -1,16 +1,17 @@
-//! Entries: what the cache knows about one compiled unit.
+//! Entries: the cache's records of compiled units.
 //!
-//! An [`Entry`] names the unit's files by digest and says under which conditions they may be used: the dependencies they
-//! were compiled against, the normalized command line, the environment and the generated files that were read, and the
-//! directories whose paths are still in them. A [`Fresh`] record holds what makes cargo take them as its own. The files
-//! travel in a *pack* ([`pack`]); the graph index ([`GraphIndex`]) is a bundle of entries.
+//! An [`Entry`] names the unit's files by digest and lists the conditions under which they may be used: the
+//! dependencies that the unit was compiled against, the normalized command line, the environment and the generated
+//! files that it read, and the directories whose paths are in the files. A [`Fresh`] record holds cargo's own files,
+//! which make it accept the unit as fresh. The files travel in a *pack* ([`pack`]); the graph index ([`GraphIndex`]) is
+//! a bundle of entries.
 //!
-//! The run of a build script has an entry like a compiled crate: its files are those in `OUT_DIR`, what it printed is in
-//! the [`Fresh`] record.
+//! The run of a build script has an entry like a compiled crate: its files are those in `OUT_DIR`, and its printed
+//! output is in the [`Fresh`] record.
 //!
-//! **Invariants.** No I/O here. Every encoded object starts with a magic, a kind, a version and the digest of what
-//! follows; anything unknown or damaged decodes to an error that callers treat as a miss. The conditions hold digests of
-//! environment values, never the values; what a compiler writes of them into its own files is in these files.
+//! **Invariants.** No I/O. Every encoded object starts with a magic, a kind, a version and the digest of what follows.
+//! Unknown or damaged objects decode to an error, which callers treat as a miss. The conditions contain digests of
+//! environment values, never the values. Values that a compiler writes into its outputs are in the files.
 
 mod fresh;
 mod observed;
@@ -31,7 +32,7 @@ pub(crate) use self::fresh::is_plain_path;
 pub use self::fresh::{Content, Fresh, Layout, PrintedLine, SmallFile};
 pub use self::observed::{IN_PATH, Inputs, Observed, PathState, SaltedDigest};
 
-/// What a file of a unit is.
+/// The kind of a unit's file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileKind {
@@ -41,32 +42,33 @@ pub enum FileKind {
     Rmeta,
     /// `*.d`, as [`crate::rustc::RecordedDepInfo`].
     DepInfo,
-    /// A dynamic library: of a procedural macro, or for programs of any language.
+    /// A dynamic library: a procedural macro, or a library for programs of any language.
     Dylib,
     /// A program.
     Executable,
-    /// An archive of all that a library for other languages is made of.
+    /// An archive with everything in a library for other languages.
     Archive,
     /// A file that a build script wrote into `OUT_DIR`.
     Generated,
-    /// The same, and it may be executed.
+    /// The same, if it is executable.
     GeneratedProgram,
-    /// A text that a build system left there for itself, in pieces: some of them are the script's own directories.
+    /// A text file that a build system left in `OUT_DIR` for itself, stored in pieces: some are the script's own
+    /// directories.
     #[serde(rename = "left-behind")]
     BuildSystemFile,
-    /// A link that a build script made there: where it leads.
+    /// A link that a build script created in `OUT_DIR`: its target.
     Link,
-    /// A directory that it made, with nothing in it.
+    /// An empty directory that a build script created in `OUT_DIR`.
     Directory,
 }
 
 impl FileKind {
-    /// It was written by a build script, and not by the compiler.
+    /// Whether a build script wrote it, and not the compiler.
     pub fn is_generated(self) -> bool {
         matches!(self, Self::Generated | Self::GeneratedProgram | Self::BuildSystemFile | Self::Link | Self::Directory)
     }
 
-    /// It has the mode of a program.
+    /// Whether it has the mode of a program.
     pub fn is_program(self) -> bool {
         matches!(self, Self::Executable | Self::Dylib | Self::GeneratedProgram)
     }
@@ -124,7 +126,7 @@ pub struct PackRef {
     pub size: u64,
 }
 
-/// What must be the same where an entry is used.
+/// The conditions that must hold where an entry is used.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Constraints {
     /// The normalized rustc command line.
@@ -184,7 +186,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Bytes of all files.
+    /// The size of all files in bytes.
     pub fn size(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
@@ -202,7 +204,7 @@ impl Entry {
         Ok(entry)
     }
 
-    /// An entry is data from elsewhere: it must be this unit's, and its files must stay in the directory they go to.
+    /// An entry may come from another machine: it must belong to this unit, and its files must stay in their directory.
     fn check(&self, key: UnitKey) -> Result<()> {
         let object = || format!("unit/{key}");
         if self.key != key {
@@ -212,7 +214,7 @@ impl Entry {
             return Err(Error::corrupt(object(), format!("{:?} is not a plain file name", file.name)));
         }
         if let Some(file) = self.files.iter().find(|file| self.is_below_link(file)) {
-            return Err(Error::corrupt(object(), format!("{:?} is where a link leads", file.name)));
+            return Err(Error::corrupt(object(), format!("{:?} is below a link", file.name)));
         }
         if let Some(path) = self.fresh.as_ref().and_then(Fresh::bad_path) {
             return Err(Error::corrupt(object(), format!("{path:?} is not a plain path")));
@@ -223,7 +225,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Whether a file would be put where a link of the same unit leads.
+    /// Whether a file would be placed below a link of the same unit.
     fn is_below_link(&self, file: &FileRecord) -> bool {
         let mut links = self.files.iter().filter(|other| other.kind == FileKind::Link);
         links.any(|link| file.name.strip_prefix(&link.name).is_some_and(|rest| rest.starts_with('/')))
@@ -253,12 +255,12 @@ impl GraphIndex {
     }
 }
 
-/// No separator, no parent, nothing hidden behind a drive letter.
+/// Whether a name has no separator, is not a parent directory, and hides nothing after a drive letter.
 pub(crate) fn is_plain_file_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', ':', '\0']) && name.len() <= 255
 }
 
-/// What an encoded object is.
+/// The kind of an encoded object.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     /// An [`Entry`].
@@ -267,16 +269,16 @@ pub(crate) enum Kind {
     Graph = 2,
     /// The input history of one unit ([`crate::explain`]).
     InputHistory = 3,
-    /// What is needed to explain a build.
+    /// The data from which a build is explained.
     LastBuild = 4,
-    /// What those who share a remote know of units.
+    /// The input history that users of a remote share.
     SharedHistory = 5,
 }
 
 const MAGIC: &[u8; 6] = b"xcache";
 const VERSION: u8 = 7;
 const HEADER: usize = MAGIC.len() + 2 + 32;
-/// No honest entry or index comes near; a hostile one must not fill the memory.
+/// Far more than any real entry or index. A hostile one must not fill the memory.
 const MAX_DECODED: u64 = 256 << 20;
 
 /// Encodes: magic, kind, version, digest of the rest, zstd(JSON).
@@ -291,7 +293,7 @@ pub(crate) fn frame(kind: Kind, value: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
-/// Whether these bytes are an object of ours in a format version that this build does not know: as good as absent.
+/// Whether these bytes are an object of another format version, which counts as absent.
 pub fn is_other_version(bytes: &[u8]) -> bool {
     bytes.len() > MAGIC.len() + 1 && bytes.starts_with(MAGIC) && bytes[MAGIC.len() + 1] != VERSION
 }

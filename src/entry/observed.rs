@@ -1,9 +1,9 @@
-//! What was observed while a unit was compiled or run, as conditions of its entry.
+//! Observations of a unit that was compiled or run, as conditions of its entry.
 //!
 //! A path is relative to the root that contains it, so that it can be found elsewhere: `<workspace>/x`, `~/x` below the
 //! user's home, or `/x`. Names looked up in `PATH` are in [a directory](IN_PATH) of that name. Files of one directory
-//! are grouped. Half a digest, mixed with the unit's key, stands for what was there: the same file looks different in
-//! two entries, and guessed content cannot be looked up.
+//! are grouped. Half a digest, salted with the unit's key, represents the content: the same file looks different in two
+//! entries, and guessed content cannot be looked up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Digest, Domain};
 use crate::key::UnitKey;
 
-/// The directory of whatever is found by its name alone.
+/// The directory of everything that is found by its name alone.
 pub const IN_PATH: &str = "$PATH";
 
-/// What is known of a unit's inputs beyond its key and the other conditions.
+/// What is known about a unit's inputs besides its key and the other conditions.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Inputs {
-    /// There are none: only the compiler itself was at work.
+    /// There are none: only the compiler itself ran.
     #[default]
     #[serde(rename = "told")]
     CompilerOnly,
@@ -49,7 +49,7 @@ pub struct Observed {
     /// What was at each path, by directory and name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paths: BTreeMap<String, BTreeMap<String, Vec<PathState>>>,
-    /// Variables that were set and that the unit may have asked for.
+    /// Variables that were set and that the unit may have read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, SaltedDigest>,
     /// Variables that were set, but to which cargo gives another value for the unit.
@@ -61,7 +61,7 @@ pub struct Observed {
     /// Words of sources that macros read. They may be such names.
     #[serde(default, rename = "spoken", skip_serializing_if = "BTreeSet::is_empty")]
     pub macro_words: BTreeSet<String>,
-    /// Programs on the machine that may have asked for further variables.
+    /// Programs on the machine that may have read further variables.
     #[serde(default, rename = "askers", skip_serializing_if = "BTreeSet::is_empty")]
     pub programs: BTreeSet<String>,
 }
@@ -81,7 +81,7 @@ pub enum PathState {
     /// A directory, by the names in it.
     #[serde(rename = "n")]
     Names(SaltedDigest),
-    /// A link, by where it leads.
+    /// A link, by its target.
     #[serde(rename = "l")]
     Link(SaltedDigest),
     /// Something else: a pipe, a socket, a device.
@@ -94,7 +94,7 @@ pub enum PathState {
 pub struct SaltedDigest(#[serde(with = "hex::serde")] [u8; 16]);
 
 impl SaltedDigest {
-    /// The seal of content with this digest.
+    /// The salted digest, for a unit, of content with this digest.
     pub fn of(unit: UnitKey, content: Digest) -> Self {
         let digest = Digest::of_value(Domain::SaltedDigest, &(unit, content));
         let half = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");

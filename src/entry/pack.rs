@@ -4,8 +4,8 @@
 //! zstd( magic "xpack", version u8, then the files' bytes, in the order and with the sizes the entry gives )
 //! ```
 //!
-//! A pack is meaningless without its entry: names, sizes and digests are there, so a pack cannot say where anything goes
-//! or how large it is. It is addressed by the digest of its compressed bytes.
+//! A pack is meaningless without its entry, which has the names, sizes and digests. So a pack cannot say where anything
+//! goes or how large it is. It is addressed by the digest of its compressed bytes.
 
 use std::io::{self, Read, Write};
 
@@ -14,10 +14,10 @@ use crate::digest::Digest;
 
 const MAGIC: &[u8; 6] = b"xpack\x01";
 
-/// A file larger than this is not one a compiler wrote.
+/// The maximum size of a file. No compiler writes larger ones.
 pub const MAX_FILE_SIZE: u64 = 4 << 30;
 
-/// Compresses files, in the order of their records, to `output`.
+/// Compresses files to `output`, in the order of their records.
 pub fn write<R: Read>(
     files: impl IntoIterator<Item = io::Result<R>>,
     level: i32,
@@ -31,9 +31,9 @@ pub fn write<R: Read>(
     Ok(encoder.finish()?.pack_ref())
 }
 
-/// Reads a pack as a stream: hands every file's bytes to a writer of its own and compares them with its record.
+/// Reads a pack as a stream: writes the bytes of every file to its own writer and compares them with its record.
 ///
-/// Nothing may be used before this returns `Ok`: sizes, digests and the pack's own digest have matched by then.
+/// Nothing may be used before this returns `Ok`: only then have sizes, digests and the pack's own digest been verified.
 pub fn read<W: Write>(
     pack: PackRef,
     records: &[FileRecord],
@@ -57,7 +57,7 @@ pub fn read<W: Write>(
             }
         }
         if decoder.read(&mut [0])? != 0 {
-            return Err(invalid("it goes on after its last file"));
+            return Err(invalid("it continues after its last file"));
         }
     }
     io::copy(&mut input, &mut io::sink())?;

@@ -1,7 +1,7 @@
 //! Events as lines of JSON, in a file to which any number of sessions append.
 //!
-//! **Invariant.** However the text is cut off at its end, the complete lines are read as their events, and nothing is
-//! invented for the rest.
+//! **Invariant.** Wherever the text is cut off, its complete lines are read as events, and nothing is invented for the
+//! rest.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ pub struct BadLine {
     pub reason: String,
 }
 
-/// An event of a session as text, with the end of the line.
+/// An event of a session as a line of text.
 pub fn write(session: &str, event: &Event) -> Vec<u8> {
     let line = Line { schema_version: SCHEMA_VERSION, session: session.into(), event: event.clone() };
     let mut bytes = serde_json::to_vec(&line).expect("an event is plain data");
@@ -50,7 +50,7 @@ pub fn write(session: &str, event: &Event) -> Vec<u8> {
 
 /// The events of each session, in the order in which the sessions began.
 ///
-/// A line that was cut off is skipped: its session was cut off, too.
+/// A truncated line is skipped: its session was interrupted as well.
 pub fn read(text: &[u8]) -> Result<Vec<Vec<Event>>, BadLine> {
     let mut sessions: Vec<(String, Vec<Event>)> = Vec::new();
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
@@ -61,7 +61,7 @@ pub fn read(text: &[u8]) -> Result<Vec<Vec<Event>>, BadLine> {
             Err(error) => return Err(bad(error.to_string())),
         };
         if schema_version != SCHEMA_VERSION {
-            return Err(bad(format!("it is of version {schema_version}, not {SCHEMA_VERSION}")));
+            return Err(bad(format!("it has version {schema_version}, not {SCHEMA_VERSION}")));
         }
         match sessions.iter_mut().rev().find(|(name, _)| *name == session) {
             Some((_, events)) => events.push(event),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_its_version_and_session() {
+    fn a_line_has_its_version_and_session() {
         assert_eq!(
             String::from_utf8(write("s", &warning("two\nlines"))).unwrap(),
             "{\"schema_version\":1,\"session\":\"s\",\"at_ms\":5,\"event\":\"warning\",\"message\":\"two\\nlines\"}\n"
@@ -89,14 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn sessions_side_by_side_are_told_apart() {
+    fn parallel_sessions_are_separated() {
         let lines = [("one", "a"), ("two", "b"), ("one", "c")];
         let text: Vec<_> = lines.iter().flat_map(|(session, message)| write(session, &warning(message))).collect();
         assert_eq!(read(&text).unwrap(), [vec![warning("a"), warning("c")], vec![warning("b")]]);
     }
 
     #[test]
-    fn a_line_that_was_cut_off_is_passed_over_wherever_it_is() {
+    fn a_truncated_line_is_skipped_anywhere() {
         let mut text = write("one", &warning("a"));
         text.extend(&write("one", &warning("b"))[..40]);
         assert_eq!(read(&text).unwrap(), [[warning("a")]]);
@@ -106,10 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_of_this_version_is_named() {
+    fn a_line_of_another_version_or_kind_is_an_error() {
         let mut text = write("one", &warning("a"));
         text.extend(b"{\"schema_version\":9,\"session\":\"x\",\"at_ms\":1,\"event\":\"session-finished\"}\n");
-        assert_eq!(read(&text).unwrap_err().to_string(), "line 2: it is of version 9, not 1");
+        assert_eq!(read(&text).unwrap_err().to_string(), "line 2: it has version 9, not 1");
         assert_eq!(read(b"\nplain text\n").unwrap_err().number, 2);
         let unknown = b"{\"schema_version\":1,\"session\":\"x\",\"at_ms\":1,\"event\":\"flood\"}";
         assert!(read(unknown).unwrap_err().reason.contains("flood"));

@@ -1,6 +1,6 @@
-//! What is kept of a build beside its report: the inputs of its misses, from which they are explained.
+//! What is stored about the last build besides its report: the inputs of its misses, which explain them.
 //!
-//! **Invariant.** Written once, and only where something was compiled that could have been a hit.
+//! **Invariant.** It is written once, and only if a unit was compiled that could have been a hit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,22 +16,22 @@ use crate::fs;
 use crate::key::unit_inputs::UnitInputs;
 use crate::plan::BuildPlan;
 
-/// What the report does not say.
+/// The data that the report lacks.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct LastBuild {
-    /// When the session began: it belongs to the report of the same time.
+    /// When the session began. The report of the same build has the same time.
     pub started: Option<Timestamp>,
-    /// The name under which a remote knows more of its units.
+    /// The name under which a remote stores further input histories of its units.
     pub shared: Option<Digest>,
-    /// What the units that were compiled are made from, and all that they depend on.
+    /// The inputs of the compiled units and of everything that they depend on.
     #[serde(rename = "recipes")]
     pub unit_inputs: BTreeMap<UnitId, UnitInputs>,
-    /// In what entries did not fit.
+    /// How entries did not fit.
     pub differences: BTreeMap<UnitId, BTreeSet<Difference>>,
 }
 
 impl LastBuild {
-    /// From a plan and what happened; nothing where there is nothing to explain.
+    /// Collects the data from a plan and its events; none if there is nothing to explain.
     pub fn new(plan: &BuildPlan, shared: Digest, events: &[Event]) -> Option<Self> {
         let mut last = Self { shared: Some(shared), ..Self::default() };
         let mut compiled = BTreeSet::new();
@@ -49,23 +49,23 @@ impl LastBuild {
         (!last.unit_inputs.is_empty()).then_some(last)
     }
 
-    /// The triple of the machine it ran on.
+    /// The target triple of the host.
     pub fn host(&self) -> Option<&str> {
         let mut compilers = self.unit_inputs.values().map(|unit_inputs| unit_inputs.inputs.rustc.as_str());
         compilers.next()?.lines().find_map(|line| line.strip_prefix("host: "))
     }
 
-    /// Where it is kept.
+    /// The path of the file.
     pub fn path(target_dir: &Path) -> PathBuf {
         target_dir.join("xcache").join("explain")
     }
 
-    /// Keeps it.
+    /// Writes the file.
     pub fn write(&self, target_dir: &Path) -> Result<()> {
         fs::write_atomic(&Self::path(target_dir), &frame(Kind::LastBuild, self))
     }
 
-    /// The one of the build that began at this time; nothing where there is none, or it cannot be read.
+    /// Reads the data of the build that began at this time. Absent if there is none, or if it cannot be read.
     pub fn read(target_dir: &Path, started: Option<Timestamp>) -> Option<Self> {
         let bytes = fs::read_optional(&Self::path(target_dir)).ok()??;
         let last: Self = unframe(Kind::LastBuild, "explain", &bytes).ok()?;

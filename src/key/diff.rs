@@ -1,6 +1,6 @@
 //! The difference between the inputs of two units, one input at a time, described in words.
 //!
-//! **Invariants.** Every input of a key and every part of a place is compared: the fields are destructured without
+//! **Invariants.** Every input of a key and every component of a scope is compared: the fields are destructured without
 //! `..`, so a new one cannot be forgotten. Values appear only if the user wrote them as flags or settings of the
 //! compiler.
 
@@ -110,13 +110,13 @@ pub struct KeyDiff<'a> {
 }
 
 impl KeyDiff<'_> {
-    /// How far the two are from each other.
+    /// The number of differences.
     pub fn distance(&self) -> usize {
         self.changes.len() + self.edges.len()
     }
 }
 
-/// Compares what a unit was made from `before` with what it is made from `now`.
+/// Compares the inputs of a unit `before` with those `now`.
 pub fn between<'a>(before: &'a UnitInputs, now: &'a UnitInputs) -> KeyDiff<'a> {
     let UnitInputs { key: _, stored: _, inputs, scope, names: _ } = now;
     let mut changes = input_changes(&before.inputs, inputs);
@@ -170,7 +170,7 @@ fn input_changes(before: &KeyInputs, now: &KeyInputs) -> Vec<Change> {
     if before.standard_library != *standard_library {
         changes.push(change(Input::StandardLibrary, None, None, None));
     }
-    // A version says more than the checksum that goes with it.
+    // A new version implies a new checksum, so only the version is reported.
     changes.extend(source_changes(&before.source, source).filter(|_| before.version == *version));
     changes.extend(map_changes(Input::Profile, &before.profile, profile, |_, value| Some(plain(value))));
     changes.extend(feature_changes(&before.features, features));
@@ -198,7 +198,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), Into::into)
 }
 
-/// The first lines that differ; where they are the same, so is everything.
+/// The first lines that differ. If the texts differ but none of their lines do, both whole texts.
 fn differing_lines(before: &str, now: &str) -> (String, String) {
     let mut lines = before.lines().map(Some).chain([None]).zip(now.lines().map(Some).chain([None]));
     let first = lines.find(|(before, now)| before != now);
@@ -212,24 +212,24 @@ fn differing_lines(before: &str, now: &str) -> (String, String) {
 
 fn source_changes(before: &Source, now: &Source) -> impl Iterator<Item = Change> {
     let short = |text: &str| text.chars().take(12).collect::<String>();
-    let of =
+    let differing =
         |name, from: String, to: String| (from != to).then(|| change(Input::Source, Some(name), Some(from), Some(to)));
     let changes = match (before, now) {
         (Source::Registry { registry: from, checksum: old }, Source::Registry { registry: to, checksum }) => {
-            [of("registry", from.clone(), to.clone()), of("checksum", short(old), short(checksum))]
+            [differing("registry", from.clone(), to.clone()), differing("checksum", short(old), short(checksum))]
         }
         (Source::Git { repository: from, revision: old }, Source::Git { repository: to, revision }) => {
-            [of("repository", from.clone(), to.clone()), of("revision", short(old), short(revision))]
+            [differing("repository", from.clone(), to.clone()), differing("revision", short(old), short(revision))]
         }
         (Source::Directory { content: from }, Source::Directory { content }) => {
             [(from != content).then(|| change(Input::Source, Some("content"), None, None)), None]
         }
-        (before, now) => [of("kind", kind(before).into(), kind(now).into()), None],
+        (before, now) => [differing("kind", source_kind(before).into(), source_kind(now).into()), None],
     };
     changes.into_iter().flatten()
 }
 
-fn kind(source: &Source) -> &'static str {
+fn source_kind(source: &Source) -> &'static str {
     match source {
         Source::Registry { .. } => "a registry",
         Source::Git { .. } => "a git repository",
@@ -338,7 +338,7 @@ fn member_input_text(name: &str) -> String {
         _ if name == "configured variables" => "[env] of cargo's configuration has other values".into(),
         _ if name == "workspace paths" => "workspace-paths is set to something else".into(),
         _ if name == "inherited" => "what members inherit from the workspace's Cargo.toml has changed".into(),
-        Some(("file", path)) => format!("{path} in the workspace's directory has changed, came or went"),
+        Some(("file", path)) => format!("{path} in the workspace's directory was changed, added or removed"),
         Some(("variable", variable)) => format!("the variable {variable} has another value"),
         _ => format!("{name} has changed"),
     }
@@ -346,7 +346,7 @@ fn member_input_text(name: &str) -> String {
 
 fn dependency_text(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match (from, to) {
-        (Some(from), Some(to)) if from == to => write!(f, "dependency {name} {to} was made from something else"),
+        (Some(from), Some(to)) if from == to => write!(f, "dependency {name} {to} was built from other inputs"),
         (Some(from), Some(to)) => write!(f, "dependency {name} {from} → {to}"),
         (None, Some(to)) => write!(f, "dependency {name} {to} added"),
         (Some(from), None) => write!(f, "dependency {name} {from} removed"),
@@ -361,9 +361,9 @@ fn scope_text(name: &str, from: Option<&str>, to: Option<&str>, f: &mut fmt::For
             f.write_str("a package outside of the workspace is at another path")
         }
         (Some(from), Some(to)) if from != to => write!(f, "{name}: {to} instead of {from}"),
-        (None, Some(to)) => write!(f, "{name}: {to}, which was not there before"),
-        (Some(from), None) => write!(f, "{name}: not there any more ({from})"),
-        _ => write!(f, "{name}: not the same as before"),
+        (None, Some(to)) => write!(f, "{name}: {to}, which was absent before"),
+        (Some(from), None) => write!(f, "{name}: {from} is gone"),
+        _ => write!(f, "{name} changed"),
     }
 }
 

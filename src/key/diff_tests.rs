@@ -1,4 +1,4 @@
-//! One sentence for each input: whatever changes a key has words.
+//! Checks that each input of a key has a sentence that describes a change of it.
 
 use serde_json::json;
 
@@ -45,8 +45,8 @@ fn key(text: &str) -> UnitKey {
     UnitKey(Digest::of(text))
 }
 
-fn edge(extern_name: &str, made_from: &str) -> DependencyKey {
-    DependencyKey { extern_name: extern_name.into(), noprelude: false, key: key(made_from) }
+fn edge(extern_name: &str, input: &str) -> DependencyKey {
+    DependencyKey { extern_name: extern_name.into(), noprelude: false, key: key(input) }
 }
 
 fn unit_inputs(inputs: &KeyInputs, scope: &[(&str, Component)]) -> UnitInputs {
@@ -60,7 +60,8 @@ fn sentences(before: &UnitInputs, now: &UnitInputs) -> Vec<String> {
 
 type Case = (&'static str, fn(&mut KeyInputs), &'static str);
 
-/// For each field, what is changed in it and what is said then. Dependencies are not here: they are followed.
+/// For each field, a change of it and the sentence that describes the change. Dependencies are left out, because
+/// explanations follow them.
 const CASES: &[Case] = &[
     (
         "rustc",
@@ -123,7 +124,7 @@ const CASES: &[Case] = &[
     (
         "surroundings",
         |inputs| drop(inputs.member_inputs.insert("file .env".into(), "SECRET".into())),
-        ".env in the workspace's directory has changed, came or went",
+        ".env in the workspace's directory was changed, added or removed",
     ),
     (
         "surroundings",
@@ -163,7 +164,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn every_input_of_a_key_has_a_sentence_and_no_secret_is_in_it() {
+fn every_input_of_a_key_has_a_sentence_without_secrets() {
     let before = unit_inputs(&inputs(), &[]);
     for (field, change, sentence) in CASES {
         let mut changed = inputs();
@@ -185,36 +186,39 @@ fn no_field_of_the_inputs_is_forgotten() {
 }
 
 #[test]
-fn each_kind_of_source_says_what_of_it_is_another() {
+fn each_kind_of_source_has_a_sentence_for_what_differs() {
     let with = |source: &Source| unit_inputs(&KeyInputs { source: source.clone(), ..inputs() }, &[]);
-    let said = |before: &Source, now: &Source| sentences(&with(before), &with(now));
+    let sentence_for = |before: &Source, now: &Source| sentences(&with(before), &with(now));
     let directory = |text: &str| Source::Directory { content: Digest::of(text) };
-    assert_eq!(said(&git("0123456789abcdef"), &git("fedcba9876543210")), ["git revision 0123456789ab → fedcba987654"]);
+    assert_eq!(
+        sentence_for(&git("0123456789abcdef"), &git("fedcba9876543210")),
+        ["git revision 0123456789ab → fedcba987654"]
+    );
     let moved = Source::Git { repository: "https://git/fork".into(), revision: "1".into() };
-    assert_eq!(said(&git("1"), &moved), ["repository: https://git/fork instead of https://git/serde"]);
-    assert_eq!(said(&directory("a"), &directory("b")), ["files in its directory have changed"]);
-    assert_eq!(said(&git("1"), &directory("b")), ["from a directory instead of a git repository"]);
+    assert_eq!(sentence_for(&git("1"), &moved), ["repository: https://git/fork instead of https://git/serde"]);
+    assert_eq!(sentence_for(&directory("a"), &directory("b")), ["files in its directory have changed"]);
+    assert_eq!(sentence_for(&git("1"), &directory("b")), ["from a directory instead of a git repository"]);
 }
 
 #[test]
-fn a_version_says_more_than_its_checksum() {
+fn a_new_version_is_reported_without_its_checksum() {
     let bumped = KeyInputs { version: "1.0.2".into(), source: registry("crates", "fedc"), ..inputs() };
     assert_eq!(sentences(&unit_inputs(&inputs(), &[]), &unit_inputs(&bumped, &[])), ["version 1.0.1 → 1.0.2"]);
 }
 
 #[test]
-fn every_part_of_a_place_has_a_sentence() {
+fn every_component_of_a_scope_has_a_sentence() {
     let cases = [
         ("linker", "cc 12", "cc 13", "linker: cc 13 instead of cc 12"),
         ("C library", "ldd 2.36", "ldd 2.41", "C library: ldd 2.41 instead of ldd 2.36"),
-        ("C compiler", "cc 12\nfree", "cc 12\nfree software", "C compiler: not the same as before"),
+        ("C compiler", "cc 12\nfree", "cc 12\nfree software", "C compiler changed"),
         ("system", "Debian 12", "Debian 13", "system: Debian 13 instead of Debian 12"),
-        ("cmake", "", "cmake 3", "cmake: cmake 3, which was not there before"),
-        ("cmake", "cmake 3", "", "cmake: not there any more (cmake 3)"),
+        ("cmake", "", "cmake 3", "cmake: cmake 3, which was absent before"),
+        ("cmake", "cmake 3", "", "cmake: cmake 3 is gone"),
     ];
-    let scope = |name: &'static str, said: &str| match said {
+    let scope = |name: &'static str, description: &str| match description {
         "" => Vec::new(),
-        said => vec![(name, Component::described(said))],
+        description => vec![(name, Component::described(description))],
     };
     for (name, from, to, sentence) in cases {
         let (before, now) = (unit_inputs(&inputs(), &scope(name, from)), unit_inputs(&inputs(), &scope(name, to)));
@@ -222,10 +226,10 @@ fn every_part_of_a_place_has_a_sentence() {
     }
     let silent =
         |name: &'static str, text: &str| unit_inputs(&inputs(), &[(name, Component::opaque(Digest::of(text)))]);
-    let said = |name| sentences(&silent(name, "/a"), &silent(name, "/b"));
-    assert_eq!(said("workspace"), ["the workspace is at another path"]);
-    assert_eq!(said("packages outside"), ["a package outside of the workspace is at another path"]);
-    assert_eq!(said("installed headers and libraries"), ["installed headers and libraries: not the same as before"]);
+    let sentence_for = |name| sentences(&silent(name, "/a"), &silent(name, "/b"));
+    assert_eq!(sentence_for("workspace"), ["the workspace is at another path"]);
+    assert_eq!(sentence_for("packages outside"), ["a package outside of the workspace is at another path"]);
+    assert_eq!(sentence_for("installed headers and libraries"), ["installed headers and libraries changed"]);
 }
 
 #[test]
@@ -249,12 +253,12 @@ fn the_same_inputs_do_not_differ() {
 }
 
 #[test]
-fn dependencies_have_words() {
+fn dependencies_have_sentences() {
     let words = |from: Option<&str>, to: Option<&str>| {
         change(Input::Dependency, Some("libc"), from.map(Into::into), to.map(Into::into)).to_string()
     };
     assert_eq!(words(Some("0.2.180"), Some("0.2.181")), "dependency libc 0.2.180 → 0.2.181");
-    assert_eq!(words(Some("1"), Some("1")), "dependency libc 1 was made from something else");
+    assert_eq!(words(Some("1"), Some("1")), "dependency libc 1 was built from other inputs");
     assert_eq!(words(None, Some("1")), "dependency libc 1 added");
     assert_eq!(words(Some("1"), None), "dependency libc 1 removed");
     assert_eq!(words(None, None), "dependency libc is imported in another way");

@@ -1,13 +1,13 @@
-//! What a key is made from, changed in one place at a time.
+//! Changes the inputs of a key in one place at a time.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::reference::alone::others;
+use crate::reference::field_changes::variants;
 
-/// One of each, so that there is something to change everywhere.
+/// Inputs in which every field has a value to change.
 fn inputs(source: Source) -> KeyInputs {
     let texts = |text: &str| BTreeSet::from([text.to_owned()]);
     let named = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
@@ -46,7 +46,7 @@ fn sources() -> [Source; 3] {
     ]
 }
 
-/// Further changes: an absence, and one more of everything.
+/// Further changes: an absent value, and an additional element of each collection.
 fn more(inputs: &KeyInputs) -> Vec<(String, KeyInputs)> {
     let all = serde_json::to_value(inputs).unwrap();
     let mut more = Vec::new();
@@ -69,29 +69,29 @@ fn more(inputs: &KeyInputs) -> Vec<(String, KeyInputs)> {
 }
 
 #[test]
-fn each_input_alone_makes_another_key() {
+fn each_input_alone_changes_the_key() {
     let mut keys = BTreeSet::new();
     for source in sources() {
         let plain = inputs(source);
         assert!(keys.insert(plain.key()), "another kind of source");
         assert_eq!(plain.clone().key(), plain.key());
         let value = serde_json::to_value(&plain).unwrap();
-        let changed = others(&value).into_iter().filter(|(way, _)| way != ".source.kind");
-        let changed: Vec<_> = changed.map(|(way, other)| (way, serde_json::from_value(other).unwrap())).collect();
+        let changed = variants(&value).into_iter().filter(|(path, _)| path != ".source.kind");
+        let changed: Vec<_> = changed.map(|(path, other)| (path, serde_json::from_value(other).unwrap())).collect();
         let fields = value.as_object().unwrap().keys();
-        let is_changed = |field: &&String| changed.iter().any(|(way, _)| way.starts_with(&format!(".{field}")));
+        let is_changed = |field: &&String| changed.iter().any(|(path, _)| path.starts_with(&format!(".{field}")));
         assert_eq!(fields.filter(|field| !is_changed(field)).collect::<Vec<_>>(), [""; 0]);
         let here: Vec<(String, KeyInputs)> = changed.into_iter().chain(more(&plain)).collect();
-        for (way, other) in here {
-            assert_ne!(other, plain, "{way}");
-            assert!(keys.insert(other.key()), "{way} makes no other key");
+        for (path, other) in here {
+            assert_ne!(other, plain, "{path}");
+            assert!(keys.insert(other.key()), "{path} does not change the key");
         }
     }
     assert!(keys.len() > 3 * 40, "{} keys", keys.len());
 }
 
 #[test]
-fn a_key_in_a_place_is_another_one_in_each() {
+fn a_key_differs_in_each_scope() {
     let (one, other) = (UnitKey(Digest::of("one")), UnitKey(Digest::of("other")));
     let (here, there) = (Digest::of("here"), Digest::of("there"));
     let keys = [

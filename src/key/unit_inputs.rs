@@ -1,4 +1,4 @@
-//! What a unit was made from, in a form that may be stored and shown.
+//! The inputs of a unit, in a form that can be stored and shown.
 //!
 //! [`UnitInputs`] are the [`KeyInputs`] of a unit together with the scope of its stored key: the hosts and paths for
 //! which the unit is valid. A miss is explained with them, so they outlive the build that recorded them.
@@ -21,15 +21,15 @@ const SHOWN: &str = "unstable";
 /// One component of a scope: a short description, and a digest of everything it stands for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Component {
-    /// One line, as the component describes itself; empty where it does not.
+    /// One line in which the component describes itself. May be empty.
     #[serde(rename = "words")]
     pub description: String,
-    /// Of its whole content.
+    /// A digest of its whole content.
     pub digest: Digest,
 }
 
 impl Component {
-    /// A component that describes itself in a text; its first line is shown.
+    /// A component with a text that describes it; the first line is shown.
     pub fn described(text: &str) -> Self {
         let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
         Self { description: line.trim().into(), digest: Digest::of(text) }
@@ -47,22 +47,22 @@ pub type Components = BTreeMap<String, Component>;
 /// A class of hosts that link, or run, a unit in the same way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostClass {
-    /// What goes into keys.
+    /// The digest that enters keys.
     pub digest: Digest,
-    /// What it was computed from.
+    /// The components that the digest covers.
     pub components: Components,
 }
 
-/// What a unit was made from, and where it is valid.
+/// The inputs of a unit, and the scope in which it is valid.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct UnitInputs {
-    /// The key by which dependents know it.
+    /// The unit's key, as its dependents use it.
     pub key: UnitKey,
     /// The key under which it is stored.
     pub stored: UnitKey,
     /// The inputs of the key, with digests in place of values that must not be shown.
     pub inputs: KeyInputs,
-    /// What the stored key is computed from besides the key.
+    /// The scope: what the stored key is computed from besides the key.
     #[serde(rename = "place")]
     pub scope: Components,
     /// `name version` of each dependency, by its key.
@@ -70,7 +70,7 @@ pub struct UnitInputs {
 }
 
 impl UnitInputs {
-    /// Replaces the values that must not be stored.
+    /// Creates unit inputs, and replaces values that must not be stored.
     pub fn new(inputs: &KeyInputs, stored: UnitKey, scope: Components, names: BTreeMap<UnitKey, String>) -> Self {
         let key = inputs.key();
         let mut inputs = inputs.clone();
@@ -80,7 +80,7 @@ impl UnitInputs {
         Self { key, stored, inputs, scope, names }
     }
 
-    /// What the unit is, whatever it is made from: units with the same identity are compared.
+    /// The identity of the unit, independent of its inputs. Units with the same identity are compared.
     pub fn identity(&self) -> Digest {
         let KeyInputs { name, target_name, target_kind, mode, platform, .. } = &self.inputs;
         Digest::of_value(Domain::UnitIdentity, &(name, target_name, target_kind, mode, platform))
@@ -92,7 +92,7 @@ impl UnitInputs {
     }
 }
 
-/// Tables as their leaves, each by its path.
+/// Flattens tables to their leaves, each by its path.
 fn flat(config: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let mut leaves = BTreeMap::new();
     let mut open: Vec<_> = config.iter().map(|(name, value)| (name.clone(), value)).collect();

@@ -5,8 +5,8 @@ use super::Kind::{self, Condition, Key, Place, Remembered};
 use super::Proof::{self, Nothing, Tests};
 use super::Section;
 
-const ALONE: &str = "src/key/key_tests.rs: each_input_alone_makes_another_key";
-const STAND_IN: &str =
+const ALONE: &str = "src/key/key_tests.rs: each_input_alone_changes_the_key";
+const COMPILER_SCRIPT: &str =
     "tests/toolchains.rs: a_script_in_the_place_of_the_compiler_with_another_content_is_another_compiler";
 const GENERATED: &str = "tests/no_reuse.rs: a_dependency_with_another_generated_file_takes_its_dependents_with_it";
 const REBUILT: &str = "tests/no_reuse.rs: a_dependency_rebuilt_to_other_bytes_takes_its_dependents_with_it";
@@ -31,12 +31,12 @@ const UPGRADED_C: &str =
 const SYSTEM_LIBRARY: &str =
     "tests/native.rs: what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_is_the_same";
 const FOR_OTHERS: &str = "tests/linked.rs: native_code_of_a_dependency_counts";
-const HEARD: &str = "tests/replayed.rs: it_runs_when_it_hears_something_else";
+const SCRIPT_INPUTS: &str = "tests/replayed.rs: it_runs_when_it_hears_something_else";
 const MACRO_VARIABLE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_variable_of_the_script_reads_this_one";
 const MACRO_FILE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_file_of_the_script_reads_this_one";
 const OTHER_ENTRY: &str = "src/entry/entry_tests.rs: an_entry_of_another_key_is_refused";
-const LEAVES: &str = "src/entry/entry_tests.rs: names_that_leave_the_directory_are_refused";
-const DAMAGE: &str = "src/entry/entry_tests.rs: a_pack_survives_and_any_damage_is_found";
+const UNSAFE_NAMES: &str = "src/entry/entry_tests.rs: names_that_leave_the_directory_are_refused";
+const DAMAGE: &str = "src/entry/entry_tests.rs: a_pack_round_trips_and_any_damage_is_detected";
 const DAMAGED_FILE: &str = "tests/faults.rs: damaged_files_in_the_local_store_are_compiled_again_and_replaced";
 const TRUNCATED_FILE: &str = "tests/faults.rs: truncated_files_in_the_local_store_are_compiled_again_and_replaced";
 const REMOTE_DAMAGE: &str = "tests/faults.rs: damaged_objects_are_misses_and_named_in_the_report";
@@ -55,9 +55,9 @@ const STAMP_PART: &str = "src/fs.rs: each_part_of_a_stamp_makes_another_one";
 const ANSWER: &str = "src/probe_tests.rs: an_answer_is_asked_for_again_where_any_variable_has_another_value";
 const SAME_ANSWER: &str = "src/probe_tests.rs: a_compilers_answer_is_known_until_the_compiler_or_the_question_changes";
 const CLEANED: &str = "tests/hydrate.rs: what_was_cleaned_is_hydrated_again";
-const TOUCHED: &str =
+const NEW_WRAPPER: &str =
     "tests/remembered.rs: a_wrapper_that_is_configured_anew_is_called_where_there_was_nothing_to_plan";
-const FOR_PEOPLE: Proof = Nothing("it is for people.");
+const FOR_PEOPLE: Proof = Nothing("it is only displayed.");
 
 /// All of them, in the order of the book.
 pub(super) const SECTIONS: &[Section] = &[
@@ -182,7 +182,7 @@ const fn list(kind: Kind, file: &'static str, proofs: &'static [(&'static str, P
 type Proofs = &'static [(&'static str, Proof)];
 
 const KEY_INPUTS: Proofs = &[
-    ("rustc", Tests(&[ALONE, "tests/no_reuse.rs: another_toolchain_is_not_shared", STAND_IN])),
+    ("rustc", Tests(&[ALONE, "tests/no_reuse.rs: another_toolchain_is_not_shared", COMPILER_SCRIPT])),
     (
         "standard_library",
         Tests(&[ALONE, "tests/toolchains.rs: the_same_compiler_with_another_standard_library_is_another_toolchain"]),
@@ -396,7 +396,12 @@ const CONSTRAINTS: Proofs = &[
     ("inputs", Tests(&[GENERATED, OUTSIDE])),
     (
         "script",
-        Tests(&[MACRO_VARIABLE, MACRO_FILE, "tests/members.rs: a_generated_file_that_a_macro_reads_counts", HEARD]),
+        Tests(&[
+            MACRO_VARIABLE,
+            MACRO_FILE,
+            "tests/members.rs: a_generated_file_that_a_macro_reads_counts",
+            SCRIPT_INPUTS,
+        ]),
     ),
     (
         "linked",
@@ -505,7 +510,10 @@ const ENTRY: Proofs = &[
     ("key", Tests(&[OTHER_ENTRY])),
     ("package", FOR_PEOPLE),
     ("target", FOR_PEOPLE),
-    ("files", Tests(&[LEAVES, "src/store/local_tests.rs: an_entry_without_all_its_files_is_absent_and_forgotten"])),
+    (
+        "files",
+        Tests(&[UNSAFE_NAMES, "src/store/local_tests.rs: an_entry_without_all_its_files_is_absent_and_forgotten"]),
+    ),
     ("notices", Nothing("they are printed.")),
     ("diagnostics", Nothing("they are printed; their form is a condition of its own.")),
     ("metadata", Tests(&[REBUILT, GENERATED])),
@@ -523,14 +531,11 @@ const ENTRY: Proofs = &[
 ];
 
 const FILE: Proofs = &[
-    ("name", Tests(&[LEAVES])),
+    ("name", Tests(&[UNSAFE_NAMES])),
     ("kind", Nothing("it determines the place and the mode of the file; the name and the content identify a library.")),
     (
         "size",
-        Tests(&[
-            TRUNCATED_FILE,
-            "src/entry/entry_tests.rs: a_pack_that_unpacks_to_more_than_its_entry_says_is_refused",
-        ]),
+        Tests(&[TRUNCATED_FILE, "src/entry/entry_tests.rs: a_pack_with_more_bytes_than_its_entry_lists_is_refused"]),
     ),
     ("digest", Tests(&[DAMAGED_FILE, "src/store/local_tests.rs: a_damaged_file_never_reaches_its_destination"])),
     ("mode", Tests(&["tests/hostile_scripts.rs: generated_files_have_the_modes_that_they_were_given"])),
@@ -544,9 +549,9 @@ const PACK: Proofs = &[
 const FRESH: Proofs = &[
     ("layout", Tests(&["tests/hydrate.rs: what_is_of_another_layout_of_the_build_directory_is_not_hydrated"])),
     ("profile_dir", Tests(&["tests/not_hydrated.rs: other_flags_and_profiles_share_nothing"])),
-    ("directory", Tests(&["src/entry/fresh.rs: only_paths_that_stay_below_are_plain"])),
-    ("fingerprint_dir", Tests(&["src/entry/fresh.rs: only_paths_that_stay_below_are_plain"])),
-    ("name", Tests(&["src/entry/fresh.rs: only_paths_that_stay_below_are_plain"])),
+    ("directory", Tests(&["src/entry/fresh.rs: only_paths_below_the_directory_are_plain"])),
+    ("fingerprint_dir", Tests(&["src/entry/fresh.rs: only_paths_below_the_directory_are_plain"])),
+    ("name", Tests(&["src/entry/fresh.rs: only_paths_below_the_directory_are_plain"])),
     ("fingerprint", Tests(&[FINGERPRINT, REJECTED])),
     ("hash", Tests(&["src/hydrate/fingerprint_tests.rs: what_cargo_recorded_hashes_as_cargo_recorded", REJECTED])),
     ("source", Tests(&["src/hydrate/fingerprint_tests.rs: a_path_hashes_as_cargo_hashed_it"])),
@@ -570,7 +575,7 @@ const CIRCUMSTANCES: Proofs = &[
 const NOOP_RECORD: Proofs = &[
     ("target_dir", Nothing("it follows from the command and from what cargo reads.")),
     ("build_dir", Nothing("it follows from the command and from what cargo reads.")),
-    ("user_wrapper", Tests(&[TOUCHED, PROGRAMS])),
+    ("user_wrapper", Tests(&[NEW_WRAPPER, PROGRAMS])),
     ("scripts", Nothing("they are looked after while cargo runs.")),
     ("cargo_inputs", Tests(&[READS])),
     ("written", Tests(&[CLEANED])),
@@ -616,10 +621,7 @@ const STAMP: Proofs = &[
 
 const DOMAINS: Proofs = &[
     ("UnitKey", Tests(&[ALONE])),
-    (
-        "ScopedKey",
-        Tests(&["src/key/key_tests.rs: a_key_in_a_place_is_another_one_in_each", OLDER_LIBRARY, PATH_OF_WORKSPACE]),
-    ),
+    ("ScopedKey", Tests(&["src/key/key_tests.rs: a_key_differs_in_each_scope", OLDER_LIBRARY, PATH_OF_WORKSPACE])),
     ("UnitIdentity", Nothing("it selects the units that an explanation compares.")),
     ("HiddenValue", Nothing("only an explanation compares it.")),
     ("HostClass", Tests(&[LINKER_PART, NATIVE_PART, OLDER_LIBRARY])),
@@ -642,7 +644,7 @@ const DOMAINS: Proofs = &[
         Tests(&["src/rustc/variables.rs: paths_of_cargos_move_and_other_values_are_what_they_are", COMPILED_IN]),
     ),
     ("ScriptRun", Tests(&[GENERATED, MACRO_VARIABLE, MACRO_FILE])),
-    ("DependencyOutputs", Tests(&[HEARD])),
+    ("DependencyOutputs", Tests(&[SCRIPT_INPUTS])),
     (
         "Linked",
         Tests(&["src/rustc/linker.rs: a_library_is_known_by_the_content_of_what_may_be_taken_for_it", SYSTEM_LIBRARY]),
@@ -657,7 +659,7 @@ const DOMAINS: Proofs = &[
         "Processor",
         Tests(&["src/session/flag_inputs.rs: processors_are_told_apart_by_what_they_can_and_not_by_how_fast_they_run"]),
     ),
-    ("SaltedDigest", Tests(&["src/entry/entry_tests.rs: the_same_file_looks_another_to_another_unit"])),
+    ("SaltedDigest", Tests(&["src/entry/entry_tests.rs: the_same_file_has_another_salted_digest_in_another_unit"])),
     ("FoundNames", Tests(&["src/inputs/names.rs: names_are_found_wherever_they_stand_also_one_in_another"])),
     ("FileContents", Tests(&["src/probe_tests.rs: files_are_known_by_their_contents_wherever_they_are"])),
     (

@@ -13,15 +13,15 @@ use regex::Regex;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Part {
     pub name: String,
-    pub words: String,
+    pub description: String,
 }
 
-/// Below the root of the repository.
+/// The path of a file in the repository.
 pub(crate) fn path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
 }
 
-/// A file of the repository.
+/// The text of a file in the repository.
 pub(crate) fn text(file: &str) -> String {
     fs::read_to_string(path(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
@@ -41,7 +41,7 @@ pub(crate) fn files_in(directory: &str) -> Vec<(PathBuf, String)> {
 /// Whether a file has a test of this name: a function with `#[test]` above it.
 pub(crate) fn has_test(file: &str, name: &str) -> bool {
     let text = text(file);
-    // Some stand in a macro, indented.
+    // Tests in a macro are indented.
     let function = Regex::new(&format!(r"(?m)^\s*#\[test\]\n(\s*#\[.*\]\n)*\s*fn {name}\(")).unwrap();
     function.is_match(&text)
 }
@@ -60,9 +60,9 @@ pub(crate) fn parts(file: &str, item: &str) -> Vec<Part> {
         } else if line == "}," {
             within.clear();
         } else if let Some(found) = member.captures(line) {
-            let words = plain(&std::mem::take(&mut docs).join(" "));
+            let description = plain(&std::mem::take(&mut docs).join(" "));
             match &found[2] {
-                "," => parts.push(Part { name: format!("{within}{}", &found[1]), words }),
+                "," => parts.push(Part { name: format!("{within}{}", &found[1]), description }),
                 _ => within = format!("{}.", &found[1]),
             }
         }
@@ -94,33 +94,33 @@ pub(crate) fn list(file: &str, name: &str) -> (Vec<String>, String) {
 pub(crate) fn documented_domains() -> BTreeMap<String, String> {
     let text = text("src/digest.rs");
     let domain = Regex::new(r#"(?m)((?:^    /// .*\n)+)^    (\w+) = ".*",$"#).unwrap();
-    let words = |docs: &str| {
+    let description = |docs: &str| {
         plain(&docs.lines().map(|line| line.trim().trim_start_matches("/// ")).collect::<Vec<_>>().join(" "))
     };
-    domain.captures_iter(&text).map(|found| (found[2].to_owned(), words(&found[1]))).collect()
+    domain.captures_iter(&text).map(|found| (found[2].to_owned(), description(&found[1]))).collect()
 }
 
 /// Documentation without links, for a table.
 pub(crate) fn plain(docs: &str) -> String {
     let links = Regex::new(r"\[([^\]]+)\](\([^)]*\))?").unwrap();
-    let words = links.replace_all(docs, "$1").replace('|', "\\|");
-    words.replace('<', "&lt;").replace("crate::", "").replace("Self::", "")
+    let description = links.replace_all(docs, "$1").replace('|', "\\|");
+    description.replace('<', "&lt;").replace("crate::", "").replace("Self::", "")
 }
 
 #[test]
-fn parts_are_read_with_what_is_said_of_them() {
+fn parts_are_read_with_their_documentation() {
     let parts = parts("src/key.rs", "Source");
     let names: Vec<_> = parts.iter().map(|part| part.name.as_str()).collect();
     let expected = ["Registry.registry", "Registry.checksum", "Git.repository", "Git.revision", "Directory.content"];
     assert_eq!(names, expected);
-    assert_eq!(parts[0].words, "The registry's source id.");
+    assert_eq!(parts[0].description, "The registry's source id.");
 }
 
 #[test]
-fn lists_are_read_with_what_is_said_of_them() {
-    let (items, words) = list("src/cargo/config.rs", "UNSEEN_BY_SCRIPTS");
+fn lists_are_read_with_their_documentation() {
+    let (items, description) = list("src/cargo/config.rs", "UNSEEN_BY_SCRIPTS");
     assert_eq!(
-        (items, words.as_str()),
+        (items, description.as_str()),
         (
             ["runner", "rustdocflags", "rustflags"].map(str::to_owned).into(),
             "Settings of a target that no build script sees: how to run programs, and flags, which are inputs of their \

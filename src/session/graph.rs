@@ -128,7 +128,7 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
-    use crate::reference::alone::{Change, assert_each_counts};
+    use crate::reference::field_changes::{Change, assert_each_field_counts};
 
     #[test]
     fn each_part_of_what_a_graph_follows_from_makes_another_name() {
@@ -153,6 +153,6 @@ mod tests {
             ("description", |key| key.description = Digest::of("another")),
             ("contents", |key| key.contents = Digest::of("another")),
         ];
-        assert_each_counts(Domain::UnitGraph, make, changes);
+        assert_each_field_counts(Domain::UnitGraph, make, changes);
     }
 }

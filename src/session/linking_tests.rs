@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cargo::{Invocation, Rustflags};
-use crate::reference::alone::{Change, assert_each_counts};
+use crate::reference::field_changes::{Change, assert_each_field_counts};
 
 const HOST: &str = "x86_64-unknown-linux-gnu";
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
@@ -174,10 +174,14 @@ fn each_part_of_a_linker_and_of_a_library_makes_another_one() {
         ("content", |linker| linker.content = Digest::of("another")),
         ("behind", |linker| linker.ld = None),
     ];
-    assert_each_counts(Domain::HostClass, linker, changes);
+    assert_each_field_counts(Domain::HostClass, linker, changes);
     let changes: &[Change<ProbedLibrary<'_>>] =
         &[("said", |library| library.version = "2"), ("content", |library| library.content = Digest::of("another"))];
-    assert_each_counts(Domain::HostClass, || ProbedLibrary { version: "1", content: Digest::of("libc") }, changes);
+    assert_each_field_counts(
+        Domain::HostClass,
+        || ProbedLibrary { version: "1", content: Digest::of("libc") },
+        changes,
+    );
 }
 
 #[test]

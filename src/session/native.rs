@@ -188,7 +188,7 @@ fn names(directory: &Path, with_sizes: bool) -> Vec<(OsString, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::alone::{Change, assert_each_counts};
+    use crate::reference::field_changes::{Change, assert_each_field_counts};
 
     #[test]
     fn compilers_are_named_by_families_of_variables() {
@@ -213,12 +213,12 @@ mod tests {
             ("system", |all| all.system = "Debian 13".into()),
             ("installed", |all| all.installed.push(("/usr/include".into(), vec![("z.h".into(), 0)]))),
         ];
-        assert_each_counts(Domain::HostClass, all, changes);
+        assert_each_field_counts(Domain::HostClass, all, changes);
         let changes: &[Change<ProbedProgram>] = &[
             ("said", |probed| probed.version = "cc 13".into()),
             ("contents", |probed| probed.contents[0] = Some(Digest::of("cc"))),
         ];
-        assert_each_counts(Domain::HostClass, || all().compilers.remove(0), changes);
+        assert_each_field_counts(Domain::HostClass, || all().compilers.remove(0), changes);
     }
 
     /// The class of a machine with these programs and no others, each with its own text.

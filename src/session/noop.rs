@@ -129,7 +129,7 @@ pub(super) fn circumstances(options: &Options) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::alone::Change;
+    use crate::reference::field_changes::Change;
     use crate::session::Environment;
 
     fn options() -> Options {

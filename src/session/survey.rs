@@ -368,7 +368,7 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
-    use crate::reference::alone::{Change, assert_each_counts};
+    use crate::reference::field_changes::{Change, assert_each_field_counts};
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
         Environment(variables.iter().map(|(name, value)| (name.into(), value.into())).collect())
@@ -407,7 +407,7 @@ mod tests {
             ("config", |key| drop(key.config.insert("unstable".into(), true.into()))),
             ("lockfile", |key| key.lockfile = Some(Digest::of("lockfile"))),
         ];
-        assert_each_counts(Domain::GraphKey, make, changes);
+        assert_each_field_counts(Domain::GraphKey, make, changes);
     }
 
     #[test]

@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
-use figment::providers::{Data, Env, Format, Serialized, Toml};
+use figment::providers::{Data, Format, Serialized};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -194,12 +195,8 @@ impl Settings {
         if let Some(workspace) = workspace {
             figment = figment.merge(ConfigFile(Toml::file(workspace.join(".config/xcache.toml"))));
         }
-        let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
-        let variables = Env::prefixed("XCACHE_")
-            .map(|name| name.as_str().to_ascii_lowercase().replace('_', "-").into())
-            .only(&names);
         figment
-            .merge(variables)
+            .merge(Variables)
             .merge(Serialized::defaults(overrides))
             .extract::<Self>()
             .map_err(config_error)?
@@ -257,6 +254,49 @@ impl Settings {
             *path = std::path::absolute(&*path).map_err(Error::io("resolve", &*path))?;
         }
         Ok(self)
+    }
+}
+
+/// TOML as the rest of xcache reads it: figment's own feature brings a second version of the parser.
+struct Toml;
+
+impl Format for Toml {
+    type Error = toml::de::Error;
+
+    const NAME: &'static str = "TOML";
+
+    fn from_str<T: DeserializeOwned>(text: &str) -> std::result::Result<T, Self::Error> {
+        toml::from_str(text)
+    }
+}
+
+/// The variables of settings. `true` and `8` are what they are in TOML; everything else is text.
+struct Variables;
+
+impl Provider for Variables {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("environment variables")
+    }
+
+    fn data(&self) -> std::result::Result<Map<Profile, Dict>, figment::Error> {
+        let set = |setting: &Setting| {
+            let text = std::env::var_os(setting.variable())?;
+            Some((setting.name.to_owned(), plain_value(&text.to_string_lossy())))
+        };
+        Ok(Map::from([(Profile::Default, SETTINGS.iter().filter_map(set).collect())]))
+    }
+}
+
+fn plain_value(text: &str) -> Value {
+    let text = text.trim();
+    if let Ok(switch) = text.parse::<bool>() {
+        switch.into()
+    } else if let Ok(number) = text.parse::<i64>() {
+        number.into()
+    } else if let Ok(number) = text.parse::<f64>() {
+        number.into()
+    } else {
+        text.into()
     }
 }
 

@@ -4,6 +4,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::exec::ExecContext;
 use crate::report::{self, ReportArguments};
@@ -123,9 +126,10 @@ pub(crate) fn run() -> ExitCode {
 
 /// Shows the log of the libraries, for example with `XCACHE_LOG=debug`.
 fn start_tracing() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("XCACHE_LOG");
-    if let Ok(filter) = filter {
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = std::env::var("XCACHE_LOG").ok().and_then(|filter| filter.parse::<Targets>().ok());
+    if let Some(filter) = filter {
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        tracing_subscriber::registry().with(lines).with(filter).init();
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`rustc`] | [`Rustc`]: an executable that notes each start of the real rustc |
 //! | [`registry`], [`git`] | packages made up at run time: [`Registry`], [`Package`], [`Repository`] |
 //! | [`server`], [`proxy`] | a real S3 server, and a [`Proxy`] in front of it that counts and breaks |
+//! | [`servers`] | real servers of other services: Azure, GCS, WebDAV, Redis, Memcached, files over HTTP |
 //! | [`layered`] | a workspace that uses whatever manifests can say |
 //! | [`images`] | a real builder of images |
 //! | [`compare`] | what cargo prints, compared |
@@ -42,6 +43,7 @@ pub mod runners;
 pub mod rustc;
 pub mod sandbox;
 pub mod server;
+pub mod servers;
 pub mod tools;
 pub mod tree;
 pub mod witness;

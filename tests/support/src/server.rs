@@ -138,7 +138,7 @@ impl Drop for S3Server {
 const BUCKET: &str = "xcache-test";
 
 /// Ends the server at once: it would take 15 seconds to end in its own way.
-const SUPERVISOR: &str = r#"
+pub(crate) const SUPERVISOR: &str = r#"
 dir=$1; shift
 "$@" > "$dir/log" 2>&1 < /dev/null &
 server=$!
@@ -204,7 +204,7 @@ fn find() -> PathBuf {
 }
 
 /// Ports nobody listens on now.
-fn free_ports<const N: usize>() -> [u16; N] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("there are free ports"));
     listeners.map(|listener| listener.local_addr().expect("a listener has an address").port())
 }
@@ -215,7 +215,7 @@ pub fn closed_address() -> SocketAddr {
 }
 
 /// The smallest HTTP client: the status of the answer.
-fn request(address: SocketAddr, method: &str, path: &str) -> std::io::Result<u16> {
+pub(crate) fn request(address: SocketAddr, method: &str, path: &str) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;

@@ -35,6 +35,8 @@ pub enum Tool {
     Starter(&'static str),
     /// act and gitlab-ci-local.
     Runners,
+    /// A server of a storage service.
+    Server(&'static str),
     /// The static binary, newer than the sources.
     StaticBinary,
     /// A toolchain, by its name.
@@ -60,6 +62,7 @@ impl fmt::Display for Tool {
             Self::OtherFileSystem => "there is no second file system to write to",
             Self::Starter(program) => return write!(f, "{program} is missing, or may not do its work"),
             Self::Runners => "act or gitlab-ci-local is missing: run .ci/runners",
+            Self::Server(name) => return write!(f, "{name} is missing: run .ci/servers"),
             Self::StaticBinary => "the static binary is missing or older than the sources: run .ci/dist",
             Self::Toolchain(name) => return write!(f, "{name} is missing: run rustup toolchain install {name}"),
             Self::Wasm32 => "rustc has no libraries for wasm32: run rustup target add wasm32-unknown-unknown",

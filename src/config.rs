@@ -4,6 +4,7 @@
 //! `.config/xcache.toml`, `XCACHE_*` variables, flags. This is the only module that reads the environment for settings;
 //! what a storage service needs (`AWS_…`) is read by the store.
 
+pub mod remote;
 mod schema;
 mod table;
 
@@ -21,6 +22,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use self::remote::{RemoteSource, RemoteUrl, Remotes};
 use crate::error::{Error, Result};
 
 /// A setting, as the documentation lists it.
@@ -85,11 +87,16 @@ macro_rules! define_settings {
                 #[serde(rename = $name)]
                 pub $field: $type,
             )*
+            /// The tables `[remote.<name>]` of config files. They are no setting of their own: the setting `remote`
+            /// names one of them.
+            #[schemars(skip)]
+            #[serde(default, skip_serializing_if = "Remotes::is_empty")]
+            pub remotes: Remotes,
         }
 
         impl Default for Settings {
             fn default() -> Self {
-                Self { $($field: $default),* }
+                Self { $($field: $default,)* remotes: Remotes::default() }
             }
         }
 
@@ -233,7 +240,7 @@ impl Settings {
 
     fn validated(mut self) -> Result<Self> {
         let invalid = |name: &str, reason: &str| Err(Error::Config { name: name.into(), reason: reason.into() });
-        self.remote = self.remote.filter(|remote| !remote.is_empty());
+        self.remote = self.remote.or_else(|| self.remotes.only().map(Into::into)).filter(|remote| !remote.is_empty());
         if self.concurrency == 0 {
             return invalid("concurrency", "it must be at least 1");
         }
@@ -301,7 +308,7 @@ fn plain_value(text: &str) -> Value {
 }
 
 /// A config file. Prices may stand in a table of their own there: `core-minute` in `[report.prices]` is
-/// `price-core-minute`.
+/// `price-core-minute`. Each remote may have a table ([`remote`]).
 struct ConfigFile(Data<Toml>);
 
 impl Provider for ConfigFile {
@@ -312,6 +319,7 @@ impl Provider for ConfigFile {
     fn data(&self) -> std::result::Result<Map<Profile, Dict>, figment::Error> {
         let mut profiles = self.0.data()?;
         profiles.values_mut().for_each(lift_prices);
+        profiles.values_mut().for_each(remote::lift_tables);
         Ok(profiles)
     }
 }

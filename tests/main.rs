@@ -41,5 +41,6 @@ mod remote;
 mod replayed;
 mod report;
 mod reuse;
+mod services;
 mod toolchains;
 mod warm;

@@ -53,7 +53,7 @@ pub(crate) fn session(options: &Options, terminal: &Arc<Terminal>, interrupt: &I
         command: command_line(options.runs.as_ref().unwrap_or(&options.invocation)),
         version: env!("CARGO_PKG_VERSION").into(),
         started,
-        remote: options.settings.remote.clone(),
+        remote: options.settings.remote.as_ref().map(ToString::to_string),
     });
     let outcome = session::run(options, &log, interrupt);
     terminal.print(|out| text::summary(&outcome.report, out));

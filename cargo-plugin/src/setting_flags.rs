@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use xcache::config::{Overrides, sentence};
+use xcache::config::{Overrides, RemoteUrl, sentence};
 
 macro_rules! define_flags {
     ($(

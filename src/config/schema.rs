@@ -1,4 +1,4 @@
-//! The JSON schema of a config file: every setting is optional there, and prices may stand in a table of their own.
+//! The JSON schema of a config file: every setting is optional there, and prices and remotes may have tables of their own.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
@@ -34,6 +34,26 @@ impl Settings {
             },
             "required": ["prices"],
             "additionalProperties": false,
+        });
+        let remote = json!({
+            "type": "object",
+            "properties": { "url": { "description": "The URL of the remote", "type": "string" } },
+            "required": ["url"],
+            "additionalProperties": {
+                "description": "An option of the service",
+                "type": ["string", "boolean", "integer"],
+            },
+        });
+        properties["remote"] = json!({
+            "description": properties["remote"]["description"],
+            "oneOf": [
+                { "type": "string" },
+                {
+                    "type": "object",
+                    "properties": { "use": { "description": "The name of the table to use", "type": "string" } },
+                    "additionalProperties": remote,
+                },
+            ],
         });
         schema
     }

@@ -6,7 +6,7 @@
 
 /// Calls a macro with every setting: `xcache::settings!(define)` is `define! { remote { … } dir { … } … }`.
 ///
-/// The types of flags resolve where the macro is called, so `PathBuf` has to be in scope there.
+/// The types of flags resolve where the macro is called, so `PathBuf` and `RemoteUrl` have to be in scope there.
 #[macro_export]
 macro_rules! settings {
     ($define:ident) => {
@@ -14,10 +14,10 @@ macro_rules! settings {
             #[schemars(with = "String")]
             remote {
                 name: "remote",
-                type: Option<String>,
-                flag: String as "URL",
+                type: Option<RemoteUrl>,
+                flag: RemoteUrl as "URL",
                 default: None => "none",
-                summary: "the remote store: s3://bucket/prefix or file:///directory",
+                summary: "the remote store: a URL such as s3://bucket/prefix, or the name of a table [remote.<name>]",
             }
             dir {
                 name: "dir",

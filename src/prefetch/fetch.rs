@@ -270,7 +270,7 @@ impl Shared {
     /// Damage in the remote concerns everybody who uses it, so the first damaged object is a warning as well.
     fn report_corrupt_remote(&self, error: Error) {
         if let (Some(remote), false) = (&self.remote, self.damage_reported.swap(true, Ordering::Relaxed)) {
-            let url = remote.url();
+            let url = remote.shown();
             self.events.warn(format!("remote {url}: {error}; what is compiled instead replaces it"));
         }
         self.report_corrupt(error);

@@ -685,7 +685,7 @@ const DOMAINS: Proofs = &[
     (
         "Remote",
         Tests(&[
-            "src/store/remote/remote_tests.rs: a_store_is_known_by_where_it_is_and_not_by_who_asks",
+            "src/store/remote/service_tests.rs: a_store_is_known_by_where_it_is_and_not_by_who_asks",
             "tests/remote.rs: another_endpoint_is_another_remote",
         ]),
     ),

@@ -120,8 +120,13 @@ pub(super) fn circumstances(options: &Options) -> Digest {
         invocation: &options.invocation,
         variables: variables(&options.environment).collect(),
         store: options.settings.dir.as_os_str(),
-        // A directory need not have a name that is text.
-        settings: Settings { dir: PathBuf::new(), ..options.settings.of_the_build() },
+        settings: Settings {
+            // A directory need not have a name that is text.
+            dir: PathBuf::new(),
+            // Its URL without secrets.
+            remote: options.settings.remote.as_ref().map(|remote| remote.to_string().into()),
+            ..options.settings.of_the_build()
+        },
     };
     Digest::of_value(Domain::Circumstances, &circumstances)
 }

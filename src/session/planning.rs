@@ -17,6 +17,7 @@ use super::noop::CargoInputState;
 use super::proof::{FormatStatus, RunningProof};
 use super::survey::{self, Survey};
 use crate::cargo::{Cargo, PackageSource, Packages, Workspace, layout};
+use crate::config::remote::without_secrets;
 use crate::config::{Settings, Switch, WorkspacePaths};
 use crate::digest::Digest;
 use crate::error::Result;
@@ -84,7 +85,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     prefetch.want(plan.cacheable(), survey.roots.clone());
     let upload = remote
         .clone()
-        .filter(|_| options.settings.upload)
+        .filter(|remote| options.settings.upload && !remote.is_read_only())
         .map(|remote| Upload::new(&runtime, store.clone(), remote, log.clone(), &options.settings));
     let (format, is_proven, proof) = format_status.resolve(options, &store, log);
     let user_wrapper = survey.wrapper.as_ref().map(|wrapper| wrapper.user.clone());
@@ -157,7 +158,8 @@ fn contents(options: &Options, store: &LocalStore, survey: &Survey, packages: &P
     let directories = in_directories.map(|package| &package.directory).chain(members);
     // These grow all the while.
     let journal = options.settings.events.clone();
-    let remote = options.settings.remote.as_deref().and_then(|url| url.strip_prefix("file://")).map(PathBuf::from);
+    let source = options.settings.remote.as_deref().and_then(|remote| options.settings.remotes.find(remote).ok());
+    let remote = source.and_then(|source| source.url.strip_prefix("file://").map(PathBuf::from));
     let ours = [Some(store.root().to_owned()), remote, journal].into_iter().flatten();
     let ours = ours.filter_map(|path| Utf8PathBuf::try_from(path).ok());
     let home = survey.roots.get(Root::CargoHome).map(Utf8Path::to_owned);
@@ -200,7 +202,9 @@ fn open_remote(options: &Options, log: &EventLog) -> Option<Arc<RemoteStore>> {
     match RemoteStore::open(url, &options.settings, log) {
         Ok(remote) => Some(Arc::new(remote)),
         Err(error) => {
-            log.record(EventKind::RemoteFailed { remote: url.to_owned(), message: error.to_string() });
+            let remote =
+                options.settings.remotes.find(url).map_or_else(|_| without_secrets(url), |source| source.shown);
+            log.record(EventKind::RemoteFailed { remote, message: error.to_string() });
             None
         }
     }

@@ -10,6 +10,7 @@ use crate::event::{EventLog, Phase, session_name};
 use crate::ledger::Ledger;
 use crate::report::Report;
 use crate::report::stats::Tally;
+use crate::store::remote::Direction;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 use crate::upload::{Upload, UploadSummary};
 
@@ -21,6 +22,7 @@ pub fn push(settings: &Settings, log: &EventLog, interrupt: &Interrupt) -> Resul
     let store = Arc::new(LocalStore::open(&settings.dir)?);
     let runtime = Runtime::new()?;
     let remote = Arc::new(RemoteStore::open(url, settings, log)?);
+    remote.check(Direction::Write)?;
     let upload = Upload::new(&runtime, store.clone(), remote.clone(), log.clone(), settings);
     for entry in store.entries()? {
         match is_marked(&store, &remote, &entry) {

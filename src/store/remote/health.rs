@@ -86,6 +86,11 @@ impl Health {
         self.error(failure.message, failure.temporary)
     }
 
+    /// Refuses all writes, which is no failure that anybody has to be told about.
+    pub(super) fn never_write(&self, reason: String) {
+        self.writes.cause.set(reason).ok();
+    }
+
     /// Opens both breakers.
     pub(super) fn give_up(&self, message: String) {
         self.open(Direction::Read, &Failure { message, temporary: true, denied: false });

@@ -2,34 +2,50 @@
 //!
 //! [`RemoteStore`] gets and puts four kinds of objects by name: graph indexes, entries, packs, and input histories.
 //! Each is one GET or one PUT: nothing is listed, nothing is asked about before it is read, so leave to GET is all a
-//! reader needs. Only who writes an index asks whether what it names is still there ([`RemoteStore::has`]). The service
-//! behind it is an [`opendal::Operator`], chosen by the URL's scheme.
+//! reader needs. Only who writes an index asks whether what it names is still there ([`RemoteStore::has`]).
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `service` | a URL and options to a service, and where the remote is in it |
+//! | `backend` | a service to opendal's operators |
+//! | `s3`, `redis` | what these services need on top: where S3 is, and whether Redis takes us |
+//! | `http` | the transport: counts requests, finds credentials in bounded time |
+//! | `chunks` | objects in services whose values are small |
+//! | `answers` | what services say when they refuse, and what that means |
+//! | `health` | when to stop asking |
 //!
 //! **Invariants.** An object that is not there is `None`. A service that denies an object (403) may mean that it is not
 //! there, as AWS tells those who may not list, so that is `None` too; a session in which *every* read was denied says so
 //! in the end ([`RemoteStore::close`]). Requests fail fast once the breaker ([`health`]) is open. Retries are few: no
 //! request may cost more than it saves.
 
+mod answers;
+mod backend;
+mod chunks;
 pub mod health;
-#[cfg(feature = "s3")]
+#[cfg(feature = "over-http")]
 mod http;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "s3")]
 mod s3;
+mod service;
 
-#[cfg(feature = "fs")]
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use std::vec;
 
 use futures::TryStreamExt;
-use opendal::layers::{RetryLayer, TimeoutLayer};
-use opendal::{Buffer, BufferStream, ErrorKind, Operator};
+use opendal::{Buffer, BufferStream, ErrorKind};
 use tokio::sync::OnceCell;
-use url::Url;
 
+use self::backend::Backend;
+use self::chunks::Object;
 pub use self::health::Direction;
 use self::health::{Failure, Health};
+use self::service::Service;
 use super::{sharded, with_checksum, without_checksum};
 use crate::config::Settings;
 use crate::digest::Digest;
@@ -38,9 +54,6 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
 use crate::key::UnitKey;
 
-/// Attempts after the first.
-const RETRIES: usize = 2;
-const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Uploads are given time for their size at this speed, on top of the stall time.
 const SLOWEST_UPLOAD: u64 = 64 << 10;
 /// An index or entry larger than this is not one of ours.
@@ -77,6 +90,12 @@ impl Drop for Runtime {
     }
 }
 
+/// A variable of the environment.
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The options of a service by their names, in lower case.
+type Options = BTreeMap<String, String>;
+
 /// What a session moved.
 #[derive(Debug, Default)]
 struct Traffic {
@@ -87,30 +106,17 @@ struct Traffic {
 
 /// A shared store, for one session.
 pub struct RemoteStore {
-    url: String,
+    /// What messages call it: without secrets.
+    shown: String,
     id: String,
-    service: Service,
-    operators: OnceCell<Operators>,
+    service: Arc<Service>,
+    backend: OnceCell<Backend>,
     stall: Duration,
     traffic: Arc<Traffic>,
     health: Health,
     denials: Denials,
     events: EventLog,
     closed: AtomicBool,
-}
-
-/// The service a URL names.
-enum Service {
-    #[cfg(feature = "s3")]
-    S3(s3::Location),
-    #[cfg(feature = "fs")]
-    Fs(PathBuf),
-}
-
-/// Uploads are bounded by their size, so the stall time is for reads only.
-struct Operators {
-    read: Operator,
-    write: Operator,
 }
 
 #[derive(Default)]
@@ -121,26 +127,40 @@ struct Denials {
 }
 
 impl RemoteStore {
-    /// The store behind a URL. Nothing is asked of it yet.
-    pub fn open(url: &str, settings: &Settings, events: &EventLog) -> Result<Self> {
-        let service = Service::parse(url, &|name| std::env::var(name).ok())?;
+    /// The store behind a URL, or behind the name of a table in the settings. Nothing is asked of it yet. An option that
+    /// its service does not have is a warning.
+    pub fn open(remote: &str, settings: &Settings, events: &EventLog) -> Result<Self> {
+        let source = settings.remotes.find(remote)?;
+        let (service, unknown) = Service::parse(&source, &|name| std::env::var(name).ok())?;
+        for message in unknown {
+            events.warn(format!("remote {}: {message}", source.shown));
+        }
+        let health = Health::new(source.shown.clone(), events.clone());
+        if service.kind.is_read_only {
+            health.never_write(format!("nothing can be written to a remote of {}", service.kind.name));
+        }
         Ok(Self {
-            url: url.to_owned(),
+            shown: source.shown,
             id: hex::encode(&service.identity().as_bytes()[..8]),
-            service,
-            operators: OnceCell::new(),
+            service: Arc::new(service),
+            backend: OnceCell::new(),
             stall: settings.stall(),
             traffic: Arc::default(),
-            health: Health::new(url.to_owned(), events.clone()),
+            health,
             denials: Denials::default(),
             events: events.clone(),
             closed: AtomicBool::new(false),
         })
     }
 
-    /// Its URL.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// What messages call it: its URL without secrets, after the name of its table.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Whether nothing can be written to it.
+    pub fn is_read_only(&self) -> bool {
+        self.service.kind.is_read_only
     }
 
     /// Names this remote in the local store's markers: what is at one endpoint is not at another.
@@ -248,7 +268,7 @@ impl RemoteStore {
         let only_denied = !self.denials.other_answers.load(Ordering::Relaxed) && !self.health.is_announced();
         if let Some(message) = self.denials.first.get().filter(|_| only_denied) {
             let count = self.denials.count.load(Ordering::Relaxed);
-            self.events.warn(format!("remote {} denied all {count} reads: {message}", self.url));
+            self.events.warn(format!("remote {} denied all {count} reads: {message}", self.shown));
         }
     }
 
@@ -267,38 +287,68 @@ impl RemoteStore {
     /// The length of an object.
     async fn length(&self, path: &str) -> Result<Option<u64>> {
         self.health.check(Direction::Read)?;
-        self.count_call();
-        let stat = async { self.operators().await?.read.stat(path).await };
-        Ok(self.check_read(stat.await)?.map(|metadata| metadata.content_length()))
+        let length = async {
+            match self.backend().await? {
+                Backend::Objects(operators) => {
+                    self.count_call();
+                    operators.read.stat(path).await.map(|metadata| Some(metadata.content_length()))
+                }
+                Backend::Values(values) => values.length(path, &|| self.count_call()).await,
+            }
+        };
+        Ok(self.check_read(length.await)?.flatten())
     }
 
-    /// One GET: without a range, opendal asks nothing else. Whether the object is there shows with its first bytes.
+    /// One GET: without a range, opendal asks nothing else. Whether the object is there shows with its first bytes. An
+    /// object in parts is complete before it begins.
     async fn download(&self, path: &str) -> Result<Option<Download<'_>>> {
         self.health.check(Direction::Read)?;
-        self.count_call();
         let open = async {
-            let mut stream = self.operators().await?.read.reader(path).await?.into_stream(..).await?;
-            let first = stream.try_next().await?;
-            Ok((stream, first))
+            match self.backend().await? {
+                Backend::Objects(operators) => {
+                    self.count_call();
+                    let mut stream = operators.read.reader(path).await?.into_stream(..).await?;
+                    let first = stream.try_next().await?;
+                    Ok(Some(Ok(Body::Stream { stream: Box::new(stream), first })))
+                }
+                Backend::Values(values) => {
+                    let object = values.get(path, &|| self.count_call()).await?;
+                    Ok(object.map(|object| match object {
+                        Object::Whole(parts) => Ok(Body::Parts(parts.into_iter())),
+                        Object::Damaged(reason) => Err(Error::corrupt(path, reason)),
+                    }))
+                }
+            }
         };
-        let Some((stream, first)) = self.check_read(open.await)? else { return Ok(None) };
-        Ok(Some(Download { store: self, stream, first }))
+        let Some(body) = self.check_read(open.await)?.flatten() else { return Ok(None) };
+        Ok(Some(Download { store: self, body: body? }))
     }
 
     async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
         self.health.check(Direction::Write)?;
-        self.count_call();
         let size = bytes.len() as u64;
         let limit = self.stall + Duration::from_secs(size / SLOWEST_UPLOAD);
-        let write = async { self.operators().await?.write.write(path, bytes).await };
+        let write = async {
+            match self.backend().await? {
+                Backend::Objects(operators) => {
+                    self.count_call();
+                    match operators.write.write(path, bytes).await {
+                        // Where nothing can be replaced, what is there was meant to be the same.
+                        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+                        result => result.map(drop),
+                    }
+                }
+                Backend::Values(values) => values.put(path, bytes, &|| self.count_call()).await,
+            }
+        };
         let failure = match tokio::time::timeout(limit, write).await {
-            Ok(Ok(_)) => {
+            Ok(Ok(())) => {
                 self.health.succeeded(Direction::Write);
                 self.count_body(&self.traffic.sent, size);
                 return Ok(());
             }
             Ok(Err(error)) => self.failure(&error),
-            Err(_) => Failure { message: no_answer(limit), temporary: true, denied: false },
+            Err(_) => Failure { message: answers::no_answer(limit), temporary: true, denied: false },
         };
         Err(self.health.failed(Direction::Write, failure))
     }
@@ -322,34 +372,22 @@ impl RemoteStore {
     }
 
     fn failure(&self, error: &opendal::Error) -> Failure {
-        // The retry layer marks what it gave up on as persistent. A wrong configuration stays wrong.
-        let temporary = (error.is_temporary() || error.is_persistent()) && error.kind() != ErrorKind::ConfigInvalid;
-        Failure { message: describe(error, self.stall), temporary, denied: error.kind() == ErrorKind::PermissionDenied }
+        answers::failure(error, self.stall)
     }
 
-    async fn operators(&self) -> opendal::Result<&Operators> {
-        self.operators
-            .get_or_try_init(|| async {
-                let base = self.service.operator(self.stall, &self.traffic).await?;
-                let retry =
-                    RetryLayer::new().with_max_times(RETRIES).with_min_delay(RETRY_DELAY).with_jitter().with_notify(
-                        |event: opendal::layers::RetryEvent<'_>| tracing::debug!(error = %event.err, "retry"),
-                    );
-                let timeout = TimeoutLayer::new().with_timeout(self.stall).with_io_timeout(self.stall);
-                Ok(Operators { read: base.clone().layer(timeout).layer(retry.clone()), write: base.layer(retry) })
-            })
-            .await
+    async fn backend(&self) -> opendal::Result<&Backend> {
+        self.backend.get_or_try_init(|| Backend::new(&self.service, self.stall, &self.traffic)).await
     }
 
     /// HTTP services are counted on the wire; of others, the calls and the bytes of their objects.
     fn count_call(&self) {
-        if !self.service.is_http() {
+        if !self.service.kind.is_http {
             self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn count_body(&self, counter: &AtomicU64, size: u64) {
-        if !self.service.is_http() {
+        if !self.service.kind.is_http {
             counter.fetch_add(size, Ordering::Relaxed);
         }
     }
@@ -358,107 +396,32 @@ impl RemoteStore {
 /// An object on its way.
 pub struct Download<'a> {
     store: &'a RemoteStore,
-    stream: BufferStream,
-    first: Option<Buffer>,
+    body: Body,
+}
+
+enum Body {
+    Stream { stream: Box<BufferStream>, first: Option<Buffer> },
+    Parts(vec::IntoIter<Buffer>),
 }
 
 impl Download<'_> {
     /// The next bytes; nothing after the last.
     pub async fn next(&mut self) -> Result<Option<Buffer>> {
-        let chunk = match self.first.take() {
-            Some(first) => Some(first),
-            None => self.stream.try_next().await.map_err(|error| {
-                let failure = self.store.failure(&error);
-                self.store.health.failed(Direction::Read, failure)
-            })?,
+        let chunk = match &mut self.body {
+            Body::Parts(parts) => parts.next(),
+            Body::Stream { stream, first } => match first.take() {
+                Some(first) => Some(first),
+                None => stream.try_next().await.map_err(|error| {
+                    let failure = self.store.failure(&error);
+                    self.store.health.failed(Direction::Read, failure)
+                })?,
+            },
         };
         if let Some(chunk) = &chunk {
             self.store.count_body(&self.store.traffic.received, chunk.len() as u64);
         }
         Ok(chunk)
     }
-}
-
-impl Service {
-    fn parse(url: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
-        let invalid = |reason: String| Error::Config { name: "remote".into(), reason };
-        let parsed = Url::parse(url).map_err(|error| invalid(format!("{url:?} is not a URL: {error}")))?;
-        match parsed.scheme() {
-            #[cfg(feature = "s3")]
-            "s3" => match parsed.host_str().filter(|bucket| !bucket.is_empty()) {
-                Some(bucket) => Ok(Self::S3(s3::Location::new(bucket, parsed.path(), lookup))),
-                None => Err(invalid(format!("{url:?} names no bucket: s3://bucket/prefix"))),
-            },
-            #[cfg(feature = "fs")]
-            "file" => match parsed.to_file_path() {
-                Ok(path) => Ok(Self::Fs(path)),
-                Err(()) => Err(invalid(format!("{url:?} names no directory of this machine: file:///directory"))),
-            },
-            scheme => {
-                let _ = lookup;
-                Err(invalid(format!("{scheme:?} is not a service of this build, which has: {}", SCHEMES.join(", "))))
-            }
-        }
-    }
-
-    /// What is the same for all who use the same place, and for nobody else: not who asks, nor how the URL is spelled.
-    fn identity(&self) -> Digest {
-        match *self {
-            #[cfg(feature = "s3")]
-            Self::S3(ref location) => Digest::of_value(crate::digest::Domain::Remote, &location.place()),
-            #[cfg(feature = "fs")]
-            Self::Fs(ref root) => Digest::of_value(crate::digest::Domain::Remote, &("file", root.as_os_str())),
-        }
-    }
-
-    async fn operator(&self, stall: Duration, traffic: &Arc<Traffic>) -> opendal::Result<Operator> {
-        let _ = (stall, traffic);
-        match *self {
-            #[cfg(feature = "s3")]
-            Self::S3(ref location) => location.operator(stall, Arc::clone(traffic)).await,
-            #[cfg(feature = "fs")]
-            Self::Fs(ref root) => {
-                let temporary = root.join("v1").join("tmp");
-                let service = opendal::services::Fs::default().root(&root.to_string_lossy());
-                Operator::new(service.atomic_write_dir(&temporary.to_string_lossy()))
-            }
-        }
-    }
-
-    fn is_http(&self) -> bool {
-        match *self {
-            #[cfg(feature = "s3")]
-            Self::S3(_) => true,
-            #[cfg(feature = "fs")]
-            Self::Fs(_) => false,
-        }
-    }
-}
-
-/// The schemes that this build knows.
-const SCHEMES: &[&str] = &[
-    #[cfg(feature = "s3")]
-    "s3://bucket/prefix",
-    #[cfg(feature = "fs")]
-    "file:///directory",
-];
-
-fn no_answer(limit: Duration) -> String {
-    format!("no answer within {} s", limit.as_secs())
-}
-
-/// One line: what the service or the system said, without opendal's frame around it.
-fn describe(error: &opendal::Error, stall: Duration) -> String {
-    let source = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
-    let text = match (error.message(), source) {
-        (message, _) if message.contains("timeout reached") => no_answer(stall),
-        ("signing http request", Some(source)) => format!("no usable credentials: {source}"),
-        ("", Some(source)) => source.to_string(),
-        (message, None) => message.to_owned(),
-        (message, Some(source)) => format!("{message}: {source}"),
-    };
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(300).collect()
 }
 
 #[cfg(all(test, feature = "fs"))]

@@ -1,6 +1,7 @@
 use std::fs;
 
 use tempfile::TempDir;
+use url::Url;
 
 use super::*;
 use crate::entry::Constraints;
@@ -84,34 +85,6 @@ fn a_damaged_object_is_corrupt_and_one_of_another_version_absent() {
 }
 
 #[test]
-fn a_store_is_known_by_where_it_is_and_not_by_who_asks() {
-    #[cfg(feature = "s3")]
-    {
-        let place = |url: &str, variables: &[(&str, &str)]| {
-            let find =
-                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            Service::parse(url, &find).unwrap().identity()
-        };
-        let at = |endpoint: &'static str| [("AWS_ENDPOINT_URL_S3", endpoint), ("AWS_CONFIG_FILE", "/nowhere")];
-        let one = place("s3://bucket/place", &at("http://one"));
-        assert_eq!(place("s3://bucket/place/", &at("http://one/")), one);
-        let asked_by = [at("http://one")[0], ("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "key")];
-        assert_eq!(place("s3://bucket/place", &asked_by), one);
-        for (url, endpoint) in [
-            ("s3://bucket/place", "http://two"),
-            ("s3://bucket/place", ""),
-            ("s3://bucket/elsewhere", "http://one"),
-            ("s3://another/place", "http://one"),
-        ] {
-            assert_ne!(place(url, &at(endpoint)), one, "{url} at {endpoint:?}");
-        }
-    }
-    let file = |url: &str| Service::parse(url, &|_| None).unwrap().identity();
-    assert_eq!(file("file:///one"), file("file:///one"));
-    assert_ne!(file("file:///one"), file("file:///two"));
-}
-
-#[test]
 fn a_remote_that_is_given_up_is_not_asked_again() {
     let Fixture { events, runtime, store, .. } = fixture();
     store.give_up("no byte for 5 s");
@@ -150,7 +123,8 @@ fn an_unknown_service_is_told_with_the_known_ones() {
         Ok(_) => panic!("{url} was taken"),
         Err(error) => error.to_string(),
     };
-    assert!(error("gs://bucket").contains("file:///directory"), "{}", error("gs://bucket"));
+    let unknown = error("gopher://user:hunter2@bucket");
+    assert!(unknown.contains("file:///directory") && !unknown.contains("hunter2"), "{unknown}");
     assert!(error("bucket").contains("not a URL"), "{}", error("bucket"));
     assert!(error("file://host/x").contains("names no directory"), "{}", error("file://host/x"));
     #[cfg(feature = "s3")]
@@ -170,4 +144,24 @@ fn a_service_that_cannot_be_set_up_is_given_up_at_once() {
     let [event] = &events.events()[..] else { panic!("one event") };
     let EventKind::RemoteFailed { message, .. } = &event.kind else { panic!("{event:?}") };
     assert!(message.contains("Not a directory") && !message.contains('\n'), "{message}");
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn nothing_is_written_to_files_over_http() {
+    let events = EventLog::new(Arc::new(()));
+    let store = RemoteStore::open("http://127.0.0.1:1/cache", &Settings::default(), &events).unwrap();
+    assert!(store.is_read_only() && store.is_open(Direction::Write) && !store.is_open(Direction::Read));
+    let runtime = Runtime::new().unwrap();
+    assert!(runtime.handle().block_on(store.put_entry(&entry("serde"))).is_err());
+    assert_eq!(events.events().len(), 0);
+}
+
+#[test]
+fn an_option_that_a_service_does_not_have_is_a_warning_with_the_nearest() {
+    let events = EventLog::new(Arc::new(()));
+    RemoteStore::open("file:///nowhere?rot=hunter2", &Settings::default(), &events).unwrap();
+    let [event] = &events.events()[..] else { panic!("one event") };
+    let EventKind::Warning { message } = &event.kind else { panic!("{event:?}") };
+    assert_eq!(message, "remote file:///nowhere: fs has no option \"rot\"; the nearest is \"root\"");
 }

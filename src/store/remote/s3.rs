@@ -11,22 +11,20 @@ use std::time::Duration;
 
 use http::Request;
 use ini::Ini;
-use opendal::services::S3;
-use opendal::{Buffer, HttpTransporter, OperationContext, Operator};
+use opendal::services::S3Config;
+use opendal::{Buffer, Configurator, HttpTransporter, OperationContext, Operator};
 use serde::Serialize;
 
-use super::Traffic;
 use super::http::Transport;
-
-/// A variable of the environment.
-pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+use super::{Lookup, Options, Traffic, answers};
+use crate::error::{Error, Result};
 
 const AWS_ENDPOINT: &str = "https://s3.amazonaws.com";
 const DEFAULT_REGION: &str = "us-east-1";
 const DETECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A bucket, and how to reach it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Location {
     bucket: String,
     prefix: String,
@@ -35,19 +33,32 @@ pub(super) struct Location {
     /// `None` where AWS has to be asked.
     region: Option<String>,
     profile: Option<String>,
+    /// Options of the remote's table. The fields above come first.
+    config: S3Config,
 }
 
 impl Location {
-    /// Endpoint: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, the profile's. Region: `AWS_REGION`, `AWS_DEFAULT_REGION`,
-    /// the profile's, and behind an endpoint of one's own the one that such servers take.
-    pub(super) fn new(bucket: &str, prefix: &str, lookup: Lookup<'_>) -> Self {
+    /// Options come first. Endpoint: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, the profile's. Region: `AWS_REGION`,
+    /// `AWS_DEFAULT_REGION`, the profile's, and behind an endpoint of one's own the one that such servers take.
+    pub(super) fn new(bucket: Option<&str>, prefix: &str, options: &Options, lookup: Lookup<'_>) -> Result<Self> {
+        let invalid = |reason: String| Error::Config { name: "remote".into(), reason };
+        let config = S3Config::from_iter(options.clone()).map_err(|error| invalid(answers::in_words(&error)))?;
+        let bucket = bucket.unwrap_or(&config.bucket).to_owned();
+        if bucket.is_empty() {
+            return Err(invalid("the URL names no bucket: s3://bucket/prefix".into()));
+        }
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
-        let profile = Profile::load(&set);
-        let endpoint = set("AWS_ENDPOINT_URL_S3").or_else(|| set("AWS_ENDPOINT_URL")).or(profile.endpoint);
+        let profile_name = config.profile.clone().or_else(|| set("AWS_PROFILE"));
+        let profile = Profile::load(profile_name.as_deref(), &set);
+        let endpoint = config.endpoint.clone().or_else(|| set("AWS_ENDPOINT_URL_S3"));
+        let endpoint = endpoint.or_else(|| set("AWS_ENDPOINT_URL")).or(profile.endpoint);
         let endpoint = endpoint.map(|endpoint| endpoint.trim_end_matches('/').to_owned());
-        let region = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")).or(profile.region);
+        let region = config.region.clone().or_else(|| set("AWS_REGION"));
+        let region = region.or_else(|| set("AWS_DEFAULT_REGION")).or(profile.region);
         let region = region.or_else(|| endpoint.as_ref().map(|_| DEFAULT_REGION.to_owned()));
-        Self { bucket: bucket.into(), prefix: prefix.into(), endpoint, region, profile: set("AWS_PROFILE") }
+        let prefix =
+            if prefix.trim_matches('/').is_empty() { config.root.as_deref().unwrap_or_default() } else { prefix };
+        Ok(Self { bucket, prefix: prefix.to_owned(), endpoint, region, profile: profile_name, config })
     }
 
     /// Which bucket it is, and where in it.
@@ -58,21 +69,23 @@ impl Location {
     /// An operator whose every request passes [`Transport`].
     pub(super) async fn operator(&self, stall: Duration, traffic: Arc<Traffic>) -> opendal::Result<Operator> {
         let endpoint = self.endpoint.as_deref().unwrap_or(AWS_ENDPOINT);
-        let transport = Transport::new(endpoint, stall, traffic)?;
+        let transport = Transport::new(endpoint, "s3", stall, traffic)?;
         let region = match &self.region {
             Some(region) => region.clone(),
             None => self.ask_for_region(&transport).await.unwrap_or_else(|| DEFAULT_REGION.into()),
         };
-        let mut service = S3::default().bucket(&self.bucket).root(&self.prefix).region(&region).endpoint(endpoint);
-        if let Some(profile) = &self.profile {
-            service = service.profile(profile);
-        }
+        let mut config = self.config.clone();
+        config.bucket.clone_from(&self.bucket);
+        config.root = Some(self.prefix.clone());
+        config.region = Some(region);
+        config.endpoint = Some(endpoint.to_owned());
+        config.profile.clone_from(&self.profile);
         // A dot in the name would not fit the certificate.
         if self.endpoint.is_none() && !self.bucket.contains('.') {
-            service = service.enable_virtual_host_style();
+            config.enable_virtual_host_style = true;
         }
         let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
-        Ok(Operator::new(service)?.with_context(context))
+        Ok(Operator::from_config(config)?.with_context(context))
     }
 
     /// AWS names a bucket's region to anybody, whatever else it answers.
@@ -91,11 +104,11 @@ struct Profile {
 }
 
 impl Profile {
-    fn load(set: &dyn Fn(&str) -> Option<String>) -> Self {
+    fn load(name: Option<&str>, set: &dyn Fn(&str) -> Option<String>) -> Self {
         let home = || set("HOME").or_else(|| set("USERPROFILE")).map(|home| PathBuf::from(home).join(".aws/config"));
         let Some(path) = set("AWS_CONFIG_FILE").map(PathBuf::from).or_else(home) else { return Self::default() };
         let Ok(file) = Ini::load_from_file_noescape(path) else { return Self::default() };
-        let section = match set("AWS_PROFILE").as_deref() {
+        let section = match name {
             None | Some("default") => file.section(Some("default")).or_else(|| file.section(Some("profile default"))),
             Some(name) => file.section(Some(format!("profile {name}"))),
         };
@@ -112,7 +125,18 @@ mod tests {
 
     fn location(variables: &[(&str, &str)]) -> Location {
         let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Location::new("bucket", "prefix", &find)
+        Location::new(Some("bucket"), "prefix", &Options::new(), &find).unwrap()
+    }
+
+    #[test]
+    fn options_win_over_variables() {
+        let options = [("endpoint", "http://minio/"), ("region", "eu-west-3"), ("bucket", "other"), ("root", "below")];
+        let options = options.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let find = |name: &str| (name != "AWS_PROFILE" && name != "HOME").then(|| format!("http://{name}"));
+        let location = Location::new(None, "/", &options, &find).unwrap();
+        assert_eq!(location.endpoint.as_deref(), Some("http://minio"));
+        assert_eq!(location.region.as_deref(), Some("eu-west-3"));
+        assert_eq!((location.bucket.as_str(), location.prefix.as_str()), ("other", "below"));
     }
 
     #[test]

@@ -1,0 +1,428 @@
+//! Remotes on other services than S3, on real servers: what one machine has compiled, the next one does not; what is
+//! wrong costs hits and one line in the server's own words.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use support::server::closed_address;
+use support::{Output, Project, Proxy, Request, Sandbox, tree};
+
+const NONE: [&str; 0] = [];
+/// The libraries of the workspace that most tests here build.
+const ALL: [&str; 4] = ["apex", "base", "lone", "middle"];
+const SAID: &str = "apex of middle of 1.0.0 and lone\n";
+/// Generous: the build itself takes a second or two.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Its own packages are not cached: in another checkout, they would be asked for in vain.
+fn chain(sandbox: &Sandbox) -> Project {
+    let chain = sandbox.chain().env("XCACHE_MEMBERS", "off").with_store(&sandbox.unused("store"));
+    chain.env("XCACHE_TIMEOUT", "20")
+}
+
+fn with_url(url: &str) -> impl Fn(Project) -> Project {
+    move |project| project.env("XCACHE_REMOTE", url)
+}
+
+/// Builds within the limit, and runs what was built.
+#[track_caller]
+fn build(project: &Project) -> Output {
+    let output = project.xcache(["build"]).within(LIMIT).ok();
+    assert_eq!(project.run_binary("demo"), SAID);
+    output
+}
+
+/// Fills a remote, and takes everything from there on a machine that has nothing. Returns what that machine has built.
+#[track_caller]
+fn assert_is_shared(
+    sandbox: &Sandbox,
+    writer: impl Fn(Project) -> Project,
+    reader: impl Fn(Project) -> Project,
+) -> Project {
+    sandbox.reset();
+    assert_eq!(build(&writer(chain(sandbox))).warnings(), NONE);
+    assert_eq!(sandbox.compiled_dependencies(), ALL);
+    assert_is_full(sandbox, reader)
+}
+
+/// Nothing is compiled by a machine that has nothing.
+#[track_caller]
+fn assert_is_full(sandbox: &Sandbox, reader: impl Fn(Project) -> Project) -> Project {
+    sandbox.reset();
+    let second = reader(chain(sandbox));
+    assert_eq!(build(&second).warnings(), NONE);
+    assert_eq!(sandbox.compiled_dependencies(), NONE);
+    let report = second.report();
+    assert_eq!((report.total("misses"), report.total("hits_remote")), (0, ALL.len() as u64), "{}", report.json());
+    second
+}
+
+/// Everything is compiled, and one line says why: it names the remote, and has these words but no secret.
+#[track_caller]
+fn assert_one_warning(sandbox: &Sandbox, remote: impl Fn(Project) -> Project, words: &[&str], secrets: &[&str]) {
+    sandbox.reset();
+    let project = remote(chain(sandbox));
+    let output = build(&project);
+    let warnings = output.warnings();
+    assert_eq!(warnings.len(), 1, "{output}");
+    for word in words {
+        assert!(warnings[0].to_lowercase().contains(&word.to_lowercase()), "{word:?} is not in {:?}", warnings[0]);
+    }
+    assert_eq!(sandbox.compiled_dependencies(), ALL);
+    let report = project.report().json().to_string();
+    for secret in secrets {
+        assert!(!format!("{output}{report}").contains(secret), "{secret:?} is in {output}");
+    }
+}
+
+fn count(requests: &[Request], which: impl Fn(&Request) -> bool) -> usize {
+    requests.iter().filter(|request| which(request)).count()
+}
+
+mod webdav {
+    use support::Fault;
+    use support::servers::webdav::{PASSWORD, USER, WebdavServer};
+
+    use super::*;
+
+    fn url(address: SocketAddr, path: &str, password: &str) -> String {
+        format!("webdav://{USER}:{password}@{address}/{path}")
+    }
+
+    #[test]
+    fn a_machine_takes_everything_from_webdav() {
+        let Some(server) = WebdavServer::get() else { return };
+        let (sandbox, place) = (Sandbox::new(), server.unused_place());
+        let proxy = Proxy::start(server.address());
+        let remote = |share: &str| url(proxy.address(), &format!("{share}/{place}"), PASSWORD);
+        assert_is_shared(&sandbox, with_url(&remote("all")), |project| {
+            proxy.reset();
+            with_url(&remote("all"))(project)
+        });
+        let requests = proxy.requests();
+        assert_eq!(count(&requests, |request| request.method != "GET"), 0, "{requests:#?}");
+        assert!(requests.len() <= ALL.len() + 5, "{requests:#?}");
+        // Who may not write reads as well.
+        assert_is_full(&sandbox, with_url(&remote("fixed")));
+    }
+
+    #[test]
+    fn what_webdav_refuses_is_one_line() {
+        let Some(server) = WebdavServer::get() else { return };
+        let (sandbox, place) = (Sandbox::new(), server.unused_place());
+        let all = format!("all/{place}");
+        let wrong = with_url(&url(server.address(), &all, "hunter2"));
+        assert_one_warning(&sandbox, wrong, &[&all, "not authorized", "401"], &["hunter2"]);
+        let read_only = with_url(&url(server.address(), &format!("fixed/{place}"), PASSWORD));
+        assert_one_warning(&sandbox, read_only, &["takes no uploads", "403"], &[PASSWORD]);
+        let closed = with_url(&url(closed_address(), &all, PASSWORD));
+        assert_one_warning(&sandbox, closed, &["refused"], &[PASSWORD]);
+        let proxy = Proxy::start(server.address());
+        proxy.set(Fault::Status(503, "the disk is on holiday".into()));
+        let broken = with_url(&url(proxy.address(), &all, PASSWORD));
+        assert_one_warning(&sandbox, broken, &["the disk is on holiday"], &[PASSWORD]);
+    }
+
+    #[test]
+    fn a_table_has_the_options_of_its_remote() {
+        let Some(server) = WebdavServer::get() else { return };
+        let (sandbox, place) = (Sandbox::new(), server.unused_place());
+        let address = server.address();
+        let with_table = |more: &str| {
+            let table = format!(
+                "[remote.lan]\nurl = 'webdav://{address}/all/{place}'\nusername = '{USER}'\npassword = '{PASSWORD}'\n{more}"
+            );
+            move |project: Project| {
+                project.write(".config/xcache.toml", &table);
+                project
+            }
+        };
+        assert_is_shared(&sandbox, with_table(""), with_table(""));
+        sandbox.reset();
+        let misspelt = with_table("disable_creat_dir = true")(chain(&sandbox));
+        let output = build(&misspelt);
+        let [warning] = &output.warnings()[..] else { panic!("{output}") };
+        assert!(warning.contains("lan (webdav://") && warning.contains("\"disable_create_dir\""), "{warning}");
+        assert_eq!(sandbox.compiled_dependencies(), NONE, "it is a warning only");
+        let other = with_table("")(chain(&sandbox)).env("XCACHE_REMOTE", "wan");
+        let output = build(&other);
+        let [warning] = &output.warnings()[..] else { panic!("{output}") };
+        assert!(warning.contains("\"wan\" is neither a URL nor one of the tables: lan"), "{warning}");
+        assert!(!format!("{output}{}", other.report().json()).contains(PASSWORD));
+    }
+}
+
+mod http {
+    use support::servers::files::FileServer;
+    use support::servers::webdav::{PASSWORD, USER, WebdavServer};
+
+    use super::*;
+
+    #[test]
+    fn a_machine_takes_everything_from_files_over_http() {
+        let sandbox = Sandbox::new();
+        let shared = sandbox.path("shared");
+        std::fs::create_dir(&shared).expect("a directory can be made");
+        let Some(server) = FileServer::start(&shared) else { return };
+        let url = format!("http://{}", server.address());
+        let fill = with_url(&format!("file://{}", shared.display()));
+        let second = assert_is_shared(&sandbox, fill, with_url(&url));
+        let pushed = second.xcache(["push"]).run().fails();
+        assert!(pushed.stderr.contains("nothing can be written"), "{pushed}");
+    }
+
+    #[test]
+    fn nobody_is_told_that_files_over_http_take_no_uploads() {
+        let sandbox = Sandbox::new();
+        let shared = sandbox.path("shared");
+        std::fs::create_dir(&shared).expect("a directory can be made");
+        let Some(server) = FileServer::start(&shared) else { return };
+        let project = with_url(&format!("http://{}/there/is/nothing", server.address()))(chain(&sandbox));
+        assert_eq!(build(&project).warnings(), NONE);
+        assert_eq!(sandbox.compiled_dependencies(), ALL);
+        assert!(tree::files(&shared).is_empty());
+        let closed = format!("http://{}/cache", closed_address());
+        assert_one_warning(&sandbox, with_url(&closed), &["refused"], &[]);
+    }
+
+    #[test]
+    fn a_user_and_a_password_are_sent() {
+        let Some(server) = WebdavServer::get() else { return };
+        let (sandbox, place) = (Sandbox::new(), server.unused_place());
+        let url =
+            |scheme: &str, password: &str| format!("{scheme}://{USER}:{password}@{}/all/{place}", server.address());
+        assert_is_shared(&sandbox, with_url(&url("webdav", PASSWORD)), with_url(&url("http", PASSWORD)));
+        assert_one_warning(&sandbox, with_url(&url("http", "hunter2")), &["not authorized"], &["hunter2"]);
+    }
+}
+
+#[cfg(feature = "azblob")]
+mod azure {
+    use support::servers::azure::{AzureServer, KEY, WRONG_KEY};
+
+    use super::*;
+
+    #[test]
+    fn a_machine_takes_everything_from_azure() {
+        let Some(server) = AzureServer::get() else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        let proxy = Proxy::start(server.address());
+        let remote = |project: Project| project.with_azure(&url, proxy.address(), KEY);
+        assert_is_shared(&sandbox, remote, |project| {
+            proxy.reset();
+            remote(project)
+        });
+        let requests = proxy.requests();
+        assert_eq!(count(&requests, |request| request.method != "GET"), 0, "{requests:#?}");
+        assert!(requests.len() <= ALL.len() + 5, "{requests:#?}");
+    }
+
+    #[test]
+    fn what_azure_refuses_is_one_line() {
+        let Some(server) = AzureServer::get() else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        let wrong = |project: Project| project.with_azure(&url, server.address(), WRONG_KEY);
+        assert_one_warning(&sandbox, wrong, &[&url, "failed to authenticate"], &[WRONG_KEY]);
+        let missing = |project: Project| project.with_azure("azblob://no-such-container/x", server.address(), KEY);
+        assert_one_warning(&sandbox, missing, &["ContainerNotFound"], &[KEY]);
+        let closed = |project: Project| project.with_azure(&url, closed_address(), KEY);
+        assert_one_warning(&sandbox, closed, &["refused"], &[KEY]);
+    }
+}
+
+#[cfg(feature = "gcs")]
+mod gcs {
+    use support::Fault;
+    use support::servers::gcs::GcsServer;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_takes_everything_from_google_cloud_storage() {
+        let Some(server) = GcsServer::get() else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        let proxy = Proxy::start(server.address());
+        let remote = |project: Project| project.with_gcs(&url, proxy.address());
+        assert_is_shared(&sandbox, remote, |project| {
+            proxy.reset();
+            remote(project)
+        });
+        let requests = proxy.requests();
+        assert_eq!(count(&requests, |request| request.method != "GET"), 0, "{requests:#?}");
+        assert!(requests.len() <= ALL.len() + 5, "{requests:#?}");
+    }
+
+    #[test]
+    fn what_google_cloud_storage_refuses_is_one_line() {
+        let Some(server) = GcsServer::get() else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        let missing = |project: Project| project.with_gcs("gcs://no-such-bucket/x", server.address());
+        assert_one_warning(&sandbox, missing, &["gcs://no-such-bucket/x", "404"], &[]);
+        let closed = |project: Project| project.with_gcs(&url, closed_address());
+        assert_one_warning(&sandbox, closed, &["refused"], &[]);
+        // The server checks no credentials: this is what Google answers.
+        let proxy = Proxy::start(server.address());
+        let answer = r#"{"error": {"code": 401, "message": "Invalid Credentials", "status": "UNAUTHENTICATED"}}"#;
+        proxy.set(Fault::Status(401, answer.into()));
+        let wrong = |project: Project| project.with_gcs(&url, proxy.address());
+        assert_one_warning(&sandbox, wrong, &["Invalid Credentials"], &[]);
+    }
+}
+
+#[cfg(feature = "redis")]
+mod redis {
+    use support::servers::redis::{PASSWORD, READER_PASSWORD, RedisServer};
+
+    use super::*;
+
+    fn url(address: SocketAddr, user: &str, path: &str) -> String {
+        format!("redis://{user}@{address}/{path}")
+    }
+
+    #[test]
+    fn a_machine_takes_everything_from_redis() {
+        let Some(server) = RedisServer::get() else { return };
+        let (sandbox, place) = (Sandbox::new(), server.unused_place());
+        let path = format!("0/{place}");
+        let writer = with_url(&url(server.address(), &format!(":{PASSWORD}"), &path));
+        let reader = with_url(&url(server.address(), &format!("reader:{READER_PASSWORD}"), &path));
+        assert_is_shared(&sandbox, &writer, &writer);
+        assert_is_full(&sandbox, reader);
+    }
+
+    #[test]
+    fn objects_in_parts_are_taken_from_redis() {
+        let Some(server) = RedisServer::get() else { return };
+        let url = url(server.address(), &format!(":{PASSWORD}"), &format!("1/{}", server.unused_place()));
+        assert_parts_are_shared(&url, 3);
+    }
+
+    #[test]
+    fn what_redis_refuses_is_one_line() {
+        let Some(server) = RedisServer::get() else { return };
+        let (sandbox, place) = (Sandbox::new(), server.unused_place());
+        let remote = |user: &str, path: &str| with_url(&url(server.address(), user, path));
+        let path = format!("0/{place}");
+        assert_one_warning(&sandbox, remote(":hunter2", &path), &["WRONGPASS"], &["hunter2"]);
+        let without = with_url(&format!("redis://{}/{path}", server.address()));
+        assert_one_warning(&sandbox, without, &["NOAUTH"], &[]);
+        let ours = format!(":{PASSWORD}");
+        assert_one_warning(&sandbox, remote(&ours, "99"), &["out of range"], &[PASSWORD]);
+        let reader = format!("reader:{READER_PASSWORD}");
+        let refused = ["NOPERM", "takes no uploads"];
+        assert_one_warning(&sandbox, remote(&reader, &path), &refused, &[READER_PASSWORD]);
+        let closed = with_url(&url(closed_address(), &ours, &path));
+        assert_one_warning(&sandbox, closed, &["refused"], &[PASSWORD]);
+    }
+}
+
+#[cfg(feature = "memcached")]
+mod memcached {
+    use support::servers::memcached::MemcachedServer;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_takes_everything_from_memcached() {
+        let Some(server) = MemcachedServer::get() else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        assert_is_shared(&sandbox, with_url(&url), with_url(&url));
+    }
+
+    #[test]
+    fn objects_in_parts_are_taken_from_memcached() {
+        let Some(server) = MemcachedServer::get() else { return };
+        assert_parts_are_shared(&server.unused_url(), 3);
+    }
+
+    #[test]
+    fn what_was_evicted_is_compiled_and_nobody_is_told() {
+        let Some(server) = MemcachedServer::start(64) else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        build(&with_url(&url)(chain(&sandbox)));
+        server.remove_all();
+        sandbox.reset();
+        let output = build(&with_url(&url)(chain(&sandbox)));
+        assert_eq!((output.warnings().len(), sandbox.compiled_dependencies()), (0, ALL.map(str::to_owned).into()));
+        assert_is_full(&sandbox, with_url(&url));
+    }
+
+    #[test]
+    fn what_does_not_fit_into_memcached_is_never_an_error() {
+        let Some(server) = MemcachedServer::start(2) else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        for _ in 0..2 {
+            let project = with_url(&url)(big(&sandbox));
+            let output = project.xcache(["build"]).within(LIMIT).ok();
+            assert!(output.warnings().len() <= 1, "{output}");
+            assert_eq!(project.run_binary("demo"), BIG_SAID);
+            assert_eq!(project.report().json()["corrupt_objects"].as_array().map_or(0, Vec::len), 0);
+        }
+    }
+
+    #[test]
+    fn a_memcached_that_is_not_there_is_one_line() {
+        let sandbox = Sandbox::new();
+        let closed = format!("memcached://{}/x", closed_address());
+        assert_one_warning(&sandbox, with_url(&closed), &["refused", &closed], &[]);
+    }
+}
+
+/// Length of the text in each library of [`big`]: the packs have several parts of half a MiB.
+#[cfg(any(feature = "redis", feature = "memcached"))]
+const BIG: usize = 5 << 20;
+#[cfg(any(feature = "redis", feature = "memcached"))]
+const BIG_SAID: &str = "5242880 5242880 5242880\n";
+
+/// A workspace of three libraries with much in them that cannot be compressed.
+#[cfg(any(feature = "redis", feature = "memcached"))]
+fn big(sandbox: &Sandbox) -> Project {
+    use support::{Package, Registry};
+
+    let dir = sandbox.path("big-registry");
+    let names = ["one", "two", "three"];
+    let registry = if dir.exists() {
+        Registry::open(&dir)
+    } else {
+        let library = "pub static TEXT: &str = include_str!(\"../text\");";
+        let package = |seed: usize| Package::new(names[seed], "1.0.0", library).file("text", &noise(seed as u64 + 1));
+        Registry::new(&dir).with((0..names.len()).map(package))
+    };
+    let main = "fn main() { println!(\"{} {} {}\", one::TEXT.len(), two::TEXT.len(), three::TEXT.len()) }";
+    let demo = sandbox.demo(&registry, "one = \"1\"\ntwo = \"1\"\nthree = \"1\"", main);
+    demo.cargo(["fetch"]).ok();
+    let demo = demo.env("XCACHE_MEMBERS", "off").env("XCACHE_TIMEOUT", "20");
+    demo.with_store(&sandbox.unused("store"))
+}
+
+/// Text that zstd can make nothing of but a quarter less.
+#[cfg(any(feature = "redis", feature = "memcached"))]
+fn noise(seed: u64) -> String {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        // 64 characters of ASCII: '0' to 'o', of which none needs an escape.
+        char::from(b'0' + (state >> 32) as u8 % 64)
+    };
+    (0..BIG).map(|_| next()).collect()
+}
+
+/// Packs of many parts come back, however often they are asked for.
+#[cfg(any(feature = "redis", feature = "memcached"))]
+#[track_caller]
+fn assert_parts_are_shared(url: &str, times: usize) {
+    let sandbox = Sandbox::new();
+    let first = with_url(url)(big(&sandbox));
+    assert_eq!(first.xcache(["build"]).within(LIMIT).ok().warnings(), NONE);
+    assert_eq!(sandbox.compiled_dependencies(), ["one", "three", "two"]);
+    let times = std::env::var("XCACHE_TEST_WARM_BUILDS").ok().and_then(|times| times.parse().ok()).unwrap_or(times);
+    for time in 0..times {
+        sandbox.reset();
+        let second = with_url(url)(big(&sandbox));
+        assert_eq!(second.xcache(["build"]).within(LIMIT).ok().warnings(), NONE, "warm build {time}");
+        assert_eq!(sandbox.compiled_dependencies(), NONE, "warm build {time}: {}", second.report().json());
+        assert_eq!(second.run_binary("demo"), BIG_SAID);
+    }
+}

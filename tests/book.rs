@@ -1,7 +1,7 @@
 //! README and book hold what they promise: their commands run, their configuration loads, their JSON parses, and their
 //! links lead somewhere.
 //!
-//! Every command line with `cargo xcache` in it is run, in order, page by page. Buckets become a directory, the README's
+//! Every command line with `cargo xcache` in it is run, in order, page by page. Remotes become a directory, the README's
 //! clone becomes the copied fixture, and the reader's `ci.sh` is made; nothing else is changed. Commands of other programs
 //! (`cargo install`, `jq`) are left out. `.ci/lint` builds the book with mdBook.
 
@@ -106,8 +106,10 @@ fn in_anchor(character: char) -> Option<char> {
 fn run(project: &Project, remote: &Path, command: &str) {
     let mut words: Vec<String> = command.split_whitespace().map(Into::into).collect();
     for word in &mut words {
-        if let Some((before, _)) = word.split_once("s3://") {
-            *word = format!("{before}file://{}", remote.display());
+        for scheme in ["s3://", "webdavs://"] {
+            if let Some((before, _)) = word.split_once(scheme) {
+                *word = format!("{before}file://{}", remote.display());
+            }
         }
         *word = word.replace("fixtures/app/", "");
     }

@@ -17,7 +17,7 @@ macro_rules! settings {
                 type: Option<RemoteUrl>,
                 flag: RemoteUrl as "URL",
                 default: None => "none",
-                summary: "the remote store: a URL such as s3://bucket/prefix, or the name of a table [remote.<name>]",
+                summary: "the remote store: a URL such as s3://bucket/prefix, or the name of a table in a config file",
             }
             dir {
                 name: "dir",

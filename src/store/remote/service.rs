@@ -307,10 +307,9 @@ fn invalid(reason: String) -> Error {
 fn options(source: &RemoteSource, url: Option<&Url>, kind: &Kind) -> Options {
     let mut options = Options::new();
     if let Some(url) = url {
-        let decoded = |text: &str| percent_decoded(text);
         for (name, value) in [("username", url.username()), ("password", url.password().unwrap_or_default())] {
             if !value.is_empty() && kind.has_option(name) {
-                options.insert(name.into(), decoded(value));
+                options.insert(name.into(), percent_decoded(value));
             }
         }
         options.extend(url.query_pairs().map(|(name, value)| (name.to_lowercase(), value.into_owned())));
@@ -322,8 +321,8 @@ fn options(source: &RemoteSource, url: Option<&Url>, kind: &Kind) -> Options {
 
 /// A text from a URL, without escapes.
 fn percent_decoded(text: &str) -> String {
-    // The only decoder that `url` has is that of queries, where a plus is a space.
-    let query = format!("={}", text.replace('+', "%2B"));
+    // The only decoder that `url` has is that of queries, where a plus is a space and an ampersand is an end.
+    let query = format!("={}", text.replace('+', "%2B").replace('&', "%26"));
     let decoded = url::form_urlencoded::parse(query.as_bytes()).next();
     decoded.map_or_else(|| text.to_owned(), |(_, value)| value.into_owned())
 }

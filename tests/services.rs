@@ -20,8 +20,9 @@ fn chain(sandbox: &Sandbox) -> Project {
     chain.env("XCACHE_TIMEOUT", "20")
 }
 
-fn with_url(url: &str) -> impl Fn(Project) -> Project {
-    move |project| project.env("XCACHE_REMOTE", url)
+fn with_url(url: &str) -> impl Fn(Project) -> Project + use<> {
+    let url = url.to_owned();
+    move |project| project.env("XCACHE_REMOTE", &url)
 }
 
 /// Builds within the limit, and runs what was built.

@@ -1,7 +1,8 @@
 # The code of a stand-in. It starts the wrapper with a flag, the stand-in's own path, and the stand-in's arguments. If
 # the wrapper is gone, it starts the program beside it. The environment is passed on unchanged. Intel syntax, Linux.
 #
-# These 256 bytes are followed by the flag at 256, the relative path of the program at 272, and the wrapper's path at 288.
+# These 256 bytes are followed by the flag at 256, the relative path of the program at 272, and the wrapper's path at
+# 288.
 
     mov r12, rsp                    # argc, then argv
     mov rax, [r12]

@@ -122,7 +122,7 @@ mod tests {
                     std::fs::write(&program, "#!/bin/sh\n")?;
                     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))
                 })
-                .expect("it is written");
+                .expect("the program is written");
                 let started = start(&mut Command::new(&program)).and_then(|mut child| child.wait());
                 assert!(started.expect("no process has it open for writing").success());
             }

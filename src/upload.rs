@@ -201,7 +201,7 @@ impl Shared {
                 self.sent.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
-                tracing::debug!(%key, %error, "not sent");
+                tracing::debug!(%key, %error, "the unit was not sent");
                 if let Error::Corrupt { object, reason } = error {
                     self.events.record(EventKind::CorruptObject { object, reason });
                 }

@@ -1,9 +1,9 @@
-//! The input history of units: the last few [`UnitInputs`] that were recorded of each, by the unit's identity.
+//! The input history of units: the last [`UnitInputs`] that were recorded of each unit, by the unit's identity.
 //!
-//! The local store has one object for each unit. It is written when a unit is recorded, so a build of hits only writes
-//! nothing. The remote has one object for each workspace and command ([`SharedHistory`]), so that a machine without
-//! earlier builds knows what others have built. A session writes that object once, after it has uploaded something.
-//! Only an explanation reads either of them, except that the shared object is read before it is replaced.
+//! The local store has one object for each unit, written when the unit is recorded: a build without misses writes none.
+//! The remote has one object for each workspace and command ([`SharedHistory`]), which shows a machine without earlier
+//! builds what others have built. A session writes that object once, after it has uploaded something. Explanations read
+//! both; besides, the shared object is read before it is replaced.
 //!
 //! **Invariant.** The history is a hint for people. A missing or damaged object, or one of another version, counts as
 //! an empty one, and no build depends on it. If two processes write at the same time, one may undo what the other has

@@ -4,12 +4,12 @@
 //! local: DIR/v1/                                    remote: URL/v1/
 //! ├── unit/<aa>/<unit key>     an entry             ├── graph/<graph key>      a graph index
 //! ├── file/<aa>/<blake3>       a raw file           ├── unit/<aa>/<unit key>   an entry
-//! ├── pushed/<remote>/<aa>/<unit key>   (empty)     ├── blob/<aa>/<blake3>     a pack
-//! ├── probe/<aa>/<digest>      a small output       ├── known/<name>           input history, shared
-//! ├── known/<aa>/<identity>    input history        └── proof/<key>            what a cargo writes
-//! ├── proof/<key>              what a cargo writes
+//! ├── pushed/<remote>/<aa>/<unit key>  a marker     ├── blob/<aa>/<blake3>     a pack
+//! ├── probe/<aa>/<digest>      a probe              ├── known/<name>           shared input history
+//! ├── known/<aa>/<identity>    input history        └── proof/<key>            a proof
+//! ├── proof/<key>              a proof
 //! ├── stats/                   sums over sessions
-//! ├── tmp/                     not yet renamed
+//! ├── tmp/                     files not yet renamed
 //! └── gc.lock, gc.stamp
 //! ```
 //!

@@ -55,7 +55,7 @@ pub fn run_if_wrapper() -> Option<ExitCode> {
 /// `argv[0]`.
 fn run_script(directory: &Path, script: &Path, arguments: &[OsString]) -> u8 {
     let Ok((mut stream, response)) = ask_for_script(directory, script) else {
-        // The session has ended, so somebody else than its cargo started this.
+        // The session has ended, so it was not its cargo that started this process.
         return become_program(&mut command_of(&stand_in::displaced_program(script), arguments));
     };
     match response {

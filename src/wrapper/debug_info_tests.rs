@@ -125,7 +125,7 @@ fn lines(object: &[u8]) -> Vec<String> {
     while let Some(header) = units.next().unwrap() {
         let unit = dwarf.unit(header).unwrap();
         found.extend([unit.name, unit.comp_dir].into_iter().flatten().map(text));
-        let program = unit.line_program.clone().expect("it has a line table");
+        let program = unit.line_program.clone().expect("the unit has a line table");
         let files = program.header().file_names().iter().map(|file| file.path_name());
         let names = program.header().include_directories().iter().cloned().chain(files);
         found.extend(names.map(|name| text(dwarf.attr_string(&unit, name).unwrap())));

@@ -65,7 +65,7 @@ pub(super) enum Response {
     },
 }
 
-/// What a wrapper reports of a run.
+/// What a wrapper reports about a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Capture {
     /// Its status and time.

@@ -60,7 +60,7 @@ pub(super) struct Printed {
 enum RunLibraries {
     /// None.
     None,
-    /// Those that its output contains.
+    /// Those that its output determines.
     FromOutput,
     /// Shared libraries, by the names for which the linker looks.
     Shared(Vec<String>),
@@ -259,7 +259,8 @@ impl Scripts {
         Some(match site.linking(unit, out_dir)? {
             LinkedLibraries::Own => RunLibraries::FromOutput,
             LinkedLibraries::Nothing => RunLibraries::None,
-            // A directory without a library is for those that sources name, and they were not searched.
+            // A script that prints directories without names of libraries prints them for libraries that sources name.
+            // These are not known.
             LinkedLibraries::System { is_static: false } => {
                 let libraries = site.libraries(unit, out_dir).filter(|names| !names.is_empty());
                 libraries.map_or(RunLibraries::Unknown, RunLibraries::Shared)

@@ -1,8 +1,7 @@
 //! This binary under another name, in a directory of its own.
 //!
 //! A process behaves according to the name that it was started by: through a [`Link`], it is the rustc wrapper, or the
-//! `cargo` of `cargo xcache exec`. The directory contains only the link and what the owner of the [`Link`] adds, and is
-//! removed with it.
+//! `cargo` of `cargo xcache exec`. The directory contains only the link and its owner's files, and is removed with it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Creates the directory and the link. `name` has no suffix for programs; the system's suffix is appended.
+    /// Creates the directory and the link. `name` is without the system's suffix for programs.
     pub fn new(executable: &Path, name: &str) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("xcache-")

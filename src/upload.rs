@@ -1,12 +1,12 @@
 //! Sends compiled units to the remote, during the build and for a limited time after it.
 //!
-//! [`Upload::send`] only queues. In the background, each unit is packed from the local store; its pack is sent first
-//! and its entry second, so no reader sees an entry without its pack. Then the local entry receives the pack's name and
-//! is marked as pushed. [`Upload::finish`] waits for the rest, for a limited time, and writes the graph index last.
+//! [`Upload::send`] only queues. In the background, each unit is packed from the local store, and its pack is sent
+//! before its entry, so no reader sees an entry without its pack. Then the local entry gets the pack's name and is
+//! marked as pushed. [`Upload::finish`] waits for the rest, for a limited time, and writes the graph index last.
 //!
-//! A marker says that an entry was in the remote once. A bucket may be emptied, and objects expire. So before an index
-//! names an entry that this session has not seen in the remote, the entry is checked ([`Upload::verify`]), and sent
-//! again if it is missing. If the existing index lists the whole build, nothing is written or checked.
+//! A marker says that an entry was in the remote once. A bucket may be emptied, and objects expire. So an entry that
+//! this session has not seen in the remote is checked before an index names it ([`Upload::verify`]), and sent again if
+//! it is missing. If the existing index lists the whole build, nothing is written or checked.
 //!
 //! **Invariants.** An index names only entries that this session has seen in the remote. One thread packs while the
 //! build runs. Units that could not be sent stay in the local store without a marker, for `cargo xcache push`. If the
@@ -43,7 +43,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 pub struct UploadSummary {
     /// Units sent.
     pub sent: usize,
-    /// Units that are only in the local store, or for which this is unknown.
+    /// Units that are only in the local store, as far as is known.
     pub left: usize,
     /// Bytes sent.
     pub bytes: u64,
@@ -109,7 +109,7 @@ impl Upload {
         Self { shared: Arc::new(shared), deadline: Duration::from_secs(settings.upload_timeout), shared_history: None }
     }
 
-    /// After anything was sent, [`Upload::finish`] adds the unit inputs of the build to the object of this name.
+    /// Makes [`Upload::finish`] add the build's unit inputs to the object of this name if anything was sent.
     #[must_use]
     pub fn with_shared_history(self, name: Digest, unit_inputs: Vec<UnitInputs>) -> Self {
         Self { shared_history: Some((name, unit_inputs)), ..self }
@@ -128,7 +128,7 @@ impl Upload {
         self.shared.lock_tasks().push(task.abort_handle());
     }
 
-    /// Checks whether an entry with a marker is still in the remote, and queues it if it is not. Returns at once.
+    /// Checks whether a marked entry is still in the remote, and queues it otherwise. Returns at once.
     pub fn verify(&self, entry: Entry) {
         self.shared.verify(entry);
     }

@@ -1,4 +1,4 @@
-//! A rustc call: the wrapper's request, with the parsed command line and the directories of the call.
+//! A rustc call: the wrapper's request, its parsed command line and its directories.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -23,8 +23,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// The system reports rustc's directory without symbolic links. Cargo's names go through the links that lead to a
-    /// root, and so does `directory`.
+    /// The system reports rustc's directory without links. Cargo's names go through the links that lead to a root.
     pub(super) fn new(request: Request, invocation: Invocation, driver: Option<String>, roots: Option<&Roots>) -> Self {
         let through_links = roots.and_then(|roots| roots.resolve(&roots.locate(&request.directory)));
         let directory = through_links.unwrap_or_else(|| Utf8PathBuf::from(&request.directory));
@@ -32,14 +31,14 @@ impl Call {
         Self { request, invocation, driver, directory, out_dir }
     }
 
-    /// Whether the call uses the compiler that the unit was planned with: rustc, or the driver in front of it.
+    /// Whether the call uses the compiler of the plan: rustc, or the driver in front of it.
     pub(super) fn is_compiled_by(&self, driver: Option<&Driver>, unit: &Unit) -> bool {
         let is_primary = self.request.environment.contains_key(PRIMARY);
         driver.map(|driver| driver.program.as_str()) == self.driver.as_deref()
             && driver.is_none_or(|driver| !driver.depends_on_primary || unit.primary == is_primary)
     }
 
-    /// The dep-info file, in which rustc lists what it has read.
+    /// The file in which rustc lists what it has read.
     pub(super) fn dep_info(&self) -> Option<Utf8PathBuf> {
         let outputs = written(&self.invocation, &self.out_dir);
         outputs.into_iter().find(|output| output.extension() == Some("d"))

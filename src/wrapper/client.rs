@@ -1,8 +1,7 @@
 //! The process that cargo starts instead of rustc.
 //!
 //! It finds the session by its own path: the session's directory contains a link [`NAME`] to this binary, and the
-//! socket. So no variable has to be set that would leak into build scripts, tests or the program that `cargo run`
-//! starts.
+//! socket. So no variable leaks into build scripts, tests or the program that `cargo run` starts.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -29,9 +28,7 @@ pub const NAME: &str = "xcache-rustc";
 /// The variable in which cargo passes the wrapper's path to a build script.
 const WRAPPER_VARIABLE: &str = "RUSTC_WRAPPER";
 
-/// Runs as the wrapper if this process was started under the wrapper's name.
-///
-/// Never returns an error: the exit code is rustc's.
+/// Runs as the wrapper if this process has that name. Never returns an error: the exit code is rustc's.
 pub fn run_if_wrapper() -> Option<ExitCode> {
     let mut arguments = env::args_os();
     let own = arguments.next()?;
@@ -50,17 +47,16 @@ pub fn run_if_wrapper() -> Option<ExitCode> {
     Some(ExitCode::from(code))
 }
 
-/// Prints the recorded output of a build script if the session knows it. Otherwise runs the script as cargo would have
-/// started it: in place of this process, or as its child if it is observed. `arguments` begin with the script's
-/// `argv[0]`.
+/// Prints the output of a build script if the session knows it. Otherwise runs the script as cargo would have without
+/// us: in place of this process, or below it if it is observed. `arguments` begin with the script's `argv[0]`.
 fn run_script(directory: &Path, script: &Path, arguments: &[OsString]) -> u8 {
     let Ok((mut stream, response)) = ask_for_script(directory, script) else {
-        // The session has ended, so it was not its cargo that started this process.
+        // The session has ended: another build started this process.
         return become_program(&mut command_of(&stand_in::displaced_program(script), arguments));
     };
     match response {
         Response::Print { stdout, stderr, .. } => {
-            // Cargo is the only reader. If it does not read, it has given up on this run.
+            // Only cargo reads this, and if it does not, it has given up.
             let _ = io::stdout().write_all(stdout.as_bytes());
             let _ = io::stderr().write_all(stderr.as_bytes());
             0
@@ -94,13 +90,13 @@ fn ask_for_script(directory: &Path, script: &Path) -> io::Result<(BufReader<Stre
     Ok((stream, response))
 }
 
-/// Runs a script, reports its observation, and exits as the script did. An error means that the script was not started.
+/// Runs a script, reports its observation, and ends like it. An error means that the script was not started.
 fn run_observed(directory: &Path, command: &dyn Fn() -> Command, stream: &mut BufReader<Stream>) -> io::Result<u8> {
     let (mut child, observation) = observe::spawn_with(directory, &mut command())?;
     let status = wait(&mut child)?;
     let observation = observation.finish();
     let is_hindered = observation.as_ref().is_ok_and(|seen| seen.is_hindered()) && !status.success();
-    // If the session has ended, nobody needs the report.
+    // A session that has ended does not need the report.
     if send(stream.get_mut(), &ScriptObserved(observation)).is_ok() {
         let _ = receive::<Released>(stream);
     }
@@ -110,7 +106,7 @@ fn run_observed(directory: &Path, command: &dyn Fn() -> Command, stream: &mut Bu
     Ok(end_like(status))
 }
 
-/// A command for a program, whose first argument is its `argv[0]`.
+/// A command for a program; the first argument is its `argv[0]`.
 fn command_of(program: &Path, arguments: &[OsString]) -> Command {
     let mut command = Command::new(program);
     if let Some((name, arguments)) = arguments.split_first() {
@@ -132,19 +128,18 @@ fn become_program(command: &mut Command) -> u8 {
     101
 }
 
-/// Never called: there are no stand-ins on such a system.
+/// Never called, as there are no stand-ins.
 #[cfg(not(unix))]
 fn become_program(_: &mut Command) -> u8 {
     101
 }
 
-/// The exit code of a program. If a signal killed the program, this process ends by the same signal, which cargo
-/// reports.
+/// The exit code of a program. If a signal killed it, this process ends by that signal, which cargo reports.
 fn end_like(status: ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         use rustix::process::{Signal, getpid, kill_process};
-        // A signal that does not end this process becomes an exit code, as in a shell.
+        // If the signal does not end this process, cargo gets an exit code, as from a shell.
         let _ = Signal::from_named_raw(signal).map(|signal| kill_process(getpid(), signal));
     }
     exit_code(status)
@@ -156,7 +151,7 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
     send(stream.get_mut(), &request(Role::Compiler, program, arguments).ok_or(io::ErrorKind::InvalidData)?)?;
     match receive(&mut stream)? {
         Response::Print { stdout, stderr, code } => {
-            // Cargo is the only reader. It closes its end only when it has given up on this call.
+            // Only cargo reads this, and closes its end only when it has given up on the call.
             let _ = io::stdout().write_all(stdout.as_bytes());
             let _ = io::stderr().write_all(stderr.as_bytes());
             Ok(code.try_into().unwrap_or(1))
@@ -176,7 +171,7 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
             let (status, mut finished) = run(command, capture, &unmapping, is_observed.then_some(directory))?;
             // The child of another wrapper is rustc itself, not the linker.
             finished.linker_millis = finished.linker_millis.filter(|_| is_rustc);
-            // If the session has ended, nobody needs the report or opens the outputs.
+            // A session that has ended needs no report, and opens nothing.
             if send(stream.get_mut(), &finished).is_ok() && capture == Capture::Stderr {
                 let _ = receive::<Released>(&mut stream);
             }
@@ -185,7 +180,7 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
     }
 }
 
-/// The request to the session; `None` if a part of it is not UTF-8.
+/// The request; `None` if a part of it is not UTF-8.
 fn request(role: Role, program: &OsStr, arguments: &[OsString]) -> Option<Request> {
     Some(Request {
         role,
@@ -198,8 +193,8 @@ fn request(role: Role, program: &OsStr, arguments: &[OsString]) -> Option<Reques
     })
 }
 
-/// Runs the compiler and forwards its output line by line, since cargo starts dependents on the notices in it. Observes
-/// the compiler if `observed_from`, the session's directory, is given.
+/// Runs the compiler and forwards its output line by line: cargo starts dependents on the notices in it. The compiler
+/// is observed if `observed_from`, the session's directory, is given.
 fn run(
     command: &mut Command,
     capture: Capture,
@@ -228,7 +223,7 @@ fn run(
     Ok((status, Finished { code: status.code(), millis, linker_millis, stdout, stderr, observation }))
 }
 
-/// Waits for a child. Interruptions are not errors: after an error, the caller would start the child again.
+/// Waits for a child, despite interruptions: after an error, the caller would start it again.
 fn wait(child: &mut Child) -> io::Result<ExitStatus> {
     loop {
         match child.wait() {
@@ -238,14 +233,14 @@ fn wait(child: &mut Child) -> io::Result<ExitStatus> {
     }
 }
 
-/// Forwards the input with the unmapped paths, and returns it as it was.
+/// Forwards the input with unmapped paths, and returns it unchanged.
 fn forward(input: impl Read, mut output: impl Write, unmapping: &Unmapping) -> String {
     let mut text = String::new();
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
         let printed = String::from_utf8_lossy(&line);
-        // Cargo is the only reader, see `ask`.
+        // Only cargo reads this, see `ask`.
         let _ = output.write_all(unmapping.line(&printed).as_bytes());
         text.push_str(&printed);
         line.clear();
@@ -265,7 +260,7 @@ fn pass_through(program: &OsStr, arguments: &[OsString]) -> u8 {
     }
 }
 
-/// The exit code of a compiler. For one that a signal killed, it is that of a shell.
+/// The exit code of a compiler, for a signal that of a shell.
 fn exit_code(status: ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {

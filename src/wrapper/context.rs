@@ -34,8 +34,7 @@ pub struct BuildContext {
     pub contents: Contents,
     /// The roots on this machine.
     pub roots: Roots,
-    /// How this cargo writes its build directory, as far as is known. What is read there counts only if it reproduces
-    /// cargo's hash.
+    /// How this cargo writes its build directory, as far as is known. What is read there counts only with cargo's hash.
     pub format: Format,
     /// Whether the format is proven. Only then are units placed.
     pub is_proven: bool,
@@ -67,8 +66,7 @@ impl BuildContext {
         profiles.iter().flat_map(of_profile).collect()
     }
 
-    /// The programs of build scripts in the build directory, each with whether a script of its package has several
-    /// runs.
+    /// The programs of build scripts, each with whether a script of its package has several runs.
     pub fn scripts(&self) -> Vec<(Utf8PathBuf, bool)> {
         let of_profile = |(layout, profile): (Layout, Utf8PathBuf)| {
             layout.scripts(&profile).into_iter().map(move |program| (layout, program))
@@ -87,7 +85,7 @@ impl BuildContext {
         call.script_dir().and_then(|out_dir| self.site().script_features(unit, out_dir)).unwrap_or_default()
     }
 
-    /// For a remapped unit, the arguments that rustc receives before cargo's, and their inverse for its messages. Any
+    /// The arguments that rustc receives before cargo's for a remapped unit, and their inverse for its messages. Any
     /// other unit is compiled as plain cargo compiles it.
     pub(super) fn remapping(&self, id: UnitId, is_remapped: bool) -> (Vec<String>, Unmapping) {
         let roots = &self.roots;
@@ -108,7 +106,7 @@ pub struct Stores {
     pub upload: Option<Upload>,
     /// The session's events.
     pub log: EventLog,
-    /// Whether a warning has said that the local store cannot be written.
+    /// Whether the warning about an unwritable local store was given.
     has_warned: AtomicBool,
 }
 

@@ -6,7 +6,7 @@
 //!
 //! **Invariants.** Only paths in debug sections change, and they keep their length: slashes, which have no meaning
 //! there, fill the rest. A compressed section changes only if it takes no more room than before. A path that is shorter
-//! than its virtual one stays, and binds. The modification time of a file stays.
+//! than its replacements stays, and binds. The modification time of a file stays.
 
 use std::fs;
 use std::io::{self, Write};
@@ -21,8 +21,7 @@ use crate::rustc::objects::{self, DebugSection, Packed};
 
 /// Replacements for roots whose virtual path is too long.
 const SHORT_PATHS: &[(Root, &str)] = &[(Root::BuildDir, "/target"), (Root::CargoHome, "/.cargo")];
-/// The first bytes of the files that are searched: objects, programs and libraries for Linux, Apple and Windows, and
-/// archives.
+/// The first bytes of the files to search: objects, programs and libraries for Linux, Apple and Windows, and archives.
 const MAGICS: &[&[u8]] = &[b"\x7fELF", b"\xcf\xfa\xed\xfe", b"!<arch>\n", b"MZ", b"\x64\x86", b"\x64\xaa"];
 
 /// Replaces the paths in all files below a directory, as far as possible.
@@ -101,7 +100,7 @@ fn replace(bytes: &mut [u8], replacements: &[(String, String)]) -> bool {
     is_changed
 }
 
-/// The unpacked content of a compressed section, with the paths replaced; `None` if it contains none of them.
+/// The unpacked content of a compressed section with the paths replaced; `None` without such paths.
 fn unpack_replaced(packed: &Packed, content: &[u8], replacements: &[(String, String)]) -> Option<Vec<u8>> {
     let mut unpacked = packed.unpack(content)?;
     replace_in(&mut unpacked, replacements).then_some(unpacked)

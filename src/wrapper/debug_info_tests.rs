@@ -49,8 +49,7 @@ impl Machine {
         self.roots.get(Root::BuildDir).unwrap().join("debug/build/value-0/out")
     }
 
-    /// Compiles with these additional arguments to a file of this name. Returns its content before and after the
-    /// replacement.
+    /// Compiles with these additional options. Returns the file's content before and after the replacement.
     fn compile(&self, name: &str, place: &str, options: &[&str]) -> [Vec<u8>; 2] {
         let path = self.out().join(name);
         let mut compiler = Command::new("cc");

@@ -44,7 +44,7 @@ pub(super) fn miss_reason(difference: &Difference) -> MissReason {
 }
 
 impl PlannedBuild {
-    /// Whether a call is to be observed, because macros, a linker or a driver run in it besides the compiler.
+    /// Whether macros, a linker or a driver run in a call, which is then observed.
     pub(super) fn needs_observing(&self, id: UnitId) -> bool {
         self.context.is_observing && self.runs_other_programs(id)
     }
@@ -90,7 +90,7 @@ impl PlannedBuild {
         self.inputs(id, ran.key, &subject, observation, may_be_unobserved)
     }
 
-    /// The inputs of the compiler's call and of the programs that it started.
+    /// The inputs of the compiler and of the programs that it started.
     pub(super) fn inputs_of_call(
         &self,
         id: UnitId,
@@ -109,8 +109,8 @@ impl PlannedBuild {
         self.with_subject(id, call, holds, |subject| self.inputs(id, key, subject, observation, may_be_unobserved))
     }
 
-    /// What was linked into a macro besides crates, as a condition for the macro's users. Without an observation it
-    /// counts as nothing: the users are then recorded only if the macro is well known.
+    /// What was linked into a macro besides crates, as a condition of its users. Without an observation it counts as
+    /// nothing: the users are then recorded only if the macro is well known.
     pub(super) fn linked_code(
         &self,
         id: UnitId,
@@ -155,7 +155,7 @@ impl PlannedBuild {
         match observation {
             Ok(seen) => match self.context.machine.record(&seen, key, subject) {
                 Ok(observed) => Ok(Inputs::Observed(Box::new(observed))),
-                // The user trusts what it reads. But what it wrote elsewhere would be missing.
+                // The user trusts the inputs, but outputs elsewhere would be missing.
                 Err(Unknown::Made) if !subject.is_compiler => Err(UncacheableReason::OutsideOutput),
                 Err(_) if self.context.machine.trusts() => Ok(Inputs::Trusted),
                 Err(unknown) => {
@@ -170,8 +170,8 @@ impl PlannedBuild {
         }
     }
 
-    /// The inputs of a run or call that was not observed. It is recorded if it declares its inputs or is well known, or
-    /// if the user trusts such units.
+    /// The inputs of a run or call that was not observed. It must declare its inputs or be well known, or the user
+    /// trusts it.
     fn unobserved(&self, may_be_unobserved: bool) -> Result<Inputs, UncacheableReason> {
         match may_be_unobserved {
             true => Ok(Inputs::Declared),

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::observe;
 use crate::rustc::diagnostics::Unmapping;
 
-/// The first argument of the wrapper when a stand-in starts it; the stand-in's path and the script's arguments follow.
+/// The wrapper's first argument from a stand-in, followed by the stand-in's path and the script's arguments.
 pub(super) const SCRIPT: &str = "--build-script";
 
-/// Which program sends a request.
+/// Who sends a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Role {
     /// The wrapper of the compiler.
@@ -26,7 +26,7 @@ pub(super) enum Role {
 /// The first message: what cargo asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Request {
-    /// Which program sends it.
+    /// Who sends it.
     pub role: Role,
     /// The compiler, or the workspace wrapper in front of it; or the build script.
     pub program: String,
@@ -45,22 +45,22 @@ pub(super) enum Response {
     Print { stdout: String, stderr: String, code: i32 },
     /// Start the build script. Its program is in its place, or beside it if it is started more than once.
     Start {
-        /// The user's own wrapper, which cargo would have named to the script.
+        /// The user's own wrapper, as cargo would have passed it.
         wrapper: Option<String>,
-        /// Whether to observe the script and to [report](ScriptObserved) what it reads.
+        /// Whether to [report](ScriptObserved) what the script reads.
         is_observed: bool,
     },
     /// Run the command, and report the result if `capture` says so.
     Run {
-        /// The user's own wrapper, which is started with the command as its arguments.
+        /// The user's own wrapper, which starts the command.
         wrapper: Option<String>,
         /// Arguments to put before cargo's.
         arguments: Vec<String>,
-        /// Replaces virtual paths in the messages by real ones.
+        /// Restores the real paths in messages.
         unmapping: Unmapping,
-        /// What to report when the command has ended.
+        /// What to report at the end.
         capture: Capture,
-        /// Whether to observe the command and to report that, too.
+        /// Whether to report what it reads, too.
         is_observed: bool,
     },
 }
@@ -81,12 +81,12 @@ pub(super) enum Capture {
 pub(super) struct Finished {
     pub code: Option<i32>,
     pub millis: u64,
-    /// The processor time of the processes that rustc started, if the system provides it.
+    /// The processor time of rustc's child processes, if the system provides it.
     pub linker_millis: Option<u64>,
     pub stdout: String,
     /// As the compiler printed it.
     pub stderr: String,
-    /// What it was observed to read, if it was observed.
+    /// What it read, if it was observed.
     pub observation: Option<observe::Result>,
 }
 
@@ -94,8 +94,8 @@ pub(super) struct Finished {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct ScriptObserved(pub observe::Result);
 
-/// The session's last message after a captured run: it has opened the outputs, or received the observation of a script,
-/// and cargo may continue.
+/// The session's last message after a captured run: it has opened the outputs, or received an observation, and cargo
+/// may continue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Released;
 

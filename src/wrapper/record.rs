@@ -90,8 +90,7 @@ pub(super) fn open_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> Resul
 }
 
 /// Examines the outputs, stores the files, and returns the entry, which is not stored yet. `observed` returns the
-/// observed inputs and the digest of what is linked into the unit; its argument says whether the outputs contain a
-/// text.
+/// observed inputs and the digest of linked code, and can search the outputs for a text.
 pub(super) fn record(
     compiled: Compiled<'_>,
     store: &LocalStore,
@@ -157,8 +156,7 @@ struct RecordedOutputs {
     contents: Vec<Vec<u8>>,
     info: DepInfo,
     bound: BTreeSet<Root>,
-    /// What dependents identify the unit by: the digest of the metadata beside a library or in a macro, or else of the
-    /// library that they receive.
+    /// What dependents identify the unit by: the metadata beside a library or in a macro, or else the library itself.
     metadata: Option<Digest>,
 }
 
@@ -271,8 +269,8 @@ fn dep_info(text: &str, here: &Variables<'_>, bound: &mut BTreeSet<Root>) -> Res
     serde_json::to_vec(&recorded).map_err(|error| Error::corrupt("dep-info", error))
 }
 
-/// The roots of the paths that were read through `env!`. Paths that are only used to include files do not count: these
-/// files are compared by content. Any other variable is compared by its value, and binds nothing.
+/// The roots of the paths that were read through `env!`, unless these only serve to include files, which are compared
+/// by content. Any other variable is compared by its value, and binds nothing.
 fn roots_in_environment(info: &DepInfo, compiled: &Compiled<'_>) -> BTreeSet<Root> {
     let paths: Vec<_> = info
         .environment
@@ -291,15 +289,15 @@ fn roots_in_environment(info: &DepInfo, compiled: &Compiled<'_>) -> BTreeSet<Roo
 }
 
 /// The roots whose paths occur in the sources of a member that other workspaces may use: a file that is included by its
-/// absolute path is the same file wherever the sources are.
+/// absolute path is the same wherever the sources are.
 fn roots_in_sources(info: &DepInfo, compiled: &Compiled<'_>, scanner: &PathScanner) -> BTreeSet<Root> {
     let is_shared = compiled.unit.remapped && !compiled.unit.external;
     let files = info.files.iter().filter(|_| is_shared).map(|file| compiled.directory.join(file));
     files.filter_map(|file| fs::read(file).ok()).flat_map(|source| scanner.scan(&source)).collect()
 }
 
-/// The files that were read from outside of the package and the toolchain; if nothing fixes the content of the package,
-/// also its own. `None` if one of them may have changed since the plan read it. Generated files may be new.
+/// The files that were read: those outside of the package and the toolchain, or all if nothing fixes the package's
+/// content. `None` if one may have changed since the plan read it. Generated files may be new.
 fn inputs(
     info: &DepInfo,
     compiled: &Compiled<'_>,

@@ -28,7 +28,7 @@ pub(super) fn violation(
     metadata: &MetadataDigests,
 ) -> Option<Violation> {
     let roots = here.roots;
-    // The output of the build script is not compared: its flags, variables and files are, as far as they matter.
+    // The output of the build script counts only through its flags, variables and files.
     let Constraints {
         invocation: command,
         rendering,
@@ -107,7 +107,7 @@ impl Variables<'_> {
     }
 }
 
-/// The direct dependencies of a call, by content. A library may occur twice, with its `.rlib` and its `.rmeta`, if the
+/// The direct dependencies of a call, by content. A library occurs twice, with its `.rlib` and its `.rmeta`, if
 /// metadata is not embedded (`core/compiler/mod.rs`, `extern_args`).
 pub(super) fn dependency_records(invocation: &Invocation, metadata: &MetadataDigests) -> Result<Vec<DependencyRecord>> {
     let files = invocation.externs.iter().filter_map(|external| Some((&external.name, external.path.as_ref()?)));
@@ -123,9 +123,8 @@ pub(super) fn dependency_records(invocation: &Invocation, metadata: &MetadataDig
 
 /// Puts an entry's files into the output directory, and returns what rustc would have printed.
 ///
-/// Files carry the current time, as cargo expects of a compiler's output. An `.rlib` with an `.rmeta` beside it is
-/// linked into place with the store's time if `may_link`: cargo then goes by the `.rmeta`, the newer of the two, and
-/// the `.rlib` is the larger one.
+/// Files carry the current time, as cargo expects of a compiler's output. An `.rlib` with an `.rmeta` beside it may be
+/// a link, with the store's time: cargo goes by the `.rmeta`, the newer one, and the `.rlib` is the larger one.
 pub(super) fn restore(
     entry: &Entry,
     invocation: &Invocation,

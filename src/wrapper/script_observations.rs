@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::observe;
 
-/// Observations by `OUT_DIR`: a script may run before it is known which unit it belongs to.
+/// By `OUT_DIR`: a script may run before its unit is known.
 #[derive(Debug, Default)]
 pub(super) struct ScriptObservations {
     by_out_dir: Mutex<BTreeMap<Utf8PathBuf, ScriptObservation>>,
@@ -26,7 +26,7 @@ impl ScriptObservations {
         self.by_out_dir().insert(out_dir, observation);
     }
 
-    /// Removes and returns the observation of a run; `None` if it was not observed.
+    /// Removes and returns the observation of a run.
     pub(super) fn take(&self, out_dir: &Utf8Path) -> Option<ScriptObservation> {
         self.by_out_dir().remove(out_dir)
     }

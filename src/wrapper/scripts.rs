@@ -38,7 +38,7 @@ use crate::plan::Unit;
 use crate::prefetch::Lookup;
 use crate::rustc::{linker, variables};
 
-/// Variables that cargo or rustup set for rustc and that differ between machines or calls.
+/// Variables that cargo or rustup set for rustc, and that differ between machines or calls.
 const VARYING_VARIABLES: &[&str] = &[
     "DYLD_FALLBACK_LIBRARY_PATH",
     "LD_LIBRARY_PATH",
@@ -55,7 +55,7 @@ pub(super) struct Printed {
     pub stderr: String,
 }
 
-/// The libraries of a run, which are linked into every program that depends on it.
+/// The libraries of a run, which are linked into its dependents.
 #[derive(Clone)]
 enum RunLibraries {
     /// None.
@@ -68,13 +68,13 @@ enum RunLibraries {
     Unknown,
 }
 
-/// The state of the session's runs.
+/// The session's runs.
 pub(super) struct Scripts {
     build: Arc<PlannedBuild>,
     started: SystemTime,
     /// The surroundings of the build directory before any build script ran.
     before: WorkspaceSnapshot,
-    /// The `OUT_DIR`s that were not empty before: their files may come from an earlier run.
+    /// The `OUT_DIR`s that were not empty then: their files may come from an earlier run.
     used: BTreeSet<Utf8PathBuf>,
     stand_ins: Arc<StandIns>,
     observations: Arc<ScriptObservations>,
@@ -125,7 +125,7 @@ impl Scripts {
         plan.script_runs().filter(|run| !hydrated.has(*run))
     }
 
-    /// Puts stand-ins in place of scripts that were placed but still have to run, and of scripts from earlier builds.
+    /// Puts stand-ins in place of scripts that were placed but still have to run, and of those from earlier builds.
     fn put_stand_ins(&self) {
         let BuildContext { plan, .. } = &self.build.context;
         let hydrated = &self.build.hydrated;
@@ -149,19 +149,19 @@ impl Scripts {
         Some(profile.join(&entry.fresh.as_ref()?.directory).join(&program.name))
     }
 
-    /// Puts a stand-in in place of the program of a script that cargo has requested. All runs of this script happen
-    /// afterwards, including those that are in the build directory.
+    /// Replaces a script that cargo has requested by a stand-in. All of its runs follow, including those in the build
+    /// directory.
     pub(super) fn place_stand_in(&self, script: UnitId, program: &Utf8Path) {
         self.put_stand_in(script, program, self.build.context.plan.script_runs());
     }
 
-    /// Puts a stand-in in place of a script's program if any of these runs belongs to the script.
+    /// Replaces a script's program by a stand-in if any of these runs belongs to it.
     fn put_stand_in(&self, script: UnitId, program: &Utf8Path, runs: impl Iterator<Item = UnitId>) {
         self.state().programs.insert(script, program.to_owned());
         let mut runs = runs.filter(|run| self.build.context.plan.script_of(*run) == Some(script));
         match (runs.next(), runs.next()) {
             (None, _) => {}
-            // The same script may run for the host and for a target. The stand-in cannot tell which of the two asks.
+            // A script may run for the host and for a target. The stand-in cannot tell which of the two asks.
             (Some(_), Some(_)) => self.stand_ins.put(Runs::Several, program),
             (Some(run), None) => self.stand_ins.put(Runs::One(run), program),
         }
@@ -180,7 +180,7 @@ impl Scripts {
         Some(vec![DependencyRecord { extern_name: PROGRAM.into(), metadata }])
     }
 
-    /// The output of a known run, whose files are then in `OUT_DIR`; `None` if the script has to run.
+    /// The output of a known run, whose files are then in `OUT_DIR`.
     pub(super) fn replay(&self, request: &Request) -> Option<Printed> {
         let BuildContext { plan, roots, .. } = &self.build.context;
         let Stores { prefetch, log, .. } = &self.build.stores;
@@ -243,7 +243,7 @@ impl Scripts {
     }
 
     /// Remembers the libraries of the package's build script. If its output cannot be read, the command line shows
-    /// whether there are any: cargo passes them on to the package's own crate.
+    /// whether there are any: cargo passes them on.
     pub(super) fn note_linking(&self, unit: &Unit, call: &Call) {
         let Some(run) = unit.script_run(&self.build.context.plan) else { return };
         let libraries = match call.script_dir().and_then(|out_dir| self.read_libraries(run, out_dir)) {
@@ -259,8 +259,7 @@ impl Scripts {
         Some(match site.linking(unit, out_dir)? {
             LinkedLibraries::Own => RunLibraries::FromOutput,
             LinkedLibraries::Nothing => RunLibraries::None,
-            // A script that prints directories without names of libraries prints them for libraries that sources name.
-            // These are not known.
+            // A script that prints directories alone prints them for libraries that sources name. These are not known.
             LinkedLibraries::System { is_static: false } => {
                 let libraries = site.libraries(unit, out_dir).filter(|names| !names.is_empty());
                 libraries.map_or(RunLibraries::Unknown, RunLibraries::Shared)
@@ -305,8 +304,8 @@ impl Scripts {
         (made.is_some() || !has_run).then_some(made)
     }
 
-    /// A digest of what is visible of a run if cargo's record of it is missing or not text: its files, and the
-    /// variables that rustc has and cargo has not. Flags are compared with the rest of the command line.
+    /// A digest of the visible output if cargo's record of a run is missing or not text: its files, and the variables
+    /// that rustc has and cargo has not. Flags are compared with the command line.
     fn visible_output(&self, unit: &Unit, call: &Call, out_dir: &Utf8Path) -> Option<Digest> {
         let BuildContext { roots, environment, .. } = &self.build.context;
         let here = call.variables(unit, roots);
@@ -365,7 +364,7 @@ impl Scripts {
                 if entry.metadata == Some(digest)
                     && dependency_outputs.is_none_or(|it| it == entry.constraints.script) =>
             {
-                // The entry fits, yet the script ran: it depends on a run whose output was not examined in time.
+                // The entry fits, yet the script ran: it depends on a run that was not examined in time.
                 self.build.stores.record_differences(run, [Difference::Reruns]);
                 return log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
             }
@@ -424,8 +423,8 @@ impl Scripts {
     }
 
     /// A digest of the code that is linked into a unit besides crates, or into the macros that it loads: the outputs of
-    /// runs that link libraries, the `code` of macros, and, if the call was not observed, the libraries that the linker
-    /// finds. `None` if any of this is not known.
+    /// runs that link libraries, the `code` of macros, and, in a call that was not observed, the libraries that the
+    /// linker finds. `None` if any of this is not known.
     pub(super) fn linked_with(
         &self,
         id: UnitId,
@@ -488,7 +487,7 @@ impl Scripts {
         made.or_else(placed).or_else(|| self.output_of_started_run(run))
     }
 
-    /// The output digest of a run whose stand-in has asked. A run that depends on it starts when it has ended.
+    /// The output digest of a run whose stand-in has asked. Dependent runs start after it.
     fn output_of_started_run(&self, run: UnitId) -> Option<Digest> {
         let out_dir = self.state().started.get(&run).cloned()?;
         self.build.context.site().script_digest(self.build.context.plan.unit(run), &out_dir)

@@ -1,8 +1,8 @@
 //! The session's side of the wrapper: listens, and answers what needs no plan.
 //!
 //! [`Wrapper`] accepts calls until it is stopped. This module answers cargo's questions about the compiler; [`Units`]
-//! decides about calls that compile a crate. The units may not be ready yet ([`PlanSource::Pending`]), or have to be
-//! planned first: a session that expects nothing to be compiled starts cargo without a plan ([`PlanSource::OnDemand`]).
+//! decides about crates. The units may have to be waited for ([`PlanSource::Pending`]) or planned first: a session that
+//! expects no compilation starts cargo without a plan ([`PlanSource::OnDemand`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ use crate::store::LocalStore;
 /// The user's own wrapper.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UserWrapper {
-    /// The program that is started. It is absolute if it was found: cargo starts it in the directories of packages.
+    /// The program, absolute if it was found: cargo starts it in the directories of packages.
     pub program: String,
     /// The value that cargo would pass to build scripts.
     #[serde(rename = "told")]
@@ -52,8 +52,7 @@ pub struct WrapperContext {
     pub store: Arc<LocalStore>,
     /// The user's own wrapper.
     pub user_wrapper: Option<UserWrapper>,
-    /// The programs of build scripts in the build directory that may have to run without a plan, each with whether it
-    /// may run several times.
+    /// The programs of build scripts that may have to run without a plan, each with whether it may run several times.
     pub scripts: Vec<(Utf8PathBuf, bool)>,
     /// Whether scripts are observed.
     pub is_observing: bool,
@@ -61,19 +60,18 @@ pub struct WrapperContext {
     pub log: EventLog,
 }
 
-/// Makes a plan once cargo has a crate compiled after all; the argument is the crate's output directory. `None` if
-/// there can be no plan.
+/// Makes a plan, if possible, when cargo compiles a crate after all; the argument is the crate's output directory.
 pub type Planner = Box<dyn FnOnce(&Utf8Path) -> Option<PlannedBuild> + Send>;
 
 /// How the server gets the plan.
 pub enum PlanSource {
-    /// The plan is in preparation. Cargo is delayed until it is complete, before it looks into the build directory.
+    /// The plan is in preparation. Cargo is delayed until then, before it looks into the build directory.
     Pending(Receiver<PlannedBuild>),
     /// The plan is made when it is needed.
     OnDemand(Planner),
 }
 
-/// The running server, which accepts calls until it is stopped.
+/// The running server.
 pub struct Wrapper {
     /// The link to this binary. Its directory also contains the socket.
     link: Link,
@@ -82,7 +80,7 @@ pub struct Wrapper {
 }
 
 impl Wrapper {
-    /// Creates a directory with the link and the socket, and starts to listen.
+    /// Creates a directory with the link and the socket, and starts listening.
     pub fn start(context: WrapperContext, source: PlanSource, executable: &Path) -> Result<Self> {
         let link = Link::new(executable, NAME)?;
         let listener = socket(link.directory())
@@ -101,15 +99,14 @@ impl Wrapper {
         self.link.program()
     }
 
-    /// Stops listening, waits until everything that was compiled is recorded, and returns the build, if there was a
-    /// plan.
+    /// Stops listening, waits until everything that was compiled is recorded, and returns the planned build.
     pub fn stop(self) -> Option<PlannedBuild> {
         let Self { link, coordinator, accepting } = self;
         coordinator.stopping.store(true, Ordering::SeqCst);
         if coordinator.is_pending {
             coordinator.pending_units();
         }
-        // This connection wakes the listener, which then sees `stopping` and ends.
+        // This wakes the listener, which then sees `stopping`.
         if socket(link.directory()).and_then(Stream::connect).is_ok() {
             let connections = accepting.join().unwrap_or_default();
             connections.into_iter().for_each(|connection| drop(connection.join()));
@@ -119,7 +116,7 @@ impl Wrapper {
     }
 }
 
-/// Starts one thread for each call. There are never more calls at a time than cargo has job slots.
+/// Starts a thread for each call. There are never more than cargo has job slots.
 fn accept(listener: &Listener, coordinator: &Arc<Coordinator>) -> Vec<JoinHandle<()>> {
     let mut connections = Vec::new();
     loop {
@@ -131,7 +128,7 @@ fn accept(listener: &Listener, coordinator: &Arc<Coordinator>) -> Vec<JoinHandle
         connections.retain(|connection: &JoinHandle<()>| !connection.is_finished());
         let coordinator = coordinator.clone();
         connections.push(thread::spawn(move || {
-            // If the connection breaks, the wrapper has run rustc itself, or was killed.
+            // The wrapper has run rustc itself, or was killed.
             let _ = coordinator.serve(stream);
         }));
     }
@@ -148,7 +145,7 @@ struct Coordinator {
     stand_ins: Arc<StandIns>,
     /// The observations of build scripts.
     observations: Arc<ScriptObservations>,
-    /// The session's directory, with the library for C compilers once a script is to be observed.
+    /// The session's directory, with the library for C compilers once it is needed.
     directory: PathBuf,
     has_interposer: Once,
     /// How often cargo has asked for the compiler's version.
@@ -182,12 +179,12 @@ impl Coordinator {
         }
     }
 
-    /// The units of a plan in preparation. Waits for it.
+    /// Waits for the units of a plan in preparation.
     fn pending_units(&self) -> Option<&Units> {
         self.units(Utf8Path::new(""))
     }
 
-    /// The units. The first call gets the plan; `out_dir` is the output directory of the crate that it compiles.
+    /// The units. The first call, which compiles into `out_dir`, gets the plan.
     fn units(&self, out_dir: &Utf8Path) -> Option<&Units> {
         let make = || {
             let plan = self.plan.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()?;
@@ -224,7 +221,7 @@ impl Coordinator {
         }
     }
 
-    /// Answers a stand-in: replays the script's run, or has the script started. Without a plan, no run is known.
+    /// Answers a stand-in: replays the run, or has the script started. Without a plan, no run is known.
     fn script(&self, mut conversation: Conversation, request: &Request) -> io::Result<()> {
         let units = if self.is_pending { self.pending_units() } else { self.units.get().and_then(Option::as_ref) };
         if let Some(Printed { stdout, stderr }) = units.and_then(|units| units.replay(request)) {
@@ -248,16 +245,16 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Waits for the plan at cargo's second question for the version. Cargo asks when it starts, and once more
-    /// (`core/profiles.rs`, `Profiles::new`) after it has resolved the packages and before it locks the build
-    /// directory. So it waits here while units are still being placed. A cargo that does not ask waits for the lock.
+    /// Waits for the plan at cargo's second question for the version. Cargo asks at its start, and once more
+    /// (`core/profiles.rs`, `Profiles::new`) between resolving the packages and locking the build directory. So it
+    /// waits while units are being placed. A cargo that does not ask waits for the lock.
     fn delay_cargo(&self) {
         if self.is_pending && self.version_queries.fetch_add(1, Ordering::SeqCst) > 0 {
             self.pending_units();
         }
     }
 
-    /// Answers a call that does not compile: a question of cargo's or of a build script's.
+    /// Answers a question of cargo's or of a build script's.
     fn query(&self, mut conversation: Conversation, request: &Request) -> io::Result<()> {
         let arguments: Vec<_> = request.arguments.iter().map(String::as_str).collect();
         // The user's own wrapper may change the compiler's answer.
@@ -284,8 +281,8 @@ impl Coordinator {
     }
 }
 
-/// The arguments without the compiler, which is the first argument of a workspace wrapper (`clippy-driver`). Cargo's
-/// own arguments begin with an option.
+/// The arguments without the compiler, the first argument of a workspace wrapper (`clippy-driver`). Cargo's own begin
+/// with an option.
 fn without_compiler(arguments: &[String]) -> &[String] {
     match arguments.split_first() {
         Some((first, others)) if !first.starts_with('-') && !first.ends_with(".rs") => others,

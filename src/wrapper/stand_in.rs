@@ -1,18 +1,17 @@
 //! Stand-ins for the programs of build scripts.
 //!
-//! Cargo starts a build script by the path of its program, and passes it the wrapper's path in `RUSTC_WRAPPER`. A
-//! stand-in is a program of half a kilobyte at that path. It starts our wrapper, which asks the session. If the session
-//! knows the run, the wrapper prints the recorded output. Otherwise the script's program is put back first, and started
-//! as cargo would have started it without us. So a script sees no trace of us in its environment, its arguments, its
-//! own path and its directory. There is one exception: if a package's script may be started more than once, the
-//! stand-in stays. The program is then started from the directory beside it, and can see that in its path.
+//! Cargo starts a build script by its program's path, and passes it the wrapper's path in `RUSTC_WRAPPER`. A stand-in
+//! is a program of half a kilobyte at that path. It starts our wrapper, which asks the session. If the session knows
+//! the run, the wrapper prints the recorded output. Otherwise the script's program is put back, and started as cargo
+//! would have started it without us. So a script sees no trace of us in its environment, arguments, path and directory.
+//! Only if a package's script may be started more than once does the stand-in stay: the program then starts from beside
+//! it, and can see that in its path.
 //!
-//! **Invariants.** At any moment, the file at the program's path does what the program does: whatever goes wrong, the
-//! stand-in starts the program, which it finds beside itself wherever the directory is moved. It has the program's
-//! modification time, so cargo sees no change. When the session ends, the programs are back; a killed session leaves
-//! stand-ins that work without it. Several sessions may use one directory: each locks it for a change, and none removes
-//! a program that a stand-in of another session needs. Stand-ins exist only on the systems they are written for: Linux
-//! on x86-64 and 64-bit ARM.
+//! **Invariants.** At any moment, the file at the path does what the program does: whatever goes wrong, the stand-in
+//! starts the program, which it finds beside itself wherever both are moved. It has the program's modification time, so
+//! cargo sees no change. When the session ends, the programs are back; a killed session leaves stand-ins that work
+//! without it. Several sessions may use one directory: they lock it for each change, and none removes a program that a
+//! stand-in of another one needs. Stand-ins exist on Linux, on x86-64 and 64-bit ARM.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -28,10 +27,10 @@ use crate::event::UnitId;
 use crate::fs;
 use crate::process;
 
-/// Where the program waits, relative to the directory of the stand-in. The stand-in contains this path.
+/// Where the program waits, relative to the stand-in, which contains this path.
 const PROGRAM_BESIDE: &str = ".xcache/program";
 
-/// An upper limit for the size of a stand-in, which contains little more than a path.
+/// The largest stand-in, which contains little more than a path.
 const MAX_SIZE: u64 = 8 << 10;
 
 /// The stand-ins of a session.
@@ -59,14 +58,14 @@ pub(super) enum Runs {
 }
 
 impl Runs {
-    /// The runs of a script of which it is known only whether it may have several.
+    /// The runs of a script of which nothing else is known.
     pub(super) fn unknown(several: bool) -> Self {
         if several { Self::Several } else { Self::Unknown }
     }
 }
 
 impl StandIns {
-    /// Creates an empty set. `wrapper` is the program that each stand-in starts.
+    /// Creates an empty set. Each stand-in will start `wrapper`.
     pub(super) fn new(wrapper: &Path) -> Self {
         Self { bytes: elf::program(wrapper.as_os_str()), placed: Mutex::default() }
     }
@@ -75,7 +74,7 @@ impl StandIns {
         self.placed.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Puts a stand-in in place of a script's program, if that is possible.
+    /// Replaces a script's program by a stand-in, if possible.
     pub(super) fn put(&self, runs: Runs, program: &Utf8Path) {
         let (Some(bytes), Some(directory)) = (&self.bytes, program.parent()) else { return };
         if let Err(error) = exchange(program, directory, bytes) {
@@ -92,15 +91,15 @@ impl StandIns {
         }
     }
 
-    /// The digest of a program, whether or not a stand-in is in its place.
+    /// The digest of a program, which may have a stand-in.
     pub(super) fn content(program: &Utf8Path) -> Option<Digest> {
         let displaced_program = || is_stand_in(program).then_some(program.parent()?.join(PROGRAM_BESIDE));
         let digest = |path: &Utf8Path| Digest::of_file(path.as_std_path()).ok();
-        // Another thread may put the program back at this moment.
+        // Another thread may be putting the program back.
         displaced_program().and_then(|path| digest(&path)).or_else(|| digest(program).filter(|_| !is_stand_in(program)))
     }
 
-    /// Puts a program back before it starts, unless it may start several times: the next run needs the stand-in.
+    /// Puts a program back before it starts, unless it may start again and then needs the stand-in.
     pub(super) fn restore_program(&self, path: &Utf8Path) {
         let mut placed = self.placed();
         let Some(directory) = path.parent() else { return };
@@ -121,7 +120,7 @@ impl StandIns {
         }
     }
 
-    /// Puts a program back under each name of its stand-in, which cargo links or copies to a second one.
+    /// Puts a program back under each name of its stand-in: cargo links or copies it to a second one.
     fn put_back(&self, StandIn { program, .. }: &StandIn) -> io::Result<()> {
         let directory = program.parent().unwrap_or(Utf8Path::new("."));
         let _lock = lock(directory)?;
@@ -141,15 +140,15 @@ impl StandIns {
     }
 }
 
-/// Locks a directory, in which one session at a time places or removes stand-ins.
+/// Locks a directory: one session at a time places or removes stand-ins there.
 fn lock(directory: &Utf8Path) -> io::Result<File> {
     let directory = File::open(directory)?;
     directory.lock()?;
     Ok(directory)
 }
 
-/// Moves the program away, and puts a stand-in with the same modification time in its place. Replaces a stand-in of
-/// another session, which may have been killed.
+/// Moves the program away and puts a stand-in of the same time in its place. Replaces one of another session, which may
+/// have been killed.
 fn exchange(program: &Utf8Path, directory: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
     let _lock = lock(directory)?;
     let modified = std::fs::metadata(program)?.modified()?;
@@ -188,12 +187,12 @@ pub(super) fn is_stand_in(path: &Utf8Path) -> bool {
     is_small && std::fs::read(path).is_ok_and(|content| elf::is_any(&content))
 }
 
-/// The program whose place the stand-in at `path` takes.
+/// The program that the stand-in at `path` replaces.
 pub(super) fn displaced_program(path: &Path) -> PathBuf {
     path.with_file_name("").join(PROGRAM_BESIDE)
 }
 
-/// The program of a stand-in: one loaded segment with the headers, the code and three texts.
+/// The stand-in: one loaded segment with the headers, the code and three texts.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod elf {
     use std::ffi::OsStr;
@@ -206,7 +205,7 @@ mod elf {
     const CODE_OFFSET: usize = 64 + 56;
     /// The address at which the file is loaded.
     const BASE_ADDRESS: u64 = 0x40_0000;
-    /// The room for the flag, and for the path of the program.
+    /// The room for the flag, and for the program's path.
     const TEXT_SIZE: usize = 16;
     const MACHINE: u16 = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
 

@@ -99,7 +99,7 @@ impl Units {
         Arc::into_inner(build)
     }
 
-    /// Replaces this machine's directories in the debug information of what an external package's script has just
+    /// Replaces this machine's directories in the debug information that an external package's script has just
     /// compiled. Must be called before cargo continues.
     pub(super) fn replace_debug_paths(&self, request: &Request, out_dir: &Utf8Path) {
         let roots = &self.build.context.roots;
@@ -109,7 +109,7 @@ impl Units {
         }
     }
 
-    /// The output of a known run, whose files are then in place; `None` if the script has to run.
+    /// The output of a known run, whose files are then in place.
     pub(super) fn replay(&self, request: &Request) -> Option<Printed> {
         self.scripts.replay(request)
     }
@@ -123,7 +123,7 @@ impl Units {
     }
 
     /// The unit of a call. A build script that runs cargo may compile the same crate in a directory of its own: that is
-    /// another build, and its units are not in the plan.
+    /// another build.
     pub(super) fn identify(&self, call: &Call) -> Option<UnitId> {
         let below = call.out_dir.strip_prefix(self.build.context.roots.get(Root::BuildDir)?).ok()?;
         if is_in_script_dir(below.parent()?) {
@@ -163,7 +163,7 @@ impl Units {
         result
     }
 
-    /// The reason, seen only in the command line, why a planned unit is not cached.
+    /// The reason, seen only in the command line, why a unit is not cached.
     fn uncacheable(&self, id: UnitId, call: &Call) -> Option<UncacheableReason> {
         let (unit, Call { invocation, .. }) = (self.build.context.plan.unit(id), call);
         if !call.is_compiled_by(self.build.context.plan.driver_of(id), unit) {
@@ -179,7 +179,7 @@ impl Units {
             .or(debug_files.then_some(UncacheableReason::SideFiles))
     }
 
-    /// The reason why a call is not recorded if the inputs of its linker were not observed.
+    /// Why a call is not recorded unless the inputs of its linker were observed.
     fn reason_if_unobserved(&self, id: UnitId, call: &Call) -> Option<UncacheableReason> {
         let unit = self.build.context.plan.unit(id);
         let is_native = call.invocation.links_native
@@ -189,7 +189,7 @@ impl Units {
         is_native.then_some(UncacheableReason::Native).or_else(|| is_configured().then_some(UncacheableReason::Linked))
     }
 
-    /// Whether everything that is linked follows from what the package's own build script printed and generated.
+    /// Whether everything that is linked follows from the output of the package's own build script.
     fn links_follow_from_script(&self, unit: &Unit, call: &Call) -> bool {
         match unit.script_run(&self.build.context.plan) {
             Some(_) => self.scripts.linking(unit, call).is_some_and(LinkedLibraries::follow_from_script),
@@ -212,7 +212,7 @@ impl Units {
         }
     }
 
-    /// Restores a unit and returns its output. Otherwise returns the reason; `None` if the miss is recorded already.
+    /// Restores a unit and returns its output, or returns the reason; `None` if the miss is recorded already.
     fn hit(&self, id: UnitId, call: &Call) -> Result<String, Option<MissReason>> {
         let BuildContext { roots, .. } = &self.build.context;
         let Stores { prefetch, store, log, .. } = &self.build.stores;
@@ -254,7 +254,7 @@ impl Units {
         Ok(printed)
     }
 
-    /// Puts a stand-in in place of a build script that was just compiled or restored, before cargo starts it.
+    /// Puts a stand-in in place of a new build script before cargo starts it.
     fn place_stand_in(&self, id: UnitId, call: &Call) {
         let unit = self.build.context.plan.unit(id);
         if unit.kind == "custom-build"
@@ -396,7 +396,7 @@ impl Units {
         record(compiled, store, roots, &self.scanner, inputs)
     }
 
-    /// Cargo's own files of a unit that was just compiled. Cargo writes them when it knows that the compiler has ended.
+    /// Cargo's own files of a new unit, which cargo writes when it knows that the compiler has ended.
     fn fresh(&self, id: UnitId, call: &Call, printed: &str) -> Option<(Fresh, BTreeSet<Root>)> {
         let site = self.build.context.site();
         let hash = call.invocation.extra_filename().trim_start_matches('-');
@@ -414,8 +414,8 @@ impl Units {
 
     /// Whether a dependency was compiled by plain cargo: an entry made against it would be useless elsewhere.
     ///
-    /// A dependency is not foreign if this session or an earlier one made it, or if its file is the one that its entry
-    /// in the store describes.
+    /// A dependency is known if this session or an earlier one made it, or if its entry in the store describes this
+    /// file.
     fn has_foreign_dependency(&self, id: UnitId, records: &[DependencyRecord]) -> bool {
         let BuildContext { plan, .. } = &self.build.context;
         let Stores { prefetch, store, .. } = &self.build.stores;
@@ -441,8 +441,8 @@ impl Units {
 }
 
 /// Whether a directory, relative to the build directory, is an `OUT_DIR` or below one: `out` in
-/// `build/<package>-<hash>`, or in `build/<package>/<hash>` in the layout of later cargos. A profile may be called
-/// `out`, too.
+/// `build/<package>-<hash>`, or in later cargos' layout in `build/<package>/<hash>`. A profile may be called `out`,
+/// too.
 fn is_in_script_dir(directory: &Utf8Path) -> bool {
     let parts: Vec<_> = directory.components().map(|part| part.as_str()).collect();
     let is_build = |index: Option<usize>| index.is_some_and(|index| parts[index] == "build");

@@ -1,9 +1,8 @@
-//! The HTTP transport under the operator: counts, sets limits, and passes on the server's messages.
+//! The HTTP transport under the operator: counts, limits, and the server's messages.
 //!
-//! Every attempt passes through this module, including retries, so the counts are what went over the wire: requests to
-//! the storage service, and the bytes of their bodies. Requests for credentials (instance metadata, container, STS)
-//! pass through it as well. They are not counted, and have a time limit, as nothing answers them on a machine outside
-//! of a cloud.
+//! Every attempt passes through this module, retries too, so the counts are what went over the wire: requests to the
+//! storage service and the bytes of their bodies. Requests for credentials (instance metadata, container, STS) are not
+//! counted. They have a time limit, since nothing answers them outside of a cloud.
 //!
 //! **Invariant.** An unsuccessful answer is an error whose message is the server's own code and text.
 
@@ -24,7 +23,7 @@ use super::Traffic;
 const AWS_HOST: &str = "s3.amazonaws.com";
 /// The time limit for instance metadata, which is one hop away or absent.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
-/// The largest part of an error answer that is read. No real one is longer.
+/// How much of an error answer is read. No real one is longer.
 const MAX_MESSAGE: usize = 64 << 10;
 
 pub(super) struct Transport {
@@ -37,10 +36,10 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(endpoint: &str, stall: Duration, traffic: Arc<Traffic>) -> Result<Self> {
-        // If the application that uses the library has installed a provider already, that one is used.
+        // The application may have installed a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || reqwest::Client::builder().connect_timeout(stall).tcp_nodelay(true);
-        // In an image without certificates, a service without TLS still works.
+        // An image without certificates can still use a service without TLS.
         let plain =
             |error| if endpoint.starts_with("http://") { builder().tls_certs_only([]).build() } else { Err(error) };
         let client = builder().build().or_else(plain).map_err(|error| {
@@ -50,7 +49,7 @@ impl Transport {
         Ok(Self { inner: ReqwestTransport::new(client), traffic, host, stall })
     }
 
-    /// Whether a request goes to the storage service. The host may begin with the bucket, and on AWS contain the
+    /// Whether a request goes to the storage service. The host may begin with the bucket, and AWS's contains the
     /// region.
     fn is_storage(&self, uri: &Uri) -> bool {
         let host = uri.host().unwrap_or_default();
@@ -96,10 +95,9 @@ impl HttpTransport for Transport {
     }
 }
 
-/// The error for a request without an answer: the system's own words, and the host.
+/// The error for a request without an answer: the system's words, and the host.
 ///
-/// If the host is unreachable, has no address or is not trusted, a retry will not help: the error is an
-/// [`ErrorKind::ConfigInvalid`].
+/// An unreachable or unknown host, or one that is not trusted, is [`ErrorKind::ConfigInvalid`]: a retry will not help.
 fn no_answer_error(error: &Error, uri: &Uri) -> Error {
     let (scheme, authority) = (uri.scheme_str().unwrap_or("http"), uri.authority().map_or("", |it| it.as_str()));
     let message = format!("{} ({scheme}://{authority})", innermost_message(error));
@@ -109,7 +107,7 @@ fn no_answer_error(error: &Error, uri: &Uri) -> Error {
     Error::new(kind, message).with_temporary(error.is_temporary())
 }
 
-/// The message of the innermost cause, without the system's error number.
+/// The innermost cause, without the system's error number.
 fn innermost_message(error: &dyn std::error::Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
@@ -154,7 +152,7 @@ fn server_error(status: StatusCode, body: &str) -> Error {
     Error::new(kind, format!("{message} (HTTP {})", status.as_u16())).with_temporary(temporary)
 }
 
-/// The text of an answer from a proxy in between, if the body is plain text and not markup or binary data.
+/// The text of a proxy in between: a body of plain words, without markup or binary data.
 fn plain_text(body: &str) -> Option<String> {
     let text = body.split_whitespace().collect::<Vec<_>>().join(" ");
     let is_text = !text.is_empty() && !text.contains(['<', '{', '\u{fffd}']) && !text.contains(char::is_control);
@@ -181,8 +179,8 @@ mod tests {
 
     use super::*;
 
-    /// A server that refuses one request with an endless body. It is limited to a size that a test can wait for. The
-    /// thread returns the number of bytes that it has sent.
+    /// Refuses one request with an endless body, or as much of it as a test can wait for. Returns the number of bytes
+    /// sent.
     fn endless_server() -> (String, thread::JoinHandle<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());

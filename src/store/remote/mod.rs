@@ -41,7 +41,7 @@ use crate::key::UnitKey;
 /// The number of attempts after the first.
 const RETRIES: usize = 2;
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-/// The slowest rate of an upload. It gets the time for its size at this rate, in addition to the stall time.
+/// The rate at which the size of an upload adds to its time limit, the stall time.
 const MIN_UPLOAD_RATE: u64 = 64 << 10;
 /// The largest index or entry that is read.
 const MAX_OBJECT_SIZE: usize = 256 << 20;
@@ -107,7 +107,7 @@ enum Service {
     Fs(PathBuf),
 }
 
-/// The operators for reads and writes. Uploads have a time limit by size, so the stall time is for reads only.
+/// The operators. Uploads have a time limit by size, so the stall time is for reads only.
 struct Operators {
     read: Operator,
     write: Operator,
@@ -401,8 +401,7 @@ impl Service {
         }
     }
 
-    /// A digest of the place, the same for everyone who uses it. It does not depend on the user or the spelling of the
-    /// URL.
+    /// A digest of the place, whoever uses it and however the URL is spelled.
     fn identity(&self) -> Digest {
         match *self {
             #[cfg(feature = "s3")]

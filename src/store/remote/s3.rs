@@ -38,7 +38,7 @@ pub(super) struct Location {
 
 impl Location {
     /// The endpoint is from `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` or the profile; the region from `AWS_REGION`,
-    /// `AWS_DEFAULT_REGION` or the profile. With an endpoint, the default is the region that such servers accept.
+    /// `AWS_DEFAULT_REGION`, the profile, or for an endpoint the one that such servers accept.
     pub(super) fn new(bucket: &str, prefix: &str, lookup: Lookup<'_>) -> Self {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let profile = Profile::load(&set);
@@ -74,7 +74,7 @@ impl Location {
         Ok(Operator::new(service)?.with_context(context))
     }
 
-    /// The region of a bucket. AWS tells it to anybody, even in an answer that denies the request.
+    /// The region of a bucket, which AWS tells anybody, even in a refusal.
     async fn query_region(&self, transport: &Transport) -> Option<String> {
         let request = Request::head(format!("{AWS_ENDPOINT}/{}", self.bucket)).body(Buffer::new()).ok()?;
         let response = tokio::time::timeout(DETECTION_TIMEOUT, transport.fetch_counted(request)).await.ok()?.ok()?;

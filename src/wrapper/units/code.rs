@@ -1,13 +1,13 @@
 //! The code that is linked into procedural macros and libraries, as a condition of the units that use them.
 //!
 //! The metadata of a macro or library depends on its sources, not on the machine's archives and objects that are linked
-//! into it. So a unit that is compiled with a macro has [its code](crate::entry::Entry::code) as a condition. And a
-//! unit is not recorded if it is linked with a library that contains objects from elsewhere than that library's own
-//! build script.
+//! into it. So units that are compiled with a macro have [its code](crate::entry::Entry::code) as a condition. And
+//! units are not recorded if they are linked with a library that contains objects which its own build script has not
+//! made.
 //!
 //! **Invariant.** A macro is identified by the observed inputs of its linker, or else by its whole content. If neither
-//! is known, no unit that uses it is recorded or restored. Libraries that were not compiled in this session are known
-//! only if they were recorded.
+//! is known, no unit that uses it is recorded or restored. Libraries that this session has not compiled are known only
+//! if they were recorded.
 
 use camino::Utf8PathBuf;
 
@@ -21,8 +21,8 @@ use crate::rustc::written::{library, linked};
 use crate::wrapper::protocol::Finished;
 
 impl Units {
-    /// Remembers whether a library that was just compiled contains objects from neither rustc nor its own build script.
-    /// Must be called before cargo continues.
+    /// Remembers whether a new library contains objects from neither rustc nor its own build script. Must be called
+    /// before cargo continues.
     pub(super) fn note_objects(&self, id: UnitId, call: &Call) {
         let (unit, Call { invocation, out_dir, .. }) = (self.build.context.plan.unit(id), call);
         let is_own = || self.scripts.linking(unit, call) == Some(LinkedLibraries::Own);
@@ -36,7 +36,7 @@ impl Units {
         }
     }
 
-    /// Whether the content of all libraries that a unit is linked with follows from their sources.
+    /// Whether the content of all libraries that are linked into a unit follows from their sources.
     fn has_known_libraries(&self, id: UnitId) -> bool {
         let BuildContext { plan, .. } = &self.build.context;
         let prefetch = &self.build.stores.prefetch;
@@ -51,8 +51,8 @@ impl Units {
         !plan.unit(id).is_linked() || plan.libraries_of(id).iter().all(is_known)
     }
 
-    /// Remembers what was linked into a macro that was just compiled. Must be called before cargo continues. `finished`
-    /// is present if the macro is recorded.
+    /// Remembers what was linked into a new macro. Must be called before cargo continues. `finished` is present if the
+    /// macro is recorded.
     pub(super) fn note_code(&self, id: UnitId, call: &Call, finished: Option<&Finished>) {
         if !self.build.context.plan.is_macro(id) {
             return;
@@ -74,13 +74,13 @@ impl Units {
         }
     }
 
-    /// The digest of what was linked into a macro in the build directory; `None` if it is not known.
+    /// The digest of what was linked into a macro; `None` if it is not known.
     pub(super) fn code(&self, id: UnitId) -> Option<Option<Digest>> {
         let code = self.state().linked_code.get(&id).copied();
         code.or_else(|| self.placed_code(id))
     }
 
-    /// The same for a macro that was hydrated, or that is unchanged since an earlier build.
+    /// The same for a macro that was hydrated, or is unchanged since an earlier build.
     fn placed_code(&self, id: UnitId) -> Option<Option<Digest>> {
         let build = &self.build;
         let entry = build.stores.prefetch.found(id)?;
@@ -97,14 +97,14 @@ impl Units {
         is_there.then_some(entry.code)
     }
 
-    /// A digest of the code that is linked into a unit besides crates, or into the macros that it loads; `None` if it
-    /// is not known. Observed `inputs` include the libraries that the linker found.
+    /// A digest of the code that is linked into a unit besides crates, or into its macros; `None` if it is not known.
+    /// Observed `inputs` include the libraries that the linker found.
     pub(super) fn linked_with(&self, id: UnitId, call: &Call, inputs: &Inputs) -> Option<Option<Digest>> {
         let linked = || self.scripts.linked_with(id, call, inputs.is_seen(), |id| self.code(id));
         if self.has_known_libraries(id) { linked() } else { None }
     }
 
-    /// Whether the code that is linked into a unit is the one that its entry was made with.
+    /// Whether this code is the one that the entry was made with.
     pub(super) fn is_linked_with(&self, id: UnitId, call: &Call, entry: &Entry) -> bool {
         let Constraints { observed, linked, .. } = &entry.constraints;
         self.linked_with(id, call, observed) == Some(*linked)

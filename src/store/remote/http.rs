@@ -1,10 +1,10 @@
-//! The HTTP transport under the operator: counts, bounds, and lets the server speak.
+//! The HTTP transport under the operator: counts, limits, and the server's messages.
 //!
-//! Every attempt is seen here, retries too, so the figures are what went over the wire: requests to the storage service
-//! and the bytes of their bodies. Requests for credentials (instance metadata, container, STS) pass through here as well;
-//! they are not counted, and they are bounded in time, as a machine that is not in a cloud has nobody who answers.
+//! Every attempt passes through this module, retries too, so the counts are what went over the wire: requests to the
+//! storage service and the bytes of their bodies. Requests for credentials (instance metadata, container, STS) are not
+//! counted. They have a time limit, since nothing answers them outside of a cloud.
 //!
-//! **Invariant.** An answer that is not a success is an error whose message is the server's own code and text.
+//! **Invariant.** An unsuccessful answer is an error whose message is the server's own code and text.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -21,35 +21,36 @@ use super::Traffic;
 
 /// Amazon's own service.
 const AWS_HOST: &str = "s3.amazonaws.com";
-/// Instance metadata is one hop away, or not there.
+/// The time limit for instance metadata, which is one hop away or absent.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
-/// No honest error answer is longer, and no more of one is read.
+/// How much of an error answer is read. No real one is longer.
 const MAX_MESSAGE: usize = 64 << 10;
 
 pub(super) struct Transport {
     inner: ReqwestTransport,
     traffic: Arc<Traffic>,
-    /// The storage service, without the bucket.
+    /// The host of the storage service, without the bucket.
     host: String,
     stall: Duration,
 }
 
 impl Transport {
     pub(super) fn new(endpoint: &str, stall: Duration, traffic: Arc<Traffic>) -> Result<Self> {
-        // Another one may be there already, of whoever uses the library: it is as good.
+        // The application may have installed a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || reqwest::Client::builder().connect_timeout(stall).tcp_nodelay(true);
-        // An image without certificates can still talk to a service that has none.
+        // An image without certificates can still use a service without TLS.
         let plain =
             |error| if endpoint.starts_with("http://") { builder().tls_certs_only([]).build() } else { Err(error) };
         let client = builder().build().or_else(plain).map_err(|error| {
-            Error::new(ErrorKind::ConfigInvalid, format!("cannot set up a client: {}", deepest(&error)))
+            Error::new(ErrorKind::ConfigInvalid, format!("cannot set up a client: {}", innermost_message(&error)))
         })?;
         let host = endpoint.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
         Ok(Self { inner: ReqwestTransport::new(client), traffic, host, stall })
     }
 
-    /// The bucket may stand in front of the service's name, and AWS's region in it.
+    /// Whether a request goes to the storage service. The host may begin with the bucket, and AWS's contains the
+    /// region.
     fn is_storage(&self, uri: &Uri) -> bool {
         let host = uri.host().unwrap_or_default();
         match self.host.as_str() {
@@ -58,13 +59,13 @@ impl Transport {
         }
     }
 
-    /// Whatever the service answers, success or not.
+    /// The service's answer, successful or not.
     pub(super) async fn fetch_counted(&self, request: Request<Buffer>) -> Result<Response<HttpBody>> {
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         self.traffic.sent.fetch_add(request.body().len() as u64, Ordering::Relaxed);
         let uri = request.uri().clone();
         tracing::debug!(method = %request.method(), %uri, "request");
-        let response = self.inner.fetch(request).await.map_err(|error| unanswered(&error, &uri))?;
+        let response = self.inner.fetch(request).await.map_err(|error| no_answer_error(&error, &uri))?;
         let traffic = Arc::clone(&self.traffic);
         Ok(response.map(|body| {
             body.map_inner(|stream| {
@@ -90,24 +91,24 @@ impl HttpTransport for Transport {
             return self.fetch_credentials(request).await;
         }
         let response = self.fetch_counted(request).await?;
-        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+        if response.status().is_success() { Ok(response) } else { Err(error_answer(response).await) }
     }
 }
 
-/// There was no answer: the system's own words, and to whom it could not talk.
+/// The error for a request without an answer: the system's words, and the host.
 ///
-/// Nobody there, no such name, no trust: trying a third time will not help, and [`ErrorKind::ConfigInvalid`] says so.
-fn unanswered(error: &Error, uri: &Uri) -> Error {
+/// An unreachable or unknown host, or one that is not trusted, is [`ErrorKind::ConfigInvalid`]: a retry will not help.
+fn no_answer_error(error: &Error, uri: &Uri) -> Error {
     let (scheme, authority) = (uri.scheme_str().unwrap_or("http"), uri.authority().map_or("", |it| it.as_str()));
-    let message = format!("{} ({scheme}://{authority})", deepest(error));
+    let message = format!("{} ({scheme}://{authority})", innermost_message(error));
     let connecting = error.source().and_then(|source| source.downcast_ref::<reqwest::Error>());
     let unreachable = connecting.is_some_and(|error| error.is_connect() && !error.is_timeout());
     let kind = if unreachable { ErrorKind::ConfigInvalid } else { ErrorKind::Unexpected };
     Error::new(kind, message).with_temporary(error.is_temporary())
 }
 
-/// The innermost cause, without the number of the system's error.
-fn deepest(error: &dyn std::error::Error) -> String {
+/// The innermost cause, without the system's error number.
+fn innermost_message(error: &dyn std::error::Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;
@@ -116,10 +117,10 @@ fn deepest(error: &dyn std::error::Error) -> String {
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-async fn refused(response: Response<HttpBody>) -> Error {
+async fn error_answer(response: Response<HttpBody>) -> Error {
     let (parts, mut body) = response.into_parts();
     let mut bytes = Vec::new();
-    // One that breaks off has said something, too.
+    // An answer that breaks off is used as far as it goes.
     while bytes.len() < MAX_MESSAGE
         && let Ok(chunk) = body.read().await
         && !chunk.is_empty()
@@ -130,7 +131,7 @@ async fn refused(response: Response<HttpBody>) -> Error {
     server_error(parts.status, &String::from_utf8_lossy(&bytes))
 }
 
-/// What S3's answer means. The codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+/// The error for an answer of S3. The codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 fn server_error(status: StatusCode, body: &str) -> Error {
     let code = element(body, "Code").unwrap_or_default();
     let text = element(body, "Message").unwrap_or_default();
@@ -151,7 +152,7 @@ fn server_error(status: StatusCode, body: &str) -> Error {
     Error::new(kind, format!("{message} (HTTP {})", status.as_u16())).with_temporary(temporary)
 }
 
-/// What a proxy in between says: a body of words, not of markup or anything else.
+/// The text of a proxy in between: a body of plain words, without markup or binary data.
 fn plain_text(body: &str) -> Option<String> {
     let text = body.split_whitespace().collect::<Vec<_>>().join(" ");
     let is_text = !text.is_empty() && !text.contains(['<', '{', '\u{fffd}']) && !text.contains(char::is_control);
@@ -178,11 +179,12 @@ mod tests {
 
     use super::*;
 
-    /// Refuses one request with a body without an end, as slowly as a test can wait for. Says how much it got rid of.
-    fn talker() -> (String, thread::JoinHandle<usize>) {
+    /// Refuses one request with an endless body, or as much of it as a test can wait for. Returns the number of bytes
+    /// sent.
+    fn endless_server() -> (String, thread::JoinHandle<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let talking = thread::spawn(move || {
+        let sending = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let _ = stream.read(&mut [0; 4096]).unwrap();
             let body = "<Error><Code>AccessDenied</Code><Message>not today</Message>";
@@ -194,12 +196,12 @@ mod tests {
             }
             sent
         });
-        (endpoint, talking)
+        (endpoint, sending)
     }
 
     #[test]
-    fn an_answer_without_an_end_is_not_read_to_its_end() {
-        let (endpoint, talking) = talker();
+    fn an_endless_answer_is_not_read_to_its_end() {
+        let (endpoint, sending) = endless_server();
         let traffic = Arc::<Traffic>::default();
         let transport = Transport::new(&endpoint, Duration::from_secs(10), Arc::clone(&traffic)).unwrap();
         let request = Request::get(format!("{endpoint}/bucket/object")).body(Buffer::new()).unwrap();
@@ -211,7 +213,7 @@ mod tests {
         );
         assert!(traffic.received.load(Ordering::Relaxed) < 2 << 20, "{traffic:?}");
         drop((transport, runtime));
-        assert!(talking.join().unwrap() < 32 << 20, "nobody listens any more");
+        assert!(sending.join().unwrap() < 32 << 20, "the client has stopped reading");
     }
 
     fn answer(status: u16, body: &str) -> (ErrorKind, bool, String) {
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_speaks_in_its_own_words() {
+    fn errors_contain_the_server_s_own_words() {
         let body = "<?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code>\
                     <Message>The &quot;signature&quot; differs.</Message><Resource>/b</Resource></Error>";
         assert_eq!(
@@ -232,13 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_not_there_differs_from_a_bucket_that_is_not_there() {
+    fn a_missing_object_differs_from_a_missing_bucket() {
         assert_eq!(answer(404, "<Code>NoSuchKey</Code>").0, ErrorKind::NotFound);
         assert_eq!(answer(404, "<Code>NoSuchBucket</Code>").0, ErrorKind::ConfigInvalid);
     }
 
     #[test]
-    fn a_refusal_differs_from_a_key_that_is_wrong() {
+    fn a_denied_request_differs_from_a_wrong_key() {
         assert_eq!(answer(403, "<Code>AccessDenied</Code>").0, ErrorKind::PermissionDenied);
         assert_eq!(answer(403, "<Code>InvalidAccessKeyId</Code>").0, ErrorKind::ConfigInvalid);
         assert_eq!(answer(400, "<Code>ExpiredToken</Code>").0, ErrorKind::ConfigInvalid);

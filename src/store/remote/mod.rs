@@ -1,14 +1,14 @@
 //! The remote tier: an object store that many machines share.
 //!
-//! [`RemoteStore`] gets and puts four kinds of objects by name: graph indexes, entries, packs, and input histories.
-//! Each is one GET or one PUT: nothing is listed, nothing is asked about before it is read, so leave to GET is all a
-//! reader needs. Only who writes an index asks whether what it names is still there ([`RemoteStore::has`]). The service
-//! behind it is an [`opendal::Operator`], chosen by the URL's scheme.
+//! [`RemoteStore`] reads and writes objects by name: graph indexes, entries, packs, proofs and input histories. Each is
+//! one GET or one PUT. Nothing is listed, and nothing is checked before it is read, so reading needs only the
+//! permission to GET. Only the writer of an index checks whether the entries in it still exist ([`RemoteStore::has`]).
+//! The scheme of the URL chooses the service, an [`opendal::Operator`].
 //!
-//! **Invariants.** An object that is not there is `None`. A service that denies an object (403) may mean that it is not
-//! there, as AWS tells those who may not list, so that is `None` too; a session in which *every* read was denied says so
-//! in the end ([`RemoteStore::close`]). Requests fail fast once the breaker ([`health`]) is open. Retries are few: no
-//! request may cost more than it saves.
+//! **Invariants.** A missing object is `None`. So is an object that the service denies (403): this is AWS's answer for
+//! a missing object if the key may not list. If *every* read of a session was denied, the session warns at the end
+//! ([`RemoteStore::close`]). Requests fail fast once the breaker ([`health`]) is open. Retries are few: no request may
+//! cost more than it saves.
 
 pub mod health;
 #[cfg(feature = "s3")]
@@ -38,19 +38,19 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
 use crate::key::UnitKey;
 
-/// Attempts after the first.
+/// The number of attempts after the first.
 const RETRIES: usize = 2;
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-/// Uploads are given time for their size at this speed, on top of the stall time.
-const SLOWEST_UPLOAD: u64 = 64 << 10;
-/// An index or entry larger than this is not one of ours.
-const MAX_OBJECT: usize = 256 << 20;
+/// The rate at which the size of an upload adds to its time limit, the stall time.
+const MIN_UPLOAD_RATE: u64 = 64 << 10;
+/// The largest index or entry that is read.
+const MAX_OBJECT_SIZE: usize = 256 << 20;
 
-/// The threads on which requests run.
+/// The threads for requests.
 pub struct Runtime(Option<tokio::runtime::Runtime>);
 
 impl Runtime {
-    /// Two threads for the network; decoding and packing have threads of their own.
+    /// Starts two threads for the network. Decoding and packing have other threads.
     pub fn new() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -62,14 +62,14 @@ impl Runtime {
         Ok(Self(Some(runtime)))
     }
 
-    /// Spawns and enters.
+    /// A handle to start tasks, and to wait for them.
     pub fn handle(&self) -> tokio::runtime::Handle {
         self.0.as_ref().expect("the runtime is taken only when it is dropped").handle().clone()
     }
 }
 
 impl Drop for Runtime {
-    /// Nothing that is still under way is worth waiting for.
+    /// Stops the runtime without waiting for unfinished requests.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
@@ -77,7 +77,7 @@ impl Drop for Runtime {
     }
 }
 
-/// What a session moved.
+/// The traffic of a session.
 #[derive(Debug, Default)]
 struct Traffic {
     requests: AtomicU64,
@@ -85,7 +85,7 @@ struct Traffic {
     sent: AtomicU64,
 }
 
-/// A shared store, for one session.
+/// A remote store, for one session.
 pub struct RemoteStore {
     url: String,
     id: String,
@@ -99,7 +99,7 @@ pub struct RemoteStore {
     closed: AtomicBool,
 }
 
-/// The service a URL names.
+/// The service that a URL names.
 enum Service {
     #[cfg(feature = "s3")]
     S3(s3::Location),
@@ -107,7 +107,7 @@ enum Service {
     Fs(PathBuf),
 }
 
-/// Uploads are bounded by their size, so the stall time is for reads only.
+/// The operators. Uploads have a time limit by size, so the stall time is for reads only.
 struct Operators {
     read: Operator,
     write: Operator,
@@ -121,7 +121,7 @@ struct Denials {
 }
 
 impl RemoteStore {
-    /// The store behind a URL. Nothing is asked of it yet.
+    /// Opens the store behind a URL. This sends no request.
     pub fn open(url: &str, settings: &Settings, events: &EventLog) -> Result<Self> {
         let service = Service::parse(url, &|name| std::env::var(name).ok())?;
         Ok(Self {
@@ -138,35 +138,35 @@ impl RemoteStore {
         })
     }
 
-    /// Its URL.
+    /// The store's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Names this remote in the local store's markers: what is at one endpoint is not at another.
+    /// The name of this remote in the local store's markers. Two endpoints have different names.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The index of a graph. Nothing where there is none, or one of another format version.
+    /// A graph index; `None` if it does not exist or has another format version.
     pub async fn graph(&self, key: Digest) -> Result<Option<GraphIndex>> {
         let path = format!("v1/graph/{key}");
         let Some(bytes) = self.get(&path).await? else { return Ok(None) };
         GraphIndex::decode(&format!("graph/{key}"), &bytes).map(Some)
     }
 
-    /// The entry of a unit. Nothing where there is none, or one of another format version.
+    /// The entry of a unit; `None` if it does not exist or has another format version.
     pub async fn entry(&self, key: UnitKey) -> Result<Option<Entry>> {
         let Some(bytes) = self.get(&format!("v1/unit/{}", sharded(key.0))).await? else { return Ok(None) };
         Entry::decode(key, &bytes).map(Some)
     }
 
-    /// A pack, as it comes in. Not verified: [`super::LocalStore::unpack`] does that.
+    /// The download of a pack. It is not verified: [`super::LocalStore::unpack`] does that.
     pub async fn pack(&self, pack: PackRef) -> Result<Option<Download<'_>>> {
         self.download(&format!("v1/blob/{}", sharded(pack.digest))).await
     }
 
-    /// Whether an entry is there together with its pack: two requests, of which neither reads an object.
+    /// Whether an entry and its pack exist: two requests, neither of which reads an object.
     pub async fn has(&self, entry: &Entry) -> Result<bool> {
         let Some(pack) = entry.pack else { return Ok(false) };
         let has_entry = self.length(&format!("v1/unit/{}", sharded(entry.key.0))).await?.is_some();
@@ -178,7 +178,7 @@ impl RemoteStore {
         self.put(&format!("v1/blob/{}", sharded(pack.digest)), bytes).await
     }
 
-    /// Stores an entry; its pack must be there already. Returns its size.
+    /// Stores an entry, whose pack must exist already. Returns the entry's size.
     pub async fn put_entry(&self, entry: &Entry) -> Result<u64> {
         let bytes = entry.encode();
         let size = bytes.len() as u64;
@@ -186,7 +186,7 @@ impl RemoteStore {
         Ok(size)
     }
 
-    /// Stores the index of a graph. Returns its size.
+    /// Stores a graph index. Returns its size.
     pub async fn put_graph(&self, key: Digest, index: &GraphIndex) -> Result<u64> {
         let bytes = index.encode();
         let size = bytes.len() as u64;
@@ -194,18 +194,18 @@ impl RemoteStore {
         Ok(size)
     }
 
-    /// What others have proven of a cargo, as [`RemoteStore::put_proof`] stored it; nothing where it is damaged.
+    /// The proof that [`RemoteStore::put_proof`] stored under this key; `None` if it does not exist or is damaged.
     pub async fn proof(&self, key: Digest) -> Result<Option<Vec<u8>>> {
         let bytes = self.get(&format!("v1/proof/{key}")).await?;
         Ok(bytes.and_then(|bytes| without_checksum(key, &bytes)))
     }
 
-    /// Stores what was proven of a cargo.
+    /// Stores a proof.
     pub async fn put_proof(&self, key: Digest, bytes: &[u8]) -> Result<()> {
         self.put(&format!("v1/proof/{key}"), with_checksum(key, bytes)).await
     }
 
-    /// The input history that this remote shares, as [`RemoteStore::put_input_history`] stored it.
+    /// The shared input history that [`RemoteStore::put_input_history`] stored under this name.
     pub async fn input_history(&self, name: Digest) -> Result<Option<Vec<u8>>> {
         self.get(&format!("v1/known/{name}")).await
     }
@@ -217,17 +217,17 @@ impl RemoteStore {
         Ok(size)
     }
 
-    /// Fails where requests of this kind are given up.
+    /// Returns an error if the breaker for these requests is open.
     pub fn check(&self, direction: Direction) -> Result<()> {
         self.health.check(direction)
     }
 
-    /// Whether requests of this kind are given up.
+    /// Whether the breaker for these requests is open.
     pub fn is_open(&self, direction: Direction) -> bool {
         self.health.is_open(direction)
     }
 
-    /// Gives the remote up for this session.
+    /// Stops using the remote in this session.
     pub fn give_up(&self, message: impl Into<String>) {
         self.health.give_up(message.into());
     }
@@ -237,7 +237,7 @@ impl RemoteStore {
         self.traffic.received.load(Ordering::Relaxed)
     }
 
-    /// The end of the session: what was moved, and a warning where every single read was denied.
+    /// Ends the session: records its traffic, and warns if every read was denied.
     pub fn close(&self) {
         if self.closed.swap(true, Ordering::Relaxed) {
             return;
@@ -257,14 +257,14 @@ impl RemoteStore {
         let mut bytes = Vec::new();
         while let Some(chunk) = download.next().await? {
             chunk.for_each(|part| bytes.extend_from_slice(&part));
-            if bytes.len() > MAX_OBJECT {
+            if bytes.len() > MAX_OBJECT_SIZE {
                 return Err(Error::corrupt(path, "it is larger than any object of its kind"));
             }
         }
         Ok(Some(bytes).filter(|bytes| !is_other_version(bytes)))
     }
 
-    /// The length of an object.
+    /// The length of an object; `None` if it does not exist.
     async fn length(&self, path: &str) -> Result<Option<u64>> {
         self.health.check(Direction::Read)?;
         self.count_call();
@@ -272,7 +272,7 @@ impl RemoteStore {
         Ok(self.check_read(stat.await)?.map(|metadata| metadata.content_length()))
     }
 
-    /// One GET: without a range, opendal asks nothing else. Whether the object is there shows with its first bytes.
+    /// Starts one GET; without a range, opendal sends no other request. The first bytes show whether the object exists.
     async fn download(&self, path: &str) -> Result<Option<Download<'_>>> {
         self.health.check(Direction::Read)?;
         self.count_call();
@@ -289,21 +289,21 @@ impl RemoteStore {
         self.health.check(Direction::Write)?;
         self.count_call();
         let size = bytes.len() as u64;
-        let limit = self.stall + Duration::from_secs(size / SLOWEST_UPLOAD);
+        let limit = self.stall + Duration::from_secs(size / MIN_UPLOAD_RATE);
         let write = async { self.operators().await?.write.write(path, bytes).await };
         let failure = match tokio::time::timeout(limit, write).await {
             Ok(Ok(_)) => {
-                self.health.succeeded(Direction::Write);
+                self.health.record_success(Direction::Write);
                 self.count_body(&self.traffic.sent, size);
                 return Ok(());
             }
             Ok(Err(error)) => self.failure(&error),
-            Err(_) => Failure { message: no_answer(limit), temporary: true, denied: false },
+            Err(_) => Failure { message: no_answer_message(limit), temporary: true, denied: false },
         };
-        Err(self.health.failed(Direction::Write, failure))
+        Err(self.health.record_failure(Direction::Write, failure))
     }
 
-    /// Judges the outcome of a read; `None` is an object that is not there, or not for us.
+    /// The outcome of a read; `None` if the object does not exist or is denied.
     fn check_read<T>(&self, result: opendal::Result<T>) -> Result<Option<T>> {
         let error = match result {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -313,16 +313,16 @@ impl RemoteStore {
             }
             Err(error) if error.kind() != ErrorKind::NotFound => error,
             other => {
-                self.health.succeeded(Direction::Read);
+                self.health.record_success(Direction::Read);
                 self.denials.other_answers.store(true, Ordering::Relaxed);
                 return Ok(other.ok());
             }
         };
-        Err(self.health.failed(Direction::Read, self.failure(&error)))
+        Err(self.health.record_failure(Direction::Read, self.failure(&error)))
     }
 
     fn failure(&self, error: &opendal::Error) -> Failure {
-        // The retry layer marks what it gave up on as persistent. A wrong configuration stays wrong.
+        // The retry layer marks errors as persistent after its last attempt. A wrong configuration stays wrong.
         let temporary = (error.is_temporary() || error.is_persistent()) && error.kind() != ErrorKind::ConfigInvalid;
         Failure { message: describe(error, self.stall), temporary, denied: error.kind() == ErrorKind::PermissionDenied }
     }
@@ -341,7 +341,7 @@ impl RemoteStore {
             .await
     }
 
-    /// HTTP services are counted on the wire; of others, the calls and the bytes of their objects.
+    /// Counts a call of a service that is not HTTP. For HTTP services, the transport counts.
     fn count_call(&self) {
         if !self.service.is_http() {
             self.traffic.requests.fetch_add(1, Ordering::Relaxed);
@@ -355,7 +355,7 @@ impl RemoteStore {
     }
 }
 
-/// An object on its way.
+/// An object that is being downloaded.
 pub struct Download<'a> {
     store: &'a RemoteStore,
     stream: BufferStream,
@@ -363,13 +363,13 @@ pub struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// The next bytes; nothing after the last.
+    /// The next bytes; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Buffer>> {
         let chunk = match self.first.take() {
             Some(first) => Some(first),
             None => self.stream.try_next().await.map_err(|error| {
                 let failure = self.store.failure(&error);
-                self.store.health.failed(Direction::Read, failure)
+                self.store.health.record_failure(Direction::Read, failure)
             })?,
         };
         if let Some(chunk) = &chunk {
@@ -396,12 +396,12 @@ impl Service {
             },
             scheme => {
                 let _ = lookup;
-                Err(invalid(format!("{scheme:?} is not a service of this build, which has: {}", SCHEMES.join(", "))))
+                Err(invalid(format!("{scheme:?} is not a scheme of this build, which has: {}", SCHEMES.join(", "))))
             }
         }
     }
 
-    /// What is the same for all who use the same place, and for nobody else: not who asks, nor how the URL is spelled.
+    /// A digest of the place, whoever uses it and however the URL is spelled.
     fn identity(&self) -> Digest {
         match *self {
             #[cfg(feature = "s3")]
@@ -435,7 +435,7 @@ impl Service {
     }
 }
 
-/// The schemes that this build knows.
+/// The URLs that this build supports.
 const SCHEMES: &[&str] = &[
     #[cfg(feature = "s3")]
     "s3://bucket/prefix",
@@ -443,15 +443,15 @@ const SCHEMES: &[&str] = &[
     "file:///directory",
 ];
 
-fn no_answer(limit: Duration) -> String {
+fn no_answer_message(limit: Duration) -> String {
     format!("no answer within {} s", limit.as_secs())
 }
 
-/// One line: what the service or the system said, without opendal's frame around it.
+/// An error in one line: what the service or the system said, without opendal's additions.
 fn describe(error: &opendal::Error, stall: Duration) -> String {
     let source = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
     let text = match (error.message(), source) {
-        (message, _) if message.contains("timeout reached") => no_answer(stall),
+        (message, _) if message.contains("timeout reached") => no_answer_message(stall),
         ("signing http request", Some(source)) => format!("no usable credentials: {source}"),
         ("", Some(source)) => source.to_string(),
         (message, None) => message.to_owned(),

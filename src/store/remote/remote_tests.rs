@@ -38,7 +38,7 @@ fn entry(name: &str) -> Entry {
 }
 
 #[test]
-fn objects_come_back_and_are_counted() {
+fn stored_objects_are_found_and_traffic_is_counted() {
     let Fixture { events, runtime, store, .. } = fixture();
     runtime.handle().block_on(async {
         let (entry, key) = (entry("serde"), Digest::of("graph"));
@@ -62,7 +62,7 @@ fn objects_come_back_and_are_counted() {
 }
 
 #[test]
-fn a_damaged_object_is_corrupt_and_one_of_another_version_absent() {
+fn a_damaged_object_is_corrupt_and_one_of_another_version_is_absent() {
     let Fixture { directory, runtime, store, .. } = fixture();
     runtime.handle().block_on(async {
         let entry = entry("serde");
@@ -95,8 +95,8 @@ fn a_store_is_known_by_where_it_is_and_not_by_who_asks() {
         let at = |endpoint: &'static str| [("AWS_ENDPOINT_URL_S3", endpoint), ("AWS_CONFIG_FILE", "/nowhere")];
         let one = place("s3://bucket/place", &at("http://one"));
         assert_eq!(place("s3://bucket/place/", &at("http://one/")), one);
-        let asked_by = [at("http://one")[0], ("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "key")];
-        assert_eq!(place("s3://bucket/place", &asked_by), one);
+        let other_user = [at("http://one")[0], ("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "key")];
+        assert_eq!(place("s3://bucket/place", &other_user), one);
         for (url, endpoint) in [
             ("s3://bucket/place", "http://two"),
             ("s3://bucket/place", ""),
@@ -112,7 +112,7 @@ fn a_store_is_known_by_where_it_is_and_not_by_who_asks() {
 }
 
 #[test]
-fn a_remote_that_is_given_up_is_not_asked_again() {
+fn a_remote_that_was_given_up_receives_no_request() {
     let Fixture { events, runtime, store, .. } = fixture();
     store.give_up("no byte for 5 s");
     runtime.handle().block_on(async {
@@ -125,7 +125,7 @@ fn a_remote_that_is_given_up_is_not_asked_again() {
 }
 
 #[test]
-fn denied_reads_are_absent_objects_and_one_warning_in_the_end() {
+fn denied_reads_are_absent_objects_and_one_warning_at_the_end() {
     let Fixture { events, store, .. } = fixture();
     let denied = || Err::<(), _>(opendal::Error::new(ErrorKind::PermissionDenied, "AccessDenied (HTTP 403)"));
     assert_eq!(store.check_read(denied()).unwrap(), None);
@@ -136,7 +136,7 @@ fn denied_reads_are_absent_objects_and_one_warning_in_the_end() {
 }
 
 #[test]
-fn a_denial_among_other_answers_is_not_worth_a_warning() {
+fn a_denial_among_other_answers_causes_no_warning() {
     let Fixture { events, store, .. } = fixture();
     store.check_read(Err::<(), _>(opendal::Error::new(ErrorKind::PermissionDenied, "AccessDenied"))).unwrap();
     store.check_read(Ok(())).unwrap();
@@ -145,9 +145,9 @@ fn a_denial_among_other_answers_is_not_worth_a_warning() {
 }
 
 #[test]
-fn an_unknown_service_is_told_with_the_known_ones() {
+fn an_error_about_an_unknown_service_lists_the_known_ones() {
     let error = |url: &str| match RemoteStore::open(url, &Settings::default(), &EventLog::new(Arc::new(()))) {
-        Ok(_) => panic!("{url} was taken"),
+        Ok(_) => panic!("{url} was accepted"),
         Err(error) => error.to_string(),
     };
     assert!(error("gs://bucket").contains("file:///directory"), "{}", error("gs://bucket"));

@@ -244,10 +244,10 @@ const KEY_INPUTS: Proofs = &[
             "src/session/survey.rs: what_is_switched_on_and_a_wrapper_of_the_users_are_part_of_a_key",
             "tests/toolchains.rs: another_wrapper_in_the_same_place_is_not_shared",
             "tests/toolchains.rs: another_wrapper_of_the_same_name_is_not_shared",
-            "tests/clippy.rs: another_driver_of_the_same_name_is_another_one",
-            "tests/clippy.rs: a_check_is_no_lint_and_a_lint_is_no_check",
-            "tests/clippy.rs: lints_of_the_command_line_count",
-            "tests/clippy.rs: only_packages_of_the_command_are_linted_where_that_is_asked_for",
+            "tests/clippy.rs: another_driver_with_the_same_name_shares_nothing",
+            "tests/clippy.rs: a_check_does_not_replace_a_lint_nor_a_lint_a_check",
+            "tests/clippy.rs: lints_of_the_command_line_are_inputs",
+            "tests/clippy.rs: no_deps_lints_only_the_packages_of_the_command",
         ]),
     ),
     (
@@ -418,7 +418,7 @@ const CONSTRAINTS: Proofs = &[
         "bound",
         Tests(&[
             BOUND,
-            "tests/checkouts.rs: a_program_that_says_how_long_its_path_is_says_that_of_its_own_checkout",
+            "tests/checkouts.rs: a_program_that_prints_the_length_of_its_path_prints_that_of_its_own_checkout",
             "tests/hostile_paths.rs: an_address_that_begins_like_the_workspace_is_kept",
             "tests/hostile_paths.rs: what_was_generated_before_the_target_directory_was_moved_is_not_used_elsewhere",
             "tests/native.rs: native_code_that_holds_a_directory_in_its_data_is_compiled_for_another_one",
@@ -449,7 +449,7 @@ const OBSERVED: Proofs = &[
             "tests/observed.rs: a_file_that_a_shell_finds_by_its_name_counts_for_a_script",
             "tests/observed_native.rs: a_header_that_comes_to_be_in_an_earlier_directory_of_a_flag_counts",
             "tests/observed_native.rs: an_object_that_a_script_names_for_the_linker_counts",
-            "tests/clippy.rs: each_clippy_toml_that_would_be_read_counts",
+            "tests/clippy.rs: every_clippy_toml_that_would_be_read_is_an_input",
         ]),
     ),
     (
@@ -479,7 +479,7 @@ const OBSERVED: Proofs = &[
         "programs",
         Tests(&[
             "tests/observed.rs: a_variable_counts_that_is_read_by_a_tool_of_a_script",
-            "tests/clippy.rs: a_variable_that_the_driver_reads_counts",
+            "tests/clippy.rs: a_variable_that_the_driver_reads_is_an_input",
         ]),
     ),
 ];

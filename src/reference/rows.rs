@@ -32,8 +32,8 @@ const SYSTEM_LIBRARY: &str =
     "tests/native.rs: what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_is_the_same";
 const FOR_OTHERS: &str = "tests/linked.rs: native_code_of_a_dependency_counts";
 const SCRIPT_INPUTS: &str = "tests/replayed.rs: it_runs_when_it_hears_something_else";
-const MACRO_VARIABLE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_variable_of_the_script_reads_this_one";
-const MACRO_FILE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_file_of_the_script_reads_this_one";
+const MACRO_VARIABLE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_variable_of_the_script_reads_the_current_one";
+const MACRO_FILE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_file_of_the_script_reads_the_current_one";
 const OTHER_ENTRY: &str = "src/entry/entry_tests.rs: an_entry_of_another_key_is_refused";
 const UNSAFE_NAMES: &str = "src/entry/entry_tests.rs: names_that_leave_the_directory_are_refused";
 const DAMAGE: &str = "src/entry/entry_tests.rs: a_pack_round_trips_and_any_damage_is_detected";
@@ -54,7 +54,7 @@ const INDEX_PART: &str = "src/session/survey.rs: each_part_of_the_name_of_a_grap
 const STAMP_PART: &str = "src/fs.rs: each_part_of_a_stamp_makes_another_one";
 const ANSWER: &str = "src/probe_tests.rs: an_answer_is_asked_for_again_where_any_variable_has_another_value";
 const SAME_ANSWER: &str = "src/probe_tests.rs: a_compilers_answer_is_known_until_the_compiler_or_the_question_changes";
-const CLEANED: &str = "tests/hydrate.rs: what_was_cleaned_is_hydrated_again";
+const CLEANED: &str = "tests/hydrate.rs: cleaned_packages_are_hydrated_again";
 const NEW_WRAPPER: &str =
     "tests/remembered.rs: a_wrapper_that_is_configured_anew_is_called_where_there_was_nothing_to_plan";
 const FOR_PEOPLE: Proof = Nothing("it is only displayed.");
@@ -215,8 +215,8 @@ const KEY_INPUTS: Proofs = &[
             "tests/no_reuse.rs: another_panic_strategy_is_not_shared",
             "tests/no_reuse.rs: another_number_of_codegen_units_is_not_shared",
             "tests/no_reuse.rs: a_profile_field_of_one_package_is_not_shared",
-            "tests/hostile_scripts.rs: a_script_that_asks_for_the_profile_is_told_this_one",
-            "tests/incremental.rs: what_was_recorded_without_is_not_used_with",
+            "tests/hostile_scripts.rs: a_script_that_reads_the_profile_name_sees_that_of_a_custom_profile",
+            "tests/incremental.rs: units_recorded_stripped_are_not_used_when_incremental_compilation_is_kept",
         ]),
     ),
     (
@@ -381,7 +381,7 @@ const CONSTRAINTS: Proofs = &[
         Tests(&[
             REBUILT,
             "tests/not_hydrated.rs: stores_that_were_filled_apart_are_never_combined",
-            "tests/hostile_scripts.rs: a_script_says_what_the_program_says_that_it_is_now",
+            "tests/hostile_scripts.rs: a_script_prints_what_its_current_program_prints",
             "tests/linked.rs: a_library_for_crates_and_for_others_counts_for_a_program_of_its_package",
         ]),
     ),
@@ -419,8 +419,8 @@ const CONSTRAINTS: Proofs = &[
         Tests(&[
             BOUND,
             "tests/checkouts.rs: a_program_that_prints_the_length_of_its_path_prints_that_of_its_own_checkout",
-            "tests/hostile_paths.rs: an_address_that_begins_like_the_workspace_is_kept",
-            "tests/hostile_paths.rs: what_was_generated_before_the_target_directory_was_moved_is_not_used_elsewhere",
+            "tests/hostile_paths.rs: a_url_that_begins_with_the_workspace_path_is_unchanged",
+            "tests/hostile_paths.rs: generated_files_from_before_the_target_directory_was_moved_are_not_used_elsewhere",
             "tests/native.rs: native_code_that_holds_a_directory_in_its_data_is_compiled_for_another_one",
             "tests/native.rs: native_code_that_a_linker_is_to_compile_may_hold_a_directory_and_is_compiled_for_another_one",
         ]),
@@ -502,7 +502,7 @@ const DEPENDENCY: Proofs = &[
 ];
 
 const INPUT: Proofs = &[
-    ("path", Tests(&[GENERATED, "tests/hostile_paths.rs: the_same_value_below_two_workspaces_is_two_values"])),
+    ("path", Tests(&[GENERATED, "tests/hostile_paths.rs: the_same_relative_value_in_two_workspaces_is_two_values"])),
     ("digest", Tests(&[GENERATED, OUTSIDE])),
 ];
 
@@ -538,7 +538,7 @@ const FILE: Proofs = &[
         Tests(&[TRUNCATED_FILE, "src/entry/entry_tests.rs: a_pack_with_more_bytes_than_its_entry_lists_is_refused"]),
     ),
     ("digest", Tests(&[DAMAGED_FILE, "src/store/local_tests.rs: a_damaged_file_never_reaches_its_destination"])),
-    ("mode", Tests(&["tests/hostile_scripts.rs: generated_files_have_the_modes_that_they_were_given"])),
+    ("mode", Tests(&["tests/hostile_scripts.rs: generated_files_keep_their_modes"])),
 ];
 
 const PACK: Proofs = &[
@@ -547,7 +547,7 @@ const PACK: Proofs = &[
 ];
 
 const FRESH: Proofs = &[
-    ("layout", Tests(&["tests/hydrate.rs: what_is_of_another_layout_of_the_build_directory_is_not_hydrated"])),
+    ("layout", Tests(&["tests/hydrate.rs: units_of_another_build_directory_layout_are_not_hydrated"])),
     ("profile_dir", Tests(&["tests/not_hydrated.rs: other_flags_and_profiles_share_nothing"])),
     ("directory", Tests(&["src/entry/fresh.rs: only_paths_below_the_directory_are_plain"])),
     ("fingerprint_dir", Tests(&["src/entry/fresh.rs: only_paths_below_the_directory_are_plain"])),
@@ -666,7 +666,7 @@ const DOMAINS: Proofs = &[
         "StoredObject",
         Tests(&[
             "src/store/local_tests.rs: a_probe_comes_back_unless_it_is_damaged",
-            "tests/faults.rs: answers_that_have_changed_places_in_the_local_store_are_asked_for_again",
+            "tests/faults.rs: swapped_probes_in_the_local_store_are_asked_again",
         ]),
     ),
     (

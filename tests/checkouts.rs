@@ -151,10 +151,10 @@ fn incrementally_compiled_members_are_hits_in_another_checkout() {
     assert_full_hit(&sandbox, &second, &["build"]);
     assert_eq!(second.run_binary("demo"), SAID);
     assert_does_not_name(&second, &first);
-    second.edit("words/src/lib.rs", "one", "two_checkouts");
+    second.edit("words/src/lib.rs", "one", "two");
     for build in [second.xcache(["build"]), second.cargo(["build"])] {
         build.ok();
-        assert_eq!(second.run_binary("demo"), SAID.replace("one", "two_checkouts"));
+        assert_eq!(second.run_binary("demo"), SAID.replace("one", "two"));
     }
 }
 
@@ -163,9 +163,9 @@ fn an_edit_in_another_checkout_recompiles_only_its_dependents() {
     let sandbox = Sandbox::new();
     let [first, second] = two_checkouts(&sandbox, DEPENDENCIES, FILES);
     first.xcache(["build"]).ok();
-    second.edit("words/src/lib.rs", "one", "two_checkouts");
+    second.edit("words/src/lib.rs", "one", "two");
     assert_compiles(&sandbox, &second, &["build"], &["demo", "voice", "words"]);
-    assert_eq!(second.run_binary("demo"), SAID.replace("one", "two_checkouts"));
+    assert_eq!(second.run_binary("demo"), SAID.replace("one", "two"));
     assert_full_hit(&sandbox, &first, &["build"]);
     assert_eq!(first.run_binary("demo"), SAID);
 }
@@ -313,9 +313,9 @@ fn a_program_that_includes_a_file_by_absolute_path_includes_its_current_content(
     assert_compiles(&sandbox, &first, &["build"], &["demo"]);
     assert_full_hit(&sandbox, &second, &["build"]);
     assert_eq!(second.run_binary("demo"), "one\n");
-    tree::write(&text, "two_checkouts");
+    tree::write(&text, "two");
     assert_compiles(&sandbox, &second, &["build"], &["demo"]);
-    assert_eq!(second.run_binary("demo"), "two_checkouts\n");
+    assert_eq!(second.run_binary("demo"), "two\n");
 }
 
 /// Two checkouts with a member that includes a file of the workspace from outside of its package.
@@ -337,16 +337,16 @@ fn assert_includes_its_own_file(include: &str) {
     let sandbox = Sandbox::new();
     let [first, second] = including(&sandbox, include);
     assert_compiles(&sandbox, &first, &["build"], &["demo", "inner"]);
-    second.write("text", "two_checkouts");
+    second.write("text", "two");
     assert_compiles(&sandbox, &second, &["build"], &["demo", "inner"]);
-    assert_eq!(second.run_binary("demo"), "two_checkouts\n");
-    assert_eq!(second.output_of_plain_cargo(), "two_checkouts\n");
+    assert_eq!(second.run_binary("demo"), "two\n");
+    assert_eq!(second.output_of_plain_cargo(), "two\n");
     second.write("text", "one");
-    first.write("text", "two_checkouts");
+    first.write("text", "two");
     // Cargo's list of included files has the absolute path, so `inner` is compiled. Its output is the same as before,
     // so its dependent is not.
     assert_compiles(&sandbox, &first, &["build"], &["inner"]);
-    assert_eq!(first.run_binary("demo"), "two_checkouts\n");
+    assert_eq!(first.run_binary("demo"), "two\n");
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn a_member_that_includes_a_file_of_another_checkout_by_absolute_path_includes_t
     let text = sandbox.path("checkout-1/demo/text");
     let [first, second] = including(&sandbox, &format!("{text:?}"));
     assert_compiles(&sandbox, &first, &["build"], &["demo", "inner"]);
-    second.write("text", "two_checkouts");
+    second.write("text", "two");
     assert_compiles(&sandbox, &second, &["build"], &["demo", "inner"]);
     assert_eq!(second.run_binary("demo"), "one\n");
     assert_eq!(second.output_of_plain_cargo(), "one\n");

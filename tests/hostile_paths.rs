@@ -164,7 +164,7 @@ fn a_virtual_path_in_a_variable_is_unchanged() {
     assert_placeholder_is_unchanged("/xcache/cargo-home/registry /xcache/build-dir/x", false);
 }
 
-/// A member with a member_with_warning that quotes a text.
+/// A member with a warning that quotes a text.
 fn member_with_warning(sandbox: &Sandbox, note: &str) -> Project {
     let main = format!("#[deprecated(note = {note:?})] fn old() {{}}\nfn main() {{ old(); }}");
     let demo = sandbox.demo_unlocked("", &main).env("CARGO_INCREMENTAL", "0");
@@ -181,7 +181,7 @@ fn assert_warns_as_plain_cargo(sandbox: &Sandbox, demo: &Project) {
         let ours = demo.xcache(["build"]).ok();
         assert!(!is_known || sandbox.compiled().is_empty(), "{:?} were compiled", sandbox.compiled());
         let plain = demo.in_clean_target(|| demo.cargo(["build"]).ok());
-        compare::assert_equal_but_for_what_is_fresh(&ours, &plain, "a member_with_warning with a text");
+        compare::assert_equal_but_for_what_is_fresh(&ours, &plain, "a warning with a text");
     }
 }
 

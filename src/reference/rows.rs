@@ -8,29 +8,29 @@ use super::Section;
 const ALONE: &str = "src/key/key_tests.rs: each_input_alone_changes_the_key";
 const COMPILER_SCRIPT: &str =
     "tests/toolchains.rs: a_script_in_the_place_of_the_compiler_with_another_content_is_another_compiler";
-const GENERATED: &str = "tests/no_reuse.rs: a_dependency_with_another_generated_file_takes_its_dependents_with_it";
-const REBUILT: &str = "tests/no_reuse.rs: a_dependency_rebuilt_to_other_bytes_takes_its_dependents_with_it";
-const BOUND: &str = "tests/no_reuse.rs: a_library_that_holds_its_path_is_not_shared_under_another_root";
-const COMPILED_IN: &str = "tests/no_reuse.rs: another_value_of_a_variable_that_was_compiled_in_is_not_shared";
+const GENERATED: &str = "tests/no_reuse.rs: a_dependency_with_another_generated_file_recompiles_its_dependents";
+const REBUILT: &str = "tests/no_reuse.rs: a_dependency_rebuilt_to_other_bytes_recompiles_its_dependents";
+const BOUND: &str = "tests/no_reuse.rs: a_library_that_contains_its_path_is_not_shared_under_another_root";
+const COMPILED_IN: &str = "tests/no_reuse.rs: another_value_of_a_compiled_in_variable_is_not_shared";
 const OLDER_LIBRARY: &str =
-    "tests/no_reuse.rs: what_is_linked_or_run_is_not_shared_with_a_host_that_has_an_older_c_library";
+    "tests/no_reuse.rs: linked_units_and_script_runs_are_not_shared_with_a_host_that_has_an_older_c_library";
 const LINKED_MACRO: &str = "tests/observed_native.rs: an_archive_counts_where_a_macro_is_used_that_it_is_linked_with";
 const SAME_VERSION: &str = "tests/toolchains.rs: what_another_linker_of_the_same_version_has_linked_is_not_reused";
 const OTHER_PLATFORM: &str = "tests/toolchains.rs: what_another_linker_of_another_platform_has_linked_is_not_reused";
-const PATH_OF_WORKSPACE: &str = "tests/members.rs: another_workspace_path_shares_dependencies_and_no_members";
+const PATH_OF_WORKSPACE: &str = "tests/members.rs: another_workspace_path_shares_dependencies_but_no_members";
 const APART: &str = "tests/checkouts.rs: \
      what_was_compiled_with_the_path_is_not_used_where_it_is_remapped_nor_the_other_way_round";
-const OUTSIDE: &str = "tests/members.rs: a_changed_file_outside_of_the_package_is_not_reused";
+const OUTSIDE: &str = "tests/members.rs: a_changed_included_file_outside_of_the_package_is_not_reused";
 const LINKER_PART: &str = "src/session/linking_tests.rs: each_part_of_a_linker_and_of_a_library_makes_another_one";
 const NATIVE_PART: &str = "src/session/native.rs: each_part_of_a_host_alone_makes_another_class";
 const NATIVE_PROGRAM: &str = "src/session/native.rs: each_program_alone_makes_another_class";
 const INSTALLED: &str = "src/session/native.rs: what_is_installed_is_known_by_names_and_descriptions_by_sizes";
-const OTHER_C: &str = "tests/native.rs: it_runs_for_another_compiler_under_the_same_name";
+const OTHER_C: &str = "tests/native.rs: a_script_runs_for_another_compiler_with_the_same_name";
 const UPGRADED_C: &str =
     "tests/toolchains.rs: what_a_script_over_a_c_compiler_that_was_upgraded_has_compiled_is_not_reused";
 const SYSTEM_LIBRARY: &str =
-    "tests/native.rs: what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_is_the_same";
-const FOR_OTHERS: &str = "tests/linked.rs: native_code_of_a_dependency_counts";
+    "tests/native.rs: a_program_linked_with_a_shared_system_library_is_a_hit_until_the_library_changes";
+const FOR_OTHERS: &str = "tests/linked.rs: changed_native_code_of_a_dependency_is_followed";
 const SCRIPT_INPUTS: &str = "tests/replayed.rs: it_runs_when_it_hears_something_else";
 const MACRO_VARIABLE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_variable_of_the_script_reads_the_current_one";
 const MACRO_FILE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_file_of_the_script_reads_the_current_one";
@@ -41,7 +41,7 @@ const DAMAGED_FILE: &str = "tests/faults.rs: damaged_files_in_the_local_store_ar
 const TRUNCATED_FILE: &str = "tests/faults.rs: truncated_files_in_the_local_store_are_compiled_again_and_replaced";
 const REMOTE_DAMAGE: &str = "tests/faults.rs: damaged_objects_are_misses_and_named_in_the_report";
 const FINGERPRINT: &str = "src/hydrate/fingerprint_tests.rs: any_field_that_changes_changes_the_hash";
-const REJECTED: &str = "tests/not_hydrated.rs: what_cargo_rejects_is_restored_by_the_wrapper_and_told_in_the_report";
+const REJECTED: &str = "tests/not_hydrated.rs: a_unit_rejected_by_cargo_is_restored_by_the_wrapper_and_named_in_the_report";
 const READS: &str = "tests/remembered.rs: a_file_that_cargo_reads_or_would_read_is_seen_to_change";
 const READS_VARIABLE: &str = "tests/remembered.rs: a_variable_that_cargo_reads_is_seen_to_change";
 const LISTED_VARIABLE: &str = "src/session/cargo_inputs.rs: each_variable_that_is_listed_counts";
@@ -78,7 +78,7 @@ pub(super) const SECTIONS: &[Section] = &[
         &[(
             "INHERITED",
             Tests(&[
-                "tests/members.rs: an_inherited_description_is_the_new_one",
+                "tests/members.rs: an_inherited_description_is_up_to_date",
                 "tests/members.rs: a_lint_of_the_workspace_that_becomes_an_error_fails_the_build",
             ]),
         )],
@@ -86,17 +86,17 @@ pub(super) const SECTIONS: &[Section] = &[
     list(
         Key,
         "src/session/planning.rs",
-        &[("KNOWN_FILES", Tests(&["tests/members.rs: what_sqlx_reads_counts_without_being_named"]))],
+        &[("KNOWN_FILES", Tests(&["tests/members.rs: files_and_variables_that_sqlx_reads_are_inputs_although_no_setting_names_them"]))],
     ),
     list(
         Key,
         "src/session/planning.rs",
-        &[("KNOWN_VARIABLES", Tests(&["tests/members.rs: what_sqlx_reads_counts_without_being_named"]))],
+        &[("KNOWN_VARIABLES", Tests(&["tests/members.rs: files_and_variables_that_sqlx_reads_are_inputs_although_no_setting_names_them"]))],
     ),
     list(
         Key,
         "src/plan/content.rs",
-        &[("ALWAYS", Tests(&["tests/members.rs: a_changed_env_file_of_a_member_counts_without_being_named"]))],
+        &[("ALWAYS", Tests(&["tests/members.rs: a_changed_env_file_of_a_member_is_not_reused_although_no_setting_names_it"]))],
     ),
     list(
         Key,
@@ -138,8 +138,8 @@ pub(super) const SECTIONS: &[Section] = &[
             "COMPILERS",
             Tests(&[
                 NATIVE_PROGRAM,
-                "tests/native.rs: it_runs_when_the_compiler_that_a_variable_names_becomes_another_one",
-                "tests/native.rs: it_runs_when_the_configuration_names_the_compiler",
+                "tests/native.rs: a_script_runs_when_the_compiler_named_by_a_variable_changes",
+                "tests/native.rs: a_script_runs_each_time_when_the_configuration_names_the_compiler",
             ]),
         )],
     ),
@@ -148,7 +148,7 @@ pub(super) const SECTIONS: &[Section] = &[
     list(
         Place,
         "src/session/native.rs",
-        &[("PKG_CONFIG_DIRS", Tests(&[INSTALLED, "tests/native.rs: it_runs_when_a_library_is_installed"]))],
+        &[("PKG_CONFIG_DIRS", Tests(&[INSTALLED, "tests/native.rs: a_script_runs_when_a_library_is_installed"]))],
     ),
     list(Place, "src/session/native.rs", &[("SUBPROGRAMS", Tests(&[NATIVE_PROGRAM]))]),
     Section { kind: Condition, from: Type("src/entry/mod.rs", "Constraints"), proofs: CONSTRAINTS },
@@ -192,16 +192,16 @@ const KEY_INPUTS: Proofs = &[
     ("version", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
     ("source", Tests(&[ALONE])),
     ("target_kind", Tests(&[ALONE])),
-    ("target_name", Tests(&[ALONE, "tests/members.rs: each_of_two_binaries_and_a_library_is_its_own"])),
+    ("target_name", Tests(&[ALONE, "tests/members.rs: two_binaries_and_a_library_of_a_package_are_not_mixed_up"])),
     ("crate_types", Tests(&[ALONE])),
-    ("root_file", Tests(&[ALONE, "tests/members.rs: each_of_two_binaries_and_a_library_is_its_own"])),
+    ("root_file", Tests(&[ALONE, "tests/members.rs: two_binaries_and_a_library_of_a_package_are_not_mixed_up"])),
     ("edition", Tests(&[ALONE, "tests/no_reuse.rs: another_edition_is_not_shared"])),
     (
         "mode",
         Tests(&[
             ALONE,
-            "tests/no_reuse.rs: checked_and_built_are_not_shared",
-            "tests/members.rs: checking_a_library_with_and_without_its_tests_are_two_things",
+            "tests/no_reuse.rs: a_check_and_a_build_share_nothing",
+            "tests/members.rs: a_library_checked_with_and_without_its_tests_is_two_units",
         ]),
     ),
     (
@@ -214,7 +214,7 @@ const KEY_INPUTS: Proofs = &[
             "tests/no_reuse.rs: other_overflow_checks_are_not_shared",
             "tests/no_reuse.rs: another_panic_strategy_is_not_shared",
             "tests/no_reuse.rs: another_number_of_codegen_units_is_not_shared",
-            "tests/no_reuse.rs: a_profile_field_of_one_package_is_not_shared",
+            "tests/no_reuse.rs: a_profile_override_of_one_package_is_not_shared",
             "tests/hostile_scripts.rs: a_script_that_reads_the_profile_name_sees_that_of_a_custom_profile",
             "tests/incremental.rs: units_recorded_stripped_are_not_used_when_incremental_compilation_is_kept",
         ]),
@@ -254,9 +254,9 @@ const KEY_INPUTS: Proofs = &[
         "member_inputs",
         Tests(&[
             ALONE,
-            "tests/members.rs: a_changed_file_that_key_files_names_is_not_reused",
-            "tests/members.rs: a_changed_variable_that_key_env_names_is_not_reused",
-            "tests/members.rs: a_variable_of_cargos_configuration_that_the_compiler_reads_counts",
+            "tests/members.rs: a_changed_file_named_by_key_files_is_not_reused",
+            "tests/members.rs: a_changed_variable_named_by_key_env_is_not_reused",
+            "tests/members.rs: a_variable_of_cargos_configuration_that_the_compiler_reads_is_an_input",
             APART,
         ]),
     ),
@@ -319,7 +319,7 @@ const KEY_SCOPE: Proofs = &[
         "workspace",
         Tests(&[
             PATH_OF_WORKSPACE,
-            "tests/members.rs: a_workspace_that_was_moved_names_its_new_place",
+            "tests/members.rs: a_moved_workspace_prints_its_new_path",
             "tests/checkouts.rs: a_package_beside_the_workspace_is_that_of_its_own_checkout",
         ]),
     ),
@@ -357,7 +357,7 @@ const NATIVE: Proofs = &[
     ("compilers", Tests(&[NATIVE_PART, NATIVE_PROGRAM, OTHER_C])),
     ("optional", Tests(&[NATIVE_PART, NATIVE_PROGRAM])),
     ("system", Tests(&[NATIVE_PART])),
-    ("installed", Tests(&[NATIVE_PART, INSTALLED, "tests/native.rs: it_runs_when_a_library_is_installed"])),
+    ("installed", Tests(&[NATIVE_PART, INSTALLED, "tests/native.rs: a_script_runs_when_a_library_is_installed"])),
 ];
 
 const PROGRAM: Proofs =
@@ -374,23 +374,23 @@ const CONSTRAINTS: Proofs = &[
     ),
     (
         "rendering",
-        Tests(&["tests/no_reuse.rs: warnings_that_were_asked_for_in_another_form_are_not_shown_in_the_old_one"]),
+        Tests(&["tests/no_reuse.rs: warnings_requested_in_another_format_are_not_shown_in_the_old_one"]),
     ),
     (
         "dependencies",
         Tests(&[
             REBUILT,
-            "tests/not_hydrated.rs: stores_that_were_filled_apart_are_never_combined",
+            "tests/not_hydrated.rs: stores_filled_separately_are_never_combined",
             "tests/hostile_scripts.rs: a_script_prints_what_its_current_program_prints",
-            "tests/linked.rs: a_library_for_crates_and_for_others_counts_for_a_program_of_its_package",
+            "tests/linked.rs: a_changed_library_for_crates_and_other_languages_changes_a_program_of_its_package",
         ]),
     ),
     (
         "environment",
         Tests(&[
             COMPILED_IN,
-            "tests/members.rs: a_variable_that_the_compiler_reads_counts_without_being_named",
-            "tests/not_hydrated.rs: a_script_runs_again_when_a_variable_that_it_declared_has_another_value",
+            "tests/members.rs: a_variable_that_the_compiler_reads_is_an_input_although_no_setting_names_it",
+            "tests/not_hydrated.rs: a_script_runs_again_when_a_declared_variable_has_another_value",
         ]),
     ),
     ("inputs", Tests(&[GENERATED, OUTSIDE])),
@@ -399,7 +399,7 @@ const CONSTRAINTS: Proofs = &[
         Tests(&[
             MACRO_VARIABLE,
             MACRO_FILE,
-            "tests/members.rs: a_generated_file_that_a_macro_reads_counts",
+            "tests/members.rs: a_generated_file_that_a_macro_reads_is_an_input",
             SCRIPT_INPUTS,
         ]),
     ),
@@ -407,11 +407,11 @@ const CONSTRAINTS: Proofs = &[
         "linked",
         Tests(&[
             SYSTEM_LIBRARY,
-            "tests/native.rs: it_runs_when_a_variable_that_it_declared_has_another_value",
-            "tests/native.rs: what_a_macro_with_other_native_code_makes_is_not_reused",
+            "tests/native.rs: a_script_runs_when_a_declared_variable_has_another_value",
+            "tests/native.rs: the_expansion_of_a_macro_with_other_native_code_is_not_reused",
             LINKED_MACRO,
             FOR_OTHERS,
-            "tests/linked.rs: an_object_that_a_script_of_a_dependency_names_for_the_linker_of_a_library_counts",
+            "tests/linked.rs: a_changed_object_named_by_a_dependencys_script_for_the_linker_of_a_library_is_followed",
         ]),
     ),
     (
@@ -421,8 +421,8 @@ const CONSTRAINTS: Proofs = &[
             "tests/checkouts.rs: a_program_that_prints_the_length_of_its_path_prints_that_of_its_own_checkout",
             "tests/hostile_paths.rs: a_url_that_begins_with_the_workspace_path_is_unchanged",
             "tests/hostile_paths.rs: generated_files_from_before_the_target_directory_was_moved_are_not_used_elsewhere",
-            "tests/native.rs: native_code_that_holds_a_directory_in_its_data_is_compiled_for_another_one",
-            "tests/native.rs: native_code_that_a_linker_is_to_compile_may_hold_a_directory_and_is_compiled_for_another_one",
+            "tests/native.rs: native_code_with_a_path_in_its_data_is_recompiled_in_another_directory",
+            "tests/native.rs: native_code_for_link_time_optimization_is_recompiled_in_another_directory",
         ]),
     ),
     (
@@ -431,7 +431,7 @@ const CONSTRAINTS: Proofs = &[
             "tests/observed.rs: a_variable_that_a_script_reads_counts_on_other_machines",
             "tests/observed.rs: a_variable_counts_for_a_script_where_nothing_is_hydrated",
             "tests/observed_native.rs: an_archive_that_a_linker_finds_counts_on_other_machines",
-            "tests/linked.rs: an_archive_that_the_linker_finds_counts",
+            "tests/linked.rs: a_changed_archive_found_by_the_linker_is_followed",
         ]),
     ),
 ];
@@ -498,7 +498,7 @@ const PATH_STATE: Proofs = &[
 
 const DEPENDENCY: Proofs = &[
     ("extern_name", Nothing("it is in the key and in the command line; here it only labels the metadata.")),
-    ("metadata", Tests(&[REBUILT, "tests/not_hydrated.rs: stores_that_were_filled_apart_are_never_combined"])),
+    ("metadata", Tests(&[REBUILT, "tests/not_hydrated.rs: stores_filled_separately_are_never_combined"])),
 ];
 
 const INPUT: Proofs = &[
@@ -548,7 +548,7 @@ const PACK: Proofs = &[
 
 const FRESH: Proofs = &[
     ("layout", Tests(&["tests/hydrate.rs: units_of_another_build_directory_layout_are_not_hydrated"])),
-    ("profile_dir", Tests(&["tests/not_hydrated.rs: other_flags_and_profiles_share_nothing"])),
+    ("profile_dir", Tests(&["tests/not_hydrated.rs: nothing_is_shared_between_flags_or_profiles"])),
     ("directory", Tests(&["src/entry/fresh.rs: only_paths_below_the_directory_are_plain"])),
     ("fingerprint_dir", Tests(&["src/entry/fresh.rs: only_paths_below_the_directory_are_plain"])),
     ("name", Tests(&["src/entry/fresh.rs: only_paths_below_the_directory_are_plain"])),
@@ -613,7 +613,7 @@ const STAMP: Proofs = &[
         "changed",
         Tests(&[
             STAMP_PART,
-            "tests/members.rs: a_file_that_is_put_aside_and_back_meanwhile_is_not_recorded_as_what_was_planned",
+            "tests/members.rs: a_file_moved_away_and_back_during_a_build_is_not_recorded_under_the_planned_key",
         ]),
     ),
     ("inode", Tests(&[STAMP_PART])),

@@ -26,7 +26,7 @@ fn a_feature_set_by_a_script_does_not_prevent_reuse() {
         if std::env::var(\"MADE_UP\").as_deref() == Ok(\"2\") { println!(\"cargo:rustc-cfg=feature=\\\"made_up\\\"\"); }";
     let witness = scripted(library, script);
     let demo = witness.demo.clone();
-    witness.assert_follows(&TEXTS, |_, text| in_variable("MADE_UP")(&demo, text));
+    witness.assert_follows_changes(&TEXTS, |_, text| in_variable("MADE_UP")(&demo, text));
     witness.assert_shared(|project, text| in_variable("MADE_UP")(project, text));
 }
 
@@ -119,12 +119,12 @@ fn a_script_that_reads_the_home_variable_is_reused_with_another_home() {
         println!(\"cargo:root={}\", std::env::var(\"CARGO_MANIFEST_DIR\").unwrap());";
     let witness = scripted("pub fn said() -> &'static str { env!(\"SAID\") }", script);
     for home in ["the-home-of-one", "the-home-of-another"] {
-        witness.assert_says(&at_home(&witness, home), "1");
+        witness.assert_prints(&at_home(&witness, home), "1");
         witness.assert_reused(&at_home(&witness, home), "1");
         assert_eq!(witness.sandbox.scripts_run(), NONE);
     }
     let there = at_home(&witness, "the-home-of-somebody");
-    witness.assert_says(&there, "1");
+    witness.assert_prints(&there, "1");
     assert_eq!(witness.sandbox.scripts_run(), NONE, "{}", there.report().json());
 }
 
@@ -134,7 +134,7 @@ fn a_script_that_prints_the_home_directory_is_not_reused_with_another_home() {
     let witness = scripted("pub fn said() -> &'static str { env!(\"SAID\") }", script);
     for home in ["the-home-of-one", "the-home-of-another", "the-home-of-one"] {
         let said = witness.sandbox.path(home).join("x").display().to_string();
-        witness.assert_says(&at_home(&witness, home), &said);
+        witness.assert_prints(&at_home(&witness, home), &said);
         witness.assert_reused(&at_home(&witness, home), &said);
     }
 }
@@ -155,7 +155,7 @@ fn a_changed_file_beside_its_package_that_a_crate_includes_is_not_reused() {
     demo.cargo(["fetch"]).ok();
     let index = tree::children(&demo.cargo_home().join("registry/src"));
     let beside = index.iter().find(|index| index.join("leaf-1.0.0").exists()).expect("leaf is unpacked").join("said.txt");
-    witness.assert_follows(&TEXTS, |_, text| in_file(&beside)(&demo, text));
+    witness.assert_follows_changes(&TEXTS, |_, text| in_file(&beside)(&demo, text));
 }
 
 /// A member that is cached by its content, with files of xcache or cargo in its directory.
@@ -174,12 +174,12 @@ fn with_files_inside(set: impl Fn(&Project) -> Project + 'static) -> Witness {
 #[track_caller]
 fn assert_member_is_reused(set: impl Fn(&Project) -> Project + 'static) {
     let witness = with_files_inside(set);
-    witness.assert_says(&witness.demo, "1 1");
+    witness.assert_prints(&witness.demo, "1 1");
     // Unpacked or created files are no longer new in the second build.
-    witness.assert_says(&witness.demo, "1 1");
+    witness.assert_prints(&witness.demo, "1 1");
     witness.assert_reused(&witness.demo, "1 1");
     in_file_of_project("said.txt")(&witness.demo, "2");
-    witness.assert_says(&witness.demo, "1 2");
+    witness.assert_prints(&witness.demo, "1 2");
     witness.assert_reused(&witness.demo, "1 2");
 }
 
@@ -216,11 +216,11 @@ fn a_file_of_a_member_with_a_future_time_is_treated_like_any_other() {
     set_future_time(&witness.demo.dir().join("src/main.rs"));
     // A file that changed just before the plan may change again; not so in the second build.
     std::thread::sleep(Duration::from_millis(20));
-    witness.assert_says(&witness.demo, "1 1");
+    witness.assert_prints(&witness.demo, "1 1");
     witness.assert_reused(&witness.demo, "1 1");
     in_file_of_project("said.txt")(&witness.demo, "2");
     set_future_time(&witness.demo.dir().join("said.txt"));
-    witness.assert_says(&witness.demo, "1 2");
+    witness.assert_prints(&witness.demo, "1 2");
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn a_file_with_a_future_time_is_not_taken_for_written_by_a_script() {
     let registries = tree::children(&witness.demo.cargo_home().join("registry/src"));
     let unpacked = registries.iter().map(|registry| registry.join("leaf-1.0.0")).find(|path| path.exists());
     set_future_time(&unpacked.expect("leaf is unpacked").join("src/lib.rs"));
-    witness.assert_says(&witness.demo, "1");
+    witness.assert_prints(&witness.demo, "1");
     witness.assert_reused(&witness.demo, "1");
 }
 
@@ -278,7 +278,7 @@ fn configured(witness: &Witness, more: &str) -> Project {
 /// Asserts that dependencies are hits. The keys of members contain all configured variables.
 #[track_caller]
 fn assert_dependencies_are_hits(witness: &Witness, project: &Project, said: &str) {
-    witness.assert_says(project, said);
+    witness.assert_prints(project, said);
     let started = [witness.sandbox.scripts_run(), witness.sandbox.compiled_externals()].concat();
     assert_eq!(started, NONE, "{}", project.report().json());
 }
@@ -287,14 +287,14 @@ fn assert_dependencies_are_hits(witness: &Witness, project: &Project, said: &str
 fn where_flags_are_set_makes_no_difference() {
     let witness = configurable();
     let configured = |more: &str| configured(&witness, more);
-    witness.assert_says(&configured("[build]\nrustflags = \"--cfg linked\"\n"), "1 linked");
+    witness.assert_prints(&configured("[build]\nrustflags = \"--cfg linked\"\n"), "1 linked");
     assert_dependencies_are_hits(&witness, &configured("[build]\nrustflags = [\"--cfg\", \"linked\"]\n"), "1 linked");
     assert_dependencies_are_hits(&witness, &configured("[target.'cfg(unix)']\nrustflags = [\"--cfg\", \"linked\"]\n"), "1 linked");
     assert_dependencies_are_hits(&witness, &configured("").env("RUSTFLAGS", "--cfg linked"), "1 linked");
     assert_dependencies_are_hits(&witness, &configured("").env("CARGO_ENCODED_RUSTFLAGS", "--cfg\x1flinked"), "1 linked");
     assert_dependencies_are_hits(&witness, &configured("").env("CARGO_BUILD_RUSTFLAGS", "--cfg linked"), "1 linked");
     // No flags for this target.
-    witness.assert_says(&configured("[target.'cfg(windows)']\nrustflags = [\"--cfg\", \"linked\"]\n"), "1");
+    witness.assert_prints(&configured("[target.'cfg(windows)']\nrustflags = [\"--cfg\", \"linked\"]\n"), "1");
     assert_dependencies_are_hits(&witness, &configured("[target.avr-none]\nrustflags = [\"--cfg\", \"linked\"]\n"), "1");
     assert_dependencies_are_hits(&witness, &configured(""), "1");
 }
@@ -302,7 +302,7 @@ fn where_flags_are_set_makes_no_difference() {
 #[test]
 fn settings_for_other_platforms_and_runners_do_not_prevent_reuse() {
     let witness = configurable();
-    witness.assert_says(&witness.demo, "1");
+    witness.assert_prints(&witness.demo, "1");
     for more in [
         "[target.avr-none]\nrunner = \"simavr\"\nlinker = \"avr-gcc\"\n",
         "[target.'cfg(unix)']\nrunner = \"env\"\n",
@@ -316,13 +316,13 @@ fn settings_for_other_platforms_and_runners_do_not_prevent_reuse() {
 fn a_configured_variable_that_a_script_reads_is_an_input() {
     let witness = configurable();
     let said = |value: &str| configured(&witness, &format!("[env]\nMADE_UP = \"{value}\"\nSOMETHING = \"else\"\n"));
-    witness.assert_says(&witness.demo, "1");
+    witness.assert_prints(&witness.demo, "1");
     assert_dependencies_are_hits(&witness, &configured(&witness, "[env]\nSOMETHING_ELSE = \"1\"\n"), "1");
-    witness.assert_says(&said(" 2"), "1 2");
+    witness.assert_prints(&said(" 2"), "1 2");
     assert_dependencies_are_hits(&witness, &said(" 2"), "1 2");
-    witness.assert_says(&said(" 3"), "1 3");
+    witness.assert_prints(&said(" 3"), "1 3");
     let forced = "[env]\nMADE_UP = { value = \" 4\", force = true }\n";
-    witness.assert_says(&configured(&witness, forced).env("MADE_UP", " 5"), "1 4");
+    witness.assert_prints(&configured(&witness, forced).env("MADE_UP", " 5"), "1 4");
 }
 
 #[test]
@@ -331,9 +331,9 @@ fn a_configured_relative_path_is_one_of_this_checkout() {
     let more = "[env]\nMADE_UP = { value = \"here\", relative = true }\n";
     let said = |project: &Project| format!("1{}", project.dir().join("here").display());
     let here = configured(&witness, more);
-    witness.assert_says(&here, &said(&here));
+    witness.assert_prints(&here, &said(&here));
     assert_dependencies_are_hits(&witness, &here, &said(&here));
     let there = here.at(&witness.sandbox.unused("another-checkout"));
     tree::copy(here.dir(), there.dir());
-    witness.assert_says(&there, &said(&there));
+    witness.assert_prints(&there, &said(&there));
 }

@@ -7,16 +7,16 @@ use super::Section;
 
 const ALONE: &str = "src/key/key_tests.rs: each_input_alone_changes_the_key";
 const COMPILER_SCRIPT: &str =
-    "tests/toolchains.rs: a_script_in_the_place_of_the_compiler_with_another_content_is_another_compiler";
+    "tests/toolchains.rs: a_changed_script_in_place_of_the_compiler_is_another_compiler";
 const GENERATED: &str = "tests/no_reuse.rs: a_dependency_with_another_generated_file_recompiles_its_dependents";
 const REBUILT: &str = "tests/no_reuse.rs: a_dependency_rebuilt_to_other_bytes_recompiles_its_dependents";
 const BOUND: &str = "tests/no_reuse.rs: a_library_that_contains_its_path_is_not_shared_under_another_root";
 const COMPILED_IN: &str = "tests/no_reuse.rs: another_value_of_a_compiled_in_variable_is_not_shared";
 const OLDER_LIBRARY: &str =
     "tests/no_reuse.rs: linked_units_and_script_runs_are_not_shared_with_a_host_that_has_an_older_c_library";
-const LINKED_MACRO: &str = "tests/observed_native.rs: an_archive_counts_where_a_macro_is_used_that_it_is_linked_with";
-const SAME_VERSION: &str = "tests/toolchains.rs: what_another_linker_of_the_same_version_has_linked_is_not_reused";
-const OTHER_PLATFORM: &str = "tests/toolchains.rs: what_another_linker_of_another_platform_has_linked_is_not_reused";
+const LINKED_MACRO: &str = "tests/observed_native.rs: an_archive_linked_into_a_macro_is_an_input_of_the_crate_that_uses_the_macro";
+const SAME_VERSION: &str = "tests/toolchains.rs: units_linked_by_another_linker_of_the_same_version_are_not_reused";
+const OTHER_PLATFORM: &str = "tests/toolchains.rs: units_linked_by_another_linker_for_another_platform_are_not_reused";
 const PATH_OF_WORKSPACE: &str = "tests/members.rs: another_workspace_path_shares_dependencies_but_no_members";
 const APART: &str = "tests/checkouts.rs: \
      what_was_compiled_with_the_path_is_not_used_where_it_is_remapped_nor_the_other_way_round";
@@ -27,11 +27,11 @@ const NATIVE_PROGRAM: &str = "src/session/native.rs: each_program_alone_makes_an
 const INSTALLED: &str = "src/session/native.rs: what_is_installed_is_known_by_names_and_descriptions_by_sizes";
 const OTHER_C: &str = "tests/native.rs: a_script_runs_for_another_compiler_with_the_same_name";
 const UPGRADED_C: &str =
-    "tests/toolchains.rs: what_a_script_over_a_c_compiler_that_was_upgraded_has_compiled_is_not_reused";
+    "tests/toolchains.rs: native_code_compiled_through_a_script_by_an_upgraded_compiler_is_not_reused";
 const SYSTEM_LIBRARY: &str =
     "tests/native.rs: a_program_linked_with_a_shared_system_library_is_a_hit_until_the_library_changes";
 const FOR_OTHERS: &str = "tests/linked.rs: changed_native_code_of_a_dependency_is_followed";
-const SCRIPT_INPUTS: &str = "tests/replayed.rs: it_runs_when_it_hears_something_else";
+const SCRIPT_INPUTS: &str = "tests/replayed.rs: a_script_runs_when_it_receives_other_metadata";
 const MACRO_VARIABLE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_variable_of_the_script_reads_the_current_one";
 const MACRO_FILE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_file_of_the_script_reads_the_current_one";
 const OTHER_ENTRY: &str = "src/entry/entry_tests.rs: an_entry_of_another_key_is_refused";
@@ -42,12 +42,12 @@ const TRUNCATED_FILE: &str = "tests/faults.rs: truncated_files_in_the_local_stor
 const REMOTE_DAMAGE: &str = "tests/faults.rs: damaged_objects_are_misses_and_named_in_the_report";
 const FINGERPRINT: &str = "src/hydrate/fingerprint_tests.rs: any_field_that_changes_changes_the_hash";
 const REJECTED: &str = "tests/not_hydrated.rs: a_unit_rejected_by_cargo_is_restored_by_the_wrapper_and_named_in_the_report";
-const READS: &str = "tests/remembered.rs: a_file_that_cargo_reads_or_would_read_is_seen_to_change";
-const READS_VARIABLE: &str = "tests/remembered.rs: a_variable_that_cargo_reads_is_seen_to_change";
+const READS: &str = "tests/remembered.rs: a_changed_file_that_cargo_reads_or_would_read_is_noticed";
+const READS_VARIABLE: &str = "tests/remembered.rs: a_changed_variable_that_cargo_reads_is_noticed";
 const LISTED_VARIABLE: &str = "src/session/cargo_inputs.rs: each_variable_that_is_listed_counts";
-const PROGRAMS: &str = "tests/remembered.rs: another_program_of_the_same_name_is_seen";
-const LOCKFILE: &str = "tests/remembered.rs: another_lockfile_is_another_graph";
-const OTHER_COMMAND: &str = "tests/remembered.rs: another_environment_or_command_is_another_graph";
+const PROGRAMS: &str = "tests/remembered.rs: a_replaced_program_with_the_same_name_is_noticed";
+const LOCKFILE: &str = "tests/remembered.rs: a_changed_lockfile_requests_the_graph_again";
+const OTHER_COMMAND: &str = "tests/remembered.rs: another_environment_or_command_requests_the_graph_again";
 const CIRCUMSTANCE: &str = "src/session/noop.rs: each_circumstance_alone_is_another_one";
 const GRAPH_PART: &str = "src/session/graph.rs: each_part_of_what_a_graph_follows_from_makes_another_name";
 const INDEX_PART: &str = "src/session/survey.rs: each_part_of_the_name_of_a_graph_index_makes_another_name";
@@ -56,7 +56,7 @@ const ANSWER: &str = "src/probe_tests.rs: an_answer_is_asked_for_again_where_any
 const SAME_ANSWER: &str = "src/probe_tests.rs: a_compilers_answer_is_known_until_the_compiler_or_the_question_changes";
 const CLEANED: &str = "tests/hydrate.rs: cleaned_packages_are_hydrated_again";
 const NEW_WRAPPER: &str =
-    "tests/remembered.rs: a_wrapper_that_is_configured_anew_is_called_where_there_was_nothing_to_plan";
+    "tests/remembered.rs: a_newly_configured_wrapper_is_called_after_sessions_without_a_plan";
 const FOR_PEOPLE: Proof = Nothing("it is only displayed.");
 
 /// All of them, in the order of the book.
@@ -189,7 +189,7 @@ const KEY_INPUTS: Proofs = &[
     ),
     ("cargo", Tests(&[ALONE, "src/plan/plan_tests.rs: each_input_changes_only_the_keys_that_depend_on_it"])),
     ("name", Tests(&[ALONE])),
-    ("version", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
+    ("version", Tests(&[ALONE, "tests/reuse.rs: only_a_bumped_dependency_and_its_dependents_are_compiled"])),
     ("source", Tests(&[ALONE])),
     ("target_kind", Tests(&[ALONE])),
     ("target_name", Tests(&[ALONE, "tests/members.rs: two_binaries_and_a_library_of_a_package_are_not_mixed_up"])),
@@ -242,8 +242,8 @@ const KEY_INPUTS: Proofs = &[
         Tests(&[
             ALONE,
             "src/session/survey.rs: what_is_switched_on_and_a_wrapper_of_the_users_are_part_of_a_key",
-            "tests/toolchains.rs: another_wrapper_in_the_same_place_is_not_shared",
-            "tests/toolchains.rs: another_wrapper_of_the_same_name_is_not_shared",
+            "tests/toolchains.rs: units_of_another_wrapper_at_the_same_path_are_not_shared",
+            "tests/toolchains.rs: units_of_another_wrapper_with_the_same_name_are_not_shared",
             "tests/clippy.rs: another_driver_with_the_same_name_shares_nothing",
             "tests/clippy.rs: a_check_does_not_replace_a_lint_nor_a_lint_a_check",
             "tests/clippy.rs: lints_of_the_command_line_are_inputs",
@@ -261,7 +261,7 @@ const KEY_INPUTS: Proofs = &[
         ]),
     ),
     ("config", Tests(&[ALONE, "src/plan/plan_tests.rs: a_build_script_sees_configured_variables_and_linkers"])),
-    ("dependencies", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
+    ("dependencies", Tests(&[ALONE, "tests/reuse.rs: only_a_bumped_dependency_and_its_dependents_are_compiled"])),
 ];
 
 const SOURCES: Proofs = &[
@@ -283,7 +283,7 @@ const SOURCES: Proofs = &[
 const EDGES: Proofs = &[
     ("extern_name", Tests(&[ALONE, "src/plan/plan_tests.rs: each_input_changes_only_the_keys_that_depend_on_it"])),
     ("noprelude", Tests(&[ALONE])),
-    ("key", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
+    ("key", Tests(&[ALONE, "tests/reuse.rs: only_a_bumped_dependency_and_its_dependents_are_compiled"])),
 ];
 
 const KEY_SCOPE: Proofs = &[
@@ -337,7 +337,7 @@ const LINKER: Proofs = &[
         Tests(&[
             LINKER_PART,
             "src/session/linking_tests.rs: what_the_linker_starts_makes_another_class",
-            "tests/toolchains.rs: what_is_linked_by_a_script_over_a_linker_that_was_upgraded_is_not_reused",
+            "tests/toolchains.rs: units_linked_through_a_script_by_an_upgraded_linker_are_not_reused",
         ]),
     ),
 ];
@@ -428,9 +428,9 @@ const CONSTRAINTS: Proofs = &[
     (
         "observed",
         Tests(&[
-            "tests/observed.rs: a_variable_that_a_script_reads_counts_on_other_machines",
-            "tests/observed.rs: a_variable_counts_for_a_script_where_nothing_is_hydrated",
-            "tests/observed_native.rs: an_archive_that_a_linker_finds_counts_on_other_machines",
+            "tests/observed.rs: a_variable_that_a_script_reads_is_an_input_on_other_machines",
+            "tests/observed.rs: a_variable_is_an_input_of_a_script_without_hydration",
+            "tests/observed_native.rs: an_archive_that_the_linker_finds_is_an_input_on_other_machines",
             "tests/linked.rs: a_changed_archive_found_by_the_linker_is_followed",
         ]),
     ),
@@ -440,59 +440,59 @@ const OBSERVED: Proofs = &[
     (
         "paths",
         Tests(&[
-            "tests/observed.rs: a_file_outside_of_the_package_counts_for_a_script",
-            "tests/observed.rs: a_file_that_is_not_there_for_a_while_counts_for_a_macro_in_a_dependency",
-            "tests/observed.rs: the_names_in_a_directory_count_for_a_script",
-            "tests/observed.rs: where_links_lead_counts_for_a_script",
-            "tests/observed.rs: another_tool_that_comes_first_counts_for_a_script",
-            "tests/observed.rs: another_tool_that_comes_first_counts_where_it_is_looked_for_nowhere_else",
-            "tests/observed.rs: a_file_that_a_shell_finds_by_its_name_counts_for_a_script",
-            "tests/observed_native.rs: a_header_that_comes_to_be_in_an_earlier_directory_of_a_flag_counts",
-            "tests/observed_native.rs: an_object_that_a_script_names_for_the_linker_counts",
+            "tests/observed.rs: a_file_outside_of_the_package_is_an_input_of_a_script",
+            "tests/observed.rs: a_file_that_is_absent_for_a_while_is_an_input_of_a_macro_in_a_dependency",
+            "tests/observed.rs: the_names_in_a_directory_are_an_input_of_a_script",
+            "tests/observed.rs: the_target_of_links_is_an_input_of_a_script",
+            "tests/observed.rs: another_tool_that_comes_first_in_path_is_an_input_of_a_script",
+            "tests/observed.rs: another_tool_that_comes_first_in_path_is_an_input_without_rustup",
+            "tests/observed.rs: a_file_that_a_shell_finds_in_path_is_an_input_of_a_script",
+            "tests/observed_native.rs: a_header_that_appears_in_an_earlier_directory_of_a_flag_is_an_input",
+            "tests/observed_native.rs: an_object_that_a_script_passes_to_the_linker_is_an_input",
             "tests/clippy.rs: every_clippy_toml_that_would_be_read_is_an_input",
         ]),
     ),
     (
         "variables",
         Tests(&[
-            "tests/observed.rs: a_variable_counts_for_a_script_that_declares_nothing",
-            "tests/observed.rs: a_variable_counts_for_a_macro_in_a_member",
+            "tests/observed.rs: a_variable_is_an_input_of_a_script_that_declares_nothing",
+            "tests/observed.rs: a_variable_is_an_input_of_a_macro_in_a_member",
         ]),
     ),
     ("replaced", Nothing("the value that cargo sets is in the key, or follows from the unit.")),
     (
         "words",
         Tests(&[
-            "tests/observed.rs: a_variable_counts_for_a_script_that_declares_nothing",
-            "tests/observed.rs: a_variable_counts_for_a_macro_in_a_dependency",
+            "tests/observed.rs: a_variable_is_an_input_of_a_script_that_declares_nothing",
+            "tests/observed.rs: a_variable_is_an_input_of_a_macro_in_a_dependency",
         ]),
     ),
     (
         "macro_words",
         Tests(&[
-            "tests/observed.rs: a_variable_that_a_dependency_names_counts_for_its_macro",
-            "tests/observed.rs: a_variable_counts_for_a_macro_that_is_named_among_other_words",
-            "tests/observed.rs: a_variable_that_a_macro_of_another_crate_names_counts_for_the_macro_that_it_calls",
+            "tests/observed.rs: a_variable_named_by_a_dependency_is_an_input_of_its_macro",
+            "tests/observed.rs: a_variable_named_among_other_words_is_an_input_of_a_macro",
+            "tests/observed.rs: a_variable_named_by_a_macro_of_another_crate_is_an_input_of_the_macro_that_it_calls",
         ]),
     ),
     (
         "programs",
         Tests(&[
-            "tests/observed.rs: a_variable_counts_that_is_read_by_a_tool_of_a_script",
+            "tests/observed.rs: a_variable_read_by_a_tool_of_a_script_is_an_input",
             "tests/clippy.rs: a_variable_that_the_driver_reads_is_an_input",
         ]),
     ),
 ];
 
 const PATH_STATE: Proofs = &[
-    ("Absent", Tests(&["tests/observed.rs: a_file_that_is_not_there_for_a_while_counts_for_a_script"])),
+    ("Absent", Tests(&["tests/observed.rs: a_file_that_is_absent_for_a_while_is_an_input_of_a_script"])),
     (
         "Directory",
-        Tests(&["tests/observed.rs: a_file_in_a_directory_that_is_not_there_for_a_while_counts_for_a_script"]),
+        Tests(&["tests/observed.rs: a_file_in_a_directory_that_is_absent_for_a_while_is_an_input_of_a_script"]),
     ),
-    ("File", Tests(&["tests/observed.rs: a_file_that_a_macro_reads_counts_on_other_machines"])),
-    ("Names", Tests(&["tests/observed.rs: the_names_in_a_directory_count_for_a_macro_in_a_dependency"])),
-    ("Link", Tests(&["tests/observed.rs: where_links_lead_counts_for_a_macro_in_a_member"])),
+    ("File", Tests(&["tests/observed.rs: a_file_that_a_macro_reads_is_an_input_on_other_machines"])),
+    ("Names", Tests(&["tests/observed.rs: the_names_in_a_directory_are_an_input_of_a_macro_in_a_dependency"])),
+    ("Link", Tests(&["tests/observed.rs: the_target_of_links_is_an_input_of_a_macro_in_a_member"])),
     ("Other", Nothing("it has no content; its presence is compared.")),
 ];
 
@@ -521,7 +521,7 @@ const ENTRY: Proofs = &[
         "code",
         Tests(&[
             LINKED_MACRO,
-            "tests/observed_native.rs: an_archive_counts_where_another_crate_has_a_macro_called_that_it_is_linked_with",
+            "tests/observed_native.rs: an_archive_linked_into_a_macro_is_an_input_of_a_crate_that_uses_it_through_another_one",
         ]),
     ),
     ("constraints", Tests(&[COMPILED_IN, REBUILT, BOUND])),
@@ -559,7 +559,7 @@ const FRESH: Proofs = &[
 ];
 
 const CARGO_INPUTS: Proofs = &[
-    ("files", Tests(&[READS, "tests/remembered.rs: another_manifest_is_another_graph"])),
+    ("files", Tests(&[READS, "tests/remembered.rs: a_changed_manifest_requests_the_graph_again"])),
     ("programs", Tests(&[PROGRAMS])),
     ("lockfile", Tests(&[LOCKFILE])),
 ];
@@ -590,9 +590,9 @@ const GRAPH: Proofs = &[
     ("rustc", Tests(&[GRAPH_PART])),
     ("cargo", Tests(&[GRAPH_PART])),
     ("sysroot", Tests(&[GRAPH_PART])),
-    ("config", Tests(&[GRAPH_PART, "tests/remembered.rs: another_configuration_is_another_graph"])),
-    ("description", Tests(&[GRAPH_PART, "tests/remembered.rs: another_target_beside_the_manifest_is_another_graph"])),
-    ("contents", Tests(&[GRAPH_PART, "tests/remembered.rs: another_manifest_is_another_graph", LOCKFILE])),
+    ("config", Tests(&[GRAPH_PART, "tests/remembered.rs: a_changed_configuration_requests_the_graph_again"])),
+    ("description", Tests(&[GRAPH_PART, "tests/remembered.rs: a_new_target_beside_the_manifest_requests_the_graph_again"])),
+    ("contents", Tests(&[GRAPH_PART, "tests/remembered.rs: a_changed_manifest_requests_the_graph_again", LOCKFILE])),
 ];
 
 const INDEX: Proofs = &[
@@ -603,7 +603,7 @@ const INDEX: Proofs = &[
     ("directory", Tests(&[INDEX_PART])),
     ("rustflags", Tests(&[INDEX_PART])),
     ("config", Tests(&[INDEX_PART])),
-    ("lockfile", Tests(&[INDEX_PART, "tests/remote.rs: a_lockfile_nobody_has_seen_gets_what_it_shares"])),
+    ("lockfile", Tests(&[INDEX_PART, "tests/remote.rs: an_unknown_lockfile_gets_shared_units"])),
 ];
 
 const STAMP: Proofs = &[
@@ -672,8 +672,8 @@ const DOMAINS: Proofs = &[
     (
         "Proof",
         Tests(&[
-            "tests/proof.rs: a_format_that_is_not_the_cargos_is_refused",
-            "tests/proof.rs: an_option_with_which_nothing_is_fresh_is_not_proven_and_another_one_is",
+            "tests/proof.rs: a_wrong_format_is_refused",
+            "tests/proof.rs: an_option_under_which_nothing_is_fresh_is_not_proven_but_others_are",
         ]),
     ),
     ("Answer", Tests(&[ANSWER, SAME_ANSWER])),

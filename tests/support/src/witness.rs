@@ -37,7 +37,7 @@ impl Witness {
 
     /// Into an empty target directory: the program says this.
     #[track_caller]
-    pub fn assert_says(&self, project: &Project, said: &str) {
+    pub fn assert_prints(&self, project: &Project, said: &str) {
         project.clean();
         self.sandbox.reset();
         project.xcache(&self.command).ok();
@@ -47,7 +47,7 @@ impl Witness {
     /// The same, and no script is run, and nothing compiled.
     #[track_caller]
     pub fn assert_reused(&self, project: &Project, said: &str) {
-        self.assert_says(project, said);
+        self.assert_prints(project, said);
         let started = (self.sandbox.scripts_run(), self.sandbox.compiled());
         assert_eq!(started, (vec![], vec![]), "what was run and compiled of {}", project.report().json());
     }
@@ -55,7 +55,7 @@ impl Witness {
     /// The same, but for members: in other places they are others.
     #[track_caller]
     fn assert_dependencies_reused(&self, project: &Project, said: &str) {
-        self.assert_says(project, said);
+        self.assert_prints(project, said);
         let started = (self.sandbox.scripts_run(), self.sandbox.compiled_externals());
         assert_eq!(started, (vec![], vec![]), "what was run and compiled of {}", project.report().json());
     }
@@ -63,18 +63,18 @@ impl Witness {
     /// The program says each of the texts in its turn, and where a text stays, all is reused. `set` puts one where it is
     /// looked for, and gives the project that is to find it there.
     #[track_caller]
-    pub fn assert_follows(&self, texts: &[&str], set: impl Fn(&Project, &str) -> Project) {
+    pub fn assert_follows_changes(&self, texts: &[&str], set: impl Fn(&Project, &str) -> Project) {
         for text in texts {
-            self.assert_says(&set(&self.demo, text), text);
+            self.assert_prints(&set(&self.demo, text), text);
             self.assert_reused(&set(&self.demo, text), text);
         }
     }
 
     /// The program says each of the texts in its turn, whatever has to be done for that.
     #[track_caller]
-    pub fn assert_right(&self, texts: &[&str], set: impl Fn(&Project, &str) -> Project) {
+    pub fn assert_correct(&self, texts: &[&str], set: impl Fn(&Project, &str) -> Project) {
         for text in texts.iter().flat_map(|text| [text, text]) {
-            self.assert_says(&set(&self.demo, text), text);
+            self.assert_prints(&set(&self.demo, text), text);
         }
     }
 
@@ -84,7 +84,7 @@ impl Witness {
     pub fn assert_shared(&self, set: impl Fn(&Project, &str) -> Project) {
         let [here, checkout] = self.assert_reused_everywhere("1", |project| set(project, "1"));
         for project in [self.elsewhere(), checkout, here] {
-            self.assert_says(&set(&project, "2"), "2");
+            self.assert_prints(&set(&project, "2"), "2");
         }
     }
 
@@ -93,7 +93,7 @@ impl Witness {
     pub fn assert_reused_everywhere(&self, said: &str, set: impl Fn(&Project) -> Project) -> [Project; 2] {
         let here = self.sending(&self.demo);
         let checkout = self.sending(&(self.checkout)(&self.sandbox));
-        self.assert_says(&set(&here), said);
+        self.assert_prints(&set(&here), said);
         self.assert_reused(&set(&here), said);
         self.assert_dependencies_reused(&set(&checkout), said);
         self.assert_dependencies_reused(&set(&self.elsewhere()), said);
@@ -105,14 +105,14 @@ impl Witness {
     #[track_caller]
     pub fn assert_sent(&self, set: impl Fn(&Project, &str) -> Project) {
         let here = self.assert_reused_at_this_path("1", |project| set(project, "1"));
-        self.assert_says(&set(&self.another_store(&here), "2"), "2");
+        self.assert_prints(&set(&self.another_store(&here), "2"), "2");
     }
 
     /// The same of something that is always so. Gives the checkout.
     #[track_caller]
     pub fn assert_reused_at_this_path(&self, said: &str, set: impl Fn(&Project) -> Project) -> Project {
         let here = self.sending(&self.demo);
-        self.assert_says(&set(&here), said);
+        self.assert_prints(&set(&here), said);
         self.assert_reused(&set(&here), said);
         self.assert_reused(&set(&self.another_store(&here)), said);
         here

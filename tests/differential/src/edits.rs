@@ -1,4 +1,4 @@
-//! What happens in a step of a made-up walk: edits of the sources, changes of the circumstances, events, and a command.
+//! The steps of a made-up walk: edits of sources, changes of circumstances, events, and a command.
 
 use std::collections::BTreeSet;
 
@@ -21,10 +21,10 @@ impl<'a> Generator<'a> {
         let mut is_surrounded = false;
         for _ in 0..count {
             let edit = self.edit(state);
-            let is_unseen = is_seen_from_nothing_only(&edit, state);
+            let is_unseen = is_seen_only_in_empty_target(&edit, state);
             needs_clean |= is_unseen;
             is_surrounded |= self.possible.undeclared && is_unseen;
-            let before = place(state);
+            let before = target_key(state);
             edit.apply(state);
             self.follow(&edit, is_unseen, before, state);
             edits.push(edit);
@@ -37,30 +37,31 @@ impl<'a> Generator<'a> {
         let uncompared = appends && !needs_clean && self.percent(50);
         if needs_clean || (appends && !uncompared) {
             edits.retain(|edit| *edit != Edit::Clean);
-            // A session that goes on meanwhile must not have begun in what is removed.
+            // A session in the background must not have started in a directory that is then removed.
             let is_together = |edit: &Edit| matches!(edit, Edit::Together { .. }) && self.possible.undeclared;
             edits.insert(edits.iter().position(is_together).unwrap_or(edits.len()), Edit::Clean);
         }
-        // What nobody sees is in the store after the same command.
+        // If the same command is repeated, the store has entries from before an unseen edit.
         if n == 0 || self.percent(if is_surrounded { 15 } else { 40 }) {
             self.command = self.new_command(state);
         }
         Step { edits, command: self.command.clone(), uncompared, reused: BTreeSet::new() }
     }
 
-    /// Keeps account of the target directories that are up to date, as far as cargo does not see that itself.
+    /// Keeps track of the target directories without outputs from before an edit that cargo does not see.
     fn follow(&mut self, edit: &Edit, is_unseen: bool, before: (usize, TargetDir), state: &State) {
         if is_unseen {
             self.current.clear();
         }
         if matches!(edit, Edit::Moved { .. }) && self.current.contains(&before) {
-            self.current.push(place(state));
+            self.current.push(target_key(state));
         }
     }
 
-    /// Whether the target directory may hold what was made before an edit that cargo did not see. From now on it does not.
+    /// Whether the target directory may have outputs from before an edit that cargo did not see. Afterwards it counts
+    /// as current.
     fn is_outdated(&mut self, state: &State) -> bool {
-        let place = place(state);
+        let place = target_key(state);
         let is_current = !self.possible.undeclared || self.current.contains(&place);
         self.current.push(place);
         !is_current
@@ -68,7 +69,7 @@ impl<'a> Generator<'a> {
 
     fn new_command(&mut self, state: &State) -> Command {
         let verbs = [
-            // It shows nothing of what was read.
+            // A check does not show what was read.
             (if self.possible.undeclared { 8 } else { 40 }, Verb::Check),
             (26, Verb::Build),
             (8, Verb::Run),
@@ -112,7 +113,7 @@ impl<'a> Generator<'a> {
             }
             _ => {
                 let apart = self.percent(60);
-                // In the same directory, it must not build other programs than those that are compared.
+                // In the same directory, it must not build other programs than the compared ones.
                 let command = if apart { self.either_command(state) } else { Command::new(Verb::Check) };
                 Edit::Together { command, apart }
             }
@@ -148,7 +149,7 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// What keeps everything from being compiled does not stay for long.
+    /// Errors that prevent any compilation do not stay for long.
     fn repair(&mut self, state: &State) -> Option<Edit> {
         let broken = state.packages.iter().find(|package| package.broken);
         if let Some(package) = broken.filter(|_| self.percent(80)) {
@@ -196,7 +197,7 @@ impl<'a> Generator<'a> {
         Edit::Need { package: package.name.clone(), need: self.need(&other), present }
     }
 
-    /// One package comes and goes.
+    /// Adds or removes one package.
     fn edit_of_packages(&mut self, state: &State) -> Edit {
         if state.package("grey").is_some() {
             return Edit::Remove("grey".into());
@@ -323,15 +324,15 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// Whether plain cargo sees an edit in an empty target directory only: the time says nothing, or nobody told it of the
-/// file.
-fn is_seen_from_nothing_only(edit: &Edit, state: &State) -> bool {
+/// Whether plain cargo sees an edit only in an empty target directory, because the modification time stays or the file
+/// is not declared.
+fn is_seen_only_in_empty_target(edit: &Edit, state: &State) -> bool {
     let is_untold = |part: &Part| {
         part.is_outside() || matches!(part.kind, Kind::OwnFile | Kind::Expanded { of: Expanded::File, .. })
     };
     match edit {
         Edit::Value { quietly: true, .. } => true,
-        // Cargo asks compilers who they are, and no more.
+        // Cargo compares only what compilers report about themselves.
         Edit::Compiler(_) | Edit::Cc(_) => true,
         Edit::Searched { .. } | Edit::Front(_) | Edit::Object(_) => true,
         Edit::Variable { name, .. } => name == UNDECLARED || is_read_untold(state, name),
@@ -342,7 +343,7 @@ fn is_seen_from_nothing_only(edit: &Edit, state: &State) -> bool {
     }
 }
 
-/// Whether somebody reads a variable without declaring it.
+/// Whether a variable is read without being declared.
 pub(crate) fn is_read_untold(state: &State, name: &str) -> bool {
     let is_undeclared = |part: &Part| matches!(part.kind, Kind::Expanded { of: Expanded::Undeclared, .. });
     let mut parts = state.packages.iter().flat_map(|package| &package.parts);
@@ -350,7 +351,7 @@ pub(crate) fn is_read_untold(state: &State, name: &str) -> bool {
         || state.packages.iter().flat_map(Package::untold).any(|(_, untold)| untold.variable() == Some(name))
 }
 
-/// What a target directory is known by.
-pub(crate) fn place(state: &State) -> (usize, TargetDir) {
+/// What identifies a target directory.
+pub(crate) fn target_key(state: &State) -> (usize, TargetDir) {
     (state.around.checkout, state.around.target)
 }

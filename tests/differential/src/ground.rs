@@ -1,6 +1,6 @@
-//! Puts a state on the disk: checkouts, configuration, a registry and repositories.
+//! Writes a state to the disk: checkouts, configuration, a registry and repositories.
 //!
-//! Only files whose content has changed are written, so modification times are those of real edits.
+//! Only changed files are written, so modification times are those of real edits.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -22,17 +22,17 @@ pub(crate) struct Ground {
     pub places: Places,
     /// The triple of this machine.
     host: String,
-    /// What was written below each directory.
+    /// The entries written below each directory.
     written: HashMap<PathBuf, Entries>,
     publications: Publications,
 }
 
-/// What was published so far: the same content has the same version whenever it comes back.
+/// Everything published so far. The same content always gets the same version.
 #[derive(Default)]
 struct Publications {
     versions: HashMap<String, Vec<Files>>,
     commits: HashMap<(String, Files), String>,
-    /// The version or commit of each package as it is now.
+    /// The current version or commit of each package.
     current: HashMap<String, String>,
     urls: HashMap<String, String>,
 }
@@ -52,8 +52,8 @@ impl Ground {
         Self { places, host: host.to_owned(), written: HashMap::new(), publications: Publications::default() }
     }
 
-    /// Makes the disk what a state says. `quietly`: modification times of files that are changed stay as they are.
-    /// Gives a digest of all that was rendered.
+    /// Makes the disk match a state. With `quietly`, changed files keep their modification times. Returns a digest of
+    /// everything rendered.
     pub(crate) fn put(&mut self, state: &State, quietly: bool) -> String {
         let vendored = self.publish(state);
         let places = &self.places;
@@ -76,7 +76,7 @@ impl Ground {
         entries.extend(untold::of_members(state, places));
         put_programs(state, places);
         let config = |place| texts(Files::from([("config.toml".to_owned(), render::config(state, place))]));
-        let above = places.config_above().parent().expect("it is in a directory").to_owned();
+        let above = places.config_above().parent().expect("the configuration is in a directory").to_owned();
         let mut sha = Sha256::new();
         let home = places.home(state.around.home);
         for (dir, entries) in [
@@ -99,20 +99,20 @@ impl Ground {
         let before = self.written.remove(dir).unwrap_or_default();
         for (path, entry) in before.iter().rev().filter(|(path, _)| !entries.contains_key(*path)) {
             entry.remove(&dir.join(path));
-            // A directory goes with its last file.
+            // A directory is removed with its last file.
             let mut parent = Path::new(path).parent();
             while let Some(name) = parent.filter(|name| *name != Path::new("")) {
                 let _ = fs::remove_dir(dir.join(name));
                 parent = name.parent();
             }
         }
-        // A directory may have gone with its last file.
+        // A directory may have been removed with its last file.
         let is_to_be_put = |path: &String, entry: &Entry| before.get(path) != Some(entry) || *entry == Entry::Directory;
         for (path, entry) in entries.iter().filter(|(path, entry)| is_to_be_put(path, entry)) {
             let path = dir.join(path);
             let time = modified(&path).filter(|_| quietly && entry.is_file());
             entry.put(&path);
-            // An empty configuration is none.
+            // An empty configuration means no file.
             if let (Some(time), Ok(file)) = (time, File::options().write(true).open(&path)) {
                 file.set_modified(time).expect("times can be set");
             }
@@ -120,10 +120,10 @@ impl Ground {
         self.written.insert(dir.to_owned(), entries);
     }
 
-    /// Publishes what is not a directory of the checkout, and gives the files of `vendor`.
+    /// Publishes the packages outside of the checkout. Returns the files of `vendor`.
     fn publish(&mut self, state: &State) -> Files {
         let mut vendored = Files::new();
-        // Those that are needed come last.
+        // Dependencies come last in the list, and are published first.
         for package in state.packages.iter().rev() {
             match package.origin {
                 Origin::Registry => vendored.extend(self.publish_to_registry(state, package)),
@@ -173,7 +173,7 @@ impl Ground {
     }
 }
 
-/// The programs that stand before the compilers.
+/// Writes the programs in front of the compilers.
 fn put_programs(state: &State, places: &Places) {
     let Around { compiler, cc, .. } = state.around;
     let cfg = format!("--cfg 'xd_compiler=\"{}\"'", compiler.digit);
@@ -188,12 +188,12 @@ fn put_programs(state: &State, places: &Places) {
     if cc > 0 {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let machines = std::env::split_paths(&path).map(|dir| dir.join("cc")).find(|cc| cc.is_file());
-        let machines = machines.expect("there is a C compiler");
+        let machines = machines.expect("a C compiler is installed");
         put_program(&places.cc().join("cc"), &format!("exec {} \"$@\" -DXD_CC={cc}", machines.display()));
     }
 }
 
-/// Writes a program, if it is not what it was.
+/// Writes a program, if it has changed.
 fn put_program(path: &Path, text: &str) {
     if !fs::read_to_string(path).is_ok_and(|before| before.trim_end().ends_with(text)) {
         tree::write_script(path, text);
@@ -210,7 +210,7 @@ fn compiler_config(state: &State, places: &Places) -> String {
     format!("build.{key} = {:?}\n", places.compiler(compiler))
 }
 
-/// Flags with the object that they name.
+/// Flags that name the object.
 fn flag_config(state: &State, places: &Places, host: &str) -> String {
     match state.around.object.filter(|_| state.around.flagged) {
         Some(_) => format!("target.{host}.rustflags = [\"-C\", \"link-arg={}\"]\n", places.object().display()),
@@ -258,17 +258,17 @@ mod tests {
     use super::*;
     use crate::untold::tests::{places, state_of_all};
 
-    /// Files with their contents, links with where they lead, and directories.
+    /// Files with their contents, links with their targets, and directories.
     fn everything(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         for path in tree::children(dir) {
-            let metadata = fs::symlink_metadata(&path).expect("it is there");
+            let metadata = fs::symlink_metadata(&path).expect("the path exists");
             let content = match &metadata {
                 metadata if metadata.is_dir() => Vec::new(),
                 metadata if metadata.is_symlink() => {
-                    fs::read_link(&path).expect("it is a link").into_os_string().into_encoded_bytes()
+                    fs::read_link(&path).expect("the link can be read").into_os_string().into_encoded_bytes()
                 }
-                _ => fs::read(&path).expect("it can be read"),
+                _ => fs::read(&path).expect("the file can be read"),
             };
             if metadata.is_dir() {
                 found.extend(everything(&path));
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_comes_back_is_the_same_on_the_disk() {
+    fn returning_to_a_state_gives_the_same_files() {
         let mut ground = Ground::new(places(), "x86_64-unknown-linux-gnu");
         let mut put = |value| {
             let digest = ground.put(&state_of_all(value), false);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_quietly_keeps_its_time() {
+    fn quiet_changes_keep_modification_times() {
         let mut ground = Ground::new(places(), "x86_64-unknown-linux-gnu");
         ground.put(&state_of_all(1), false);
         let tool = tree::files(&ground.places.outside().join("late/bin")).remove(0);

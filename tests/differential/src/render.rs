@@ -1,4 +1,4 @@
-//! Files of a state: manifests, configuration, and the code of [`source`](crate::source).
+//! The files of a state: manifests, configuration, and the code of [`source`](crate::source).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use crate::untold;
 /// Files by their path below some directory.
 pub(crate) type Files = BTreeMap<String, String>;
 
-/// Where manifests find what is published.
+/// Versions and commits of published packages, for manifests.
 pub(crate) trait Published {
     /// The version of a package of the registry.
     fn version(&self, package: &str) -> String;
@@ -19,7 +19,7 @@ pub(crate) trait Published {
     fn revision(&self, package: &str) -> (String, String);
 }
 
-/// Everything of a package but its manifest.
+/// All files of a package except its manifest.
 pub(crate) fn package_files(state: &State, package: &Package, places: &Places) -> Files {
     let mut files: Files = source::data_files(package).into_iter().collect();
     files.insert("src/lib.rs".into(), source::library(state, package, places));
@@ -88,12 +88,12 @@ fn lines(fields: Option<&BTreeMap<String, String>>) -> String {
     fields.into_iter().flatten().map(|(key, value)| format!("{key} = {value}\n")).collect()
 }
 
-/// What a configuration file holds besides the replacement of a source.
+/// A configuration file without the source replacement.
 pub(crate) fn config(state: &State, place: ConfigPlace) -> String {
     lines(state.around.configs.get(&place))
 }
 
-/// The manifest of a package that is not in the registry.
+/// The manifest of a package outside of the registry.
 pub(crate) fn manifest(state: &State, package: &Package, published: &dyn Published) -> String {
     let Package { name, description, .. } = package;
     let mut text = format!(
@@ -140,7 +140,7 @@ fn dependency(of: &Package, on: &Package, loud: bool, published: &dyn Published)
             let (url, revision) = published.revision(name);
             format!("git = {url:?}, rev = {revision:?}")
         }
-        // Only what is not published itself can follow each new version.
+        // Only unpublished packages can follow each new version.
         Origin::Registry if of.origin == Origin::Git => "version = \"1\"".to_owned(),
         Origin::Registry => format!("version = \"={}\"", published.version(name)),
     };
@@ -148,7 +148,7 @@ fn dependency(of: &Package, on: &Package, loud: bool, published: &dyn Published)
     format!("{name} = {{ {place}{features} }}\n")
 }
 
-/// Dependencies of another platform: nothing of them is compiled, but they settle which version everybody has.
+/// Dependencies for another platform: they are never compiled, but fix the version for all packages.
 fn pins(state: &State, published: &dyn Published) -> String {
     let mut text = "\n[target.'cfg(windows)'.dependencies]\n".to_owned();
     for package in state.packages.iter().filter(|package| package.origin == Origin::Registry) {

@@ -1,4 +1,4 @@
-//! One side of a comparison: a cargo command, and all that can be seen of what it did.
+//! Runs cargo commands with one builder, and records everything that can be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -33,7 +33,7 @@ impl Toolchains {
         Self { default, others }
     }
 
-    /// Another than the default one, if there is one.
+    /// A toolchain other than the default one, if there is one.
     pub(crate) fn other(&self) -> Option<String> {
         self.others.keys().next().cloned()
     }
@@ -64,14 +64,14 @@ impl Toolchain {
     }
 }
 
-/// Who builds.
+/// The program that builds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Builder {
     Cargo,
     Xcache(PathBuf),
 }
 
-/// How commands are run in a state.
+/// Runs commands in a state.
 pub(crate) struct Side<'a> {
     pub places: &'a Places,
     pub toolchains: &'a Toolchains,
@@ -87,17 +87,17 @@ impl Side<'_> {
         self.places.checkout(self.around.checkout)
     }
 
-    /// The environment of everything, made from nothing.
+    /// The environment of all commands, built from nothing.
     pub(crate) fn environment(&self) -> BTreeMap<String, OsString> {
         let around = self.around;
         let path = std::env::var_os("PATH").unwrap_or_default();
-        // The C compiler that is before that of the machine comes first, as that is how it finds the other.
+        // Our C compiler comes before the machine's own, which it finds through `PATH`.
         let cc = (around.cc > 0).then(|| self.places.cc());
         let bin = self.toolchains.of(around).bin.clone();
         let tools = self.searched(Searched::Path);
         let dirs = cc.into_iter().chain(tools).chain([bin]).chain(std::env::split_paths(&path));
         let mut environment: BTreeMap<String, OsString> = BTreeMap::from([
-            ("PATH".into(), std::env::join_paths(dirs).expect("PATH is made of paths")),
+            ("PATH".into(), std::env::join_paths(dirs).expect("PATH can be joined")),
             ("HOME".into(), self.places.path("home").into()),
             ("CARGO_HOME".into(), self.places.home(around.home).into()),
             ("XCACHE_DIR".into(), self.places.store().into()),
@@ -131,7 +131,7 @@ impl Side<'_> {
         order.map_or_else(Vec::new, |order| self.places.searched(searched, *order))
     }
 
-    /// What cargo is called with.
+    /// Cargo's arguments.
     pub(crate) fn arguments(&self, command: &Command) -> Vec<String> {
         let object = self.around.object.map(|_| self.places.object());
         command.arguments(self.toolchains.host(), object.as_deref())
@@ -151,7 +151,7 @@ impl Side<'_> {
         Invocation::new(process)
     }
 
-    /// Runs a command, waits for what was started before it, runs what it has built, and looks at everything.
+    /// Runs a command, waits for a session started before it, runs the built programs, and records everything.
     pub(crate) fn observe(&self, builder: &Builder, command: &Command, pending: Option<Running>) -> Seen {
         self.targets().prepare();
         let output = self.invocation(builder, command).run();
@@ -175,8 +175,8 @@ impl Side<'_> {
         }
     }
 
-    /// Units of these packages that the last command has compiled or run, as it says itself.
-    pub(crate) fn remade(&self, builder: &Builder, packages: &BTreeSet<String>) -> Vec<String> {
+    /// The units of these packages that the last command compiled or ran, according to its report.
+    pub(crate) fn rebuilt(&self, builder: &Builder, packages: &BTreeSet<String>) -> Vec<String> {
         let Builder::Xcache(path) = builder else { return Vec::new() };
         let mut process = Process::new(path);
         process.args(["xcache", "report", "--format", "json"]);
@@ -187,7 +187,7 @@ impl Side<'_> {
         units.filter(is_made).map(|unit| format!("{unit:?}")).collect()
     }
 
-    /// What a program or a test says.
+    /// The output of a program or a test.
     fn run(&self, program: &Path) -> String {
         let mut process = Process::new(program);
         if program.parent().is_some_and(|dir| dir.ends_with("deps")) {
@@ -199,28 +199,28 @@ impl Side<'_> {
     }
 }
 
-/// All that can be seen.
+/// Everything that can be compared.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub code: Option<i32>,
-    /// What was not fresh.
+    /// The units that were not fresh.
     pub stale: BTreeSet<String>,
-    /// Messages of the compiler about errors.
+    /// The compiler's messages about errors.
     pub errors: BTreeSet<String>,
-    /// What cargo said for machines, sorted.
+    /// Cargo's machine-readable messages.
     pub messages: Messages,
-    /// What programs and tests that cargo started have printed.
+    /// The output of programs and tests that cargo started.
     pub printed: String,
     /// Warnings of build scripts.
     pub warnings: BTreeSet<String>,
-    /// What programs and tests have printed that were started from the target directory.
+    /// The output of programs and tests that were started from the target directory.
     pub runs: BTreeMap<String, String>,
-    /// Final artifacts, and what cargo says they depend on.
+    /// The final artifacts, and their dependencies according to cargo.
     pub files: BTreeMap<String, BTreeSet<String>>,
     pub stderr: String,
 }
 
-/// How often each was there.
+/// Messages, each with its number of occurrences.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Messages(pub BTreeMap<String, usize>);
 
@@ -239,7 +239,7 @@ fn messages(output: &Output) -> (Vec<Value>, String) {
     (messages, printed.join("\n"))
 }
 
-/// The message without what may differ.
+/// The message without the fields that may differ.
 fn normal(message: &Value) -> String {
     let mut message = message.clone();
     if let Some(fields) = message.as_object_mut() {
@@ -264,12 +264,12 @@ fn programs(messages: &[Value]) -> BTreeSet<PathBuf> {
     messages.iter().filter_map(|message| message["executable"].as_str()).map(PathBuf::from).collect()
 }
 
-/// `warning: one@0.1.0: …`.
+/// Matches `warning: one@0.1.0: …`.
 fn is_of_script(line: &str) -> bool {
     line.strip_prefix("warning: ").and_then(|rest| rest.split(' ').next()).is_some_and(|word| word.contains('@'))
 }
 
-/// The final artifacts in the directory of a profile: those that have names of their own.
+/// The final artifacts in the directory of a profile: the files without a hash in their names.
 fn files(dir: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let mut found = BTreeMap::new();
     for (dir, prefix) in [(dir.to_owned(), ""), (dir.join("examples"), "examples/")] {
@@ -284,8 +284,8 @@ fn files(dir: &Path) -> BTreeMap<String, BTreeSet<String>> {
     found
 }
 
-/// Removes the `.d` files that cargo has written of final artifacts. In a directory that has moved, it writes them again or
-/// not as it happens: it compares two sets without an order (`output_depinfo.rs`).
+/// Removes the `.d` files of final artifacts. In a moved directory, cargo writes them again or not at random: it
+/// compares two sets without an order (`output_depinfo.rs`).
 pub(crate) fn remove_lists(targets: &Targets) {
     for path in targets.real.iter().flat_map(|dir| tree::files(dir)) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -301,7 +301,7 @@ fn has_hash(name: &str) -> bool {
     stem.rsplit_once('-').is_some_and(|(_, hash)| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The words of a `.d` file. It is one for all outputs of a name, and named after any of them in each build anew.
+/// The words of a `.d` file. Cargo writes one for all outputs with the same name, and names it after any of them.
 fn depends_on(path: &Path) -> BTreeSet<String> {
     let is_list = path.extension().is_some_and(|extension| extension == "d");
     let text = if is_list { fs::read_to_string(path).unwrap_or_default() } else { String::new() };

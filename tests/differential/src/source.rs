@@ -1,7 +1,7 @@
 //! The Rust code of made-up packages.
 //!
-//! Every library has a function `report`, whose lines name all that went into it and into what it needs. Programs and
-//! tests print them. So what was compiled from the wrong input says so.
+//! Every library has a function `report`, whose lines show all inputs of the library and of its dependencies. Programs
+//! and tests print them, so output compiled from a wrong input shows it.
 
 use std::fmt::Write as _;
 
@@ -41,7 +41,7 @@ pub(crate) fn library(state: &State, package: &Package, places: &Places) -> Stri
     }
 }
 
-/// The name of the file a part has.
+/// The file of a part.
 pub(crate) fn data_file(package: &Package, part: &Part) -> String {
     match part.kind {
         Kind::Module => format!("src/{}.rs", module(package, part)),
@@ -51,7 +51,7 @@ pub(crate) fn data_file(package: &Package, part: &Part) -> String {
     }
 }
 
-/// The files of its parts that are in the workspace and not in the package.
+/// The files of its parts that are in the workspace but not in the package.
 pub(crate) fn shared_files(package: &Package) -> Vec<(String, String)> {
     let shared = package.parts.iter().filter(|part| part.kind == Kind::Shared);
     shared.map(|part| (shared_file(part), format!("content {}\n", part.value))).collect()
@@ -89,7 +89,7 @@ pub(crate) fn data_files(package: &Package) -> Vec<(String, String)> {
     files
 }
 
-/// What a script reads; one that also compiles C has two files.
+/// The file that a script reads. A part that also compiles C has two files.
 fn input_file(package: &Package, part: &Part, source: &Source) -> String {
     let kind = Kind::Scripted { source: source.clone(), told: Declaration::Env };
     data_file(package, &Part { kind, ..part.clone() })
@@ -111,7 +111,7 @@ fn module(package: &Package, part: &Part) -> String {
     format!("part{}_{}", part.id, package.renamed)
 }
 
-/// What a part adds to the top level of the library.
+/// What a part adds at the top level of the library.
 fn item(package: &Package, part: &Part) -> String {
     let Part { id, value, kind } = part;
     match kind {
@@ -132,7 +132,7 @@ fn item(package: &Package, part: &Part) -> String {
     }
 }
 
-/// Whether the library says what is linked; programs say the rest.
+/// Whether the library reports the linked value; programs report the rest.
 fn is_of_library(package: &Package, linking: Linking) -> bool {
     package.is_macro || !linking.is_argument()
 }
@@ -163,7 +163,7 @@ fn lines_of_part(state: &State, package: &Package, part: &Part, places: &Places)
             Some(code) => code,
             None => return String::new(),
         },
-        // What a macro reads is not read by the library itself: the compiler is not to know of it.
+        // The library itself does not read what a macro reads, so the compiler does not know about it.
         Kind::Scripted { .. } if is_read_by_macro(state, package, *id) => return String::new(),
         Kind::Scripted { told, .. } => match told_to_library(package, part, *told) {
             Some(code) => code,
@@ -176,7 +176,7 @@ fn lines_of_part(state: &State, package: &Package, part: &Part, places: &Places)
     format!("    say(\"{id}\", {value}.to_string());\n")
 }
 
-/// Only members know their files by paths that do not depend on where they are.
+/// Only members have file paths that do not depend on the checkout.
 fn manifest(package: &Package) -> String {
     let file = if package.origin == Origin::Member { ", \" \", file!()" } else { "" };
     format!(
@@ -270,10 +270,10 @@ pub(crate) fn script(state: &State, package: &Package, places: &Places) -> Strin
     }
     for (part, source, told) in package.scripted() {
         let value = script_value(state, package, part, source, places, declares);
-        write!(code, "    let value: String = {value};\n{}", script_says(package, part, told)).expect("to memory");
+        write!(code, "    let value: String = {value};\n{}", script_lines(package, part, told)).expect("to memory");
     }
     for (part, linking) in package.linked() {
-        code.push_str(&linked::script_says(part, linking, places));
+        code.push_str(&linked::script_lines(part, linking, places));
     }
     code + "}\n"
 }
@@ -359,7 +359,7 @@ fn script_dependency(state: &State, package: &Package, on: &str) -> String {
     }
 }
 
-fn script_says(package: &Package, part: &Part, told: Declaration) -> String {
+fn script_lines(package: &Package, part: &Part, told: Declaration) -> String {
     let id = part.id;
     let generated = format!("    fs::write(out.join(\"g{id}.txt\"), &value).unwrap();\n");
     match told {
@@ -397,7 +397,7 @@ pub(crate) fn program(package: &Package, title: &str) -> String {
     format!("{items}fn main() {{\n    println!({title:?});\n{lines}    {}\n}}\n", print_report(package))
 }
 
-/// What a program declares, and says, of what only it is linked with.
+/// The items of a program, and the lines about values that only the program is linked with.
 fn linked_with_program(package: &Package) -> (String, String) {
     let items = linked::of_programs(package).map(|(part, linking)| linked::item(part, linking)).collect();
     let lines = linked::of_programs(package)
@@ -448,10 +448,10 @@ mod tests {
 }
 ";
 
-/// How scripts and macros read what nobody declares.
+/// Functions with which scripts and macros read undeclared inputs.
 const UNTOLD: &str = include_str!("templates/untold.rs");
 
-/// What is behind the report of a procedural macro: the macros themselves.
+/// The macros of a procedural macro, after its report.
 const MACROS: &str = include_str!("templates/macros.rs");
 
 /// The beginning of a build script.

@@ -1,7 +1,8 @@
-//! Makes what nobody declares: parts that read it, and edits of it ([`untold`](crate::untold), [`linked`](crate::linked)).
+//! Makes undeclared inputs: the parts that read them, and their edits ([`undeclared`](crate::undeclared),
+//! [`linked`](crate::linked)).
 //!
-//! Only what somebody reads is edited, and nothing comes so that plain cargo cannot link: each edit shows in what programs
-//! say, where they are built.
+//! Only inputs that are read are edited, and plain cargo can always link. So each edit shows in the output of programs
+//! where they are built.
 
 use crate::edits::is_read_untold;
 use crate::generate::{Generator, usable_macro};
@@ -11,17 +12,17 @@ use crate::model::{
 };
 use crate::script::Edit;
 
-/// A variable that nobody declares.
+/// An undeclared variable.
 pub(crate) const UNDECLARED: &str = "XD_U";
 
-/// Variables that somebody reads without telling anybody; others may declare the last one.
+/// Variables that are read without being declared; others may declare the last one.
 const VARIABLES: [&str; 3] = [UNDECLARED, "XD_V", "XD_A"];
 
 /// Makes one kind of edit.
 type Maker<'a> = fn(&mut Generator<'a>, &State) -> Edit;
 
 impl<'a> Generator<'a> {
-    /// What is there when a walk begins.
+    /// The circumstances at the start of a walk.
     pub(crate) fn surround(&mut self, around: &mut Around) {
         around.searched = Searched::ALL.map(|searched| (searched, Order::Both)).into();
         around.object = Some(self.random.u8(..4));
@@ -29,8 +30,8 @@ impl<'a> Generator<'a> {
         around.front = if self.percent(30) { 1 } else { 0 };
     }
 
-    /// Adds a package of a registry that does nothing but read what nobody declares, and has the first one need it. With
-    /// most other things that scripts do, their runs are not kept, and nobody would see what else they depend on.
+    /// Adds a package of a registry that only reads undeclared inputs, as a dependency of the first package. Most other
+    /// actions of scripts would prevent that their runs are stored, and so hide their other inputs.
     pub(crate) fn add_reader(&mut self, packages: &mut Vec<Package>) {
         let registry = |package: &Package| package.origin == Origin::Registry;
         let at = packages.iter().position(registry).unwrap_or(packages.len());
@@ -55,7 +56,7 @@ impl<'a> Generator<'a> {
     }
 
     fn untold_part(&mut self, package: &Package, later: &[Package]) -> Part {
-        // The scripts of members are run again in any case.
+        // The scripts of members run again in any case.
         let scripts = if matches!(package.origin, Origin::Git | Origin::Registry) { 10 } else { 3 };
         let mut kinds = vec![
             (scripts, self.untold_script(package)),
@@ -74,7 +75,7 @@ impl<'a> Generator<'a> {
         let header = Source::Header(self.pick(&[Search::Flag, Search::Variable]));
         let source = if self.percent(25) { header } else { Source::Untold(self.untold(package)) };
         let told = match self.told(package) {
-            // Nothing is compared then, as a rule.
+            // With this one, steps are usually not compared.
             Declaration::Appended => Declaration::Env,
             told => told,
         };
@@ -98,17 +99,17 @@ impl<'a> Generator<'a> {
     fn linking(&mut self, package: &Package) -> Linking {
         use Linking::{Archive, Arguments, Attribute, LinkerScript, Object, Variable};
         let (arguments, libraries) = ([Object, LinkerScript, Arguments], [Archive, Attribute, Variable]);
-        // The library of anything else is no program.
+        // Libraries of other packages are not programs.
         let may_have_arguments = package.is_macro || package.origin == Origin::Member;
         if may_have_arguments && self.percent(60) { self.pick(&arguments) } else { self.pick(&libraries) }
     }
 
-    /// An edit of what nobody declares and somebody reads; if there is nothing, somebody begins to.
+    /// An edit of an undeclared input that is read, or a new part that reads one.
     pub(crate) fn edit_of_surroundings(&mut self, state: &State) -> Edit {
         let has = |is_one: fn(&Part) -> bool| u32::from(parts(state).any(is_one));
         let variables = u32::from(!variables(state).is_empty());
         let objects = has(|part| part.kind == Kind::Started);
-        // Next to nothing that is linked is cached with such flags.
+        // With such flags, almost nothing that is linked is cached.
         let unflagged = if state.around.flagged { 6 } else { 1 };
         let kinds: [(u32, Maker<'a>); 8] = [
             (1, Self::addition),
@@ -145,7 +146,7 @@ impl<'a> Generator<'a> {
         Edit::Variable { name: name.into(), value: self.pick(&others).map(str::to_owned) }
     }
 
-    /// A variable that the configuration sets.
+    /// Sets a variable in the configuration.
     fn edit_of_env(&mut self, state: &State) -> Edit {
         let place = self.weighted(&[(3, ConfigPlace::Workspace), (1, ConfigPlace::Home)]);
         let key = format!("env.{}", self.pick(&variables(state)));
@@ -157,7 +158,7 @@ impl<'a> Generator<'a> {
         let searched: Vec<_> = parts(state).filter_map(Part::searched).collect();
         let searched = self.pick(&searched);
         let order = self.pick(&[Some(Order::Both), Some(Order::Reversed), Some(Order::Late), None]);
-        // Nothing is linked without an archive.
+        // Without an archive, nothing could be linked.
         let order = order.or_else(|| (searched == Searched::LibraryPath).then_some(Order::Both));
         Edit::Searched { searched, order }
     }
@@ -167,12 +168,12 @@ fn parts(state: &State) -> impl Iterator<Item = &Part> {
     state.packages.iter().flat_map(|package| &package.parts)
 }
 
-/// The variables that somebody reads without declaring them.
+/// The variables that are read without being declared.
 fn variables(state: &State) -> Vec<&'static str> {
     VARIABLES.into_iter().filter(|name| is_read_untold(state, name)).collect()
 }
 
-/// Whether a C compiler is called for it.
+/// Whether it needs a C compiler.
 fn is_compiled(part: &Part) -> bool {
     matches!(
         part.kind,

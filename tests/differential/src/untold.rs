@@ -1,6 +1,7 @@
-//! What nobody declares: where it is, how code reads it, and what is there.
+//! Undeclared inputs: their paths, the code that reads them, and their contents.
 //!
-//! All of it follows from the value of a part ([`Untold`], [`Source::Header`]), and no source differs with that value.
+//! All of it follows from the value of a part ([`UndeclaredInput`], [`Source::Header`]), and no source differs with
+//! that value.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use crate::linked;
 use crate::model::{Order, Origin, Package, Part, Search, Searched, Source, State, Untold};
 use crate::place::Places;
 
-/// All that is outside of all packages.
+/// All entries outside of all packages.
 pub(crate) fn outside(state: &State, places: &Places) -> Entries {
     let mut entries = Entries::new();
     for package in &state.packages {
@@ -28,7 +29,7 @@ pub(crate) fn outside(state: &State, places: &Places) -> Entries {
     entries
 }
 
-/// The program that `CC` names, and what it reads.
+/// The program that `CC` names, and the file that it reads.
 pub(crate) const FRONT: &str = "front/compiler";
 const HELPER: &str = "front/helper.txt";
 
@@ -62,14 +63,14 @@ fn outside_of_part(part: &Part, untold: &Untold) -> Entries {
     }
 }
 
-/// No directory, or an empty one, or one with files.
+/// No directory, an empty one, or one with files.
 fn names(dir: &str, value: u8) -> Entries {
     let files = (1..value).map(|n| (format!("{dir}/e{n}"), text(0)));
     let directory = (value > 0).then(|| (dir.to_owned(), Entry::Directory));
     files.chain(directory).collect()
 }
 
-/// What is found in one of two directories: 0 is nowhere, 3 is in the early one, too.
+/// A file in one of two directories: with 0 in neither, with 3 also in the early one.
 fn found(part: &Part, searched: Searched, name: &str, make: fn(u32, u8) -> Entry) -> Entries {
     let path = |dir: &str| format!("{dir}/{}/{name}", searched.dir());
     match part.value % 4 {
@@ -91,7 +92,7 @@ fn define(id: u32, value: u8) -> Entry {
     Entry::Text(format!("#define XD_{id} {value}\n"))
 }
 
-/// What is in the directories of members.
+/// Entries in the directories of members.
 pub(crate) fn of_members(state: &State, places: &Places) -> Entries {
     let mut entries = Entries::new();
     for package in state.members() {
@@ -144,7 +145,7 @@ fn link(id: u32) -> String {
     format!("links/l{id}")
 }
 
-/// Where it leads: outside of all packages.
+/// The directory that it leads to, outside of all packages.
 fn linked_dir(id: u32) -> String {
     format!("l{id}")
 }
@@ -154,20 +155,20 @@ fn linked_file(id: u32) -> String {
     format!("{}/link.txt", linked_dir(id))
 }
 
-/// The members that are in the directories of members.
+/// The members inside the directories of members.
 pub(crate) fn nested_members(state: &State) -> impl Iterator<Item = String> {
     let has_nested = |package: &&Package| package.untold().any(|(_, untold)| *untold == Untold::Nested);
     state.members().filter(has_nested).map(|package| format!("{}/nested", package.name))
 }
 
-/// What is in the manifest of the workspace.
+/// The metadata in the manifest of the workspace.
 pub(crate) fn metadata(state: &State) -> String {
     let untold = state.members().flat_map(Package::untold).filter(|(_, untold)| **untold == Untold::Manifest);
     let lines: String = untold.map(|(part, _)| format!("xd_{} = {}\n", part.id, part.value)).collect();
     if lines.is_empty() { lines } else { format!("\n[workspace.metadata]\n{lines}") }
 }
 
-/// What the function `untold` of scripts and macros is called with; nothing where a package cannot read it.
+/// The argument for the function `undeclared` of scripts and macros. `None` if the package cannot read the input.
 pub(crate) fn argument(package: &Package, part: &Part, untold: &Untold, places: &Places) -> Option<String> {
     if untold.is_of_member() && package.origin != Origin::Member {
         return None;
@@ -218,7 +219,7 @@ pub(crate) mod tests {
         Places::new(&std::env::temp_dir(), Wanted { short: [false, false], patience: Duration::ZERO })
     }
 
-    /// Everything whose value is outside of all sources.
+    /// All kinds whose value is outside of all sources.
     fn kinds() -> Vec<Kind> {
         use Untold::{Appearing, File, Ignored, LinkedDirectory, Links, Listing, Manifest, Named, Names, Nested, Tool};
         let named = |declared| Named { variable: "XD_A".into(), declared };
@@ -248,7 +249,7 @@ pub(crate) mod tests {
         scripted.chain(expanded).chain(linked).collect()
     }
 
-    /// A member with a program and a macro; its parts have this value.
+    /// A member with a program, and a macro. The parts have this value.
     pub(crate) fn state(kinds: &[Kind], value: u8) -> State {
         let parts = kinds.iter().zip(1..).map(|(kind, id)| Part { id, value, kind: kind.clone() });
         let one = Package {
@@ -271,7 +272,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn no_source_differs_with_a_value_that_nobody_declares() {
+    fn no_source_differs_with_the_value_of_an_undeclared_input() {
         let places = places();
         for kind in kinds() {
             let states = [0, 1, 2, 3].map(|value| state(std::slice::from_ref(&kind), value));
@@ -284,7 +285,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn all_that_nobody_declares_is_read() {
+    fn all_undeclared_inputs_are_read() {
         let places = places();
         for kind in kinds() {
             let texts = |kinds: &[Kind]| {
@@ -296,7 +297,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_members_read_what_is_in_a_workspace() {
+    fn only_members_read_inputs_in_the_workspace() {
         let mut state = state_of_all(1);
         state.packages[0].origin = Origin::Registry;
         let text = format!("{:?}", sources(&state, &places()));

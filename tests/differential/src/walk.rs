@@ -1,4 +1,4 @@
-//! Walks a script: edits and commands on the one side, plain cargo in a clean directory on the other.
+//! Walks a script: edits and commands with one builder, and plain cargo in a clean directory for comparison.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -17,33 +17,33 @@ use crate::place::{Places, SHORT, Wanted};
 use crate::script::{Command, Damage, Edit, Script, Step};
 use crate::side::{self, Builder, Seen, Side, Toolchains};
 
-/// What is the same for all walks.
+/// Options for all walks.
 pub(crate) struct Options {
     pub builder: Builder,
     pub toolchains: Toolchains,
-    /// Where the directories are made.
+    /// The directory for all directories.
     pub base: PathBuf,
     /// Whether `/src` and `/app` may be used.
     pub short: bool,
-    /// Says what is done.
+    /// Whether to print what happens.
     pub verbose: bool,
 }
 
-/// What has come of a walk.
+/// The result of a walk.
 #[derive(Default)]
 pub(crate) struct Walked {
     pub steps: usize,
-    /// How often each kind of edit and command was seen.
+    /// How often each kind of edit and command occurred.
     pub counts: BTreeMap<&'static str, usize>,
-    /// How often the command failed on both sides.
+    /// How often the command failed with both builders.
     pub failed: usize,
     pub oracle_runs: usize,
-    /// Where plain cargo gave two answers to one question.
+    /// How often plain cargo gave two results for the same build.
     pub undecided: usize,
     pub difference: Option<Found>,
 }
 
-/// A difference, and the step it was seen in.
+/// A difference, and its step.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub step: usize,
@@ -53,16 +53,16 @@ pub(crate) struct Found {
 /// Which steps are compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ComparedSteps {
-    /// Each, in places that are free now.
+    /// Each, in directories that are free now.
     Explored,
     Each,
     Last,
 }
 
-/// Walks that are no exploration need the very places that their scripts name.
+/// Walks of given scripts need the very directories that the scripts name.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Walks until something differs. What panics in a step is a difference, too.
+/// Walks until something differs. A panic in a step is a difference, too.
 pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, compared: ComparedSteps) -> Walked {
     let short = SHORT.map(|n| options.short && script.mentions_checkout(n));
     let patience = if compared == ComparedSteps::Explored { Duration::ZERO } else { PATIENCE };
@@ -80,7 +80,7 @@ pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, compar
         let is_compared = compared != ComparedSteps::Last || n + 1 == script.steps.len();
         let result = panic::catch_unwind(AssertUnwindSafe(|| walk.step(step, is_compared)));
         let difference =
-            result.unwrap_or_else(|cause| Some(Difference { kind: DifferenceKind::Panic, text: words(&*cause) }));
+            result.unwrap_or_else(|cause| Some(Difference { kind: DifferenceKind::Panic, text: panic_message(&*cause) }));
         walk.walked.steps += 1;
         if let Some(difference) = difference {
             walk.walked.difference = Some(Found { step: n, difference });
@@ -90,7 +90,7 @@ pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, compar
     walk.walked
 }
 
-fn words(cause: &(dyn std::any::Any + Send)) -> String {
+fn panic_message(cause: &(dyn std::any::Any + Send)) -> String {
     let text = cause.downcast_ref::<String>().cloned();
     text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
@@ -100,9 +100,9 @@ struct Walk<'a> {
     builder: &'a Builder,
     ground: Ground,
     state: State,
-    /// What plain cargo said to a question that was asked before.
+    /// Earlier results of plain cargo, by everything that they depend on.
     answers: HashMap<String, Seen>,
-    /// A session that goes on in the background.
+    /// A session that continues in the background.
     pending: Option<Running>,
     walked: Walked,
 }
@@ -131,7 +131,7 @@ impl Walk<'_> {
             if before == self.state {
                 self.ground.put(&self.state, quietly);
                 is_put = true;
-                self.happen(edit);
+                self.apply_event(edit);
             } else {
                 quietly |= matches!(edit, Edit::Value { quietly: true, .. });
                 is_put = false;
@@ -142,7 +142,7 @@ impl Walk<'_> {
         self.compare_builds(step, &digest, is_compared && !step.uncompared)
     }
 
-    fn tell(&self, step: &Step, seen: &Seen) {
+    fn print_step(&self, step: &Step, seen: &Seen) {
         if self.options.verbose {
             let text = serde_json::to_string(step).unwrap_or_default();
             println!(
@@ -161,16 +161,16 @@ impl Walk<'_> {
         let pending = self.pending.take();
         let ours = self.side().observe(self.builder, command, pending);
         self.walked.failed += usize::from(ours.code != Some(0));
-        self.tell(step, &ours);
+        self.print_step(step, &ours);
         if !is_compared {
             return None;
         }
-        let remade = if step.reused.is_empty() { Vec::new() } else { self.side().remade(self.builder, &step.reused) };
-        if !remade.is_empty() {
-            return Some(Difference { kind: DifferenceKind::Remade, text: remade.join("\n") });
+        let rebuilt = if step.reused.is_empty() { Vec::new() } else { self.side().rebuilt(self.builder, &step.reused) };
+        if !rebuilt.is_empty() {
+            return Some(Difference { kind: DifferenceKind::Remade, text: rebuilt.join("\n") });
         }
-        let cargos = self.ask(command, digest);
-        // Two units write one file then, in no order.
+        let cargos = self.expected(command, digest);
+        // Two units then write the same file, in random order.
         if cargos.stderr.contains("output filename collision") {
             return None;
         }
@@ -179,7 +179,7 @@ impl Walk<'_> {
         let compare = |cargos: &Seen| compare::compare(&ours, cargos, from_nothing, is_one_error);
         if let Some(difference) = compare(&cargos) {
             self.answers.clear();
-            let again = self.ask(command, digest);
+            let again = self.expected(command, digest);
             self.walked.undecided += usize::from(compare(&again).is_none());
             return compare(&again).map(|_| difference);
         }
@@ -189,14 +189,14 @@ impl Walk<'_> {
         self.after(command)
     }
 
-    /// The build after the build, by plain cargo.
+    /// Plain cargo after the build: it must find nothing to do.
     fn after(&mut self, command: &Command) -> Option<Difference> {
         let after = self.side().observe(&Builder::Cargo, command, None);
         if after.stale.is_empty() && after.code == Some(0) {
             return None;
         }
-        // Some scripts are run by each build, whoever built before.
-        let (_, cargos) = self.aside(command, true);
+        // Some scripts run in each build, whichever builder came before.
+        let (_, cargos) = self.run_aside(command, true);
         if cargos.is_some_and(|cargos| cargos.stale == after.stale && cargos.code == after.code) {
             return None;
         }
@@ -205,21 +205,21 @@ impl Walk<'_> {
         Some(Difference { kind: DifferenceKind::NotFresh, text })
     }
 
-    /// What plain cargo says to this question.
-    fn ask(&mut self, command: &Command, digest: &str) -> Seen {
+    /// The result of plain cargo for this command and state.
+    fn expected(&mut self, command: &Command, digest: &str) -> Seen {
         let arguments = self.side().arguments(command);
         let question = format!("{digest} {:?} {arguments:?}", self.side().environment());
         if let Some(answer) = self.answers.get(&question) {
             return answer.clone();
         }
-        let (answer, _) = self.aside(command, false);
+        let (answer, _) = self.run_aside(command, false);
         self.walked.oracle_runs += 1;
         self.answers.insert(question, answer.clone());
         answer
     }
 
-    /// Plain cargo in a clean directory, once or twice.
-    fn aside(&self, command: &Command, twice: bool) -> (Seen, Option<Seen>) {
+    /// Runs plain cargo in a clean directory, once or twice.
+    fn run_aside(&self, command: &Command, twice: bool) -> (Seen, Option<Seen>) {
         let (side, stash) = (self.side(), self.ground.places.path("stash"));
         let targets = side.targets();
         targets.put_aside(&stash);
@@ -229,8 +229,8 @@ impl Walk<'_> {
         seen.unwrap_or_else(|cause| panic::resume_unwind(cause))
     }
 
-    /// What is no change of the state.
-    fn happen(&mut self, edit: &Edit) {
+    /// Applies an edit that does not change the state.
+    fn apply_event(&mut self, edit: &Edit) {
         match edit {
             Edit::Clean => self.side().targets().remove(),
             Edit::Damage { how, count, seed } => damage(&self.ground.places.store(), *how, *count, *seed),
@@ -257,17 +257,17 @@ impl Walk<'_> {
         thread::sleep(Duration::from_millis(after_ms));
         running.signal_all(Signal::SIGKILL);
         running.wait();
-        support::wait_until("all of it has ended", || !running.has_survivors());
+        support::wait_until("all processes have ended", || !running.has_survivors());
     }
 }
 
-/// Damages files of the store. They are replaced and not written into: some are linked into target directories, where
-/// no cargo would look at their content.
+/// Damages files of the store. They are replaced instead of overwritten: some are linked into target directories, where
+/// cargo would not check their content.
 fn damage(store: &Path, how: Damage, count: usize, seed: u64) {
     let mut files = tree::files(store);
     if how == Damage::Everything {
         tree::remove(store);
-        return fs::create_dir_all(store).expect("a directory can be made");
+        return fs::create_dir_all(store).expect("a directory can be created");
     }
     let mut random = fastrand::Rng::with_seed(seed);
     random.shuffle(&mut files);

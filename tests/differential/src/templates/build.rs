@@ -52,7 +52,7 @@ fn compile(file: &str, name: &str, value: u32, out: &Path) {
     println!("cargo::rustc-link-lib=static={name}");
 }
 
-// What a program says that is compiled with a header; it leaves nothing.
+// The output of a program that is compiled with a header. Leaves no files.
 fn probe(id: u32, flags: &[&str], out: &Path) -> String {
     let (source, program) = (out.join(format!("probe{id}.c")), out.join(format!("probe{id}")));
     let code = format!(

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
-use crate::side::Seen;
+use crate::runner::Observation;
 
 /// A difference.
 #[derive(Clone, Debug)]
@@ -48,7 +48,12 @@ impl fmt::Display for DifferenceKind {
 
 /// Compares a result with that of plain cargo in a clean directory. Printed output comes first, since it shows a wrong
 /// artifact. `from_nothing` says that the target directory was empty.
-pub(crate) fn compare(ours: &Seen, cargos: &Seen, from_nothing: bool, comparable_errors: bool) -> Option<Difference> {
+pub(crate) fn compare(
+    ours: &Observation,
+    cargos: &Observation,
+    from_nothing: bool,
+    comparable_errors: bool,
+) -> Option<Difference> {
     let difference = |kind, text: String| Some(Difference { kind, text });
     if ours.code != cargos.code {
         let failed = if ours.code == Some(0) { cargos } else { ours };
@@ -68,13 +73,13 @@ pub(crate) fn compare(ours: &Seen, cargos: &Seen, from_nothing: bool, comparable
         return difference(DifferenceKind::Printed, text);
     }
     if ours.messages != cargos.messages {
-        let keys = |seen: &Seen| seen.messages.0.iter().map(|(message, n)| format!("{n}x {message}")).collect();
+        let keys = |seen: &Observation| seen.messages.0.iter().map(|(message, n)| format!("{n}x {message}")).collect();
         return difference(DifferenceKind::Messages, sets(&keys(ours), &keys(cargos)));
     }
     if ours.warnings != cargos.warnings {
         return difference(DifferenceKind::Warnings, sets(&ours.warnings, &cargos.warnings));
     }
-    let names = |seen: &Seen| seen.files.keys().cloned().collect::<BTreeSet<_>>();
+    let names = |seen: &Observation| seen.files.keys().cloned().collect::<BTreeSet<_>>();
     let (our_names, cargos_names) = (names(ours), names(cargos));
     if !our_names.is_superset(&cargos_names) || (from_nothing && our_names != cargos_names) {
         return difference(DifferenceKind::Files, sets(&our_names, &cargos_names));

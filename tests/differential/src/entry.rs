@@ -31,8 +31,8 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
-    /// Puts it in the place of what was there.
-    pub(crate) fn put(&self, path: &Path) {
+    /// Writes the entry, replacing what was there.
+    pub(crate) fn write(&self, path: &Path) {
         fs::create_dir_all(path.parent().expect("an entry is in a directory")).expect("directories can be created");
         match self {
             Self::Text(text) if text.is_empty() => drop(fs::remove_file(path)),
@@ -94,7 +94,7 @@ mod tests {
         for make in [Entry::Object as fn(String) -> Entry, Entry::Archive] {
             let made = |value| {
                 let path = dir.path().join("x/made");
-                make(code(value)).put(&path);
+                make(code(value)).write(&path);
                 fs::read(path).expect("the file exists")
             };
             let (one, two, again) = (made(1), made(2), made(1));

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 
+use crate::directories::{CHECKOUTS, HOMES};
 use crate::model::{
-    Around, Declaration, Expanded, How, Kind, Need, Origin, Package, Part, Source, State, Target, TargetDir, Text,
+    Circumstances, Declaration, DependencyTable, Expanded, Kind, Need, Origin, Package, Part, Source, State, Target,
+    TargetDir, Text,
 };
-use crate::place::{CHECKOUTS, HOMES};
 use crate::script::{Command, Edit, Script, Verb};
 
 /// What scripts may contain.
@@ -96,7 +97,7 @@ impl Generator<'_> {
         for n in 1..packages.len() {
             let name = packages[n].name.clone();
             if packages[..n].iter().all(|package| package.needs.iter().all(|need| need.on != name)) {
-                packages[0].needs.push(Need { on: name, how: How::Normal, loud: false });
+                packages[0].needs.push(Need { on: name, how: DependencyTable::Normal, loud: false });
             }
         }
         for n in 0..packages.len() {
@@ -105,13 +106,13 @@ impl Generator<'_> {
         if self.possible.undeclared {
             self.add_reader(&mut packages);
         }
-        let around = Around { git: self.percent(30), ..Around::default() };
-        let mut state = State { packages, around };
+        let circumstances = Circumstances { git: self.percent(30), ..Circumstances::default() };
+        let mut state = State { packages, circumstances };
         if self.percent(15) {
-            like_dev(&mut state.around);
+            like_dev(&mut state.circumstances);
         }
         if self.possible.undeclared {
-            self.surround(&mut state.around);
+            self.start_circumstances(&mut state.circumstances);
         }
         Edit::Checkout(self.checkouts[0]).apply(&mut state);
         state
@@ -163,8 +164,13 @@ impl Generator<'_> {
     }
 
     pub(crate) fn need(&mut self, other: &Package) -> Need {
-        let how =
-            self.weighted(&[(14, How::Normal), (3, How::Build), (1, How::Dev), (1, How::Unix), (1, How::Flagged)]);
+        let how = self.weighted(&[
+            (14, DependencyTable::Normal),
+            (3, DependencyTable::Build),
+            (1, DependencyTable::Dev),
+            (1, DependencyTable::Unix),
+            (1, DependencyTable::Flagged),
+        ]);
         Need { on: other.name.clone(), how, loud: self.percent(25) }
     }
 
@@ -181,7 +187,7 @@ impl Generator<'_> {
             parts.extend(reader);
         }
         if self.possible.undeclared {
-            parts.extend(self.untold_parts(package, later));
+            parts.extend(self.undeclared_parts(package, later));
         }
         parts
     }
@@ -214,7 +220,7 @@ impl Generator<'_> {
             kinds.push((3, Kind::Expanded { by: by.clone(), of: Expanded::File }));
             kinds.push((2, Kind::Expanded { by: by.clone(), of: Expanded::Package }));
             if self.possible.undeclared {
-                kinds.push((3, Kind::Expanded { by, of: Expanded::Undeclared }));
+                kinds.push((3, Kind::Expanded { by, of: Expanded::UndeclaredVariable }));
             }
         }
         let kind = self.weighted(&kinds);
@@ -222,11 +228,12 @@ impl Generator<'_> {
     }
 
     pub(crate) fn script_part(&mut self, package: &Package, later: &[Package]) -> Part {
-        let (source, mut told) = (self.source(package, later), self.told(package));
-        if is_place(&source) && matches!(told, Declaration::Cfg | Declaration::Native) && !self.possible.derived {
-            told = Declaration::Env;
+        let (source, mut declaration) = (self.source(package, later), self.declaration(package));
+        if is_place(&source) && matches!(declaration, Declaration::Cfg | Declaration::Native) && !self.possible.derived
+        {
+            declaration = Declaration::Env;
         }
-        self.part(Kind::Scripted { source, told })
+        self.part(Kind::Scripted { source, declaration })
     }
 
     fn source(&mut self, package: &Package, later: &[Package]) -> Source {
@@ -242,8 +249,8 @@ impl Generator<'_> {
         ];
         for other in later {
             match package.needs.iter().find(|need| need.on == other.name).map(|need| need.how) {
-                Some(How::Normal) if other.links => sources.push((6, Source::Metadata(other.name.clone()))),
-                Some(How::Build) => sources.push((8, Source::Dependency(other.name.clone()))),
+                Some(DependencyTable::Normal) if other.links => sources.push((6, Source::Metadata(other.name.clone()))),
+                Some(DependencyTable::Build) => sources.push((8, Source::Dependency(other.name.clone()))),
                 _ => {}
             }
         }
@@ -265,7 +272,7 @@ impl Generator<'_> {
         self.pick(&checkouts)
     }
 
-    pub(crate) fn told(&mut self, package: &Package) -> Declaration {
+    pub(crate) fn declaration(&mut self, package: &Package) -> Declaration {
         let tellings = [
             (5, Declaration::Env),
             (3, Declaration::Cfg),
@@ -300,7 +307,7 @@ fn is_place(source: &Source) -> bool {
 }
 
 /// Makes `release` equal to `dev` except for its name.
-fn like_dev(around: &mut Around) {
+fn like_dev(circumstances: &mut Circumstances) {
     let fields = [
         ("opt-level", "0"),
         ("debug", "0"),
@@ -309,12 +316,15 @@ fn like_dev(around: &mut Around) {
         ("codegen-units", "256"),
     ];
     let fields = fields.map(|(field, value)| (field.to_owned(), value.to_owned()));
-    around.profiles.insert("release".into(), fields.into());
+    circumstances.profiles.insert("release".into(), fields.into());
 }
 
 pub(crate) fn usable_macro(package: &Package, later: &[Package]) -> Option<String> {
     let is_used = |other: &&Package| {
-        package.needs.iter().any(|need| need.on == other.name && matches!(need.how, How::Normal | How::Unix))
+        package
+            .needs
+            .iter()
+            .any(|need| need.on == other.name && matches!(need.how, DependencyTable::Normal | DependencyTable::Unix))
     };
     later.iter().filter(|other| other.is_macro).find(is_used).map(|other| other.name.clone())
 }
@@ -374,7 +384,7 @@ mod tests {
     fn all_undeclared_inputs_occur() {
         let texts = (0..300).map(|seed| serde_json::to_string(&script(seed, 25, &POSSIBLE)).expect("plain data"));
         let text: String = texts.collect();
-        let untold = [
+        let undeclared = [
             "file",
             "appearing",
             "listing",
@@ -386,7 +396,7 @@ mod tests {
             "links",
             "linked-directory",
         ];
-        let untold = untold.map(|name| format!("{{\"untold\":\"{name}\"}}"));
+        let undeclared = undeclared.map(|name| format!("{{\"untold\":\"{name}\"}}"));
         let linked = ["object", "linker-script", "arguments", "archive", "attribute", "variable"];
         let linked = linked.map(|name| format!("{{\"linked\":\"{name}\"}}"));
         let others = [
@@ -398,7 +408,7 @@ mod tests {
             "{\"searched\":\"path\",\"order\":null}",
             "{\"searched\":\"library-path\",\"order\":\"late\"}",
         ];
-        let words = untold.iter().chain(&linked).map(String::as_str).chain(others).chain(WORDS);
+        let words = undeclared.iter().chain(&linked).map(String::as_str).chain(others).chain(WORDS);
         let missing: Vec<_> = words.filter(|word| !text.contains(word)).collect();
         assert!(missing.is_empty(), "{missing:?}");
         // Otherwise nothing could be linked.

@@ -2,12 +2,12 @@
 //!
 //! Each is made from a value, and no source or argument differs with the value.
 
+use crate::directories::Directories;
 use crate::entry::{Entries, Entry};
 use crate::model::{Linking, Order, Package, Part, Searched};
-use crate::place::Places;
 
 /// The files to be linked for a part.
-pub(crate) fn entries(part: &Part, linking: Linking, places: &Places) -> Entries {
+pub(crate) fn entries(part: &Part, linking: Linking, directories: &Directories) -> Entries {
     let (id, value) = (part.id, part.value % 4);
     let object = |name: String, value| (name, Entry::Object(function(id, value)));
     if linking == Linking::Object {
@@ -16,7 +16,7 @@ pub(crate) fn entries(part: &Part, linking: Linking, places: &Places) -> Entries
     if !linking.is_argument() {
         return archives(id, value);
     }
-    let path = places.outside().join(format!("o{id}-{value}.o"));
+    let path = directories.outside().join(format!("o{id}-{value}.o"));
     let text = match linking {
         Linking::LinkerScript => format!("INPUT(\"{}\")\n", path.display()),
         _ => format!("\"{}\"\n", path.display()),
@@ -62,14 +62,16 @@ pub(crate) fn starting(value: u8) -> String {
 pub(crate) const STARTED: &str = "std::env::var(\"XD_OBJECT\").unwrap_or_else(|_| \"unset\".to_owned())";
 
 /// The lines that the script prints about a part.
-pub(crate) fn script_lines(part: &Part, linking: Linking, places: &Places) -> String {
+pub(crate) fn script_lines(part: &Part, linking: Linking, directories: &Directories) -> String {
     let id = part.id;
-    let outside = places.outside();
+    let outside = directories.outside();
     let outside = outside.display();
     let argument = |argument: String| print_for_cargo(&format!("rustc-link-arg={argument}"));
     let searches = || {
-        let dirs = places.searched(Searched::LibraryPath, Order::Both);
-        dirs.iter().map(|dir| print_for_cargo(&format!("rustc-link-search=native={}", dir.display()))).collect::<String>()
+        let dirs = directories.searched(Searched::LibraryPath, Order::Both);
+        dirs.iter()
+            .map(|dir| print_for_cargo(&format!("rustc-link-search=native={}", dir.display())))
+            .collect::<String>()
     };
     match linking {
         Linking::Object => argument(format!("{outside}/o{id}.o")),

@@ -30,20 +30,20 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the program prints its results")]
 
 mod compare;
+mod directories;
+mod disk;
 mod edits;
 mod entry;
 mod generate;
-mod ground;
 mod linked;
 mod model;
-mod place;
 mod render;
+mod runner;
 mod script;
 mod shrink;
-mod side;
 mod source;
+mod undeclared;
 mod undeclared_edits;
-mod untold;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -57,8 +57,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use crate::generate::Possible;
+use crate::runner::{Builder, Toolchains};
 use crate::script::Script;
-use crate::side::{Builder, Toolchains};
 use crate::walk::{ComparedSteps, Found, Options, Walked, walk};
 
 /// Builds made-up workspaces with `cargo xcache` and with plain cargo, and compares the results.

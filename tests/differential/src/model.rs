@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct State {
     pub packages: Vec<Package>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub around: Around,
+    #[serde(rename = "around", default, skip_serializing_if = "is_default")]
+    pub circumstances: Circumstances,
 }
 
 /// A package. It can depend only on packages that come later in [`State::packages`].
@@ -68,7 +68,7 @@ pub(crate) enum Origin {
 pub(crate) struct Need {
     pub on: String,
     #[serde(default, skip_serializing_if = "is_default")]
-    pub how: How,
+    pub how: DependencyTable,
     /// Whether the dependency enables the feature `loud`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub loud: bool,
@@ -77,7 +77,7 @@ pub(crate) struct Need {
 /// The table of the manifest that a dependency is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum How {
+pub(crate) enum DependencyTable {
     #[default]
     Normal,
     Build,
@@ -142,7 +142,11 @@ pub(crate) enum Kind {
     /// The expansion of a macro, from something of this package.
     Expanded { by: String, of: Expanded },
     /// A value that the build script finds, and how it passes the value on.
-    Scripted { source: Source, told: Declaration },
+    Scripted {
+        source: Source,
+        #[serde(rename = "told")]
+        declaration: Declaration,
+    },
     /// The number that a linked object or archive returns.
     Linked(Linking),
     /// A value that the object named by flags sets when the program starts.
@@ -160,9 +164,11 @@ pub(crate) enum Expanded {
     /// `CARGO_PKG_NAME` and the like.
     Package,
     /// An undeclared variable.
-    Undeclared,
+    #[serde(rename = "undeclared")]
+    UndeclaredVariable,
     /// Another undeclared input.
-    Untold(Untold),
+    #[serde(rename = "untold")]
+    UndeclaredInput(UndeclaredInput),
 }
 
 /// What a script or a macro reads without declaring it to cargo or the compiler. The value of its part, 0 to 3, decides
@@ -171,7 +177,7 @@ pub(crate) enum Expanded {
 /// **Invariant.** No source differs with the value, so only reading the input reveals it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Untold {
+pub(crate) enum UndeclaredInput {
     /// A variable.
     Variable(String),
     /// A file outside of all packages, named by a variable that a script may declare.
@@ -243,9 +249,10 @@ pub(crate) enum Source {
     /// The names of all variables, and the values of those that name compilers.
     Environment,
     /// An undeclared input.
-    Untold(Untold),
-    /// What a C program says that the script compiles and runs, with a header outside of all packages: 0 takes it away, 3
-    /// puts another one before it.
+    #[serde(rename = "untold")]
+    Undeclared(UndeclaredInput),
+    /// The output of a C program that the script compiles and runs, with a header outside of all packages, which does
+    /// not exist with 0; with 3, another one precedes it.
     Header(Search),
 }
 
@@ -310,7 +317,7 @@ pub(crate) enum Declaration {
 /// The circumstances of a build.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Around {
+pub(crate) struct Circumstances {
     #[serde(skip_serializing_if = "is_default")]
     pub variables: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "is_default")]
@@ -389,7 +396,7 @@ pub(crate) enum Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Compiler {
-    pub by: By,
+    pub by: CompilerSetting,
     /// The number of the program, which is in its name.
     #[serde(skip_serializing_if = "is_default")]
     pub name: u8,
@@ -401,7 +408,7 @@ pub(crate) struct Compiler {
 /// How cargo finds such a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum By {
+pub(crate) enum CompilerSetting {
     /// There is none.
     #[default]
     Nothing,
@@ -450,7 +457,7 @@ pub(crate) enum Incremental {
     /// `CARGO_INCREMENTAL=0`.
     #[default]
     Off,
-    /// As the profile says.
+    /// Left to the profile.
     Kept,
 }
 
@@ -497,7 +504,7 @@ impl Package {
     /// The parts of its build script.
     pub(crate) fn scripted(&self) -> impl Iterator<Item = (&Part, &Source, Declaration)> {
         self.parts.iter().filter_map(|part| match &part.kind {
-            Kind::Scripted { source, told } => Some((part, source, *told)),
+            Kind::Scripted { source, declaration } => Some((part, source, *declaration)),
             _ => None,
         })
     }
@@ -511,10 +518,10 @@ impl Package {
     }
 
     /// The undeclared inputs of its script and its macro calls.
-    pub(crate) fn untold(&self) -> impl Iterator<Item = (&Part, &Untold)> {
+    pub(crate) fn undeclared_inputs(&self) -> impl Iterator<Item = (&Part, &UndeclaredInput)> {
         self.parts.iter().filter_map(|part| match &part.kind {
-            Kind::Scripted { source: Source::Untold(untold), .. }
-            | Kind::Expanded { of: Expanded::Untold(untold), .. } => Some((part, untold)),
+            Kind::Scripted { source: Source::Undeclared(input), .. }
+            | Kind::Expanded { of: Expanded::UndeclaredInput(input), .. } => Some((part, input)),
             _ => None,
         })
     }
@@ -532,8 +539,10 @@ impl Part {
     /// Whether its value decides something outside of all sources that cargo is not told about.
     pub(crate) fn is_outside(&self) -> bool {
         match &self.kind {
-            Kind::Scripted { source: Source::Untold(untold), .. }
-            | Kind::Expanded { of: Expanded::Untold(untold), .. } => !matches!(untold, Untold::Variable(_)),
+            Kind::Scripted { source: Source::Undeclared(input), .. }
+            | Kind::Expanded { of: Expanded::UndeclaredInput(input), .. } => {
+                !matches!(input, UndeclaredInput::Variable(_))
+            }
             Kind::Scripted { source, .. } => matches!(source, Source::Header(_)),
             Kind::Linked(_) => true,
             _ => false,
@@ -543,8 +552,8 @@ impl Part {
     /// The variable with the directories that it searches.
     pub(crate) fn searched(&self) -> Option<Searched> {
         match &self.kind {
-            Kind::Scripted { source: Source::Untold(Untold::Tool), .. }
-            | Kind::Expanded { of: Expanded::Untold(Untold::Tool), .. } => Some(Searched::Path),
+            Kind::Scripted { source: Source::Undeclared(UndeclaredInput::Tool), .. }
+            | Kind::Expanded { of: Expanded::UndeclaredInput(UndeclaredInput::Tool), .. } => Some(Searched::Path),
             Kind::Scripted { source: Source::Header(Search::Variable), .. } => Some(Searched::Cpath),
             Kind::Linked(Linking::Variable) => Some(Searched::LibraryPath),
             _ => None,
@@ -552,7 +561,7 @@ impl Part {
     }
 }
 
-impl Untold {
+impl UndeclaredInput {
     /// The variable that it reads.
     pub(crate) fn variable(&self) -> Option<&str> {
         match self {

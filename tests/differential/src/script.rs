@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Around, Compiler, ConfigPlace, Incremental, Need, Order, Package, Part, Searched, State, Target, TargetDir,
+    Circumstances, Compiler, ConfigPlace, Incremental, Need, Order, Package, Part, Searched, State, Target, TargetDir,
     is_default,
 };
 
@@ -343,39 +343,39 @@ impl Edit {
             Self::Links { package, links } => with_package(state, package, |package| package.links = *links),
             Self::Add(package) if state.package(&package.name).is_none() => state.packages.push(package.clone()),
             Self::Remove(name) => state.packages.retain(|package| package.name != *name),
-            _ => self.apply_around(&mut state.around),
+            _ => self.apply_to_circumstances(&mut state.circumstances),
         }
     }
 
-    fn apply_around(&self, around: &mut Around) {
+    fn apply_to_circumstances(&self, circumstances: &mut Circumstances) {
         match self {
             Self::Profile { profile, field, value } => {
-                set(around.profiles.entry(profile.clone()).or_default(), field, value);
-                around.profiles.retain(|_, fields| !fields.is_empty());
+                set(circumstances.profiles.entry(profile.clone()).or_default(), field, value);
+                circumstances.profiles.retain(|_, fields| !fields.is_empty());
             }
-            Self::Lint(level) => around.lint.clone_from(level),
-            Self::Variable { name, value } => set(&mut around.variables, name, value),
-            Self::Rustflags(flags) => around.rustflags.clone_from(flags),
+            Self::Lint(level) => circumstances.lint.clone_from(level),
+            Self::Variable { name, value } => set(&mut circumstances.variables, name, value),
+            Self::Rustflags(flags) => circumstances.rustflags.clone_from(flags),
             Self::Config { place, key, value } => {
-                set(around.configs.entry(*place).or_default(), key, value);
-                around.configs.retain(|_, lines| !lines.is_empty());
+                set(circumstances.configs.entry(*place).or_default(), key, value);
+                circumstances.configs.retain(|_, lines| !lines.is_empty());
             }
-            Self::Toolchain(toolchain) => around.toolchain.clone_from(toolchain),
-            Self::Checkout(checkout) => around.checkout = *checkout,
-            Self::Home(home) => around.home = *home,
-            Self::TargetDir(target) => around.target = *target,
-            Self::Vendored(vendored) => around.vendored = *vendored,
-            Self::Compiler(compiler) => around.compiler = *compiler,
-            Self::Cc(cc) => around.cc = *cc,
+            Self::Toolchain(toolchain) => circumstances.toolchain.clone_from(toolchain),
+            Self::Checkout(checkout) => circumstances.checkout = *checkout,
+            Self::Home(home) => circumstances.home = *home,
+            Self::TargetDir(target) => circumstances.target = *target,
+            Self::Vendored(vendored) => circumstances.vendored = *vendored,
+            Self::Compiler(compiler) => circumstances.compiler = *compiler,
+            Self::Cc(cc) => circumstances.cc = *cc,
             Self::Searched { searched, order } => {
-                around.searched.remove(searched);
-                around.searched.extend(order.map(|order| (*searched, order)));
+                circumstances.searched.remove(searched);
+                circumstances.searched.extend(order.map(|order| (*searched, order)));
             }
-            Self::Front(front) => around.front = *front,
-            Self::Object(value) => around.object = Some(*value),
-            Self::Flagged(flagged) => around.flagged = *flagged,
-            Self::Moved { checkout, target } => (around.checkout, around.target) = (*checkout, *target),
-            Self::Incremental(incremental) => around.incremental = *incremental,
+            Self::Front(front) => circumstances.front = *front,
+            Self::Object(value) => circumstances.object = Some(*value),
+            Self::Flagged(flagged) => circumstances.flagged = *flagged,
+            Self::Moved { checkout, target } => (circumstances.checkout, circumstances.target) = (*checkout, *target),
+            Self::Incremental(incremental) => circumstances.incremental = *incremental,
             _ => {}
         }
     }

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::compare::DifferenceKind;
-use crate::model::{Around, Package, State};
+use crate::model::{Circumstances, Package, State};
 use crate::script::{Command, Edit, Script, Step};
 
 /// Returns a smaller script without the `n`th thing of some kind. `Err` if there is no such thing any more, `Ok(None)`
@@ -27,7 +27,7 @@ const PASSES: &[Pass] = &[
     need,
     target,
     flag,
-    around,
+    circumstances,
     command,
 ];
 
@@ -184,18 +184,18 @@ fn flag(script: &Script, n: usize) -> Result<Option<Script>, End> {
 }
 
 /// Resets circumstances at the start of a script.
-fn around(script: &Script, n: usize) -> Result<Option<Script>, End> {
+fn circumstances(script: &Script, n: usize) -> Result<Option<Script>, End> {
     changed(script, |script| {
-        let State { around, .. } = &mut script.start;
+        let State { circumstances, .. } = &mut script.start;
         match n {
-            0 => *around = Around::default(),
-            1 => around.git = false,
-            2 => around.checkout = 0,
-            3 => around.profiles.clear(),
-            4 => around.searched.clear(),
-            5 => around.front = 0,
-            6 => around.flagged = false,
-            7 => around.object = None,
+            0 => *circumstances = Circumstances::default(),
+            1 => circumstances.git = false,
+            2 => circumstances.checkout = 0,
+            3 => circumstances.profiles.clear(),
+            4 => circumstances.searched.clear(),
+            5 => circumstances.front = 0,
+            6 => circumstances.flagged = false,
+            7 => circumstances.object = None,
             _ => return Err(End),
         }
         Ok(true)

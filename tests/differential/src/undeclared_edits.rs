@@ -4,11 +4,11 @@
 //! Only inputs that are read are edited, and plain cargo can always link. So each edit shows in the output of programs
 //! where they are built.
 
-use crate::edits::is_read_untold;
+use crate::edits::is_read_undeclared;
 use crate::generate::{Generator, usable_macro};
 use crate::model::{
-    Around, ConfigPlace, Declaration, Expanded, How, Kind, Linking, Need, Order, Origin, Package, Part, Search,
-    Searched, Source, State, Untold,
+    Circumstances, ConfigPlace, Declaration, DependencyTable, Expanded, Kind, Linking, Need, Order, Origin, Package,
+    Part, Search, Searched, Source, State, UndeclaredInput,
 };
 use crate::script::Edit;
 
@@ -23,11 +23,11 @@ type Maker<'a> = fn(&mut Generator<'a>, &State) -> Edit;
 
 impl<'a> Generator<'a> {
     /// The circumstances at the start of a walk.
-    pub(crate) fn surround(&mut self, around: &mut Around) {
-        around.searched = Searched::ALL.map(|searched| (searched, Order::Both)).into();
-        around.object = Some(self.random.u8(..4));
-        around.flagged = self.percent(10);
-        around.front = if self.percent(30) { 1 } else { 0 };
+    pub(crate) fn start_circumstances(&mut self, circumstances: &mut Circumstances) {
+        circumstances.searched = Searched::ALL.map(|searched| (searched, Order::Both)).into();
+        circumstances.object = Some(self.random.u8(..4));
+        circumstances.flagged = self.percent(10);
+        circumstances.front = if self.percent(30) { 1 } else { 0 };
     }
 
     /// Adds a package of a registry that only reads undeclared inputs, as a dependency of the first package. Most other
@@ -37,12 +37,14 @@ impl<'a> Generator<'a> {
         let at = packages.iter().position(registry).unwrap_or(packages.len());
         let mut reader = Package { name: "pink".into(), origin: Origin::Registry, ..Package::default() };
         let macros = packages[at..].iter().filter(|package| package.is_macro);
-        let need = |on: &str| Need { on: on.to_owned(), how: How::Normal, loud: false };
+        let need = |on: &str| Need { on: on.to_owned(), how: DependencyTable::Normal, loud: false };
         reader.needs = macros.map(|package| need(&package.name)).collect();
         for _ in 0..self.random.u32(2..=4) {
             let kind = match usable_macro(&reader, &packages[at..]) {
-                Some(by) if self.percent(50) => Kind::Expanded { by, of: Expanded::Untold(self.untold(&reader)) },
-                _ => self.untold_script(&reader),
+                Some(by) if self.percent(50) => {
+                    Kind::Expanded { by, of: Expanded::UndeclaredInput(self.undeclared_input(&reader)) }
+                }
+                _ => self.undeclared_script(&reader),
             };
             let part = self.part(kind);
             reader.parts.push(part);
@@ -51,39 +53,39 @@ impl<'a> Generator<'a> {
         packages.insert(at, reader);
     }
 
-    pub(crate) fn untold_parts(&mut self, package: &Package, later: &[Package]) -> Vec<Part> {
-        (0..self.random.u32(1..=3)).map(|_| self.untold_part(package, later)).collect()
+    pub(crate) fn undeclared_parts(&mut self, package: &Package, later: &[Package]) -> Vec<Part> {
+        (0..self.random.u32(1..=3)).map(|_| self.undeclared_part(package, later)).collect()
     }
 
-    fn untold_part(&mut self, package: &Package, later: &[Package]) -> Part {
+    fn undeclared_part(&mut self, package: &Package, later: &[Package]) -> Part {
         // The scripts of members run again in any case.
         let scripts = if matches!(package.origin, Origin::Git | Origin::Registry) { 10 } else { 3 };
         let mut kinds = vec![
-            (scripts, self.untold_script(package)),
+            (scripts, self.undeclared_script(package)),
             (3, Kind::Linked(self.linking(package))),
             (if package.is_macro { 0 } else { 2 }, Kind::Started),
         ];
         if let Some(by) = usable_macro(package, later) {
-            kinds.push((2, Kind::Expanded { by: by.clone(), of: Expanded::Undeclared }));
-            kinds.push((10, Kind::Expanded { by, of: Expanded::Untold(self.untold(package)) }));
+            kinds.push((2, Kind::Expanded { by: by.clone(), of: Expanded::UndeclaredVariable }));
+            kinds.push((10, Kind::Expanded { by, of: Expanded::UndeclaredInput(self.undeclared_input(package)) }));
         }
         let kind = self.weighted(&kinds);
         self.part(kind)
     }
 
-    fn untold_script(&mut self, package: &Package) -> Kind {
+    fn undeclared_script(&mut self, package: &Package) -> Kind {
         let header = Source::Header(self.pick(&[Search::Flag, Search::Variable]));
-        let source = if self.percent(25) { header } else { Source::Untold(self.untold(package)) };
-        let told = match self.told(package) {
+        let source = if self.percent(25) { header } else { Source::Undeclared(self.undeclared_input(package)) };
+        let declaration = match self.declaration(package) {
             // With this one, steps are usually not compared.
             Declaration::Appended => Declaration::Env,
-            told => told,
+            declaration => declaration,
         };
-        Kind::Scripted { source, told }
+        Kind::Scripted { source, declaration }
     }
 
-    fn untold(&mut self, package: &Package) -> Untold {
-        use Untold::{
+    fn undeclared_input(&mut self, package: &Package) -> UndeclaredInput {
+        use UndeclaredInput::{
             Appearing, File, Ignored, LinkedDirectory, Links, Listing, Manifest, Named, Names, Nested, Tool, Variable,
         };
         let variable = self.pick(&VARIABLES).to_owned();
@@ -105,12 +107,12 @@ impl<'a> Generator<'a> {
     }
 
     /// An edit of an undeclared input that is read, or a new part that reads one.
-    pub(crate) fn edit_of_surroundings(&mut self, state: &State) -> Edit {
+    pub(crate) fn edit_of_undeclared_input(&mut self, state: &State) -> Edit {
         let has = |is_one: fn(&Part) -> bool| u32::from(parts(state).any(is_one));
         let variables = u32::from(!variables(state).is_empty());
         let objects = has(|part| part.kind == Kind::Started);
         // With such flags, almost nothing that is linked is cached.
-        let unflagged = if state.around.flagged { 6 } else { 1 };
+        let unflagged = if state.circumstances.flagged { 6 } else { 1 };
         let kinds: [(u32, Maker<'a>); 8] = [
             (1, Self::addition),
             (12 * has(Part::is_outside), Self::edit_of_value),
@@ -118,10 +120,10 @@ impl<'a> Generator<'a> {
             (3 * variables, Self::edit_of_env),
             (3 * has(|part| part.searched().is_some()), Self::edit_of_search),
             (3 * has(is_compiled), |generator, state| {
-                Edit::Front((state.around.front + generator.random.u8(1..3)) % 3)
+                Edit::Front((state.circumstances.front + generator.random.u8(1..3)) % 3)
             }),
             (3 * objects, |generator, _| Edit::Object(generator.random.u8(..4))),
-            (unflagged * objects, |_, state| Edit::Flagged(!state.around.flagged)),
+            (unflagged * objects, |_, state| Edit::Flagged(!state.circumstances.flagged)),
         ];
         self.weighted(&kinds)(self, state)
     }
@@ -129,7 +131,7 @@ impl<'a> Generator<'a> {
     fn addition(&mut self, state: &State) -> Edit {
         let package = self.pick(&state.packages);
         let later: Vec<_> = state.needed(&package).map(|(_, other)| other.clone()).collect();
-        let part = self.untold_part(&package, &later);
+        let part = self.undeclared_part(&package, &later);
         Edit::AddPart { package: package.name, part }
     }
 
@@ -141,7 +143,7 @@ impl<'a> Generator<'a> {
 
     fn edit_of_undeclared_variable(&mut self, state: &State) -> Edit {
         let name = self.pick(&variables(state));
-        let before = state.around.variables.get(name).map(String::as_str);
+        let before = state.circumstances.variables.get(name).map(String::as_str);
         let others: Vec<_> = [None, Some("p"), Some("q")].into_iter().filter(|value| *value != before).collect();
         Edit::Variable { name: name.into(), value: self.pick(&others).map(str::to_owned) }
     }
@@ -170,13 +172,13 @@ fn parts(state: &State) -> impl Iterator<Item = &Part> {
 
 /// The variables that are read without being declared.
 fn variables(state: &State) -> Vec<&'static str> {
-    VARIABLES.into_iter().filter(|name| is_read_untold(state, name)).collect()
+    VARIABLES.into_iter().filter(|name| is_read_undeclared(state, name)).collect()
 }
 
 /// Whether it needs a C compiler.
 fn is_compiled(part: &Part) -> bool {
     matches!(
         part.kind,
-        Kind::Scripted { source: Source::Header(_), .. } | Kind::Scripted { told: Declaration::Native, .. }
+        Kind::Scripted { source: Source::Header(_), .. } | Kind::Scripted { declaration: Declaration::Native, .. }
     )
 }

@@ -11,11 +11,11 @@ use nix::sys::signal::Signal;
 use support::{Running, tree};
 
 use crate::compare::{self, Difference, DifferenceKind};
-use crate::ground::Ground;
+use crate::directories::{Directories, SHORT, Wanted};
+use crate::disk::Disk;
 use crate::model::State;
-use crate::place::{Places, SHORT, Wanted};
+use crate::runner::{self, Builder, Observation, Runner, Toolchains};
 use crate::script::{Command, Damage, Edit, Script, Step};
-use crate::side::{self, Builder, Seen, Side, Toolchains};
 
 /// Options for all walks.
 pub(crate) struct Options {
@@ -66,11 +66,11 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, compared: ComparedSteps) -> Walked {
     let short = SHORT.map(|n| options.short && script.mentions_checkout(n));
     let patience = if compared == ComparedSteps::Explored { Duration::ZERO } else { PATIENCE };
-    let places = Places::new(&options.base, Wanted { short, patience });
+    let directories = Directories::new(&options.base, Wanted { short, patience });
     let mut walk = Walk {
         options,
         builder,
-        ground: Ground::new(places, options.toolchains.host()),
+        disk: Disk::new(directories, options.toolchains.host()),
         state: script.start.clone(),
         answers: HashMap::new(),
         pending: None,
@@ -79,8 +79,8 @@ pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, compar
     for (n, step) in script.steps.iter().enumerate() {
         let is_compared = compared != ComparedSteps::Last || n + 1 == script.steps.len();
         let result = panic::catch_unwind(AssertUnwindSafe(|| walk.step(step, is_compared)));
-        let difference =
-            result.unwrap_or_else(|cause| Some(Difference { kind: DifferenceKind::Panic, text: panic_message(&*cause) }));
+        let difference = result
+            .unwrap_or_else(|cause| Some(Difference { kind: DifferenceKind::Panic, text: panic_message(&*cause) }));
         walk.walked.steps += 1;
         if let Some(difference) = difference {
             walk.walked.difference = Some(Found { step: n, difference });
@@ -98,18 +98,22 @@ fn panic_message(cause: &(dyn std::any::Any + Send)) -> String {
 struct Walk<'a> {
     options: &'a Options,
     builder: &'a Builder,
-    ground: Ground,
+    disk: Disk,
     state: State,
     /// Earlier results of plain cargo, by everything that they depend on.
-    answers: HashMap<String, Seen>,
+    answers: HashMap<String, Observation>,
     /// A session that continues in the background.
     pending: Option<Running>,
     walked: Walked,
 }
 
 impl Walk<'_> {
-    fn side(&self) -> Side<'_> {
-        Side { places: &self.ground.places, toolchains: &self.options.toolchains, around: &self.state.around }
+    fn runner(&self) -> Runner<'_> {
+        Runner {
+            directories: &self.disk.directories,
+            toolchains: &self.options.toolchains,
+            circumstances: &self.state.circumstances,
+        }
     }
 
     fn count(&mut self, name: &'static str) {
@@ -118,37 +122,37 @@ impl Walk<'_> {
 
     fn step(&mut self, step: &Step, is_compared: bool) -> Option<Difference> {
         let mut quietly = false;
-        let mut is_put = false;
+        let mut is_written = false;
         for edit in &step.edits {
             self.count(edit.name());
             let before = self.state.clone();
-            let targets = self.side().targets();
+            let targets = self.runner().targets();
             edit.apply(&mut self.state);
             if let Edit::Moved { .. } = edit {
-                self.side().targets().take_from(&targets);
-                side::remove_lists(&self.side().targets());
+                self.runner().targets().take_from(&targets);
+                runner::remove_lists(&self.runner().targets());
             }
             if before == self.state {
-                self.ground.put(&self.state, quietly);
-                is_put = true;
+                self.disk.write_state(&self.state, quietly);
+                is_written = true;
                 self.apply_event(edit);
             } else {
                 quietly |= matches!(edit, Edit::Value { quietly: true, .. });
-                is_put = false;
+                is_written = false;
             }
         }
-        let digest = self.ground.put(&self.state, quietly && !is_put);
+        let digest = self.disk.write_state(&self.state, quietly && !is_written);
         self.count(step.command.verb.name());
         self.compare_builds(step, &digest, is_compared && !step.uncompared)
     }
 
-    fn print_step(&self, step: &Step, seen: &Seen) {
+    fn print_step(&self, step: &Step, seen: &Observation) {
         if self.options.verbose {
             let text = serde_json::to_string(step).unwrap_or_default();
             println!(
                 "step {} in {}: {text}\n{:?}",
                 self.walked.steps,
-                self.ground.places.path("").display(),
+                self.disk.directories.path("").display(),
                 seen.code
             );
             println!("{}", compare::end(&seen.stderr));
@@ -157,15 +161,16 @@ impl Walk<'_> {
 
     fn compare_builds(&mut self, step: &Step, digest: &str, is_compared: bool) -> Option<Difference> {
         let command = &step.command;
-        let from_nothing = !self.side().targets().exists();
+        let from_nothing = !self.runner().targets().exists();
         let pending = self.pending.take();
-        let ours = self.side().observe(self.builder, command, pending);
+        let ours = self.runner().observe(self.builder, command, pending);
         self.walked.failed += usize::from(ours.code != Some(0));
         self.print_step(step, &ours);
         if !is_compared {
             return None;
         }
-        let rebuilt = if step.reused.is_empty() { Vec::new() } else { self.side().rebuilt(self.builder, &step.reused) };
+        let rebuilt =
+            if step.reused.is_empty() { Vec::new() } else { self.runner().rebuilt(self.builder, &step.reused) };
         if !rebuilt.is_empty() {
             return Some(Difference { kind: DifferenceKind::Remade, text: rebuilt.join("\n") });
         }
@@ -175,8 +180,8 @@ impl Walk<'_> {
             return None;
         }
         let broken = self.state.packages.iter().filter(|package| package.broken).count();
-        let is_one_error = broken == 1 && self.state.around.lint.as_deref() != Some("deny");
-        let compare = |cargos: &Seen| compare::compare(&ours, cargos, from_nothing, is_one_error);
+        let is_one_error = broken == 1 && self.state.circumstances.lint.as_deref() != Some("deny");
+        let compare = |cargos: &Observation| compare::compare(&ours, cargos, from_nothing, is_one_error);
         if let Some(difference) = compare(&cargos) {
             self.answers.clear();
             let again = self.expected(command, digest);
@@ -191,7 +196,7 @@ impl Walk<'_> {
 
     /// Plain cargo after the build: it must find nothing to do.
     fn after(&mut self, command: &Command) -> Option<Difference> {
-        let after = self.side().observe(&Builder::Cargo, command, None);
+        let after = self.runner().observe(&Builder::Cargo, command, None);
         if after.stale.is_empty() && after.code == Some(0) {
             return None;
         }
@@ -206,9 +211,9 @@ impl Walk<'_> {
     }
 
     /// The result of plain cargo for this command and state.
-    fn expected(&mut self, command: &Command, digest: &str) -> Seen {
-        let arguments = self.side().arguments(command);
-        let question = format!("{digest} {:?} {arguments:?}", self.side().environment());
+    fn expected(&mut self, command: &Command, digest: &str) -> Observation {
+        let arguments = self.runner().arguments(command);
+        let question = format!("{digest} {:?} {arguments:?}", self.runner().environment());
         if let Some(answer) = self.answers.get(&question) {
             return answer.clone();
         }
@@ -219,11 +224,11 @@ impl Walk<'_> {
     }
 
     /// Runs plain cargo in a clean directory, once or twice.
-    fn run_aside(&self, command: &Command, twice: bool) -> (Seen, Option<Seen>) {
-        let (side, stash) = (self.side(), self.ground.places.path("stash"));
-        let targets = side.targets();
+    fn run_aside(&self, command: &Command, twice: bool) -> (Observation, Option<Observation>) {
+        let (runner, stash) = (self.runner(), self.disk.directories.path("stash"));
+        let targets = runner.targets();
         targets.put_aside(&stash);
-        let observe = || side.observe(&Builder::Cargo, command, None);
+        let observe = || runner.observe(&Builder::Cargo, command, None);
         let seen = panic::catch_unwind(AssertUnwindSafe(|| (observe(), twice.then(observe))));
         targets.take_back(&stash);
         seen.unwrap_or_else(|cause| panic::resume_unwind(cause))
@@ -232,18 +237,18 @@ impl Walk<'_> {
     /// Applies an edit that does not change the state.
     fn apply_event(&mut self, edit: &Edit) {
         match edit {
-            Edit::Clean => self.side().targets().remove(),
-            Edit::Damage { how, count, seed } => damage(&self.ground.places.store(), *how, *count, *seed),
+            Edit::Clean => self.runner().targets().remove(),
+            Edit::Damage { how, count, seed } => damage(&self.disk.directories.store(), *how, *count, *seed),
             Edit::Plain(command) => {
-                self.side().targets().prepare();
-                self.side().invocation(&Builder::Cargo, command).run();
+                self.runner().targets().prepare();
+                self.runner().invocation(&Builder::Cargo, command).run();
             }
             Edit::Killed { command, after_ms } => self.kill(command, *after_ms),
             Edit::Together { command, apart } => {
-                self.side().targets().prepare();
-                let mut invocation = self.side().invocation(self.builder, command);
+                self.runner().targets().prepare();
+                let mut invocation = self.runner().invocation(self.builder, command);
                 if *apart {
-                    invocation = invocation.env("CARGO_TARGET_DIR", self.ground.places.path("t/together"));
+                    invocation = invocation.env("CARGO_TARGET_DIR", self.disk.directories.path("t/together"));
                 }
                 self.pending = Some(invocation.start());
             }
@@ -252,8 +257,8 @@ impl Walk<'_> {
     }
 
     fn kill(&self, command: &Command, after_ms: u64) {
-        self.side().targets().prepare();
-        let mut running = self.side().invocation(self.builder, command).start();
+        self.runner().targets().prepare();
+        let mut running = self.runner().invocation(self.builder, command).start();
         thread::sleep(Duration::from_millis(after_ms));
         running.signal_all(Signal::SIGKILL);
         running.wait();

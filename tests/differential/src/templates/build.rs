@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-@untold@
+@undeclared@
 fn above(name: &str, depth: usize) -> String {
     Path::new(&variable(name)).ancestors().nth(depth).map_or_else(String::new, |dir| dir.display().to_string())
 }

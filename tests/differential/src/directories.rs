@@ -16,8 +16,8 @@ use nix::unistd::{Pid, Uid};
 use support::tree;
 use tempfile::TempDir;
 
-use crate::model::{Around, Compiler, Order, Searched, TargetDir};
-use crate::untold;
+use crate::model::{Circumstances, Compiler, Order, Searched, TargetDir};
+use crate::undeclared;
 
 /// The numbers of checkouts and of cargo homes.
 pub(crate) const CHECKOUTS: usize = 7;
@@ -35,33 +35,33 @@ pub(crate) struct Wanted {
 }
 
 /// The directories of one walk. They are removed when it ends.
-pub(crate) struct Places {
+pub(crate) struct Directories {
     base: TempDir,
     checkouts: Vec<PathBuf>,
     short: Vec<PathBuf>,
 }
 
-impl Places {
+impl Directories {
     /// Creates the directories in `parent`. `/src` and `/app` are among them if they are `wanted`, can be created, and
     /// do not exist.
     pub(crate) fn new(parent: &Path, wanted: Wanted) -> Self {
         let base = tempfile::Builder::new().prefix("xd-").tempdir_in(parent).expect("a directory can be created");
-        let mut places = Self { base, checkouts: Vec::new(), short: Vec::new() };
+        let mut directories = Self { base, checkouts: Vec::new(), short: Vec::new() };
         for name in ["w/project", "src", "app", "w/project-2", "ä b/été"] {
-            places.checkouts.push(places.path(name));
+            directories.checkouts.push(directories.path(name));
         }
         let is_possible = Uid::effective().is_root() && device(Path::new("/")) == device(parent);
         for (n, (path, instead)) in [("/src", "s/src"), ("/app", "a/app")].into_iter().enumerate() {
             let is_wanted = is_possible && wanted.short[n];
-            let path = if is_wanted { places.claim(Path::new(path), wanted.patience) } else { None };
-            let path = path.unwrap_or_else(|| places.path(instead));
-            places.checkouts.push(path);
+            let path = if is_wanted { directories.claim(Path::new(path), wanted.patience) } else { None };
+            let path = path.unwrap_or_else(|| directories.path(instead));
+            directories.checkouts.push(path);
         }
-        for dir in [places.path("home"), places.store(), places.home(0), places.home(1)] {
+        for dir in [directories.path("home"), directories.store(), directories.home(0), directories.home(1)] {
             fs::create_dir_all(dir).expect("a directory can be created");
         }
-        std::os::unix::fs::symlink(places.home(1), places.home(2)).expect("a link can be created");
-        places
+        std::os::unix::fs::symlink(directories.home(1), directories.home(2)).expect("a link can be created");
+        directories
     }
 
     /// Claims a directory that does not exist, or whose owner has ended. Another walk may own it now.
@@ -135,12 +135,12 @@ impl Places {
 
     /// The program that `CC` names.
     pub(crate) fn front(&self) -> PathBuf {
-        self.outside().join(untold::FRONT)
+        self.outside().join(undeclared::FRONT)
     }
 
     /// The object that flags name.
     pub(crate) fn object(&self) -> PathBuf {
-        self.outside().join(untold::OBJECT)
+        self.outside().join(undeclared::OBJECT)
     }
 
     /// The configuration above all checkouts except those in `/`.
@@ -149,12 +149,12 @@ impl Places {
     }
 
     /// The target directory: the settings for cargo, and the real directories.
-    pub(crate) fn target(&self, around: &Around) -> Targets {
-        let checkout = self.checkout(around.checkout).to_owned();
-        let n = around.checkout % CHECKOUTS;
+    pub(crate) fn target(&self, circumstances: &Circumstances) -> Targets {
+        let checkout = self.checkout(circumstances.checkout).to_owned();
+        let n = circumstances.checkout % CHECKOUTS;
         let variable = |name: &str, value: PathBuf| vec![(name.to_owned(), value)];
         let inside = checkout.join("target");
-        match around.target {
+        match circumstances.target {
             TargetDir::Inside => Targets { variables: Vec::new(), seen: inside.clone(), real: vec![inside] },
             TargetDir::Elsewhere => {
                 let dir = self.path("t/elsewhere");
@@ -183,7 +183,7 @@ impl Places {
     }
 }
 
-impl Drop for Places {
+impl Drop for Directories {
     fn drop(&mut self) {
         self.short.iter().for_each(|dir| tree::remove(dir));
     }
@@ -204,7 +204,8 @@ impl Targets {
     pub(crate) fn take_from(&self, other: &Self) {
         for (from, to) in other.real.iter().zip(&self.real).filter(|(from, to)| from != to) {
             tree::remove(to);
-            fs::create_dir_all(to.parent().expect("a target directory has a parent")).expect("a directory can be created");
+            fs::create_dir_all(to.parent().expect("a target directory has a parent"))
+                .expect("a directory can be created");
             rename(from, to);
         }
     }

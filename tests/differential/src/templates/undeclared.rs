@@ -21,7 +21,7 @@ fn said(program: &std::path::Path) -> String {
 }
 
 // Reads an undeclared input, given its kind and its path. Relative paths are in the package.
-fn untold(what: &str) -> String {
+fn undeclared(what: &str) -> String {
     let in_package = |path: &str| std::path::Path::new(&variable("CARGO_MANIFEST_DIR")).join(path);
     match what.split('#').collect::<Vec<_>>()[..] {
         ["variable", name] => variable(name),

@@ -9,8 +9,8 @@ use std::process::Command as Process;
 use serde_json::Value;
 use support::{Invocation, Output, Report, Running, tree};
 
-use crate::model::{Around, By, Incremental, Searched};
-use crate::place::{Places, Targets};
+use crate::directories::{Directories, Targets};
+use crate::model::{Circumstances, CompilerSetting, Incremental, Searched};
 use crate::script::{Command, Verb};
 
 /// The toolchains of this machine.
@@ -46,8 +46,8 @@ impl Toolchains {
         &self.default.host
     }
 
-    fn of(&self, around: &Around) -> &Toolchain {
-        around.toolchain.as_ref().and_then(|name| self.others.get(name)).unwrap_or(&self.default)
+    fn of(&self, circumstances: &Circumstances) -> &Toolchain {
+        circumstances.toolchain.as_ref().and_then(|name| self.others.get(name)).unwrap_or(&self.default)
     }
 }
 
@@ -72,75 +72,75 @@ pub(crate) enum Builder {
 }
 
 /// Runs commands in a state.
-pub(crate) struct Side<'a> {
-    pub places: &'a Places,
+pub(crate) struct Runner<'a> {
+    pub directories: &'a Directories,
     pub toolchains: &'a Toolchains,
-    pub around: &'a Around,
+    pub circumstances: &'a Circumstances,
 }
 
-impl Side<'_> {
+impl Runner<'_> {
     pub(crate) fn targets(&self) -> Targets {
-        self.places.target(self.around)
+        self.directories.target(self.circumstances)
     }
 
     fn checkout(&self) -> &Path {
-        self.places.checkout(self.around.checkout)
+        self.directories.checkout(self.circumstances.checkout)
     }
 
     /// The environment of all commands, built from nothing.
     pub(crate) fn environment(&self) -> BTreeMap<String, OsString> {
-        let around = self.around;
+        let circumstances = self.circumstances;
         let path = std::env::var_os("PATH").unwrap_or_default();
         // Our C compiler comes before the machine's own, which it finds through `PATH`.
-        let cc = (around.cc > 0).then(|| self.places.cc());
-        let bin = self.toolchains.of(around).bin.clone();
+        let cc = (circumstances.cc > 0).then(|| self.directories.cc());
+        let bin = self.toolchains.of(circumstances).bin.clone();
         let tools = self.searched(Searched::Path);
         let dirs = cc.into_iter().chain(tools).chain([bin]).chain(std::env::split_paths(&path));
         let mut environment: BTreeMap<String, OsString> = BTreeMap::from([
             ("PATH".into(), std::env::join_paths(dirs).expect("PATH can be joined")),
-            ("HOME".into(), self.places.path("home").into()),
-            ("CARGO_HOME".into(), self.places.home(around.home).into()),
-            ("XCACHE_DIR".into(), self.places.store().into()),
+            ("HOME".into(), self.directories.path("home").into()),
+            ("CARGO_HOME".into(), self.directories.home(circumstances.home).into()),
+            ("XCACHE_DIR".into(), self.directories.store().into()),
             ("CARGO_TERM_COLOR".into(), "never".into()),
         ]);
-        if around.incremental == Incremental::Off {
+        if circumstances.incremental == Incremental::Off {
             environment.insert("CARGO_INCREMENTAL".into(), "0".into());
         }
-        let compiler = match around.compiler.by {
-            By::WrapperVariable => Some("RUSTC_WRAPPER"),
-            By::RustcVariable => Some("RUSTC"),
-            By::Nothing | By::WrapperConfig | By::RustcConfig => None,
+        let compiler = match circumstances.compiler.by {
+            CompilerSetting::WrapperVariable => Some("RUSTC_WRAPPER"),
+            CompilerSetting::RustcVariable => Some("RUSTC"),
+            CompilerSetting::Nothing | CompilerSetting::WrapperConfig | CompilerSetting::RustcConfig => None,
         };
-        let program = self.places.compiler(around.compiler);
+        let program = self.directories.compiler(circumstances.compiler);
         environment.extend(compiler.map(|name| (name.to_owned(), program.into())));
-        environment.extend(around.rustflags.iter().map(|flags| ("RUSTFLAGS".into(), flags.into())));
-        environment.extend(around.variables.iter().map(|(name, value)| (name.clone(), value.into())));
+        environment.extend(circumstances.rustflags.iter().map(|flags| ("RUSTFLAGS".into(), flags.into())));
+        environment.extend(circumstances.variables.iter().map(|(name, value)| (name.clone(), value.into())));
         environment.extend([Searched::Cpath, Searched::LibraryPath].into_iter().filter_map(|searched| {
             let dirs = Some(self.searched(searched)).filter(|dirs| !dirs.is_empty())?;
             Some((searched.name().to_owned(), std::env::join_paths(dirs).expect("no path has a colon")))
         }));
-        if around.front > 0 {
-            environment.insert("CC".into(), self.places.front().into());
+        if circumstances.front > 0 {
+            environment.insert("CC".into(), self.directories.front().into());
         }
         environment.extend(self.targets().variables.into_iter().map(|(name, dir)| (name, dir.into())));
         environment
     }
 
     fn searched(&self, searched: Searched) -> Vec<PathBuf> {
-        let order = self.around.searched.get(&searched);
-        order.map_or_else(Vec::new, |order| self.places.searched(searched, *order))
+        let order = self.circumstances.searched.get(&searched);
+        order.map_or_else(Vec::new, |order| self.directories.searched(searched, *order))
     }
 
     /// Cargo's arguments.
     pub(crate) fn arguments(&self, command: &Command) -> Vec<String> {
-        let object = self.around.object.map(|_| self.places.object());
+        let object = self.circumstances.object.map(|_| self.directories.object());
         command.arguments(self.toolchains.host(), object.as_deref())
     }
 
     /// A command, not yet started.
     pub(crate) fn invocation(&self, builder: &Builder, command: &Command) -> Invocation {
         let mut process = match builder {
-            Builder::Cargo => Process::new(self.toolchains.of(self.around).bin.join("cargo")),
+            Builder::Cargo => Process::new(self.toolchains.of(self.circumstances).bin.join("cargo")),
             Builder::Xcache(path) => Process::new(path),
         };
         if let Builder::Xcache(_) = builder {
@@ -152,7 +152,7 @@ impl Side<'_> {
     }
 
     /// Runs a command, waits for a session started before it, runs the built programs, and records everything.
-    pub(crate) fn observe(&self, builder: &Builder, command: &Command, pending: Option<Running>) -> Seen {
+    pub(crate) fn observe(&self, builder: &Builder, command: &Command, pending: Option<Running>) -> Observation {
         self.targets().prepare();
         let output = self.invocation(builder, command).run();
         if let Some(mut pending) = pending {
@@ -162,7 +162,7 @@ impl Side<'_> {
         let runs = programs(&messages).into_iter().filter(|_| command.verb != Verb::Test);
         let runs = runs.map(|program| (program.display().to_string(), self.run(&program))).collect();
         let dir = self.targets().seen.join(command.profile_dir(self.toolchains.host()));
-        Seen {
+        Observation {
             code: output.code(),
             stale: messages.iter().filter_map(stale).collect(),
             errors: errors(&messages),
@@ -201,7 +201,7 @@ impl Side<'_> {
 
 /// Everything that can be compared.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Observation {
     pub code: Option<i32>,
     /// The units that were not fresh.
     pub stale: BTreeSet<String>,

@@ -6,20 +6,20 @@ use super::Proof::{self, Nothing, Tests};
 use super::Section;
 
 const ALONE: &str = "src/key/key_tests.rs: each_input_alone_changes_the_key";
-const COMPILER_SCRIPT: &str =
-    "tests/toolchains.rs: a_changed_script_in_place_of_the_compiler_is_another_compiler";
+const COMPILER_SCRIPT: &str = "tests/toolchains.rs: a_changed_script_in_place_of_the_compiler_is_another_compiler";
 const GENERATED: &str = "tests/no_reuse.rs: a_dependency_with_another_generated_file_recompiles_its_dependents";
 const REBUILT: &str = "tests/no_reuse.rs: a_dependency_rebuilt_to_other_bytes_recompiles_its_dependents";
 const BOUND: &str = "tests/no_reuse.rs: a_library_that_contains_its_path_is_not_shared_under_another_root";
 const COMPILED_IN: &str = "tests/no_reuse.rs: another_value_of_a_compiled_in_variable_is_not_shared";
 const OLDER_LIBRARY: &str =
     "tests/no_reuse.rs: linked_units_and_script_runs_are_not_shared_with_a_host_that_has_an_older_c_library";
-const LINKED_MACRO: &str = "tests/observed_native.rs: an_archive_linked_into_a_macro_is_an_input_of_the_crate_that_uses_the_macro";
+const LINKED_MACRO: &str =
+    "tests/observed_native.rs: an_archive_linked_into_a_macro_is_an_input_of_the_crate_that_uses_the_macro";
 const SAME_VERSION: &str = "tests/toolchains.rs: units_linked_by_another_linker_of_the_same_version_are_not_reused";
 const OTHER_PLATFORM: &str = "tests/toolchains.rs: units_linked_by_another_linker_for_another_platform_are_not_reused";
 const PATH_OF_WORKSPACE: &str = "tests/members.rs: another_workspace_path_shares_dependencies_but_no_members";
 const APART: &str = "tests/checkouts.rs: \
-     what_was_compiled_with_the_path_is_not_used_where_it_is_remapped_nor_the_other_way_round";
+     members_compiled_with_the_real_path_are_not_used_where_it_is_remapped_nor_the_reverse";
 const OUTSIDE: &str = "tests/members.rs: a_changed_included_file_outside_of_the_package_is_not_reused";
 const LINKER_PART: &str = "src/session/linking_tests.rs: each_part_of_a_linker_and_of_a_library_makes_another_one";
 const NATIVE_PART: &str = "src/session/native.rs: each_part_of_a_host_alone_makes_another_class";
@@ -32,7 +32,8 @@ const SYSTEM_LIBRARY: &str =
     "tests/native.rs: a_program_linked_with_a_shared_system_library_is_a_hit_until_the_library_changes";
 const FOR_OTHERS: &str = "tests/linked.rs: changed_native_code_of_a_dependency_is_followed";
 const SCRIPT_INPUTS: &str = "tests/replayed.rs: a_script_runs_when_it_receives_other_metadata";
-const MACRO_VARIABLE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_variable_of_the_script_reads_the_current_one";
+const MACRO_VARIABLE: &str =
+    "tests/hostile_scripts.rs: a_macro_that_reads_a_variable_of_the_script_reads_the_current_one";
 const MACRO_FILE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_file_of_the_script_reads_the_current_one";
 const OTHER_ENTRY: &str = "src/entry/entry_tests.rs: an_entry_of_another_key_is_refused";
 const UNSAFE_NAMES: &str = "src/entry/entry_tests.rs: names_that_leave_the_directory_are_refused";
@@ -41,7 +42,8 @@ const DAMAGED_FILE: &str = "tests/faults.rs: damaged_files_in_the_local_store_ar
 const TRUNCATED_FILE: &str = "tests/faults.rs: truncated_files_in_the_local_store_are_compiled_again_and_replaced";
 const REMOTE_DAMAGE: &str = "tests/faults.rs: damaged_objects_are_misses_and_named_in_the_report";
 const FINGERPRINT: &str = "src/hydrate/fingerprint_tests.rs: any_field_that_changes_changes_the_hash";
-const REJECTED: &str = "tests/not_hydrated.rs: a_unit_rejected_by_cargo_is_restored_by_the_wrapper_and_named_in_the_report";
+const REJECTED: &str =
+    "tests/not_hydrated.rs: a_unit_rejected_by_cargo_is_restored_by_the_wrapper_and_named_in_the_report";
 const READS: &str = "tests/remembered.rs: a_changed_file_that_cargo_reads_or_would_read_is_noticed";
 const READS_VARIABLE: &str = "tests/remembered.rs: a_changed_variable_that_cargo_reads_is_noticed";
 const LISTED_VARIABLE: &str = "src/session/cargo_inputs.rs: each_variable_that_is_listed_counts";
@@ -55,8 +57,7 @@ const STAMP_PART: &str = "src/fs.rs: each_part_of_a_stamp_makes_another_one";
 const ANSWER: &str = "src/probe_tests.rs: an_answer_is_asked_for_again_where_any_variable_has_another_value";
 const SAME_ANSWER: &str = "src/probe_tests.rs: a_compilers_answer_is_known_until_the_compiler_or_the_question_changes";
 const CLEANED: &str = "tests/hydrate.rs: cleaned_packages_are_hydrated_again";
-const NEW_WRAPPER: &str =
-    "tests/remembered.rs: a_newly_configured_wrapper_is_called_after_sessions_without_a_plan";
+const NEW_WRAPPER: &str = "tests/remembered.rs: a_newly_configured_wrapper_is_called_after_sessions_without_a_plan";
 const FOR_PEOPLE: Proof = Nothing("it is only displayed.");
 
 /// All of them, in the order of the book.
@@ -86,17 +87,26 @@ pub(super) const SECTIONS: &[Section] = &[
     list(
         Key,
         "src/session/planning.rs",
-        &[("KNOWN_FILES", Tests(&["tests/members.rs: files_and_variables_that_sqlx_reads_are_inputs_although_no_setting_names_them"]))],
+        &[(
+            "KNOWN_FILES",
+            Tests(&["tests/members.rs: files_and_variables_that_sqlx_reads_are_inputs_although_no_setting_names_them"]),
+        )],
     ),
     list(
         Key,
         "src/session/planning.rs",
-        &[("KNOWN_VARIABLES", Tests(&["tests/members.rs: files_and_variables_that_sqlx_reads_are_inputs_although_no_setting_names_them"]))],
+        &[(
+            "KNOWN_VARIABLES",
+            Tests(&["tests/members.rs: files_and_variables_that_sqlx_reads_are_inputs_although_no_setting_names_them"]),
+        )],
     ),
     list(
         Key,
         "src/plan/content.rs",
-        &[("ALWAYS", Tests(&["tests/members.rs: a_changed_env_file_of_a_member_is_not_reused_although_no_setting_names_it"]))],
+        &[(
+            "ALWAYS",
+            Tests(&["tests/members.rs: a_changed_env_file_of_a_member_is_not_reused_although_no_setting_names_it"]),
+        )],
     ),
     list(
         Key,
@@ -372,10 +382,7 @@ const CONSTRAINTS: Proofs = &[
             "tests/no_reuse.rs: another_cfg_from_a_build_script_is_not_shared",
         ]),
     ),
-    (
-        "rendering",
-        Tests(&["tests/no_reuse.rs: warnings_requested_in_another_format_are_not_shown_in_the_old_one"]),
-    ),
+    ("rendering", Tests(&["tests/no_reuse.rs: warnings_requested_in_another_format_are_not_shown_in_the_old_one"])),
     (
         "dependencies",
         Tests(&[
@@ -591,7 +598,10 @@ const GRAPH: Proofs = &[
     ("cargo", Tests(&[GRAPH_PART])),
     ("sysroot", Tests(&[GRAPH_PART])),
     ("config", Tests(&[GRAPH_PART, "tests/remembered.rs: a_changed_configuration_requests_the_graph_again"])),
-    ("description", Tests(&[GRAPH_PART, "tests/remembered.rs: a_new_target_beside_the_manifest_requests_the_graph_again"])),
+    (
+        "description",
+        Tests(&[GRAPH_PART, "tests/remembered.rs: a_new_target_beside_the_manifest_requests_the_graph_again"]),
+    ),
     ("contents", Tests(&[GRAPH_PART, "tests/remembered.rs: a_changed_manifest_requests_the_graph_again", LOCKFILE])),
 ];
 
@@ -666,7 +676,7 @@ const DOMAINS: Proofs = &[
         "StoredObject",
         Tests(&[
             "src/store/local_tests.rs: a_probe_comes_back_unless_it_is_damaged",
-            "tests/faults.rs: swapped_probes_in_the_local_store_are_asked_again",
+            "tests/faults.rs: swapped_probes_in_the_local_store_are_probed_again",
         ]),
     ),
     (

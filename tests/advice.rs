@@ -74,8 +74,10 @@ fn a_crate_in_two_versions_gets_advice_when_compiled_but_not_as_a_hit() {
     let project = with_two_versions(&sandbox);
     project.xcache(["build"]).ok();
     assert_eq!(names(&project), ["duplicate-versions"]);
-    let found =
-        advice(&project).into_iter().find(|advice| advice["name"] == "duplicate-versions").expect("the advice is given");
+    let found = advice(&project)
+        .into_iter()
+        .find(|advice| advice["name"] == "duplicate-versions")
+        .expect("the advice is given");
     assert!(found["worth_ms"].as_u64().is_some_and(|worth| worth >= SECOND), "{found}");
     assert!(found["message"].as_str().is_some_and(|text| text.contains("twice 1.0.0 and 2.0.0")), "{found}");
     project.clean();

@@ -62,7 +62,7 @@ const DEPENDENCIES: &str = "voice = { path = \"voice\" }\nwords = { path = \"wor
 const MEMBERS: [&str; 6] = ["demo", "macros", "made", "made (build script)", "voice", "words"];
 
 /// The output of the workspace's program.
-const SAID: &str = "one 42 made of leaf page\n";
+const OUTPUT: &str = "one 42 made of leaf page\n";
 
 /// Two checkouts of a package `demo` with these dependencies and files, at paths of different lengths.
 fn two_checkouts(sandbox: &Sandbox, dependencies: &str, files: &[(&str, &str)]) -> [Project; 2] {
@@ -120,14 +120,14 @@ fn all_members_of_a_build_are_hits_in_another_checkout() {
     let sandbox = Sandbox::new();
     let [first, second] = two_checkouts(&sandbox, DEPENDENCIES, FILES);
     assert_compiles(&sandbox, &first, &["build"], &MEMBERS);
-    assert_eq!(first.run_binary("demo"), SAID);
+    assert_eq!(first.run_binary("demo"), OUTPUT);
     assert_full_hit(&sandbox, &second, &["build"]);
-    assert_eq!(second.run_binary("demo"), SAID);
+    assert_eq!(second.run_binary("demo"), OUTPUT);
     assert_does_not_name(&second, &first);
     // And back, after the other checkout was removed.
     tree::remove(second.dir());
     assert_full_hit(&sandbox, &first, &["build"]);
-    assert_eq!(first.run_binary("demo"), SAID);
+    assert_eq!(first.run_binary("demo"), OUTPUT);
 }
 
 #[test]
@@ -149,12 +149,12 @@ fn incrementally_compiled_members_are_hits_in_another_checkout() {
     let [first, second] = two_checkouts(&sandbox, DEPENDENCIES, FILES).map(|demo| demo.env("CARGO_INCREMENTAL", "1"));
     assert_compiles(&sandbox, &first, &["build"], &MEMBERS);
     assert_full_hit(&sandbox, &second, &["build"]);
-    assert_eq!(second.run_binary("demo"), SAID);
+    assert_eq!(second.run_binary("demo"), OUTPUT);
     assert_does_not_name(&second, &first);
     second.edit("words/src/lib.rs", "one", "two");
     for build in [second.xcache(["build"]), second.cargo(["build"])] {
         build.ok();
-        assert_eq!(second.run_binary("demo"), SAID.replace("one", "two"));
+        assert_eq!(second.run_binary("demo"), OUTPUT.replace("one", "two"));
     }
 }
 
@@ -165,9 +165,9 @@ fn an_edit_in_another_checkout_recompiles_only_its_dependents() {
     first.xcache(["build"]).ok();
     second.edit("words/src/lib.rs", "one", "two");
     assert_compiles(&sandbox, &second, &["build"], &["demo", "voice", "words"]);
-    assert_eq!(second.run_binary("demo"), SAID.replace("one", "two"));
+    assert_eq!(second.run_binary("demo"), OUTPUT.replace("one", "two"));
     assert_full_hit(&sandbox, &first, &["build"]);
-    assert_eq!(first.run_binary("demo"), SAID);
+    assert_eq!(first.run_binary("demo"), OUTPUT);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn in_another_checkout_the_wrapper_restores_what_is_not_hydrated() {
     first.xcache(["build"]).ok();
     let second = second.env("XCACHE_HYDRATE", "off");
     assert_full_hit(&sandbox, &second, &["build"]);
-    assert_eq!(second.run_binary("demo"), SAID);
+    assert_eq!(second.run_binary("demo"), OUTPUT);
     assert_does_not_name(&second, &first);
 }
 
@@ -186,15 +186,15 @@ fn in_another_checkout_the_wrapper_restores_what_is_not_hydrated() {
 fn assert_shares_all_members(place: &str) {
     let sandbox = Sandbox::new();
     let [there, here] = two_checkouts(&sandbox, DEPENDENCIES, FILES);
-    let Some(build) = require(Tool::Mounts, there.seen_at(place, ["build"])) else { return };
+    let Some(build) = require(Tool::Mounts, there.xcache_at(place, ["build"])) else { return };
     build.ok();
     assert_full_hit(&sandbox, &here, &["build"]);
-    assert_eq!(here.run_binary("demo"), SAID);
+    assert_eq!(here.run_binary("demo"), OUTPUT);
     here.empty_store();
     assert_compiles(&sandbox, &here, &["build"], &MEMBERS);
     there.clean();
     sandbox.reset();
-    there.seen_at(place, ["build"]).expect("it was allowed before").ok();
+    there.xcache_at(place, ["build"]).expect("mounting is allowed").ok();
     assert_eq!(sandbox.compiled(), NONE, "to {place}");
 }
 
@@ -219,14 +219,14 @@ fn a_checkout_behind_a_link_shares_all_members() {
     let [first, second] = two_checkouts(&sandbox, DEPENDENCIES, FILES);
     let by_link = |demo: &Project, name: &str| {
         let link = sandbox.path(name);
-        symlink(demo.dir(), &link).expect("links can be made");
+        symlink(demo.dir(), &link).expect("links can be created");
         link.join("Cargo.toml").to_str().expect("test directories have plain names").to_owned()
     };
     let [one, other] = [by_link(&first, "one-link"), by_link(&second, "the-other-link")];
     first.xcache(["build", "--manifest-path", &one]).ok();
     for manifest in [other.as_str(), "Cargo.toml"] {
         assert_full_hit(&sandbox, &second, &["build", "--manifest-path", manifest]);
-        assert_eq!(second.run_binary("demo"), SAID);
+        assert_eq!(second.run_binary("demo"), OUTPUT);
         assert_does_not_name(&second, &first);
     }
 }
@@ -246,7 +246,7 @@ fn warnings_name_the_files_of_their_own_checkout() {
         let ours = assert_compiles(&sandbox, demo, &["build"], if demo.dir() == first.dir() { &["demo"] } else { &[] });
         let warning = |output: &Output| {
             let text = output.cargo_stderr();
-            text[text.find("warning: ").expect("there is a warning")..text.rfind("warning: ").unwrap()].to_owned()
+            text[text.find("warning: ").expect("a warning")..text.rfind("warning: ").unwrap()].to_owned()
         };
         assert_eq!(warning(&ours), warning(&plain));
         assert_eq!(warning(&demo.cargo(["build"]).ok()), warning(&plain), "as cargo shows it again");
@@ -276,7 +276,10 @@ fn assert_prints_its_own_path(files: &[(&str, &str)], is_script: bool) {
 
 #[test]
 fn a_program_that_prints_its_path_prints_that_of_its_own_checkout() {
-    assert_prints_its_own_path(&[("src/main.rs", "fn main() { println!(\"{}\", env!(\"CARGO_MANIFEST_DIR\")); }")], false);
+    assert_prints_its_own_path(
+        &[("src/main.rs", "fn main() { println!(\"{}\", env!(\"CARGO_MANIFEST_DIR\")); }")],
+        false,
+    );
 }
 
 #[test]
@@ -438,7 +441,7 @@ fn members_compiled_with_the_real_path_are_not_used_where_it_is_remapped_nor_the
     }
     for demo in [kept(&first), first, second.clone()] {
         assert_full_hit(&sandbox, &demo, &["build"]);
-        assert_eq!(demo.run_binary("demo"), SAID);
+        assert_eq!(demo.run_binary("demo"), OUTPUT);
     }
     // Without remapping, the other checkout does not share members.
     assert_compiles(&sandbox, &kept(&second), &["build"], &MEMBERS);
@@ -455,7 +458,7 @@ fn members_compiled_with_the_real_path_are_not_mixed_with_remapped_ones_in_one_t
     assert_eq!(sandbox.compiled(), ["demo", "voice"]);
     second.edit("voice/src/lib.rs", "of {}", "OF {}");
     assert_compiles(&sandbox, &second, &["build"], &MEMBERS);
-    assert_eq!(second.run_binary("demo"), SAID.replace("of", "OF"));
+    assert_eq!(second.run_binary("demo"), OUTPUT.replace("of", "OF"));
     assert_does_not_name(&second, &first);
 }
 

@@ -259,8 +259,8 @@ fn shell<S: AsRef<str>>(project: &Project, commands: &[S]) -> Output {
 fn role_of_container() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let url = format!("http://{}/v2/credentials/role", listener.local_addr().expect("a listener has an address"));
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
+    let request_count = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&request_count);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection can be accepted");
@@ -274,7 +274,7 @@ fn role_of_container() -> (String, Arc<AtomicUsize>) {
             stream.write_all((head + &key).as_bytes()).expect("the client reads the answer");
         }
     });
-    (url, asked)
+    (url, request_count)
 }
 
 /// The variables of a buildspec, and its commands in order.
@@ -293,7 +293,7 @@ fn buildspec(project: &Project, runners: &Path) -> (Vec<(String, String)>, Vec<S
 fn on_codebuild_the_build_role_is_enough() {
     let Some(runners) = runners() else { return };
     let (proxy, remote) = bucket();
-    let (url, asked) = role_of_container();
+    let (url, request_count) = role_of_container();
     let sandbox = Sandbox::new();
     let checkout = sandbox.path("checkout");
     let recipe = recipe_for("buildspec.yml", &remote).replace("/checkout", &checkout.to_string_lossy());
@@ -309,7 +309,7 @@ fn on_codebuild_the_build_role_is_enough() {
     };
     let first = build();
     assert_eq!(first.warnings(), [""; 0], "{first}");
-    assert!(writes(&proxy) > MIXED_UNITS.len() && asked.load(Ordering::Relaxed) > 0, "{first}");
+    assert!(writes(&proxy) > MIXED_UNITS.len() && request_count.load(Ordering::Relaxed) > 0, "{first}");
     assert!(recipe.contains("- target/xcache/report.html\n") && checkout.join("target/xcache/report.html").is_file());
     sandbox.reset();
     tree::remove(&sandbox.store());

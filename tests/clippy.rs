@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use support::compare::assert_equal_but_for_what_is_fresh;
+use support::compare::assert_equal_except_freshness;
 use support::sandbox::sorted;
 use support::{Output, Project, Rustc, Sandbox, tree};
 
@@ -71,12 +71,12 @@ impl Linted {
         let mut found = self.compiled();
         found.sort_unstable();
         assert_eq!(found, expected, "{ours}\n{}", project.report().json());
-        assert_equal_but_for_what_is_fresh(&ours, &plain, &format!("{command:?}"));
+        assert_equal_except_freshness(&ours, &plain, &format!("{command:?}"));
         if ours.status.success() {
             self.reset();
             let again = project.cargo(command).ok();
             assert_eq!(self.compiled(), NONE, "plain cargo, after {ours}\n{again}");
-            assert_equal_but_for_what_is_fresh(&again, &plain, &format!("{command:?}, again by plain cargo"));
+            assert_equal_except_freshness(&again, &plain, &format!("{command:?}, again by plain cargo"));
         }
         ours
     }

@@ -80,7 +80,8 @@ fn the_long_report_is_the_same() {
     let demo = demo(&sandbox);
     let command = ["build", "--future-incompat-report"];
     let expected = demo.cargo(command).ok().cargo_stderr();
-    let report_lines = |text: &str| text.lines().skip_while(|line| *line != SUMMARY).map(str::to_owned).collect::<Vec<_>>();
+    let report_lines =
+        |text: &str| text.lines().skip_while(|line| *line != SUMMARY).map(str::to_owned).collect::<Vec<_>>();
     for _ in 0..2 {
         demo.clean();
         let output = demo.xcache(command).ok();

@@ -394,14 +394,14 @@ fn an_empty_machine_gets_explanations_from_the_history_in_the_remote() {
     demo.xcache(["build"]).ok();
     let known = || tree::files(&remote.join("v1/known"));
     assert_eq!(known().len(), 1);
-    let somebody = unbuilt(&sandbox).env("XCACHE_REMOTE", &url).with_store(&sandbox.unused("store"));
-    somebody.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
-    somebody.xcache(["build"]).ok();
+    let other = unbuilt(&sandbox).env("XCACHE_REMOTE", &url).with_store(&sandbox.unused("store"));
+    other.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
+    other.xcache(["build"]).ok();
     assert_eq!(known().len(), 1, "other lockfiles are in the same object");
-    let said = explained(&somebody, &[]);
+    let said = explained(&other, &[]);
     assert_says(&said, &["dependency base 1.0.0 → 1.0.1", "2 more follow: apex, middle"]);
     tree::remove(&remote.join("v1/known"));
-    let said = explained(&somebody, &[]);
+    let said = explained(&other, &[]);
     assert_says(&said, &["never built before on this machine, and the remote does not say what it knows"]);
 }
 

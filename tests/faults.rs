@@ -10,7 +10,7 @@ use support::{Fault, Invocation, Key, Output, Project, Proxy, S3Server, Sandbox,
 const NONE: [&str; 0] = [];
 /// The libraries of the workspace that all tests here build.
 const ALL: [&str; 4] = ["apex", "base", "lone", "middle"];
-const SAID: &str = "apex of middle of 1.0.0 and lone\n";
+const OUTPUT: &str = "apex of middle of 1.0.0 and lone\n";
 /// Generous: the build itself takes a second or two.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -72,7 +72,7 @@ impl Bucket {
 #[track_caller]
 fn build(project: &Project) -> Output {
     let output = project.xcache(["build"]).within(LIMIT).ok();
-    assert_eq!(project.run_binary("demo"), SAID);
+    assert_eq!(project.run_binary("demo"), OUTPUT);
     output
 }
 
@@ -274,7 +274,7 @@ fn assert_heals(kind: &str, damage: impl Fn(&Path)) {
 }
 
 #[test]
-fn swapped_probes_in_the_local_store_are_asked_again() {
+fn swapped_probes_in_the_local_store_are_probed_again() {
     let sandbox = Sandbox::new();
     let demo = chain(&sandbox);
     build(&demo);
@@ -320,7 +320,7 @@ fn a_full_disk_costs_only_hits() {
     let output = build.ok();
     assert_one_warning(&output, "space", &[]);
     assert_eq!(sandbox.compiled_dependencies(), ALL);
-    assert_eq!(demo.run_binary("demo"), SAID);
+    assert_eq!(demo.run_binary("demo"), OUTPUT);
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn a_full_disk_elsewhere_is_not_blamed_on_the_store() {
     let demo = chain(&sandbox);
     build(&demo);
     demo.clean();
-    fs::create_dir_all(demo.target()).expect("the directory can be made");
+    fs::create_dir_all(demo.target()).expect("the directory can be created");
     let Some(build) =
         require(Tool::Mounts, build_with_mount(&demo, &demo.target(), "mount -t tmpfs -o size=32k tmpfs \"$store\""))
     else {
@@ -353,7 +353,7 @@ fn a_read_only_local_store_still_serves_hits() {
     let Some(build) = require(Tool::Mounts, build_with_mount(&demo, &sandbox.store(), mount)) else { return };
     build.ok();
     assert_eq!(sandbox.compiled_dependencies(), NONE);
-    assert_eq!(demo.run_binary("demo"), SAID);
+    assert_eq!(demo.run_binary("demo"), OUTPUT);
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn concurrent_sessions_share_one_store() {
         assert!(session.wait().success());
     }
     for checkout in &checkouts {
-        assert_eq!(checkout.run_binary("demo"), SAID);
+        assert_eq!(checkout.run_binary("demo"), OUTPUT);
     }
     sandbox.reset();
     build(&chain(&sandbox));

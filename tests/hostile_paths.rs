@@ -54,7 +54,8 @@ const OUTPUT: &str = "text(out.clone())";
 
 /// The crate `leaf`, whose build script passes on a value in a generated file or in a variable.
 fn leaf(value: &str, in_a_file: bool) -> Package {
-    let (library, script) = if in_a_file { (SAYS_GENERATED, generates(value)) } else { (SAYS_VARIABLE, passes_on(value)) };
+    let (library, script) =
+        if in_a_file { (SAYS_GENERATED, generates(value)) } else { (SAYS_VARIABLE, passes_on(value)) };
     Package::new("leaf", "1.0.0", library).build_script(&script)
 }
 
@@ -100,7 +101,7 @@ fn assert_text_is_unchanged(text: &str) {
     let demo = || sandbox.demo_unlocked(&dependency, MAIN).env_remove("CARGO_NET_OFFLINE");
     let recorded = demo();
     recorded.cargo(["generate-lockfile"]).ok();
-    let Some(check) = require(Tool::Mounts, recorded.seen_at("/app", ["check"])) else { return };
+    let Some(check) = require(Tool::Mounts, recorded.xcache_at("/app", ["check"])) else { return };
     check.ok();
     let elsewhere = demo();
     elsewhere.write("Cargo.lock", recorded.read("Cargo.lock"));
@@ -181,14 +182,15 @@ fn assert_warns_as_plain_cargo(sandbox: &Sandbox, demo: &Project) {
         let ours = demo.xcache(["build"]).ok();
         assert!(!is_known || sandbox.compiled().is_empty(), "{:?} were compiled", sandbox.compiled());
         let plain = demo.in_clean_target(|| demo.cargo(["build"]).ok());
-        compare::assert_equal_but_for_what_is_fresh(&ours, &plain, "a warning with a text");
+        compare::assert_equal_except_freshness(&ours, &plain, "a warning with a text");
     }
 }
 
 #[test]
 fn a_placeholder_in_a_warning_is_unchanged() {
     let sandbox = Sandbox::new();
-    let demo = member_with_warning(&sandbox, "{{workspace}}/{{name}} of {{build-dir}} in {{cargo-home}}, /xcache/build-dir/x");
+    let demo =
+        member_with_warning(&sandbox, "{{workspace}}/{{name}} of {{build-dir}} in {{cargo-home}}, /xcache/build-dir/x");
     assert_warns_as_plain_cargo(&sandbox, &demo);
 }
 
@@ -196,7 +198,9 @@ fn a_placeholder_in_a_warning_is_unchanged() {
 fn a_url_in_a_warning_is_unchanged() {
     let sandbox = Sandbox::new();
     let note = "see https://example.com/apple, or https://example.com/app/le";
-    let Some(build) = require(Tool::Mounts, member_with_warning(&sandbox, note).seen_at("/app", ["build"])) else { return };
+    let Some(build) = require(Tool::Mounts, member_with_warning(&sandbox, note).xcache_at("/app", ["build"])) else {
+        return;
+    };
     build.ok();
     assert_warns_as_plain_cargo(&sandbox, &member_with_warning(&sandbox, note));
 }
@@ -294,7 +298,7 @@ fn assert_shares_all_dependencies(place: &str) {
     let sandbox = Sandbox::new();
     let registry = short_registry(&sandbox);
     let [there, here] = [(); 2].map(|()| short_demo(&sandbox, &registry));
-    let Some(build) = require(Tool::Mounts, there.seen_at(place, ["build"])) else { return };
+    let Some(build) = require(Tool::Mounts, there.xcache_at(place, ["build"])) else { return };
     build.ok();
     sandbox.reset();
     here.xcache(["build"]).ok();
@@ -306,7 +310,7 @@ fn assert_shares_all_dependencies(place: &str) {
     here.xcache(["build"]).ok();
     there.clean();
     sandbox.reset();
-    there.seen_at(place, ["build"]).expect("it was allowed before").ok();
+    there.xcache_at(place, ["build"]).expect("mounting is allowed").ok();
     assert_all_hydrated(&sandbox, &there, &format!("to {place}"));
 }
 
@@ -384,8 +388,8 @@ fn a_workspace_path_in_a_generated_file_recorded_by_a_check_is_that_of_this_work
 /// Points a link at another directory.
 fn relink(link: &Path, to: &Path) {
     let _ = std::fs::remove_file(link);
-    std::fs::create_dir_all(to).expect("directories can be made");
-    symlink(to, link).expect("links can be made");
+    std::fs::create_dir_all(to).expect("directories can be created");
+    symlink(to, link).expect("links can be created");
 }
 
 /// Builds behind a link. Returns the output of the program, the compiled dependencies, and the output of plain cargo's

@@ -116,7 +116,8 @@ fn a_macro_that_reads_a_variable_of_the_script_reads_the_current_one() {
 fn a_script_prints_what_its_current_program_prints() {
     let sets_variable = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
         println!(\"cargo:rustc-env=HELPED={}\", std::env::var(\"MADE_UP\").unwrap());";
-    let helper = Package::new("helper", "1.0.0", "pub const HELPED: &str = env!(\"HELPED\");").counted_script(sets_variable);
+    let helper =
+        Package::new("helper", "1.0.0", "pub const HELPED: &str = env!(\"HELPED\");").counted_script(sets_variable);
     let script =
         "println!(\"cargo:rerun-if-changed=build.rs\"); println!(\"cargo:rustc-env=SAID={}\", helper::HELPED);";
     let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> String { env!(\"SAID\").to_owned() }");
@@ -614,7 +615,11 @@ fn assert_happens_each_time(effect: &str) {
     let (scene, directory) = with_effect(effect);
     let plain = directory_after(&scene.demo, &directory, |demo| drop(demo.cargo(["build"]).ok()));
     for time in ["first", "second", "third"] {
-        assert_eq!(directory_after(&scene.demo, &directory, |demo| drop(demo.xcache(["build"]).ok())), plain, "{effect}, {time}");
+        assert_eq!(
+            directory_after(&scene.demo, &directory, |demo| drop(demo.xcache(["build"]).ok())),
+            plain,
+            "{effect}, {time}"
+        );
     }
 }
 

@@ -25,7 +25,11 @@ fn render(project: &Project, pages: &Path, name: &str) {
     assert_eq!((&*written.stdout, &*written.stderr), ("", ""), "{written}");
     // On standard output it is the same, and rendering is deterministic.
     let printed = project.xcache(["report", "--format", "html"]).ok().stdout;
-    assert_eq!(printed, std::fs::read_to_string(&page).expect("the page was written"), "{name} differs between renderings");
+    assert_eq!(
+        printed,
+        std::fs::read_to_string(&page).expect("the page was written"),
+        "{name} differs between renderings"
+    );
     assert!(printed.starts_with("<!doctype html>"), "{printed}");
 }
 
@@ -135,7 +139,7 @@ fn pages_work_in_a_browser() {
     let Some(chromium) = require(Tool::Browser, chromium.filter(|_| modules.is_dir())) else { return };
     let sandbox = Sandbox::new();
     let pages = sandbox.path("pages");
-    std::fs::create_dir(&pages).expect("a directory can be made");
+    std::fs::create_dir(&pages).expect("a directory can be created");
     let real = build_pages(&sandbox, &pages);
     let made_up = sandbox.checkout("app");
     for (name, report) in [("hostile", hostile(&real)), ("large", large(&real))] {
@@ -180,8 +184,7 @@ fn spans_lie_within_their_phases() {
 fn assert_within_phase(report: &Value, kind: &str, phase: &str) {
     let list = |name: &str| report[name].as_array().unwrap_or_else(|| panic!("no {name} in {report}")).clone();
     let span = list("phases").into_iter().find(|span| span["phase"] == phase).expect("the phase exists");
-    let times =
-        |span: &Value| (span["start_ms"].as_u64().expect("a start"), span["end_ms"].as_u64().expect("an end"));
+    let times = |span: &Value| (span["start_ms"].as_u64().expect("a start"), span["end_ms"].as_u64().expect("an end"));
     let spans: Vec<_> = list("spans").into_iter().filter(|span| span["kind"] == kind).collect();
     assert!(spans.len() > 1, "{kind}: {report}");
     let (begin, end) = times(&span);

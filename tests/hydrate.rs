@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use support::registry::{MIXED_SAID, MIXED_UNITS};
+use support::registry::{MIXED_OUTPUT, MIXED_UNITS};
 use support::{Invocation, Output, Package, Project, Sandbox, Tool, is_available, require, tree};
 
 const NONE: [&str; 0] = [];
@@ -73,7 +73,7 @@ fn assert_linkable(sandbox: &Sandbox, demo: &Project) {
     sandbox.reset();
     demo.cargo(["build"]).ok();
     assert_eq!(sandbox.compiled(), ["demo"]);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 }
 
 #[track_caller]
@@ -88,7 +88,7 @@ fn assert_commands_hydrate(profile: &str, arguments: &[&str]) {
     for command in &commands {
         assert_hydrates(&sandbox, &demo, command);
         if command[0] == "build" {
-            assert_eq!(said(&demo, &demo.target(), profile), MIXED_SAID);
+            assert_eq!(said(&demo, &demo.target(), profile), MIXED_OUTPUT);
         }
     }
 }
@@ -120,7 +120,7 @@ fn only_members_are_compiled() {
 fn clippy_and_run_start_no_process_for_a_dependency() {
     let (sandbox, demo) = warm(&["build"]);
     let output = assert_hydrates(&sandbox, &demo, &["run"]);
-    assert_eq!(output.stdout, MIXED_SAID);
+    assert_eq!(output.stdout, MIXED_OUTPUT);
     demo.clean();
     demo.xcache(["clippy"]).ok();
     assert_hydrates(&sandbox, &demo, &["clippy"]);
@@ -178,7 +178,7 @@ fn only_a_bumped_dependency_and_its_dependents_are_compiled() {
     demo.xcache(["build"]).ok();
     assert_eq!(sandbox.compiled(), ["demo", "middle", "top"]);
     assert_eq!(sandbox.scripts_run(), NONE);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID.replace("1.0.0", "1.0.1"));
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT.replace("1.0.0", "1.0.1"));
     let report = demo.report();
     assert_eq!(report.packages("miss"), ["middle", "top"]);
     let others: Vec<_> = MIXED_UNITS.into_iter().filter(|name| !["middle", "top"].contains(name)).collect();
@@ -208,7 +208,7 @@ fn a_unit_missing_from_the_store_is_recompiled_and_fits_the_hydrated_units() {
         demo.xcache(["build"]).ok();
         assert_eq!(sandbox.compiled_externals(), compiled, "{lost} was lost");
         assert_eq!(sandbox.scripts_run(), run, "{lost} was lost");
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "{lost} was lost");
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "{lost} was lost");
         sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
@@ -223,7 +223,7 @@ fn a_target_directory_with_units_of_plain_cargo_is_completed() {
         let packages: Vec<_> = packages.iter().flat_map(|package| ["--package", package]).collect();
         demo.cargo(["build"].into_iter().chain(packages.iter().copied())).ok();
         demo.xcache(["build"]).ok();
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "{packages:?}");
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "{packages:?}");
         sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
@@ -250,7 +250,7 @@ fn a_target_directory_with_units_of_xcache_is_completed() {
         demo.xcache(["build", "--package", package]).ok();
         demo.xcache(["build"]).ok();
         assert_no_process(&sandbox, package);
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "{package}");
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "{package}");
         sandbox.assert_nothing_to_do(&demo, &["build"]);
     }
 }
@@ -264,7 +264,7 @@ fn cleaned_packages_are_hydrated_again() {
         sandbox.reset();
         demo.xcache(["build"]).ok();
         assert_no_process(&sandbox, package);
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "{package}");
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "{package}");
         sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
@@ -278,7 +278,7 @@ fn plain_cargo_compiles_cleaned_packages_and_their_dependents() {
         demo.xcache(["build"]).ok();
         demo.cargo(["clean", "--package", package]).ok();
         demo.cargo(["build"]).ok();
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "{package}");
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "{package}");
         assert_linkable(&sandbox, &demo);
     }
 }
@@ -315,7 +315,7 @@ fn elsewhere() -> (Sandbox, Project) {
 fn assert_hydrates_elsewhere(sandbox: &Sandbox, other: &Project, target: &Path, command: &[&str]) {
     other.xcache(command).ok();
     assert_no_process(sandbox, &format!("{command:?}"));
-    assert_eq!(said(other, target, "debug"), MIXED_SAID);
+    assert_eq!(said(other, target, "debug"), MIXED_OUTPUT);
     sandbox.assert_nothing_to_do(other, command);
     other.write("src/main.rs", format!("{}\n// touched", other.read("src/main.rs")));
     sandbox.reset();
@@ -362,7 +362,7 @@ fn a_named_target_is_hydrated() {
     let command = ["build", "--target", &host];
     demo.xcache(command).ok();
     assert_hydrates(&sandbox, &demo, &command);
-    assert_eq!(said(&demo, &demo.target().join(&host), "debug"), MIXED_SAID);
+    assert_eq!(said(&demo, &demo.target().join(&host), "debug"), MIXED_OUTPUT);
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn a_custom_profile_is_hydrated() {
     let command = ["build", "--profile", "custom"];
     demo.xcache(command).ok();
     assert_hydrates(&sandbox, &demo, &command);
-    assert_eq!(said(&demo, &demo.target(), "custom"), MIXED_SAID);
+    assert_eq!(said(&demo, &demo.target(), "custom"), MIXED_OUTPUT);
 }
 
 #[test]
@@ -382,7 +382,7 @@ fn a_read_only_store_is_enough_to_hydrate() {
     let Some(xcache) = require(Tool::Mounts, demo.xcache_with_mount(&sandbox.store(), mount)) else { return };
     xcache.arg("build").ok();
     assert_no_process(&sandbox, "from a read-only store");
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     sandbox.assert_nothing_to_do(&demo, &["build"]);
 }
 
@@ -393,7 +393,7 @@ fn a_store_on_another_file_system_is_enough_to_hydrate() {
     let demo = mixed(&sandbox).with_store(&dir.path().join("store"));
     demo.xcache(["build"]).ok();
     assert_hydrates(&sandbox, &demo, &["build"]);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 }
 
 /// Fills a store and hydrates from it, all on a file system in the file `$1`, and prints by how many bytes hydration
@@ -460,7 +460,7 @@ fn building_does_not_change_files_in_the_store() {
     let after = files();
     assert!(before.iter().all(|file| after.contains(file)), "a stored file has changed");
     assert_hydrates(&sandbox, &demo, &["build"]);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 }
 
 /// Starts all of them at once, and waits for all.
@@ -481,7 +481,7 @@ fn two_concurrent_sessions_share_a_target_directory() {
         sandbox.reset();
         run_concurrently([demo.xcache(["build"]), demo.xcache(["build"])]);
         assert_no_process(&sandbox, &format!("round {round}"));
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
         sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
@@ -515,7 +515,7 @@ fn concurrent_sessions_share_a_store() {
     checkouts.iter().for_each(Project::clean);
     run_concurrently(checkouts.each_ref().map(|demo| demo.xcache(["build"])));
     for demo in &checkouts {
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
         sandbox.assert_nothing_to_do(demo, &["build"]);
         assert_hydrates(&sandbox, demo, &["build"]);
     }
@@ -529,7 +529,7 @@ fn concurrent_plain_cargo_does_no_harm() {
         // The process that is started first does not always get the lock first.
         let [plain, xcache] = [demo.cargo(["build"]), demo.xcache(["build"])];
         run_concurrently(if round % 2 == 0 { [plain, xcache] } else { [xcache, plain] });
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "round {round}");
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "round {round}");
         sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
@@ -584,7 +584,7 @@ fn with_the_new_build_directory_layout_only_members_are_compiled() {
     sandbox.reset();
     demo.xcache(command).ok();
     assert_eq!(sandbox.compiled(), ["demo"]);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     sandbox.assert_nothing_to_do(&demo, &command);
 }
 
@@ -610,7 +610,7 @@ fn units_of_another_build_directory_layout_are_not_hydrated() {
         demo.xcache(commands[command]).ok();
         let expected: &[&str] = if hydrated { &MIXED_UNITS } else { &[] };
         assert_eq!(demo.report().hydrated(), expected, "{:?}", commands[command]);
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     }
 }
 
@@ -637,7 +637,7 @@ fn messages_about_hydrated_units_equal_those_about_fresh_ones() {
         let files = message["filenames"].as_array().map_or(&[][..], Vec::as_slice);
         for file in files.iter().chain(message.get("out_dir")) {
             let file = file.as_str().expect("a path is a string");
-            assert!(Path::new(file).exists(), "{file} is not there: {message}");
+            assert!(Path::new(file).exists(), "{file} does not exist: {message}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use support::images::{Built, Images, bases, dockerfiles};
-use support::layered::{NEEDED, SAID, layered};
+use support::layered::{NEEDED, OUTPUT, layered};
 use support::server::Remote;
 use support::{Key, Project, S3Server, Sandbox, Tool, is_available, repository, tree};
 
@@ -32,7 +32,7 @@ struct Machine<'a> {
 impl<'a> Machine<'a> {
     /// A new machine, on which nothing was built yet.
     fn new(sandbox: &'a Sandbox, checkout: &'a Project, dockerfile: &'static str) -> Option<Self> {
-        let images = Images::on_machine_of(sandbox)?;
+        let images = Images::new(sandbox)?;
         images.provide(dockerfile);
         Some(Self { sandbox, images, checkout, dockerfile, arguments: Vec::new() })
     }
@@ -93,7 +93,7 @@ fn outside<'a>(paths: &'a [String], places: &[&str]) -> Vec<&'a str> {
 fn said(checkout: &Project) -> String {
     let lockfile = checkout.read("Cargo.lock");
     let of_middle = lockfile.split("name = \"middle\"\nversion = \"").nth(1).expect("the lockfile has middle");
-    SAID.replace("Middle 1.0.0", &format!("Middle {}", of_middle.split('"').next().expect("middle has a version")))
+    OUTPUT.replace("Middle 1.0.0", &format!("Middle {}", of_middle.split('"').next().expect("middle has a version")))
 }
 
 /// Adds a comment to a source file.
@@ -233,7 +233,7 @@ fn a_layer_from_a_registry_is_reused() {
     let checkout = layered(&sandbox);
     let Some(machine) = Machine::new(&sandbox, &checkout, "layers.Dockerfile") else { return };
     machine.build();
-    let another = Machine::new(&sandbox, &checkout, "layers.Dockerfile").expect("the first was usable");
+    let another = Machine::new(&sandbox, &checkout, "layers.Dockerfile").expect("the image builder is usable");
     machine.images.send_all(&bases(machine.dockerfile), &another.images);
     edit(&checkout);
     assert_layer_used(&another.build());
@@ -298,7 +298,7 @@ fn a_bucket_serves_every_machine_and_no_layer_contains_its_credentials() {
     }
     assert!(is_stored(&machine, &remote.url), "the search finds what is stored");
 
-    let another = Machine::new(&sandbox, &checkout, "s3-secret.Dockerfile").expect("the first was usable");
+    let another = Machine::new(&sandbox, &checkout, "s3-secret.Dockerfile").expect("the image builder is usable");
     let another = another.with(bucket(&sandbox, &remote, Some(Key::ReadOnly)));
     add_member(&checkout);
     assert_warmed_again(&another.build());
@@ -332,7 +332,7 @@ fn assert_warned_about(remote: &Remote, built: &Built) {
 
 #[test]
 fn the_chapter_shows_exactly_the_tested_files() {
-    let chapter = fs::read_to_string(repository().join("book/src/layers.md")).expect("the chapter is there");
+    let chapter = fs::read_to_string(repository().join("book/src/layers.md")).expect("the chapter exists");
     let shown = chapter.lines().filter_map(|line| line.strip_prefix("{{#include images/")?.strip_suffix("}}"));
     let mut shown: Vec<_> = shown.collect();
     shown.sort_unstable();

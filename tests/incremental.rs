@@ -416,8 +416,9 @@ fn a_stripped_build_looks_like_cargo_without_incremental_compilation() {
 /// The names of all built files.
 fn built(project: &Project) -> Vec<PathBuf> {
     let profile = project.target().join("debug");
-    let names =
-        tree::files(&profile).into_iter().map(|path| path.strip_prefix(&profile).expect("the file is below the profile's directory").to_owned());
+    let names = tree::files(&profile)
+        .into_iter()
+        .map(|path| path.strip_prefix(&profile).expect("the file is below the profile's directory").to_owned());
     let mut names: Vec<_> = names.collect();
     names.sort();
     names

@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
-use support::compare::assert_equal_but_for_what_is_fresh;
+use support::compare::assert_equal_except_freshness;
 use support::registry::{self, CHAIN_MAIN};
 use support::{Output, Package, Project, Sandbox, tree};
 
 const NONE: [&str; 0] = [];
 const CHAIN: [&str; 4] = ["apex", "base", "lone", "middle"];
-const SAID: &str = "apex of middle of 1.0.0 and lone\n";
+const OUTPUT: &str = "apex of middle of 1.0.0 and lone\n";
 
 /// Where programs are installed: beside the package, to be no part of it.
 fn root(project: &Project) -> PathBuf {
@@ -37,7 +37,7 @@ fn assert_installs(sandbox: &Sandbox, project: &Project, arguments: &[&str], com
     sandbox.reset();
     let ours = install(project, true, arguments);
     assert_eq!(sandbox.compiled_dependencies(), compiled, "{ours}");
-    assert_equal_but_for_what_is_fresh(&ours, &plain, &format!("{arguments:?}"));
+    assert_equal_except_freshness(&ours, &plain, &format!("{arguments:?}"));
     assert_eq!(tree::files(&root(project)), files);
     ours
 }
@@ -49,7 +49,7 @@ fn installing_from_a_directory_shares_units_with_a_build_of_it() {
     let locked = ["--path", ".", "--locked"];
     assert_installs(&sandbox, &demo, &locked, &CHAIN).ok();
     assert_installs(&sandbox, &demo, &locked, &NONE).ok();
-    assert_eq!(said(&demo, "demo"), SAID);
+    assert_eq!(said(&demo, "demo"), OUTPUT);
     assert_eq!(demo.report().packages("miss"), NONE);
     assert!(!demo.report().hydrated().is_empty());
     // The same build by `cargo build`, and installed again over the existing program.
@@ -72,7 +72,7 @@ fn installing_from_a_directory_shares_units_with_a_build_of_it() {
         sandbox.reset();
         above.xcache(["exec", "--", "sh", "-c", "cargo install --path demo --locked --root root"]).ok();
         assert_eq!(sandbox.compiled_dependencies(), compiled);
-        assert_eq!(said(&demo, "demo"), SAID);
+        assert_eq!(said(&demo, "demo"), OUTPUT);
         let _ = std::fs::rename(demo.dir().join(".cargo"), above.dir().join(".cargo"));
     }
 }
@@ -85,7 +85,7 @@ fn an_installation_that_resolves_dependencies_goes_to_the_real_cargo() {
     for _ in 0..2 {
         assert_installs(&sandbox, &demo, &["--path", "."], &CHAIN).ok();
     }
-    assert_eq!(said(&demo, "demo"), SAID.replace("1.0.0", "1.0.1"), "the lockfile has 1.0.0");
+    assert_eq!(said(&demo, "demo"), OUTPUT.replace("1.0.0", "1.0.1"), "the lockfile has 1.0.0");
     assert_installs(&sandbox, &demo, &["--list"], &NONE).ok();
     assert_installs(&sandbox, &demo, &[], &NONE).fails();
 }
@@ -113,7 +113,7 @@ fn a_package_installed_from_a_registry_takes_its_dependencies_from_the_cache() {
     assert_installs(&sandbox, &demo, &locked, &[&["apex", "base", "lone", "middle"][..], &["tool"]].concat()).ok();
     let hit = assert_installs(&sandbox, &demo, &locked, &["tool"]).ok();
     assert!(hit.stderr.contains("Cached 4 of 4 units"), "{hit}");
-    assert_eq!(said(&demo, "tool"), SAID);
+    assert_eq!(said(&demo, "tool"), OUTPUT);
     // Another profile has other keys. A package without an exact version or its lockfile goes to the real cargo.
     let debug = ["tool@1.0.0", "--locked", "--debug"];
     let all = ["apex", "base", "lone", "middle", "tool"];
@@ -121,7 +121,7 @@ fn a_package_installed_from_a_registry_takes_its_dependencies_from_the_cache() {
     assert_installs(&sandbox, &demo, &debug, &["tool"]).ok();
     assert_installs(&sandbox, &demo, &["tool", "--locked"], &all).ok();
     assert_installs(&sandbox, &demo, &["tool@1.0.0"], &all).ok();
-    assert_eq!(said(&demo, "tool"), SAID.replace("1.0.0", "1.0.1"));
+    assert_eq!(said(&demo, "tool"), OUTPUT.replace("1.0.0", "1.0.1"));
     assert_installs(&sandbox, &demo, &["tool@2.0.0", "--locked"], &NONE).fails();
 }
 
@@ -141,7 +141,7 @@ fn assert_packs_by(sandbox: &Sandbox, project: &Project, command: &[&str], compi
     sandbox.reset();
     let ours = project.xcache(command).run();
     assert_eq!(sandbox.compiled_dependencies(), compiled, "{ours}");
-    assert_equal_but_for_what_is_fresh(&ours, &plain, &format!("{command:?}"));
+    assert_equal_except_freshness(&ours, &plain, &format!("{command:?}"));
     assert_eq!(archives(), packed);
     ours
 }

@@ -160,7 +160,7 @@ struct Hydration {
     files: usize,
 }
 
-const SMALL_SAID: &str = "1 2 3 of 4 macro 5\n";
+const SMALL_OUTPUT: &str = "1 2 3 of 4 macro 5\n";
 
 /// Libraries, a macro and a script, each as small as possible.
 fn small() -> Vec<Package> {
@@ -242,7 +242,7 @@ impl Hydration {
         let run = "run-build-script-build-script-build";
         let needed = ["lib-one", "lib-two", "lib-three", "lib-four", "lib-named", run];
         let missing: Vec<_> = needed.into_iter().filter(|name| !has(name)).collect();
-        assert!(!has("lib-all") || missing.is_empty(), "`all` has its hash, and {missing:?} are not there");
+        assert!(!has("lib-all") || missing.is_empty(), "`all` has its hash, and {missing:?} are missing");
         assert!(!has(run) || has("build-script-build-script-build"), "a run has its hash before its script");
     }
 
@@ -251,7 +251,7 @@ impl Hydration {
     fn assert_usable(&self, when: &str) {
         let Self { sandbox, project, .. } = self;
         let output = project.cargo(["build"]).ok();
-        assert_eq!(project.run_binary("demo"), SMALL_SAID, "{when}: {output}");
+        assert_eq!(project.run_binary("demo"), SMALL_OUTPUT, "{when}: {output}");
         sandbox.reset();
         let output = project.xcache(["build"]).ok();
         assert_eq!(sandbox.compiled(), NONE, "{when}: {output}");
@@ -263,7 +263,7 @@ impl Hydration {
     fn assert_full(mut self) {
         assert_complete(&self.sandbox.store());
         self.measure();
-        assert_eq!(self.project.run_binary("demo"), SMALL_SAID);
+        assert_eq!(self.project.run_binary("demo"), SMALL_OUTPUT);
         self.sandbox.assert_nothing_to_do(&self.project, &["build"]);
     }
 }

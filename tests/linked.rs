@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::native::{in_archive, in_object};
-use support::readers::of_leaf;
+use support::readers::leaf_witness;
 use support::witness::in_file_of_project;
 use support::{Package, Project, Sandbox, Witness, tree};
 
@@ -94,7 +94,8 @@ impl Library {
     fn number(&self, project: &Project) -> String {
         let directory = project.target().join("debug");
         let files = ["libdemo.so", "libdemo.a"].map(|name| directory.join(name));
-        let mut numbers: Vec<_> = files.iter().filter(|file| file.exists()).map(|file| self.number_from(file)).collect();
+        let mut numbers: Vec<_> =
+            files.iter().filter(|file| file.exists()).map(|file| self.number_from(file)).collect();
         numbers.dedup();
         assert_eq!(numbers.len(), 1, "{numbers:?}");
         numbers.remove(0)
@@ -328,13 +329,13 @@ fn leaf(types: &str, library: &str) -> Package {
 fn a_dependency_that_also_is_a_library_for_other_languages_is_reused_everywhere() {
     for types in ["cdylib, rlib", "staticlib, lib"] {
         let leaf = leaf(types, "pub fn said() -> i32 { 1 }");
-        of_leaf(Sandbox::new(), [leaf], "said()").assert_reused_everywhere("1", Clone::clone);
+        leaf_witness(Sandbox::new(), [leaf], "said()").assert_reused_everywhere("1", Clone::clone);
     }
 }
 
 #[test]
 fn a_dependency_that_no_crate_can_use_is_reused() {
-    let witness = of_leaf(Sandbox::new(), [leaf("cdylib", "")], "said()");
+    let witness = leaf_witness(Sandbox::new(), [leaf("cdylib", "")], "said()");
     witness.demo.write("src/main.rs", "fn main() { println!(\"1\"); }");
     witness.assert_prints(&witness.demo, "1");
     witness.assert_reused(&witness.demo, "1");

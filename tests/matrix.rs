@@ -74,7 +74,8 @@ fn write_compiler(tools: &Path, version: &str, flags: &str) {
 fn native_matrix(sandbox: Sandbox, registry: &Registry) -> Matrix {
     let tools = sandbox.path("tools");
     write_compiler(&tools, "1.0", "");
-    let project = printing(&sandbox, registry, "wrapper = \"1\"", "wrapper::value()").env("CC", tools.join("made-up-cc"));
+    let project =
+        printing(&sandbox, registry, "wrapper = \"1\"", "wrapper::value()").env("CC", tools.join("made-up-cc"));
     Matrix::new(sandbox, project)
         .keep(&tools)
         .change("flags for the C compiler", |project| project.clone().env("CFLAGS", "-DVALUE=2"))

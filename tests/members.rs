@@ -23,7 +23,7 @@ const DEPENDENCIES: [&str; 3] = ["apex", "base", "middle"];
 const MEMBERS: [&str; 5] = ["app", "lone", "macros", "voice", "words"];
 
 /// The output of its program.
-const SAID: &str = "one 42 quiet plain apex of middle of 1.0.0 page\n";
+const OUTPUT: &str = "one 42 quiet plain apex of middle of 1.0.0 page\n";
 
 const MANIFEST: &str = r#"
 [workspace]
@@ -103,7 +103,7 @@ fn warm() -> (Sandbox, Project) {
     project.xcache(["build"]).ok();
     assert_eq!(compiled_members(&sandbox), MEMBERS);
     assert_eq!(sandbox.compiled_externals(), DEPENDENCIES);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     empty(&sandbox, &project);
     (sandbox, project)
 }
@@ -277,7 +277,7 @@ fn an_optimized_and_stripped_release_of_unchanged_members_is_a_hit() {
         let project = workspace(&sandbox).env(&format!("CARGO_PROFILE_RELEASE_{name}"), value);
         project.xcache(["build", "--release"]).ok();
         assert_full_hit(&sandbox, &project, &["build", "--release"]);
-        assert_eq!(project.program(project.target().join("release/app"), NONE).ok().stdout, SAID, "{name} = {value}");
+        assert_eq!(project.program(project.target().join("release/app"), NONE).ok().stdout, OUTPUT, "{name} = {value}");
     }
 }
 
@@ -289,7 +289,7 @@ fn a_build_of_unchanged_members_for_a_named_target_is_a_hit() {
     let command = ["build", "--target", &host];
     project.xcache(command).ok();
     assert_full_hit(&sandbox, &project, &command);
-    assert_eq!(project.program(project.target().join(&host).join("debug/app"), NONE).ok().stdout, SAID);
+    assert_eq!(project.program(project.target().join(&host).join("debug/app"), NONE).ok().stdout, OUTPUT);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_member_that_also_is_a_cdylib_is_correct() {
         project.write("words/src/lib.rs", format!("pub fn word() -> &'static str {{ {text:?} }}"));
         project.clean();
         project.xcache(["build"]).ok();
-        assert_eq!(project.run_binary("app"), SAID.replace("one", text));
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", text));
         sandbox.assert_nothing_to_do(&project, &["build"]);
     }
 }
@@ -310,7 +310,7 @@ fn a_member_that_also_is_a_cdylib_is_correct() {
 fn the_programs_of_a_hit_are_those_that_were_compiled() {
     let (sandbox, project) = warm();
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     assert_eq!(project.run_binary("lone"), "lone, described\n");
 }
 
@@ -334,7 +334,7 @@ fn an_edit_after_a_hit_recompiles_the_member_and_its_dependents() {
         sandbox.reset();
         project.cargo(["build"]).ok();
         assert_eq!(sandbox.compiled(), ["app", "voice", "words"]);
-        assert_eq!(project.run_binary("app"), SAID.replace("one", said));
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", said));
     }
 }
 
@@ -343,10 +343,10 @@ fn an_edit_recompiles_the_member_and_its_dependents_in_an_empty_target_directory
     let (sandbox, project) = warm();
     project.edit("words/src/lib.rs", "one", "two");
     assert_builds(&sandbox, &project, &["app", "voice", "words"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("one", "two"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("one", "two"));
     project.edit("words/src/lib.rs", "two", "one");
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
@@ -357,7 +357,7 @@ fn edits_that_alternate_in_one_target_directory_are_correct() {
         project.edit("words/src/lib.rs", from, to);
         sandbox.reset();
         project.xcache(["build"]).ok();
-        assert_eq!(project.run_binary("app"), SAID.replace("one", to), "in round {round}");
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", to), "in round {round}");
         if round > 0 {
             assert_eq!(sandbox.compiled(), NONE, "in round {round}, both were known");
         }
@@ -375,7 +375,7 @@ fn a_touched_file_counts_as_unchanged() {
     sandbox.reset();
     project.xcache(["build"]).ok();
     assert_eq!(sandbox.compiled(), NONE);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     sandbox.assert_nothing_to_do(&project, &["build"]);
 }
 
@@ -385,11 +385,11 @@ fn another_target_directory_in_the_same_workspace_is_a_hit() {
     let target = sandbox.path("the-target-of-somebody-else");
     project.xcache(["build", "--target-dir"]).arg(&target).ok();
     assert_eq!(sandbox.compiled(), NONE);
-    assert_eq!(project.program(target.join("debug/app"), NONE).ok().stdout, SAID);
+    assert_eq!(project.program(target.join("debug/app"), NONE).ok().stdout, OUTPUT);
     let by_variable = sandbox.path("another-one");
     project.xcache(["build"]).env("CARGO_TARGET_DIR", &by_variable).ok();
     assert_eq!(sandbox.compiled(), NONE);
-    assert_eq!(project.program(by_variable.join("debug/app"), NONE).ok().stdout, SAID);
+    assert_eq!(project.program(by_variable.join("debug/app"), NONE).ok().stdout, OUTPUT);
 }
 
 #[test]
@@ -398,7 +398,7 @@ fn another_cargo_home_in_the_same_workspace_is_a_hit() {
     let project = project.with_cargo_home(&sandbox.another_cargo_home());
     project.cargo(["fetch"]).ok();
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
@@ -406,7 +406,7 @@ fn another_workspace_path_shares_dependencies_but_no_members() {
     let (sandbox, project) = warm();
     let other = workspace(&sandbox);
     assert_builds(&sandbox, &other, &MEMBERS);
-    assert_eq!(other.run_binary("app"), SAID);
+    assert_eq!(other.run_binary("app"), OUTPUT);
     // Neither has displaced the other.
     assert_full_hit(&sandbox, &project, &["build"]);
     assert_full_hit(&sandbox, &other, &["build"]);
@@ -482,7 +482,7 @@ fn a_patch_by_a_directory_is_reused_with_its_dependents() {
     let sandbox = Sandbox::new();
     let project = patched(&sandbox);
     project.xcache(["build"]).ok();
-    let said = SAID.replace("1.0.0", "patched in patched:src:lib.rs");
+    let said = OUTPUT.replace("1.0.0", "patched in patched:src:lib.rs");
     assert_eq!(project.run_binary("app"), said);
     assert_full_hit(&sandbox, &project, &["build"]);
     assert_eq!(project.run_binary("app"), said);
@@ -525,7 +525,7 @@ fn an_unrelated_change_of_the_lockfile_recompiles_only_the_member_with_the_chang
     assert_builds(&sandbox, &project, &["lone"]);
     assert_ne!(project.read("Cargo.lock"), before);
     assert_eq!(project.run_binary("lone"), "lone with 1.0.0\n");
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
@@ -605,7 +605,7 @@ fn a_member_sees_whether_the_command_selects_it() {
     for (command, said) in selections.iter().chain(&selections).chain(selections.iter().rev()) {
         project.clean();
         project.xcache(*command).ok();
-        assert_eq!(project.run_binary("app"), SAID.replace("one", said), "{command:?}");
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", said), "{command:?}");
     }
 }
 
@@ -616,10 +616,10 @@ fn a_changed_template_outside_of_src_is_not_reused() {
     let (sandbox, project) = warm();
     project.write("app/templates/page.txt", "PAGE");
     assert_builds(&sandbox, &project, &["app"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("page", "PAGE"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("page", "PAGE"));
     project.write("app/templates/page.txt", "page");
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 /// Asserts that an included file is an input, wherever it is. `ignored` are the lines of `.gitignore`.
@@ -792,7 +792,7 @@ fn ignore_files_above_the_repository_do_not_apply_in_it() {
 fn a_changed_file_behind_a_link_is_not_reused() {
     let prepare = |demo: &Project| {
         demo.write("../shared/x.txt", "");
-        symlink("../shared/x.txt", demo.dir().join("x.txt")).expect("links can be made");
+        symlink("../shared/x.txt", demo.dir().join("x.txt")).expect("links can be created");
     };
     assert_read_file_is_input("file!(\"x.txt\")", prepare, |demo, text| demo.write("../shared/x.txt", text));
 }
@@ -801,7 +801,7 @@ fn a_changed_file_behind_a_link_is_not_reused() {
 fn a_changed_file_behind_a_link_to_a_directory_is_not_reused() {
     let prepare = |demo: &Project| {
         demo.write("../shared/x.txt", "");
-        symlink("../shared", demo.dir().join("data")).expect("links can be made");
+        symlink("../shared", demo.dir().join("data")).expect("links can be created");
     };
     assert_read_file_is_input("file!(\"data/x.txt\")", prepare, |demo, text| demo.write("../shared/x.txt", text));
 }
@@ -824,12 +824,12 @@ fn a_pipe_in_a_package_is_harmless() {
 
 #[test]
 fn a_socket_in_a_package_is_harmless() {
-    assert_harmless(|demo| drop(UnixListener::bind(demo.dir().join("socket")).expect("sockets can be made")));
+    assert_harmless(|demo| drop(UnixListener::bind(demo.dir().join("socket")).expect("sockets can be created")));
 }
 
 #[test]
 fn a_dangling_link_in_a_package_is_harmless() {
-    assert_harmless(|demo| symlink("nowhere", demo.dir().join("dangling")).expect("links can be made"));
+    assert_harmless(|demo| symlink("nowhere", demo.dir().join("dangling")).expect("links can be created"));
 }
 
 #[test]
@@ -895,7 +895,7 @@ fn a_bumped_dependency_recompiles_the_members_that_use_it() {
     let (sandbox, project) = warm();
     project.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
     assert_builds(&sandbox, &project, &["apex", "app", "base", "middle", "voice"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("1.0.0", "1.0.1"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("1.0.0", "1.0.1"));
 }
 
 #[test]
@@ -904,11 +904,11 @@ fn a_feature_of_a_member_recompiles_the_member_and_its_dependents() {
     let loud = ["build", "--features", "voice/loud"];
     project.xcache(loud).ok();
     assert_eq!(sandbox.compiled(), ["app", "voice"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("quiet", "LOUD"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("quiet", "LOUD"));
     assert_full_hit(&sandbox, &project, &loud);
-    assert_eq!(project.run_binary("app"), SAID.replace("quiet", "LOUD"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("quiet", "LOUD"));
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
@@ -931,7 +931,7 @@ fn a_field_of_the_profile_in_a_virtual_workspace_recompiles_all_members() {
     project.write("Cargo.toml", format!("{manifest}\n[profile.dev]\nopt-level = 1\n"));
     project.xcache(["build"]).ok();
     assert!(MEMBERS.iter().all(|name| *name == "macros" || compiled_members(&sandbox).contains(&(*name).to_owned())));
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     project.write("Cargo.toml", manifest);
     assert_full_hit(&sandbox, &project, &["build"]);
 }
@@ -1002,10 +1002,10 @@ fn other_flags_recompile_all_members() {
     let project = project.env("RUSTFLAGS", "--cfg shout");
     project.xcache(["build"]).ok();
     assert_eq!(compiled_members(&sandbox), MEMBERS);
-    assert_eq!(project.run_binary("app"), SAID.replace("plain", "SHOUT"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("plain", "SHOUT"));
     let project = project.env_remove("RUSTFLAGS");
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 // Build scripts of members.
@@ -1117,12 +1117,12 @@ fn dependents_of_a_member_with_a_script_are_reused() {
     project.write("words/src/lib.rs", library);
     project.xcache(["build"]).ok();
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     let project = project.env("WORD", "two");
     assert_builds(&sandbox, &project, &["app", "voice", "words"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("one", "two"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("one", "two"));
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("one", "two"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("one", "two"));
 }
 
 #[test]
@@ -1175,7 +1175,7 @@ struct Paused {
 impl Paused {
     fn start(sandbox: &Sandbox, demo: &Project) -> Self {
         let dir = sandbox.unused("pauses");
-        fs::create_dir_all(&dir).expect("a directory can be made");
+        fs::create_dir_all(&dir).expect("a directory can be created");
         Self { build: demo.xcache(["build"]).env("PAUSE_DIR", &dir).start(), dir }
     }
 
@@ -1294,7 +1294,7 @@ fn stale_outputs_in_a_target_directory_are_not_recorded() {
     fs::rename(&file, &aside).expect("a file can be renamed");
     project.write("words/src/lib.rs", "pub fn word() -> &'static str { \"two\" }");
     project.xcache(["build"]).ok();
-    assert_eq!(project.run_binary("app"), SAID.replace("one", "two"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("one", "two"));
     // Cargo compares times, and takes the old file for the one that it compiled.
     fs::rename(&aside, &file).expect("a file can be renamed");
     project.write("app/templates/page.txt", "PAGE");
@@ -1302,7 +1302,7 @@ fn stale_outputs_in_a_target_directory_are_not_recorded() {
     project.xcache(["build"]).ok();
     project.clean();
     project.xcache(["build"]).ok();
-    let said = SAID.replace("page", "PAGE").replace("quiet", "still");
+    let said = OUTPUT.replace("page", "PAGE").replace("quiet", "still");
     assert_eq!(project.run_binary("app"), said);
     sandbox.assert_nothing_to_do(&project, &["build"]);
 }
@@ -1335,7 +1335,7 @@ fn incremental_members_are_hits_until_they_are_edited() {
         project.xcache(["build"]).ok();
         assert_eq!(compiled_members(&sandbox), compiled);
         assert_full_hit(&sandbox, &project, &["build"]);
-        assert_eq!(project.run_binary("app"), SAID.replace("one", to));
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", to));
     }
 }
 
@@ -1347,7 +1347,7 @@ fn another_compiler_recompiles_all_members() {
     project.xcache(["build"]).ok();
     let compiled = sorted(other.compilations());
     assert!(MEMBERS.iter().all(|name| compiled.contains(&(*name).to_owned())), "{compiled:?}");
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
@@ -1358,11 +1358,11 @@ fn a_wrapper_for_workspace_members_recompiles_all_members() {
     let wrapped = project.env("RUSTC_WORKSPACE_WRAPPER", &wrapper);
     for _ in 0..2 {
         assert_builds(&sandbox, &wrapped, &MEMBERS);
-        assert_eq!(wrapped.run_binary("app"), SAID.replace("plain", "SHOUT"));
+        assert_eq!(wrapped.run_binary("app"), OUTPUT.replace("plain", "SHOUT"));
     }
     let project = wrapped.env_remove("RUSTC_WORKSPACE_WRAPPER");
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
@@ -1373,10 +1373,10 @@ fn members_are_hits_from_a_remote_at_the_same_path() {
     project.xcache(["build"]).ok();
     let project = project.with_store(&sandbox.path("the-store-of-another-machine"));
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     project.edit("words/src/lib.rs", "one", "two");
     assert_builds(&sandbox, &project, &["app", "voice", "words"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("one", "two"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("one", "two"));
 }
 
 const NEEDLESS: &str = "pub fn word() -> &'static str { return \"one\"; }";
@@ -1490,10 +1490,10 @@ fn plain_cargo_and_xcache_can_alternate() {
     for round in 0..3 {
         let (from, to) = [("one", "two"), ("two", "six"), ("six", "one")][round];
         let plain = project.cargo(["build"]).ok();
-        assert_eq!(project.run_binary("app"), SAID.replace("one", from), "in round {round}: {plain}");
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", from), "in round {round}: {plain}");
         project.edit("words/src/lib.rs", from, to);
         project.xcache(["build"]).ok();
-        assert_eq!(project.run_binary("app"), SAID.replace("one", to), "in round {round}");
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", to), "in round {round}");
     }
     assert_full_hit(&sandbox, &project, &["build"]);
 }

@@ -282,7 +282,7 @@ fn a_script_runs_for_another_compiler_with_the_same_name() {
 fn a_script_runs_when_the_compiler_named_by_a_variable_changes() {
     let scene = Scene::new(COMPILING, true);
     let compiler = scene.another_compiler("99.1", "-DVALUE=2");
-    let name = compiler.to_str().expect("a path of text").to_owned();
+    let name = compiler.to_str().expect("a UTF-8 path").to_owned();
     scene.assert_runs(&[("CC", &name)], "2\n");
     scene.assert_full_hit(&[("CC", &name)], "2\n");
     let next = scene.another_compiler("99.2", "-DVALUE=3");
@@ -308,7 +308,7 @@ fn a_script_runs_when_a_library_is_installed() {
     let scene = Scene::new(COMPILING, true);
     let installed = scene.sandbox.unused("pkgconfig");
     tree::write(&installed.join("one.pc"), "Version: 1");
-    let variables = [("PKG_CONFIG_PATH", installed.to_str().expect("a path of text"))];
+    let variables = [("PKG_CONFIG_PATH", installed.to_str().expect("a UTF-8 path"))];
     scene.assert_runs(&variables, "1\n");
     scene.assert_full_hit(&variables, "1\n");
     tree::write(&installed.join("two.pc"), "Version: 2");

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use support::readers::of_leaf;
+use support::readers::leaf_witness;
 use support::witness::{in_file, in_file_of_project, in_variable};
 use support::{Package, Project, Sandbox, Witness, tree};
 
@@ -16,7 +16,7 @@ const TEXTS: [&str; 3] = ["1", "2", "1"];
 /// A witness of a registry's `leaf` with this library and build script.
 fn scripted(library: &str, script: &str) -> Witness {
     let leaf = Package::new("leaf", "1.0.0", library).counted_script(script);
-    of_leaf(Sandbox::new(), [leaf], "said()")
+    leaf_witness(Sandbox::new(), [leaf], "said()")
 }
 
 #[test]
@@ -144,17 +144,18 @@ fn a_crate_that_includes_a_file_of_its_package_is_reused_elsewhere() {
     let library =
         "#![doc = include_str!(\"../notes.md\")] pub fn said() -> &'static str { include_str!(\"../said.txt\") }";
     let leaf = Package::new("leaf", "1.0.0", library).file("notes.md", "Notes").file("said.txt", "1");
-    of_leaf(Sandbox::new(), [leaf], "said()").assert_reused_everywhere("1", Project::clone);
+    leaf_witness(Sandbox::new(), [leaf], "said()").assert_reused_everywhere("1", Project::clone);
 }
 
 #[test]
 fn a_changed_file_beside_its_package_that_a_crate_includes_is_not_reused() {
     let library = "pub fn said() -> &'static str { include_str!(\"../../said.txt\") }";
-    let witness = of_leaf(Sandbox::new(), [Package::new("leaf", "1.0.0", library)], "said()");
+    let witness = leaf_witness(Sandbox::new(), [Package::new("leaf", "1.0.0", library)], "said()");
     let demo = witness.demo.clone();
     demo.cargo(["fetch"]).ok();
     let index = tree::children(&demo.cargo_home().join("registry/src"));
-    let beside = index.iter().find(|index| index.join("leaf-1.0.0").exists()).expect("leaf is unpacked").join("said.txt");
+    let beside =
+        index.iter().find(|index| index.join("leaf-1.0.0").exists()).expect("leaf is unpacked").join("said.txt");
     witness.assert_follows_changes(&TEXTS, |_, text| in_file(&beside)(&demo, text));
 }
 
@@ -247,7 +248,10 @@ fn a_wrapper_named_by_an_option_is_called_in_addition_to_the_cache() {
         assert_eq!(witness.demo.run_binary("demo"), "1 1\n");
     };
     build();
-    assert!(std::fs::read_to_string(&calls).is_ok_and(|calls| calls.lines().count() >= 2), "the wrapper is called for both");
+    assert!(
+        std::fs::read_to_string(&calls).is_ok_and(|calls| calls.lines().count() >= 2),
+        "the wrapper is called for both"
+    );
     build();
     assert_eq!(witness.sandbox.compiled(), NONE, "{}", witness.demo.report().json());
 }
@@ -263,7 +267,7 @@ fn configurable() -> Witness {
         format!(\"{}{}{}\", made::one!(), env!(\"SAID\"), if cfg!(linked) { \" linked\" } else { \"\" })
     }";
     let leaf = Package::new("leaf", "1.0.0", library).dependency("made", "1").counted_script(script);
-    of_leaf(Sandbox::new(), [made, leaf], "said()")
+    leaf_witness(Sandbox::new(), [made, leaf], "said()")
 }
 
 /// The project with this text appended to its configuration.
@@ -289,13 +293,25 @@ fn where_flags_are_set_makes_no_difference() {
     let configured = |more: &str| configured(&witness, more);
     witness.assert_prints(&configured("[build]\nrustflags = \"--cfg linked\"\n"), "1 linked");
     assert_dependencies_are_hits(&witness, &configured("[build]\nrustflags = [\"--cfg\", \"linked\"]\n"), "1 linked");
-    assert_dependencies_are_hits(&witness, &configured("[target.'cfg(unix)']\nrustflags = [\"--cfg\", \"linked\"]\n"), "1 linked");
+    assert_dependencies_are_hits(
+        &witness,
+        &configured("[target.'cfg(unix)']\nrustflags = [\"--cfg\", \"linked\"]\n"),
+        "1 linked",
+    );
     assert_dependencies_are_hits(&witness, &configured("").env("RUSTFLAGS", "--cfg linked"), "1 linked");
-    assert_dependencies_are_hits(&witness, &configured("").env("CARGO_ENCODED_RUSTFLAGS", "--cfg\x1flinked"), "1 linked");
+    assert_dependencies_are_hits(
+        &witness,
+        &configured("").env("CARGO_ENCODED_RUSTFLAGS", "--cfg\x1flinked"),
+        "1 linked",
+    );
     assert_dependencies_are_hits(&witness, &configured("").env("CARGO_BUILD_RUSTFLAGS", "--cfg linked"), "1 linked");
     // No flags for this target.
     witness.assert_prints(&configured("[target.'cfg(windows)']\nrustflags = [\"--cfg\", \"linked\"]\n"), "1");
-    assert_dependencies_are_hits(&witness, &configured("[target.avr-none]\nrustflags = [\"--cfg\", \"linked\"]\n"), "1");
+    assert_dependencies_are_hits(
+        &witness,
+        &configured("[target.avr-none]\nrustflags = [\"--cfg\", \"linked\"]\n"),
+        "1",
+    );
     assert_dependencies_are_hits(&witness, &configured(""), "1");
 }
 

@@ -268,7 +268,8 @@ fn warnings_requested_in_another_format_are_not_shown_in_the_old_one() {
     let [long, short] = [&["build"][..], &["build", "--message-format", "short"]];
     for (command, compiled) in [(long, &["demo", "leaf"][..]), (long, &NONE), (short, &["demo"]), (short, &NONE)] {
         let plain = demo.cargo(command).env("CARGO_TARGET_DIR", sandbox.unused("plain")).ok().cargo_stderr();
-        let warning = plain.lines().find(|line| line.contains("unused variable")).expect("plain cargo warns").to_owned();
+        let warning =
+            plain.lines().find(|line| line.contains("unused variable")).expect("plain cargo warns").to_owned();
         demo.clean();
         sandbox.reset();
         let said = demo.xcache(command).ok().cargo_stderr();

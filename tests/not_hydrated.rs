@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use support::registry::{MIXED_SAID, MIXED_UNITS};
+use support::registry::{MIXED_OUTPUT, MIXED_UNITS};
 use support::{Output, Package, Project, Registry, Report, Sandbox, tree};
 use xcache::digest::Digest;
 
@@ -55,7 +55,7 @@ fn with_an_unknown_cargo_the_wrapper_restores_until_the_format_is_proven() {
         sandbox.reset();
         demo.xcache(["build"]).env("XCACHE_HYDRATE", "off").ok();
         assert_eq!(demo.report().total("hydrated"), 0, "{}", demo.report().json());
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     }
     assert_eq!(sandbox.compiled_externals(), NONE);
     demo.clean();
@@ -82,7 +82,7 @@ fn a_unit_rejected_by_cargo_is_restored_by_the_wrapper_and_named_in_the_report()
     let meddled = demo.with_cargo(&cargo);
     build(&sandbox, &meddled);
     assert_eq!(sandbox.compiled_externals(), NONE);
-    assert_eq!(meddled.run_binary("demo"), MIXED_SAID);
+    assert_eq!(meddled.run_binary("demo"), MIXED_OUTPUT);
     let report = meddled.report();
     let rejected = report.names(|unit| unit.rejected.is_some());
     assert!(rejected.contains(&"leaf".to_owned()), "{}", report.json());
@@ -94,14 +94,14 @@ fn a_unit_rejected_by_cargo_is_restored_by_the_wrapper_and_named_in_the_report()
     // Cargo takes the unit as just compiled, and so compiles its dependents next time, as it would without xcache.
     let demo = meddled.env_remove("CARGO").env_remove("XCACHE_HYDRATE");
     demo.cargo(["build"]).ok();
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     sandbox.assert_nothing_to_do(&demo, &["build"]);
 }
 
 #[test]
 fn a_script_runs_again_when_a_declared_variable_has_another_value() {
     let (sandbox, demo) = warm();
-    let said = |flavour: &str| MIXED_SAID.replace("plain", flavour);
+    let said = |flavour: &str| MIXED_OUTPUT.replace("plain", flavour);
     let demo = demo.env("MADE_UP_FLAVOUR", "mint");
     build(&sandbox, &demo);
     assert_eq!(sandbox.scripts_run(), ["generated"]);
@@ -358,7 +358,7 @@ fn assert_never_placed(pieces: [&str; 2], damage: impl Fn(&Path), compiled: &[&s
     assert!(damaged(&in_target(&demo, pieces)), "the damaged file was placed: {output}");
     assert_eq!(sandbox.compiled_externals(), compiled, "{output}");
     assert_eq!(sandbox.scripts_run(), run, "{output}");
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     let report = demo.report();
     sandbox.assert_nothing_to_do(&demo, &["build"]);
     demo.clean();
@@ -426,13 +426,13 @@ fn assert_heals(kind: &str, kept: usize, damage: impl Fn(&Path)) {
     assert!(objects.len() >= MIXED_UNITS.len(), "{objects:?}");
     objects.iter().for_each(|object| damage(object));
     build(&sandbox, &demo);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     assert_eq!(sandbox.compiled_externals().len() + sandbox.scripts_run().len(), MIXED_UNITS.len() - kept);
     sandbox.assert_nothing_to_do(&demo, &["build"]);
     demo.clean();
     build(&sandbox, &demo);
     assert_eq!(demo.report().hydrated(), MIXED_UNITS);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 }
 
 #[test]
@@ -478,7 +478,7 @@ fn nothing_linked_is_shared_with_another_linker() {
     for pure in ["leaf", "template"] {
         assert!(!compiled.iter().any(|name| name == pure), "{pure} is among {compiled:?}");
     }
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     sandbox.assert_nothing_to_do(&demo, &["build"]);
     demo.clean();
     build(&sandbox, &demo);
@@ -489,7 +489,7 @@ fn nothing_linked_is_shared_with_another_linker() {
 fn nothing_is_shared_between_flags_or_profiles() {
     let (sandbox, demo) = warm();
     let shout = |demo: &Project| demo.xcache(["build"]).env("RUSTFLAGS", "--cfg shout");
-    let shouted = MIXED_SAID.replace("quiet", "SHOUT");
+    let shouted = MIXED_OUTPUT.replace("quiet", "SHOUT");
     // Alternating in one target directory, twice: in the second round everything is known.
     for round in 0..2 {
         sandbox.reset();
@@ -497,11 +497,11 @@ fn nothing_is_shared_between_flags_or_profiles() {
         assert_eq!(demo.run_binary("demo"), shouted);
         assert_eq!(sandbox.compiled_dependencies().contains(&"leaf".to_owned()), round == 0);
         build(&sandbox, &demo);
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
         assert_eq!(sandbox.compiled_externals(), NONE);
         sandbox.reset();
         demo.xcache(["build", "--config", "profile.dev.opt-level=1"]).ok();
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
         assert_eq!(sandbox.compiled_dependencies().contains(&"leaf".to_owned()), round == 0);
         demo.clean();
     }
@@ -513,5 +513,5 @@ fn a_macro_linked_without_a_changed_linker_argument_is_not_hydrated() {
     sandbox.reset();
     demo.xcache(["build"]).env("RUSTFLAGS", "-Clink-arg=-Wl,--build-id=none").ok();
     assert!(sandbox.compiled_externals().contains(&"derive".to_owned()), "{:?}", sandbox.compiled_externals());
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 }

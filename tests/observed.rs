@@ -26,7 +26,7 @@ fn at(path: &str, looking: fn(Sandbox, &str) -> Witness, how: &str) -> (Witness,
 }
 
 /// A script that declares its own file only.
-fn usual_script_in(sandbox: Sandbox, look: &str) -> Witness {
+fn script_with_own_file_in(sandbox: Sandbox, look: &str) -> Witness {
     script_in(sandbox, &["changed=build.rs"], look)
 }
 
@@ -76,7 +76,7 @@ fn a_variable_read_by_a_tool_of_a_script_is_an_input() {
     let sandbox = Sandbox::new();
     let path = sandbox.path("tools/mytool");
     tree::write_script(&path, "echo ${MADE_UP-nothing}");
-    let witness = usual_script_in(sandbox, &format!("tool({path:?})"));
+    let witness = script_with_own_file_in(sandbox, &format!("tool({path:?})"));
     witness.assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
 
@@ -120,7 +120,7 @@ fn a_variable_is_an_input_of_a_macro_in_a_member() {
 /// Sets a variable, and the target directory to a path that leads through a link.
 fn behind_a_link(witness: &Witness, name: &str) -> impl Fn(&Project, &str) -> Project + use<> {
     let link = witness.sandbox.path("linked");
-    symlink(witness.demo.dir(), &link).expect("links can be made");
+    symlink(witness.demo.dir(), &link).expect("links can be created");
     let (target, set) = (link.join("target"), in_variable(name));
     move |project, text| set(&project.clone().env("CARGO_TARGET_DIR", &target), text)
 }
@@ -226,31 +226,31 @@ fn a_file_that_a_script_reads_is_an_input_on_other_machines() {
 
 #[test]
 fn a_file_outside_of_the_package_is_an_input_of_a_script() {
-    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "file");
+    let (witness, path) = at("elsewhere/said.txt", script_with_own_file_in, "file");
     witness.assert_follows_changes(&TEXTS, in_file(&path));
 }
 
 #[test]
 fn a_file_named_like_the_c_library_is_an_input_of_a_script() {
-    let (witness, path) = at("libc.txt", usual_script_in, "file");
+    let (witness, path) = at("libc.txt", script_with_own_file_in, "file");
     witness.assert_follows_changes(&TEXTS, in_file(&path));
 }
 
 #[test]
 fn a_file_that_is_absent_for_a_while_is_an_input_of_a_script() {
-    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "file");
+    let (witness, path) = at("elsewhere/said.txt", script_with_own_file_in, "file");
     witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_file(&path));
 }
 
 #[test]
 fn a_file_in_a_directory_that_is_absent_for_a_while_is_an_input_of_a_script() {
-    let (witness, path) = at("some/where/said.txt", usual_script_in, "file");
+    let (witness, path) = at("some/where/said.txt", script_with_own_file_in, "file");
     witness.assert_follows_changes(&[NOTHING, "1"], in_file(&path));
 }
 
 #[test]
 fn the_existence_of_a_file_is_an_input_of_a_script() {
-    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "is_there");
+    let (witness, path) = at("elsewhere/said.txt", script_with_own_file_in, "is_there");
     witness.assert_follows_changes(&["false"], |project, _| in_file(&path)(project, NOTHING));
     witness.assert_follows_changes(&["true"], |project, _| in_file(&path)(project, "1"));
     witness.assert_follows_changes(&["false"], |project, _| in_file(&path)(project, NOTHING));
@@ -258,7 +258,7 @@ fn the_existence_of_a_file_is_an_input_of_a_script() {
 
 #[test]
 fn a_script_that_prints_the_same_for_another_file_is_reused_with_that_file() {
-    let (witness, path) = at("said.txt", usual_script_in, "(|path: &str| { file(path); \"1\".to_owned() })");
+    let (witness, path) = at("said.txt", script_with_own_file_in, "(|path: &str| { file(path); \"1\".to_owned() })");
     for text in ["one", "two"] {
         let project = in_file(&path)(&witness.demo, text);
         witness.assert_prints(&project, "1");
@@ -269,7 +269,7 @@ fn a_script_that_prints_the_same_for_another_file_is_reused_with_that_file() {
 
 #[test]
 fn a_file_beside_one_that_a_script_reads_is_no_input() {
-    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "file");
+    let (witness, path) = at("elsewhere/said.txt", script_with_own_file_in, "file");
     witness.assert_prints(&in_file(&path)(&witness.demo, "1"), "1");
     for text in ["1", "2", NOTHING] {
         witness.assert_reused(&in_file(&path.with_file_name("unread.txt"))(&witness.demo, text), "1");
@@ -278,7 +278,7 @@ fn a_file_beside_one_that_a_script_reads_is_no_input() {
 
 #[test]
 fn the_names_in_a_directory_are_an_input_of_a_script() {
-    let (witness, path) = at("elsewhere/listed", usual_script_in, "list");
+    let (witness, path) = at("elsewhere/listed", script_with_own_file_in, "list");
     witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_directory(&path));
 }
 
@@ -287,16 +287,16 @@ fn a_file_that_a_tool_of_a_script_reads_is_an_input() {
     let sandbox = Sandbox::new();
     let (tool, read) = (sandbox.path("tools/mytool"), sandbox.path("elsewhere/said.txt"));
     tree::write_script(&tool, &format!("cat '{}'", read.display()));
-    usual_script_in(sandbox, &format!("tool({tool:?})")).assert_follows_changes(&TEXTS, in_file(&read));
+    script_with_own_file_in(sandbox, &format!("tool({tool:?})")).assert_follows_changes(&TEXTS, in_file(&read));
 }
 
 /// Creates two links, one to the other, which lead to `last`.
 fn chain_of_links(first: &Path, last: &Path) {
     let middle = first.with_extension("middle");
     for (link, to) in [(first, &*middle), (&middle, last)] {
-        std::fs::create_dir_all(first.parent().expect("a link is in a directory")).expect("directories can be made");
+        std::fs::create_dir_all(first.parent().expect("a link is in a directory")).expect("directories can be created");
         let _ = std::fs::remove_file(link);
-        symlink(to, link).expect("links can be made");
+        symlink(to, link).expect("links can be created");
     }
 }
 
@@ -319,13 +319,13 @@ fn where_links_lead(first: &Path) -> impl Fn(&Project, &str) -> Project + use<> 
 
 #[test]
 fn a_file_behind_two_links_is_an_input_of_a_script() {
-    let (witness, path) = at("elsewhere/linked.txt", usual_script_in, "file");
+    let (witness, path) = at("elsewhere/linked.txt", script_with_own_file_in, "file");
     witness.assert_follows_changes(&TEXTS, behind_links(&path));
 }
 
 #[test]
 fn the_target_of_links_is_an_input_of_a_script() {
-    let (witness, path) = at("elsewhere/linked.txt", usual_script_in, "file");
+    let (witness, path) = at("elsewhere/linked.txt", script_with_own_file_in, "file");
     witness.assert_follows_changes(&TEXTS, where_links_lead(&path));
 }
 

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use support::native::{in_archive, in_object};
-use support::readers::of_leaf;
+use support::readers::leaf_witness;
 use support::witness::{NOTHING, in_file};
 use support::{Package, Project, Sandbox, Witness, tree};
 
@@ -57,7 +57,7 @@ const FROM_HEADER: &str = "#include <made_up_value.h>\nint value(void) { return 
 fn compiling(source: &str, flags: &str) -> Witness {
     let library = "extern \"C\" { fn value() -> i32; } pub fn said() -> i32 { unsafe { value() } }";
     let native = Package::new("leaf", "1.0.0", library).links("value").file("value.c", source);
-    of_leaf(Sandbox::new(), [native.counted_script(&COMPILING.replace("@flags@", flags))], "said()")
+    leaf_witness(Sandbox::new(), [native.counted_script(&COMPILING.replace("@flags@", flags))], "said()")
 }
 
 /// Makes the header in a directory define a number, or removes it.
@@ -121,7 +121,7 @@ fn a_header_is_an_input_on_other_machines() {
 fn assert_first_directory_is_input(name: &str, value: impl Fn(&Path, &Path) -> String) {
     let witness = compiling(FROM_HEADER, CFLAGS);
     let [first, second] = ["first", "second"].map(|name| witness.sandbox.path(name));
-    std::fs::create_dir_all(&first).expect("directories can be made");
+    std::fs::create_dir_all(&first).expect("directories can be created");
     let demo = witness.demo.clone().env(name, value(&first, &second));
     witness.assert_follows_changes(&TEXTS, |_, text| {
         in_header(&second)(&demo, "1");
@@ -215,7 +215,7 @@ fn an_object_that_a_script_passes_to_the_linker_of_a_macro_is_an_input() {
     let asking = Package::new("asking", "1.0.0", library).procedural_macro();
     let asking = with_script(asking, &[format!("rustc-link-arg={}/value.o", native.display())]);
     let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> i32 { asking::ask!() }").dependency("asking", "1");
-    of_leaf(sandbox, [asking, leaf], "said()").assert_correct(&TEXTS, in_object(&native));
+    leaf_witness(sandbox, [asking, leaf], "said()").assert_correct(&TEXTS, in_object(&native));
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn an_archive_that_appears_in_an_earlier_directory_is_an_input() {
         let search = |name: &str| format!("rustc-link-search=native={}/{name}", native.display());
         vec![search("first"), search("second"), "rustc-link-lib=value".into()]
     });
-    std::fs::create_dir_all(native.join("first")).expect("directories can be made");
+    std::fs::create_dir_all(native.join("first")).expect("directories can be created");
     witness.assert_correct(&TEXTS, in_first(&native));
 }
 
@@ -307,7 +307,7 @@ fn dependency_with(attribute: &str, said: impl Fn(&Path) -> Vec<String>) -> (Wit
     let library =
         format!("{attribute} extern \"C\" {{ fn value() -> i32; }} pub fn said() -> i32 {{ unsafe {{ value() }} }}");
     let leaf = with_script(Package::new("leaf", "1.0.0", &library), &said(&directory));
-    (of_leaf(sandbox, [leaf], "said()"), directory)
+    (leaf_witness(sandbox, [leaf], "said()"), directory)
 }
 
 fn with_script(package: Package, said: &[String]) -> Package {
@@ -352,7 +352,7 @@ fn macro_with_archive() -> Package {
 fn assert_archive_of_macro_is_input(users: impl IntoIterator<Item = Package>) {
     let sandbox = Sandbox::new();
     let native = sandbox.path("native");
-    let witness = of_leaf(sandbox, users.into_iter().chain([macro_with_archive()]), "said()");
+    let witness = leaf_witness(sandbox, users.into_iter().chain([macro_with_archive()]), "said()");
     let demo = witness.demo.clone().env("LIBRARY_PATH", &native);
     witness.assert_follows_changes(&TEXTS, |_, text| in_archive(&native)(&demo, text));
 }
@@ -376,7 +376,7 @@ fn an_archive_linked_into_a_macro_is_an_input_of_a_crate_that_uses_it_through_an
 #[test]
 fn users_of_a_macro_linked_with_an_archive_are_reused_on_other_machines() {
     let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> i32 { asking::ask!() }").dependency("asking", "1");
-    let witness = of_leaf(Sandbox::new(), [leaf, macro_with_archive()], "said()");
+    let witness = leaf_witness(Sandbox::new(), [leaf, macro_with_archive()], "said()");
     witness.assert_shared(in_variable_with_archives(&witness));
 }
 
@@ -414,7 +414,7 @@ fn another_directory_in_library_path_is_an_input() {
 fn an_archive_that_appears_in_an_earlier_directory_of_library_path_is_an_input() {
     let witness = member(Sandbox::new(), LINKING_MAIN, &[]);
     let native = witness.sandbox.path("native");
-    std::fs::create_dir_all(native.join("first")).expect("directories can be made");
+    std::fs::create_dir_all(native.join("first")).expect("directories can be created");
     let value = format!("{0}/first:{0}/second", native.display());
     let demo = witness.demo.clone().env("LIBRARY_PATH", value);
     witness.assert_follows_changes(&TEXTS, |_, text| in_first(&native)(&demo, text));

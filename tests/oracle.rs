@@ -5,7 +5,7 @@
 //! plain cargo, even with one job at a time. With a full store, cargo may find units fresh that it would have compiled.
 //! Then it does not print `Compiling`, and its messages say so.
 
-use support::compare::{assert_equal, assert_equal_but_for_what_is_fresh, but_for_fresh};
+use support::compare::{assert_equal, assert_equal_except_freshness, without_freshness};
 use support::{Invocation, Output, Package, Project, Sandbox, nightly};
 
 /// Asserts that `cargo <arguments>` and `cargo xcache <arguments>` look the same, cold, warm and fresh.
@@ -25,7 +25,7 @@ fn assert_same_with(project: &Project, arguments: &[&str], change: impl Fn(Invoc
     project.empty_store();
     assert_equal(&xcache(), &from_nothing, &format!("{arguments:?} with an empty store"));
     project.clean();
-    assert_equal_but_for_what_is_fresh(&xcache(), &from_nothing, &format!("{arguments:?} with a full store"));
+    assert_equal_except_freshness(&xcache(), &from_nothing, &format!("{arguments:?} with a full store"));
     assert_equal(&xcache(), &fresh, &format!("{arguments:?} with nothing to do"));
     from_nothing
 }
@@ -187,7 +187,7 @@ fn machine_readable_messages_are_identical() {
         assert_eq!(line.xcache(arguments).ok().stdout, expected, "{format} with an empty store");
         line.clean();
         let warm = line.xcache(arguments).ok().stdout;
-        assert_eq!(but_for_fresh(&warm), but_for_fresh(&expected), "{format} with a full store");
+        assert_eq!(without_freshness(&warm), without_freshness(&expected), "{format} with a full store");
         let expected = line.cargo(arguments).ok().stdout;
         assert_eq!(line.xcache(arguments).ok().stdout, expected, "{format} with nothing to do");
     }
@@ -211,7 +211,7 @@ fn messages_of_a_failed_build_are_identical() {
     line.clean();
     assert_eq!(line.xcache(arguments).run().fails().stdout, expected);
     line.clean();
-    assert_eq!(but_for_fresh(&line.xcache(arguments).run().fails().stdout), but_for_fresh(&expected));
+    assert_eq!(without_freshness(&line.xcache(arguments).run().fails().stdout), without_freshness(&expected));
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn the_static_binary_starts_in_an_empty_root_directory() {
     let Some(binary) = prebuilt() else { return };
     let sandbox = Sandbox::new();
     let root = sandbox.path("root");
-    std::fs::create_dir(&root).expect("a directory can be made");
+    std::fs::create_dir(&root).expect("a directory can be created");
     std::fs::copy(&binary, root.join("cargo-xcache")).expect("the binary can be copied");
     let project = sandbox.checkout("app");
     let may_change_root = project.program("unshare", ["--map-root-user", "true"]).run().status.success();

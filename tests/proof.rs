@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::registry::{MIXED_SAID, MIXED_UNITS};
+use support::registry::{MIXED_OUTPUT, MIXED_UNITS};
 use support::rustc::real;
 use support::sandbox::sorted;
 use support::{Project, Rustc, Sandbox, Tool, require, tree};
@@ -61,19 +61,19 @@ fn proofs(store: &Path) -> Vec<PathBuf> {
 fn assert_all_units_are_hydrated(toolchain: &'static str) {
     let Some(scene) = Scene::new(toolchain) else { return };
     let demo = &scene.demo;
-    demo.xcache_from_nothing(["build"]).env("XCACHE_HYDRATE", "prove").ok();
+    demo.xcache_without_proofs(["build"]).env("XCACHE_HYDRATE", "prove").ok();
     assert!(unproven(demo).is_some_and(|reason| reason.contains("new here")), "{}", demo.report().json());
     assert_eq!(proofs(&scene.sandbox.store()).len(), 1);
 
     demo.clean();
     scene.reset();
-    let output = demo.xcache_from_nothing(["build"]).ok();
+    let output = demo.xcache_without_proofs(["build"]).ok();
     scene.assert_nothing_built("xcache");
     assert!(!output.stderr.contains("Compiling"), "{output}");
     assert_eq!(unproven(demo), None);
     let hydrated = demo.report().hydrated();
     assert_eq!(hydrated, [&["configured"][..], &MIXED_UNITS[1..3], &["demo"], &MIXED_UNITS[3..]].concat());
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 
     scene.reset();
     let output = demo.cargo(["build"]).ok();
@@ -82,7 +82,7 @@ fn assert_all_units_are_hydrated(toolchain: &'static str) {
 
     demo.cargo(["update", "--package", "middle"]).ok();
     scene.reset();
-    demo.xcache_from_nothing(["build"]).ok();
+    demo.xcache_without_proofs(["build"]).ok();
     assert_eq!(sorted(scene.rustc.compilations()), ["demo", "middle", "top"]);
 }
 
@@ -160,7 +160,7 @@ fn without_a_proof_the_wrapper_restores_and_the_report_says_so_once() {
         demo.xcache(["build"]).env("XCACHE_HYDRATE", switch).ok();
         assert_eq!(sandbox.compiled(), NONE, "{switch}");
         assert_eq!(demo.report().hydrated(), NONE, "{switch}");
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
         sandbox.assert_nothing_to_do(&demo, &["build"]);
     }
     demo.clean();
@@ -186,7 +186,7 @@ fn an_option_under_which_nothing_is_fresh_is_not_proven_but_others_are() {
         assert_eq!(reason.is_none(), holds, "{option}: {reason:?}");
         assert!(holds || reason.is_some_and(|reason| reason.contains("as fresh")));
         assert_eq!(sandbox.compiled(), NONE);
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     }
 }
 
@@ -227,14 +227,14 @@ fn a_proof_in_the_remote_serves_other_machines() {
     let remote = format!("file://{}", sandbox.path("remote").display());
     // Members are compiled each time.
     let first = sandbox.mixed().env("XCACHE_REMOTE", &remote).env("XCACHE_MEMBERS", "off");
-    first.xcache_from_nothing(["build"]).env("XCACHE_HYDRATE", "prove").ok();
+    first.xcache_without_proofs(["build"]).env("XCACHE_HYDRATE", "prove").ok();
     assert_eq!(proofs(&sandbox.path("remote")).len(), 1);
 
     let store = sandbox.unused("store");
     let second = first.with_store(&store);
     second.clean();
     sandbox.reset();
-    second.xcache_from_nothing(["build"]).ok();
+    second.xcache_without_proofs(["build"]).ok();
     assert_eq!(unproven(&second), None);
     assert_eq!(second.report().hydrated(), MIXED_UNITS);
     assert_eq!(proofs(&store).len(), 1, "the proof must be in its local store");
@@ -253,9 +253,9 @@ fn the_users_configuration_does_not_affect_a_proof() {
     tree::write(&home.join(".config/xcache/config.toml"), "remote = \"file:///nowhere\"\n");
     let store = home.join("store");
     let demo = sandbox.mixed().with_store(&store).env("XDG_CONFIG_HOME", home.join(".config"));
-    demo.xcache_from_nothing(["build"]).env("XCACHE_HYDRATE", "prove").env("XCACHE_REMOTE", "").ok();
+    demo.xcache_without_proofs(["build"]).env("XCACHE_HYDRATE", "prove").env("XCACHE_REMOTE", "").ok();
     demo.clean();
-    demo.xcache_from_nothing(["build"]).env("XCACHE_REMOTE", "").ok();
+    demo.xcache_without_proofs(["build"]).env("XCACHE_REMOTE", "").ok();
     assert_eq!(unproven(&demo), None);
     assert!(!aside.exists(), "the proof used the user's target directory");
     let left = fs::read_dir(store.join("v1/tmp")).expect("the directory exists").count();
@@ -279,9 +279,9 @@ fn a_proof_ends_with_its_session_and_a_later_session_continues_it() {
     let sandbox = Sandbox::new();
     let store = sandbox.unused("store");
     let demo = sandbox.mixed().with_store(&store);
-    let build = || demo.xcache_from_nothing(["build"]);
+    let build = || demo.xcache_without_proofs(["build"]);
     // This session ends before anything is proven.
-    demo.xcache_from_nothing(["check", "--quiet", "--package", "leaf"]).ok();
+    demo.xcache_without_proofs(["check", "--quiet", "--package", "leaf"]).ok();
     assert_eq!(processes_in(&store), [] as [&Path; 0]);
     assert_eq!(proofs(&store).len(), 0);
 

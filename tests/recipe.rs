@@ -57,7 +57,7 @@ fn contents_of_members_are_not_in_a_recipe() {
         project.edit("Cargo.toml", "\"crates/*\"", listed);
     });
     unchanged("an unused workspace dependency", &|| {
-        project.edit("Cargo.toml", "[workspace.dependencies]", "[workspace.dependencies]\nnobody = \"7\"");
+        project.edit("Cargo.toml", "[workspace.dependencies]", "[workspace.dependencies]\nunused = \"7\"");
     });
     unchanged("a dependency that is not inherited any more", &|| {
         let spelled_out = "leaf = { version = \"1\", default-features = false }";

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::registry::MIXED_SAID;
+use support::registry::MIXED_OUTPUT;
 use support::{Invocation, Project, Sandbox, tree};
 
 /// The name of a script that the `cargo` in front of the real one runs first, if it exists.
@@ -33,9 +33,9 @@ impl Scene {
         let demo = sandbox.mixed();
         demo.edit("src/main.rs", "fn main() {", "fn main() {\n    eprintln!(\"{}\", cfg!(debug_assertions));");
         prepare(&sandbox, &demo);
-        let request_log = sandbox.path("asked");
+        let request_log = sandbox.path("requests");
         let cargo = sandbox.path("counting").join("cargo");
-        let plan_log = sandbox.path("planned");
+        let plan_log = sandbox.path("plans");
         let note = format!(
             "case \" $* \" in *\" --unit-graph \"*) echo >> '{}';; *\" metadata \"*) echo >> '{}';; esac",
             request_log.display(),
@@ -107,7 +107,7 @@ fn an_unchanged_workspace_requests_no_graph() {
     scene.sandbox.reset();
     assert_eq!(scene.requests(&["build"], &[]), 0);
     assert_eq!(scene.sandbox.compiled(), [""; 0]);
-    assert_eq!(scene.demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(scene.demo.run_binary("demo"), MIXED_OUTPUT);
     // A request would have left rustc's answers for the next plain cargo.
     scene.sandbox.assert_nothing_to_do(&scene.demo, &["build"]);
     scene.demo.edit("src/main.rs", "fn main() {", "fn main() {\n    eprintln!(\"touched\");");

@@ -255,7 +255,11 @@ fn documentation_from_cached_crates_equals_that_of_plain_cargo() {
     let crates = sorted(rustdoc.compilations());
     let is_deterministic = |page: &&PathBuf| plain[0].get(*page) == plain[1].get(*page);
     let deterministic = |pages: &BTreeMap<PathBuf, Vec<u8>>| -> BTreeMap<_, _> {
-        pages.iter().filter(|(page, _)| is_deterministic(page)).map(|(page, bytes)| (page.clone(), bytes.clone())).collect()
+        pages
+            .iter()
+            .filter(|(page, _)| is_deterministic(page))
+            .map(|(page, bytes)| (page.clone(), bytes.clone()))
+            .collect()
     };
     assert!(deterministic(&plain[0]).len() * 2 > plain[0].len(), "most pages are deterministic");
     for is_first in [true, false] {

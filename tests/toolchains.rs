@@ -240,7 +240,7 @@ fn with_another_library(dir: &Path) -> Rustc {
     for platform in tree::children(&from).into_iter().filter(|path| path.join("lib").is_dir() && is_hosts(path)) {
         let name = platform.file_name().expect("a triple").to_owned();
         let libraries = own.join("rustlib").join(name).join("lib");
-        std::fs::create_dir_all(&libraries).expect("directories can be made");
+        std::fs::create_dir_all(&libraries).expect("directories can be created");
         for file in tree::children(&platform.join("lib")).into_iter().filter(|path| path.is_file()) {
             let to = libraries.join(file.file_name().expect("a file"));
             std::fs::copy(&file, &to).expect("the library can be copied");

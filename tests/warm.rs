@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use nix::sys::signal::Signal;
-use support::layered::{NEEDED, SAID, layered};
+use support::layered::{NEEDED, OUTPUT, layered};
 use support::rustc::real;
 use support::{Output, Package, Project, Report, Sandbox, tree, wait_until};
 
@@ -100,7 +100,7 @@ fn a_build_after_a_recipe_compiles_only_members() {
     assert_eq!(sandbox.scripts_run(), ["configured", "configured", "generated"], "for a build script, too");
     assert_eq!(image.then(RELEASE), NONE);
     assert_eq!(sandbox.scripts_run(), NONE);
-    assert_eq!(image.said(), SAID);
+    assert_eq!(image.said(), OUTPUT);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn programs_are_identical_with_and_without_a_layer() {
     tree::copy(checkout.dir(), image.project.dir());
     image.project.xcache(RELEASE).ok();
     let without = ["app", "helper"].map(|name| image.binary(name));
-    assert_eq!(image.said(), SAID);
+    assert_eq!(image.said(), OUTPUT);
     tree::remove(image.project.dir());
     image.project.write("recipe.json", checkout.xcache(["recipe", "--output", "-"]).ok().stdout);
     image.project.empty_store();
@@ -277,7 +277,7 @@ fn a_layer_with_times_in_whole_seconds_is_fresh() {
     image.warm(&["--release"]);
     let parts = |path: &PathBuf| {
         let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).expect("files have times");
-        modified.duration_since(UNIX_EPOCH).expect("it is after 1970").subsec_nanos()
+        modified.duration_since(UNIX_EPOCH).expect("the time is after 1970").subsec_nanos()
     };
     let profile = image.project.target().join("release");
     assert!(tree::files(&profile).iter().all(|path| parts(path) == 0));
@@ -307,7 +307,7 @@ fn a_layer_with_times_in_whole_seconds_is_fresh() {
     }
     assert_eq!(image.then(RELEASE), NONE);
     assert_eq!(sandbox.scripts_run(), NONE);
-    assert_eq!(image.said(), SAID);
+    assert_eq!(image.said(), OUTPUT);
 }
 
 #[test]
@@ -476,7 +476,7 @@ fn the_new_build_directory_layout_is_warmed() {
         assert_eq!(left, [""; 0].map(PathBuf::from));
     }
     assert_eq!(image.then(&[RELEASE, &[layout]].concat()), NONE);
-    assert_eq!(image.said(), SAID);
+    assert_eq!(image.said(), OUTPUT);
 }
 
 #[test]

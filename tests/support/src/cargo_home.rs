@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::{fixture, kept_dir, tree};
+use crate::{fixture, persistent_dir, tree};
 
 /// The fixtures that use crates.io.
 const FIXTURES: &[&str] = &["app", "natives"];
@@ -36,7 +36,7 @@ pub fn archive(package: &str) -> (PathBuf, String) {
 
 static FETCHED: LazyLock<PathBuf> = LazyLock::new(|| {
     let locks: Vec<_> = FIXTURES.iter().map(|name| fixture(name).join("Cargo.lock")).collect();
-    let dir = kept_dir().join(format!("cargo-home-{}", digest(&locks)));
+    let dir = persistent_dir().join(format!("cargo-home-{}", digest(&locks)));
     fs::create_dir_all(&dir).expect("the target directory can be written");
     // Several test binaries may run at the same time.
     let lock = File::create(dir.join("lock")).expect("a lock file can be created");

@@ -12,7 +12,7 @@ pub fn assert_equal(ours: &Output, cargos: &Output, when: &str) {
 
 /// Asserts the same, except that cargo may find units fresh that it compiled for `cargos`.
 #[track_caller]
-pub fn assert_equal_but_for_what_is_fresh(ours: &Output, cargos: &Output, when: &str) {
+pub fn assert_equal_except_freshness(ours: &Output, cargos: &Output, when: &str) {
     assert_eq!(ours.code(), cargos.code(), "{when}: {ours}");
     let (our_lines, cargos_lines) = (ours.cargo_stderr(), cargos.cargo_stderr());
     for line in our_lines.lines().filter(|line| is_compiling(line)) {
@@ -27,12 +27,12 @@ pub fn assert_equal_but_for_what_is_fresh(ours: &Output, cargos: &Output, when: 
         lines.map(|line| format!("{line}\n")).collect::<String>()
     });
     assert_same_lines(&our_lines, &cargos_lines, &format!("on stderr, {when}"));
-    let [our_messages, cargos_messages] = [ours, cargos].map(|output| but_for_fresh(&output.timeless_stdout()));
+    let [our_messages, cargos_messages] = [ours, cargos].map(|output| without_freshness(&output.timeless_stdout()));
     assert_same_lines(&our_messages, &cargos_messages, &format!("on stdout, {when}"));
 }
 
 /// Messages about artifacts, without whether they were fresh.
-pub fn but_for_fresh(messages: &str) -> String {
+pub fn without_freshness(messages: &str) -> String {
     messages.replace("\"fresh\":true", "\"fresh\":false")
 }
 
@@ -54,7 +54,10 @@ fn assert_same_lines(ours: &str, cargos: &str, when: &str) {
     };
     for (ours, cargos) in [(ours.0, cargos.0), (ours.1, cargos.1)] {
         let (more, less) = (missing(&ours, &cargos), missing(&cargos, &ours));
-        assert!(ours == cargos, "{when}\nonly xcache prints:{more}\nonly cargo prints:{less}\nin all, xcache: {ours:#?}");
+        assert!(
+            ours == cargos,
+            "{when}\nonly xcache prints:{more}\nonly cargo prints:{less}\nin all, xcache: {ours:#?}"
+        );
     }
 }
 

@@ -40,9 +40,9 @@ pub struct Images<'a> {
 
 impl<'a> Images<'a> {
     /// `None` if images cannot be built on this machine.
-    pub fn on_machine_of(sandbox: &'a Sandbox) -> Option<Self> {
+    pub fn new(sandbox: &'a Sandbox) -> Option<Self> {
         is_available(Tool::ImageBuilder, is_usable()).then_some(())?;
-        let dir = tempfile::Builder::new().prefix("xcache-test-images-").tempdir_in(storage_place());
+        let dir = tempfile::Builder::new().prefix("xcache-test-images-").tempdir_in(storage_parent());
         let dir = dir.expect("a directory can be created");
         let images = Self { sandbox, dir, mounts: mounts(sandbox) };
         let storage = |name: &str| images.dir.path().join(name);
@@ -282,7 +282,7 @@ fn is_usable() -> bool {
 }
 
 /// Memory, if there is enough of it: buildah waits for the disk after every step.
-fn storage_place() -> PathBuf {
+fn storage_parent() -> PathBuf {
     const ENOUGH: u64 = 4 << 30;
     let free = |path: &Path| statvfs(path).map(|place| place.blocks_available() * place.fragment_size());
     let memory = Path::new("/dev/shm");

@@ -9,7 +9,7 @@ use crate::registry::mixed;
 use crate::{Package, Project, Registry, Repository, Sandbox, tree};
 
 /// The output of its program.
-pub const SAID: &str = "app 0.3.1 with util 0.3.1: Middle 1.0.0, lone, shared, patched by hand, hello git, App, made by gen of configured by its script\n";
+pub const OUTPUT: &str = "app 0.3.1 with util 0.3.1: Middle 1.0.0, lone, shared, patched by hand, hello git, App, made by gen of configured by its script\n";
 
 /// The external units that a build of its default members needs, by name, sorted. `template` and `configured` occur
 /// twice: for build scripts and procedural macros, and for the rest.

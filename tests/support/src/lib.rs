@@ -89,7 +89,7 @@ pub fn xcache_binary() -> PathBuf {
 }
 
 /// A directory that outlives a run of the tests, for files that are expensive to get.
-fn kept_dir() -> PathBuf {
+fn persistent_dir() -> PathBuf {
     profile_dir().parent().expect("a profile is in the target directory").join("tmp").join("xcache-tests")
 }
 

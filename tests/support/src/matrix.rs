@@ -12,7 +12,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::compare::{assert_equal, assert_equal_but_for_what_is_fresh};
+use crate::compare::{assert_equal, assert_equal_except_freshness};
 use crate::{Output, Project, Sandbox, tree};
 
 /// What is done to a project before the same command must give another result.
@@ -114,14 +114,14 @@ impl Matrix {
         let ours = self.observe(project, command, By::Xcache);
         match when.ends_with("with an empty store") {
             true => assert_equal(&ours.first, &expected.first, &when),
-            false => assert_equal_but_for_what_is_fresh(&ours.first, &expected.first, &when),
+            false => assert_equal_except_freshness(&ours.first, &expected.first, &when),
         }
         assert_same_files(&ours.files, &expected.files, &when);
         assert_eq!(ours.said, expected.said, "output of programs, {when}: {}", ours.first);
         assert_equal(&ours.again, &expected.again, &format!("{when}, and again with plain cargo"));
         assert_eq!(ours.started_again, expected.started_again, "{when}, and again with plain cargo: {}", ours.again);
         if when.ends_with("store") {
-            let again = self.place_free(project, &project.xcache(command).run());
+            let again = self.output_without_paths(project, &project.xcache(command).run());
             assert_equal(&again, &expected.again, &format!("{when}, and again"));
         }
     }
@@ -136,39 +136,39 @@ impl Matrix {
             By::Xcache => project.xcache(command).run(),
         };
         let said = programs(project, &first).iter().map(|path| self.said(project, path)).collect();
-        let mut files = artifacts(&project.target(), &|text| self.without_places(project, text));
+        let mut files = artifacts(&project.target(), &|text| self.without_paths(project, text));
         files.extend(left_behind().map(|path| {
-            let name = self.without_places(project, &path.display().to_string());
+            let name = self.without_paths(project, &path.display().to_string());
             (name, fs::read_to_string(path).unwrap_or_else(|error| error.to_string()))
         }));
         self.sandbox.reset();
         let again = project.cargo(command).run();
         let started_again = [self.sandbox.compiled(), self.sandbox.scripts_run()].concat();
-        let [first, again] = [first, again].map(|output| self.place_free(project, &output));
+        let [first, again] = [first, again].map(|output| self.output_without_paths(project, &output));
         Observed { first, files, said, again, started_again }
     }
 
     /// A program's path, and how it exits and what it prints to standard output. Its errors contain a thread number.
     fn said(&self, project: &Project, program: &Path) -> (String, String) {
         let output = project.program(program, [""; 0]).run();
-        let name = self.without_places(project, &program.display().to_string());
-        let said = self.without_places(project, &output.timeless_stdout());
+        let name = self.without_paths(project, &program.display().to_string());
+        let said = self.without_paths(project, &output.timeless_stdout());
         (name, format!("{}\n{said}", output.status))
     }
 
-    fn place_free(&self, project: &Project, output: &Output) -> Output {
-        output.map(|text| self.without_places(project, text))
+    fn output_without_paths(&self, project: &Project, output: &Output) -> Output {
+        output.map(|text| self.without_paths(project, text))
     }
 
-    fn without_places(&self, project: &Project, text: &str) -> String {
-        let text = text.replace(&format!("{}", place(project).display()), "[PLACE]");
+    fn without_paths(&self, project: &Project, text: &str) -> String {
+        let text = text.replace(&format!("{}", parent_dir(project).display()), "[PLACE]");
         without_hashes(&text.replace(&format!("{}", project.cargo_home().display()), "[CARGO_HOME]"))
     }
 
     /// The same checkout in another directory, with a path of another length.
     fn moved(&self) -> Project {
         let to = self.sandbox.unused("a-checkout-of-somebody-else");
-        tree::copy(place(&self.project), &to);
+        tree::copy(parent_dir(&self.project), &to);
         self.project.at(&to.join(self.project.dir().file_name().expect("a checkout has a name")))
     }
 
@@ -179,7 +179,7 @@ impl Matrix {
     }
 
     fn save(&self) -> Vec<(PathBuf, PathBuf)> {
-        let dirs = self.kept.iter().map(PathBuf::as_path).chain([place(&self.project)]);
+        let dirs = self.kept.iter().map(PathBuf::as_path).chain([parent_dir(&self.project)]);
         let save = |dir: &Path| {
             let copy = self.sandbox.unused("saved");
             tree::copy(dir, &copy);
@@ -218,7 +218,7 @@ impl Observed {
     }
 }
 
-fn place(project: &Project) -> &Path {
+fn parent_dir(project: &Project) -> &Path {
     project.dir().parent().expect("a checkout is in a directory")
 }
 
@@ -255,11 +255,12 @@ fn is_for_user(target: &Path, path: &Path) -> bool {
 }
 
 /// The files for the user, with the contents of those that are deterministic text.
-fn artifacts(target: &Path, without_places: &dyn Fn(&str) -> String) -> BTreeMap<String, String> {
+fn artifacts(target: &Path, without_paths: &dyn Fn(&str) -> String) -> BTreeMap<String, String> {
     let files = tree::files(target).into_iter().filter(|path| is_for_user(target, path));
     let describe = |path: PathBuf| {
-        let name =
-            without_places(&path.strip_prefix(target).expect("the file is in the target directory").display().to_string());
+        let name = without_paths(
+            &path.strip_prefix(target).expect("the file is in the target directory").display().to_string(),
+        );
         // The crate that is documented last writes the pages beside the crates.
         let is_page =
             path.extension() == Some("html".as_ref()) && !path.parent().is_some_and(|dir| dir.ends_with("doc"));
@@ -269,7 +270,7 @@ fn artifacts(target: &Path, without_places: &dyn Fn(&str) -> String) -> BTreeMap
         let is_source = |word: &&str| !word.ends_with(':');
         let mut words: Vec<_> = text.split_whitespace().filter(is_source).collect();
         words.sort_unstable();
-        (name, without_places(&words.join(" ")))
+        (name, without_paths(&words.join(" ")))
     };
     files.map(describe).collect()
 }

@@ -110,11 +110,11 @@ impl Project {
         if let Some(store) = self.environment.get("XCACHE_DIR") {
             proofs::share(&self.dir.join(store));
         }
-        self.xcache_from_nothing(arguments)
+        self.xcache_without_proofs(arguments)
     }
 
     /// The same on a machine that knows nothing about its cargo.
-    pub fn xcache_from_nothing<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
+    pub fn xcache_without_proofs<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
         let mut command = self.command(xcache_binary());
         command.arg("xcache").args(arguments);
         Invocation::new(command)
@@ -131,11 +131,11 @@ impl Project {
 
     /// xcache in this checkout, which has the path `place`, such as `/app`, for it and all its children. `None` if
     /// mounting is not allowed. All other paths are as usual, and afterwards nothing is left of it.
-    pub fn seen_at<I: IntoIterator<Item: AsRef<OsStr>>>(&self, place: &str, arguments: I) -> Option<Invocation> {
+    pub fn xcache_at<I: IntoIterator<Item: AsRef<OsStr>>>(&self, place: &str, arguments: I) -> Option<Invocation> {
         let root = self.dir.with_file_name("root");
         std::fs::create_dir_all(&root).expect("directories can be created");
         let with = |program: [&OsStr; 1]| {
-            let script = ["--map-root-user", "--mount", "sh", "-c", SEEN_AT, "sh", place].map(OsStr::new);
+            let script = ["--map-root-user", "--mount", "sh", "-c", RUN_AT, "sh", place].map(OsStr::new);
             self.program("unshare", script).args([self.dir.as_os_str(), root.as_os_str()]).args(program)
         };
         let allowed = with([OsStr::new("true")]).run().status.success();
@@ -259,7 +259,7 @@ impl Project {
 }
 
 /// Makes a root directory that has everything in the real one, and one directory more.
-const SEEN_AT: &str = r#"
+const RUN_AT: &str = r#"
     set -e
     place=$1 dir=$2 root=$3
     shift 3

@@ -36,7 +36,7 @@ const READERS: &str = r#"
 "#;
 
 /// A program that prints `said` of the registry package `leaf`.
-pub fn of_leaf(sandbox: Sandbox, packages: impl IntoIterator<Item = Package>, said: &str) -> Witness {
+pub fn leaf_witness(sandbox: Sandbox, packages: impl IntoIterator<Item = Package>, said: &str) -> Witness {
     let registry = sandbox.registry(packages);
     let main = format!("fn main() {{ println!(\"{{}}\", leaf::{said}); }}");
     Witness::new(sandbox, move |sandbox| sandbox.demo(&registry, "leaf = \"1\"", &main))
@@ -51,7 +51,7 @@ fn leaf(library: &str) -> Package {
 pub fn script_in(sandbox: Sandbox, declared: &[&str], look: &str) -> Witness {
     let declared: String = declared.iter().map(|input| format!("println!(\"cargo:rerun-if-{input}\");")).collect();
     let script = format!("{READERS} {declared} println!(\"cargo:rustc-env=SAID={{}}\", {look});");
-    of_leaf(sandbox, [leaf("pub const SAID: &str = env!(\"SAID\");").counted_script(&script)], "SAID")
+    leaf_witness(sandbox, [leaf("pub const SAID: &str = env!(\"SAID\");").counted_script(&script)], "SAID")
 }
 
 /// The same on a new machine.
@@ -78,7 +78,7 @@ fn asking(look: &str) -> Package {
 
 /// A workspace where `leaf` of a registry uses the macro.
 pub fn dependency_in(sandbox: Sandbox, look: &str) -> Witness {
-    of_leaf(sandbox, [asking(look), leaf(ASKS).dependency("asking", "1")], "SAID")
+    leaf_witness(sandbox, [asking(look), leaf(ASKS).dependency("asking", "1")], "SAID")
 }
 
 /// The same on a new machine.
@@ -92,7 +92,7 @@ pub fn called(look: &str) -> Witness {
         "pub use asking; #[macro_export] macro_rules! call { () => { $crate::asking::ask!(MADE_UP_BY_MACRO) } }";
     let calling = Package::new("calling", "1.0.0", calls).dependency("asking", "1");
     let leaf = leaf("pub const SAID: &str = calling::call!();").dependency("calling", "1");
-    of_leaf(Sandbox::new(), [asking(look), calling, leaf], "SAID")
+    leaf_witness(Sandbox::new(), [asking(look), calling, leaf], "SAID")
 }
 
 /// A workspace where the member `inner` uses the macro, in a subdirectory.

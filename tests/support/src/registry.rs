@@ -366,7 +366,7 @@ pub const MIXED_MAIN: &str = r#"
 "#;
 
 /// The output of that program.
-pub const MIXED_SAID: &str = "top of Middle 1.0.0 quiet plain, configured by its script\n";
+pub const MIXED_OUTPUT: &str = "top of Middle 1.0.0 quiet plain, configured by its script\n";
 
 /// The units of [`mixed`], by [`Unit::name`](crate::report::Unit::name).
 pub const MIXED_UNITS: [&str; 11] = [

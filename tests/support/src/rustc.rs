@@ -3,8 +3,8 @@
 //! xcache would not remember the answers of a script, which could start any compiler. So this is a compiled program in
 //! a toolchain with the libraries of the real one. It only starts a script beside it.
 //!
-//! It is what `RUSTC` names for cargo and for xcache alike, so both see one compiler, and what is counted are real
-//! starts, whoever asked for them, but for build scripts: what these start is not noted.
+//! `RUSTC` names it for both cargo and xcache, so both see the same compiler, and all real starts are counted except
+//! those by build scripts.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -175,7 +175,7 @@ pub fn real(toolchain: &[&str]) -> Option<PathBuf> {
 
 /// The program that starts the script, compiled once for all tests.
 static LAUNCHER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let kept = crate::kept_dir();
+    let kept = crate::persistent_dir();
     fs::create_dir_all(&kept).expect("directories can be created");
     let dir = tempfile::tempdir_in(&kept).expect("a directory can be created");
     let (source, program) = (dir.path().join("launcher.c"), dir.path().join("launcher"));

@@ -98,7 +98,8 @@ impl S3Server {
 
     /// Fails if another process takes a port before the server does.
     fn try_start(weed: &Path) -> Option<Self> {
-        let dir = tempfile::Builder::new().prefix("xcache-test-s3-").tempdir().expect("a directory can be created").keep();
+        let dir =
+            tempfile::Builder::new().prefix("xcache-test-s3-").tempdir().expect("a directory can be created").keep();
         fs::write(dir.join("s3.json"), identities()).expect("the directory can be written");
         let ports = free_ports::<8>();
         let mut supervisor = Command::new("sh");
@@ -119,11 +120,11 @@ impl S3Server {
                 && request(self.filer, "GET", "/").is_ok()
         };
         // The server has no other way to report that it is ready.
-        let asked = |_: &usize| {
+        let is_ready = |_: &usize| {
             thread::sleep(Duration::from_millis(50));
             answers()
         };
-        (0..600).find(asked).is_some()
+        (0..600).find(is_ready).is_some()
     }
 }
 

@@ -168,7 +168,7 @@ pub fn in_directory(path: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
     let path = path.to_owned();
     move |project, text| {
         tree::remove(&path);
-        std::fs::create_dir_all(&path).expect("directories can be made");
+        std::fs::create_dir_all(&path).expect("directories can be created");
         if text != NOTHING {
             tree::write(&path.join(text), "");
         }

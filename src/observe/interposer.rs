@@ -1,7 +1,7 @@
 //! A library that compilers and the programs that start them load. It notes which paths they look at.
 //!
 //! The observer stops a process at each call with a path, which costs two process switches. A C compiler makes hundreds
-//! of thousands of such calls. This library takes over the most frequent ones: it notes their paths in a [`journal`]
+//! of thousands of such calls. This library takes over the most frequent ones: it notes their paths in a journal
 //! that it shares with the observer, and passes a number with which the filter in the kernel lets them through. All
 //! other calls are stopped as before, so this library makes observing faster but is not needed to see anything.
 //!

@@ -9,7 +9,7 @@
 //! for a difference), and `util/hasher.rs` with `util/hex.rs` (the hash and how it is written). A [`Generation`]
 //! describes what differs between releases of cargo.
 //!
-//! **Invariants.** This module is pure: no I/O, no environment. The order of the variants of [`Local`] and the types of
+//! **Invariants.** This module is pure: no I/O, no environment. The order of the variants of `Local` and the types of
 //! the hashed values determine the hash, so they must not change unless cargo's do. [`Fingerprint::to_json`] writes the
 //! bytes that cargo writes. [`Fingerprint::parse`] fails if a fingerprint has something that its generation does not
 //! have. A change that only the hash would show is left to the caller, which compares [`Fingerprint::hash`] of a

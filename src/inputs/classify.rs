@@ -107,7 +107,7 @@ pub(super) struct KnownDirectories<'a> {
     built: Vec<Utf8PathBuf>,
     toolchain: Vec<Utf8PathBuf>,
     temporary: Vec<Utf8PathBuf>,
-    /// Directories whose parents exist wherever they exist.
+    /// Directories that exist wherever the unit is used, so the existence of their parents is no condition.
     above: Vec<Utf8PathBuf>,
 }
 

@@ -368,7 +368,7 @@ fn an_unfinished_note_is_detected() {
     );
     let started = journal::digest(b"/a", journal::STARTED, 0);
     assert!(!journal.has(started) && !journal.is_skippable(b"/lib"));
-    journal.enter(started);
+    journal.insert(started);
     journal.set_skippable(b"/lib");
     assert!(journal.has(started) && journal.is_skippable(b"/lib") && !journal.is_skippable(b""));
     // This takes room and writes nothing.

@@ -202,7 +202,7 @@ unsafe extern "C" fn begin() {
         let has_searched = || variable(SEARCHED).is_some_and(|value| journal.is_skippable(value));
         let is_compiler = !has_skipped_search && is_among(COMPILERS, path) && has_searched();
         if let Some(path) = called_by().filter(|_| is_compiler) {
-            journal.enter(digest(path, STARTED, 0));
+            journal.insert(digest(path, STARTED, 0));
         }
         OWN.store(own, Ordering::Relaxed);
         JOURNAL.store(base, Ordering::Release);

@@ -200,7 +200,7 @@ impl Watch {
                 self.threads.remove(&stopped.thread);
             }
             Call::Connect { address, length } => self.connect(stopped, argument(address), argument(length)),
-            Call::Hide(unknown) => self.unknown(unknown),
+            Call::Unobservable(unknown) => self.unknown(unknown),
         }
     }
 

@@ -60,6 +60,7 @@ pub use tools::{Tool, is_available, nightly, require};
 pub use witness::Witness;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -107,8 +108,14 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// How many rounds a test has: by default enough to fail if something is wrong in general, and by hand
-/// (`XCACHE_TEST_LONG=1`) enough to find what goes wrong at a single moment.
+/// Whether tests run in their long form (`XCACHE_TEST_LONG=1`), by hand. The short form fails if a rule is wrong in
+/// general. The long one also finds what goes wrong at a single moment, or only on the way back to an earlier state.
+pub fn is_long() -> bool {
+    static IS_LONG: LazyLock<bool> = LazyLock::new(|| std::env::var_os("XCACHE_TEST_LONG").is_some());
+    *IS_LONG
+}
+
+/// How many rounds a test has.
 pub fn rounds(short: u32, long: u32) -> u32 {
-    if std::env::var_os("XCACHE_TEST_LONG").is_some() { long } else { short }
+    if is_long() { long } else { short }
 }

@@ -215,9 +215,18 @@ impl Shared {
         self.remote.put_pack(pack, bytes).await?;
         entry.pack = Some(pack);
         let size = self.remote.put_entry(&entry).await?;
-        self.local.put_entry(&entry)?;
-        self.local.mark_pushed(self.remote.id(), entry.key)?;
+        self.note_pack(&entry)?;
         Ok(Sent { bytes: pack.size + size, began })
+    }
+
+    /// Notes in the local store that an entry is in the remote, unless another session has replaced the entry meanwhile.
+    fn note_pack(&self, entry: &Entry) -> Result<()> {
+        let stored = self.local.entry(entry.key)?;
+        if stored.is_some_and(|stored| Entry { pack: entry.pack, ..stored } == *entry) {
+            self.local.put_entry(entry)?;
+            self.local.mark_pushed(self.remote.id(), entry.key)?;
+        }
+        Ok(())
     }
 
     /// The pack, and the time at which packing began.

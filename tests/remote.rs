@@ -1,7 +1,7 @@
 //! The remote: on a real S3 server behind a counting proxy, and in a directory.
 
 use support::server::Remote;
-use support::{Fault, Key, Project, Proxy, Request, S3Server, Sandbox, tree};
+use support::{Fault, Key, Package, Project, Proxy, Request, S3Server, Sandbox, tree};
 
 const NONE: [&str; 0] = [];
 /// The number of libraries of crates.io in the fixture `app`.
@@ -246,6 +246,31 @@ fn a_directory_serves_as_a_remote() {
     assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE);
     assert_eq!(second.run_binary("app"), first.run_binary("app"));
+}
+
+/// The first session with a remote finds an entry that does not hold, and replaces it.
+#[test]
+fn an_entry_replaced_by_a_session_is_not_sent_by_it() {
+    let script = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
+        println!(\"cargo:rustc-env=SAID={}\", std::env::var(\"MADE_UP\").unwrap());";
+    let library = "pub fn said() -> &'static str { env!(\"SAID\") }";
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([Package::new("leaf", "1.0.0", library).counted_script(script)]);
+    let demo = sandbox.demo(&registry, "leaf = \"1\"", "fn main() { println!(\"{}\", leaf::said()); }");
+    let build = |project: &Project, value: &str| {
+        project.clean();
+        sandbox.reset();
+        project.xcache(["build"]).env("MADE_UP", value).ok();
+        assert_eq!(project.run_binary("demo").trim_end(), value);
+        sandbox.scripts_run()
+    };
+    assert_eq!(build(&demo, "older"), ["leaf"]);
+    let sending = demo.env("XCACHE_REMOTE", format!("file://{}", sandbox.path("remote").display()));
+    assert_eq!(build(&sending, "newer"), ["leaf"]);
+    for project in [sending.clone(), sending.with_store(&sandbox.unused("store"))] {
+        assert_eq!(build(&project, "newer"), NONE);
+        assert_eq!(sandbox.compiled_dependencies(), NONE);
+    }
 }
 
 #[test]

@@ -86,7 +86,9 @@ impl Session<'_> {
         let is_known: HashSet<_> = known.iter().map(|entry| entry.key).collect();
         let is_stored = |key: &UnitKey| is_known.contains(key) || matches!(store.entry(*key), Ok(Some(_)));
         let keys: Vec<UnitKey> = plan.shared_keys().filter(is_stored).collect();
-        let only_local = known.into_iter().filter(|entry| !is_marked(store, remote, entry));
+        // An entry that did not hold may have been replaced in this session. The new one was sent when it was recorded.
+        let is_current = |entry: &Entry| matches!(store.entry(entry.key), Ok(Some(stored)) if stored == *entry);
+        let only_local = known.into_iter().filter(|entry| !is_marked(store, remote, entry) && is_current(entry));
         only_local.for_each(|entry| upload.send(Entry::clone(&entry)));
         let graph = (!prefetch.index_lists(&keys)).then_some((graph_key, keys));
         let may_send = graph.is_some() || !upload.is_idle();

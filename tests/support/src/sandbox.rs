@@ -88,8 +88,9 @@ impl Sandbox {
     /// A directory on another file system than the sandbox's, if the machine has a writable one.
     pub fn another_file_system(&self) -> Option<TempDir> {
         let device = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.dev()).ok();
-        let dir = tempfile::Builder::new().prefix("xcache-test-").tempdir_in("/dev/shm").ok()?;
-        (device(dir.path())? != device(self.root.path())?).then_some(dir)
+        let here = device(self.root.path());
+        let in_directory = |parent| tempfile::Builder::new().prefix("xcache-test-").tempdir_in(parent).ok();
+        ["/dev/shm", "/var/tmp"].into_iter().filter_map(in_directory).find(|dir| device(dir.path()) != here)
     }
 
     /// The counting rustc.

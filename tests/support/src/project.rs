@@ -192,7 +192,7 @@ impl Project {
     /// The report of the last build.
     #[track_caller]
     pub fn report(&self) -> Report {
-        Report::parse(&self.xcache(["report", "--format", "json"]).ok())
+        Report::parse(&self.xcache_without_proofs(["report", "--format", "json"]).ok())
     }
 
     /// Removes the entry of one unit from the local store.

@@ -2,12 +2,14 @@
 //!
 //! Reads and writes have separate breakers, since a key may be allowed one and not the other. An error that a retry
 //! cannot fix opens a breaker at once; other errors open it after [`MAX_FAILURES`] failures in a row. After reads have
-//! failed, writes are not tried either: they would wait for the same server.
+//! failed, writes are not tried either: they would wait for the same server. Failures that open no breaker are reported
+//! at the end ([`Health::close`]).
 //!
-//! **Invariant.** A session records at most one [`EventKind::RemoteFailed`], whatever fails and however often.
+//! **Invariants.** A session records at most one [`EventKind::RemoteFailed`], whatever fails and however often. If a
+//! request failed, the user is told of it.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
@@ -42,6 +44,8 @@ pub(super) struct Health {
     reads: Breaker,
     writes: Breaker,
     announced: AtomicBool,
+    failures: AtomicUsize,
+    first_failure: OnceLock<String>,
 }
 
 #[derive(Default)]
@@ -58,6 +62,8 @@ impl Health {
             reads: Breaker::default(),
             writes: Breaker::default(),
             announced: AtomicBool::new(false),
+            failures: AtomicUsize::new(0),
+            first_failure: OnceLock::new(),
         }
     }
 
@@ -79,11 +85,23 @@ impl Health {
 
     /// Counts a failure, opens the breaker if necessary, and returns the error.
     pub(super) fn record_failure(&self, direction: Direction, failure: Failure) -> Error {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.first_failure.get_or_init(|| failure.message.clone());
         let failures = self.breaker(direction).failures.fetch_add(1, Ordering::Relaxed) + 1;
         if !failure.temporary || failures >= MAX_FAILURES {
             self.open(direction, &failure);
         }
         self.error(failure.message, failure.temporary)
+    }
+
+    /// Warns of failures that opened no breaker.
+    pub(super) fn close(&self) {
+        let Some(message) = self.first_failure.get() else { return };
+        if !self.announced.swap(true, Ordering::Relaxed) {
+            let count = self.failures.load(Ordering::Relaxed);
+            let requests = if count == 1 { "a request".to_owned() } else { format!("{count} requests, the first") };
+            self.events.warn(format!("remote {} failed {requests}: {message}", self.remote));
+        }
     }
 
     /// Opens both breakers.
@@ -163,6 +181,28 @@ mod tests {
         health.record_failure(Direction::Read, failure(true, false));
         assert!(health.check(Direction::Read).is_err());
         assert_eq!(events.events().len(), 1);
+    }
+
+    #[test]
+    fn failures_that_open_no_breaker_are_one_warning_at_the_end() {
+        let (health, events) = health();
+        health.record_failure(Direction::Read, failure(true, false));
+        health.record_success(Direction::Read);
+        health.record_failure(Direction::Write, failure(true, false));
+        assert!(events.events().is_empty());
+        health.close();
+        health.close();
+        let [event] = &events.events()[..] else { panic!("one event") };
+        let EventKind::Warning { message } = &event.kind else { panic!("{event:?}") };
+        assert_eq!(message, "remote s3://bucket failed 2 requests, the first: no");
+    }
+
+    #[test]
+    fn an_announced_failure_is_not_a_warning_at_the_end() {
+        let (health, events) = health();
+        health.record_failure(Direction::Read, failure(false, false));
+        health.close();
+        assert!(matches!(&events.events()[..], [event] if matches!(event.kind, EventKind::RemoteFailed { .. })));
     }
 
     #[test]

@@ -237,7 +237,7 @@ impl RemoteStore {
         self.traffic.received.load(Ordering::Relaxed)
     }
 
-    /// Ends the session: records its traffic, and warns if every read was denied.
+    /// Ends the session: records its traffic, and warns of failures that are not announced yet.
     pub fn close(&self) {
         if self.closed.swap(true, Ordering::Relaxed) {
             return;
@@ -245,6 +245,7 @@ impl RemoteStore {
         let Traffic { requests, received, sent } = &*self.traffic;
         let [requests, received, sent] = [requests, received, sent].map(|counter| counter.load(Ordering::Relaxed));
         self.events.record(EventKind::RemoteTraffic { requests, received, sent });
+        self.health.close();
         let only_denied = !self.denials.other_answers.load(Ordering::Relaxed) && !self.health.is_announced();
         if let Some(message) = self.denials.first.get().filter(|_| only_denied) {
             let count = self.denials.count.load(Ordering::Relaxed);

@@ -1,8 +1,8 @@
 //! Settings: declared once, in [`crate::settings`], and layered.
 //!
 //! Later layers win: defaults, the user's `config.toml` (in the platform's configuration directory), the workspace's
-//! `.config/xcache.toml`, `XCACHE_*` variables, flags. This is the only module that reads the environment for settings;
-//! what a storage service needs (`AWS_…`) is read by the store.
+//! `.config/xcache.toml`, `XCACHE_*` variables, flags. No other module reads the environment for settings, except that
+//! the store reads the variables of storage services (`AWS_…`).
 
 pub mod remote;
 mod schema;
@@ -28,22 +28,23 @@ use crate::error::{Error, Result};
 /// A setting, as the documentation lists it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Setting {
-    /// The key in a config file; the flag is `--` and this, the variable is `XCACHE_` and this in upper case.
+    /// The key in a config file. With `--` in front, it is the flag; in upper case, with `XCACHE_` in front, the
+    /// variable.
     pub name: &'static str,
-    /// What it does, in one line.
+    /// What the setting does, in one line.
     pub summary: &'static str,
     /// The default, as text.
     pub default: &'static str,
 }
 
 impl Setting {
-    /// Its variable.
+    /// The name of the variable.
     pub fn variable(&self) -> String {
         variable(self.name)
     }
 }
 
-/// A summary as help shows it: with a capital letter.
+/// A summary with a capital letter, as in help texts.
 pub fn sentence(summary: &str) -> String {
     let mut characters = summary.chars();
     characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect()
@@ -53,7 +54,7 @@ fn variable(name: &str) -> String {
     format!("XCACHE_{}", name.to_uppercase().replace('-', "_"))
 }
 
-/// Makes the list of settings and the types that have a field for each.
+/// Defines the list of settings, and the types that have a field for each.
 macro_rules! define_settings {
     ($(
         $(#[$attribute:meta])*
@@ -62,9 +63,9 @@ macro_rules! define_settings {
             name: $name:literal,
             // The type in `Settings`.
             type: $type:ty,
-            // The type that the flag's value is parsed as, and what help calls it.
+            // The type that the flag's value is parsed as, and the name of the value in help texts.
             flag: $flag:ident as $value_name:literal,
-            // The default, and how the documentation shows it where that is not how it is written.
+            // The default, and how the documentation shows it if that differs.
             default: $default:expr $(=> $shown:literal)?,
             // What the setting does, in one line.
             summary: $summary:literal,
@@ -100,7 +101,7 @@ macro_rules! define_settings {
             }
         }
 
-        /// Settings given as flags: the last layer. `None` leaves the layers below alone.
+        /// The settings that flags set: the last layer. `None` keeps the value of the other layers.
         #[derive(Clone, PartialEq, Debug, Default, Serialize)]
         pub struct Overrides {
             $(
@@ -116,16 +117,16 @@ macro_rules! define_settings {
 
 crate::settings!(define_settings);
 
-/// What things cost, in the user's own currency.
+/// Prices in the user's own currency.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Prices {
-    /// Of a minute of one core.
+    /// The price of a minute of one core.
     pub core_minute: f64,
-    /// Of 10⁹ bytes.
+    /// The price of 10⁹ bytes received.
     pub gb_received: f64,
-    /// Of 10⁹ bytes.
+    /// The price of 10⁹ bytes sent.
     pub gb_sent: f64,
-    /// Of one request.
+    /// The price of one request.
     pub request: f64,
 }
 
@@ -170,7 +171,8 @@ pub enum Unobserved {
 }
 
 impl Incremental {
-    /// The default, by the value of `CI`: services start with an empty directory, so that incremental state is of no use.
+    /// The default, given the value of `CI`. CI services start with an empty directory, so incremental state is
+    /// useless.
     pub(crate) fn by_default(ci: Option<&OsStr>) -> Self {
         match ci {
             Some(ci) if !ci.is_empty() && ci != "false" => Self::Strip,
@@ -210,7 +212,7 @@ impl Settings {
             .validated()
     }
 
-    /// What a build goes by: without the settings that say only what is told about it.
+    /// The settings that affect a build: those that only affect what is reported have their defaults.
     #[must_use]
     pub fn of_the_build(&self) -> Self {
         let Self { events, ci_summary, price_core_minute, price_gb_received, price_gb_sent, price_request, .. } =
@@ -218,7 +220,7 @@ impl Settings {
         Self { events, ci_summary, price_core_minute, price_gb_received, price_gb_sent, price_request, ..self.clone() }
     }
 
-    /// What things cost.
+    /// The prices.
     pub fn prices(&self) -> Prices {
         Prices {
             core_minute: self.price_core_minute,
@@ -228,12 +230,12 @@ impl Settings {
         }
     }
 
-    /// The parts of a list that is separated by commas.
+    /// The items of a list that is separated by commas.
     pub fn list(text: &str) -> impl Iterator<Item = &str> {
         text.split(',').map(str::trim).filter(|part| !part.is_empty())
     }
 
-    /// The seconds of [`Settings::timeout`].
+    /// [`Settings::timeout`] as a duration.
     pub fn stall(&self) -> Duration {
         Duration::from_secs(self.timeout)
     }
@@ -264,7 +266,7 @@ impl Settings {
     }
 }
 
-/// TOML as the rest of xcache reads it: figment's own feature brings a second version of the parser.
+/// TOML, read by the parser that the rest of xcache uses. Figment's own feature would add a second version of it.
 struct Toml;
 
 impl Format for Toml {
@@ -277,7 +279,7 @@ impl Format for Toml {
     }
 }
 
-/// The variables of settings. `true` and `8` are what they are in TOML; everything else is text.
+/// The variables of settings. Switches and numbers are read as in TOML; everything else is text.
 struct Variables;
 
 impl Provider for Variables {
@@ -307,8 +309,8 @@ fn plain_value(text: &str) -> Value {
     }
 }
 
-/// A config file. Prices may stand in a table of their own there: `core-minute` in `[report.prices]` is
-/// `price-core-minute`. Each remote may have a table ([`remote`]).
+/// A config file. It may have prices in a table: `core-minute` in `[report.prices]` is `price-core-minute`. It may have a
+/// table for each remote ([`remote`]).
 struct ConfigFile(Data<Toml>);
 
 impl Provider for ConfigFile {
@@ -324,7 +326,8 @@ impl Provider for ConfigFile {
     }
 }
 
-/// Whatever else is in the table `report` stays there, and is no setting.
+/// Turns the prices in `[report.prices]` into settings. Everything else in `report` stays, and is then an unknown
+/// setting.
 fn lift_prices(settings: &mut Dict) {
     let Some(Value::Dict(_, report)) = settings.get_mut("report") else { return };
     let Some(Value::Dict(_, prices)) = report.remove("prices") else { return };
@@ -334,7 +337,7 @@ fn lift_prices(settings: &mut Dict) {
     settings.extend(prices.into_iter().map(|(name, price)| (format!("price-{name}"), price)));
 }
 
-/// The user's config file, where the platform has a place for one.
+/// The user's config file, if the platform has a place for one.
 pub fn user_config_file() -> Option<PathBuf> {
     Some(platform_dirs()?.config_dir().join("config.toml"))
 }

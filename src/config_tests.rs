@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_documented_list_is_the_parsers() {
+fn every_field_is_a_documented_setting() {
     let fields = serde_json::to_value(Settings {
         remote: Some("s3://b".into()),
         events: Some("e".into()),
@@ -16,7 +16,7 @@ fn the_documented_list_is_the_parsers() {
 }
 
 #[test]
-fn the_workspace_file_is_read_and_flags_win() {
+fn flags_override_the_workspace_file() {
     let workspace = tempfile::tempdir().unwrap();
     std::fs::create_dir(workspace.path().join(".config")).unwrap();
     std::fs::write(
@@ -45,14 +45,14 @@ fn a_misspelt_key_and_a_bad_value_are_named() {
 }
 
 #[test]
-fn incremental_compilation_is_stripped_where_ci_says_yes() {
+fn incremental_compilation_is_stripped_if_ci_is_set() {
     let by_default = |ci: Option<&str>| Incremental::by_default(ci.map(OsStr::new));
     assert_eq!([None, Some(""), Some("false")].map(by_default), [Incremental::Keep; 3]);
     assert_eq!([Some("true"), Some("1"), Some("woodpecker")].map(by_default), [Incremental::Strip; 3]);
 }
 
 #[test]
-fn prices_may_stand_in_a_table_and_flags_win() {
+fn prices_may_be_in_a_table_and_flags_win() {
     let workspace = tempfile::tempdir().unwrap();
     std::fs::create_dir(workspace.path().join(".config")).unwrap();
     let load = |text: &str, overrides: &Overrides| {
@@ -75,20 +75,20 @@ fn prices_may_stand_in_a_table_and_flags_win() {
 }
 
 #[test]
-fn what_is_only_told_about_a_build_is_no_part_of_it() {
-    let told = Settings {
+fn settings_that_only_affect_reports_do_not_affect_a_build() {
+    let reporting = Settings {
         events: Some("events".into()),
         ci_summary: Switch::Off,
         price_request: 1.0,
         price_gb_sent: 1.0,
         ..Settings::default()
     };
-    assert_eq!(told.of_the_build(), Settings::default());
+    assert_eq!(reporting.of_the_build(), Settings::default());
     let other = Settings { members: Switch::Off, ..Settings::default() };
     assert_ne!(other.of_the_build(), Settings::default());
 }
 
-/// Compares a file of the book with what it should be, or writes it.
+/// Compares a file of the book with its expected content, or writes it.
 fn assert_in_book(file: &str, expected: impl FnOnce(&str) -> String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("book/src").join(file);
     let written = std::fs::read_to_string(&path).unwrap_or_default();
@@ -116,7 +116,7 @@ fn the_book_lists_every_setting_as_flag_variable_and_key() {
 }
 
 #[test]
-fn the_schema_in_the_book_is_that_of_a_config_file() {
+fn the_schema_in_the_book_is_up_to_date() {
     assert_in_book("config.schema.json", |_| format!("{:#}\n", Settings::schema()));
     let schema = Settings::schema();
     for setting in SETTINGS {

@@ -1,12 +1,12 @@
-//! Explanations: why the last build compiled what it compiled.
+//! Explanations: why the last build compiled its units.
 //!
-//! When a build records a unit, it keeps the unit's inputs ([`crate::store::input_history`]). It keeps the inputs of its misses
-//! beside its report ([`LastBuild`]). An [`Explanation`] compares the two ([`causes`]), says which package brings
-//! another one in ([`Origins`]), and is shown as [`text`] or as JSON.
+//! A build that records a unit keeps the unit inputs in the input history ([`crate::store::input_history`]). It keeps
+//! the inputs of its misses beside its report ([`LastBuild`]). An [`Explanation`] compares the two ([`causes`]), says
+//! which package requires another one ([`Origins`]), and is shown as [`text`] or as JSON.
 //!
-//! **Invariants.** A build writes little and asks nothing for this: one small file for each unit that it records, and
-//! one for itself if there is anything to explain. Explaining writes nothing. No value of a variable is kept or shown,
-//! unless it is a flag or a setting for the compiler.
+//! **Invariants.** Explanations cost a build little: it sends no request for them, and writes one small file for each
+//! unit that it records, and one for itself if there is anything to explain. Explaining writes nothing. No value of a
+//! variable is kept or shown, unless it is a flag or a setting for the compiler.
 
 mod assemble;
 pub mod causes;
@@ -138,7 +138,3 @@ impl Explanation {
         schemars::schema_for!(Self).to_value()
     }
 }
-
-#[cfg(test)]
-#[path = "explain/explain_tests.rs"]
-mod tests;

@@ -1,6 +1,6 @@
-//! File-system effects that must be whole or not at all.
+//! File-system writes that are complete or do not happen.
 //!
-//! Every write here is a temporary file in the same file system, then a rename: a killed process leaves at most a
+//! Every write creates a temporary file in the same file system and renames it. A killed process leaves at most a
 //! temporary file that nobody reads. Every error names the path.
 
 use std::fs::{self, File};
@@ -16,17 +16,17 @@ use tempfile::{Builder, NamedTempFile};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
-/// How much is read at a time.
+/// The number of bytes that are read at a time.
 const CHUNK: usize = 256 << 10;
-/// How many chunks may wait to be written.
-const AHEAD: usize = 4;
+/// The number of chunks that may wait to be written.
+const MAX_WAITING_CHUNKS: usize = 4;
 
 /// Creates a directory and its parents.
 pub fn create_dir_all(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io("create", path))
 }
 
-/// Reads a file, or nothing where there is none.
+/// Reads a file; `None` if it does not exist.
 pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -35,7 +35,7 @@ pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// What is in a directory, which need not exist.
+/// The paths in a directory; none if it does not exist.
 pub fn children(directory: &Path) -> Result<Vec<PathBuf>> {
     match fs::read_dir(directory) {
         Ok(entries) => Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect()),
@@ -44,7 +44,7 @@ pub fn children(directory: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Removes a file if it is there.
+/// Removes a file if it exists.
 pub fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
@@ -52,18 +52,18 @@ pub fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// A new temporary file in `directory`; it is removed unless it is persisted.
+/// Creates a temporary file in `directory`. It is removed unless it is persisted.
 pub fn temporary_file(directory: &Path) -> Result<NamedTempFile> {
     Builder::new().prefix(".xcache-").tempfile_in(directory).map_err(Error::io("create a file in", directory))
 }
 
-/// Gives a temporary file its name, replacing what was there.
+/// Renames a temporary file to `path`, replacing any file there.
 pub fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
     file.persist(path).map_err(|error| Error::io("rename a file to", path)(error.error))?;
     Ok(())
 }
 
-/// Writes a small file through a temporary one beside it; `path`'s directory is created where it is missing.
+/// Writes a small file through a temporary one beside it. Creates the directory of `path` if it is missing.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     create_dir_all(directory)?;
@@ -73,15 +73,15 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     persist(file, path)
 }
 
-/// The length and the digest of what is read.
+/// The length and the digest of an input.
 pub fn hash(input: impl Read) -> io::Result<(u64, Digest)> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(input)?;
     Ok((hasher.count(), hasher.into()))
 }
 
-/// Copies what is read, and says its length and digest. One chunk is written while the next is hashed: of a program, each
-/// takes some tens of milliseconds.
+/// Copies an input, and returns its length and digest. One chunk is written while the next is hashed: for a program,
+/// each of the two takes some tens of milliseconds.
 pub fn copy_hashing(mut input: impl Read, mut output: impl Write + Send) -> io::Result<(u64, Digest)> {
     let mut hasher = blake3::Hasher::new();
     let mut read = |mut chunk: Vec<u8>| -> io::Result<Vec<u8>> {
@@ -94,12 +94,12 @@ pub fn copy_hashing(mut input: impl Read, mut output: impl Write + Send) -> io::
     output.write_all(&first)?;
     if first.len() == CHUNK {
         thread::scope(|scope| {
-            let (filled, to_write) = mpsc::sync_channel(AHEAD);
+            let (filled, to_write) = mpsc::sync_channel(MAX_WAITING_CHUNKS);
             let (written, free) = mpsc::channel();
             let writing = scope.spawn(move || write_chunks(output, to_write, &written));
             loop {
                 let chunk = read(free.try_recv().unwrap_or_default())?;
-                // Where it cannot be written, the writer says why.
+                // The writer returns its own error.
                 if chunk.is_empty() || filled.send(chunk).is_err() {
                     break;
                 }
@@ -111,30 +111,30 @@ pub fn copy_hashing(mut input: impl Read, mut output: impl Write + Send) -> io::
     Ok((hasher.count(), hasher.into()))
 }
 
-/// Writes what comes, and gives the buffers back.
+/// Writes chunks as they arrive, and returns the buffers.
 fn write_chunks(mut output: impl Write, to_write: Receiver<Vec<u8>>, written: &Sender<Vec<u8>>) -> io::Result<()> {
     for chunk in to_write {
         output.write_all(&chunk)?;
-        // Nobody takes it when all is read.
+        // When everything is read, no buffer is needed.
         let _ = written.send(chunk);
     }
     Ok(())
 }
 
-/// Whether a file may be started.
+/// Whether a file is executable.
 #[cfg(unix)]
 pub fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Whether a file may be started.
+/// Whether a file is executable.
 #[cfg(not(unix))]
 pub fn is_executable(path: &Path) -> bool {
     path.is_file()
 }
 
-/// What tells whether a file was written again, or put aside and back: length, times, and its inode where there is one.
+/// The state of a file: length, times and inode. It changes when the file is written, or moved away and back.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Stamp {
     /// Its size.
@@ -161,13 +161,14 @@ impl Stamp {
         })
     }
 
-    /// When it was changed in any way, as far as the system tells. When it was written is what anybody says it is.
+    /// When the file changed in any way, as far as the system records it. The modification time can be set to any
+    /// value.
     pub fn changed(&self) -> SystemTime {
         self.changed.or(self.modified).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 
-/// Since 1970 or, with `true`, until then.
+/// Serializes the time since 1970, or, with `true`, the time until 1970.
 fn serialize_time<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
     let distance = |time: &SystemTime| match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => (false, since),
@@ -198,27 +199,27 @@ fn inode(_: &fs::Metadata) -> u64 {
     0
 }
 
-/// Temporary files are private; what becomes visible gets the mode any other new file has.
+/// Gives a file the mode of any other new file. Temporary files are private.
 #[cfg(unix)]
 pub fn make_world_readable(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
-/// Gives a temporary file the mode of a program.
+/// Gives a file the mode of a program.
 #[cfg(unix)]
 pub fn make_executable(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o755))
 }
 
-/// Gives a temporary file the mode of a program.
+/// Gives a file the mode of a program.
 #[cfg(not(unix))]
 pub fn make_executable(_: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Temporary files are private; what becomes visible gets the mode any other new file has.
+/// Gives a file the mode of any other new file. Temporary files are private.
 #[cfg(not(unix))]
 pub fn make_world_readable(_: &File) -> io::Result<()> {
     Ok(())
@@ -233,7 +234,7 @@ mod tests {
     use crate::reference::field_changes::{Change, assert_each_field_counts};
 
     #[test]
-    fn what_is_copied_is_what_is_read_however_many_chunks_it_is() {
+    fn a_copy_equals_its_input_for_any_number_of_chunks() {
         for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 20 * CHUNK + 7] {
             let input: Vec<u8> = (0..length).map(|index| (index / 3 % 251) as u8).collect();
             let mut output = Vec::new();
@@ -245,21 +246,21 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_ends_with_the_error_of_whichever_side_fails() {
-        /// Fails behind this many bytes.
-        struct Until(usize);
-        impl Until {
+    fn a_copy_ends_with_the_error_of_the_side_that_fails() {
+        /// Fails after this many bytes.
+        struct FailsAfter(usize);
+        impl FailsAfter {
             fn take(&mut self, length: usize) -> io::Result<usize> {
                 self.0 = self.0.checked_sub(length).ok_or(io::ErrorKind::StorageFull)?;
                 Ok(length)
             }
         }
-        impl Read for Until {
+        impl Read for FailsAfter {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
                 self.take(buffer.len())
             }
         }
-        impl Write for Until {
+        impl Write for FailsAfter {
             fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
                 self.take(buffer.len())
             }
@@ -269,9 +270,9 @@ mod tests {
         }
         for bytes in [0, CHUNK, 3 * CHUNK, 9 * CHUNK] {
             let kind = |copied: io::Result<_>| copied.unwrap_err().kind();
-            let full = copy_hashing(io::repeat(1).take(20 * CHUNK as u64), Until(bytes));
+            let full = copy_hashing(io::repeat(1).take(20 * CHUNK as u64), FailsAfter(bytes));
             assert_eq!(kind(full), io::ErrorKind::StorageFull, "{bytes}");
-            let unreadable = copy_hashing(Until(bytes), io::sink());
+            let unreadable = copy_hashing(FailsAfter(bytes), io::sink());
             assert_eq!(kind(unreadable), io::ErrorKind::StorageFull, "{bytes}");
         }
     }

@@ -1,14 +1,14 @@
-//! What was seen while a unit was made, as conditions: made of what an [observer](crate::observe) saw, and compared with
-//! what is here.
+//! Turns what the [observer](crate::observe) saw while a unit was made into conditions, and compares these with this
+//! machine.
 //!
-//! [`MachineState`] is this machine, as far as anybody could look at it: paths and variables. [`MachineState::record`]
-//! leaves out what is fixed already ([`Subject`]) and makes [`Observed`] of the rest; [`MachineState::difference`]
-//! finds the first condition that does not hold. Variables are not seen: one counts if a program that was at work
-//! contains its name ([`names`]).
+//! [`MachineState`] gives access to the paths and variables of this machine. [`MachineState::record`] leaves out what
+//! is fixed already ([`Subject`]) and makes [`Observed`] conditions of the rest. [`MachineState::difference`] finds the
+//! first condition that does not hold. Variables cannot be observed: one counts if a program that was at work contains
+//! its name ([`names`]).
 //!
-//! **Invariants.** What is recorded is what was there when it was looked at first; where that cannot be told any more,
-//! nothing is. Whatever is left out is fixed by something that is compared. Values and contents are never recorded,
-//! only [salted digests](SaltedDigest) of them.
+//! **Invariants.** A condition describes what was there when it was first looked at. If that is not known any more,
+//! nothing is recorded. Whatever is left out is fixed by something that is compared. Values and contents are never
+//! recorded, only [salted digests](SaltedDigest) of them.
 
 mod classify;
 mod names;
@@ -34,14 +34,14 @@ use crate::observe::{self, Access, Mark, Seen, Unknown, Unseen, Use, Was};
 use crate::roots::{Root, RootedPath, Roots};
 use crate::store::LocalStore;
 
-/// Variables that say where things are: what they lead to is seen. They count as well where their value is in what was
-/// made.
+/// Variables whose values are paths. What is at these paths is observed, so they count only if their value is in the
+/// outputs.
 const PATH_VARIABLES: &[&str] =
     &["CARGO_HOME", "CARGO_TARGET_DIR", "HOME", "OLDPWD", "PATH", "PWD", "RUSTUP_HOME", "TMPDIR", "XDG_RUNTIME_DIR"];
-/// Variables of a shell's own, which change with every command; and of every Rust program's, which change how it fails.
-const OF_PROCESSES: &[&str] =
+/// Variables of shells, which change with every command, and of all Rust programs, which change only how they fail.
+const IGNORED_VARIABLES: &[&str] =
     &["_", "COLUMNS", "LINES", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "RUST_MIN_STACK", "SHLVL", "TERM"];
-/// Variables that cargo and rustup set for everybody, whatever they were.
+/// Variables that cargo and rustup set for all programs, whatever their values were.
 const SET_BY_CARGO: &[&str] = &[
     "CARGO",
     "CARGO_MAKEFLAGS",
@@ -52,26 +52,26 @@ const SET_BY_CARGO: &[&str] = &[
     "RUSTC_WRAPPER",
     "RUST_RECURSION_COUNT",
 ];
-/// By these the C library tells a program language and place.
-const LOCAL: &[&str] =
+/// Variables by which the C library chooses language, formats and time zone.
+const LOCALE: &[&str] =
     &["LANG", "LANGUAGE", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_NUMERIC", "LC_TIME", "TZ"];
-/// Where the loader of any program looks first.
-const LIBRARIES: &str = "LD_LIBRARY_PATH";
-/// Every program asks for these, by its loader.
-const OF_LOADERS: &[&str] = &["GLIBC_TUNABLES", "LD_"];
-/// A value that is shorter may be in anything. The paths of roots are looked for in another way.
+/// The variable with the directories that the loader searches first.
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+/// The beginnings of the names of variables that the loader reads, and with it every program.
+const LOADER_PREFIXES: &[&str] = &["GLIBC_TUNABLES", "LD_"];
+/// Shorter values are not searched for, since any output may contain them. The paths of roots are found in another way.
 const MIN_SEARCHED_LENGTH: usize = 16;
 
-/// What a built program may have names of variables in; or why nobody knows which it asks for.
+/// The words of a built program that may contain names of variables, or why it is unknown which it reads.
 type Words = Result<Arc<BTreeSet<String>>, Unknown>;
 
-/// This machine, as far as anybody could look at it.
+/// The paths and variables of this machine, as far as conditions can refer to them.
 pub struct MachineState {
     roots: Roots,
     home: Option<Utf8PathBuf>,
     /// The environment that cargo was started with.
     environment: BTreeMap<OsString, OsString>,
-    /// What cargo's configuration says of variables.
+    /// The variables that cargo's configuration sets.
     configured: BTreeMap<String, String>,
     store: Arc<LocalStore>,
     unknown: Unobserved,
@@ -80,36 +80,36 @@ pub struct MachineState {
     names: Names,
     /// Digests of contents.
     contents: Mutex<HashMap<(String, Mark), Digest>>,
-    /// Names of variables that are in a program.
+    /// The names of variables in each program, by its content.
     names_by_program: Mutex<HashMap<Digest, Arc<BTreeSet<String>>>>,
-    /// Words of a built program, by its content: many units load the same macro.
+    /// The words of each built program, by its content: many units load the same macro.
     words: Mutex<HashMap<Digest, Words>>,
-    /// Words of the macros in a directory.
+    /// The words of the macros in each directory.
     macro_words: Mutex<HashMap<Utf8PathBuf, Arc<BTreeSet<String>>>>,
 }
 
-/// What was observed, of what.
+/// What was observed: a run of a build script, or a call of the compiler.
 pub struct Subject<'a> {
-    /// The directories that are fixed: by a checksum, or by what else is compared.
+    /// The directories that are fixed by a checksum, or by something else that is compared.
     pub fixed: Vec<&'a Utf8Path>,
-    /// Files that are compared already: the sources that the compiler says it has read.
+    /// Files that are compared already: the sources in the compiler's dep-info.
     pub dep_info_files: BTreeSet<Utf8PathBuf>,
-    /// Directories with the sources of crates whose macros it may use.
+    /// The directories with the sources of crates whose macros it may use.
     pub sources: BTreeSet<&'a Utf8Path>,
-    /// Where it may write.
+    /// The directories that it may write to.
     pub own: Vec<&'a Utf8Path>,
-    /// It is a compiler, which writes as well where cargo has its own files.
+    /// Whether it is a compiler, which also writes where cargo has its own files.
     pub is_compiler: bool,
-    /// The environment that it had.
+    /// Its environment.
     pub environment: &'a BTreeMap<String, String>,
-    /// The program itself, where it is one that was built.
+    /// The program itself, if it was built.
     pub program: Option<&'a Utf8Path>,
-    /// Whether a text is in what was made.
+    /// Whether its outputs contain a text.
     pub holds: &'a dyn Fn(&[u8]) -> bool,
 }
 
 impl MachineState {
-    /// For a session.
+    /// The state of the machine for a session.
     pub fn new(
         roots: Roots,
         environment: BTreeMap<OsString, OsString>,
@@ -145,35 +145,36 @@ impl MachineState {
     pub fn difference(&self, key: UnitKey, inputs: &Inputs) -> Option<Difference> {
         match inputs {
             Inputs::CompilerOnly => None,
-            Inputs::Observed(observed) => self.differing(key, observed),
+            Inputs::Observed(observed) => self.observed_difference(key, observed),
             _ if self.trusts() => None,
             Inputs::Declared => self.can_observe().then_some(Difference::Unobserved),
             Inputs::Trusted => Some(Difference::Unobserved),
         }
     }
 
-    /// Whether the user trusts what was not seen.
+    /// Whether the user trusts inputs that were not observed.
     pub fn trusts(&self) -> bool {
         self.unknown == Unobserved::Trust
     }
 
-    /// Whether what runs here is seen.
+    /// Whether this session can observe.
     fn can_observe(&self) -> bool {
         self.is_observing && observe::is_possible()
     }
 
-    /// Says once why nothing can be seen.
+    /// Warns once that nothing can be observed.
     pub fn warn_unobserved(&self, why: &Unseen, log: &EventLog) {
         if !self.has_warned.swap(true, Ordering::SeqCst) {
             log.warn(format!(
-                "what build scripts, macros and linkers read cannot be observed here: {}; only what declares its inputs or \
-                 is well known is cached of them (`observe = \"off\"` says no more, `unknown = \"trust\"` caches all)",
+                "what build scripts, macros and linkers read cannot be observed here: {}; only those that declare their \
+                 inputs or are well known are cached (`observe = \"off\"` hides this warning, `unknown = \"trust\"` caches \
+                 all)",
                 why.0
             ));
         }
     }
 
-    fn differing(&self, key: UnitKey, observed: &Observed) -> Option<Difference> {
+    fn observed_difference(&self, key: UnitKey, observed: &Observed) -> Option<Difference> {
         let paths = observed
             .paths
             .iter()
@@ -190,13 +191,13 @@ impl MachineState {
             !is_known && !PATH_VARIABLES.contains(&name.as_str())
         };
         let name = other.or_else(|| self.set_variables_in_words(observed).find(|name| is_new(&name)));
-        name.map(|name| Difference::Asked { name }).or_else(|| self.differing_program(observed, is_new))
+        name.map(|name| Difference::Asked { name }).or_else(|| self.program_difference(observed, is_new))
     }
 
-    /// Whether a path is as it was. Where it is not known where that is here, it is not.
+    /// Whether a path has the recorded states. If its root is unknown here, nothing is there.
     fn is_unchanged(&self, key: UnitKey, path: &str, states: &[PathState]) -> bool {
         if let Some(name) = path.strip_prefix(IN_PATH).and_then(|name| name.strip_prefix('/')) {
-            return self.found(key, name).is_some_and(|found| states == [found]);
+            return self.found_in_path(key, name).is_some_and(|found| states == [found]);
         }
         let Some(path) = self.resolve(path) else { return states == [PathState::Absent] };
         let was = Was::now(path.as_std_path());
@@ -215,23 +216,23 @@ impl MachineState {
         })
     }
 
-    /// The directories in which programs are found by their names, up to the first one in which there is one.
-    fn before(&self, name: &str) -> impl Iterator<Item = Utf8PathBuf> {
+    /// The directories in `PATH`, up to the first one that has a program of this name.
+    fn directories_up_to(&self, name: &str) -> impl Iterator<Item = Utf8PathBuf> {
         let path = self.environment.get(OsStr::new("PATH")).map(OsString::as_os_str).unwrap_or_default();
         let directories = std::env::split_paths(path).filter_map(|directory| Utf8PathBuf::try_from(directory).ok());
-        let mut is_over = false;
+        let mut is_found = false;
         directories.filter(|directory| directory.is_absolute()).take_while(move |directory| {
-            let is_after = is_over;
-            is_over |= fs::is_executable(directory.join(name).as_std_path());
+            let is_after = is_found;
+            is_found |= fs::is_executable(directory.join(name).as_std_path());
             !is_after
         })
     }
 
-    /// What is found by a name: a program, and whatever of that name is not one and comes before. Nothing where it
-    /// changes meanwhile.
-    fn found(&self, key: UnitKey, name: &str) -> Option<PathState> {
+    /// What a search of `PATH` for a name finds: the program, and everything of that name before it that is not a
+    /// program. `None` if it changes meanwhile.
+    fn found_in_path(&self, key: UnitKey, name: &str) -> Option<PathState> {
         let mut found = Vec::new();
-        for path in self.before(name).map(|directory| directory.join(name)) {
+        for path in self.directories_up_to(name).map(|directory| directory.join(name)) {
             found.push((
                 fs::is_executable(path.as_std_path()),
                 match Was::now(path.as_std_path()) {
@@ -249,15 +250,15 @@ impl MachineState {
         Some(PathState::File(SaltedDigest::of(key, content)))
     }
 
-    /// The variables that are set now and that a built program, a macro or a loader may ask for.
+    /// The variables that are set now and that a built program, a macro or a loader may read.
     fn set_variables_in_words(&self, observed: &Observed) -> impl Iterator<Item = String> {
         let of_words = self.names.in_words(&observed.words).into_iter().chain(self.names.among(&observed.macro_words));
-        of_words.chain(self.names.all().filter(|name| is_of_loaders(name)).cloned())
+        of_words.chain(self.names.all().filter(|name| is_read_by_loaders(name)).cloned())
     }
 
-    /// The first of the other programs that may ask for a new variable. A program that is not there says nothing of what it
-    /// would ask for.
-    fn differing_program(&self, observed: &Observed, is_new: impl Fn(&&String) -> bool) -> Option<Difference> {
+    /// The first of the other programs that may read a new variable, or that is missing, so that its variables are
+    /// unknown.
+    fn program_difference(&self, observed: &Observed, is_new: impl Fn(&&String) -> bool) -> Option<Difference> {
         observed.programs.iter().find_map(|program| {
             let Some(names) = self.resolve(program).and_then(|path| self.names_in_file(&path)) else {
                 return Some(Difference::Observed { path: program.clone() });
@@ -273,29 +274,29 @@ impl MachineState {
         is_set.then(|| SaltedDigest::of(key, Digest::of_value(Domain::Variable, &(value, configured))))
     }
 
-    /// What was seen, as conditions of the unit with this key; or why it cannot be told.
+    /// Turns what was seen into conditions of the unit with this key, or returns why that is not possible.
     pub fn record(&self, seen: &Seen, key: UnitKey, subject: &Subject<'_>) -> Result<Observed, Unknown> {
-        is_known(seen)?;
+        check_known(seen)?;
         let directories = KnownDirectories::new(&self.roots, subject);
         let mut observed = Observed::default();
         let mut readers = BTreeSet::new();
-        let searched = self.searched(subject);
+        let path_directories = self.path_directories(subject);
         let started = seen.paths.iter().filter(|(_, access)| access.uses.has(Use::Start));
-        let started: BTreeSet<_> = started.filter_map(|(path, _)| name_in(path, &searched)).collect();
+        let started: BTreeSet<_> = started.filter_map(|(path, _)| name_in(path, &path_directories)).collect();
         for (path, access) in &seen.paths {
-            let name = name_in(path, &searched).filter(|_| !access.uses.has(Use::Make));
+            let name = name_in(path, &path_directories).filter(|_| !access.uses.has(Use::Make));
             if let Some(name) = name {
                 self.add_named(&mut observed, key, name)?;
             }
             match directories.kind(path, access, seen)? {
-                // It was looked for there because it might have been anywhere.
+                // The condition on the search for this name covers the path.
                 PathKind::Input
                     if access.was == Was::Absent && name.is_some_and(|name| self.is_passed(path, name, &started)) => {}
                 PathKind::Input => self.add(&mut observed, key, path, access)?,
                 PathKind::Fixed => {}
             }
-            if directories.is_local(path, access) {
-                observed.words.extend(LOCAL.iter().map(|name| (*name).to_owned()));
+            if directories.uses_locale(path, access) {
+                observed.words.extend(LOCALE.iter().map(|name| (*name).to_owned()));
             }
             if directories.reads_variables(path, access, seen) {
                 readers.insert(path.as_str());
@@ -306,10 +307,10 @@ impl MachineState {
         Ok(observed)
     }
 
-    /// What linkers have put into what they made, besides what others have compiled and what a host has for everybody: a
-    /// digest of it; nothing within where there is nothing.
+    /// The digest of the files that linkers have read as inputs, without those of other units and those that a host
+    /// links into everything; `None` if there are no such files.
     pub fn linked(&self, seen: &Seen, subject: &Subject<'_>) -> Result<Option<Digest>, Unknown> {
-        is_known(seen)?;
+        check_known(seen)?;
         let directories = KnownDirectories::new(&self.roots, subject);
         let mut linked = BTreeMap::new();
         for (path, access) in &seen.paths {
@@ -322,8 +323,8 @@ impl MachineState {
         Ok((!linked.is_empty()).then(|| Digest::of_value(Domain::Linked, &linked)))
     }
 
-    /// The directories in which programs are found by their names.
-    fn searched(&self, subject: &Subject<'_>) -> BTreeSet<String> {
+    /// The directories in the `PATH` of the subject and of the session.
+    fn path_directories(&self, subject: &Subject<'_>) -> BTreeSet<String> {
         let own = subject.environment.get("PATH").map(OsString::from);
         let paths = own.iter().chain(self.environment.get(OsStr::new("PATH")));
         let directories =
@@ -331,23 +332,23 @@ impl MachineState {
         directories.map(|directory| directory.trim_end_matches('/').to_owned()).collect()
     }
 
-    /// Whether who starts a program by its name passes by here, so that what is found by it says that nothing is here.
+    /// Whether a search for a program that was started passes this path. The condition on the search then covers it.
     fn is_passed(&self, path: &str, name: &str, started: &BTreeSet<&str>) -> bool {
-        started.contains(name) && self.before(name).any(|directory| directory.join(name) == path)
+        started.contains(name) && self.directories_up_to(name).any(|directory| directory.join(name) == path)
     }
 
-    /// What is found by its name.
+    /// Adds the condition on what a search of `PATH` for a name finds.
     fn add_named(&self, observed: &mut Observed, key: UnitKey, name: &str) -> Result<(), Unknown> {
         let named = observed.paths.entry(IN_PATH.into()).or_default();
         if named.contains_key(name) {
             return Ok(());
         }
-        let state = self.found(key, name).ok_or(Unknown::Changed)?;
+        let state = self.found_in_path(key, name).ok_or(Unknown::Changed)?;
         named.insert(name.to_owned(), vec![state]);
         Ok(())
     }
 
-    /// One path, and what it leads to where it is a program that is read by another one.
+    /// Adds the condition on a path, and the one on the interpreter of a script that was started.
     fn add(&self, observed: &mut Observed, key: UnitKey, path: &str, access: &Access) -> Result<(), Unknown> {
         let at = Utf8Path::new(path);
         if Was::now(at.as_std_path()) != access.was && access.was != Was::Absent {
@@ -379,7 +380,7 @@ impl MachineState {
         Ok(())
     }
 
-    /// The variables that a program at work contains, and the programs that may contain others.
+    /// Adds the variables whose names a program at work contains, and the programs that may contain others.
     fn add_variables(
         &self,
         observed: &mut Observed,
@@ -409,19 +410,19 @@ impl MachineState {
         }
         found.extend(self.names.in_words(&observed.words));
         found.extend(self.names.among(&observed.macro_words));
-        found.extend(self.names.all().filter(|name| is_of_loaders(name)).cloned());
+        found.extend(self.names.all().filter(|name| is_read_by_loaders(name)).cloned());
         for name in found {
-            // What cargo has set it to follows from what is built, or from the configuration.
+            // A value that cargo has set follows from the unit, or from the configuration.
             let value = self.environment.get(OsStr::new(&name)).and_then(|value| value.to_str());
-            let is_same = || subject.environment.get(&name).map(String::as_str) == value || is_of_loaders(&name);
+            let is_same = || subject.environment.get(&name).map(String::as_str) == value || is_read_by_loaders(&name);
             let is_passed_on = self.configured.contains_key(&name) || value.is_none() || is_same();
             if !is_passed_on {
                 observed.replaced.insert(name);
                 continue;
             }
-            let is_told =
+            let is_in_outputs =
                 || value.is_none_or(|value| value.len() >= MIN_SEARCHED_LENGTH && (subject.holds)(value.as_bytes()));
-            if !PATH_VARIABLES.contains(&name.as_str()) || is_told() {
+            if !PATH_VARIABLES.contains(&name.as_str()) || is_in_outputs() {
                 let digest = self.variable(key, &name).ok_or(Unknown::Environment)?;
                 observed.variables.insert(name, digest);
             }
@@ -429,7 +430,7 @@ impl MachineState {
         Ok(())
     }
 
-    /// Where a path is, for another machine.
+    /// A path in a form that is valid on other machines: below a root, or below the home directory.
     fn locate(&self, path: &str) -> String {
         let located = self.roots.locate(path);
         match (&located, &self.home) {
@@ -442,7 +443,7 @@ impl MachineState {
         }
     }
 
-    /// The same, here; nothing where its root is not known.
+    /// The path on this machine; `None` if its root is unknown.
     fn resolve(&self, located: &str) -> Option<Utf8PathBuf> {
         if let Some(rest) = located.strip_prefix('~') {
             return Some(format!("{}{rest}", self.home.as_ref()?).into());
@@ -453,25 +454,24 @@ impl MachineState {
         Some(format!("{}{rest}", self.roots.get(Root::named(root)?)?).into())
     }
 
-    /// The digest of a file, which is known by what tells whether it was written again.
+    /// The digest of a file. It is remembered by the file's path and mark.
     fn content(&self, path: &Utf8Path, mark: Mark) -> Option<Digest> {
         let name = (path.to_string(), mark);
         if let Some(known) = lock(&self.contents).get(&name) {
             return Some(*known);
         }
-        let kept_as = Digest::of_value(Domain::Answer, &("observed", &name));
-        let kept = self.store.probe(kept_as).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).map(Digest::from);
-        let digest = match kept {
-            Some(kept) => kept,
+        let probe_key = Digest::of_value(Domain::Answer, &("observed", &name));
+        let probed = self.store.probe(probe_key).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).map(Digest::from);
+        let digest = match probed {
+            Some(probed) => probed,
             None => {
                 let digest = Digest::of_file(path.as_std_path()).ok()?;
                 if Was::now(path.as_std_path()) != Was::File(mark) {
                     return None;
                 }
-                // What was written just now may be written again in the same instant. Only speed is lost by not keeping
-                // it.
+                // A file that was written just now may change again and keep its mark, so its digest is not remembered.
                 if mark.is_reliable() {
-                    let _ = self.store.put_probe(kept_as, digest.as_bytes());
+                    let _ = self.store.put_probe(probe_key, digest.as_bytes());
                 }
                 digest
             }
@@ -480,7 +480,7 @@ impl MachineState {
         Some(digest)
     }
 
-    /// The words of a built program of this content.
+    /// The words of a built program with this content.
     fn words_of(&self, content: Digest, path: &Utf8Path) -> Words {
         if let Some(known) = lock(&self.words).get(&content) {
             return known.clone();
@@ -490,7 +490,7 @@ impl MachineState {
         found
     }
 
-    /// What the macros of a crate may have a procedural macro read.
+    /// The words in the macros of a crate, which may pass them to a procedural macro.
     fn macro_words_in(&self, directory: &Utf8Path) -> Arc<BTreeSet<String>> {
         if let Some(known) = lock(&self.macro_words).get(directory) {
             return known.clone();
@@ -505,19 +505,19 @@ impl MachineState {
         self.names_of(self.content(path, mark)?, path.as_std_path())
     }
 
-    /// The names of variables that are set now and are in a file of this content.
+    /// The names of variables that are set now and that a file with this content contains.
     fn names_of(&self, content: Digest, path: &Path) -> Option<Arc<BTreeSet<String>>> {
         if let Some(known) = lock(&self.names_by_program).get(&content) {
             return Some(known.clone());
         }
-        let kept_as = Digest::of_value(Domain::FoundNames, &(content, self.names.digest()));
-        let kept = self.store.probe(kept_as).and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let found = match kept {
-            Some(kept) => kept,
+        let probe_key = Digest::of_value(Domain::FoundNames, &(content, self.names.digest()));
+        let probed = self.store.probe(probe_key).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let found = match probed {
+            Some(probed) => probed,
             None => {
                 let found = self.names.in_file(path)?;
                 if let Ok(bytes) = serde_json::to_vec(&found) {
-                    let _ = self.store.put_probe(kept_as, &bytes);
+                    let _ = self.store.put_probe(probe_key, &bytes);
                 }
                 found
             }
@@ -535,44 +535,45 @@ impl Observed {
     }
 }
 
-/// Whether all was seen that matters.
-fn is_known(seen: &Seen) -> Result<(), Unknown> {
+/// Fails if something could not be observed that matters.
+fn check_known(seen: &Seen) -> Result<(), Unknown> {
     let unknown = seen.unknown.iter().find(|unknown| **unknown != Unknown::Identity);
     unknown.map_or(Ok(()), |unknown| Err(*unknown))
 }
 
-/// Whether a variable says anything to a program that is not ours.
+/// Whether a variable can change what a program does.
 fn counts(name: &str) -> bool {
-    let is_listed = OF_PROCESSES.contains(&name) || SET_BY_CARGO.contains(&name);
+    let is_listed = IGNORED_VARIABLES.contains(&name) || SET_BY_CARGO.contains(&name);
     !name.is_empty() && !is_listed && !name.starts_with("XCACHE_")
 }
 
-/// The environment without what cargo and rustup say of their own toolchain's libraries, when they start something.
+/// The environment without the directories of toolchains' libraries, which cargo and rustup add when they start
+/// programs.
 fn without_toolchain(mut environment: BTreeMap<OsString, OsString>, roots: &Roots) -> BTreeMap<OsString, OsString> {
-    let Some(value) = environment.remove(OsStr::new(LIBRARIES)) else { return environment };
+    let Some(value) = environment.remove(OsStr::new(LIBRARY_PATH)) else { return environment };
     let toolchains = roots.get(Root::Sysroot).and_then(Utf8Path::parent);
     let is_foreign = |path: &std::path::PathBuf| {
         !path.as_os_str().is_empty() && !toolchains.is_some_and(|toolchains| path.starts_with(toolchains))
     };
     let foreign: Vec<_> = std::env::split_paths(&value).filter(is_foreign).collect();
     if let Some(value) = std::env::join_paths(&foreign).ok().filter(|value| !value.is_empty()) {
-        environment.insert(LIBRARIES.into(), value);
+        environment.insert(LIBRARY_PATH.into(), value);
     }
     environment
 }
 
-/// Whether the loader of any program asks for it.
-fn is_of_loaders(name: &str) -> bool {
-    OF_LOADERS.iter().any(|begin| name.starts_with(begin))
+/// Whether the loader reads this variable.
+fn is_read_by_loaders(name: &str) -> bool {
+    LOADER_PREFIXES.iter().any(|begin| name.starts_with(begin))
 }
 
-/// The name of something that is right in one of these directories.
+/// The name of a path that is directly in one of these directories.
 fn name_in<'a>(path: &'a str, directories: &BTreeSet<String>) -> Option<&'a str> {
     let (directory, name) = path.rsplit_once('/')?;
     directories.contains(directory).then_some(name)
 }
 
-/// A directory that is there is not worth saying where something in it is.
+/// Drops the condition that a directory exists if another condition says that something exists in it.
 fn drop_implied(paths: &mut BTreeMap<String, BTreeMap<String, Vec<PathState>>>) {
     let present = paths.iter().filter(|(_, names)| names.values().flatten().any(|state| *state != PathState::Absent));
     let present: BTreeSet<String> = present.map(|(directory, _)| directory.clone()).collect();
@@ -595,17 +596,17 @@ fn join(directory: &str, name: &str) -> String {
     }
 }
 
-/// The names in a directory, whatever they are of.
+/// The digest of all names in a directory.
 fn names_in(directory: &Utf8Path) -> Option<Digest> {
     let entries = std::fs::read_dir(directory).ok()?;
     let names: Result<BTreeSet<OsString>, _> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
     Some(Digest::of_value(Domain::FileContents, &("names", names.ok()?)))
 }
 
-/// What a link says.
+/// The digest of a link's target.
 fn link_at(path: &Utf8Path) -> Option<Digest> {
-    let leads = std::fs::read_link(path).ok()?;
-    Some(Digest::of(leads.as_os_str().as_encoded_bytes()))
+    let target = std::fs::read_link(path).ok()?;
+    Some(Digest::of(target.as_os_str().as_encoded_bytes()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

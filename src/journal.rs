@@ -1,10 +1,10 @@
-//! The journal: every event as a line of a file, at the moment it happens.
+//! The journal: every event as a line of a file, written when the event happens.
 //!
-//! [`Journal`] stands before another [`Observer`] and passes everything on to it. What a line is, and how a file of them
-//! is read, is [`lines`]'.
+//! [`Journal`] stands in front of another [`Observer`] and passes every event on to it. The module [`lines`] defines
+//! and reads the lines.
 //!
-//! **Invariants.** A line is written by one call, to the end of the file, so sessions that share it do not tear each
-//! other's lines. A file that cannot be written costs one warning, and nothing is written any more.
+//! **Invariants.** Each line is appended in one call, so sessions that share a file do not tear each other's lines. If
+//! the file cannot be written, there is one warning, and no further attempt.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -21,13 +21,13 @@ use crate::event::{Event, EventKind, Observer, lines};
 pub struct Journal {
     session: String,
     path: PathBuf,
-    /// Nothing once it could not be written.
+    /// `None` after a failure.
     file: Mutex<Option<File>>,
     next: Arc<dyn Observer>,
 }
 
 impl Journal {
-    /// Adds to this file, which is created where it is missing. `session` is a name no other session has.
+    /// Appends to this file, which is created if it is missing. `session` is a unique name.
     pub fn new(path: &Path, session: String, next: Arc<dyn Observer>) -> Self {
         let file = open(path).inspect_err(|error| warn(&*next, 0, error)).ok();
         Self { session, path: path.to_owned(), file: Mutex::new(file), next }
@@ -57,8 +57,8 @@ fn warn(observer: &dyn Observer, at_ms: u64, error: &Error) {
     observer.observe(&Event { at_ms, kind: EventKind::Warning { message } });
 }
 
-/// If the last line was cut off, the next one begins after it. A directory that is missing is most likely the target
-/// directory, which cargo marks when it makes it.
+/// Opens the file, and ends the last line if it was cut off. A missing directory is most likely the target directory,
+/// so it is marked as cargo marks it.
 fn open(path: &Path) -> Result<File> {
     if let Some(directory) = path.parent().and_then(Utf8Path::from_path) {
         make_tagged(directory)?;
@@ -70,7 +70,7 @@ fn open(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Only a plain file can be looked at without waiting for somebody.
+/// Whether the last line has no end. Only a regular file can be read without blocking.
 fn is_cut_off(path: &Path) -> io::Result<bool> {
     let metadata = path.metadata()?;
     if !metadata.is_file() || metadata.len() == 0 {

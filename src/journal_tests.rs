@@ -6,7 +6,7 @@ use super::*;
 use crate::report::Report;
 use crate::report::tests::{assert_nothing_is_made_up, session, sessions};
 
-/// Keeps the warnings.
+/// Collects the warnings.
 #[derive(Default)]
 struct Warnings(Mutex<Vec<String>>);
 
@@ -30,7 +30,7 @@ fn event(at_ms: u64) -> Event {
 
 proptest! {
     #[test]
-    fn whatever_is_left_of_a_journal_is_a_report_that_makes_nothing_up(
+    fn any_part_of_a_journal_gives_a_report_without_invented_facts(
         (fates, code) in sessions(),
         cut in any::<prop::sample::Index>(),
     ) {
@@ -40,7 +40,7 @@ proptest! {
         let whole = lines::read(&text).unwrap();
         prop_assert_eq!(&whole, std::slice::from_ref(&events));
 
-        // The last byte is the end of the line: without it, nothing is missing.
+        // The last byte ends the line. Without it, no event is missing.
         let left = lines::read(&text[..cut.index(text.len() - 1)]).unwrap();
         let left = left.first().map_or(&[][..], Vec::as_slice);
         prop_assert_eq!(left, &events[..left.len()]);
@@ -51,7 +51,7 @@ proptest! {
 }
 
 #[test]
-fn a_line_is_there_as_soon_as_the_event_has_happened() {
+fn a_line_is_written_when_its_event_happens() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("events");
     let journal = Journal::new(&path, "session".into(), Arc::new(()));
@@ -62,7 +62,7 @@ fn a_line_is_there_as_soon_as_the_event_has_happened() {
 }
 
 #[test]
-fn sessions_add_to_a_file_and_begin_a_line_of_their_own() {
+fn sessions_append_to_a_file_and_start_on_a_new_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("events");
     let first = written(&path, &[event(1), event(2)]);
@@ -72,14 +72,14 @@ fn sessions_add_to_a_file_and_begin_a_line_of_their_own() {
 }
 
 #[test]
-fn a_target_directory_that_is_made_for_it_is_marked_as_cargo_does_it() {
+fn a_new_target_directory_is_marked_as_by_cargo() {
     let directory = tempfile::tempdir().unwrap();
     written(&directory.path().join("target/events"), &[event(1)]);
     assert!(directory.path().join("target/CACHEDIR.TAG").exists());
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_costs_one_warning() {
+fn a_file_that_cannot_be_opened_causes_one_warning() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("file"), "").unwrap();
     let warnings = Arc::new(Warnings::default());
@@ -93,7 +93,7 @@ fn a_file_that_cannot_be_opened_costs_one_warning() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_costs_one_warning() {
+fn a_full_disk_causes_one_warning() {
     let warnings = Arc::new(Warnings::default());
     let journal = Journal::new(Path::new("/dev/full"), "session".into(), warnings.clone());
     journal.observe(&event(1));

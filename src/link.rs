@@ -1,7 +1,7 @@
 //! This binary under another name, in a directory of its own.
 //!
-//! What a process is depends on the name it was started by: under that of [`Link`] it is the rustc wrapper, or the `cargo`
-//! of `cargo xcache exec`. The directory has nothing in it but the link and what its user puts there, and goes with it.
+//! A process behaves according to the name that it was started by: through a [`Link`], it is the rustc wrapper, or the
+//! `cargo` of `cargo xcache exec`. The directory contains only the link and its owner's files, and is removed with it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::error::{Error, Result};
 
-/// A directory with this binary in it, under another name.
+/// A directory with a link to this binary under another name.
 #[derive(Debug)]
 pub struct Link {
     directory: TempDir,
@@ -18,7 +18,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Makes the directory and the link; `name` is without the system's suffix for programs.
+    /// Creates the directory and the link. `name` is without the system's suffix for programs.
     pub fn new(executable: &Path, name: &str) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("xcache-")
@@ -34,19 +34,19 @@ impl Link {
         self.directory.path()
     }
 
-    /// The path of this binary in it.
+    /// The path of the link.
     pub fn program(&self) -> &Path {
         &self.program
     }
 }
 
-/// Makes `link` the same program.
+/// Creates `link` as another path of a program.
 #[cfg(unix)]
 pub(crate) fn link(executable: &Path, link: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(executable, link)
 }
 
-/// Makes `link` the same program.
+/// Creates `link` as another path of a program.
 #[cfg(not(unix))]
 pub(crate) fn link(executable: &Path, link: &Path) -> io::Result<()> {
     std::fs::hard_link(executable, link).or_else(|_| std::fs::copy(executable, link).map(drop))

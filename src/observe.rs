@@ -1,21 +1,20 @@
-//! What a process and all that it starts look at: files and directories, also those that are not there, and programs.
+//! Observes which files, directories and programs a process and its child processes look at, including missing ones.
 //!
-//! [`spawn`] starts a command that is seen, and [`Observation::finish`] says what was [seen]. A filter in the kernel (seccomp)
-//! stops it, and whatever it starts, at every call that asks for a path; a thread here reads the path from its memory and
-//! lets it go on. So it does not matter how something was linked, or who has started it; and nobody can tell that he is
-//! seen but by `/proc/self/status`.
+//! [`spawn`] starts an observed command, and [`Observation::finish`] returns what was [seen]. At every call with a
+//! path, a seccomp filter in the kernel stops the calling thread. A thread here reads the path from its memory and
+//! resumes the call. So it does not matter how a program was linked or who started it, and a process can tell that it
+//! is observed only from `/proc/self/status`.
 //!
-//! Who asks too often to be stopped each time (compilers) has a library loaded that notes what he asks for, and is
-//! let through ([`spawn_with`]).
+//! Compilers make too many calls to be stopped at each. They load a library that notes the paths, and whose calls the
+//! filter lets through ([`spawn_with`]).
 //!
-//! **Not seen**: what is not asked of the kernel by a path (the clock, random numbers, the processor, the name of the
-//! machine), and variables, which a process has from its start. What somebody else is asked for is not seen either, but
-//! [said](Unknown). A thread that replaces a path in memory while it is read is not caught.
+//! **Not seen**: whatever needs no path (the clock, random numbers, the processor, the name of the machine), and
+//! variables, which a process has from its start. Requests to other processes are not seen either, but
+//! [reported](Unknown). A thread that replaces a path in memory while the observer reads it is not detected.
 //!
-//! **Invariants.** A process that is seen does what it does unseen: every call goes on as it was made. It is stopped
-//! only as long as somebody answers: what lives longer than the command is left to a process of ours that does nothing
-//! but that ([`resume_remaining`]). Where the kernel does not let us, the command runs unseen, and the observation says
-//! why.
+//! **Invariants.** An observed process does what it does unobserved: every call is resumed unchanged. No process stays
+//! stopped: those that outlive the command are left to a process of ours that only resumes them ([`resume_remaining`]).
+//! If the kernel refuses the filter, the command runs unobserved, and the observation says why.
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod elf;
@@ -45,7 +44,7 @@ pub use self::supervise::{Observation, resume_remaining, spawn};
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 pub use self::unsupported::{Observation, provide_interposer, resume_remaining, spawn, spawn_with};
 
-/// Whether what is started here is seen: tried with a program that does nothing, when it is first asked.
+/// Whether commands can be observed here. The first call tries it with a program that does nothing.
 pub fn is_possible() -> bool {
     static IS_POSSIBLE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *IS_POSSIBLE.get_or_init(|| {
@@ -54,13 +53,13 @@ pub fn is_possible() -> bool {
     })
 }
 
-/// The argument by which this binary is [`resume_remaining`].
+/// The argument that makes this binary call [`resume_remaining`].
 pub const RESUME_REMAINING: &str = "--go-on";
 
-/// What came of observing.
+/// The result of observing.
 pub type Result = std::result::Result<Seen, Unseen>;
 
-/// Why a command was not seen, in words.
+/// Why a command was not observed, in words.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Unseen(pub String);
 

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use super::*;
 
-/// What a shell is seen to do, in a directory.
+/// What is seen of a shell that runs a script in a directory.
 fn seen(directory: &Path, script: &str) -> Seen {
     let mut command = Command::new("/bin/sh");
     let (mut child, observation) = spawn(command.args(["-c", script]).current_dir(directory)).unwrap();
@@ -18,7 +18,7 @@ fn access<'a>(seen: &'a Seen, directory: &Path, name: &str) -> Option<&'a Access
 }
 
 #[test]
-fn files_are_seen_whether_or_not_they_are_there_and_by_whom() {
+fn existing_and_missing_files_are_seen_with_their_readers() {
     let temporary = tempfile::tempdir().unwrap();
     let directory = temporary.path();
     std::fs::write(directory.join("there"), "").unwrap();
@@ -36,7 +36,7 @@ fn files_are_seen_whether_or_not_they_are_there_and_by_whom() {
 }
 
 #[test]
-fn what_it_does_is_what_it_does_unseen() {
+fn an_observed_program_behaves_as_unobserved() {
     let temporary = tempfile::tempdir().unwrap();
     let script = "exit 3";
     let mut command = Command::new("/bin/sh");
@@ -46,7 +46,7 @@ fn what_it_does_is_what_it_does_unseen() {
     assert!(spawn(&mut Command::new("/no/such/program")).is_err());
 }
 
-/// What a program does where the library notes it, and what was seen.
+/// The output of a program that loads the library, and what was seen.
 fn noted(command: &mut Command) -> (std::process::Output, Seen) {
     let session = tempfile::tempdir().unwrap();
     provide_interposer(session.path());
@@ -61,14 +61,14 @@ fn shell(script: &str, directory: &Path) -> Command {
     command
 }
 
-/// Everything but what has another name each time.
+/// Everything except paths that differ each time.
 fn lasting(seen: &Seen) -> Vec<(&str, &Access)> {
     let is_lasting = |path: &str| !path.starts_with("/tmp/cc") && !path.starts_with("/proc/") && !path.contains("/st");
     seen.paths.iter().map(|(path, access)| (path.as_str(), access)).filter(|(path, _)| is_lasting(path)).collect()
 }
 
 #[test]
-fn what_the_library_notes_is_what_is_seen_without_it() {
+fn the_same_is_seen_with_and_without_the_library() {
     let temporary = tempfile::tempdir().unwrap();
     let directory = temporary.path();
     std::fs::create_dir(directory.join("include")).unwrap();
@@ -104,27 +104,27 @@ fn what_the_library_notes_is_what_is_seen_without_it() {
 }
 
 #[test]
-fn nobody_finds_the_library_in_his_environment() {
+fn the_library_is_not_visible_in_the_environment() {
     let temporary = tempfile::tempdir().unwrap();
     let script = "env; tr '\\0' '\\n' < /proc/$$/environ; sh -c 'env; tr \"\\0\" \"\\n\" < /proc/$$/environ'; set";
     let (output, _) =
         noted(shell(script, temporary.path()).env_clear().env("A", "1").env("PATH", "/usr/bin:/bin").env("Z", "2"));
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(!said.contains("LD_PRELOAD") && !said.contains("interposer"), "{said}");
-    let entries = |name: &str| said.lines().filter(|line| *line == name).count();
-    assert_eq!((entries("A=1"), entries("Z=2")), (4, 4), "{said}");
-    let at_start: Vec<_> = said.lines().skip_while(|line| !line.starts_with("PWD")).collect();
-    assert!(!at_start.is_empty(), "{said}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(!printed.contains("LD_PRELOAD") && !printed.contains("interposer"), "{printed}");
+    let entries = |name: &str| printed.lines().filter(|line| *line == name).count();
+    assert_eq!((entries("A=1"), entries("Z=2")), (4, 4), "{printed}");
+    let at_start: Vec<_> = printed.lines().skip_while(|line| !line.starts_with("PWD")).collect();
+    assert!(!at_start.is_empty(), "{printed}");
 }
 
 #[test]
-fn nobody_finds_the_library_in_his_environment_who_does_not_load_it() {
+fn programs_that_do_not_load_the_library_do_not_see_it_in_the_environment() {
     let temporary = tempfile::tempdir().unwrap();
     let at = |name: &str| temporary.path().join(name);
     let tool =
         "#include <stdio.h>\nextern char **environ; int main(void) { for (char **at = environ; *at; at++) puts(*at); }";
     std::fs::write(at("tool.c"), tool).unwrap();
-    // One that makes no calls of its own, by a name that is among those of compilers.
+    // A static program that has the name of a compiler.
     assert!(Command::new("cc").arg("-static").arg(at("tool.c")).arg("-o").arg(at("cc")).status().unwrap().success());
     std::fs::write(at("sh"), format!("#!{}\n", at("cc").display())).unwrap();
     std::fs::set_permissions(at("sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -133,14 +133,14 @@ fn nobody_finds_the_library_in_his_environment_who_does_not_load_it() {
     for mut command in [Command::new(at("cc")), Command::new(at("sh")), shell("./cc; ./sh; $PWD/cc", temporary.path())]
     {
         let (child, observation) = spawn_with(session.path(), command.stdout(Stdio::piped())).unwrap();
-        let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-        assert!(said.contains("PATH=") && !said.contains("LD_PRELOAD"), "{said}");
+        let printed = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        assert!(printed.contains("PATH=") && !printed.contains("LD_PRELOAD"), "{printed}");
         assert!(observation.finish().is_ok());
     }
 }
 
 #[test]
-fn a_compiler_of_rust_is_not_stopped_for_each_link_on_its_way() {
+fn rustc_is_not_stopped_for_each_link_in_a_path() {
     let temporary = tempfile::tempdir().unwrap();
     let deep = temporary.path().join("a/b/c/d/e/f");
     std::fs::create_dir_all(&deep).unwrap();
@@ -175,7 +175,7 @@ fn a_compiler_of_rust_is_not_stopped_for_each_link_on_its_way() {
     assert_eq!(differing, Vec::<String>::new());
 }
 
-/// A directory in which the loader looks, with this in it; and a shell that looks there.
+/// A directory that the loader searches, with this content, and a shell with that search.
 fn searching(script: &str, content: &[&str]) -> (tempfile::TempDir, Command) {
     let temporary = tempfile::tempdir().unwrap();
     let libraries = temporary.path().join("libraries");
@@ -188,7 +188,7 @@ fn searching(script: &str, content: &[&str]) -> (tempfile::TempDir, Command) {
 }
 
 #[test]
-fn where_no_library_is_a_compiler_is_seen_to_look_once() {
+fn directories_without_libraries_are_searched_once() {
     const COMPILE: &str = "cc -c a.c;";
     let stopped = |times: usize, content: &[&str]| {
         let (temporary, mut command) = searching(&COMPILE.repeat(times), content);
@@ -199,7 +199,7 @@ fn where_no_library_is_a_compiler_is_seen_to_look_once() {
         assert_eq!(seen.paths.keys().filter(|path| is_sought(path)).count(), 2, "{:?}", temporary.path());
         seen.stopped
     };
-    // The first two tell what every further one costs.
+    // The difference is the cost of each further start.
     let each = |content: &[&str]| stopped(3, content) - stopped(2, content);
     let (needless, needed) = (
         each(&["libown-0123456789abcdef.so", "libLLVM.so.22.1-rust-1.95.0-stable", "libown.rlib"]),
@@ -209,7 +209,7 @@ fn where_no_library_is_a_compiler_is_seen_to_look_once() {
 }
 
 #[test]
-fn a_compiler_finds_what_the_loader_searches_in_its_environment() {
+fn a_compiler_sees_the_search_path_in_its_environment() {
     const TOOL: &str = r#"#include <stdio.h>
         #include <string.h>
         extern char **environ;
@@ -229,13 +229,13 @@ fn a_compiler_finds_what_the_loader_searches_in_its_environment() {
     assert!(Command::new("cc").arg(at("tool.c")).arg("-o").arg(at("bin/cc")).status().unwrap().success());
     let (output, _) = noted(&mut command);
     let value = temporary.path().join("libraries").display().to_string();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let libraries: Vec<_> = said.lines().filter(|line| line.contains("LIBRARY")).collect();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let libraries: Vec<_> = printed.lines().filter(|line| line.contains("LIBRARY")).collect();
     assert_eq!(libraries, vec![format!("LD_LIBRARY_PATH={value}"); 11]);
 }
 
 #[test]
-fn a_library_that_a_compiler_finds_is_seen_each_time() {
+fn a_library_in_the_search_path_is_seen() {
     let (temporary, mut command) = searching("cc -c a.c; cc -c a.c", &[]);
     let library = temporary.path().join("libraries/libz.so.1");
     let of_system = ["/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib64", "/lib", "/usr/lib"];
@@ -247,9 +247,10 @@ fn a_library_that_a_compiler_finds_is_seen_each_time() {
     assert!(matches!(access.was, Was::File(_)) && access.uses.has(Use::Read));
 }
 
-/// A compiler that is linked with a library of its own, which does nothing; `put` has the one that it finds be another one.
+/// Asserts that a compiler, which is linked with a library, finds another one as soon as `put` has put it into the
+/// search.
 #[track_caller]
-fn assert_found_when_it_comes(put: &str) {
+fn assert_found_after(put: &str) {
     let script = format!("$PWD/bin/cc; $PWD/bin/cc; {put}; $PWD/bin/cc");
     let (temporary, mut command) = searching(&script, &[]);
     let at = |name: &str| temporary.path().join(name).into_os_string().into_string().unwrap();
@@ -269,18 +270,18 @@ fn assert_found_when_it_comes(put: &str) {
 }
 
 #[test]
-fn a_library_is_found_that_comes_to_where_the_loader_looks() {
-    assert_found_when_it_comes("cp other/libsaid.so libraries/");
-    assert_found_when_it_comes("ln -s ../other/libsaid.so libraries/libsaid.so");
-    assert_found_when_it_comes("ln other/libsaid.so libraries/libsaid.so");
-    assert_found_when_it_comes("mv other/libsaid.so libraries/");
-    assert_found_when_it_comes("rmdir libraries; mv other libraries");
-    assert_found_when_it_comes("rmdir libraries; ln -s other libraries");
-    assert_found_when_it_comes("ln -s libraries also; cp other/libsaid.so also/");
+fn a_library_that_appears_in_the_search_path_is_found() {
+    assert_found_after("cp other/libsaid.so libraries/");
+    assert_found_after("ln -s ../other/libsaid.so libraries/libsaid.so");
+    assert_found_after("ln other/libsaid.so libraries/libsaid.so");
+    assert_found_after("mv other/libsaid.so libraries/");
+    assert_found_after("rmdir libraries; mv other libraries");
+    assert_found_after("rmdir libraries; ln -s other libraries");
+    assert_found_after("ln -s libraries also; cp other/libsaid.so also/");
 }
 
 #[test]
-fn a_call_that_the_library_takes_over_does_what_it_does_without() {
+fn calls_that_the_library_takes_over_have_the_same_results() {
     let temporary = tempfile::tempdir().unwrap();
     let directory = temporary.path();
     let program = directory.join("calls");
@@ -351,7 +352,7 @@ fn a_call_that_the_library_takes_over_does_what_it_does_without() {
 }
 
 #[test]
-fn what_was_ended_while_it_noted_is_missing() {
+fn an_unfinished_note_is_detected() {
     use super::journal::{self, Note};
     use super::notes::Notes;
     let mut notes = Notes::new(Path::new("/library")).unwrap();
@@ -366,11 +367,11 @@ fn what_was_ended_while_it_noted_is_missing() {
         notes.is_whole() && journal.has(journal::digest(b"/b", 1, 1)) && !journal.has(journal::digest(b"/b", 4, 1))
     );
     let started = journal::digest(b"/a", journal::STARTED, 0);
-    assert!(!journal.has(started) && !journal.is_needless(b"/lib"));
-    journal.enter(started);
-    journal.set_needless(b"/lib");
-    assert!(journal.has(started) && journal.is_needless(b"/lib") && !journal.is_needless(b""));
-    // Room was taken, and nothing written.
+    assert!(!journal.has(started) && !journal.is_skippable(b"/lib"));
+    journal.insert(started);
+    journal.set_skippable(b"/lib");
+    assert!(journal.has(started) && journal.is_skippable(b"/lib") && !journal.is_skippable(b""));
+    // This takes room and writes nothing.
     journal.add(journal::digest(b"/c", 1, 1), &note(&[b'c'; journal::LONGEST + 1]));
     notes.read(|_| panic!("there is nothing to be read"));
     assert!(!notes.is_whole() && !journal.is_full());

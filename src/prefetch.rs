@@ -1,14 +1,14 @@
-//! Brings the entries and packs of a whole plan into the local store, all at once, before the build needs them.
+//! Fetches the entries and packs of a whole plan into the local store, in parallel, before the build needs them.
 //!
-//! [`Prefetch::start_graph`] asks for the graph index while cargo still plans: what it lists starts to come in at once.
-//! [`Prefetch::want`] names the plan's units, [`Prefetch::wait`] gives them time, and [`Prefetch::lookup`] answers the
-//! wrapper. Each key goes one way: the local store; else the entry that the index holds, or a request of its own; then
-//! the pack, verified and unpacked as it comes in.
+//! [`Prefetch::start_graph`] requests the graph index while cargo still plans, and starts to fetch the packs that it
+//! lists. [`Prefetch::want`] names the plan's units, [`Prefetch::wait`] waits for them, and [`Prefetch::lookup`]
+//! answers the wrapper. Each key is looked up in the local store. If it is not there, its entry comes from the index or
+//! from a request of its own, and then its pack, which is verified and unpacked as it arrives.
 //!
-//! **Invariants.** Every wanted unit is decided exactly once, with one `Found` or one `Missed` event, and what was
-//! decided stays, but for a hit that is revoked because its files are damaged. A key is fetched once, however many units
-//! share it. Nobody waits longer for the network than compiling would take. No error leaves this module: it is a miss,
-//! and where the user should know, one event.
+//! **Invariants.** Every wanted unit is decided exactly once, with one `Found` or one `Missed` event. A decision is
+//! final, except that a hit is revoked if its files turn out to be unusable. A key is fetched once, however many units
+//! share it. No wait for the network takes longer than compiling would. No error leaves this module: it becomes a miss,
+//! and one event if the user should know.
 
 mod fetch;
 mod state;
@@ -30,21 +30,21 @@ use crate::roots::Roots;
 use crate::store::remote::health::Direction;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 
-/// How often a waiter looks at what it is not told.
+/// How often a waiting thread checks for changes that do not wake it, and the shortest time between progress events.
 const TICK: Duration = Duration::from_millis(50);
-/// The network is given this long, however quickly the missing units would compile.
+/// The least time to wait for the network, however quickly the missing units would compile.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
-/// What a unit is taken to cost while its entry is not known.
+/// The assumed compile time of a unit whose entry is not known yet.
 const UNKNOWN_COMPILE_MS: u64 = 500;
-/// Packs that are unpacked at a time.
+/// The number of packs that are unpacked at the same time.
 const DECODERS: usize = 4;
 
-/// What the cache has for a unit.
+/// The decision about a unit.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Lookup {
-    /// The entry; its files are in the local store.
+    /// A hit. The files of the entry are in the local store.
     Hit(Arc<Entry>, Tier),
-    /// Nothing, for good.
+    /// A miss.
     Miss(MissReason),
 }
 
@@ -65,7 +65,7 @@ struct Shared {
     decoders: Semaphore,
     streams: Semaphore,
     started: Instant,
-    /// When something last arrived, in milliseconds since `started`.
+    /// The time of the last request or arrival, in milliseconds since `started`.
     active_ms: AtomicU64,
     received: AtomicU64,
     disk_failed: AtomicBool,
@@ -73,7 +73,7 @@ struct Shared {
 }
 
 impl Prefetch {
-    /// Without a remote, only the local store is looked into.
+    /// Creates a prefetch. Without a remote, it only uses the local store.
     pub fn new(
         runtime: &Runtime,
         local: Arc<LocalStore>,
@@ -101,18 +101,19 @@ impl Prefetch {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Asks for the index of a graph, in the background; what it lists and the local store lacks starts to come in.
+    /// Requests a graph index in the background, and fetches what it lists and the local store lacks.
     pub fn start_graph(&self, graph_key: Digest) {
         let Some(remote) = self.shared.remote.clone() else { return };
         let mut state = self.shared.lock();
-        state.index = Index::Asked;
+        state.index = Index::Requested;
         self.shared.mark_active();
         let shared = Arc::clone(&self.shared);
         let task = self.shared.runtime.spawn(async move { shared.fetch_index(&remote, graph_key).await });
         state.tasks.push(task.abort_handle());
     }
 
-    /// Names the units of the plan. The local store is asked before this returns; the rest goes on in the background.
+    /// Names the units of the plan. Looks them up in the local store before it returns; the rest happens in the
+    /// background.
     pub fn want(&self, units: Vec<(UnitId, UnitKey)>, roots: Roots) {
         let mut state = self.shared.lock();
         state.roots = Some(roots);
@@ -127,23 +128,23 @@ impl Prefetch {
         self.shared.resolve(keys);
     }
 
-    /// Blocks until every wanted unit is decided, or waiting for the rest is not worth while.
+    /// Blocks until every wanted unit is decided, or the rest is not worth waiting for.
     ///
-    /// That is so when the remote has failed, when nothing has arrived for the stall time (the remote is given up then),
-    /// and when, at the pace so far, the rest would take longer to arrive than to be compiled. What is still under way
-    /// goes on.
+    /// The latter is the case when the remote has failed, when nothing has arrived for the stall time (the remote is
+    /// then given up), and when the rest would, at the current rate, take longer to arrive than to compile. Downloads
+    /// continue.
     pub fn wait(&self) {
         drop(self.wait_until(|_| false));
     }
 
-    /// Like [`Prefetch::wait`], but at most until more units are decided than these. Says how many are; nothing when the
-    /// wait is over.
+    /// Like [`Prefetch::wait`], but returns as soon as more than `decided` units are decided. Returns their number, or
+    /// `None` when the wait is over.
     pub fn wait_beyond(&self, decided: usize) -> Option<usize> {
         let state = self.wait_until(|state| state.decided() > decided);
         Some(state.decided()).filter(|now| *now > decided)
     }
 
-    /// Like [`Prefetch::wait`], but at most until the entries of all units that may become hits are known.
+    /// Like [`Prefetch::wait`], but returns as soon as the entries of all units that may become hits are known.
     pub fn wait_for_entries(&self) {
         drop(self.wait_until(|state| state.open_bytes().is_some()));
     }
@@ -170,7 +171,7 @@ impl Prefetch {
         }
     }
 
-    /// What there is for a unit. Where that is still open, waits as long as compiling it took, then it is a miss for good.
+    /// The decision about a unit. An undecided unit is waited for as long as compiling it took; then it is a miss.
     pub fn lookup(&self, unit: UnitId) -> Lookup {
         let shared = &self.shared;
         let mut state = shared.lock();
@@ -190,7 +191,7 @@ impl Prefetch {
         }
     }
 
-    /// The entry of a unit that is a hit by now; never waits.
+    /// The entry of a unit, if the unit is already a hit. Never waits.
     pub fn found(&self, unit: UnitId) -> Option<Arc<Entry>> {
         match self.shared.lock().lookup(unit)? {
             Lookup::Hit(entry, _) => Some(entry),
@@ -198,7 +199,7 @@ impl Prefetch {
         }
     }
 
-    /// The entry of a unit that is a hit or may become one; never waits.
+    /// The entry of a unit, if it is known and the unit is a hit or may become one. Never waits.
     pub fn expected(&self, unit: UnitId) -> Option<Arc<Entry>> {
         let state = self.shared.lock();
         match state.lookup(unit) {
@@ -208,34 +209,34 @@ impl Prefetch {
         }
     }
 
-    /// Makes a miss of a hit whose files turned out to be unusable.
+    /// Turns a hit into a miss, because its files turned out to be unusable.
     pub fn revoke(&self, unit: UnitId, reason: MissReason) {
         self.shared.lock().revoke(unit, reason);
         self.shared.events.record(EventKind::Missed { unit, reason });
     }
 
-    /// Every entry that was seen, in whichever tier.
+    /// Every known entry, from either tier.
     pub fn known_entries(&self) -> Vec<Arc<Entry>> {
         self.shared.lock().known_entries()
     }
 
-    /// Whether the index that the remote has lists all of these: then there is no need for a new one.
+    /// Whether the remote's index lists all of these keys, so that no new one is needed.
     pub fn index_lists(&self, keys: &[UnitKey]) -> bool {
         let state = self.shared.lock();
-        matches!(&state.index, Index::Answered(listed) if keys.iter().all(|key| listed.contains(key)))
+        matches!(&state.index, Index::Received(listed) if keys.iter().all(|key| listed.contains(key)))
     }
 
-    /// Cancels what is under way. Units that are still open are misses from now on.
+    /// Cancels all downloads. Undecided units become misses when they are next waited for or looked up.
     pub fn stop(&self) {
         self.stopper().stop();
     }
 
-    /// Whether it was stopped.
+    /// Whether the prefetch was stopped.
     pub fn is_stopped(&self) -> bool {
         self.shared.lock().stopped
     }
 
-    /// For somebody else to stop it with.
+    /// Returns a handle that stops the prefetch.
     pub fn stopper(&self) -> Stopper {
         Stopper { shared: Arc::clone(&self.shared) }
     }
@@ -247,7 +248,7 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// [`Prefetch::stop`].
+    /// Stops the prefetch, like [`Prefetch::stop`].
     pub fn stop(&self) {
         self.shared.lock().stop();
         self.shared.changed.notify_all();
@@ -269,7 +270,7 @@ impl Shared {
         self.changed.wait_timeout(state, time).unwrap_or_else(|poisoned| poisoned.into_inner()).0
     }
 
-    /// Something arrived, or is asked for just now.
+    /// Notes that something was requested or has arrived.
     fn mark_active(&self) {
         self.active_ms.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
@@ -288,14 +289,14 @@ impl Shared {
         state.stopped || self.remote.as_ref().is_some_and(|remote| remote.is_open(Direction::Read))
     }
 
-    /// Ties a unit to its key, whose outcome may be known already.
+    /// Assigns a unit to its key, and decides the unit if the key has an outcome already.
     fn subscribe(&self, state: &mut State, unit: UnitId, key: UnitKey) {
         if let Some(outcome) = state.subscribe(unit, key) {
             self.decide(state, unit, &outcome);
         }
     }
 
-    /// The outcome of a key is the outcome of all its units; the bytes are the first one's.
+    /// Decides all units of a key. Only the first of them accounts for the downloaded bytes.
     fn complete(&self, state: &mut State, key: UnitKey, outcome: Outcome) {
         let mut outcome = outcome;
         for unit in state.complete(key, &outcome) {
@@ -312,7 +313,7 @@ impl Shared {
         }
         match outcome {
             Outcome::Hit { tier, fetched, .. } => {
-                // It may have arrived before the units of its key were known.
+                // The pack may have arrived before there was a plan.
                 let ago = fetched.map_or(Duration::ZERO, |fetched| fetched.arrived.elapsed());
                 let (transferred, millis) = fetched.map_or((0, 0), |fetched| (fetched.bytes, fetched.millis));
                 self.events.record_past(ago, EventKind::Found { unit, tier: *tier, transferred, millis });
@@ -329,8 +330,8 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// What compiling the open units would take, on all cores. What a unit without an entry is worth is not known yet:
-    /// a remote that is silent all the while shows within that time.
+    /// How long compiling the undecided units would take on all cores. If an entry is not known yet, at least twice the
+    /// stall time: a silent remote is detected within that time.
     fn patience(&self, state: &State) -> Duration {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
         let costs: Vec<_> = state.open_keys().map(|key| state.compile_ms(key)).collect();
@@ -339,7 +340,7 @@ impl Shared {
         least.max(Duration::from_millis(compile_ms / cores))
     }
 
-    /// How long the packs of the open units take to arrive, at the pace so far; nothing if there is no saying.
+    /// How long the packs of the undecided units will take to arrive at the current rate, if that can be estimated.
     fn time_left(&self, state: &State) -> Option<Duration> {
         let received = self.received.load(Ordering::Relaxed);
         let left = state.open_bytes()?;
@@ -349,7 +350,7 @@ impl Shared {
         Some(self.started.elapsed().mul_f64(left as f64 / received as f64))
     }
 
-    /// Progress, if there is any, and not more often than anybody can see.
+    /// Records progress, but not more often than a user can see.
     fn report(&self, state: &mut State) {
         if let Some((done, total, bytes)) = state.progress(self.received.load(Ordering::Relaxed), TICK) {
             self.events.record(EventKind::PrefetchProgress { done, total, bytes });
@@ -357,9 +358,9 @@ impl Shared {
     }
 }
 
-/// Whether to go on waiting after `waited`, where compiling what is missing takes `compile` and fetching it `left`.
+/// Whether to go on waiting after `waited`, if the missing units take `compile` to compile and `left` to fetch.
 ///
-/// Where nobody can say how long it takes to fetch, the wait may last as long as compiling would.
+/// If `left` is not known, the wait may last as long as compiling would.
 fn is_worth_waiting(waited: Duration, compile: Duration, left: Option<Duration>) -> bool {
     waited <= compile || left.is_some_and(|left| left <= compile)
 }

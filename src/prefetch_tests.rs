@@ -38,14 +38,14 @@ fn decisions(machine: &Machine, unit: UnitId) -> Vec<EventKind> {
     machine.kinds().into_iter().filter(of_unit).collect()
 }
 
-/// A reader of this never gets anything.
+/// Replaces an object with a pipe that never delivers anything.
 fn stall(path: &Path) {
     fs::remove_file(path).ok();
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 #[test]
-fn one_index_and_one_pack_for_each_unit() {
+fn a_plan_takes_one_request_for_the_index_and_one_for_each_pack() {
     let (shared, _, entries) = shared_units(&["one", "two", "three"]);
     let machine = Machine::new(shared.path());
     let prefetch = machine.prefetch();
@@ -67,7 +67,7 @@ fn one_index_and_one_pack_for_each_unit() {
 }
 
 #[test]
-fn a_pack_that_came_before_the_plan_was_found_when_it_came() {
+fn a_pack_that_arrives_before_the_plan_is_found_at_the_time_of_its_arrival() {
     let (shared, _, entries) = shared_units(&["one"]);
     let machine = Machine::new(shared.path());
     let prefetch = machine.prefetch();
@@ -76,7 +76,7 @@ fn a_pack_that_came_before_the_plan_was_found_when_it_came() {
     while !is_there() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    // The events' clock ticks in milliseconds.
+    // Events have times in milliseconds.
     std::thread::sleep(Duration::from_millis(5));
     machine.events.record(EventKind::NothingToPlan);
     prefetch.want(units(&entries), Roots::default());
@@ -88,7 +88,7 @@ fn a_pack_that_came_before_the_plan_was_found_when_it_came() {
 }
 
 #[test]
-fn units_may_be_wanted_before_the_index_is_asked_for_or_without_it() {
+fn units_may_be_wanted_before_the_index_is_requested_or_without_it() {
     for with_index in [true, false] {
         let (shared, _, entries) = shared_units(&["one", "two"]);
         let machine = Machine::new(shared.path());
@@ -106,14 +106,14 @@ fn units_may_be_wanted_before_the_index_is_asked_for_or_without_it() {
 }
 
 #[test]
-fn packs_come_in_before_the_plan_is_there() {
+fn packs_arrive_before_there_is_a_plan() {
     let (shared, _, entries) = shared_units(&["one", "two"]);
     let machine = Machine::new(shared.path());
     let prefetch = machine.prefetch();
     prefetch.start_graph(graph());
     let end = Instant::now() + Duration::from_secs(10);
     while !entries.iter().all(|entry| machine.local.entry(entry.key).unwrap().is_some()) {
-        assert!(Instant::now() < end, "nothing came in");
+        assert!(Instant::now() < end, "nothing arrived");
         std::thread::sleep(Duration::from_millis(5));
     }
     prefetch.want(units(&entries), Roots::default());
@@ -123,7 +123,7 @@ fn packs_come_in_before_the_plan_is_there() {
 }
 
 #[test]
-fn what_is_here_is_not_asked_for() {
+fn units_in_the_local_store_are_not_requested() {
     let (_shared, machine, entries) = shared_units(&["one", "two"]);
     let before = machine.remote.received();
     let prefetch = machine.prefetch();
@@ -134,7 +134,7 @@ fn what_is_here_is_not_asked_for() {
 }
 
 #[test]
-fn a_unit_that_nobody_has_is_absent() {
+fn a_unit_in_neither_store_is_absent() {
     let (shared, ..) = shared_units(&["one"]);
     let machine = Machine::new(shared.path());
     let prefetch = machine.prefetch();
@@ -187,12 +187,16 @@ fn the_pack_of_an_entry_that_is_bound_to_another_path_is_not_downloaded() {
         let prefetch = producer.prefetch();
         prefetch.want(vec![(UnitId(0), entry.key)], roots("/home/ben/.cargo"));
         prefetch.wait();
-        assert_eq!(prefetch.lookup(UnitId(0)), Lookup::Miss(MissReason::PathBound), "nor is the local one used");
+        assert_eq!(
+            prefetch.lookup(UnitId(0)),
+            Lookup::Miss(MissReason::PathBound),
+            "the local entry is not used either"
+        );
     }
 }
 
 #[test]
-fn a_damaged_pack_is_reported_and_a_miss() {
+fn a_damaged_pack_is_a_miss_and_is_reported() {
     let (shared, producer, entries) = shared_units(&["one", "two"]);
     let path = pack_path(shared.path(), &producer, &entries[0]);
     let mut bytes = fs::read(&path).unwrap();
@@ -231,7 +235,7 @@ fn a_stale_index_is_only_a_hint() {
 }
 
 #[test]
-fn a_large_pack_is_unpacked_as_it_comes_in() {
+fn a_large_pack_is_unpacked_as_it_arrives() {
     let shared = tempfile::tempdir().unwrap();
     let producer = Machine::new(shared.path());
     let mut state = 1u64;
@@ -263,7 +267,7 @@ fn a_large_pack_is_unpacked_as_it_comes_in() {
 
 #[cfg(unix)]
 #[test]
-fn a_remote_that_stalls_is_given_up_once_and_every_unit_decided_once() {
+fn a_stalled_remote_is_given_up_once_and_every_unit_is_decided_once() {
     let (shared, producer, entries) = shared_units(&["one", "two", "three"]);
     stall(&pack_path(shared.path(), &producer, &entries[0]));
     stall(&entry_path(shared.path(), &entries[1]));
@@ -283,7 +287,7 @@ fn a_remote_that_stalls_is_given_up_once_and_every_unit_decided_once() {
 
 #[cfg(unix)]
 #[test]
-fn an_open_unit_is_waited_for_as_long_as_compiling_took_and_then_a_miss_for_good() {
+fn an_undecided_unit_is_a_miss_after_as_long_as_compiling_took() {
     let (shared, producer, entries) = shared_units(&["one"]);
     stall(&pack_path(shared.path(), &producer, &entries[0]));
     let machine = Machine::new(shared.path());
@@ -317,7 +321,7 @@ fn a_stopped_prefetch_answers_at_once() {
 }
 
 #[test]
-fn a_local_store_that_takes_nothing_is_worth_one_warning() {
+fn a_local_store_that_cannot_be_written_causes_one_warning() {
     let (shared, _, entries) = shared_units(&["one", "two", "three"]);
     let machine = Machine::new(shared.path());
     fs::remove_dir(machine.directory.path().join("v1/tmp")).unwrap();
@@ -331,7 +335,7 @@ fn a_local_store_that_takes_nothing_is_worth_one_warning() {
 }
 
 #[test]
-fn without_a_remote_only_the_local_store_counts() {
+fn without_a_remote_only_the_local_store_is_used() {
     let (_shared, machine, entries) = shared_units(&["one"]);
     let events = EventLog::new(Arc::new(()));
     let local = Arc::clone(&machine.local);
@@ -344,9 +348,9 @@ fn without_a_remote_only_the_local_store_counts() {
 }
 
 #[test]
-fn what_arrives_sooner_than_it_is_compiled_is_waited_for() {
+fn a_download_is_waited_for_if_it_is_faster_than_compiling() {
     let seconds = Duration::from_secs;
-    // Nothing has arrived yet: as long as compiling takes.
+    // Nothing has arrived yet, so the wait lasts as long as compiling takes.
     assert!(is_worth_waiting(seconds(9), seconds(10), None));
     assert!(!is_worth_waiting(seconds(11), seconds(10), None));
     // The end of a long download, when little is left to compile.

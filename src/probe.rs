@@ -1,20 +1,21 @@
-//! Programs that decide what is built: where they are, what they are, and what they say (`-vV`, `--version`, `--print …`).
+//! Programs that decide what is built: where they are, what they contain, and what they print (`-vV`, `--version`,
+//! `--print …`).
 //!
-//! A [`Program`] is found as the system finds it. What it is is its [content](contents), which is read once for each state
-//! of the file and costs a look at the file from then on. What it says is remembered in the same way: every start of a
+//! A [`Program`] is found as the system finds it. It is identified by its [content](contents), which is read once for
+//! each state of the file; after that, the state suffices. Answers are remembered in the same way: every start of a
 //! compiler costs tens of milliseconds, and its answer does not change. Cargo remembers answers too, but in the target
-//! directory, and voids them when the wrapper's path changes, as ours does in every session.
+//! directory, and drops them when the wrapper's path changes, as ours does in every session.
 //!
-//! **Which answers are remembered.** An answer follows from the file that gives it, the arguments, and the variables that
-//! such programs look at ([`VARIABLES`]), if that file answers by itself. A script does not: it may start whatever it
-//! likes, chosen by files and variables that nobody can list. Nor does a link to a program of another trade (`cc` to
-//! `ccache`, `rustc` to `mise`, `ar` to `snap`), which looks at the name by which it was started. These are asked every
-//! time, however costly that is. The answers of a *compiler* decide about more than those of other programs, and there are
-//! compiled programs that only choose one: its answers are remembered only where it stands in its own toolchain
-//! ([`Program::sysroot`]). For a proxy of rustup's that is told its toolchain, the compiler of that toolchain stands.
+//! **Which answers are remembered.** If a file answers by itself, the answer depends on that file, the arguments, and
+//! the variables that such programs read ([`VARIABLES`]). A script does not answer by itself: it may start any program,
+//! depending on any files and variables. The same is true of a link to a program with another purpose (`cc` to
+//! `ccache`, `rustc` to `mise`, `ar` to `snap`), which acts by the name it was started with. These are asked every
+//! time, whatever that costs. The answers of a *compiler* decide more than those of other programs, and some compiled
+//! programs only choose a compiler. So a compiler's answers are remembered only if it is in its own toolchain
+//! ([`Program::sysroot`]). A rustup proxy whose toolchain is named counts as the compiler of that toolchain.
 //!
-//! **Invariants.** Only successful answers are kept. Nothing is remembered of a program by its path, or by what it calls
-//! itself, alone. The process's own environment is never read: whoever asks gives the variables that the program will see.
+//! **Invariants.** Only successful answers are kept. Nothing is remembered by a program's path or version alone. This
+//! module never reads the environment of its own process: the caller provides the variables that the program will see.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -48,16 +49,16 @@ const VARIABLES: &[&str] = &[
     "SDKROOT",
     "TOOLCHAINS",
 ];
-/// How programs begin that the system runs as they are: ELF, Mach-O (of one and of several processors), PE.
-const BINARIES: &[&[u8]] =
+/// The first bytes of programs that the system runs directly: ELF, Mach-O (for one and for several processors), PE.
+const BINARY_MAGICS: &[&[u8]] =
     &[b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf", b"MZ"];
-/// Words in the names of programs that are themselves what a link to them is called: `cc` is `x86_64-linux-gnu-gcc-14`.
+/// Words in the names of programs that do what a link to them is named after: `cc` is `x86_64-linux-gnu-gcc-14`.
 const TOOLS: &[&str] = &[
     "ar", "bfd", "busybox", "c++", "cargo", "cc", "clang", "clang++", "cmake", "g++", "gcc", "gmake", "gold", "icpx",
     "icx", "ld", "lld", "llvm", "make", "mold", "nasm", "perl", "pkg", "pkgconf", "rustc", "tcc", "wild",
 ];
-/// On Apple's systems, what stands in `/usr/bin` starts the tools of the chosen developer directory.
-const CHOSEN: &[&str] = if cfg!(target_os = "macos") {
+/// On Apple's systems, the tools in `/usr/bin` start those of the chosen developer directory.
+const APPLE_CHOICES: &[&str] = if cfg!(target_os = "macos") {
     &[
         "/var/db/xcode_select_link/Toolchains/XcodeDefault.xctoolchain/usr/bin/clang",
         "/var/db/xcode_select_link/usr/bin/clang",
@@ -77,7 +78,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// As the system would find it: a name without a directory in `PATH`, relative paths from `directory`.
+    /// Finds a program as the system would: a name without a directory in `PATH`, relative paths from `directory`.
     pub fn find(name: impl AsRef<OsStr>, directory: &Path, path: Option<&OsStr>) -> Option<Self> {
         let name = Path::new(name.as_ref());
         let has_directory = name.components().count() > 1 || name.is_absolute();
@@ -96,47 +97,47 @@ impl Program {
         &self.path
     }
 
-    /// A digest of the program itself.
+    /// A digest of the program's file.
     pub fn content(&self, store: &LocalStore) -> Option<Digest> {
         contents(store, std::slice::from_ref(&self.file))
     }
 
-    /// The same of one that is machine code: what another program reads may do anything.
+    /// The same, but only for machine code: a program that another one interprets may do anything.
     pub fn content_of_binary(&self, store: &LocalStore) -> Option<Digest> {
         if is_binary(&self.file) { self.content(store) } else { None }
     }
 
-    /// The file itself, behind all links.
+    /// The file at the end of all links.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The toolchain of which a compiler is: it stands in the `bin` beside its libraries.
+    /// The toolchain that a compiler belongs to: it is in the `bin` beside the toolchain's libraries.
     pub fn sysroot(&self) -> Option<PathBuf> {
         let sysroot = self.file.parent()?.parent()?;
         let libraries = sysroot.join("lib").join("rustlib").canonicalize().ok().filter(|path| path.is_dir())?;
         is_binary(&self.file).then(|| libraries.parent()?.parent().map(Path::to_owned))?
     }
 
-    /// Whether what it says is said by its own file.
+    /// Whether its own file produces its answers.
     fn is_self_contained(&self) -> bool {
-        let is_called = |path: &Path| path.file_stem().map(|name| name.to_string_lossy().into_owned());
-        let (name, real) = (is_called(&self.path), is_called(&self.file).unwrap_or_default());
+        let stem = |path: &Path| path.file_stem().map(|name| name.to_string_lossy().into_owned());
+        let (name, real) = (stem(&self.path), stem(&self.file).unwrap_or_default());
         is_binary(&self.file) && (name.as_deref() == Some(&real) || is_tool(&real))
     }
 
-    /// Rustup, of one of its stand-ins.
+    /// The rustup beside it, if it is one of rustup's proxies.
     pub fn rustup(&self) -> Option<PathBuf> {
         let rustup = format!("rustup{}", env::consts::EXE_SUFFIX);
         [&self.file, &self.path].into_iter().map(|path| path.with_file_name(&rustup)).find(|path| path.exists())
     }
 
-    /// Rustup's stand-ins find out by themselves what to run.
+    /// Whether it is a proxy of rustup, which decides by itself what to run.
     pub fn is_proxy(&self) -> bool {
         self.path.file_stem().is_some_and(|name| name == "rustc" || name == "cargo") && self.rustup().is_some()
     }
 
-    /// What answers where this is started: for a proxy the program of the toolchain that the environment names.
+    /// The program that answers: itself, or for a proxy the program of the toolchain that the environment names.
     pub fn resolved(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         if !self.is_proxy() {
             return Some(self.clone());
@@ -147,43 +148,43 @@ impl Program {
         Self::find(toolchain.join("bin").join(self.path.file_name()?), Path::new(""), None)
     }
 
-    /// What an answer follows from, besides the question: the file, the name it is started by, and what it chooses from.
+    /// What its answers depend on, besides the question: the file, the name it is started by, and what it chooses from.
     fn state(&self) -> Option<impl Serialize> {
-        let chosen: Vec<_> = CHOSEN.iter().map(|path| Stamp::of(Path::new(path)).ok()).collect();
+        let chosen: Vec<_> = APPLE_CHOICES.iter().map(|path| Stamp::of(Path::new(path)).ok()).collect();
         Some((self.path.as_os_str().to_owned(), self.file.as_os_str().to_owned(), Stamp::of(&self.file).ok()?, chosen))
     }
 }
 
-/// On Windows the suffix may be left out.
+/// The program with the suffix that may be omitted on Windows.
 fn with_suffix(path: &Path) -> Option<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(env::consts::EXE_SUFFIX);
     Some(PathBuf::from(name)).filter(|path| !env::consts::EXE_SUFFIX.is_empty() && is_executable(path))
 }
 
-/// Whether a file is machine code. Everything else is read by another program.
+/// Whether a file is machine code. Any other file is interpreted by another program.
 fn is_binary(file: &Path) -> bool {
     let mut start = Vec::new();
     let read = File::open(file).and_then(|file| file.take(4).read_to_end(&mut start));
-    read.is_ok() && BINARIES.iter().any(|magic| start.starts_with(magic))
+    read.is_ok() && BINARY_MAGICS.iter().any(|magic| start.starts_with(magic))
 }
 
-/// Whether one of the words in a program's name is that of a tool: `clang-14`, `perl5.36`, `x86_64-linux-gnu-ld.bfd`.
+/// Whether one of the words in a program's name is a tool: `clang-14`, `perl5.36`, `x86_64-linux-gnu-ld.bfd`.
 fn is_tool(name: &str) -> bool {
     let words = name.split(['-', '.', '_']).map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()));
     words.into_iter().any(|word| TOOLS.contains(&word))
 }
 
-/// What a program printed.
+/// The output of a program.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ProgramOutput {
-    /// To standard output.
+    /// Its standard output.
     pub stdout: String,
-    /// To standard error.
+    /// Its standard error.
     pub stderr: String,
 }
 
-/// The name under which a compiler's answer to a question is kept; nothing where it must be asked every time.
+/// The name of a compiler's answer in the store; `None` if the compiler must be asked every time.
 pub fn key<V: Into<OsString>>(
     compiler: &str,
     arguments: &[String],
@@ -207,20 +208,20 @@ fn name(
     Digest::of_value(Domain::Answer, &(state, arguments, environment))
 }
 
-/// The answer, where it is known.
+/// The remembered answer.
 pub fn recall(store: &LocalStore, key: Digest) -> Option<ProgramOutput> {
     serde_json::from_slice(&store.probe(key)?).ok()
 }
 
-/// Keeps an answer.
+/// Stores an answer.
 pub fn remember(store: &LocalStore, key: Digest, answer: &ProgramOutput) {
     if let Ok(bytes) = serde_json::to_vec(answer) {
-        // Only speed is lost where the store cannot be written.
+        // If the store cannot be written, only speed is lost.
         let _ = store.put_probe(key, &bytes);
     }
 }
 
-/// What a program prints to standard output: remembered, or asked now.
+/// A program's standard output, remembered or from a new run.
 pub fn query(store: &LocalStore, command: &mut Command, variable: impl Fn(&str) -> Option<OsString>) -> Result<String> {
     let program = Program::find(command.get_program(), Path::new(""), variable("PATH").as_deref());
     let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
@@ -232,7 +233,7 @@ pub fn query(store: &LocalStore, command: &mut Command, variable: impl Fn(&str) 
     query_with_key(store, command, key)
 }
 
-/// What a compiler prints to standard output: remembered, or asked now.
+/// A compiler's standard output, remembered or from a new run.
 pub fn query_compiler(
     store: &LocalStore,
     command: &mut Command,
@@ -244,8 +245,8 @@ pub fn query_compiler(
     query_with_key(store, command, key)
 }
 
-/// What a script says of itself that has its answers in its own text, as `ldd` has: remembered by that text, if the
-/// first line of the answer stands in it.
+/// The standard output of a script like `ldd`, which contains its answers in its own text. It is remembered by that
+/// text if the text contains the first line of the answer.
 pub fn query_constant(
     store: &LocalStore,
     command: &mut Command,
@@ -255,12 +256,12 @@ pub fn query_constant(
     let text = program.and_then(|program| std::fs::read_to_string(&program.file).ok()).unwrap_or_default();
     let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
     let key = name(&("constant", &text), &arguments, variable);
-    let stands_in_text = |answer: &str| answer.lines().next().is_some_and(|line| text.contains(line));
-    if let Some(answer) = recall(store, key).filter(|answer| stands_in_text(&answer.stdout)) {
+    let is_in_text = |answer: &str| answer.lines().next().is_some_and(|line| text.contains(line));
+    if let Some(answer) = recall(store, key).filter(|answer| is_in_text(&answer.stdout)) {
         return Ok(answer.stdout);
     }
     let stdout = process::output(command)?;
-    if stands_in_text(&stdout) {
+    if is_in_text(&stdout) {
         remember(store, key, &ProgramOutput { stdout: stdout.clone(), stderr: String::new() });
     }
     Ok(stdout)
@@ -277,11 +278,11 @@ fn query_with_key(store: &LocalStore, command: &mut Command, key: Option<Digest>
     Ok(stdout)
 }
 
-/// A digest of files by their names and contents, the same on every machine; nothing where one cannot be read.
+/// A digest of files by their names and contents, the same on every machine; `None` if one cannot be read.
 ///
-/// It is remembered by where the files are and how they are, but for a single script, which is read each time.
+/// It is remembered by the paths and states of the files. A single script is read each time.
 pub fn contents(store: &LocalStore, files: &[PathBuf]) -> Option<Digest> {
-    // What is read by another program is short, and written by hand.
+    // Scripts are short, and cheap to read.
     let is_remembered = files.len() != 1 || files.iter().all(|file| is_binary(file));
     let stamps = || -> Option<Vec<_>> { files.iter().map(|file| Stamp::of(file).ok()).collect() };
     let before = stamps()?;
@@ -294,7 +295,7 @@ pub fn contents(store: &LocalStore, files: &[PathBuf]) -> Option<Digest> {
     let read = |file: &PathBuf| Some((file.file_name().map(OsStr::to_owned), Digest::of_file(file).ok()?));
     let digests: Option<Vec<_>> = files.par_iter().map(read).collect();
     let digest = Digest::of_value(Domain::FileContents, &digests?);
-    // What was written while it was read is read again.
+    // If a file was written while it was read, it is read again the next time.
     if is_remembered && stamps().is_some_and(|after| after == before) {
         let _ = store.put_probe(key, digest.as_bytes());
     }

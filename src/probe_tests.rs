@@ -1,4 +1,4 @@
-//! Programs made of a few bytes: what counts is where they are and how they begin.
+//! Programs of a few bytes: only their paths and first bytes matter.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -24,14 +24,14 @@ impl Machine {
         self.directory.path().join(path)
     }
 
-    fn text(&self, path: &str) -> String {
+    fn path_text(&self, path: &str) -> String {
         self.path(path).to_str().unwrap().to_owned()
     }
 
     fn file(&self, path: &str, content: &[u8], mode: u32) -> PathBuf {
         let path = self.path(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // Another file in its place, as a package manager does it.
+        // A new file, as from a package manager.
         let _ = std::fs::remove_file(&path);
         crate::process::while_nothing_starts(|| std::fs::write(&path, content).unwrap());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -42,7 +42,7 @@ impl Machine {
         self.file(path, content, 0o755)
     }
 
-    /// A compiler in a toolchain.
+    /// Creates a compiler in a toolchain.
     fn toolchain(&self, name: &str, content: &[u8]) -> String {
         std::fs::create_dir_all(self.path(name).join("lib/rustlib")).unwrap();
         self.program(&format!("{name}/bin/rustc"), content).to_str().unwrap().to_owned()
@@ -52,9 +52,9 @@ impl Machine {
         Program::find(name, self.directory.path(), Some(OsStr::new(path))).map(|program| program.path)
     }
 
-    /// What is printed by a script that counts: once more each time it is started.
-    fn counting(&self, path: &str) -> PathBuf {
-        let count = self.text("count");
+    /// Creates a script that prints how often it was started.
+    fn counting_script(&self, path: &str) -> PathBuf {
+        let count = self.path_text("count");
         self.program(path, format!("#!/bin/sh\necho >> {count}\nwc -l < {count}\n").as_bytes())
     }
 
@@ -68,14 +68,14 @@ fn nothing(_: &str) -> Option<OsString> {
 }
 
 #[test]
-fn a_name_is_looked_up_whole_and_only_among_what_can_be_run() {
+fn a_name_is_found_whole_and_only_if_it_is_executable() {
     let machine = Machine::new();
     for name in ["first/ld", "first/gcc-4", "second/ld.lld", "second/gcc-4.9"] {
         machine.program(name, BINARY);
     }
     machine.file("first/ld.lld", BINARY, 0o644);
     std::fs::create_dir_all(machine.path("first/gcc-4.9")).unwrap();
-    let path = format!("{}:{}", machine.text("first"), machine.text("second"));
+    let path = format!("{}:{}", machine.path_text("first"), machine.path_text("second"));
     assert_eq!(machine.find("ld.lld", &path), Some(machine.path("second/ld.lld")));
     assert_eq!(machine.find("gcc-4.9", &path), Some(machine.path("second/gcc-4.9")));
     assert_eq!(machine.find("ld", &path), Some(machine.path("first/ld")));
@@ -83,7 +83,7 @@ fn a_name_is_looked_up_whole_and_only_among_what_can_be_run() {
 }
 
 #[test]
-fn relative_directories_are_those_of_whoever_asks() {
+fn relative_directories_are_those_of_the_caller() {
     let machine = Machine::new();
     machine.program("tools/cc", BINARY);
     let expected = Some(machine.path("tools/cc"));
@@ -126,7 +126,7 @@ fn an_answer_is_asked_for_again_where_any_variable_has_another_value() {
 }
 
 #[test]
-fn a_compiler_that_may_be_another_one_is_asked_every_time() {
+fn a_compiler_that_may_choose_another_one_is_asked_every_time() {
     let machine = Machine::new();
     let real = machine.toolchain("toolchain", BINARY);
     let is_known = |program: &Path| key(program.to_str().unwrap(), &[], nothing).is_some();
@@ -140,7 +140,7 @@ fn a_compiler_that_may_be_another_one_is_asked_every_time() {
 }
 
 #[test]
-fn a_link_that_leads_elsewhere_is_another_compiler() {
+fn a_link_to_another_file_is_another_compiler() {
     let machine = Machine::new();
     let compilers = ["one", "two"].map(|name| machine.toolchain(name, BINARY));
     let link = machine.path("rustc");
@@ -161,22 +161,22 @@ fn a_proxy_is_asked_every_time_unless_its_toolchain_is_named() {
     let of = |toolchain: Option<&str>| {
         key(&proxy, &[], |name| match name {
             "RUSTUP_TOOLCHAIN" => toolchain.map(Into::into),
-            "RUSTUP_HOME" => Some(machine.text("home")),
+            "RUSTUP_HOME" => Some(machine.path_text("home")),
             _ => None,
         })
     };
     assert_eq!((of(None), of(Some("absent"))), (None, None));
     let stable = of(Some("stable"));
     assert!(stable.is_some() && stable == of(Some("stable")));
-    // What `rustup update` does.
+    // As `rustup update` does.
     machine.toolchain("home/toolchains/stable", ANOTHER);
     assert_ne!(of(Some("stable")), stable);
 }
 
 #[test]
-fn what_a_program_says_is_asked_again_where_another_one_may_say_it() {
+fn a_program_that_may_start_another_one_is_asked_every_time() {
     let machine = Machine::new();
-    let script = machine.counting("cc");
+    let script = machine.counting_script("cc");
     assert_eq!([machine.query(&script), machine.query(&script)], ["1", "2"], "a script");
     let is_self_contained = |path: &Path| Program::find(path, Path::new(""), None).unwrap().is_self_contained();
     let real = machine.program("x86_64-linux-gnu-gcc-14", BINARY);
@@ -190,16 +190,16 @@ fn what_a_program_says_is_asked_again_where_another_one_may_say_it() {
 }
 
 #[test]
-fn an_answer_is_remembered_as_long_as_the_program_is_the_same_file() {
+fn an_answer_is_remembered_while_the_program_is_the_same_file() {
     let machine = Machine::new();
-    // A real program, which says what it is asked to.
+    // A real program, which prints its argument.
     let echo = machine.program("echo", &std::fs::read("/bin/echo").unwrap());
-    let said = machine.query(&echo);
+    let printed = machine.query(&echo);
     let key = |program: &Path| {
         let program = Program::find(program, Path::new(""), None).unwrap();
         name(&(program.state().unwrap(), program.state().unwrap()), &["--version"], nothing)
     };
-    assert_eq!(recall(&machine.store, key(&echo)).map(|answer| answer.stdout.trim().to_owned()), Some(said));
+    assert_eq!(recall(&machine.store, key(&echo)).map(|answer| answer.stdout.trim().to_owned()), Some(printed));
     machine.program("echo", &std::fs::read("/bin/cat").unwrap());
     assert_eq!(recall(&machine.store, key(&echo)), None);
 }
@@ -208,14 +208,14 @@ fn an_answer_is_remembered_as_long_as_the_program_is_the_same_file() {
 fn a_constant_of_a_script_is_remembered_by_its_text() {
     let machine = Machine::new();
     let query = |path: &Path| query_constant(&machine.store, Command::new(path).arg("--version"), nothing).unwrap();
-    let count = machine.text("count");
+    let count = machine.path_text("count");
     let script = |version: &str| format!("#!/bin/sh\necho >> {count}\necho 'ldd (GNU libc) {version}'\n");
     let ldd = machine.program("ldd", script("2.36").as_bytes());
     assert_eq!([query(&ldd), query(&ldd)], ["ldd (GNU libc) 2.36\n"; 2]);
     assert_eq!(std::fs::read_to_string(&count).unwrap(), "\n");
     machine.program("ldd", script("2.41").as_bytes());
     assert_eq!(query(&ldd), "ldd (GNU libc) 2.41\n");
-    // What is not in the text comes from elsewhere.
+    // An answer that is not in the text comes from elsewhere.
     let other = machine
         .program("other", format!("#!/bin/sh\necho >> {count}\nwc -l < {count} | sed 's/^/line /'\n").as_bytes());
     assert_ne!(query(&other), query(&other));
@@ -230,6 +230,6 @@ fn files_are_known_by_their_contents_wherever_they_are() {
     assert_eq!(contents(&machine.store, &[machine.file("two/libstd.rlib", b"std one", 0o644)]), before);
     assert_eq!(contents(&machine.store, std::slice::from_ref(&one)), before);
     machine.file("one/libstd.rlib", b"std two", 0o644);
-    assert_ne!(contents(&machine.store, &[one]), before, "of the same size");
+    assert_ne!(contents(&machine.store, &[one]), before, "another file of the same size");
     assert_eq!(contents(&machine.store, &[machine.path("absent")]), None);
 }

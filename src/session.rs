@@ -1,21 +1,22 @@
-//! A session: one cargo command, with the cache around it.
+//! A session: one cargo command with the cache around it.
 //!
-//! [`run`] is the product, one line a phase:
+//! [`run`] has one line for each phase:
 //!
 //! ```text
 //! survey ─► graph index ─► plan ─► prefetch ─► hydrate ─► cargo with the wrapper ─► upload ─► report
 //! ```
 //!
-//! [`Session::plan`] gives a [`Start`], [`Session::build`] makes an end of it ([`Ended`]), and [`Session::finish`] is what
-//! is left to do. The phases overlap: packs come in from the graph index on, and cargo reads its manifests while they do
+//! [`Session::plan`] returns a [`Start`], [`Session::build`] turns it into an [`Ended`], and [`Session::finish`] does
+//! the rest. The phases overlap: packs arrive from the graph index on, while cargo reads its manifests
 //! ([`hydrate_while_starting`]).
 //!
-//! Where the same command has just succeeded and nothing has changed, cargo is started at once, and the phases before
-//! it come only if the wrapper is asked to compile something ([`noop`]).
+//! If the same command has just succeeded and nothing has changed, cargo starts at once. The phases before it then run
+//! only if cargo asks the wrapper to compile something ([`noop`]).
 //!
-//! **Invariants.** Cargo runs exactly once, with the user's arguments, whatever else fails: what cannot be planned, read
-//! or written costs one warning and is done without. The exit status is cargo's. Nothing of a session survives it except
-//! what is in the stores, the report in the target directory, and what a CI service is told.
+//! **Invariants.** Cargo runs exactly once, with the user's arguments, whatever else fails: if something cannot be
+//! planned, read or written, the session warns once and continues without it. The exit status is cargo's. A session
+//! leaves nothing behind except the content of the stores, the report in the target directory, and its results for a CI
+//! service.
 
 mod advice_events;
 mod cargo_inputs;
@@ -66,16 +67,16 @@ pub use push::push;
 pub use survey::workspace_directory;
 pub use warm::Warm;
 
-/// Everything a session is given.
+/// The input of a session.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The command that is planned.
     pub invocation: Invocation,
-    /// What the user asked cargo for, where it is planned as that.
+    /// The command that cargo runs, if it differs from the planned one.
     pub runs: Option<Invocation>,
     /// The cargo that started us (`CARGO`).
     pub cargo: Option<PathBuf>,
-    /// This binary, to be run as the wrapper.
+    /// This binary, which also runs as the wrapper.
     pub executable: PathBuf,
     /// The resolved settings.
     pub settings: Settings,
@@ -83,13 +84,13 @@ pub struct Options {
     pub environment: Environment,
     /// The process's current directory.
     pub directory: PathBuf,
-    /// Somebody watches what arrives: cargo, which would draw over that, starts when it is over.
+    /// Whether a progress bar shows what arrives. Cargo would draw over it, so it starts when everything has arrived.
     pub is_watched: bool,
-    /// Dependencies only, and how far.
+    /// How far to build, if only dependencies are wanted.
     pub warm: Option<Warm>,
 }
 
-/// The environment a session was started with.
+/// The environment that a session was started with.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(pub BTreeMap<OsString, OsString>);
 
@@ -99,12 +100,12 @@ impl Environment {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
-    /// A variable, where it is UTF-8.
+    /// A variable that is set, not empty, and UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.to_str()
     }
 
-    /// Cargo's home, as cargo finds it (the `home` crate's rules).
+    /// `CARGO_HOME`, by cargo's rules (those of the `home` crate).
     fn cargo_home(&self, directory: &Path) -> Option<PathBuf> {
         match self.get("CARGO_HOME") {
             Some(home) => Some(directory.join(home)),
@@ -113,7 +114,7 @@ impl Environment {
     }
 }
 
-/// How a signal reaches a session: cargo ends first, then the session.
+/// Passes a signal on to a session: cargo ends first, then the session.
 #[derive(Debug, Default)]
 pub struct Interrupt {
     interrupted: AtomicBool,
@@ -121,19 +122,19 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Says that the user wants an end, and returns cargo's process id if it runs.
+    /// Notes that the user wants the session to end, and returns cargo's process id if it runs.
     pub fn interrupt(&self) -> Option<u32> {
         self.interrupted.store(true, Ordering::SeqCst);
         self.cargo.id()
     }
 }
 
-/// How a session ended.
+/// The result of a session.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Cargo's exit code; 128 and the signal's number where it was killed.
+    /// Cargo's exit code, or 128 plus the number of the signal that killed it.
     pub code: i32,
-    /// What happened.
+    /// The report.
     pub report: Report,
 }
 
@@ -141,10 +142,10 @@ pub struct Outcome {
 pub fn run(options: &Options, log: &EventLog, interrupt: &Interrupt) -> Outcome {
     let session = Session::new(options, log, interrupt);
     let store = session.open_store();
-    // Plan, keys, the first half of the prefetch.
+    // Plan, keys, and the first half of the prefetch.
     let start = session.plan(&store);
     let report_dir = start.report_dir();
-    // The rest of the prefetch, hydration, cargo; what is compiled is recorded and uploaded meanwhile.
+    // The rest of the prefetch, hydration and cargo. Misses are recorded and uploaded meanwhile.
     let ended = session.build(start);
     // The rest of the upload.
     let code = session.finish(ended);
@@ -154,7 +155,7 @@ pub fn run(options: &Options, log: &EventLog, interrupt: &Interrupt) -> Outcome 
     Outcome { code, report }
 }
 
-/// What all phases need.
+/// The state that all phases share.
 struct Session<'a> {
     cargo: Cargo,
     options: &'a Options,
@@ -166,9 +167,9 @@ struct Session<'a> {
 enum SessionStore {
     /// The user's.
     Local(Arc<LocalStore>),
-    /// One that ends with the session.
-    Temporary(Arc<LocalStore>, #[expect(dead_code, reason = "the directory goes with it")] TempDir),
-    /// There is none, for this reason.
+    /// A temporary one, removed with the session.
+    Temporary(Arc<LocalStore>, #[expect(dead_code, reason = "dropping it removes the directory")] TempDir),
+    /// No store, for this reason.
     None(Error),
 }
 
@@ -179,15 +180,15 @@ impl SessionStore {
     }
 }
 
-/// How cargo is started.
+/// How to start cargo.
 enum Start {
     /// As if there were no cache.
     WithoutCache,
-    /// Not at all: only cargo with the cache does what was asked for.
+    /// Not at all, because cargo without the cache cannot do what the user wants.
     Refused { code: i32 },
-    /// With a plan: what cargo needs is on its way.
+    /// With a plan, whose entries and packs are already requested.
     Planned(Box<Prepared>),
-    /// With a plan that is made if something is compiled.
+    /// Before there is a plan. One is made if cargo compiles something.
     OnDemand(Box<OnDemand>),
 }
 
@@ -204,23 +205,23 @@ impl Start {
 
 /// A plan that is made when cargo asks for the first crate.
 struct OnDemand {
-    /// What the wrapper needs before.
+    /// What the wrapper needs before there is a plan.
     context: WrapperContext,
-    /// Where cargo builds, if that is known.
+    /// The build directory, if it is known.
     build_dir: Option<Utf8PathBuf>,
-    /// Where the report goes.
+    /// The target directory for the report, if it is known.
     report_dir: Option<Utf8PathBuf>,
     prepare: PrepareOnDemand,
 }
 
-/// Makes a plan, for the directory that the first crate is compiled into. Nothing where there is none.
+/// Makes a plan, given the directory that the first crate is compiled into. Returns `None` if it cannot.
 type PrepareOnDemand = Box<dyn FnOnce(&Utf8Path) -> Option<Prepared> + Send>;
 
-/// How a session ended.
+/// How the build of a session ended.
 enum Ended {
-    /// Nothing was planned, or cargo did not run with the plan: there is nothing left to do.
+    /// Without a plan, or without the wrapper that would use it: there is nothing left to do.
     WithoutPlan { code: i32 },
-    /// Cargo ran with the plan, or did not need to.
+    /// With a plan, whether or not cargo had to run.
     WithPlan { code: i32, build: Box<PlannedBuild>, teardown: Box<Teardown> },
 }
 
@@ -252,7 +253,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Everything that has to be known before cargo starts.
+    /// Decides how to start cargo, and makes a plan if one is needed now.
     fn plan(&self, store: &SessionStore) -> Start {
         let store = match store {
             SessionStore::Local(store) | SessionStore::Temporary(store, _) => store.clone(),
@@ -275,7 +276,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// There is no plan: the user is told why, and cargo runs as it would without the cache.
+    /// Says why there is no plan. Cargo then runs without the cache, unless the session is for `warm`.
     fn without_plan(&self, error: &Error) -> Start {
         if self.options.warm.is_some() {
             return Start::Refused { code: self.refuse(error) };
@@ -284,19 +285,19 @@ impl<'a> Session<'a> {
         Start::WithoutCache
     }
 
-    /// Nothing is expected to be compiled: the plan is made if something is.
+    /// Starts without a plan, since nothing should be compiled. The plan is made if something is.
     fn plan_if_needed(&self, store: Arc<LocalStore>, record: NoopRecord) -> Start {
         self.log.record(EventKind::NothingToPlan);
         let NoopRecord { user_wrapper, scripts, target_dir, build_dir, .. } = record.clone();
         let context = self.wrapper_context(store.clone(), user_wrapper, scripts);
         let (options, cargo, log) = (self.options.clone(), self.cargo.clone(), self.log.clone());
-        // Cargo may have been started with something else.
+        // What cargo reads may have changed before cargo started.
         let prepare = Box::new(move |_: &Utf8Path| prepare_now(&options, &cargo, store, &log, || record.holds()));
         let (build_dir, report_dir) = (Some(build_dir), Some(target_dir));
         Start::OnDemand(Box::new(OnDemand { context, build_dir, report_dir, prepare }))
     }
 
-    /// What is compiled is known when cargo has unpacked it.
+    /// Starts without a plan. The plan is made when cargo has unpacked the package that it compiles.
     fn plan_when_unpacked(&self, store: Arc<LocalStore>, command: UnpackingCommand) -> Start {
         let build_dir = command.build_dir.clone();
         let config = self.cargo.config();
@@ -311,13 +312,13 @@ impl<'a> Session<'a> {
             let unpacked = command.build(&options, out_dir)?;
             let cargo = Cargo::new(options.cargo.clone(), unpacked.options.invocation.clone());
             let Prepared { teardown, context, stores } = prepare_now(&unpacked.options, &cargo, store, &log, || true)?;
-            // The next time, it will be unpacked again.
+            // Cargo unpacks the package again the next time, so a no-op record would be of no use.
             Some(Prepared { context, stores, teardown: Teardown { cargo_inputs: None, ..teardown } })
         });
         Start::OnDemand(Box::new(OnDemand { context, report_dir: build_dir.clone(), build_dir, prepare }))
     }
 
-    /// What the wrapper needs without a plan.
+    /// What the wrapper needs before there is a plan.
     fn wrapper_context(
         &self,
         store: Arc<LocalStore>,
@@ -328,7 +329,7 @@ impl<'a> Session<'a> {
         WrapperContext { store, user_wrapper, scripts, is_observing, log: self.log.clone() }
     }
 
-    /// Cargo, from its start to its end.
+    /// Runs cargo.
     fn build(&self, start: Start) -> Ended {
         match start {
             Start::WithoutCache => Ended::WithoutPlan { code: self.run_cargo(None) },
@@ -338,7 +339,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The usual way: what cargo needs is on its way before it starts, and in its place before cargo looks for it.
+    /// Builds with a plan: units are requested before cargo starts, and placed before cargo looks for them.
     fn build_planned(&self, prepared: Prepared) -> Ended {
         let workspace = &prepared.teardown.workspace;
         let rustc_info = RustcInfo::of(&workspace.build_dir);
@@ -356,7 +357,7 @@ impl<'a> Session<'a> {
         ended
     }
 
-    /// Cargo at once; the plan is made when the wrapper is asked for something.
+    /// Starts cargo at once, and plans when cargo first asks the wrapper to compile something.
     fn build_on_demand(&self, on_demand: OnDemand) -> Ended {
         let OnDemand { context, build_dir, prepare, .. } = on_demand;
         let (sender, receiver) = mpsc::channel();
@@ -371,7 +372,7 @@ impl<'a> Session<'a> {
         ended
     }
 
-    /// Cargo with the wrapper. `stop` is called when cargo has ended, and `teardown` when the wrapper has.
+    /// Runs cargo with the wrapper. Calls `stop` when cargo has ended, and `teardown` when the wrapper has.
     fn build_wrapped(
         &self,
         context: WrapperContext,
@@ -415,8 +416,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A plan while cargo runs, once all that the cache has is here; nothing where there is none, or where it no longer
-/// holds.
+/// Plans while cargo runs, and waits until all packs have arrived. Returns `None` if that fails or if `holds` says that
+/// the plan is not the one that cargo started with.
 fn prepare_now(
     options: &Options,
     cargo: &Cargo,
@@ -432,14 +433,14 @@ fn prepare_now(
     Some(prepared)
 }
 
-/// The directories of all profiles, wherever cargo has them.
+/// The directories of all profiles, in the build directory and in the target directory.
 fn profile_dirs(plan: &BuildPlan, workspace: &Workspace) -> Vec<Utf8PathBuf> {
     let Workspace { build_dir, target_dir, .. } = workspace;
     let names = plan.profile_dirs();
     [build_dir, target_dir].iter().flat_map(|directory| names.iter().map(|name| directory.join(name))).collect()
 }
 
-/// A process's exit code; 128 and the number for a signal, as a shell says it.
+/// A process's exit code. For a signal, this is 128 plus its number, as in a shell.
 pub fn exit_code(status: ExitStatus) -> i32 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {

@@ -1,15 +1,16 @@
-//! Sends what was compiled to the remote, while the build goes on and for a while after it.
+//! Sends compiled units to the remote, during the build and for a limited time after it.
 //!
-//! [`Upload::send`] only queues. In the background each unit is packed from the local store, its pack is put, then its
-//! entry: nobody ever sees an entry whose pack is not there. Then the local entry learns of its pack and is marked as
-//! pushed. [`Upload::finish`] waits for the rest, for a bounded time, and puts the graph index last.
+//! [`Upload::send`] only queues. In the background, each unit is packed from the local store, and its pack is sent
+//! before its entry, so no reader sees an entry without its pack. Then the local entry gets the pack's name and is
+//! marked as pushed. [`Upload::finish`] waits for the rest, for a limited time, and writes the graph index last.
 //!
-//! A marker says that an entry was in the remote once. A bucket may be emptied, and objects expire: what this session has
-//! not seen there is asked about ([`Upload::verify`]) before an index names it, and sent again where it is gone. Where the
-//! index that is there lists all of a build, nothing is put and nothing is asked.
+//! A marker says that an entry was in the remote once. A bucket may be emptied, and objects expire. So an entry that
+//! this session has not seen in the remote is checked before an index names it ([`Upload::verify`]), and sent again if
+//! it is missing. If the existing index lists the whole build, nothing is written or checked.
 //!
-//! **Invariants.** An index names nothing that was not there in this session. One thread packs while the build runs. What could not be sent stays in the local store, unmarked, for
-//! `cargo xcache push`. A remote that takes nothing ends the uploads with one line, and never the build.
+//! **Invariants.** An index names only entries that this session has seen in the remote. One thread packs while the
+//! build runs. Units that could not be sent stay in the local store without a marker, for `cargo xcache push`. If the
+//! remote accepts nothing, the uploads end with one line, and the build is not affected.
 
 use std::io::Cursor;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -31,18 +32,18 @@ use crate::store::input_history::SharedHistory;
 use crate::store::remote::health::Direction;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 
-/// Units on their way at a time: each is a pack in memory.
+/// The number of units that are sent at a time. The pack of each is in memory.
 const MAX_SLOTS: usize = 16;
-/// How often the drain looks at what is left.
+/// The interval at which the drain checks what is left.
 const TICK: Duration = Duration::from_millis(20);
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What became of the uploads.
+/// The result of the uploads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct UploadSummary {
     /// Units sent.
     pub sent: usize,
-    /// Units that stay in the local store only, or of which that is not known.
+    /// Units that are only in the local store, as far as is known.
     pub left: usize,
     /// Bytes sent.
     pub bytes: u64,
@@ -52,7 +53,7 @@ pub struct UploadSummary {
 pub struct Upload {
     shared: Arc<Shared>,
     deadline: Duration,
-    /// What the build was made from, for those who ask why theirs was not a hit.
+    /// The unit inputs of the build, and the name of the object that shares them.
     shared_history: Option<(Digest, Vec<UnitInputs>)>,
 }
 
@@ -65,7 +66,7 @@ struct Shared {
     slots: Semaphore,
     packers: Semaphore,
     queries: Semaphore,
-    /// Entries that are being asked about.
+    /// The number of entries that are being checked.
     querying: AtomicUsize,
     queued: AtomicUsize,
     sent: AtomicUsize,
@@ -81,7 +82,7 @@ struct Sent {
 }
 
 impl Upload {
-    /// Nothing is sent before [`Upload::send`].
+    /// Creates the queue. Nothing is sent before [`Upload::send`].
     pub fn new(
         runtime: &Runtime,
         local: Arc<LocalStore>,
@@ -108,13 +109,13 @@ impl Upload {
         Self { shared: Arc::new(shared), deadline: Duration::from_secs(settings.upload_timeout), shared_history: None }
     }
 
-    /// Once something was sent, [`Upload::finish`] adds what the build was made from to the object of this name.
+    /// Makes [`Upload::finish`] add the build's unit inputs to the object of this name if anything was sent.
     #[must_use]
     pub fn with_shared_history(self, name: Digest, unit_inputs: Vec<UnitInputs>) -> Self {
         Self { shared_history: Some((name, unit_inputs)), ..self }
     }
 
-    /// Whether nothing was queued so far.
+    /// Whether nothing has been queued yet.
     pub fn is_idle(&self) -> bool {
         self.shared.queued.load(Ordering::Relaxed) == 0
     }
@@ -127,21 +128,21 @@ impl Upload {
         self.shared.lock_tasks().push(task.abort_handle());
     }
 
-    /// Asks whether an entry that is marked as pushed is still there, and queues it where it is not. Returns at once.
+    /// Checks whether a marked entry is still in the remote, and queues it otherwise. Returns at once.
     pub fn verify(&self, entry: Entry) {
         self.shared.verify(entry);
     }
 
-    /// Waits for what is queued, then puts the index of the graph: the entries of these keys that are in the remote.
+    /// Waits for the queue, then writes the graph index with those of these units that are in the remote.
     ///
-    /// Ends early at the deadline, when the remote takes no more, and when `cancelled` becomes true.
+    /// Ends early at the deadline, if the remote accepts no more, or when `cancelled` becomes true.
     pub fn finish(self, graph: Option<(Digest, Vec<UnitKey>)>, cancelled: &AtomicBool) -> UploadSummary {
         let shared = &self.shared;
         let end = Instant::now() + self.deadline;
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         shared.packers.add_permits(cores - 1);
         let listed = graph.iter().flat_map(|(_, units)| units);
-        listed.filter_map(|key| shared.only_marked(*key)).for_each(|entry| shared.verify(entry));
+        listed.filter_map(|key| shared.marked_entry(*key)).for_each(|entry| shared.verify(entry));
         shared.drain(end, cancelled);
         if let Some((key, units)) = graph.filter(|_| !cancelled.load(Ordering::Relaxed)) {
             shared.put_graph(key, &units, end);
@@ -163,11 +164,11 @@ impl Shared {
         self.querying.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::clone(self);
         let task = self.runtime.spawn(async move {
-            let is_there = shared.is_there(&entry).await;
-            // Counted on one side before it is off the other, so that nobody takes the uploads for finished in between.
-            shared.queued.fetch_add(usize::from(is_there != Ok(true)), Ordering::Relaxed);
+            let is_in_remote = shared.is_in_remote(&entry).await;
+            // Counted as queued before it is uncounted here, so that the drain cannot end in between.
+            shared.queued.fetch_add(usize::from(is_in_remote != Ok(true)), Ordering::Relaxed);
             shared.querying.fetch_sub(1, Ordering::Relaxed);
-            match is_there {
+            match is_in_remote {
                 Ok(true) => {}
                 Ok(false) => shared.send(entry).await,
                 Err(()) => drop(shared.failed.fetch_add(1, Ordering::Relaxed)),
@@ -176,17 +177,17 @@ impl Shared {
         self.lock_tasks().push(task.abort_handle());
     }
 
-    /// Whether an entry is in the remote, and notes it; nothing where there is no saying.
-    async fn is_there(&self, entry: &Entry) -> Result<bool, ()> {
-        let _question = self.queries.acquire().await.map_err(drop)?;
-        let is_there = self.remote.has(entry).await;
-        let noted = is_there.and_then(|is_there| {
+    /// Whether an entry is in the remote. Updates the marker. An error means that it is not known.
+    async fn is_in_remote(&self, entry: &Entry) -> Result<bool, ()> {
+        let _query = self.queries.acquire().await.map_err(drop)?;
+        let is_in_remote = self.remote.has(entry).await;
+        let noted = is_in_remote.and_then(|is_in_remote| {
             let (remote, key) = (self.remote.id(), entry.key);
             let noted =
-                if is_there { self.local.mark_pushed(remote, key) } else { self.local.unmark_pushed(remote, key) };
-            noted.map(|()| is_there)
+                if is_in_remote { self.local.mark_pushed(remote, key) } else { self.local.unmark_pushed(remote, key) };
+            noted.map(|()| is_in_remote)
         });
-        noted.map_err(|error| tracing::debug!(key = %entry.key, %error, "not known to be there"))
+        noted.map_err(|error| tracing::debug!(key = %entry.key, %error, "cannot check whether the entry is there"))
     }
 
     async fn send(&self, entry: Entry) {
@@ -200,7 +201,7 @@ impl Shared {
                 self.sent.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
-                tracing::debug!(%key, %error, "not sent");
+                tracing::debug!(%key, %error, "the unit was not sent");
                 if let Error::Corrupt { object, reason } = error {
                     self.events.record(EventKind::CorruptObject { object, reason });
                 }
@@ -214,12 +215,21 @@ impl Shared {
         self.remote.put_pack(pack, bytes).await?;
         entry.pack = Some(pack);
         let size = self.remote.put_entry(&entry).await?;
-        self.local.put_entry(&entry)?;
-        self.local.mark_pushed(self.remote.id(), entry.key)?;
+        self.note_pack(&entry)?;
         Ok(Sent { bytes: pack.size + size, began })
     }
 
-    /// The pack, and when its turn came.
+    /// Notes in the local store that an entry is in the remote, unless another session has replaced the entry meanwhile.
+    fn note_pack(&self, entry: &Entry) -> Result<()> {
+        let stored = self.local.entry(entry.key)?;
+        if stored.is_some_and(|stored| Entry { pack: entry.pack, ..stored } == *entry) {
+            self.local.put_entry(entry)?;
+            self.local.mark_pushed(self.remote.id(), entry.key)?;
+        }
+        Ok(())
+    }
+
+    /// The pack, and the time at which packing began.
     async fn pack(&self, entry: &Entry) -> Result<(Instant, PackRef, Vec<u8>)> {
         self.remote.check(Direction::Write)?;
         let _packer = self.packers.acquire().await;
@@ -237,18 +247,18 @@ impl Shared {
             let total = self.queued.load(Ordering::Relaxed);
             let is_done =
                 self.querying.load(Ordering::Relaxed) == 0 && sent + self.failed.load(Ordering::Relaxed) >= total;
-            let over = is_done
+            let is_over = is_done
                 || Instant::now() >= end
                 || cancelled.load(Ordering::Relaxed)
                 || self.remote.is_open(Direction::Write);
-            let due = reported.is_none_or(|(at, done, before): (Instant, usize, u64)| {
-                (done, before) != (sent, bytes) && (over || at.elapsed() >= PROGRESS_INTERVAL)
+            let is_due = reported.is_none_or(|(at, done, before): (Instant, usize, u64)| {
+                (done, before) != (sent, bytes) && (is_over || at.elapsed() >= PROGRESS_INTERVAL)
             });
-            if due && total > 0 {
+            if is_due && total > 0 {
                 reported = Some((Instant::now(), sent, bytes));
                 self.events.record(EventKind::UploadProgress { done: sent, total, bytes });
             }
-            if over {
+            if is_over {
                 break;
             }
             std::thread::sleep(TICK);
@@ -257,7 +267,7 @@ impl Shared {
     }
 
     fn put_graph(&self, key: Digest, units: &[UnitKey], end: Instant) {
-        let index = GraphIndex { entries: units.iter().filter_map(|key| self.seen(*key)).collect() };
+        let index = GraphIndex { entries: units.iter().filter_map(|key| self.seen_entry(*key)).collect() };
         if index.entries.is_empty() || self.remote.is_open(Direction::Write) {
             return;
         }
@@ -268,29 +278,29 @@ impl Shared {
         }
     }
 
-    /// Adds to what is there already: else whoever asks would hear of this build only, which is mostly their own.
+    /// Adds to the existing object. Otherwise readers would see only this build, which is mostly their own.
     fn put_shared_history(&self, name: Digest, unit_inputs: Vec<UnitInputs>, end: Instant) {
         let time = end.saturating_duration_since(Instant::now());
         let put = async {
-            let there = self.remote.input_history(name).await?;
-            let mut history = there.map(|bytes| SharedHistory::decode(&bytes)).unwrap_or_default();
+            let existing = self.remote.input_history(name).await?;
+            let mut history = existing.map(|bytes| SharedHistory::decode(&bytes)).unwrap_or_default();
             history.add(unit_inputs, jiff::Timestamp::now());
             self.remote.put_input_history(name, history.encode()).await
         };
         match self.runtime.block_on(async { tokio::time::timeout(time, put).await }) {
             Ok(Ok(size)) => drop(self.bytes.fetch_add(size, Ordering::Relaxed)),
-            Ok(Err(error)) => tracing::debug!(%error, "what the build was made from is not shared"),
-            Err(_) => tracing::debug!("what the build was made from is not shared: there is no time left"),
+            Ok(Err(error)) => tracing::debug!(%error, "the unit inputs were not shared"),
+            Err(_) => tracing::debug!("the unit inputs were not shared: no time is left"),
         }
     }
 
-    /// The local entry, if this session has seen it in the remote, with its pack.
-    fn seen(&self, key: UnitKey) -> Option<Entry> {
+    /// The local entry with its pack, if this session has seen it in the remote.
+    fn seen_entry(&self, key: UnitKey) -> Option<Entry> {
         self.local.is_seen(self.remote.id(), key).then(|| self.packed(key)).flatten()
     }
 
-    /// The local entry, if there is no more than a mark that the remote has it.
-    fn only_marked(&self, key: UnitKey) -> Option<Entry> {
+    /// The local entry, if only a marker says that it is in the remote.
+    fn marked_entry(&self, key: UnitKey) -> Option<Entry> {
         let remote = self.remote.id();
         let is_only_marked = self.local.is_pushed(remote, key) && !self.local.is_seen(remote, key);
         is_only_marked.then(|| self.packed(key)).flatten()
@@ -311,7 +321,7 @@ impl Shared {
     }
 }
 
-/// Every file is verified on the way, so that damage on this disk stays on this disk.
+/// Packs the files of an entry. Each file is verified, so that damage on this disk is not sent.
 fn pack_files(local: &LocalStore, entry: &Entry, compression: i32) -> Result<(PackRef, Vec<u8>)> {
     let files = entry.files.iter().map(|file| local.read(file)).collect::<Result<Vec<_>>>()?;
     let mut bytes = Vec::new();

@@ -5,7 +5,7 @@ use crate::store::input_history;
 use crate::store::testing::{Machine, entry_path, pack_path};
 
 #[test]
-fn what_is_sent_is_in_the_remote_and_known_to_be_there() {
+fn a_sent_unit_is_in_the_remote_and_marked() {
     let shared = tempfile::tempdir().unwrap();
     let machine = Machine::new(shared.path());
     let entries = [machine.compile("one", &[1; 5000]), machine.compile("two", &[2; 5000])];
@@ -32,7 +32,7 @@ fn what_is_sent_is_in_the_remote_and_known_to_be_there() {
 }
 
 #[test]
-fn an_index_lists_only_what_is_in_this_remote() {
+fn an_index_lists_only_units_in_this_remote() {
     let shared = tempfile::tempdir().unwrap();
     let machine = Machine::new(shared.path());
     let (sent, kept) = (machine.compile("sent", b"1"), machine.compile("kept", b"2"));
@@ -45,7 +45,7 @@ fn an_index_lists_only_what_is_in_this_remote() {
 }
 
 #[test]
-fn what_cannot_be_sent_stays_and_is_said_once() {
+fn units_that_cannot_be_sent_stay_and_one_line_says_so() {
     let shared = tempfile::tempdir().unwrap();
     fs::write(shared.path().join("v1"), b"in the way").unwrap();
     let machine = Machine::new(shared.path());
@@ -58,7 +58,7 @@ fn what_cannot_be_sent_stays_and_is_said_once() {
 }
 
 #[test]
-fn damage_on_this_disk_stays_on_this_disk() {
+fn damage_on_this_disk_is_not_sent() {
     let shared = tempfile::tempdir().unwrap();
     let machine = Machine::new(shared.path());
     let entry = machine.compile("one", b"one");
@@ -84,7 +84,7 @@ fn a_cancelled_drain_ends_at_once() {
 }
 
 #[test]
-fn what_a_build_was_made_from_is_added_to_what_the_remote_knows_once_something_was_sent() {
+fn unit_inputs_are_added_to_the_shared_history_after_an_upload() {
     let shared = tempfile::tempdir().unwrap();
     let name = Digest::of("workspace");
     let not_cancelled = AtomicBool::new(false);
@@ -96,25 +96,25 @@ fn what_a_build_was_made_from_is_added_to_what_the_remote_knows_once_something_w
         upload.with_shared_history(name, vec![input_history::unit_inputs(name_of_unit)]).finish(None, &not_cancelled);
         machine.requests()
     };
-    assert_eq!([send("one"), send("two")], [4, 4], "a pack, an entry, and what is known: once read, once written");
+    assert_eq!([send("one"), send("two")], [4, 4], "a pack, an entry, and the history: read once, written once");
     let machine = Machine::new(shared.path());
     let upload = machine.upload();
     assert!(upload.is_idle());
     upload.with_shared_history(name, vec![input_history::unit_inputs("three")]).finish(None, &not_cancelled);
     assert_eq!(machine.requests(), 0, "nothing was sent");
     let bytes = machine.runtime.handle().block_on(machine.remote.input_history(name)).unwrap().unwrap();
-    let there = |unit: &str| SharedHistory::decode(&bytes).of(input_history::unit_inputs(unit).identity()).len();
-    assert_eq!(["one", "two", "three"].map(there), [1, 1, 0]);
+    let count = |unit: &str| SharedHistory::decode(&bytes).of(input_history::unit_inputs(unit).identity()).len();
+    assert_eq!(["one", "two", "three"].map(count), [1, 1, 0]);
 }
 
-/// The keys that an index lists.
+/// The keys in an index.
 fn listed(machine: &Machine, graph: Digest) -> Vec<UnitKey> {
     let index = machine.runtime.handle().block_on(machine.remote.graph(graph)).unwrap();
     index.into_iter().flat_map(|index| index.entries).map(|entry| entry.key).collect()
 }
 
 #[test]
-fn what_is_no_longer_in_the_remote_is_sent_again_before_an_index_names_it() {
+fn units_that_have_disappeared_from_the_remote_are_sent_again_before_an_index_names_them() {
     let shared = tempfile::tempdir().unwrap();
     let mut machine = Machine::new(shared.path());
     let names = ["whole", "without pack", "with half a pack", "without entry"];
@@ -135,11 +135,11 @@ fn what_is_no_longer_in_the_remote_is_sent_again_before_an_index_names_it() {
     assert_eq!(listed(&machine, graph).len(), 4);
     assert!(entries.iter().all(|entry| entry_path(shared.path(), entry).exists() && pack.exists()));
     machine.next_session(shared.path());
-    assert_eq!((finish(&machine).sent, machine.requests()), (0, 2 * 4 + 1), "each is asked about, and an index is put");
+    assert_eq!((finish(&machine).sent, machine.requests()), (0, 2 * 4 + 1), "each is checked, and an index is written");
 }
 
 #[test]
-fn an_index_names_nothing_of_which_it_is_not_known_that_it_is_there() {
+fn an_index_names_no_unit_that_may_be_missing() {
     let shared = tempfile::tempdir().unwrap();
     let mut machine = Machine::new(shared.path());
     let (gone, seen) = (machine.compile("gone", b"1"), machine.compile("seen", b"2"));
@@ -147,7 +147,7 @@ fn an_index_names_nothing_of_which_it_is_not_known_that_it_is_there() {
     machine.next_session(shared.path());
     machine.send(std::slice::from_ref(&seen), None);
     fs::remove_dir_all(shared.path().join("v1/unit")).unwrap();
-    // It cannot be sent again.
+    // So it cannot be sent again.
     fs::remove_file(machine.local.file_path(gone.files[0].digest)).unwrap();
     let graph = Digest::of("graph");
     machine.upload().finish(Some((graph, vec![gone.key, seen.key])), &AtomicBool::new(false));
@@ -155,7 +155,7 @@ fn an_index_names_nothing_of_which_it_is_not_known_that_it_is_there() {
 }
 
 #[test]
-fn what_cannot_be_asked_about_is_left() {
+fn units_that_cannot_be_checked_are_left() {
     let shared = tempfile::tempdir().unwrap();
     let mut machine = Machine::new(shared.path());
     let entry = machine.compile("one", b"1");
@@ -166,5 +166,5 @@ fn what_cannot_be_asked_about_is_left() {
     upload.verify(machine.local.entry(entry.key).unwrap().unwrap());
     let summary = upload.finish(None, &AtomicBool::new(false));
     assert_eq!((summary.sent, summary.left), (0, 1));
-    assert!(machine.local.is_pushed(machine.remote.id(), entry.key), "nobody has said that it is gone");
+    assert!(machine.local.is_pushed(machine.remote.id(), entry.key), "it is not known to be missing");
 }

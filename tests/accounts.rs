@@ -1,4 +1,4 @@
-//! What is counted over sessions, and what CI services are told.
+//! Sums over sessions, and what CI services receive.
 
 use serde_json::Value;
 use support::{Project, Sandbox, tree};
@@ -13,13 +13,13 @@ fn number(value: &Value, name: &str) -> u64 {
     value[name].as_u64().unwrap_or_else(|| panic!("no number {name} in {value}"))
 }
 
-/// What a directory moves, as a remote.
+/// A project with a directory as its remote.
 fn with_remote(sandbox: &Sandbox, project: Project) -> Project {
     project.env("XCACHE_REMOTE", format!("file://{}", sandbox.path("remote").display()))
 }
 
 #[test]
-fn sums_are_those_of_the_reports_of_all_sessions_and_of_a_push() {
+fn sums_equal_the_reports_of_all_sessions_plus_a_push() {
     let sandbox = Sandbox::new();
     let mixed = with_remote(&sandbox, sandbox.mixed());
     mixed.xcache(["build"]).ok();
@@ -54,7 +54,7 @@ fn sums_are_those_of_the_reports_of_all_sessions_and_of_a_push() {
 }
 
 #[test]
-fn sessions_side_by_side_all_count() {
+fn concurrent_sessions_are_all_counted() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     mixed.xcache(["check"]).ok();
@@ -67,7 +67,7 @@ fn sessions_side_by_side_all_count() {
 }
 
 #[test]
-fn sums_that_are_damaged_break_nothing() {
+fn damaged_sums_do_not_break_a_build() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     mixed.xcache(["check"]).ok();
@@ -80,7 +80,7 @@ fn sums_that_are_damaged_break_nothing() {
 }
 
 #[test]
-fn a_store_whose_sums_cannot_be_written_builds_all_the_same() {
+fn a_build_succeeds_where_its_sums_cannot_be_written() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     tree::write(&mixed.store().join("v1/stats"), "in the way");
@@ -89,7 +89,7 @@ fn a_store_whose_sums_cannot_be_written_builds_all_the_same() {
 }
 
 #[test]
-fn prices_turn_what_was_moved_and_saved_into_money() {
+fn prices_turn_traffic_and_saved_time_into_costs() {
     let sandbox = Sandbox::new();
     let mixed = with_remote(&sandbox, sandbox.mixed());
     mixed.xcache(["build"]).ok();
@@ -106,7 +106,7 @@ fn prices_turn_what_was_moved_and_saved_into_money() {
     assert!(priced.xcache(["report"]).ok().stdout.contains("Costs"));
     assert!(priced.xcache(["stats"]).ok().stdout.contains("Costs"));
     let flag = priced.xcache(["--price-request", "0", "report", "--format", "json"]).ok().stdout;
-    let flag: Value = serde_json::from_str(&flag).expect("it is JSON");
+    let flag: Value = serde_json::from_str(&flag).expect("the report is JSON");
     assert_eq!(flag["costs"]["requests"], 0.0);
 }
 
@@ -118,20 +118,20 @@ fn github_gets_a_summary_of_each_session() {
     let mixed = sandbox.mixed().env("GITHUB_STEP_SUMMARY", &file);
     mixed.xcache(["build", "--features", "loud"]).ok();
     mixed.xcache(["build", "--features", "loud"]).ok();
-    let summary = std::fs::read_to_string(&file).expect("it is there");
+    let summary = std::fs::read_to_string(&file).expect("the summary exists");
     assert!(summary.starts_with("# Mine\n\n### cargo xcache build --features loud\n\n| hits |"), "{summary}");
     assert_eq!(summary.matches("###").count(), 1, "{summary}");
     assert!(summary.ends_with("\n\ncargo xcache build --features loud: nothing had changed.\n\n"), "{summary}");
 
     mixed.xcache(["--ci-summary", "off", "check"]).ok();
     mixed.xcache(["check"]).env("XCACHE_CI_SUMMARY", "off").ok();
-    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), summary);
+    assert_eq!(std::fs::read_to_string(&file).expect("the summary exists"), summary);
     let built = mixed.xcache(["check"]).env("GITHUB_STEP_SUMMARY", sandbox.path("missing/summary.md")).ok();
     assert_eq!(built.warnings(), [""; 0], "{built}");
 }
 
 #[test]
-fn gitlab_gets_metrics_and_nobody_else_does() {
+fn gitlab_gets_metrics_and_other_services_do_not() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     let metrics = mixed.target().join("xcache/metrics.txt");
@@ -139,10 +139,10 @@ fn gitlab_gets_metrics_and_nobody_else_does() {
     assert!(!metrics.exists());
     mixed.clean();
     mixed.xcache(["build"]).env("GITLAB_CI", "true").ok();
-    let text = std::fs::read_to_string(&metrics).expect("it is there");
+    let text = std::fs::read_to_string(&metrics).expect("the metrics file exists");
     let hits = mixed.report().total("hits");
     assert!(hits > 0 && text.contains(&format!("xcache_units{{outcome=\"hit-local\"}} {hits}\n")), "{text}");
     mixed.xcache(["build"]).env("GITLAB_CI", "true").ok();
     assert_eq!(mixed.report().json()["noop"], true);
-    assert_eq!(std::fs::read_to_string(&metrics).expect("it is there"), text);
+    assert_eq!(std::fs::read_to_string(&metrics).expect("the metrics file exists"), text);
 }

@@ -1,4 +1,4 @@
-//! Advice in the report of real builds. What takes time here sleeps, so that it takes no less on any machine.
+//! Advice in the reports of real builds. Slow units sleep, so they take at least that long on any machine.
 
 use serde_json::Value;
 use support::registry::Package;
@@ -24,7 +24,7 @@ fn advice(project: &Project) -> Vec<Value> {
     project.report().json()["advice"].as_array().expect("a list").clone()
 }
 
-/// Of advice that is worth a time: its name. What a linker takes is a matter of the machine.
+/// The names of all advice, except that about linking, which depends on the machine's speed.
 fn names(project: &Project) -> Vec<String> {
     let names = advice(project).into_iter().map(|advice| advice["name"].as_str().expect("a name").to_owned());
     names.filter(|name| name != "faster-linker" && name != "debug-info").collect()
@@ -44,11 +44,11 @@ fn with_two_versions(sandbox: &Sandbox) -> Project {
 }
 
 #[test]
-fn members_that_are_incremental_in_ci_are_advised_against_and_only_there() {
+fn incremental_members_get_advice_in_ci_only() {
     let sandbox = Sandbox::new();
     let project = with_slow_member(&sandbox);
     let main = project.read("src/main.rs");
-    // In a target directory that comes from somewhere, such as the last job.
+    // As if the target directory came from the last job: it is built twice.
     let build = |ci: &str, incremental: &str| {
         project.clean();
         for edit in ["", "// edited"] {
@@ -69,13 +69,15 @@ fn members_that_are_incremental_in_ci_are_advised_against_and_only_there() {
 }
 
 #[test]
-fn a_crate_in_two_versions_is_advised_against_when_it_is_compiled_and_not_when_it_is_a_hit() {
+fn a_crate_in_two_versions_gets_advice_when_compiled_but_not_as_a_hit() {
     let sandbox = Sandbox::new();
     let project = with_two_versions(&sandbox);
     project.xcache(["build"]).ok();
     assert_eq!(names(&project), ["duplicate-versions"]);
-    let found =
-        advice(&project).into_iter().find(|advice| advice["name"] == "duplicate-versions").expect("it is there");
+    let found = advice(&project)
+        .into_iter()
+        .find(|advice| advice["name"] == "duplicate-versions")
+        .expect("the advice is given");
     assert!(found["worth_ms"].as_u64().is_some_and(|worth| worth >= SECOND), "{found}");
     assert!(found["message"].as_str().is_some_and(|text| text.contains("twice 1.0.0 and 2.0.0")), "{found}");
     project.clean();
@@ -87,7 +89,7 @@ fn a_crate_in_two_versions_is_advised_against_when_it_is_compiled_and_not_when_i
     assert_eq!(advice(&project), Vec::<Value>::new(), "there is nothing to do");
 }
 
-/// The events of a build, by kind.
+/// The events of one kind in the last build.
 fn events(project: &Project, kind: &str) -> Vec<Value> {
     let lines = project.read("target/events.jsonl");
     let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
@@ -95,7 +97,7 @@ fn events(project: &Project, kind: &str) -> Vec<Value> {
 }
 
 #[test]
-fn programs_are_measured_when_they_are_linked_and_not_when_they_are_restored() {
+fn programs_are_measured_when_linked_but_not_when_restored() {
     let sandbox = Sandbox::new();
     let project = sandbox.chain();
     let build = || {
@@ -117,11 +119,11 @@ fn programs_are_measured_when_they_are_linked_and_not_when_they_are_restored() {
     if cfg!(target_os = "linux") {
         assert!(bytes("line_bytes") > 0 && linked[0]["linker_millis"].is_u64(), "{linked:?}");
     }
-    assert_eq!(build(), (Vec::new(), Vec::new()), "a build of hits looks at nothing");
+    assert_eq!(build(), (Vec::new(), Vec::new()), "a build of hits measures nothing");
 }
 
 #[test]
-fn a_store_that_does_not_hold_one_build_is_named() {
+fn a_store_too_small_for_one_build_gets_advice() {
     let sandbox = Sandbox::new();
     let project = with_two_versions(&sandbox);
     project.xcache(["--max-size", "1kB", "build"]).ok();

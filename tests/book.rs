@@ -1,9 +1,9 @@
-//! README and book hold what they promise: their commands run, their configuration loads, their JSON parses, and their
-//! links lead somewhere.
+//! The README and the book work: their commands run, their configuration loads, their JSON parses, and their links lead
+//! somewhere.
 //!
-//! Every command line with `cargo xcache` in it is run, in order, page by page. Remotes become a directory, the README's
-//! clone becomes the copied fixture, and the reader's `ci.sh` is made; nothing else is changed. Commands of other programs
-//! (`cargo install`, `jq`) are left out. `.ci/lint` builds the book with mdBook.
+//! Every command line that contains `cargo xcache` is run, in order, page by page. Remotes become a directory, the
+//! README's clone becomes a copy of the fixture, and the reader's `ci.sh` is created; nothing else is changed. Commands
+//! of other programs (`cargo install`, `jq`) are skipped. `.ci/lint` builds the book with mdBook.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// A page, as far as it is tested.
+/// The tested parts of a page.
 #[derive(Default)]
 struct Page<'a> {
     blocks: Vec<Block<'a>>,
@@ -31,7 +31,7 @@ struct Page<'a> {
     prose: Vec<&'a str>,
 }
 
-/// What stands between two fences.
+/// A fenced block.
 struct Block<'a> {
     language: &'a str,
     lines: Vec<&'a str>,
@@ -55,7 +55,7 @@ impl<'a> Page<'a> {
         page
     }
 
-    /// Our commands: of `sh` blocks all lines, of `console` blocks those with a prompt.
+    /// The commands of xcache: all lines of `sh` blocks, and the lines of `console` blocks with a prompt.
     fn commands(&self) -> Vec<String> {
         let lines = self.blocks.iter().flat_map(Block::typed);
         let ours = lines.filter_map(|line| line.split("&&").map(str::trim).find(|part| part.contains("cargo xcache")));
@@ -68,14 +68,15 @@ impl<'a> Page<'a> {
         blocks.map(|block| block.lines.join("\n")).collect()
     }
 
-    /// The targets of its links and images that are in this repository.
+    /// The targets of the page's links and images that are in this repository.
     fn links(&self) -> Vec<String> {
         let prose = self.prose.join("\n");
         let targets = prose.split("](").skip(1).filter_map(|behind| Some(behind.split_once(')')?.0));
         targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
     }
 
-    /// The anchors of its headings, by the rule of mdBook and GitHub. No page has two headings of one name.
+    /// The anchors of the page's headings, by the rule of mdBook and GitHub. No page has two headings with the same
+    /// text.
     fn anchors(&self) -> Vec<String> {
         let headings = self.prose.iter().filter(|line| line.starts_with('#'));
         headings.map(|heading| heading.trim_start_matches('#').trim().chars().filter_map(in_anchor).collect()).collect()
@@ -93,7 +94,7 @@ impl<'a> Block<'a> {
     }
 }
 
-/// What a character of a heading becomes in its anchor.
+/// The character of an anchor for a character of a heading.
 fn in_anchor(character: char) -> Option<char> {
     match character {
         '_' | '-' => Some(character),
@@ -113,14 +114,14 @@ fn run(project: &Project, remote: &Path, command: &str) {
         }
         *word = word.replace("fixtures/app/", "");
     }
-    let start = words.iter().position(|word| word == "cargo").expect("it is a cargo command");
+    let start = words.iter().position(|word| word == "cargo").expect("the command contains cargo");
     let (variables, arguments) = words.split_at(start);
     if arguments[2] == "nextest" && !is_available(Tool::Nextest, project.has_nextest()) {
         return;
     }
     let mut invocation = project.xcache(&arguments[2..]);
     for variable in variables {
-        let (name, value) = variable.split_once('=').expect("only variables stand before cargo");
+        let (name, value) = variable.split_once('=').expect("only variables precede cargo");
         invocation = invocation.env(name, value);
     }
     invocation.ok();
@@ -139,7 +140,7 @@ fn every_command_in_the_documentation_works() {
         let project = sandbox.checkout("app").env("XCACHE_REMOTE", format!("file://{}", remote.display()));
         let project = project.with_nextest();
         tree::write_script(&project.dir().join("ci.sh"), "cargo build --workspace && cargo test --workspace");
-        // What a page shows may rest on a build that the reader has done.
+        // A page may show something that needs a build the reader has done.
         project.xcache(["build"]).ok();
         commands.iter().for_each(|command| run(&project, &remote, command));
         count += commands.len();
@@ -193,7 +194,7 @@ fn every_link_in_the_documentation_leads_to_a_file_and_a_heading() {
     assert!(count > 100, "only {count} links were found");
 }
 
-/// Looks for what a link leads to. mdBook publishes nothing from outside of the book.
+/// Checks that a link's target exists. mdBook publishes nothing from outside of the book.
 fn follow(page: &Path, link: &str) -> Result<(), &'static str> {
     let (path, anchor) = link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor)));
     let directory = page.parent().expect("a page is in a directory");
@@ -212,7 +213,7 @@ fn follow(page: &Path, link: &str) -> Result<(), &'static str> {
     }
 }
 
-/// mdBook leaves out all others, and says nothing.
+/// mdBook silently leaves out all other pages.
 #[test]
 fn every_page_of_the_book_is_in_its_summary() {
     let summary = chapters().join("SUMMARY.md");

@@ -1,8 +1,9 @@
-//! The action and the recipes for CI services, run as the services run them: GitHub's workflows by act, GitLab's jobs by
-//! gitlab-ci-local, the commands of the others one after the other; on a real S3 server, and on act's own cache server.
+//! The action and the recipes for CI services, run as the services run them: GitHub's workflows by act, GitLab's jobs
+//! by gitlab-ci-local, the commands of the others one after the other; with a real S3 server and act's own cache
+//! server.
 //!
-//! The recipes are taken as they stand in the book, but for the name of the bucket. `.ci/runners` installs the programs.
-//! Where they are not there, this shows little, except in CI, where they must not be missing.
+//! The recipes are those of the book, except for the name of the bucket. `.ci/runners` installs the runners. Without
+//! them, these tests show little; in CI they must not be missing.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -27,14 +28,14 @@ fn recipe(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A recipe for a bucket of the tests.
+/// A recipe with a bucket of the tests.
 fn recipe_for(name: &str, remote: &Remote) -> String {
     let recipe = recipe(name);
     let named = ["s3://my-bucket/rust", "s3://xcache/rust"].into_iter().find(|name| recipe.contains(name));
     recipe.replace(named.expect("the recipe names a bucket"), &remote.url)
 }
 
-/// A bucket, and a proxy in front of it that sees the requests.
+/// A bucket, and a proxy in front of it that records the requests.
 fn bucket() -> (Proxy, Remote) {
     let server = S3Server::get();
     let proxy = Proxy::start(server.address());
@@ -42,8 +43,8 @@ fn bucket() -> (Proxy, Remote) {
     (proxy, remote)
 }
 
-/// The next job: on a machine that has nothing, with nothing counted.
-fn forget(sandbox: &Sandbox, project: &Project, proxy: &Proxy) {
+/// Prepares the next job: an empty machine, with all counters at zero.
+fn reset_machine(sandbox: &Sandbox, project: &Project, proxy: &Proxy) {
     project.clean();
     project.empty_store();
     sandbox.reset();
@@ -54,8 +55,8 @@ fn writes(proxy: &Proxy) -> usize {
     proxy.requests().iter().filter(|request| Request::is_write(request)).count()
 }
 
-/// What a run has done with the cache, without the names of what it was.
-fn verbs(cached: &[String]) -> Vec<&str> {
+/// What a run did with the cache, without the names of the caches.
+fn cache_actions(cached: &[String]) -> Vec<&str> {
     cached.iter().map(|line| line.split(" xcache-1-").next().unwrap_or_default()).collect()
 }
 
@@ -65,44 +66,44 @@ fn on_github_a_changed_lockfile_starts_from_the_last_store() {
     let sandbox = Sandbox::new();
     let github = GitHub::new(&sandbox, runners, &recipe("github.yml"));
     let first = github.push().ok();
-    assert_eq!(verbs(&github.cached()), ["restored nothing", "saved"], "{first}");
+    assert_eq!(cache_actions(&github.cached()), ["restored nothing", "saved"], "{first}");
     assert!(sandbox.compiled_externals().contains(&"leaf".into()), "{first}");
 
-    // Nothing has changed, so nothing is saved.
+    // Without changes, nothing is saved.
     sandbox.reset();
     let same = github.push().ok();
-    assert_eq!(verbs(&github.cached()), ["restored", "has"], "{same}");
+    assert_eq!(cache_actions(&github.cached()), ["restored", "has"], "{same}");
     assert_eq!(sandbox.compiled_externals(), [""; 0], "{same}");
 
-    // One who may not save still reads.
+    // A job that may not save still restores.
     sandbox.reset();
     github.project().cargo(["update", "--package", "middle", "--precise", "1.0.1"]).ok();
     let reading = format!("{ACTION}\n        with:\n          save: ${{{{ github.ref == 'refs/heads/other' }}}}");
     github.change(".github/workflows/ci.yml", ACTION, &reading);
     let reader = github.push().ok();
-    assert_eq!(verbs(&github.cached()), ["restored"], "{reader}");
+    assert_eq!(cache_actions(&github.cached()), ["restored"], "{reader}");
     assert_eq!(sandbox.compiled_externals(), ["middle", "top"], "{reader}");
 
     sandbox.reset();
     github.change(".github/workflows/ci.yml", &reading, ACTION);
     let changed = github.push().ok();
-    assert_eq!(verbs(&github.cached()), ["restored", "saved"], "{changed}");
+    assert_eq!(cache_actions(&github.cached()), ["restored", "saved"], "{changed}");
     assert_eq!(sandbox.compiled_externals(), ["middle", "top"], "{changed}");
 }
 
 #[test]
-fn on_github_each_job_of_a_matrix_has_a_store_of_its_own() {
+fn on_github_each_job_of_a_matrix_has_its_own_store() {
     let Some(runners) = runners() else { return };
     let sandbox = Sandbox::new();
     let matrix = "    strategy: { max-parallel: 1, matrix: { profile: [dev, test] } }\n    steps:";
     let workflow = recipe("github.yml").replace("    steps:", matrix);
     let github = GitHub::new(&sandbox, runners, &workflow.replace(" --locked", " --profile ${{ matrix.profile }}"));
     let jobs = github.push().ok();
-    assert_eq!(verbs(&github.cached()), ["restored nothing", "saved", "restored nothing", "saved"], "{jobs}");
+    assert_eq!(cache_actions(&github.cached()), ["restored nothing", "saved", "restored nothing", "saved"], "{jobs}");
 }
 
 #[test]
-fn on_github_main_writes_to_the_bucket_and_pull_requests_read_it_and_forks_do_not_ask() {
+fn on_github_main_writes_to_the_bucket_pull_requests_read_it_and_forks_do_not_access_it() {
     let Some(runners) = runners() else { return };
     let (proxy, remote) = bucket();
     let sandbox = Sandbox::new();
@@ -125,18 +126,19 @@ fn on_github_main_writes_to_the_bucket_and_pull_requests_read_it_and_forks_do_no
         [("somebody", true, ["restored nothing", "saved"]), ("dependabot[bot]", false, ["restored", "has"])]
     {
         let stranger = github.pull_request(actor, is_of_fork).ok();
-        assert_eq!((warnings(&stranger), verbs(&github.cached())), (vec![], cached.into()), "{stranger}");
+        assert_eq!((warnings(&stranger), cache_actions(&github.cached())), (vec![], cached.into()), "{stranger}");
         assert_eq!(proxy.requests().len(), 0, "{stranger}");
     }
 }
 
-/// A program that notes in a file that it was called, and calls the one under test.
+/// A script that notes in a file that it was called, and then calls the program under test.
 fn noting(notes: &Path, note: &str) -> String {
     let (binary, notes) = (support::xcache_binary(), notes.display());
     format!("echo {note} >> '{notes}'\nexec '{}' \"$@\"", binary.display())
 }
 
-/// A release of version 9.9.9, whose program is `script`. Gives the directory of all releases, and the archive.
+/// Creates a release of version 9.9.9 whose program is `script`. Returns the directory of all releases, and the
+/// archive.
 fn release(sandbox: &Sandbox, script: &str) -> (PathBuf, PathBuf) {
     let dir = sandbox.path("releases");
     let name = format!("cargo-xcache-9.9.9-{}-unknown-linux-musl", std::env::consts::ARCH);
@@ -149,7 +151,7 @@ fn release(sandbox: &Sandbox, script: &str) -> (PathBuf, PathBuf) {
     (dir, archive)
 }
 
-/// The same as a package, of any version.
+/// A package of this version with the same program.
 fn package(version: &str, script: &str) -> Package {
     let main = format!(
         "fn main() {{
@@ -162,7 +164,7 @@ fn package(version: &str, script: &str) -> Package {
 }
 
 #[test]
-fn on_github_a_version_that_is_not_there_is_installed_unless_its_digest_is_wrong() {
+fn on_github_a_missing_version_is_installed_unless_its_digest_is_wrong() {
     let Some(runners) = runners() else { return };
     let sandbox = Sandbox::new();
     let notes = sandbox.path("notes");
@@ -176,7 +178,7 @@ fn on_github_a_version_that_is_not_there_is_installed_unless_its_digest_is_wrong
 
     tree::write(&notes, "");
     let digest = archive.with_added_extension("sha256");
-    let right = std::fs::read_to_string(&digest).expect("there is a digest");
+    let right = std::fs::read_to_string(&digest).expect("the digest exists");
     tree::write(&digest, format!("{}{}", "0".repeat(64), &right[64..]));
     let wrong = github.push().fails();
     assert_eq!(noted(), "", "{wrong}");
@@ -184,7 +186,7 @@ fn on_github_a_version_that_is_not_there_is_installed_unless_its_digest_is_wrong
     tree::remove_file(&archive);
     let packages = [package("9.9.9", &noting(&notes, "compiled")), package("10.0.0", "exit 1")];
     let registry = Registry::open(&sandbox.path("mixed-registry")).with(packages);
-    // What is installed is no matter of the workspace, so its configuration is not asked.
+    // The installation ignores the configuration of the workspace.
     tree::write(&sandbox.cargo_home().join("config.toml"), registry.source_replacement());
     let compiled = github.push().ok();
     assert!(noted().contains("compiled"), "{compiled}");
@@ -198,7 +200,7 @@ fn gitlab(project: &Project, runners: &Path, variables: &[&str]) -> Output {
 }
 
 #[test]
-fn on_gitlab_a_protected_branch_writes_and_others_read_and_forks_do_not_ask() {
+fn on_gitlab_protected_branches_write_other_branches_read_and_forks_do_not_access_the_bucket() {
     let Some(runners) = runners() else { return };
     let (proxy, remote) = bucket();
     let sandbox = Sandbox::new();
@@ -216,22 +218,22 @@ fn on_gitlab_a_protected_branch_writes_and_others_read_and_forks_do_not_ask() {
     assert!(of("metrics.txt").contains("xcache_units{outcome=\"hit-remote\"} 0\n"), "{first}");
     assert!(of("report.html").starts_with("<!doctype html>"), "{first}");
 
-    forget(&sandbox, &project, &proxy);
+    reset_machine(&sandbox, &project, &proxy);
     project.edit("src/main.rs", "fn main() {", "fn main() { print!(\"\");");
     let second = gitlab(&project, &runners, &reader);
     assert_eq!(warnings(&second), [""; 0], "{second}");
     assert_eq!((sandbox.compiled(), writes(&proxy)), (vec!["demo (test)".into()], 0), "{second}");
     assert!(of("metrics.txt").contains(&format!("xcache_units{{outcome=\"hit-remote\"}} {}\n", MIXED_UNITS.len())));
 
-    forget(&sandbox, &project, &proxy);
+    reset_machine(&sandbox, &project, &proxy);
     let fork = gitlab(&project, &runners, &[]);
     assert_eq!(warnings(&fork), [""; 0], "{fork}");
     assert_eq!(proxy.requests().len(), 0, "{fork}");
 }
 
-/// Without `CI_PROJECT_DIR`, which gitlab-ci-local sets to a place that is not there.
+/// Without `CI_PROJECT_DIR`, which gitlab-ci-local sets to a directory that does not exist.
 #[test]
-fn on_gitlab_the_store_can_be_what_gitlab_keeps() {
+fn on_gitlab_its_own_cache_can_hold_the_store() {
     let Some(runners) = runners() else { return };
     let sandbox = Sandbox::new();
     let project = sandbox.mixed().env_remove("XCACHE_DIR");
@@ -247,18 +249,18 @@ fn on_gitlab_the_store_can_be_what_gitlab_keeps() {
     assert_eq!(sandbox.compiled(), [""; 0], "{second}");
 }
 
-/// Runs commands as they come, in one shell.
+/// Runs commands in one shell, in order.
 fn shell<S: AsRef<str>>(project: &Project, commands: &[S]) -> Output {
     let commands: Vec<_> = commands.iter().map(AsRef::as_ref).collect();
     project.program("sh", ["-e"]).input(&commands.join("\n")).ok()
 }
 
-/// Answers like the service that gives a container the key of its role. Gives its address, and how often it was asked.
+/// Answers like the service that gives a container the key of its role. Returns its address and the number of requests.
 fn role_of_container() -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let url = format!("http://{}/v2/credentials/role", listener.local_addr().expect("a listener has an address"));
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
+    let request_count = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&request_count);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection can be accepted");
@@ -269,18 +271,18 @@ fn role_of_container() -> (String, Arc<AtomicUsize>) {
                 "Expiration": "2999-01-01T00:00:00Z" });
             let key = key.to_string();
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", key.len());
-            stream.write_all((head + &key).as_bytes()).expect("somebody listens");
+            stream.write_all((head + &key).as_bytes()).expect("the client reads the answer");
         }
     });
-    (url, asked)
+    (url, request_count)
 }
 
-/// What a buildspec sets, and its commands in order.
+/// The variables of a buildspec, and its commands in order.
 fn buildspec(project: &Project, runners: &Path) -> (Vec<(String, String)>, Vec<String>) {
     let parsed = project.program(runners.join("node_modules/.bin/js-yaml"), ["buildspec.yml"]).ok();
     let spec: Value = serde_json::from_str(&parsed.stdout).expect("js-yaml prints JSON");
-    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned();
-    let variables = spec["env"]["variables"].as_object().expect("there are variables");
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{value} is not a string")).to_owned();
+    let variables = spec["env"]["variables"].as_object().expect("the buildspec sets variables");
     let variables = variables.iter().map(|(name, value)| (name.clone(), text(value))).collect();
     let phases = ["install", "pre_build", "build", "post_build"];
     let commands = phases.into_iter().filter_map(|phase| spec["phases"][phase]["commands"].as_array());
@@ -288,10 +290,10 @@ fn buildspec(project: &Project, runners: &Path) -> (Vec<(String, String)>, Vec<S
 }
 
 #[test]
-fn on_codebuild_the_role_of_the_build_is_enough() {
+fn on_codebuild_the_build_role_is_enough() {
     let Some(runners) = runners() else { return };
     let (proxy, remote) = bucket();
-    let (url, asked) = role_of_container();
+    let (url, request_count) = role_of_container();
     let sandbox = Sandbox::new();
     let checkout = sandbox.path("checkout");
     let recipe = recipe_for("buildspec.yml", &remote).replace("/checkout", &checkout.to_string_lossy());
@@ -307,7 +309,7 @@ fn on_codebuild_the_role_of_the_build_is_enough() {
     };
     let first = build();
     assert_eq!(first.warnings(), [""; 0], "{first}");
-    assert!(writes(&proxy) > MIXED_UNITS.len() && asked.load(Ordering::Relaxed) > 0, "{first}");
+    assert!(writes(&proxy) > MIXED_UNITS.len() && request_count.load(Ordering::Relaxed) > 0, "{first}");
     assert!(recipe.contains("- target/xcache/report.html\n") && checkout.join("target/xcache/report.html").is_file());
     sandbox.reset();
     tree::remove(&sandbox.store());
@@ -315,7 +317,7 @@ fn on_codebuild_the_role_of_the_build_is_enough() {
     assert_eq!(sandbox.compiled(), [""; 0], "{second}");
 }
 
-/// What is in the steps `sh '…'`, in order.
+/// The commands in the steps `sh '…'`, in order.
 fn steps(jenkinsfile: &str) -> Vec<&str> {
     jenkinsfile.lines().filter_map(|line| line.trim().strip_prefix("sh '")?.strip_suffix('\'')).collect()
 }
@@ -330,12 +332,12 @@ fn the_steps_for_jenkins_work() {
     let first = shell(&project, &steps(&recipe));
     assert_eq!(first.warnings(), [""; 0], "{first}");
     assert!(writes(&proxy) > MIXED_UNITS.len() && project.target().join("xcache/report.html").is_file(), "{first}");
-    forget(&sandbox, &project, &proxy);
+    reset_machine(&sandbox, &project, &proxy);
     let second = shell(&project, &steps(&recipe));
     assert_eq!(sandbox.compiled(), [""; 0], "{second}");
 }
 
-/// The action and the recipes, by path.
+/// The paths of the action and the recipes.
 fn files() -> Vec<PathBuf> {
     let mut files = tree::files(&repository().join("book/src/ci"));
     assert!(files.len() > 5, "{files:?}");
@@ -344,14 +346,14 @@ fn files() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_setting_that_a_recipe_names_exists() {
+fn every_setting_named_in_a_recipe_exists() {
     let known: Vec<_> = SETTINGS.iter().map(xcache::config::Setting::variable).collect();
     let mut found = 0;
     for file in files() {
         let text = std::fs::read_to_string(&file).expect("a recipe can be read");
         for word in text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
             if word.starts_with("XCACHE_") {
-                assert!(known.iter().any(|name| name == word), "{word} in {} is no setting", file.display());
+                assert!(known.iter().any(|name| name == word), "{word} in {} is not a setting", file.display());
                 found += 1;
             }
         }
@@ -360,8 +362,8 @@ fn every_setting_that_a_recipe_names_exists() {
 }
 
 #[test]
-fn the_chapter_shows_every_recipe_and_nothing_else() {
-    let chapter = std::fs::read_to_string(repository().join("book/src/ci.md")).expect("there is a chapter");
+fn the_chapter_shows_exactly_the_recipes() {
+    let chapter = std::fs::read_to_string(repository().join("book/src/ci.md")).expect("the chapter exists");
     let shown = chapter.lines().filter_map(|line| line.strip_prefix("{{#include ci/")?.strip_suffix("}}"));
     let mut shown: Vec<_> = shown.collect();
     shown.sort_unstable();
@@ -371,7 +373,7 @@ fn the_chapter_shows_every_recipe_and_nothing_else() {
 }
 
 #[test]
-fn the_action_installs_the_version_it_belongs_to() {
-    let action = std::fs::read_to_string(repository().join("action.yml")).expect("there is an action");
+fn the_action_installs_its_own_version() {
+    let action = std::fs::read_to_string(repository().join("action.yml")).expect("the action exists");
     assert!(action.contains(&format!("\n    default: {}\n", env!("CARGO_PKG_VERSION"))), "{action}");
 }

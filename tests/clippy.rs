@@ -1,22 +1,22 @@
-//! `cargo clippy`, and other programs that cargo puts in front of rustc for members: what of these must be a hit, and what
-//! must not.
+//! `cargo clippy`, and other programs that cargo puts in front of rustc for members: which of their units must be hits,
+//! and which must not.
 //!
-//! Plain cargo in an empty target directory says what has to be said, and what is compiled is counted by the starts of the
-//! real clippy-driver and of the real rustc.
+//! Messages are compared with those of plain cargo in an empty target directory. Compilations are counted by the starts
+//! of the real clippy-driver and the real rustc.
 
 use std::path::{Path, PathBuf};
 
-use support::compare::assert_equal_but_for_what_is_fresh;
+use support::compare::assert_equal_except_freshness;
 use support::sandbox::sorted;
 use support::{Output, Project, Rustc, Sandbox, tree};
 
 const NONE: [&str; 0] = [];
-/// The members of [`Linted`], in the order in which they need each other.
+/// The members of [`Linted`], in the order in which they depend on each other.
 const MEMBERS: [&str; 2] = ["voice", "demo"];
-/// The dependencies.
+/// The external dependencies.
 const DEPENDENCIES: [&str; 3] = ["base", "middle", "apex"];
 
-/// Three lints: one that warns, one that warns where `clippy.toml` says so, and one that has to be asked for.
+/// Three lints: one that warns by default, one that `clippy.toml` enables, and one that the command line enables.
 const VOICE: &str =
     "pub fn voice(_a: u8, _b: u8) -> &'static str { let number = 1u8 as u32; let _ = number; return \"one\"; }";
 const MAIN: &str = "fn main() { return println!(\"{} {}\", voice::voice(1, 2), apex::name()); }";
@@ -25,7 +25,7 @@ const STRICT: &str = "too-many-arguments-threshold = 1\n";
 const NEEDLESS: &str = "unneeded `return` statement";
 const TOO_MANY: &str = "this function has too many arguments";
 
-/// A workspace of two members, and a clippy-driver that counts.
+/// A workspace of two members, and a clippy-driver that counts its starts.
 struct Linted {
     sandbox: Sandbox,
     project: Project,
@@ -38,15 +38,15 @@ impl Linted {
         let driver = sandbox.another_rustc(Rustc::clippy);
         let project = workspace(&sandbox);
         let path = std::env::join_paths(
-            [bin(&driver)]
+            [bin_dir(&driver)]
                 .into_iter()
-                .chain(std::env::split_paths(&std::env::var_os("PATH").expect("there is a PATH"))),
+                .chain(std::env::split_paths(&std::env::var_os("PATH").expect("PATH is set"))),
         );
-        let project = project.env("PATH", path.expect("PATH is made of paths"));
+        let project = project.env("PATH", path.expect("PATH can be joined"));
         Self { sandbox, project, driver }
     }
 
-    /// What the counting programs have compiled.
+    /// The crates that the counting programs compiled.
     fn compiled(&self) -> Vec<String> {
         let mut compiled: Vec<_> = sorted(self.driver.compilations());
         compiled.extend(self.sandbox.compiled());
@@ -58,10 +58,10 @@ impl Linted {
         self.driver.reset();
     }
 
-    /// In an empty target directory: it says what plain cargo says in one, and this is compiled by the driver and by rustc.
-    /// Then plain cargo finds nothing to do.
+    /// Asserts that a command in an empty target directory prints what plain cargo prints, and that the driver and
+    /// rustc compile these crates. Afterwards plain cargo must find nothing to do.
     #[track_caller]
-    fn assert_of(&self, project: &Project, command: &[&str], compiled: &[&str]) -> Output {
+    fn assert_same_output(&self, project: &Project, command: &[&str], compiled: &[&str]) -> Output {
         let plain = project.in_clean_target(|| project.cargo(command).run());
         project.clean();
         self.reset();
@@ -71,23 +71,23 @@ impl Linted {
         let mut found = self.compiled();
         found.sort_unstable();
         assert_eq!(found, expected, "{ours}\n{}", project.report().json());
-        assert_equal_but_for_what_is_fresh(&ours, &plain, &format!("{command:?}"));
+        assert_equal_except_freshness(&ours, &plain, &format!("{command:?}"));
         if ours.status.success() {
             self.reset();
             let again = project.cargo(command).ok();
             assert_eq!(self.compiled(), NONE, "plain cargo, after {ours}\n{again}");
-            assert_equal_but_for_what_is_fresh(&again, &plain, &format!("{command:?}, again by plain cargo"));
+            assert_equal_except_freshness(&again, &plain, &format!("{command:?}, again by plain cargo"));
         }
         ours
     }
 
-    /// The same of `cargo clippy`.
+    /// The same for `cargo clippy`.
     #[track_caller]
     fn assert_lints(&self, arguments: &[&str], compiled: &[&str]) -> Output {
-        self.assert_of(&self.project, &[&["clippy"], arguments].concat(), compiled)
+        self.assert_same_output(&self.project, &[&["clippy"], arguments].concat(), compiled)
     }
 
-    /// All of it is compiled, or all members; then nothing is.
+    /// Asserts that the first lint compiles these crates and the second one none.
     #[track_caller]
     fn warm_up(&self, arguments: &[&str], compiled: &[&[&str]]) -> Output {
         self.assert_lints(arguments, &compiled.concat());
@@ -96,8 +96,8 @@ impl Linted {
 }
 
 /// The directory of a program.
-fn bin(program: &Rustc) -> PathBuf {
-    program.executable().parent().expect("it is in a directory").to_owned()
+fn bin_dir(program: &Rustc) -> PathBuf {
+    program.executable().parent().expect("a program is in a directory").to_owned()
 }
 
 fn workspace(sandbox: &Sandbox) -> Project {
@@ -112,14 +112,14 @@ fn workspace(sandbox: &Sandbox) -> Project {
 }
 
 #[test]
-fn members_and_dependencies_are_hits_and_say_the_same() {
+fn members_and_dependencies_are_hits_with_the_same_messages() {
     let linted = Linted::new();
     let hit = linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
     assert_eq!(hit.stderr.matches(NEEDLESS).count(), 2, "{hit}");
     assert_eq!(linted.project.report().hydrated(), ["apex", "base", "demo", "middle", "voice"]);
     let hit = linted.assert_lints(&["--message-format", "json"], &NONE);
     assert!(hit.stdout.contains("clippy::needless_return"), "{hit}");
-    // Of a crate that is linted twice, it is a matter of chance which has the duplicates.
+    // If a crate is linted twice, which of the two prints the duplicates is random.
     for compiled in [&["demo (test)", "voice (test)"][..], &NONE] {
         linted.project.clean();
         linted.reset();
@@ -129,9 +129,9 @@ fn members_and_dependencies_are_hits_and_say_the_same() {
 }
 
 #[test]
-fn a_check_is_no_lint_and_a_lint_is_no_check() {
+fn a_check_does_not_replace_a_lint_nor_a_lint_a_check() {
     let linted = Linted::new();
-    let check = |compiled: &[&str]| linted.assert_of(&linted.project, &["check", "--workspace"], compiled);
+    let check = |compiled: &[&str]| linted.assert_same_output(&linted.project, &["check", "--workspace"], compiled);
     linted.warm_up(&["--workspace"], &[&MEMBERS, &DEPENDENCIES]);
     let checked = check(&MEMBERS);
     assert!(!checked.stderr.contains(NEEDLESS), "{checked}");
@@ -148,7 +148,7 @@ fn a_check_is_no_lint_and_a_lint_is_no_check() {
 }
 
 #[test]
-fn each_clippy_toml_that_would_be_read_counts() {
+fn every_clippy_toml_that_would_be_read_is_an_input() {
     let linted = Linted::new();
     let above = linted.project.dir().parent().expect("a checkout is in a directory").join("clippy.toml");
     let at = |name: &str| linted.project.dir().join(name);
@@ -158,7 +158,7 @@ fn each_clippy_toml_that_would_be_read_counts() {
     };
     linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
     says(&NONE, false);
-    // It comes to be above all, then nearer and nearer, and each time what is nearer is read.
+    // It appears above the workspace, then nearer and nearer. Each time the nearest one is read.
     for (path, strict, compiled) in [
         (above, true, &MEMBERS[..]),
         (at("clippy.toml"), false, &MEMBERS),
@@ -172,7 +172,7 @@ fn each_clippy_toml_that_would_be_read_counts() {
     linted.project.write("voice/clippy.toml", STRICT);
     says(&MEMBERS, true);
     for path in [at("voice/clippy.toml"), at(".clippy.toml")] {
-        std::fs::remove_file(path).expect("it was written");
+        std::fs::remove_file(path).expect("the file exists");
     }
     linted.project.write("clippy.toml", "too-many-arguments-threshold = 8\n");
     says(&MEMBERS, false);
@@ -180,7 +180,7 @@ fn each_clippy_toml_that_would_be_read_counts() {
 }
 
 #[test]
-fn a_directory_that_is_named_for_clippy_toml_counts() {
+fn a_clippy_toml_in_clippy_conf_dir_is_an_input() {
     let mut linted = Linted::new();
     let directory = linted.sandbox.path("lints");
     linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
@@ -201,7 +201,7 @@ fn a_directory_that_is_named_for_clippy_toml_counts() {
 }
 
 #[test]
-fn lints_of_the_command_line_count() {
+fn lints_of_the_command_line_are_inputs() {
     let linted = Linted::new();
     linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
     let casts = ["--", "-W", "clippy::cast_lossless"];
@@ -209,7 +209,7 @@ fn lints_of_the_command_line_count() {
     assert!(said.stderr.contains("infallibly"), "{said}");
     let said = linted.warm_up(&["--", "-A", "clippy::needless_return"], &[&MEMBERS]);
     assert!(!said.stderr.contains(NEEDLESS), "{said}");
-    // What fails is never kept.
+    // A failed lint is never stored.
     for _ in 0..2 {
         let denied = linted.assert_lints(&["--", "-D", "warnings"], &["voice"]).fails();
         assert!(denied.stderr.contains(NEEDLESS), "{denied}");
@@ -219,7 +219,7 @@ fn lints_of_the_command_line_count() {
 }
 
 #[test]
-fn lints_of_a_manifest_count() {
+fn lints_of_a_manifest_are_inputs() {
     let linted = Linted::new();
     linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
     let manifest = linted.project.read("voice/Cargo.toml");
@@ -237,7 +237,7 @@ fn lints_of_a_manifest_count() {
 }
 
 #[test]
-fn another_driver_of_the_same_name_is_another_one() {
+fn another_driver_with_the_same_name_shares_nothing() {
     let linted = Linted::new();
     linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
     linted.driver.change();
@@ -245,7 +245,7 @@ fn another_driver_of_the_same_name_is_another_one() {
 }
 
 #[test]
-fn only_packages_of_the_command_are_linted_where_that_is_asked_for() {
+fn no_deps_lints_only_the_packages_of_the_command() {
     let linted = Linted::new();
     let voice = ["--no-deps", "-p", "voice"];
     let demo = ["--no-deps", "-p", "demo"];
@@ -259,11 +259,11 @@ fn only_packages_of_the_command_are_linted_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_variable_that_the_driver_reads_counts() {
+fn a_variable_that_the_driver_reads_is_an_input() {
     let mut linted = Linted::new();
     let project = linted.project.clone();
-    // The toolchain's own, as it is usually found.
-    linted.project = project.env("PATH", std::env::var_os("PATH").expect("there is a PATH"));
+    // The toolchain's own driver, found as usual.
+    linted.project = project.env("PATH", std::env::var_os("PATH").expect("PATH is set"));
     let lints = |linted: &Linted, is_compiled: bool, has_links: bool| {
         let said = linted.assert_lints(&[], if is_compiled { &DEPENDENCIES } else { &NONE });
         assert_eq!(said.stderr.contains("for further information visit"), has_links, "{said}");
@@ -281,19 +281,19 @@ fn a_variable_that_the_driver_reads_counts() {
 }
 
 #[test]
-fn sources_are_mended_as_by_cargo() {
+fn fix_changes_the_same_sources_as_plain_cargo() {
     let linted = Linted::new();
-    let mend = ["clippy", "--fix", "--allow-no-vcs", "--workspace"];
+    let fix = ["clippy", "--fix", "--allow-no-vcs", "--workspace"];
     linted.warm_up(&["--workspace"], &[&MEMBERS, &DEPENDENCIES]);
     let plain = linted.project.clone();
     for round in 0..2 {
-        let mended = linted.project.xcache(mend).ok();
+        let fixed = linted.project.xcache(fix).ok();
         let (ours, main) = (linted.project.read("voice/src/lib.rs"), linted.project.read("src/main.rs"));
-        assert!(!ours.contains("return ") && !main.contains("return "), "in round {round}: {mended}");
+        assert!(!ours.contains("return ") && !main.contains("return "), "in round {round}: {fixed}");
         plain.write("voice/src/lib.rs", VOICE);
         plain.write("src/main.rs", MAIN);
         linted.project.clean();
-        plain.cargo(mend).ok();
+        plain.cargo(fix).ok();
         assert_eq!((plain.read("voice/src/lib.rs"), plain.read("src/main.rs")), (ours, main), "in round {round}");
         plain.write("voice/src/lib.rs", VOICE);
         plain.write("src/main.rs", MAIN);
@@ -303,7 +303,7 @@ fn sources_are_mended_as_by_cargo() {
 }
 
 #[test]
-fn where_nobody_looks_members_are_linted_each_time() {
+fn without_observing_members_are_linted_each_time() {
     let mut linted = Linted::new();
     linted.project = linted.project.clone().env("XCACHE_OBSERVE", "off");
     linted.assert_lints(&[], &[&MEMBERS[..], &DEPENDENCIES].concat());
@@ -311,9 +311,9 @@ fn where_nobody_looks_members_are_linted_each_time() {
     assert_eq!(linted.project.report().reasons("voice"), ["absent", "unobserved"]);
 }
 
-/// What the driver reads is a condition, whoever has put it there.
+/// What the driver reads is a condition, whoever installed the driver.
 #[test]
-fn a_program_of_the_users_in_front_of_rustc_is_known_by_its_content_and_by_what_it_reads() {
+fn the_users_own_driver_is_identified_by_its_content_and_what_it_reads() {
     let mut linted = Linted::new();
     let own = linted.sandbox.another_rustc(Rustc::clippy);
     let plain = linted.project.clone();
@@ -323,7 +323,7 @@ fn a_program_of_the_users_in_front_of_rustc_is_known_by_its_content_and_by_what_
     linted.project = with("");
     linted.driver = own;
     let check = |linted: &Linted, compiled: &[&str]| {
-        let said = linted.assert_of(&linted.project, &["check"], compiled);
+        let said = linted.assert_same_output(&linted.project, &["check"], compiled);
         said.stderr.contains(NEEDLESS)
     };
     let compiled = [&MEMBERS[..], &DEPENDENCIES].concat();
@@ -335,10 +335,10 @@ fn a_program_of_the_users_in_front_of_rustc_is_known_by_its_content_and_by_what_
     linted.driver.change();
     assert!(!check(&linted, &MEMBERS));
     assert!(!check(&linted, &NONE));
-    append(&program.parent().and_then(Path::parent).expect("it is in a toolchain").join("script"));
+    append(&program.parent().and_then(Path::parent).expect("the program is in a toolchain").join("script"));
     assert!(!check(&linted, &MEMBERS));
     assert!(!check(&linted, &NONE));
-    // Rustc alone, and the driver again.
+    // rustc alone, and then the driver again.
     linted.project = plain.clone();
     assert!(!check(&linted, &MEMBERS));
     linted.project = with(quiet);
@@ -346,13 +346,13 @@ fn a_program_of_the_users_in_front_of_rustc_is_known_by_its_content_and_by_what_
 }
 
 fn append(path: &Path) {
-    let text = std::fs::read_to_string(path).expect("it is there");
+    let text = std::fs::read_to_string(path).expect("the script exists");
     tree::write(path, format!("{text}\n# and more\n"));
 }
 
-/// The driver also links: macros of members, and the programs of their scripts, which run each time.
+/// The driver also links: macros of members, and the programs of their build scripts, which run each time.
 #[test]
-fn macros_and_scripts_of_members_are_hits_for_each_driver() {
+fn macros_and_scripts_of_members_are_hits_per_driver() {
     let linted = Linted::new();
     let project = &linted.project;
     project.edit("Cargo.toml", "[dependencies]", "[dependencies]\nmacros = { path = \"macros\" }");
@@ -364,7 +364,7 @@ fn macros_and_scripts_of_members_are_hits_for_each_driver() {
         "pub fn answer(_: proc_macro::TokenStream) -> proc_macro::TokenStream { return \"42\".parse().unwrap(); }";
     project.write("macros/src/lib.rs", format!("#[proc_macro] {answer}"));
     project.write("build.rs", "fn main() { println!(\"cargo::rustc-env=TOLD=script\") }");
-    // Of crates that do not need each other, it is a matter of chance which is the first to say something.
+    // The order of messages of independent crates is random.
     project.write("voice/src/lib.rs", "pub fn voice(a: u8, b: u8) -> u8 { a + b }");
     let main = "fn main() { println!(\"{} {} {}\", voice::voice(1, macros::answer!()), apex::name(), env!(\"TOLD\")) }";
     project.write("src/main.rs", main);
@@ -372,16 +372,16 @@ fn macros_and_scripts_of_members_are_hits_for_each_driver() {
     let members = ["demo", "demo (build script)", "macros", "voice"];
     let said = linted.warm_up(&[], &[&members, &DEPENDENCIES]);
     assert_eq!(said.stderr.matches(NEEDLESS).count(), 1, "{said}");
-    linted.assert_of(project, &["check"], &members);
-    linted.assert_of(project, &["check"], &NONE);
+    linted.assert_same_output(project, &["check"], &members);
+    linted.assert_same_output(project, &["check"], &NONE);
     linted.assert_lints(&[], &NONE);
     linted.driver.change();
     linted.warm_up(&[], &[&members]);
-    linted.assert_of(project, &["check"], &NONE);
+    linted.assert_same_output(project, &["check"], &NONE);
 }
 
 #[test]
-fn the_lockfile_says_which_dependencies_are_below() {
+fn a_changed_dependency_recompiles_the_members_that_depend_on_it() {
     let linted = Linted::new();
     linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
     linted.project.cargo(["update", "--package", "base"]).ok();

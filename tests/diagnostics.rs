@@ -1,7 +1,7 @@
-//! What rustc has to say of a dependency's future is said for a hit as it is for a crate that was compiled.
+//! rustc's future-incompatibility warnings about a dependency are shown for a hit as for a compiled crate.
 //!
-//! Cargo prints a summary at the end of every build, also where it finds all crates fresh, and keeps the whole of it in
-//! the target directory for `cargo report future-incompatibilities`.
+//! Cargo prints a summary at the end of every build, even if all crates are fresh, and keeps the whole report in the
+//! target directory for `cargo report future-incompatibilities`.
 
 use support::{Package, Project, Sandbox};
 
@@ -16,7 +16,7 @@ fn demo(sandbox: &Sandbox) -> Project {
     sandbox.demo(&registry, "leaf = \"1\"", "fn main() { leaf::leaf(1) }")
 }
 
-/// What cargo says of the last build, which was not quiet about it.
+/// Cargo's report about the last build, which must not be empty.
 #[track_caller]
 fn future_report(project: &Project) -> String {
     let report = project.cargo(["report", "future-incompatibilities"]).ok().stdout;
@@ -24,9 +24,9 @@ fn future_report(project: &Project) -> String {
     report
 }
 
-/// `xcache build` says what plain cargo says, at once and with nothing to do.
+/// Asserts that `xcache build` prints what plain cargo prints, both when it builds and when there is nothing to do.
 #[track_caller]
-fn assert_told(project: &Project, expected: &str, hydrated: Option<bool>) {
+fn assert_reported(project: &Project, expected: &str, hydrated: Option<bool>) {
     project.clean();
     for again in [false, true] {
         let output = project.xcache(["build"]).ok();
@@ -44,21 +44,21 @@ fn assert_told(project: &Project, expected: &str, hydrated: Option<bool>) {
 }
 
 #[test]
-fn what_a_future_rust_rejects_is_told_of_hits() {
+fn future_incompatibilities_of_hits_are_reported() {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox);
     assert_eq!(demo.cargo(["build"]).ok().warnings(), [SUMMARY]);
     let expected = future_report(&demo);
-    assert_told(&demo, &expected, None);
-    assert_told(&demo, &expected, Some(true));
-    // An unstable setting, whatever it is, leaves hits to the wrapper. It is part of the key.
+    assert_reported(&demo, &expected, None);
+    assert_reported(&demo, &expected, Some(true));
+    // With hydration off, the wrapper restores the hits. The setting is an input of the key.
     let unhydrated = demo.env("XCACHE_HYDRATE", "off");
-    assert_told(&unhydrated, &expected, None);
-    assert_told(&unhydrated, &expected, Some(false));
+    assert_reported(&unhydrated, &expected, None);
+    assert_reported(&unhydrated, &expected, Some(false));
 }
 
 #[test]
-fn it_names_the_sources_of_whoever_builds() {
+fn the_report_names_sources_in_the_cargo_home_of_this_build() {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox);
     demo.xcache(["build"]).ok();
@@ -68,28 +68,29 @@ fn it_names_the_sources_of_whoever_builds() {
     demo.cargo(["build"]).ok();
     let expected = future_report(&demo);
     assert!(expected.contains(&*home.to_string_lossy()), "{expected}");
-    assert_told(&demo, &expected, Some(true));
+    assert_reported(&demo, &expected, Some(true));
     let unhydrated = demo.env("XCACHE_HYDRATE", "off").with_cargo_home(&sandbox.cargo_home());
     unhydrated.xcache(["build"]).ok();
-    assert_told(&unhydrated.with_cargo_home(&home), &expected, Some(false));
+    assert_reported(&unhydrated.with_cargo_home(&home), &expected, Some(false));
 }
 
 #[test]
-fn the_long_form_is_the_same() {
+fn the_long_report_is_the_same() {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox);
     let command = ["build", "--future-incompat-report"];
     let expected = demo.cargo(command).ok().cargo_stderr();
-    let told = |text: &str| text.lines().skip_while(|line| *line != SUMMARY).map(str::to_owned).collect::<Vec<_>>();
+    let report_lines =
+        |text: &str| text.lines().skip_while(|line| *line != SUMMARY).map(str::to_owned).collect::<Vec<_>>();
     for _ in 0..2 {
         demo.clean();
         let output = demo.xcache(command).ok();
-        assert_eq!(told(&output.cargo_stderr()), told(&expected), "{output}");
+        assert_eq!(report_lines(&output.cargo_stderr()), report_lines(&expected), "{output}");
     }
 }
 
 #[test]
-fn an_error_is_not_told_again_when_it_was_mended() {
+fn a_fixed_error_is_not_shown_again() {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox).env("CARGO_INCREMENTAL", "0");
     demo.write("src/lib.rs", "pub fn right() {}");

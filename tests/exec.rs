@@ -23,7 +23,7 @@ fn assert_equal(ours: &Output, expected: &Output) {
     assert_eq!(ours.stderr, expected.stderr);
 }
 
-/// Runs a script under `exec` and without it.
+/// Asserts that a script does the same under `exec` and without it.
 #[track_caller]
 fn assert_same(project: &Project, script: &str) -> Output {
     let expected = plain(project, script).run();
@@ -32,7 +32,7 @@ fn assert_same(project: &Project, script: &str) -> Output {
 }
 
 #[test]
-fn two_builds_of_a_script_share_what_they_compile() {
+fn two_builds_in_a_script_share_their_units() {
     let sandbox = Sandbox::new();
     let (first, second) = (sandbox.chain(), sandbox.chain());
     tree::write_script(
@@ -48,13 +48,13 @@ fn two_builds_of_a_script_share_what_they_compile() {
 }
 
 #[test]
-fn what_cargo_sets_is_the_cargo_that_the_command_calls() {
+fn the_cargo_variable_names_the_cargo_of_exec() {
     let sandbox = Sandbox::new();
     let demo = sandbox.chain();
     for expected in [&CHAIN[..], &NONE] {
         demo.clean();
         sandbox.reset();
-        // Started by cargo, which names itself, and without it.
+        // Started by cargo, which sets `CARGO`, and without cargo.
         exec(&demo, "\"$CARGO\" build && cargo build").ok();
         demo.clean();
         demo.xcache(["exec", "--", "sh", "-c", "\"$CARGO\" --color=never --config build.jobs=1 -vv build"]).ok();
@@ -76,7 +76,7 @@ fn a_direct_command_needs_no_shell() {
 }
 
 #[test]
-fn other_commands_are_the_real_cargos() {
+fn other_commands_go_to_the_real_cargo() {
     let sandbox = Sandbox::new();
     let demo = sandbox.chain();
     for script in [
@@ -97,7 +97,7 @@ fn other_commands_are_the_real_cargos() {
 }
 
 #[test]
-fn the_exit_status_is_the_commands() {
+fn the_exit_status_is_that_of_the_command() {
     let sandbox = Sandbox::new();
     let demo = sandbox.demo(&sandbox.registry([]), "", "fn main() { std::process::exit(7) }");
     let code = |arguments: &[&str]| demo.xcache([&["exec", "--"], arguments].concat()).run().code();
@@ -129,7 +129,7 @@ fn a_signal_reaches_the_command() {
 }
 
 #[test]
-fn a_toolchain_can_be_named_on_either_side() {
+fn a_toolchain_can_be_named_before_or_after_xcache() {
     if nightly().is_none() {
         return;
     }
@@ -145,7 +145,7 @@ fn a_toolchain_can_be_named_on_either_side() {
         assert!(output.stdout.ends_with(&version), "{output}");
     }
     assert_eq!(demo.report().packages("miss"), CHAIN);
-    // A session leaves a report; a rustc of some day may make what cannot be kept.
+    // A session leaves a report. Outputs of a nightly may be uncacheable.
     for arguments in [["+nightly-2026-10-29", "xcache", "exec"], ["xcache", "+nightly-2026-10-29", "exec"]] {
         demo.clean();
         let script = format!("{} && $CARGO --version", build.replace("+nightly-2026-10-29 ", ""));
@@ -153,13 +153,13 @@ fn a_toolchain_can_be_named_on_either_side() {
         assert!(output.stdout.ends_with(&version), "{output}");
         assert!(demo.report().key("apex").is_some());
     }
-    // Options that only nightly takes, before the command.
+    // Unstable options before the command.
     let script = "cd / && cargo +nightly-2026-10-29 -Zunstable-options -C \"$OLDPWD\" --quiet run";
     assert_same(&demo, script).ok();
 }
 
 #[test]
-fn an_alias_is_the_real_cargos() {
+fn an_alias_goes_to_the_real_cargo() {
     let sandbox = Sandbox::new();
     let demo = sandbox.chain();
     assert_same(&demo, "CARGO_ALIAS_T=tree cargo t && CARGO_ALIAS_CLIPPY=tree cargo clippy").ok();
@@ -171,7 +171,7 @@ fn an_alias_is_the_real_cargos() {
     }
     let output = demo.xcache(["c"]).ok();
     assert_equal(&output, &demo.cargo(["c"]).ok());
-    // What is no alias is a session.
+    // Other commands are sessions.
     demo.clean();
     sandbox.reset();
     exec(&demo, "cargo b && cargo clean && cargo b").ok();
@@ -179,13 +179,13 @@ fn an_alias_is_the_real_cargos() {
 }
 
 #[test]
-fn flags_and_variables_hold_for_every_session() {
+fn flags_and_variables_apply_to_every_session() {
     let sandbox = Sandbox::new();
     let (first, second) = (sandbox.chain(), sandbox.chain());
     tree::remove(&sandbox.store());
     let script = format!("cargo build && cd {} && cargo build", second.dir().display());
     let remote = format!("file://{}", sandbox.path("remote").display());
-    first.xcache_from_nothing(["--dir", "a-store", "--remote", &remote, "exec", "--", "sh", "-c", &script]).ok();
+    first.xcache_without_proofs(["--dir", "a-store", "--remote", &remote, "exec", "--", "sh", "-c", &script]).ok();
     assert!(first.dir().join("a-store/v1").is_dir());
     assert!(!sandbox.store().exists() && !second.dir().join("a-store").exists());
     assert!(sandbox.path("remote").is_dir());
@@ -195,7 +195,7 @@ fn flags_and_variables_hold_for_every_session() {
     assert!(first.dir().join("another/v1").is_dir() && !second.dir().join("another").exists());
 }
 
-/// Builds another workspace with the `cargo` in `PATH`, and writes down what it was told and what it sees.
+/// Builds another workspace with the `cargo` in `PATH`, and writes its output and environment into a file.
 const NESTED: &str = r#"fn main() {
     let nested = std::process::Command::new("cargo").args(["build", "--color=never"])
         .current_dir(std::env::var_os("NESTED").unwrap()).env_remove("CARGO_TARGET_DIR").output().unwrap();
@@ -206,7 +206,7 @@ const NESTED: &str = r#"fn main() {
     std::fs::write(std::env::var_os("SEEN").unwrap(), format!("{seen:#?}\n{said}")).unwrap();
 }"#;
 
-/// A workspace whose build script, test and program each build another one.
+/// A workspace whose build script, test or program builds another one.
 fn nesting(sandbox: &Sandbox) -> (Project, Project) {
     let registry = sandbox.chain_registry();
     let nested = sandbox.chain();
@@ -215,7 +215,7 @@ fn nesting(sandbox: &Sandbox) -> (Project, Project) {
     (outer, nested)
 }
 
-/// What was seen in one run of a script.
+/// What the nested build wrote in one run.
 #[track_caller]
 fn seen(sandbox: &Sandbox, (outer, nested): &(Project, Project), invocation: Invocation) -> String {
     outer.clean();
@@ -234,7 +234,7 @@ fn a_program_under_a_session_calls_the_real_cargo() {
             assert_eq!(seen(&sandbox, &projects, projects.0.xcache(["exec", "--", "sh", "-c", script])), expected);
         }
     }
-    // A session that the command asks for itself, and one within another `exec`.
+    // A session that the command starts itself, and one within another `exec`.
     let expected = seen(&sandbox, &projects, projects.0.cargo(["run"]));
     for script in ["cargo xcache run", "cargo-xcache run", "cargo xcache exec -- cargo run"] {
         assert_eq!(seen(&sandbox, &projects, exec(&projects.0, script)), expected, "{script}");
@@ -248,10 +248,10 @@ fn a_build_script_calls_the_real_cargo() {
     let outer = &projects.0;
     outer.write("build.rs", NESTED);
     outer.write("src/main.rs", "fn main() {}");
-    // Cargo tells build scripts of the wrapper, and nothing else differs.
+    // Cargo passes the wrapper to build scripts; nothing else differs.
     let expected = seen(&sandbox, &projects, outer.cargo(["build"]));
     assert_eq!(seen(&sandbox, &projects, outer.xcache(["exec", "cargo", "build"])), expected);
-    // A build of the real cargo's has our `cargo` in its environment.
+    // A build by the real cargo has the cargo of `exec` in its environment.
     let config = outer.read(".cargo/config.toml");
     outer.write(".cargo/config.toml", format!("{config}\n[alias]\nxb = \"build\"\n"));
     let said = |text: &str| text.split_once("]\n").map(|(_, said)| said.to_owned());
@@ -259,8 +259,7 @@ fn a_build_script_calls_the_real_cargo() {
     assert_eq!(said(&handed_over), said(&expected), "{handed_over}");
 }
 
-/// Why nothing can be shown without it.
-/// A project with a test that leaves a file, and one that fails where `FAIL` is set.
+/// A project with a test that creates a file, and one that fails if `FAIL` is set.
 fn tested(sandbox: &Sandbox) -> Project {
     let demo = sandbox.chain().with_nextest();
     demo.write(
@@ -302,7 +301,7 @@ fn nextest_builds_through_the_cache_and_runs_the_tests() {
     assert_eq!(run(xcache, true), (code, said, Vec::new()));
 }
 
-/// Nextest's last word, without the time it took.
+/// Nextest's summary, without the time it took.
 fn summary(output: &Output) -> String {
     let summary = output.stderr.lines().find(|line| line.trim_start().starts_with("Summary"));
     let summary = summary.and_then(|line| line.split_once(']')).unwrap_or_else(|| panic!("no summary in {output}"));
@@ -327,7 +326,7 @@ fn a_test_under_nextest_calls_the_real_cargo() {
 }
 
 #[test]
-fn nextest_is_asked_for_where_it_is_missing() {
+fn a_missing_nextest_gets_a_hint_how_to_install_it() {
     let sandbox = Sandbox::new();
     let demo = sandbox.demo(&sandbox.registry([Package::new("leaf", "1.0.0", "")]), "", "fn main() {}");
     let nowhere = demo.env("PATH", sandbox.path("nowhere"));

@@ -1,9 +1,9 @@
-//! Why a build compiled what it compiled: each input and condition, after a real build in which it was another one.
+//! Why a build compiled its misses: for each input and condition, a real build in which it changed.
 
 use serde_json::Value;
 use support::{Output, Package, Project, Sandbox, tree};
 
-/// The words of the explanation of the last build, on one line.
+/// The explanation of the last build, on one line.
 #[track_caller]
 fn explained(project: &Project, crates: &[&str]) -> String {
     let output = project.xcache(["explain"].iter().chain(crates)).ok();
@@ -28,7 +28,7 @@ fn assert_says(said: &str, parts: &[&str]) {
     }
 }
 
-/// The workspace of [`Sandbox::chain`]. What it has of its own is not cached.
+/// The workspace of [`Sandbox::chain`], with members not cached.
 fn unbuilt(sandbox: &Sandbox) -> Project {
     sandbox.chain().env("XCACHE_MEMBERS", "off")
 }
@@ -48,14 +48,14 @@ fn rebuild(project: &Project, command: &[&str]) {
 }
 
 #[test]
-fn what_was_never_built_before_says_so_and_who_brings_it_in() {
+fn a_unit_that_was_never_built_is_explained_with_its_dependents() {
     let (_sandbox, demo) = chain();
     let said = explained(&demo, &[]);
     assert_says(&said, &["4 packages were never built before on this machine", "middle 1.0.0 (demo → apex → middle)"]);
 }
 
 #[test]
-fn a_bumped_dependency_is_one_cause_for_all_that_depend_on_it() {
+fn a_bumped_dependency_is_one_cause_for_all_its_dependents() {
     let (_sandbox, demo) = chain();
     demo.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
     rebuild(&demo, &["build"]);
@@ -81,7 +81,7 @@ fn changed_rustflags_are_one_cause_for_all_units() {
 }
 
 #[test]
-fn a_feature_says_who_has_added_it() {
+fn an_added_feature_is_explained_with_what_enabled_it() {
     let sandbox = Sandbox::new();
     let demo = sandbox.mixed();
     demo.xcache(["build"]).ok();
@@ -91,7 +91,7 @@ fn a_feature_says_who_has_added_it() {
 }
 
 #[test]
-fn a_changed_profile_names_the_setting() {
+fn a_changed_profile_is_explained_with_the_setting() {
     let (_sandbox, demo) = chain();
     demo.edit("Cargo.toml", "[dependencies]", "[profile.dev]\nopt-level = 1\n\n[dependencies]");
     rebuild(&demo, &["build"]);
@@ -99,14 +99,14 @@ fn a_changed_profile_names_the_setting() {
 }
 
 #[test]
-fn another_mode_is_no_new_unit() {
+fn a_unit_in_another_mode_is_not_explained_as_new() {
     let (_sandbox, demo) = chain();
     rebuild(&demo, &["check"]);
     assert_says(&explained(&demo, &["base"]), &["mode: \"check\" instead of \"build\""]);
 }
 
 #[test]
-fn a_variable_that_is_read_is_named_and_its_value_is_not() {
+fn a_changed_variable_is_named_without_its_value() {
     let sandbox = Sandbox::new();
     let library = "pub const GREETING: Option<&str> = option_env!(\"DEMO_GREETING\");";
     let registry = sandbox.registry([Package::new("greeting", "1.0.0", library)]);
@@ -120,7 +120,7 @@ fn a_variable_that_is_read_is_named_and_its_value_is_not() {
     assert!(!everything.contains("hello-"), "{everything}");
 }
 
-/// A workspace of `demo` → `outer` → `inner`, whose `inner` has this library.
+/// A workspace of `demo` → `outer` → `inner`, where `inner` is this package.
 fn nested(sandbox: &Sandbox, inner: Package) -> Project {
     let registry = sandbox.registry([
         inner,
@@ -131,7 +131,7 @@ fn nested(sandbox: &Sandbox, inner: Package) -> Project {
 }
 
 #[test]
-fn a_path_that_is_in_it_is_named_by_what_it_is_of() {
+fn a_bound_path_is_named_by_its_root() {
     let sandbox = Sandbox::new();
     let inner = Package::new("inner", "1.0.0", "pub static INNER: &str = env!(\"CARGO_MANIFEST_DIR\");");
     let demo = nested(&sandbox, inner);
@@ -142,8 +142,8 @@ fn a_path_that_is_in_it_is_named_by_what_it_is_of() {
     assert_says(&said, &["inner: the stored output holds a path of another machine (the path of CARGO_HOME)"]);
 }
 
-/// The run watches a variable, and the library is made with what it was.
-fn watching() -> Package {
+/// The script watches a variable, and the library contains its value.
+fn watching_package() -> Package {
     Package::new("inner", "1.0.0", "pub static INNER: &str = env!(\"MADE_OF\");").build_script(
         "fn main() {
             println!(\"cargo::rerun-if-env-changed=DEMO_FLAVOUR\");
@@ -153,9 +153,9 @@ fn watching() -> Package {
 }
 
 #[test]
-fn a_build_script_says_which_variable_it_watches() {
+fn a_changed_variable_that_a_build_script_watches_is_named() {
     let sandbox = Sandbox::new();
-    let demo = nested(&sandbox, watching());
+    let demo = nested(&sandbox, watching_package());
     demo.xcache(["build"]).env("DEMO_FLAVOUR", "sweet-one").ok();
     demo.clean();
     demo.xcache(["build"]).env("DEMO_FLAVOUR", "sour-one").ok();
@@ -164,9 +164,9 @@ fn a_build_script_says_which_variable_it_watches() {
     assert!(!said.contains("-one"), "{said}");
 }
 
-/// The run reads a file and a variable, and declares neither.
+/// The script reads a file and a variable, and declares neither.
 #[cfg(target_os = "linux")]
-fn looking_around(file: &std::path::Path) -> Package {
+fn observed_package(file: &std::path::Path) -> Package {
     Package::new("inner", "1.0.0", "pub static INNER: &str = env!(\"MADE_OF\");").build_script(&format!(
         "fn main() {{
             println!(\"cargo::rerun-if-changed=build.rs\");
@@ -179,11 +179,11 @@ fn looking_around(file: &std::path::Path) -> Package {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_build_script_was_seen_to_read_is_named() {
+fn a_changed_file_or_variable_that_a_build_script_was_observed_to_read_is_named() {
     let sandbox = Sandbox::new();
     let file = sandbox.path("answers.conf");
     std::fs::write(&file, "one").unwrap();
-    let demo = nested(&sandbox, looking_around(&file));
+    let demo = nested(&sandbox, observed_package(&file));
     demo.xcache(["build"]).env("POSTGRES_URL", "secret-a").ok();
     std::fs::write(&file, "two").unwrap();
     demo.clean();
@@ -198,9 +198,9 @@ fn what_a_build_script_was_seen_to_read_is_named() {
 }
 
 #[test]
-fn a_generated_file_that_is_another_one_is_named() {
+fn a_generated_file_that_differs_is_named() {
     let sandbox = Sandbox::new();
-    // It declares nothing, and each run writes something else.
+    // The script's output differs in each run, although what it declares does not change.
     let script = "fn main() {
         let dir = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
         let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
@@ -224,7 +224,7 @@ fn a_generated_file_that_is_another_one_is_named() {
             "inner is compiled each time, as it cannot be kept: it does something that cannot be observed",
         ],
     );
-    // What is made with another one is another one.
+    // A unit compiled against another output differs, too.
     assert_says(
         &explained(&demo, &["outer"]),
         &["outer: a dependency differs from the one it was compiled against (inner)"],
@@ -238,7 +238,7 @@ fn a_damaged_object_is_named() {
     rebuild(&demo, &["build"]);
     let said = explained(&demo, &["base"]);
     assert_says(&said, &["base: the stored object was damaged (unit/"]);
-    let key = demo.report().key("base").expect("it has a key");
+    let key = demo.report().key("base").expect("base has a key");
     assert_says(&said, &[&format!("(unit/{key}: ")]);
 }
 
@@ -251,7 +251,7 @@ fn a_damaged_file_is_named() {
 }
 
 #[test]
-fn an_entry_that_is_gone_was_there() {
+fn a_missing_entry_is_explained_as_recorded_before() {
     let (_sandbox, demo) = chain();
     demo.forget_entry(&demo.report().key_of("lone"));
     rebuild(&demo, &["build"]);
@@ -259,11 +259,11 @@ fn an_entry_that_is_gone_was_there() {
 }
 
 #[test]
-fn a_remote_that_fails_is_one_cause_in_its_own_words() {
+fn a_failing_remote_is_one_cause_in_its_own_words() {
     let sandbox = Sandbox::new();
-    // A file where the directory should be.
+    // A file in the place of the directory.
     let remote = sandbox.path("remote");
-    tree::write(&remote, "no directory");
+    tree::write(&remote, "not a directory");
     let demo = unbuilt(&sandbox).env("XCACHE_REMOTE", format!("file://{}", remote.display()));
     demo.xcache(["build"]).ok();
     let said = explained(&demo, &[]);
@@ -274,7 +274,7 @@ fn a_remote_that_fails_is_one_cause_in_its_own_words() {
 }
 
 #[test]
-fn what_is_not_cached_says_why_and_who_brings_it_in_when_it_is_named() {
+fn an_uncacheable_unit_is_explained_only_when_named() {
     let sandbox = Sandbox::new();
     let inner = Package::new("inner", "1.0.0", "pub static INNER: u8 = 1;");
     let demo = nested(&sandbox, inner);
@@ -282,12 +282,12 @@ fn what_is_not_cached_says_why_and_who_brings_it_in_when_it_is_named() {
     let said = explained(&demo, &["inner@1"]);
     assert_says(&said, &["Uncacheable inner (doc) 1.0.0", "inner is not cached: rustdoc output is not cached"]);
     assert_says(&said, &["Through demo → outer → inner"]);
-    // Nobody has asked about it.
+    // Not named, so not explained.
     assert!(!explained(&demo, &[]).contains("rustdoc"));
 }
 
 #[test]
-fn an_edited_member_says_that_its_files_have_changed() {
+fn an_edited_member_is_explained_by_its_changed_files() {
     let sandbox = Sandbox::new();
     let demo = sandbox.chain().env("CARGO_INCREMENTAL", "0");
     demo.xcache(["build"]).ok();
@@ -303,7 +303,7 @@ fn an_edited_member_says_that_its_files_have_changed() {
 }
 
 #[test]
-fn another_path_of_the_workspace_says_so() {
+fn a_moved_workspace_is_explained() {
     let sandbox = Sandbox::new();
     let demo = sandbox.chain().env("CARGO_INCREMENTAL", "0");
     demo.xcache(["build"]).ok();
@@ -316,7 +316,7 @@ fn another_path_of_the_workspace_says_so() {
 }
 
 #[test]
-fn where_there_is_nothing_to_explain_that_is_said() {
+fn a_build_with_nothing_to_explain_is_reported_as_such() {
     let sandbox = Sandbox::new();
     let demo = unbuilt(&sandbox);
     assert_says(&explained(&demo, &[]), &["no build report in", "run `cargo xcache build` first"]);
@@ -329,7 +329,7 @@ fn where_there_is_nothing_to_explain_that_is_said() {
 }
 
 #[test]
-fn a_name_that_is_no_crate_gets_one_that_is() {
+fn a_misspelled_crate_gets_a_suggestion() {
     let (_sandbox, demo) = chain();
     assert_says(
         &explained(&demo, &["midle"]),
@@ -340,9 +340,9 @@ fn a_name_that_is_no_crate_gets_one_that_is() {
 }
 
 #[test]
-fn an_explanation_is_not_mistaken_for_that_of_another_build() {
+fn an_explanation_of_another_build_is_not_used() {
     let (_sandbox, demo) = chain();
-    let kept = std::fs::read(demo.target().join("xcache/explain")).expect("something was missed");
+    let kept = std::fs::read(demo.target().join("xcache/explain")).expect("the build had misses");
     demo.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
     rebuild(&demo, &["build"]);
     tree::write(&demo.target().join("xcache/explain"), kept);
@@ -352,7 +352,7 @@ fn an_explanation_is_not_mistaken_for_that_of_another_build() {
 }
 
 #[test]
-fn what_is_known_of_units_may_be_damaged_and_nothing_but_that_is_lost() {
+fn a_damaged_input_history_costs_only_explanations() {
     let (sandbox, demo) = chain();
     let known = tree::files(&demo.store().join("v1/known"));
     assert_eq!(known.len(), 4);
@@ -367,7 +367,7 @@ fn what_is_known_of_units_may_be_damaged_and_nothing_but_that_is_lost() {
 }
 
 #[test]
-fn a_build_in_which_everything_is_a_hit_writes_nothing_for_explanations() {
+fn a_build_of_hits_writes_nothing_for_explanations() {
     let (_sandbox, demo) = chain();
     let stamps = |dir: &std::path::Path| {
         let files = tree::files(dir).into_iter();
@@ -378,7 +378,7 @@ fn a_build_in_which_everything_is_a_hit_writes_nothing_for_explanations() {
     rebuild(&demo, &["build"]);
     assert_eq!(stamps(&demo.store().join("v1/known")), before);
     assert!(!demo.target().join("xcache/explain").exists());
-    // Nor does an explanation.
+    // An explanation writes nothing either.
     let all = || [stamps(&demo.target()), stamps(demo.store())];
     let before = all();
     explained(&demo, &["base"]);
@@ -386,7 +386,7 @@ fn a_build_in_which_everything_is_a_hit_writes_nothing_for_explanations() {
 }
 
 #[test]
-fn an_empty_machine_is_told_what_those_who_share_the_remote_have_built() {
+fn an_empty_machine_gets_explanations_from_the_history_in_the_remote() {
     let sandbox = Sandbox::new();
     let remote = sandbox.path("remote");
     let url = format!("file://{}", remote.display());
@@ -394,25 +394,25 @@ fn an_empty_machine_is_told_what_those_who_share_the_remote_have_built() {
     demo.xcache(["build"]).ok();
     let known = || tree::files(&remote.join("v1/known"));
     assert_eq!(known().len(), 1);
-    let somebody = unbuilt(&sandbox).env("XCACHE_REMOTE", &url).with_store(&sandbox.unused("store"));
-    somebody.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
-    somebody.xcache(["build"]).ok();
+    let other = unbuilt(&sandbox).env("XCACHE_REMOTE", &url).with_store(&sandbox.unused("store"));
+    other.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
+    other.xcache(["build"]).ok();
     assert_eq!(known().len(), 1, "other lockfiles are in the same object");
-    let said = explained(&somebody, &[]);
+    let said = explained(&other, &[]);
     assert_says(&said, &["dependency base 1.0.0 → 1.0.1", "2 more follow: apex, middle"]);
     tree::remove(&remote.join("v1/known"));
-    let said = explained(&somebody, &[]);
+    let said = explained(&other, &[]);
     assert_says(&said, &["never built before on this machine, and the remote does not say what it knows"]);
 }
 
 #[test]
-fn what_a_remote_knows_costs_a_session_that_sends_something_two_requests_and_any_other_none() {
+fn the_history_in_a_remote_costs_two_requests_in_a_session_that_sends_and_none_otherwise() {
     let sandbox = Sandbox::new();
     let remote = sandbox.path("remote");
     let demo = unbuilt(&sandbox).env("XCACHE_REMOTE", format!("file://{}", remote.display()));
     demo.xcache(["build"]).ok();
-    // Four packs, four entries, an index; before that, an index and four entries that were not there; and what is known,
-    // read and written.
+    // Four packs, four entries and an index are sent, after requests for an index and four entries that did not exist.
+    // Two more requests read and write the history.
     assert_eq!(demo.report().total("requests"), 9 + 5 + 2);
     rebuild(&demo, &["build"]);
     assert_eq!(demo.report().total("requests"), 1, "nothing was sent");

@@ -1,4 +1,4 @@
-//! What is broken costs hits and nothing else: the build succeeds, and says once what is wrong.
+//! Faults cost hits and nothing else: the build succeeds, and says once what is wrong.
 
 use std::fs;
 use std::path::Path;
@@ -10,16 +10,16 @@ use support::{Fault, Invocation, Key, Output, Project, Proxy, S3Server, Sandbox,
 const NONE: [&str; 0] = [];
 /// The libraries of the workspace that all tests here build.
 const ALL: [&str; 4] = ["apex", "base", "lone", "middle"];
-const SAID: &str = "apex of middle of 1.0.0 and lone\n";
+const OUTPUT: &str = "apex of middle of 1.0.0 and lone\n";
 /// Generous: the build itself takes a second or two.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Its own packages are not cached: in another checkout, they would be asked for in vain.
+/// Members are not cached: another checkout would not share them.
 fn chain(sandbox: &Sandbox) -> Project {
     sandbox.chain().env("XCACHE_MEMBERS", "off")
 }
 
-/// A full bucket behind a proxy that can break.
+/// A full bucket behind a proxy that can fail.
 struct Bucket {
     sandbox: Sandbox,
     proxy: Proxy,
@@ -38,13 +38,14 @@ impl Bucket {
         Self { sandbox, proxy, remote }
     }
 
-    /// A machine that has nothing yet.
+    /// An empty machine.
     fn machine(&self) -> Project {
         let store = self.sandbox.unused("store");
         chain(&self.sandbox).with_store(&store).with_remote(&self.remote, Key::Full).env("XCACHE_TIMEOUT", "1")
     }
 
-    /// With a fault, everything is compiled and one line says why; without it, nothing is and nothing is said.
+    /// Asserts that a build with the fault compiles everything and prints one warning with these words, and that a
+    /// build without it compiles nothing and prints no warning.
     #[track_caller]
     fn assert_survives(&self, fault: Fault, words: &[&str]) {
         self.proxy.set(fault);
@@ -56,7 +57,7 @@ impl Bucket {
         self.assert_still_full();
     }
 
-    /// The fault has left nothing behind in the bucket.
+    /// Asserts that the fault left nothing behind in the bucket.
     #[track_caller]
     fn assert_still_full(&self) {
         self.proxy.set(Fault::Pass);
@@ -67,11 +68,11 @@ impl Bucket {
     }
 }
 
-/// Builds within the limit, and runs what was built.
+/// Builds within the limit, and runs the program.
 #[track_caller]
 fn build(project: &Project) -> Output {
     let output = project.xcache(["build"]).within(LIMIT).ok();
-    assert_eq!(project.run_binary("demo"), SAID);
+    assert_eq!(project.run_binary("demo"), OUTPUT);
     output
 }
 
@@ -85,19 +86,19 @@ fn assert_one_warning(output: &Output, about: &str, words: &[&str]) {
 }
 
 #[test]
-fn a_server_error_is_reported_in_its_own_words() {
+fn a_server_error_is_reported_in_the_servers_own_words() {
     let body = "<Error><Code>InternalError</Code><Message>the hamster is tired</Message></Error>";
     Bucket::new().assert_survives(Fault::Status(500, body.into()), &["the hamster is tired"]);
 }
 
 #[test]
-fn a_server_that_is_overloaded_is_reported_in_its_own_words() {
+fn an_overload_error_is_reported_in_the_servers_own_words() {
     let body = "<Error><Code>SlowDown</Code><Message>please reduce your request rate</Message></Error>";
     Bucket::new().assert_survives(Fault::Status(503, body.into()), &["please reduce your request rate"]);
 }
 
 #[test]
-fn an_error_in_plain_text_is_reported_in_its_own_words() {
+fn a_plain_text_error_is_reported_in_the_servers_own_words() {
     Bucket::new().assert_survives(Fault::Status(502, "no healthy upstream".into()), &["no healthy upstream"]);
 }
 
@@ -135,7 +136,7 @@ fn a_bucket_that_does_not_exist_is_reported_in_the_servers_own_words() {
 }
 
 #[test]
-fn a_key_that_may_not_write_is_reported_once_there_is_something_to_write() {
+fn a_key_without_write_permission_is_reported_when_something_is_to_be_written() {
     let bucket = Bucket::new();
     let empty = Remote::new(S3Server::get(), bucket.proxy.address());
     let output = build(&bucket.machine().with_remote(&empty, Key::ReadOnly));
@@ -162,12 +163,12 @@ fn a_server_that_stops_in_the_middle_of_an_object_is_given_up() {
 }
 
 #[test]
-fn an_answer_that_means_nothing_is_a_miss() {
+fn a_meaningless_response_is_a_miss() {
     Bucket::new().assert_survives(Fault::Garbage, &[]);
 }
 
 #[test]
-fn an_answer_that_is_cut_off_is_a_miss() {
+fn a_truncated_response_is_a_miss() {
     Bucket::new().assert_survives(Fault::Truncate, &[]);
 }
 
@@ -186,7 +187,7 @@ fn damaged_objects_are_misses_and_named_in_the_report() {
 }
 
 #[test]
-fn a_server_that_goes_away_in_the_middle_costs_what_did_not_come_in_time() {
+fn a_server_that_fails_halfway_costs_only_what_did_not_arrive() {
     let bucket = Bucket::new();
     for requests in [1, 2, 3] {
         let body = "<Error><Code>InternalError</Code><Message>gone fishing</Message></Error>";
@@ -200,12 +201,12 @@ fn a_server_that_goes_away_in_the_middle_costs_what_did_not_come_in_time() {
 }
 
 #[test]
-fn a_broken_server_is_not_asked_again_and_again() {
+fn a_failing_server_is_not_retried_endlessly() {
     let bucket = Bucket::new();
     bucket.proxy.set(Fault::Status(500, "no".into()));
     build(&bucket.machine());
     let requests = bucket.proxy.requests();
-    // One lookup for each unit and a few attempts more would be the worst.
+    // The worst case would be one lookup per unit and a few attempts more.
     assert!(requests.len() <= 4 * (ALL.len() + 5), "{} requests", requests.len());
 }
 
@@ -222,10 +223,10 @@ fn damaged_objects_in_the_remote_are_replaced() {
         let objects = tree::files(&shared.join("v1").join(kind));
         assert!(!objects.is_empty(), "no {kind} in {}", shared.display());
         objects.iter().for_each(|object| tree::damage(object));
-        // Somebody pays once …
+        // One build compiles again …
         build(&machine());
         sandbox.reset();
-        // … and then it is whole again.
+        // … and then the remote is whole again.
         build(&machine());
         assert_eq!(sandbox.compiled_dependencies(), NONE, "after damage to each {kind}");
     }
@@ -253,7 +254,7 @@ fn truncated_entries_in_the_local_store_are_compiled_again_and_replaced() {
 
 #[test]
 fn missing_files_in_the_local_store_are_compiled_again_and_replaced() {
-    assert_heals("file", |path| std::fs::remove_file(path).expect("it was there"));
+    assert_heals("file", |path| std::fs::remove_file(path).expect("the file exists"));
 }
 
 #[track_caller]
@@ -273,25 +274,25 @@ fn assert_heals(kind: &str, damage: impl Fn(&Path)) {
 }
 
 #[test]
-fn answers_that_have_changed_places_in_the_local_store_are_asked_for_again() {
+fn swapped_probes_in_the_local_store_are_probed_again() {
     let sandbox = Sandbox::new();
     let demo = chain(&sandbox);
     build(&demo);
-    let answers = tree::files(&sandbox.store().join("v1/probe"));
-    assert!(answers.len() > 2, "{answers:?}");
-    let contents: Vec<_> = answers.iter().map(|path| fs::read(path).expect("it can be read")).collect();
+    let probes = tree::files(&sandbox.store().join("v1/probe"));
+    assert!(probes.len() > 2, "{probes:?}");
+    let contents: Vec<_> = probes.iter().map(|path| fs::read(path).expect("a probe can be read")).collect();
     for shift in 1..3 {
         demo.clean();
-        for (path, content) in answers.iter().zip(contents.iter().cycle().skip(shift)) {
+        for (path, content) in probes.iter().zip(contents.iter().cycle().skip(shift)) {
             tree::make_writable(path);
-            fs::write(path, content).expect("it can be written");
+            fs::write(path, content).expect("a probe can be written");
         }
         assert_eq!(build(&demo).warnings(), NONE);
     }
 }
 
 #[test]
-fn a_local_store_that_cannot_be_made_costs_hits_only() {
+fn a_local_store_that_cannot_be_created_costs_only_hits() {
     let sandbox = Sandbox::new();
     let file = sandbox.path("a-file");
     tree::write(&file, "not a directory");
@@ -300,7 +301,7 @@ fn a_local_store_that_cannot_be_made_costs_hits_only() {
     assert_eq!(sandbox.compiled_dependencies(), ALL);
 }
 
-/// `xcache build` with something mounted at the local store, which only that process and its children see.
+/// `xcache build` with something mounted at the local store, visible only to that process and its children.
 fn build_with_mount(project: &Project, store: &Path, mount: &str) -> Option<Invocation> {
     let allowed = project.program("unshare", ["--map-root-user", "--mount", "true"]).run().status.success();
     let script = format!("set -e; store=$1; shift; {mount}; exec \"$@\"");
@@ -311,7 +312,7 @@ fn build_with_mount(project: &Project, store: &Path, mount: &str) -> Option<Invo
 }
 
 #[test]
-fn a_full_disk_costs_hits_only() {
+fn a_full_disk_costs_only_hits() {
     let sandbox = Sandbox::new();
     let demo = chain(&sandbox);
     let mount = "mount -t tmpfs -o size=64k tmpfs \"$store\"";
@@ -319,22 +320,22 @@ fn a_full_disk_costs_hits_only() {
     let output = build.ok();
     assert_one_warning(&output, "space", &[]);
     assert_eq!(sandbox.compiled_dependencies(), ALL);
-    assert_eq!(demo.run_binary("demo"), SAID);
+    assert_eq!(demo.run_binary("demo"), OUTPUT);
 }
 
 #[test]
-fn a_full_disk_that_the_store_is_not_on_is_not_blamed_on_the_store() {
+fn a_full_disk_elsewhere_is_not_blamed_on_the_store() {
     let sandbox = Sandbox::new();
     let demo = chain(&sandbox);
     build(&demo);
     demo.clean();
-    fs::create_dir_all(demo.target()).expect("the directory can be made");
+    fs::create_dir_all(demo.target()).expect("the directory can be created");
     let Some(build) =
         require(Tool::Mounts, build_with_mount(&demo, &demo.target(), "mount -t tmpfs -o size=32k tmpfs \"$store\""))
     else {
         return;
     };
-    // Plain cargo has no room either.
+    // Plain cargo has no space either.
     let output = build.run();
     let warnings = output.warnings();
     let said = warnings.iter().find(|line| line.contains("free some space"));
@@ -342,7 +343,7 @@ fn a_full_disk_that_the_store_is_not_on_is_not_blamed_on_the_store() {
 }
 
 #[test]
-fn a_read_only_local_store_still_gives_what_it_has() {
+fn a_read_only_local_store_still_serves_hits() {
     let sandbox = Sandbox::new();
     let demo = chain(&sandbox);
     build(&demo);
@@ -352,11 +353,11 @@ fn a_read_only_local_store_still_gives_what_it_has() {
     let Some(build) = require(Tool::Mounts, build_with_mount(&demo, &sandbox.store(), mount)) else { return };
     build.ok();
     assert_eq!(sandbox.compiled_dependencies(), NONE);
-    assert_eq!(demo.run_binary("demo"), SAID);
+    assert_eq!(demo.run_binary("demo"), OUTPUT);
 }
 
 #[test]
-fn sessions_at_the_same_time_share_one_store() {
+fn concurrent_sessions_share_one_store() {
     let sandbox = Sandbox::new();
     let checkouts = [(); 4].map(|()| chain(&sandbox));
     let mut sessions: Vec<_> = checkouts.iter().map(|checkout| checkout.xcache(["build"]).start()).collect();
@@ -364,7 +365,7 @@ fn sessions_at_the_same_time_share_one_store() {
         assert!(session.wait().success());
     }
     for checkout in &checkouts {
-        assert_eq!(checkout.run_binary("demo"), SAID);
+        assert_eq!(checkout.run_binary("demo"), OUTPUT);
     }
     sandbox.reset();
     build(&chain(&sandbox));

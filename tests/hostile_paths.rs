@@ -1,7 +1,7 @@
-//! What a build makes of paths, and of texts that look like paths, is what plain cargo makes of them in a clean directory:
-//! wherever it was recorded, and however much the two places have in common.
+//! Paths, and texts that look like paths: an output contains what plain cargo would write in a clean directory,
+//! wherever it was recorded, and however similar the two places are.
 //!
-//! Each test has its counter-proof: where nothing differs, nothing is compiled.
+//! Each test also shows the opposite: where nothing differs, nothing is compiled.
 #![cfg(unix)]
 
 use std::os::unix::fs::symlink;
@@ -12,18 +12,18 @@ use support::{Package, Project, Registry, Repository, Sandbox, Tool, cargo_home,
 
 const NONE: [&str; 0] = [];
 
-/// A program that says what a library of a registry says.
+/// A program that prints what the library `leaf` returns.
 const MAIN: &str = "fn main() { println!(\"{}\", leaf::said()); }";
 
-/// A library that says one variable of its compilation.
+/// A library that returns a variable of its compilation.
 const SAYS_VARIABLE: &str = "pub fn said() -> String { env!(\"SAID\").to_owned() }";
 
-/// A library that says what its build script has generated: a constant of the name `SAID`.
+/// A library that returns the constant `SAID`, which its build script generates.
 const SAYS_GENERATED: &str = "include!(concat!(env!(\"OUT_DIR\"), \"/said.rs\"));
     pub fn said() -> String { SAID.to_owned() }";
 
-/// A build script that passes on the value of an expression as a variable.
-fn tells(value: &str) -> String {
+/// A build script that passes on the value of an expression in a variable.
+fn passes_on(value: &str) -> String {
     format!("fn main() {{ {PATHS} println!(\"cargo:rustc-env=SAID={{}}\", {value}); }}")
 }
 
@@ -46,15 +46,16 @@ const PATHS: &str = r#"
     #[allow(unused)] let text = |path: PathBuf| path.into_os_string().into_string().unwrap();
 "#;
 
-/// The directory of the workspace, as a script finds it that was told only where its own files are.
+/// The directory of the workspace, found by a script that knows only where its own files are.
 const WORKSPACE: &str = "text(out.ancestors().find(|dir| dir.join(\"Cargo.lock\").exists()).unwrap().to_owned())";
 
 /// The output directory of the script.
 const OUTPUT: &str = "text(out.clone())";
 
-/// A leaf whose build script passes something on, in one way or in the other.
+/// The crate `leaf`, whose build script passes on a value in a generated file or in a variable.
 fn leaf(value: &str, in_a_file: bool) -> Package {
-    let (library, script) = if in_a_file { (SAYS_GENERATED, generates(value)) } else { (SAYS_VARIABLE, tells(value)) };
+    let (library, script) =
+        if in_a_file { (SAYS_GENERATED, generates(value)) } else { (SAYS_VARIABLE, passes_on(value)) };
     Package::new("leaf", "1.0.0", library).build_script(&script)
 }
 
@@ -62,8 +63,8 @@ fn demo(sandbox: &Sandbox, registry: &Registry) -> Project {
     sandbox.demo(registry, "leaf = \"1\"", MAIN)
 }
 
-/// Builds into an empty target directory what nobody has built here, and then again: both say what plain cargo's program
-/// says, and the second build compiles no dependency.
+/// Asserts that two builds into empty target directories make the program that plain cargo makes, and that the second
+/// one compiles no dependency.
 #[track_caller]
 fn assert_as_plain_cargo(sandbox: &Sandbox, demo: &Project) {
     demo.clean();
@@ -72,7 +73,8 @@ fn assert_as_plain_cargo(sandbox: &Sandbox, demo: &Project) {
     assert_reused(sandbox, demo);
 }
 
-/// Builds into an empty target directory without compiling a dependency, and says what plain cargo's program says.
+/// Asserts that a build into an empty target directory compiles no dependency, and makes the program that plain cargo
+/// makes.
 #[track_caller]
 fn assert_reused(sandbox: &Sandbox, demo: &Project) {
     demo.clean();
@@ -82,23 +84,24 @@ fn assert_reused(sandbox: &Sandbox, demo: &Project) {
     assert_eq!(demo.run_binary("demo"), demo.output_of_plain_cargo());
 }
 
-// Texts that are no paths.
+// Texts that are not paths.
 
-/// A crate from git whose build script passes on a text, is checked where the workspace is `/app`, and used elsewhere.
+/// Asserts that a text is unchanged that the build script of a crate from git passes on, when the crate was checked in
+/// `/app` and is used elsewhere.
 #[track_caller]
-fn assert_text_is_kept(text: &str) {
+fn assert_text_is_unchanged(text: &str) {
     let sandbox = Sandbox::new();
     let repository = sandbox.path("greeting");
     let manifest = "[package]\nname = \"leaf\"\nversion = \"1.0.0\"\nedition = \"2021\"\n";
     tree::write(&repository.join("Cargo.toml"), manifest);
     tree::write(&repository.join("src/lib.rs"), SAYS_VARIABLE);
-    tree::write(&repository.join("build.rs"), tells(&format!("{text:?}")));
+    tree::write(&repository.join("build.rs"), passes_on(&format!("{text:?}")));
     let dependency = format!("leaf = {{ git = {:?} }}", Repository::of_dir(&repository).url());
     // Offline, cargo does not even read a repository on the same disk.
     let demo = || sandbox.demo_unlocked(&dependency, MAIN).env_remove("CARGO_NET_OFFLINE");
     let recorded = demo();
     recorded.cargo(["generate-lockfile"]).ok();
-    let Some(check) = require(Tool::Mounts, recorded.seen_at("/app", ["check"])) else { return };
+    let Some(check) = require(Tool::Mounts, recorded.xcache_at("/app", ["check"])) else { return };
     check.ok();
     let elsewhere = demo();
     elsewhere.write("Cargo.lock", recorded.read("Cargo.lock"));
@@ -106,23 +109,24 @@ fn assert_text_is_kept(text: &str) {
 }
 
 #[test]
-fn an_address_that_begins_like_the_workspace_is_kept() {
-    assert_text_is_kept("https://example.com/apple");
+fn a_url_that_begins_with_the_workspace_path_is_unchanged() {
+    assert_text_is_unchanged("https://example.com/apple");
 }
 
 #[test]
-fn an_address_that_ends_like_the_workspace_is_kept() {
-    assert_text_is_kept("https://example.com/app");
+fn a_url_that_ends_with_the_workspace_path_is_unchanged() {
+    assert_text_is_unchanged("https://example.com/app");
 }
 
 #[test]
-fn an_address_with_the_workspace_in_the_middle_is_kept() {
-    assert_text_is_kept("https://example.com/app/target/x");
+fn a_url_with_the_workspace_path_in_the_middle_is_unchanged() {
+    assert_text_is_unchanged("https://example.com/app/target/x");
 }
 
-/// A text that a build script passes on, after a check and in another target directory and checkout.
+/// Asserts that a text is unchanged that a build script passes on, after a check and in another target directory and
+/// checkout.
 #[track_caller]
-fn assert_placeholder_is_kept(text: &str, in_a_file: bool) {
+fn assert_placeholder_is_unchanged(text: &str, in_a_file: bool) {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([leaf(&format!("{text:?}"), in_a_file)]);
     let demo_here = demo(&sandbox, &registry);
@@ -132,44 +136,44 @@ fn assert_placeholder_is_kept(text: &str, in_a_file: bool) {
 }
 
 #[test]
-fn the_placeholder_of_the_workspace_is_kept() {
-    assert_placeholder_is_kept("{{workspace}}/{{name}}", false);
+fn a_placeholder_for_the_workspace_is_unchanged() {
+    assert_placeholder_is_unchanged("{{workspace}}/{{name}}", false);
 }
 
 #[test]
-fn the_placeholder_of_the_build_directory_is_kept() {
-    assert_placeholder_is_kept("{{build-dir}}/x", false);
+fn a_placeholder_for_the_build_directory_is_unchanged() {
+    assert_placeholder_is_unchanged("{{build-dir}}/x", false);
 }
 
 #[test]
-fn the_placeholder_of_the_package_home_is_kept() {
-    assert_placeholder_is_kept("{{cargo-home}}", false);
+fn a_placeholder_for_the_cargo_home_is_unchanged() {
+    assert_placeholder_is_unchanged("{{cargo-home}}", false);
 }
 
 #[test]
-fn the_placeholder_of_the_toolchain_is_kept() {
-    assert_placeholder_is_kept("{{sysroot}}/lib", false);
+fn a_placeholder_for_the_toolchain_is_unchanged() {
+    assert_placeholder_is_unchanged("{{sysroot}}/lib", false);
 }
 
 #[test]
-fn a_placeholder_in_a_generated_file_is_kept() {
-    assert_placeholder_is_kept("{{workspace}} {{build-dir}} {{cargo-home}} {{sysroot}}", true);
+fn a_placeholder_in_a_generated_file_is_unchanged() {
+    assert_placeholder_is_unchanged("{{workspace}} {{build-dir}} {{cargo-home}} {{sysroot}}", true);
 }
 
 #[test]
-fn the_path_that_rustc_is_told_to_write_is_kept() {
-    assert_placeholder_is_kept("/xcache/cargo-home/registry /xcache/build-dir/x", false);
+fn a_virtual_path_in_a_variable_is_unchanged() {
+    assert_placeholder_is_unchanged("/xcache/cargo-home/registry /xcache/build-dir/x", false);
 }
 
 /// A member with a warning that quotes a text.
-fn warning(sandbox: &Sandbox, note: &str) -> Project {
+fn member_with_warning(sandbox: &Sandbox, note: &str) -> Project {
     let main = format!("#[deprecated(note = {note:?})] fn old() {{}}\nfn main() {{ old(); }}");
     let demo = sandbox.demo_unlocked("", &main).env("CARGO_INCREMENTAL", "0");
     demo.cargo(["generate-lockfile"]).ok();
     demo
 }
 
-/// A second build, which compiles nothing, warns as plain cargo does.
+/// Asserts that a first and a second build, which compiles nothing, print the warnings that plain cargo prints.
 #[track_caller]
 fn assert_warns_as_plain_cargo(sandbox: &Sandbox, demo: &Project) {
     for is_known in [false, true] {
@@ -178,32 +182,35 @@ fn assert_warns_as_plain_cargo(sandbox: &Sandbox, demo: &Project) {
         let ours = demo.xcache(["build"]).ok();
         assert!(!is_known || sandbox.compiled().is_empty(), "{:?} were compiled", sandbox.compiled());
         let plain = demo.in_clean_target(|| demo.cargo(["build"]).ok());
-        compare::assert_equal_but_for_what_is_fresh(&ours, &plain, "a warning with a text");
+        compare::assert_equal_except_freshness(&ours, &plain, "a warning with a text");
     }
 }
 
 #[test]
-fn a_placeholder_in_a_warning_is_kept() {
+fn a_placeholder_in_a_warning_is_unchanged() {
     let sandbox = Sandbox::new();
-    let demo = warning(&sandbox, "{{workspace}}/{{name}} of {{build-dir}} in {{cargo-home}}, /xcache/build-dir/x");
+    let demo =
+        member_with_warning(&sandbox, "{{workspace}}/{{name}} of {{build-dir}} in {{cargo-home}}, /xcache/build-dir/x");
     assert_warns_as_plain_cargo(&sandbox, &demo);
 }
 
 #[test]
-fn an_address_in_a_warning_is_kept() {
+fn a_url_in_a_warning_is_unchanged() {
     let sandbox = Sandbox::new();
     let note = "see https://example.com/apple, or https://example.com/app/le";
-    let Some(build) = require(Tool::Mounts, warning(&sandbox, note).seen_at("/app", ["build"])) else { return };
+    let Some(build) = require(Tool::Mounts, member_with_warning(&sandbox, note).xcache_at("/app", ["build"])) else {
+        return;
+    };
     build.ok();
-    assert_warns_as_plain_cargo(&sandbox, &warning(&sandbox, note));
+    assert_warns_as_plain_cargo(&sandbox, &member_with_warning(&sandbox, note));
 }
 
-// Variables whose values are paths, or look like them.
+// Variables whose values are paths, or look like paths.
 
-/// With each value of a variable, in the workspace of that name: what is said is what plain cargo says, and with the same
-/// value again, nothing is compiled. `WORKSPACE` in a value is the workspace's path.
+/// Asserts, with each value of a variable and in the workspace of that name, that the program is plain cargo's, and
+/// that nothing is compiled when the value is the same again. `WORKSPACE` in a value is the workspace's path.
 #[track_caller]
-fn assert_values_apart(leaf: Package, values: [(&str, &str); 2]) {
+fn assert_values_are_not_mixed_up(leaf: Package, values: [(&str, &str); 2]) {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([leaf]);
     let checkout = demo(&sandbox, &registry);
@@ -215,7 +222,7 @@ fn assert_values_apart(leaf: Package, values: [(&str, &str); 2]) {
     }
 }
 
-/// A library that says something about the variable `MADE_UP`.
+/// A library that returns the value of an expression over the variable `MADE_UP`.
 fn reading(expression: &str) -> Package {
     let library = format!(
         "pub static SAID: &str = env!(\"MADE_UP\"); pub static N: usize = env!(\"MADE_UP\").len();
@@ -224,7 +231,7 @@ fn reading(expression: &str) -> Package {
     Package::new("leaf", "1.0.0", &library)
 }
 
-/// A library whose build script has declared the variable `MADE_UP`, and generates the value of an expression.
+/// A library whose build script declares the variable `MADE_UP`, and generates the value of an expression.
 fn declaring(expression: &str) -> Package {
     let value =
         "{ println!(\"cargo:rerun-if-env-changed=MADE_UP\"); let value = std::env::var(\"MADE_UP\").unwrap(); @ }";
@@ -232,30 +239,30 @@ fn declaring(expression: &str) -> Package {
 }
 
 #[test]
-fn a_placeholder_in_a_variable_is_not_the_path() {
+fn a_placeholder_in_a_variable_is_not_taken_for_the_path() {
     for package in [reading("SAID"), declaring("value")] {
-        assert_values_apart(package.clone(), [("place", "{{workspace}}/x"), ("place", "WORKSPACE/x")]);
-        assert_values_apart(package, [("place", "WORKSPACE/x"), ("place", "{{workspace}}/x")]);
+        assert_values_are_not_mixed_up(package.clone(), [("place", "{{workspace}}/x"), ("place", "WORKSPACE/x")]);
+        assert_values_are_not_mixed_up(package, [("place", "WORKSPACE/x"), ("place", "{{workspace}}/x")]);
     }
 }
 
 #[test]
-fn the_same_value_below_two_workspaces_is_two_values() {
+fn the_same_relative_value_in_two_workspaces_is_two_values() {
     for package in [reading("SAID"), declaring("value")] {
-        assert_values_apart(package, [("place", "WORKSPACE/x"), ("the-other-place", "WORKSPACE/x")]);
+        assert_values_are_not_mixed_up(package, [("place", "WORKSPACE/x"), ("the-other-place", "WORKSPACE/x")]);
     }
 }
 
 #[test]
-fn the_length_of_a_variable_below_the_workspace_is_that_of_this_one() {
+fn the_length_of_a_path_below_the_workspace_is_that_of_this_workspace() {
     for package in [reading("N"), declaring("value.len().to_string()")] {
-        assert_values_apart(package, [("place", "WORKSPACE/x"), ("the-other-place", "WORKSPACE/x")]);
+        assert_values_are_not_mixed_up(package, [("place", "WORKSPACE/x"), ("the-other-place", "WORKSPACE/x")]);
     }
 }
 
-// Short places share everything.
+// Workspaces at short paths share everything.
 
-/// One of each kind of unit, and two packages whose directories begin like places.
+/// One of each kind of unit, and two packages whose names begin like the path of a workspace.
 fn short_registry(sandbox: &Sandbox) -> Registry {
     let named = |name: &str| Package::new(name, "1.0.0", "pub fn name() -> &'static str { file!() }");
     sandbox.registry(mixed().into_iter().chain([named("apprentice"), named("srcery")]))
@@ -263,7 +270,7 @@ fn short_registry(sandbox: &Sandbox) -> Registry {
 
 const SHORT: &str = "apprentice = \"1\"\nsrcery = \"1\"";
 
-/// All units of others, as [`support::report::Unit::name`] calls them.
+/// All external units, by [`support::report::Unit::name`].
 fn short_units() -> Vec<String> {
     let mut units: Vec<_> = MIXED_UNITS.into_iter().chain(["apprentice", "srcery"]).map(str::to_owned).collect();
     units.sort();
@@ -275,65 +282,65 @@ fn short_demo(sandbox: &Sandbox, registry: &Registry) -> Project {
     sandbox.demo(registry, &format!("{MIXED}\n{SHORT}"), &main)
 }
 
-/// Everything of others was put there and found fresh by cargo.
+/// Asserts that all external units were hydrated and that cargo found them fresh.
 #[track_caller]
 fn assert_all_hydrated(sandbox: &Sandbox, demo: &Project, when: &str) {
     let report = demo.report();
-    let of_others = |names: Vec<String>| names.into_iter().filter(|name| name != "demo").collect::<Vec<_>>();
+    let external = |names: Vec<String>| names.into_iter().filter(|name| name != "demo").collect::<Vec<_>>();
     assert_eq!(sandbox.compiled_externals(), NONE, "{when}: {}", report.json()["totals"]);
-    assert_eq!(of_others(report.names(|unit| unit.outcome == "hit")), short_units(), "{when}");
-    assert_eq!(of_others(report.hydrated()), short_units(), "{when}");
+    assert_eq!(external(report.names(|unit| unit.outcome == "hit")), short_units(), "{when}");
+    assert_eq!(external(report.hydrated()), short_units(), "{when}");
     assert_eq!(report.names(|unit| unit.rejected.is_some()), NONE, "{when}");
 }
 
 #[track_caller]
-fn assert_shares_everything(place: &str) {
+fn assert_shares_all_dependencies(place: &str) {
     let sandbox = Sandbox::new();
     let registry = short_registry(&sandbox);
     let [there, here] = [(); 2].map(|()| short_demo(&sandbox, &registry));
-    let Some(build) = require(Tool::Mounts, there.seen_at(place, ["build"])) else { return };
+    let Some(build) = require(Tool::Mounts, there.xcache_at(place, ["build"])) else { return };
     build.ok();
     sandbox.reset();
     here.xcache(["build"]).ok();
     assert_all_hydrated(&sandbox, &here, &format!("from {place}"));
     assert_eq!(here.run_binary("demo"), here.output_of_plain_cargo());
-    // And the other way, from a store that only knows the long place.
+    // And the other way round, from a store that knows only the long path.
     here.empty_store();
     here.clean();
     here.xcache(["build"]).ok();
     there.clean();
     sandbox.reset();
-    there.seen_at(place, ["build"]).expect("it was allowed before").ok();
+    there.xcache_at(place, ["build"]).expect("mounting is allowed").ok();
     assert_all_hydrated(&sandbox, &there, &format!("to {place}"));
 }
 
 #[test]
-fn what_was_recorded_in_src_is_used_elsewhere() {
-    assert_shares_everything("/src");
+fn units_recorded_in_src_are_used_elsewhere() {
+    assert_shares_all_dependencies("/src");
 }
 
 #[test]
-fn what_was_recorded_in_app_is_used_elsewhere() {
-    assert_shares_everything("/app");
+fn units_recorded_in_app_are_used_elsewhere() {
+    assert_shares_all_dependencies("/app");
 }
 
 #[test]
-fn what_was_recorded_in_a_place_of_one_letter_is_used_elsewhere() {
-    assert_shares_everything("/x");
+fn units_recorded_at_a_path_of_one_letter_are_used_elsewhere() {
+    assert_shares_all_dependencies("/x");
 }
 
 #[test]
-fn what_was_recorded_in_a_place_that_is_called_like_a_package_is_used_elsewhere() {
-    assert_shares_everything("/leaf-1.0.0");
+fn units_recorded_at_a_path_named_like_a_package_are_used_elsewhere() {
+    assert_shares_all_dependencies("/leaf-1.0.0");
 }
 
 #[test]
-fn what_was_recorded_in_a_place_with_a_space_and_other_letters_is_used_elsewhere() {
-    assert_shares_everything("/my äpp");
+fn units_recorded_at_a_path_with_a_space_and_an_umlaut_are_used_elsewhere() {
+    assert_shares_all_dependencies("/my äpp");
 }
 
 #[test]
-fn what_was_recorded_with_the_package_home_in_the_workspace_is_used_elsewhere() {
+fn units_recorded_with_the_cargo_home_in_the_workspace_are_used_elsewhere() {
     let sandbox = Sandbox::new();
     let registry = short_registry(&sandbox);
     let [there, here] = [(); 2].map(|()| short_demo(&sandbox, &registry));
@@ -342,14 +349,14 @@ fn what_was_recorded_with_the_package_home_in_the_workspace_is_used_elsewhere() 
     there.with_cargo_home(&home).xcache(["build"]).ok();
     sandbox.reset();
     here.xcache(["build"]).ok();
-    assert_all_hydrated(&sandbox, &here, "from a package home in the workspace");
+    assert_all_hydrated(&sandbox, &here, "from a cargo home in the workspace");
     assert_eq!(here.run_binary("demo"), here.output_of_plain_cargo());
 }
 
-// The workspace, without anything below it.
+// The path of the workspace, without anything below it.
 
 #[track_caller]
-fn assert_workspace_is_its_own(in_a_file: bool) {
+fn assert_workspace_path_is_this_one(in_a_file: bool) {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([leaf(WORKSPACE, in_a_file)]);
     let first = demo(&sandbox, &registry);
@@ -359,17 +366,17 @@ fn assert_workspace_is_its_own(in_a_file: bool) {
 }
 
 #[test]
-fn the_workspace_in_a_generated_file_is_this_one() {
-    assert_workspace_is_its_own(true);
+fn a_workspace_path_in_a_generated_file_is_that_of_this_workspace() {
+    assert_workspace_path_is_this_one(true);
 }
 
 #[test]
-fn the_workspace_in_a_variable_is_this_one() {
-    assert_workspace_is_its_own(false);
+fn a_workspace_path_in_a_variable_is_that_of_this_workspace() {
+    assert_workspace_path_is_this_one(false);
 }
 
 #[test]
-fn the_workspace_in_a_generated_file_that_a_check_recorded_is_this_one() {
+fn a_workspace_path_in_a_generated_file_recorded_by_a_check_is_that_of_this_workspace() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([leaf(WORKSPACE, true)]);
     demo(&sandbox, &registry).xcache(["check"]).ok();
@@ -381,13 +388,14 @@ fn the_workspace_in_a_generated_file_that_a_check_recorded_is_this_one() {
 /// Points a link at another directory.
 fn relink(link: &Path, to: &Path) {
     let _ = std::fs::remove_file(link);
-    std::fs::create_dir_all(to).expect("directories can be made");
-    symlink(to, link).expect("links can be made");
+    std::fs::create_dir_all(to).expect("directories can be created");
+    symlink(to, link).expect("links can be created");
 }
 
-/// Builds behind a link; says what the program says, which dependencies were compiled, and what plain cargo's says there.
+/// Builds behind a link. Returns the output of the program, the compiled dependencies, and the output of plain cargo's
+/// program there.
 #[track_caller]
-fn behind_link(sandbox: &Sandbox, demo: &Project, to: &Path) -> (String, Vec<String>, String) {
+fn build_behind_link(sandbox: &Sandbox, demo: &Project, to: &Path) -> (String, Vec<String>, String) {
     let build = |is_ours: bool| {
         tree::remove(to);
         relink(&demo.target(), to);
@@ -406,7 +414,7 @@ fn assert_target_behind_a_link(in_a_file: bool) {
     let demo = demo(&sandbox, &registry);
     for place in ["first", "the-second"] {
         for is_known in [false, true] {
-            let (said, compiled, plain) = behind_link(&sandbox, &demo, &sandbox.path(place));
+            let (said, compiled, plain) = build_behind_link(&sandbox, &demo, &sandbox.path(place));
             assert_eq!(said, plain, "in {place}");
             assert!(!is_known || compiled.is_empty(), "{compiled:?} were compiled in {place}");
         }
@@ -414,17 +422,17 @@ fn assert_target_behind_a_link(in_a_file: bool) {
 }
 
 #[test]
-fn a_target_directory_behind_a_link_is_known_by_its_real_path_in_a_generated_file() {
+fn a_target_directory_behind_a_link_has_its_real_path_in_a_generated_file() {
     assert_target_behind_a_link(true);
 }
 
 #[test]
-fn a_target_directory_behind_a_link_is_known_by_its_real_path_in_a_variable() {
+fn a_target_directory_behind_a_link_has_its_real_path_in_a_variable() {
     assert_target_behind_a_link(false);
 }
 
 #[track_caller]
-fn assert_package_home_behind_a_link(in_a_file: bool) {
+fn assert_cargo_home_behind_a_link(in_a_file: bool) {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([leaf("text(manifest.canonicalize().unwrap())", in_a_file)]);
     let link = sandbox.path("home-link");
@@ -436,13 +444,13 @@ fn assert_package_home_behind_a_link(in_a_file: bool) {
 }
 
 #[test]
-fn a_package_home_behind_a_link_is_known_by_its_real_path_in_a_generated_file() {
-    assert_package_home_behind_a_link(true);
+fn a_cargo_home_behind_a_link_has_its_real_path_in_a_generated_file() {
+    assert_cargo_home_behind_a_link(true);
 }
 
 #[test]
-fn a_package_home_behind_a_link_is_known_by_its_real_path_in_a_variable() {
-    assert_package_home_behind_a_link(false);
+fn a_cargo_home_behind_a_link_has_its_real_path_in_a_variable() {
+    assert_cargo_home_behind_a_link(false);
 }
 
 #[track_caller]
@@ -459,19 +467,19 @@ fn assert_workspace_behind_a_link(in_a_file: bool) {
 }
 
 #[test]
-fn a_workspace_behind_a_link_is_known_by_its_real_path_in_a_generated_file() {
+fn a_workspace_behind_a_link_has_its_real_path_in_a_generated_file() {
     assert_workspace_behind_a_link(true);
 }
 
 #[test]
-fn a_workspace_behind_a_link_is_known_by_its_real_path_in_a_variable() {
+fn a_workspace_behind_a_link_has_its_real_path_in_a_variable() {
     assert_workspace_behind_a_link(false);
 }
 
 // Directories that were moved.
 
-/// A build in one target directory, which is moved. In the new place, xcache finds what was made in the old one, and it knows
-/// the compiled build script.
+/// A target directory that was moved after a build. At the new path, xcache finds outputs made at the old one, and the
+/// store has the compiled build script.
 struct Moved {
     sandbox: Sandbox,
     registry: Registry,
@@ -480,7 +488,7 @@ struct Moved {
 }
 
 impl Moved {
-    /// `value` is what the script generates, or else passes on.
+    /// `value` is what the script puts into a generated file or a variable.
     fn new(value: &str, in_a_file: bool) -> Self {
         let sandbox = Sandbox::new();
         let registry = sandbox.registry([leaf(value, in_a_file)]);
@@ -495,7 +503,7 @@ impl Moved {
         self.demo.xcache([command]).env("CARGO_TARGET_DIR", &self.place).ok();
     }
 
-    /// What was found in the new place is not taken for what would be made in any other one.
+    /// Asserts that outputs found at the new path are not used for any other path.
     #[track_caller]
     fn assert_not_used_elsewhere(self) {
         let Self { sandbox, registry, demo: first, .. } = self;
@@ -506,15 +514,15 @@ impl Moved {
 }
 
 #[test]
-fn what_was_generated_before_the_target_directory_was_moved_is_not_used_elsewhere() {
+fn generated_files_from_before_the_target_directory_was_moved_are_not_used_elsewhere() {
     let moved = Moved::new(OUTPUT, true);
     moved.xcache("check");
     moved.assert_not_used_elsewhere();
 }
 
 #[test]
-fn what_was_passed_on_before_the_target_directory_was_moved_is_not_used_elsewhere() {
-    // Cargo itself tells whoever is compiled where the output directory is now, but no other directory.
+fn variables_from_before_the_target_directory_was_moved_are_not_used_elsewhere() {
+    // Cargo passes the current output directory to the compiler itself, but no other directory.
     for value in [OUTPUT, "text(out.ancestors().nth(4).unwrap().to_owned())"] {
         let moved = Moved::new(value, false);
         moved.xcache("check");
@@ -523,7 +531,7 @@ fn what_was_passed_on_before_the_target_directory_was_moved_is_not_used_elsewher
 }
 
 #[test]
-fn what_was_compiled_with_what_was_generated_before_the_move_is_not_used_elsewhere() {
+fn a_crate_compiled_with_files_generated_before_the_move_is_not_used_elsewhere() {
     let moved = Moved::new(OUTPUT, true);
     let is_library =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libleaf"));
@@ -535,7 +543,7 @@ fn what_was_compiled_with_what_was_generated_before_the_move_is_not_used_elsewhe
 }
 
 #[test]
-fn what_was_generated_before_the_workspace_was_moved_is_not_used_elsewhere() {
+fn generated_files_from_before_the_workspace_was_moved_are_not_used_elsewhere() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([leaf(WORKSPACE, true)]);
     let first = demo(&sandbox, &registry);
@@ -547,9 +555,9 @@ fn what_was_generated_before_the_workspace_was_moved_is_not_used_elsewhere() {
     assert_as_plain_cargo(&sandbox, &moved);
 }
 
-// The target directory that is not the build directory.
+// A target directory that is not the build directory.
 
-/// An integration test that starts the package's program, and says what an expression gives.
+/// An integration test that starts the package's program, and prints the value of an expression.
 const STARTS_PROGRAM: &str = r#"
     static LENGTH: usize = env!("CARGO_BIN_EXE_demo").len();
     #[test]
@@ -559,9 +567,9 @@ const STARTS_PROGRAM: &str = r#"
     }
 "#;
 
-/// One build directory and two target directories, one after the other.
+/// Asserts that the value is right with one build directory and two target directories, one after the other.
 #[track_caller]
-fn assert_target_directory_is_its_own(expression: &str) {
+fn assert_target_directory_is_this_one(expression: &str) {
     let sandbox = Sandbox::new();
     let demo = sandbox.demo_unlocked("", "fn main() {}").env("CARGO_INCREMENTAL", "0");
     demo.write("tests/starts.rs", STARTS_PROGRAM.replace("@expression@", expression));
@@ -575,7 +583,7 @@ fn assert_target_directory_is_its_own(expression: &str) {
         let arguments = ["test", "--test", "starts"];
         let test = if is_ours { demo.xcache(arguments) } else { demo.cargo(arguments) };
         let stdout = test.arg("--target-dir").arg(target).args(["--", "--nocapture"]).ok().stdout;
-        let said = stdout.lines().find(|line| line.starts_with("said ")).expect("it says something").to_owned();
+        let said = stdout.lines().find(|line| line.starts_with("said ")).expect("the test prints a value").to_owned();
         (said, sandbox.compiled())
     };
     for target in ["target", "another-target"].map(|name| sandbox.path(name)) {
@@ -584,32 +592,33 @@ fn assert_target_directory_is_its_own(expression: &str) {
         let (plain, _) = test(&target, false);
         assert_eq!([&said, &again], [&plain; 2], "in {}", target.display());
         assert_eq!(compiled, NONE, "in {}", target.display());
-        // What is there for one must not be there for the other by chance.
+        // Files of one target directory must not be used by chance in the other one.
         std::fs::rename(&target, target.with_extension("old")).expect("directories can be moved");
     }
 }
 
 #[test]
 fn an_integration_test_starts_the_program_of_its_own_target_directory() {
-    assert_target_directory_is_its_own("env!(\"CARGO_BIN_EXE_demo\")");
+    assert_target_directory_is_this_one("env!(\"CARGO_BIN_EXE_demo\")");
 }
 
 #[test]
 fn an_integration_test_writes_into_its_own_target_directory() {
-    assert_target_directory_is_its_own("env!(\"CARGO_TARGET_TMPDIR\")");
+    assert_target_directory_is_this_one("env!(\"CARGO_TARGET_TMPDIR\")");
 }
 
-// What becomes of a path without being left in what is compiled.
+// Values computed from a path that do not contain the path.
 
-/// A library of a registry that says a number which the compiler has made of a path.
+/// A library of a registry that returns a number which the compiler computed from a path.
 fn measuring(expression: &str) -> Package {
     let library = format!("{expression} pub fn said() -> String {{ N.to_string() }}");
     Package::new("leaf", "1.0.0", &library).build_script("fn main() {}")
 }
 
-/// In target directories of several lengths. The program is at `target/debug/demo` for plain cargo, too.
+/// Asserts that the number is right in target directories with paths of several lengths. The program is at
+/// `target/debug/demo` for plain cargo, too.
 #[track_caller]
-fn assert_out_dir_is_measured(expression: &str) {
+fn assert_out_dir_length_is_right(expression: &str) {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox, &sandbox.registry([measuring(expression)]));
     for name in ["t", "a-longer-target"] {
@@ -630,17 +639,17 @@ fn assert_out_dir_is_measured(expression: &str) {
 }
 
 #[test]
-fn the_length_of_the_output_directory_in_a_constant_is_that_of_this_one() {
-    assert_out_dir_is_measured("pub const N: usize = env!(\"OUT_DIR\").len();");
+fn the_length_of_out_dir_in_a_constant_is_that_of_this_directory() {
+    assert_out_dir_length_is_right("pub const N: usize = env!(\"OUT_DIR\").len();");
 }
 
 #[test]
-fn the_length_of_the_output_directory_in_a_static_is_that_of_this_one() {
-    assert_out_dir_is_measured("pub static N: usize = env!(\"OUT_DIR\").len();");
+fn the_length_of_out_dir_in_a_static_is_that_of_this_directory() {
+    assert_out_dir_length_is_right("pub static N: usize = env!(\"OUT_DIR\").len();");
 }
 
 #[track_caller]
-fn assert_manifest_dir_is_measured(expression: &str) {
+fn assert_manifest_dir_number_is_right(expression: &str) {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox, &sandbox.registry([measuring(expression)]));
     for home in [sandbox.cargo_home(), sandbox.another_cargo_home()] {
@@ -649,27 +658,28 @@ fn assert_manifest_dir_is_measured(expression: &str) {
 }
 
 #[test]
-fn the_length_of_the_packages_directory_in_a_constant_is_that_of_this_one() {
-    assert_manifest_dir_is_measured("pub const N: usize = env!(\"CARGO_MANIFEST_DIR\").len();");
+fn the_length_of_the_package_path_in_a_constant_is_that_of_this_path() {
+    assert_manifest_dir_number_is_right("pub const N: usize = env!(\"CARGO_MANIFEST_DIR\").len();");
 }
 
 #[test]
-fn the_length_of_the_packages_directory_in_a_static_is_that_of_this_one() {
-    assert_manifest_dir_is_measured("pub static N: usize = env!(\"CARGO_MANIFEST_DIR\").len();");
+fn the_length_of_the_package_path_in_a_static_is_that_of_this_path() {
+    assert_manifest_dir_number_is_right("pub static N: usize = env!(\"CARGO_MANIFEST_DIR\").len();");
 }
 
 #[test]
-fn the_length_of_the_manifests_path_is_that_of_this_one() {
-    assert_manifest_dir_is_measured("pub static N: usize = env!(\"CARGO_MANIFEST_PATH\").len();");
+fn the_length_of_the_manifest_path_is_that_of_this_path() {
+    assert_manifest_dir_number_is_right("pub static N: usize = env!(\"CARGO_MANIFEST_PATH\").len();");
 }
 
 #[test]
-fn a_letter_of_a_path_is_that_of_this_one() {
+fn a_letter_of_a_path_is_that_of_this_path() {
     let letter = "env!(\"CARGO_MANIFEST_DIR\").as_bytes()[env!(\"CARGO_MANIFEST_DIR\").len() / 3]";
-    assert_manifest_dir_is_measured(&format!("pub static N: u8 = {letter};"));
+    assert_manifest_dir_number_is_right(&format!("pub static N: u8 = {letter};"));
 }
 
-/// What only opens a generated file goes to another checkout, target directory and package home.
+/// Asserts that a crate which only opens a generated file is shared with another checkout, target directory and cargo
+/// home.
 #[track_caller]
 fn assert_opening_is_shared(leaf: Package) {
     let sandbox = Sandbox::new();

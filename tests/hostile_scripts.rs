@@ -1,7 +1,7 @@
-//! What build scripts, macros and the programs they end in see, make and leave is what plain cargo lets them: of the cache,
-//! they see nothing, and what a script made decides about all that was compiled with it.
+//! Build scripts, macros and programs see, make and leave what they would with plain cargo: they see nothing of the
+//! cache, and a script's outputs decide which of the units compiled with them are used.
 //!
-//! Each test has its counter-proof: where nothing differs, nothing is compiled.
+//! Each test also shows the opposite: where nothing differs, nothing is compiled.
 #![cfg(unix)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,12 +12,12 @@ use support::{Invocation, Package, Project, Sandbox, tree};
 
 const NONE: [&str; 0] = [];
 
-/// A program that says what a library of a registry says.
+/// A program that prints what the library `leaf` returns.
 const MAIN: &str = "fn main() { println!(\"{}\", leaf::said()); }";
 
-// What a script made.
+// The outputs of a script.
 
-/// A registry's `leaf` with this build script and library, in a workspace whose variable `MADE_UP` the script declares.
+/// A workspace that uses the registry package `leaf`, with a variable `MADE_UP` for its build script.
 struct Scene {
     sandbox: Sandbox,
     demo: Project,
@@ -30,7 +30,7 @@ impl Scene {
         Self { sandbox, demo }
     }
 
-    /// What its scripts do that cannot be observed is believed not to matter.
+    /// Assumes that the unobservable actions of its scripts do not matter.
     fn trusting(self) -> Self {
         Self { demo: self.demo.env("XCACHE_UNKNOWN", "trust"), ..self }
     }
@@ -39,7 +39,7 @@ impl Scene {
         self.demo.clone().env("MADE_UP", value)
     }
 
-    /// Into what is in the target directory: what the program says.
+    /// Builds into the existing target directory. Returns the output of the program.
     #[track_caller]
     fn build(&self, value: &str) -> String {
         self.sandbox.reset();
@@ -47,14 +47,14 @@ impl Scene {
         self.demo.run_binary("demo")
     }
 
-    /// Into an empty target directory, and compared with plain cargo's.
+    /// Asserts that a build into an empty target directory makes plain cargo's program.
     #[track_caller]
-    fn assert_anew(&self, value: &str) {
+    fn assert_clean_build(&self, value: &str) {
         self.demo.clean();
         assert_eq!(self.build(value), self.with(value).output_of_plain_cargo(), "with {value}");
     }
 
-    /// The same, and no dependency is compiled.
+    /// Asserts the same, and that no dependency is compiled.
     #[track_caller]
     fn assert_reused(&self, value: &str) {
         self.demo.clean();
@@ -64,10 +64,11 @@ impl Scene {
         assert_eq!(said, self.with(value).output_of_plain_cargo(), "with {value}");
     }
 
-    /// One target directory after the other, and then empty ones: what is said is always what plain cargo says.
+    /// Asserts that the program prints what plain cargo's program prints, after a change in the same target directory
+    /// and in empty ones.
     #[track_caller]
-    fn assert_follows(&self) {
-        self.assert_anew("one");
+    fn assert_follows_changes(&self) {
+        self.assert_clean_build("one");
         self.assert_reused("one");
         // The same target directory.
         for value in ["two", "one"] {
@@ -79,14 +80,14 @@ impl Scene {
             });
             assert_eq!(self.build(value), plain, "with {value} in the same target directory");
         }
-        self.assert_anew("two");
+        self.assert_clean_build("two");
         self.assert_reused("two");
-        self.assert_anew("one");
-        self.assert_anew("three");
+        self.assert_clean_build("one");
+        self.assert_clean_build("three");
     }
 }
 
-/// A macro of a registry that expands to the text that an expression gives.
+/// The macro `ask` of a registry, which expands to the value of an expression.
 fn asking(value: &str) -> Package {
     let library = format!(
         "extern crate proc_macro;
@@ -98,65 +99,66 @@ fn asking(value: &str) -> Package {
     Package::new("asking", "1.0.0", &library).procedural_macro()
 }
 
-/// A library that says what the macro `ask` expands to.
+/// A library that returns what the macro `ask` expands to.
 fn asker(script: &str) -> Package {
     let library = "pub fn said() -> String { asking::ask!().to_owned() }";
     Package::new("leaf", "1.0.0", library).dependency("asking", "1").counted_script(script)
 }
 
 #[test]
-fn a_macro_that_reads_a_variable_of_the_script_reads_this_one() {
+fn a_macro_that_reads_a_variable_of_the_script_reads_the_current_one() {
     let script = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
         println!(\"cargo:rustc-env=SAID={}\", std::env::var(\"MADE_UP\").unwrap());";
-    Scene::new([asking("std::env::var(\"SAID\").unwrap()"), asker(script)]).assert_follows();
+    Scene::new([asking("std::env::var(\"SAID\").unwrap()"), asker(script)]).assert_follows_changes();
 }
 
 #[test]
-fn a_script_says_what_the_program_says_that_it_is_now() {
-    let told = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
+fn a_script_prints_what_its_current_program_prints() {
+    let sets_variable = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
         println!(\"cargo:rustc-env=HELPED={}\", std::env::var(\"MADE_UP\").unwrap());";
-    let helper = Package::new("helper", "1.0.0", "pub const HELPED: &str = env!(\"HELPED\");").counted_script(told);
+    let helper =
+        Package::new("helper", "1.0.0", "pub const HELPED: &str = env!(\"HELPED\");").counted_script(sets_variable);
     let script =
         "println!(\"cargo:rerun-if-changed=build.rs\"); println!(\"cargo:rustc-env=SAID={}\", helper::HELPED);";
     let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> String { env!(\"SAID\").to_owned() }");
-    Scene::new([helper, leaf.build_dependency("helper", "1").counted_script(script)]).assert_follows();
+    Scene::new([helper, leaf.build_dependency("helper", "1").counted_script(script)]).assert_follows_changes();
 }
 
 #[test]
-fn a_macro_reads_what_a_script_says_now_that_prints_more_than_text() {
+fn a_macro_reads_the_current_variable_of_a_script_that_prints_invalid_utf_8() {
     let script = "use std::io::Write; std::io::stdout().write_all(b\"\\xff\\n\").unwrap();
         println!(\"cargo:rerun-if-env-changed=MADE_UP\");
         println!(\"cargo:rustc-env=SAID={}\", std::env::var(\"MADE_UP\").unwrap());";
     let scene = Scene::new([asking("std::env::var(\"SAID\").unwrap()"), asker(script)]);
     for value in ["one", "two", "one"] {
-        scene.assert_anew(value);
+        scene.assert_clean_build(value);
     }
 }
 
-/// Writes what the variable says.
+/// Writes the value of the variable to a file.
 const WRITES: &str = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
     let out = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
     std::fs::write(out.join(\"said.txt\"), std::env::var(\"MADE_UP\").unwrap()).unwrap();";
 
 #[test]
-fn a_macro_that_reads_a_file_of_the_script_reads_this_one() {
+fn a_macro_that_reads_a_file_of_the_script_reads_the_current_one() {
     let value = "std::fs::read_to_string(std::env::var(\"OUT_DIR\").unwrap() + \"/said.txt\").unwrap()";
-    Scene::new([asking(value), asker(WRITES)]).assert_follows();
+    Scene::new([asking(value), asker(WRITES)]).assert_follows_changes();
 }
 
 #[test]
-fn a_macro_that_lists_the_files_of_the_script_lists_these() {
+fn a_macro_that_lists_the_files_of_the_script_lists_the_current_ones() {
     let script = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
         let out = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
         for old in std::fs::read_dir(&out).unwrap() { std::fs::remove_file(old.unwrap().path()).unwrap(); }
         std::fs::write(out.join(std::env::var(\"MADE_UP\").unwrap()), \"\").unwrap();";
     let value = "std::fs::read_dir(std::env::var(\"OUT_DIR\").unwrap()).unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap()).collect()";
-    Scene::new([asking(value), asker(script)]).assert_follows();
+    Scene::new([asking(value), asker(script)]).assert_follows_changes();
 }
 
 #[test]
-fn a_script_that_adds_to_what_is_there_is_not_reused_with_what_was_there() {
+fn a_script_that_appends_to_its_files_is_not_replayed_over_earlier_files() {
     let script = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
         let out = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
         let mut file = std::fs::File::options().create(true).append(true).open(out.join(\"said.txt\")).unwrap();
@@ -170,13 +172,13 @@ fn a_script_that_adds_to_what_is_there_is_not_reused_with_what_was_there() {
         })
     });
     assert_eq!(["one", "two"].map(|value| scene.build(value)), plain);
-    scene.assert_anew("two");
+    scene.assert_clean_build("two");
     scene.assert_reused("two");
-    scene.assert_anew("one");
+    scene.assert_clean_build("one");
 }
 
 #[test]
-fn a_file_that_an_earlier_run_left_is_not_brought_along() {
+fn a_file_left_by_an_earlier_run_is_not_recorded() {
     let script = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
         let out = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
         std::fs::write(out.join(std::env::var(\"MADE_UP\").unwrap()), \"\").unwrap();
@@ -188,7 +190,7 @@ fn a_file_that_an_earlier_run_left_is_not_brought_along() {
     let scene = Scene::new([Package::new("leaf", "1.0.0", library).counted_script(script)]);
     scene.build("one");
     scene.build("two");
-    scene.assert_anew("two");
+    scene.assert_clean_build("two");
     scene.assert_reused("two");
     assert_eq!(out_files(&scene.demo), ["said.rs", "two"]);
 }
@@ -202,9 +204,10 @@ fn out_files(demo: &Project) -> Vec<String> {
 
 // The profile's name.
 
-/// Two profiles of the same fields, one of which inherits from `dev` and the other from `release`.
+/// Asserts that a script sees the name of each of two profiles with the same fields, one of which inherits from `dev`
+/// and the other from `release`.
 #[track_caller]
-fn assert_profile_is_its_own(profiles: [&str; 2], tables: &str) {
+fn assert_profile_name_is_right(profiles: [&str; 2], tables: &str) {
     let script = "println!(\"cargo:rustc-check-cfg=cfg(release)\");
         if std::env::var(\"PROFILE\").unwrap() == \"release\" { println!(\"cargo:rustc-cfg=release\"); }";
     let library = "pub fn said() -> &'static str { if cfg!(release) { \"release\" } else { \"debug\" } }";
@@ -230,7 +233,7 @@ fn assert_profile_is_its_own(profiles: [&str; 2], tables: &str) {
 const FIELDS: &str = "opt-level = 0\ndebug = 0\nsplit-debuginfo = \"off\"\nstrip = false\ndebug-assertions = false
     overflow-checks = false\nlto = false\npanic = \"unwind\"\nincremental = false\ncodegen-units = 16\nrpath = false\n";
 
-/// The same fields for the crates of build scripts.
+/// The same fields for build scripts.
 const BUILD_FIELDS: &str =
     "opt-level = 0\ndebug = 0\nstrip = false\ndebug-assertions = false\noverflow-checks = false\ncodegen-units = 16\n";
 
@@ -240,20 +243,20 @@ fn profile(name: &str, inherits: &str) -> String {
 }
 
 #[test]
-fn a_script_that_asks_for_the_profile_is_told_this_one() {
+fn a_script_that_reads_the_profile_name_sees_that_of_a_custom_profile() {
     let tables = profile("fast", "release") + &profile("slow", "dev");
-    assert_profile_is_its_own(["slow", "fast"], &tables);
-    assert_profile_is_its_own(["fast", "slow"], &tables);
+    assert_profile_name_is_right(["slow", "fast"], &tables);
+    assert_profile_name_is_right(["fast", "slow"], &tables);
 }
 
 #[test]
-fn a_script_that_asks_for_the_profile_is_told_dev_or_release() {
-    assert_profile_is_its_own(["dev", "release"], &(profile("dev", "") + &profile("release", "")));
+fn a_script_that_reads_the_profile_name_sees_dev_or_release() {
+    assert_profile_name_is_right(["dev", "release"], &(profile("dev", "") + &profile("release", "")));
 }
 
-// What they see.
+// What scripts, macros and programs see.
 
-/// What may differ from one process to the next in any build: the pipes of the jobserver, and how deep rustup is.
+/// Variables that differ between processes in any build: the pipes of the jobserver, and rustup's recursion depth.
 const HARMLESS: [&str; 4] = ["CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS", "RUST_RECURSION_COUNT"];
 
 /// Everything that a process can see of how it was started, one line each.
@@ -268,7 +271,7 @@ const SEEN: &str = r#"
     }
 "#;
 
-/// A build script that tells what it sees.
+/// A build script that writes down what it sees.
 fn seeing_script(who: &str) -> String {
     format!(
         "{SEEN} fn main() {{
@@ -280,7 +283,7 @@ fn seeing_script(who: &str) -> String {
 
 const SEEN_BY_SCRIPT: &str = "include_str!(concat!(env!(\"OUT_DIR\"), \"/seen.txt\"))";
 
-/// A workspace in which a script and a macro of a registry and of a member, a program and a test tell what they see.
+/// A workspace in which a script and a macro of a registry and of a member, a program and a test print what they see.
 fn seeing(sandbox: &Sandbox) -> Project {
     let macro_crate = format!(
         "extern crate proc_macro; {SEEN}
@@ -305,33 +308,34 @@ fn seeing(sandbox: &Sandbox) -> Project {
     );
     let demo = sandbox.demo(&registry, "leaf = \"1\"\nasking = \"1\"", &main);
     demo.write("build.rs", seeing_script("script of a member"));
-    // Who reads all variables is not cached otherwise.
+    // Otherwise, units that read all variables are not cached.
     demo.env("CARGO_INCREMENTAL", "0").env("XCACHE_UNKNOWN", "trust")
 }
 
-/// What they tell, but for what is harmless.
+/// The lines that they print, without those about harmless variables.
 fn seen_lines(stdout: &str) -> BTreeSet<String> {
     let is_harmless = |line: &str| HARMLESS.iter().any(|name| line.contains(&format!(": {name:?}=")));
-    let tellers = ["script of a ", "macro in ", "program: ", "test: "];
-    let lines = stdout.lines().filter(|line| tellers.iter().any(|teller| line.starts_with(teller)));
+    let sources = ["script of a ", "macro in ", "program: ", "test: "];
+    let lines = stdout.lines().filter(|line| sources.iter().any(|source| line.starts_with(source)));
     lines.filter(|line| !is_harmless(line)).map(str::to_owned).collect()
 }
 
-/// Both see the same.
+/// Asserts that both see the same.
 #[track_caller]
 fn assert_sees_the_same(ours: &BTreeSet<String>, plain: &BTreeSet<String>, when: &str) {
-    assert!(plain.len() > 50, "they tell little: {plain:#?}");
+    assert!(plain.len() > 50, "too few lines: {plain:#?}");
     let [more, less] = [ours.difference(plain), plain.difference(ours)].map(|lines| lines.collect::<Vec<_>>());
     assert!(more.is_empty() && less.is_empty(), "{when}, only with xcache: {more:#?}\nonly with cargo: {less:#?}");
 }
 
-/// Run and test, in sessions that know nothing and in ones that know all, see what they see with plain cargo.
+/// Asserts that scripts, macros, a program and a test see what they see with plain cargo, with an empty store and with
+/// a full one.
 #[track_caller]
-fn assert_unseen(sandbox: &Sandbox, demo: &Project) {
+fn assert_cache_is_invisible(sandbox: &Sandbox, demo: &Project) {
     let commands: [&[&str]; 2] = [&["run"], &["test", "--", "--nocapture"]];
     for command in commands {
         let plain = seen_lines(&demo.in_clean_target(|| demo.cargo(command).ok()).stdout);
-        for when in ["at first", "when all is known"] {
+        for when in ["with an empty store", "with a full store"] {
             demo.clean();
             sandbox.reset();
             let ours = seen_lines(&demo.xcache(command).ok().stdout);
@@ -342,9 +346,9 @@ fn assert_unseen(sandbox: &Sandbox, demo: &Project) {
 }
 
 #[test]
-fn scripts_and_macros_and_programs_see_what_they_see_with_plain_cargo() {
+fn scripts_macros_and_programs_see_what_they_see_with_plain_cargo() {
     let sandbox = Sandbox::new();
-    assert_unseen(&sandbox, &seeing(&sandbox));
+    assert_cache_is_invisible(&sandbox, &seeing(&sandbox));
 }
 
 /// A wrapper that becomes the compiler.
@@ -353,120 +357,120 @@ fn pass_through(path: &Path) {
 }
 
 #[test]
-fn scripts_see_the_users_own_wrapper_that_a_variable_names() {
+fn scripts_see_the_users_own_wrapper_set_by_a_variable() {
     let sandbox = Sandbox::new();
     let wrapper = sandbox.path("tools/pass-through");
     pass_through(&wrapper);
-    assert_unseen(&sandbox, &seeing(&sandbox).env("RUSTC_WRAPPER", &wrapper));
+    assert_cache_is_invisible(&sandbox, &seeing(&sandbox).env("RUSTC_WRAPPER", &wrapper));
 }
 
 #[test]
-fn scripts_see_the_users_own_wrapper_that_is_configured() {
+fn scripts_see_the_users_own_wrapper_set_by_the_configuration() {
     let sandbox = Sandbox::new();
     let wrapper = sandbox.path("tools/pass-through");
     pass_through(&wrapper);
     let demo = seeing(&sandbox);
     let config = demo.read(".cargo/config.toml");
     demo.write(".cargo/config.toml", format!("{config}\n[build]\nrustc-wrapper = {wrapper:?}\n"));
-    assert_unseen(&sandbox, &demo);
+    assert_cache_is_invisible(&sandbox, &demo);
 }
 
 #[test]
-fn scripts_see_the_users_own_wrapper_for_members() {
+fn scripts_see_the_users_own_workspace_wrapper() {
     let sandbox = Sandbox::new();
     let wrapper = sandbox.path("tools/pass-through");
     pass_through(&wrapper);
-    assert_unseen(&sandbox, &seeing(&sandbox).env("RUSTC_WORKSPACE_WRAPPER", &wrapper));
+    assert_cache_is_invisible(&sandbox, &seeing(&sandbox).env("RUSTC_WORKSPACE_WRAPPER", &wrapper));
 }
 
 #[test]
-fn cargo_finds_it_as_a_subcommand_and_nobody_sees_that() {
+fn scripts_see_nothing_of_xcache_started_as_a_subcommand_of_cargo() {
     let sandbox = Sandbox::new();
     let demo = seeing(&sandbox);
     let plain = seen_lines(&demo.in_clean_target(|| demo.cargo(["run"]).ok()).stdout);
-    for when in ["at first", "when all is known"] {
+    for when in ["with an empty store", "with a full store"] {
         demo.clean();
         let ours = seen_lines(&demo.cargo(["xcache", "run"]).ok().stdout);
         assert_sees_the_same(&ours, &plain, when);
     }
 }
 
-/// A script that leaves something elsewhere, and so runs every time, and says a word to others.
-const FINDS: &str = r#"
+/// A script that writes a file elsewhere, and so runs every time, and passes a word to its dependents.
+const WRITES_ELSEWHERE: &str = r#"
     println!("cargo:rerun-if-env-changed=MADE_UP");
     let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap());
     std::fs::write(home.join("found.txt"), "found").unwrap();
     println!("cargo:word={}", std::env::var("MADE_UP").unwrap());
 "#;
 
-/// Passes on what it hears, and the value of an expression.
-fn hears(value: &str) -> String {
+/// Passes on the word it receives, and the value of an expression.
+fn passes_on_word(value: &str) -> String {
     format!(
         "println!(\"cargo:rerun-if-env-changed=UNRELATED\");
         println!(\"cargo:rustc-env=SAID={{}} {{:?}}\", std::env::var(\"DEP_FOUND_WORD\").unwrap(), {value});"
     )
 }
 
-/// A script that hears from one which runs every time sees of itself what it sees with plain cargo: when its result is known,
-/// and when it is not, since it heard something else.
+/// Asserts that a script behind a stand-in sees what it sees with plain cargo. It receives a word from a script that
+/// runs every time, so its run is replayed if the word is the same, and started if not.
 #[track_caller]
-fn assert_stand_in_is_unseen(value: &str) {
+fn assert_stand_in_is_invisible(value: &str) {
     let library = "pub fn said() -> String { env!(\"SAID\").to_owned() }";
     let leaf = Package::new("leaf", "1.0.0", library).dependency("found", "1").links("heard");
-    let found = Package::new("found", "1.0.0", "").links("found").counted_script(FINDS);
-    let scene = Scene::new([found, leaf.counted_script(&hears(value))]).trusting();
+    let found = Package::new("found", "1.0.0", "").links("found").counted_script(WRITES_ELSEWHERE);
+    let scene = Scene::new([found, leaf.counted_script(&passes_on_word(value))]).trusting();
     scene.build("one");
     for (word, scripts) in [("one", &["found"][..]), ("two", &["found", "leaf"]), ("two", &["found"])] {
         scene.demo.clean();
         let said = scene.build(word);
-        assert_eq!(scene.sandbox.scripts_run(), scripts, "{word} was said");
-        assert_eq!(said, scene.with(word).output_of_plain_cargo(), "{word} was said");
+        assert_eq!(scene.sandbox.scripts_run(), scripts, "with the word {word}");
+        assert_eq!(said, scene.with(word).output_of_plain_cargo(), "with the word {word}");
     }
 }
 
 #[test]
-fn a_script_for_which_something_stood_in_is_started_by_its_own_name() {
-    assert_stand_in_is_unseen("std::env::args_os().collect::<Vec<_>>()");
+fn a_script_behind_a_stand_in_is_started_by_its_own_name() {
+    assert_stand_in_is_invisible("std::env::args_os().collect::<Vec<_>>()");
 }
 
 #[test]
-fn a_script_for_which_something_stood_in_is_at_its_own_path() {
-    assert_stand_in_is_unseen("std::env::current_exe().unwrap()");
+fn a_script_behind_a_stand_in_is_at_its_own_path() {
+    assert_stand_in_is_invisible("std::env::current_exe().unwrap()");
 }
 
 #[test]
-fn a_script_for_which_something_stood_in_has_nothing_more_beside_it() {
+fn a_script_behind_a_stand_in_has_no_extra_files_beside_it() {
     let value = "{
         let own = std::env::current_exe().unwrap();
         let files = std::fs::read_dir(own.parent().unwrap()).unwrap();
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
         names.filter(|name| !name.ends_with(\".d\")).collect::<std::collections::BTreeSet<_>>()
     }";
-    assert_stand_in_is_unseen(value);
+    assert_stand_in_is_invisible(value);
 }
 
 #[test]
-fn a_script_for_which_something_stood_in_has_its_own_environment() {
+fn a_script_behind_a_stand_in_has_its_own_environment() {
     let value = format!(
         "std::env::vars().filter(|(name, _)| !{HARMLESS:?}.contains(&name.as_str()))
             .collect::<std::collections::BTreeMap<_, _>>()"
     );
-    assert_stand_in_is_unseen(&value);
+    assert_stand_in_is_invisible(&value);
 }
 
-/// Prints its environment, which is nothing to cargo.
+/// Prints its environment, which cargo ignores.
 const NOISY: &str = r#"
     for (name, value) in std::env::vars_os() { println!("{name:?} = {value:?}"); }
     println!("begun at {:?} by {}", std::time::SystemTime::now(), std::process::id());
     eprintln!("begun at {:?} by {}", std::time::SystemTime::now(), std::process::id());
 "#;
 
-/// Says a word to others that it heard.
-fn passing_on(from: &str) -> String {
+/// Passes on a received word to dependents.
+fn passes_on_from(from: &str) -> String {
     format!("println!(\"cargo:word={{}}\", std::env::var(\"DEP_{from}_WORD\").unwrap());")
 }
 
-/// A chain of crates that link something, whose first one's script is `first`.
+/// A chain of crates with `links`, where `first` is the script of the first one.
 fn chain(first: &str) -> Vec<Package> {
     let library = "pub fn said() -> String { middle::said() }";
     vec![
@@ -476,20 +480,20 @@ fn chain(first: &str) -> Vec<Package> {
         Package::new("middle", "1.0.0", "pub fn said() -> String { base::said() }")
             .links("middle")
             .dependency("base", "1")
-            .counted_script(&passing_on("BASE")),
+            .counted_script(&passes_on_from("BASE")),
         Package::new("leaf", "1.0.0", library)
             .links("leaf")
             .dependency("middle", "1")
-            .counted_script(&passing_on("MIDDLE")),
+            .counted_script(&passes_on_from("MIDDLE")),
     ]
 }
 
-/// In a second and third session, whatever a script prints that is nothing to cargo, only `run` are run, and nothing is
-/// compiled; what it says to others does matter.
+/// Asserts that, whatever a script prints that cargo ignores, only the scripts `run` run in a second and third session,
+/// and nothing is compiled. A word that it passes to dependents does count.
 #[track_caller]
 fn assert_noise_is_ignored(first: &str, run: &[&str]) {
     let scene = Scene::new(chain(first)).trusting();
-    scene.assert_anew("one");
+    scene.assert_clean_build("one");
     for _ in 0..2 {
         scene.demo.clean();
         scene.build("one");
@@ -498,11 +502,11 @@ fn assert_noise_is_ignored(first: &str, run: &[&str]) {
     }
     scene.demo.clean();
     scene.build("two");
-    assert_eq!(scene.sandbox.scripts_run(), ["base", "leaf", "middle"], "another word was said");
+    assert_eq!(scene.sandbox.scripts_run(), ["base", "leaf", "middle"], "with another word");
 }
 
 #[test]
-fn what_a_script_prints_that_is_nothing_to_cargo_does_not_matter() {
+fn lines_that_a_script_does_not_print_for_cargo_are_ignored() {
     let script = format!(
         "{NOISY} println!(\"cargo:rerun-if-env-changed=MADE_UP\");
         println!(\"cargo:word={{}}\", std::env::var(\"MADE_UP\").unwrap());"
@@ -511,14 +515,14 @@ fn what_a_script_prints_that_is_nothing_to_cargo_does_not_matter() {
 }
 
 #[test]
-fn what_a_script_prints_that_runs_every_time_and_is_nothing_to_cargo_does_not_matter() {
-    assert_noise_is_ignored(&format!("{NOISY} {FINDS}"), &["base"]);
+fn lines_that_a_script_running_every_time_does_not_print_for_cargo_are_ignored() {
+    assert_noise_is_ignored(&format!("{NOISY} {WRITES_ELSEWHERE}"), &["base"]);
 }
 
 // Modes.
 
 #[test]
-fn generated_files_have_the_modes_that_they_were_given() {
+fn generated_files_keep_their_modes() {
     let script = "use std::os::unix::fs::PermissionsExt;
         println!(\"cargo:rerun-if-env-changed=MADE_UP\");
         let out = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
@@ -534,15 +538,15 @@ fn generated_files_have_the_modes_that_they_were_given() {
         modes(&scene.demo)
     });
     assert_eq!(plain.len(), 6);
-    scene.assert_anew("one");
-    assert_eq!(modes(&scene.demo), plain, "at first");
+    scene.assert_clean_build("one");
+    assert_eq!(modes(&scene.demo), plain, "with an empty store");
     scene.assert_reused("one");
-    assert_eq!(modes(&scene.demo), plain, "when all is known");
+    assert_eq!(modes(&scene.demo), plain, "with a full store");
 }
 
-/// Files with one content are one object in the store, and two in the output directory.
+/// Files with the same content are one object in the store, and two in the output directory.
 #[test]
-fn files_with_one_content_have_their_own_modes() {
+fn files_with_the_same_content_keep_their_own_modes() {
     let script = "use std::os::unix::fs::PermissionsExt;
         println!(\"cargo:rerun-if-env-changed=MADE_UP\");
         let out = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
@@ -553,26 +557,26 @@ fn files_with_one_content_have_their_own_modes() {
         }";
     let library = "pub fn said() -> &'static str { include_str!(concat!(env!(\"OUT_DIR\"), \"/mode-600\")) }";
     let scene = Scene::new([Package::new("leaf", "1.0.0", library).counted_script(script)]);
-    scene.assert_anew("one");
+    scene.assert_clean_build("one");
     let made = modes(&scene.demo);
     assert_eq!(made.values().copied().collect::<Vec<_>>(), [0o600, 0o755]);
     scene.assert_reused("one");
     assert_eq!(modes(&scene.demo), made);
 }
 
-/// The modes of the files of this name that a script left.
+/// The modes of the files `mode-*` that a script left.
 fn modes(demo: &Project) -> BTreeMap<String, u32> {
     let files = tree::files(&demo.target().join("debug/build")).into_iter();
     let named = files.filter_map(|file| Some((file.file_name()?.to_str()?.to_owned(), file.clone())));
     let made = named.filter(|(name, _)| name.starts_with("mode-"));
-    let mode = |file: &Path| std::fs::metadata(file).expect("it is there").permissions().mode() & 0o7777;
+    let mode = |file: &Path| std::fs::metadata(file).expect("the file exists").permissions().mode() & 0o7777;
     made.map(|(name, file)| (name, mode(&file))).collect()
 }
 
-// What they do where it is not theirs. All of it is below a directory for what is temporary.
+// Effects outside of a script's own directories. All of them are below a temporary directory.
 
-/// A registry's `leaf` whose script does something to `file`, and the directory that this is in.
-fn doing(effect: &str) -> (Scene, PathBuf) {
+/// A registry's `leaf` whose script does something to `file`, and the directory of that file.
+fn with_effect(effect: &str) -> (Scene, PathBuf) {
     let sandbox = Sandbox::new();
     let directory = sandbox.path("elsewhere");
     let script = format!(
@@ -586,8 +590,9 @@ fn doing(effect: &str) -> (Scene, PathBuf) {
     (Scene { sandbox, demo }, directory)
 }
 
-/// What is in the directory after a build in an empty target directory, where `file` was in it, and some more.
-fn done(demo: &Project, directory: &Path, build: impl Fn(&Project)) -> Vec<(PathBuf, String)> {
+/// What is in the directory after a build in an empty target directory. Before, it contains `file` and an empty
+/// directory.
+fn directory_after(demo: &Project, directory: &Path, build: impl Fn(&Project)) -> Vec<(PathBuf, String)> {
     demo.clean();
     if directory.exists() {
         tree::remove(directory);
@@ -604,29 +609,33 @@ fn done(demo: &Project, directory: &Path, build: impl Fn(&Project)) -> Vec<(Path
         .collect()
 }
 
-/// It is done in each build.
+/// Asserts that the effect takes place in each build.
 #[track_caller]
-fn assert_done_each_time(effect: &str) {
-    let (scene, directory) = doing(effect);
-    let plain = done(&scene.demo, &directory, |demo| drop(demo.cargo(["build"]).ok()));
-    for time in ["first", "then", "and once more"] {
-        assert_eq!(done(&scene.demo, &directory, |demo| drop(demo.xcache(["build"]).ok())), plain, "{effect}, {time}");
+fn assert_happens_each_time(effect: &str) {
+    let (scene, directory) = with_effect(effect);
+    let plain = directory_after(&scene.demo, &directory, |demo| drop(demo.cargo(["build"]).ok()));
+    for time in ["first", "second", "third"] {
+        assert_eq!(
+            directory_after(&scene.demo, &directory, |demo| drop(demo.xcache(["build"]).ok())),
+            plain,
+            "{effect}, {time}"
+        );
     }
 }
 
-/// Nobody can tell whether it was done.
+/// Asserts that the script runs only once, since its effect leaves no trace.
 #[track_caller]
-fn assert_done_once(effect: &str) {
-    let (scene, directory) = doing(effect);
+fn assert_happens_once(effect: &str) {
+    let (scene, directory) = with_effect(effect);
     for expected in [&["leaf"][..], &[]] {
         scene.sandbox.reset();
-        done(&scene.demo, &directory, |demo| drop(demo.xcache(["build"]).ok()));
+        directory_after(&scene.demo, &directory, |demo| drop(demo.xcache(["build"]).ok()));
         assert_eq!(scene.sandbox.scripts_run(), expected, "{effect}: {}", scene.demo.report().json());
     }
 }
 
 #[test]
-fn what_a_script_leaves_elsewhere_is_there_after_each_build() {
+fn what_a_script_writes_elsewhere_exists_after_each_build() {
     for effect in [
         "std::fs::write(directory.join(\"new.txt\"), \"made\").unwrap();",
         "std::fs::write(file, \"after\").unwrap();",
@@ -639,12 +648,12 @@ fn what_a_script_leaves_elsewhere_is_there_after_each_build() {
             std::fs::write(&mine, \"mine\").unwrap();
             std::fs::rename(mine, directory.join(\"yours.txt\")).unwrap();",
     ] {
-        assert_done_each_time(effect);
+        assert_happens_each_time(effect);
     }
 }
 
 #[test]
-fn what_a_script_takes_away_elsewhere_is_missing_after_each_build() {
+fn what_a_script_removes_elsewhere_is_missing_after_each_build() {
     for effect in [
         "std::fs::remove_file(file).unwrap();",
         "std::fs::remove_dir(directory.join(\"empty\")).unwrap();",
@@ -652,12 +661,12 @@ fn what_a_script_takes_away_elsewhere_is_missing_after_each_build() {
         "std::fs::rename(file, std::path::Path::new(&std::env::var_os(\"OUT_DIR\").unwrap()).join(\"mine\")).unwrap();",
         "std::fs::File::options().write(true).truncate(true).open(file).unwrap();",
     ] {
-        assert_done_each_time(effect);
+        assert_happens_each_time(effect);
     }
 }
 
 #[test]
-fn what_is_elsewhere_for_a_while_is_no_reason_to_run_again() {
+fn a_temporary_file_elsewhere_does_not_make_a_script_run_again() {
     for effect in [
         "std::fs::write(directory.join(\"new.txt\"), \"made\").unwrap();
             std::fs::remove_file(directory.join(\"new.txt\")).unwrap();",
@@ -666,13 +675,13 @@ fn what_is_elsewhere_for_a_while_is_no_reason_to_run_again() {
             std::fs::rename(directory.join(\"new.txt\"), directory.join(\"newer.txt\")).unwrap();
             std::fs::remove_file(directory.join(\"newer.txt\")).unwrap();",
     ] {
-        assert_done_once(effect);
+        assert_happens_once(effect);
     }
 }
 
 // Crates that cargo does not know.
 
-/// Compiles a crate that says something into a directory, as a user does by hand.
+/// Compiles a crate that returns a text into a directory, as a user does by hand.
 fn make_by_hand(demo: &Project, dir: &Path, says: &str) {
     let source = dir.join("handmade.rs");
     tree::write(&source, format!("pub fn said() -> String {{ {says:?}.to_owned() }}"));
@@ -694,13 +703,13 @@ fn with_handmade() -> (Scene, PathBuf) {
 }
 
 #[test]
-fn a_crate_that_cargo_does_not_know_is_this_one() {
+fn a_crate_unknown_to_cargo_is_the_current_one() {
     let (scene, dir) = with_handmade();
     for says in ["one", "two", "one"] {
         make_by_hand(&scene.demo, &dir, says);
-        scene.assert_anew("");
+        scene.assert_clean_build("");
     }
-    // Nothing is kept under such flags, and all under others.
+    // Under such flags, nothing is cached; under others, everything is.
     let own = "pub fn said() -> String { String::new() }";
     let registry = scene.sandbox.registry([Package::new("leaf", "1.0.0", own)]);
     let demo = scene.sandbox.demo(&registry, "leaf = \"1\"", "fn main() { leaf::said(); }");
@@ -714,7 +723,7 @@ fn a_crate_that_cargo_does_not_know_is_this_one() {
 }
 
 #[test]
-fn a_crate_that_cargo_does_not_know_is_for_cargo_what_it_was_in_the_same_target_directory() {
+fn a_crate_unknown_to_cargo_stays_as_it_was_in_the_same_target_directory() {
     let (scene, dir) = with_handmade();
     let said = |build: &dyn Fn() -> Invocation| {
         scene.demo.clean();
@@ -728,7 +737,7 @@ fn a_crate_that_cargo_does_not_know_is_for_cargo_what_it_was_in_the_same_target_
 }
 
 #[test]
-fn a_members_script_that_is_there_and_runs_again_sees_no_wrapper() {
+fn a_members_existing_script_that_runs_again_sees_no_wrapper() {
     let sandbox = Sandbox::new();
     let red = Package::new("red", "1.0.0", "pub const RED: u8 = 1;").links("red");
     let red = red.counted_script("println!(\"cargo:rerun-if-changed=build.rs\");");

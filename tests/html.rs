@@ -1,17 +1,17 @@
-//! The report as a page, in a real browser: of real builds, of what nobody would call a package, and of a thousand units.
+//! The HTML report in a real browser: of real builds, with hostile names, and with a thousand units.
 //!
-//! The pages are made here; what is asked of them is in `tests/html/pages.test.mjs`, which Playwright and Chromium run.
-//! `.ci/browser` installs them. Where they are not there, this shows nothing, except in CI, where it must not be missing.
+//! This file makes the pages. `tests/html/pages.test.mjs` tests them, with Playwright and Chromium, which `.ci/browser`
+//! installs. Without them, this test shows nothing; in CI they must not be missing.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use support::{Package, Project, Sandbox, Tool, repository, require, tree};
 
-/// What would be a script if a page took it for markup.
+/// Text that would run as a script if a page took it for markup.
 const HOSTILE: &str = "</script><img src=x onerror=\"hacked=1\"><!-- ${hacked=1} {{ 7 * 7 }} '\"";
 
-/// Chromium, in whatever place this system has it.
+/// Chromium, wherever this system has it.
 fn chromium() -> Option<PathBuf> {
     let dirs: Vec<_> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
     let names = ["chromium", "chromium-browser", "google-chrome"];
@@ -23,27 +23,31 @@ fn render(project: &Project, pages: &Path, name: &str) {
     let page = pages.join(format!("{name}.html"));
     let written = project.xcache(["report", "--format", "html", "--output"]).arg(&page).ok();
     assert_eq!((&*written.stdout, &*written.stderr), ("", ""), "{written}");
-    // To standard output it is the same, and each time.
+    // On standard output it is the same, and rendering is deterministic.
     let printed = project.xcache(["report", "--format", "html"]).ok().stdout;
-    assert_eq!(printed, std::fs::read_to_string(&page).expect("it was written"), "{name} is not always the same");
+    assert_eq!(
+        printed,
+        std::fs::read_to_string(&page).expect("the page was written"),
+        "{name} differs between renderings"
+    );
     assert!(printed.starts_with("<!doctype html>"), "{printed}");
 }
 
-/// Puts a report in the place of the last build's.
+/// Replaces the report of the last build.
 fn replace(project: &Project, report: &Value) {
     tree::write(&project.target().join("xcache/report.json"), report.to_string());
 }
 
-/// Real reports: of a build from nothing to a remote, of one that has all from there, of one that has nothing to do, of one
-/// that fails, and of one whose log ends early.
-fn of_builds(sandbox: &Sandbox, pages: &Path) -> Value {
+/// Real reports: of a build from nothing with a remote, of one with everything in the remote, of one with nothing to
+/// do, of one that fails, and of one whose log is truncated.
+fn build_pages(sandbox: &Sandbox, pages: &Path) -> Value {
     let remote = format!("file://{}", sandbox.path("remote").display());
     let cold = sandbox.checkout("app").env("XCACHE_REMOTE", &remote);
     cold.xcache(["run", "--", HOSTILE]).ok();
     render(&cold, pages, "cold");
     let real = cold.report().json().clone();
 
-    // What the workspace has of its own is compiled each time, so that there is something of each kind.
+    // Members are compiled each time, so that each kind of unit occurs.
     let warm = cold.clone().with_store(&sandbox.unused("store")).env("XCACHE_MEMBERS", "off");
     warm.clean();
     warm.xcache(["build"]).ok();
@@ -57,7 +61,7 @@ fn of_builds(sandbox: &Sandbox, pages: &Path) -> Value {
     let mut incomplete = real.clone();
     incomplete["complete"] = json!(false);
     incomplete["exit_code"] = Value::Null;
-    for phase in incomplete["phases"].as_array_mut().expect("there were phases") {
+    for phase in incomplete["phases"].as_array_mut().expect("a list of phases") {
         phase["end_ms"] = Value::Null;
     }
     replace(&cold, &incomplete);
@@ -69,7 +73,7 @@ fn text(value: &mut Value, text: &str) {
     *value = json!(text);
 }
 
-/// The same report with markup in all that is text.
+/// The same report with markup in all texts.
 fn hostile(real: &Value) -> Value {
     let mut report = real.clone();
     for place in ["xcache_version", "remote", "plan_failed"] {
@@ -79,21 +83,21 @@ fn hostile(real: &Value) -> Value {
     report["warnings"] = json!([HOSTILE]);
     report["corrupt_objects"] = json!([{ "object": HOSTILE, "reason": HOSTILE }]);
     report["remote_failed"] = json!({ "remote": HOSTILE, "message": HOSTILE });
-    for unit in report["units"].as_array_mut().expect("there are units") {
+    for unit in report["units"].as_array_mut().expect("a list of units") {
         unit["features"] = json!([HOSTILE]);
         for place in ["package", "version", "target", "kind", "platform", "rejected"] {
             text(&mut unit[place], HOSTILE);
         }
     }
-    for span in report["spans"].as_array_mut().expect("there are spans") {
+    for span in report["spans"].as_array_mut().expect("a list of spans") {
         (span["unit"], span["name"]) = (Value::Null, json!(HOSTILE));
     }
     report
 }
 
-/// A thousand units, every second one a hit, each with what it depends on and what was done for it.
+/// A thousand units, every second one a hit, each with its dependencies and spans.
 fn large(real: &Value) -> Value {
-    let units = real["units"].as_array().expect("there are units");
+    let units = real["units"].as_array().expect("a list of units");
     let hit = json!({ "outcome": "hit", "tier": "remote", "transferred_bytes": 5, "restored_bytes": 9, "restore_ms": 2,
         "compile_ms": 900, "hydrated": true });
     let (mut report, mut many, mut spans) = (real.clone(), Vec::new(), Vec::new());
@@ -109,7 +113,7 @@ fn large(real: &Value) -> Value {
             );
         };
         if id % 2 == 0 {
-            unit.as_object_mut().expect("it is an object").extend(hit.as_object().expect("so is it").clone());
+            unit.as_object_mut().expect("a unit is an object").extend(hit.as_object().expect("an object").clone());
             span("fetch", number, number + 40, Some(5));
             span("hydrate", number + 41, number + 43, Some(9));
         } else {
@@ -130,13 +134,13 @@ fn large(real: &Value) -> Value {
 }
 
 #[test]
-fn the_page_works_in_a_browser() {
+fn pages_work_in_a_browser() {
     let (modules, chromium) = (repository().join("tests/.browser/node_modules"), chromium());
     let Some(chromium) = require(Tool::Browser, chromium.filter(|_| modules.is_dir())) else { return };
     let sandbox = Sandbox::new();
     let pages = sandbox.path("pages");
-    std::fs::create_dir(&pages).expect("a directory can be made");
-    let real = of_builds(&sandbox, &pages);
+    std::fs::create_dir(&pages).expect("a directory can be created");
+    let real = build_pages(&sandbox, &pages);
     let made_up = sandbox.checkout("app");
     for (name, report) in [("hostile", hostile(&real)), ("large", large(&real))] {
         replace(&made_up, &report);
@@ -149,7 +153,7 @@ fn the_page_works_in_a_browser() {
 }
 
 #[test]
-fn a_page_that_cannot_be_written_is_an_error_that_names_it() {
+fn an_error_names_a_page_that_cannot_be_written() {
     let sandbox = Sandbox::new();
     let project = sandbox.demo_unlocked("", "fn main() {}");
     project.xcache(["build"]).ok();
@@ -160,41 +164,40 @@ fn a_page_that_cannot_be_written_is_an_error_that_names_it() {
 }
 
 #[test]
-fn what_took_time_lies_within_its_phase() {
+fn spans_lie_within_their_phases() {
     let sandbox = Sandbox::new();
     let remote = format!("file://{}", sandbox.path("remote").display());
-    // What the workspace has of its own is compiled each time.
+    // Members are compiled each time.
     let project = sandbox.checkout("app").env("XCACHE_REMOTE", &remote).env("XCACHE_MEMBERS", "off");
     project.xcache(["build"]).ok();
-    assert_lies_within_its_phase(project.report().json(), "compile", "build");
+    assert_within_phase(project.report().json(), "compile", "build");
     let elsewhere = project.with_store(&sandbox.unused("store"));
     elsewhere.clean();
     elsewhere.xcache(["build"]).ok();
     let report = elsewhere.report();
     for (kind, phase) in [("fetch", "prefetch"), ("hydrate", "hydrate"), ("compile", "build")] {
-        assert_lies_within_its_phase(report.json(), kind, phase);
+        assert_within_phase(report.json(), kind, phase);
     }
 }
 
 #[track_caller]
-fn assert_lies_within_its_phase(report: &Value, kind: &str, phase: &str) {
+fn assert_within_phase(report: &Value, kind: &str, phase: &str) {
     let list = |name: &str| report[name].as_array().unwrap_or_else(|| panic!("no {name} in {report}")).clone();
-    let span = list("phases").into_iter().find(|span| span["phase"] == phase).expect("the phase was there");
-    let times =
-        |span: &Value| (span["start_ms"].as_u64().expect("it began"), span["end_ms"].as_u64().expect("it ended"));
+    let span = list("phases").into_iter().find(|span| span["phase"] == phase).expect("the phase exists");
+    let times = |span: &Value| (span["start_ms"].as_u64().expect("a start"), span["end_ms"].as_u64().expect("an end"));
     let spans: Vec<_> = list("spans").into_iter().filter(|span| span["kind"] == kind).collect();
     assert!(spans.len() > 1, "{kind}: {report}");
     let (begin, end) = times(&span);
     for span in &spans {
-        // Each time is cut off to a millisecond.
+        // Each time is truncated to a millisecond.
         let (start_ms, end_ms) = times(span);
         assert!(begin <= start_ms + 1 && start_ms <= end_ms && end_ms <= end + 1, "{span} in {begin} to {end}");
     }
 }
 
-/// Cargo turns the time of a script's output back, which once made every run take no time at all.
+/// Cargo sets back the modification time of a script's output, which once made every run seem to take no time.
 #[test]
-fn the_run_of_a_build_script_took_as_long_as_it_took() {
+fn the_time_of_a_build_scripts_run_is_measured() {
     let sandbox = Sandbox::new();
     let script = "fn main() {
         println!(\"cargo::rerun-if-changed=build.rs\");
@@ -204,12 +207,12 @@ fn the_run_of_a_build_script_took_as_long_as_it_took() {
     let demo = sandbox.demo(&registry, "slow = \"1\"", "fn main() {}");
     demo.xcache(["build"]).ok();
     let report = demo.report();
-    let units = report.json()["units"].as_array().expect("there are units");
-    let run = units.iter().position(|unit| unit["mode"] == "run-custom-build").expect("the script has run");
-    // The clock of the file system ticks a few milliseconds apart.
+    let units = report.json()["units"].as_array().expect("a list of units");
+    let run = units.iter().position(|unit| unit["mode"] == "run-custom-build").expect("a run of the script");
+    // The clock of the file system has a resolution of a few milliseconds.
     assert!(units[run]["compile_ms"].as_u64() > Some(150), "{}", units[run]);
-    let spans = report.json()["spans"].as_array().expect("there are spans");
-    let span = spans.iter().find(|span| span["kind"] == "compile" && span["unit"] == run).expect("it is a span");
+    let spans = report.json()["spans"].as_array().expect("a list of spans");
+    let span = spans.iter().find(|span| span["kind"] == "compile" && span["unit"] == run).expect("a span of the run");
     let length = span["end_ms"].as_u64().zip(span["start_ms"].as_u64()).map(|(end, start)| end - start);
     assert_eq!(length, units[run]["compile_ms"].as_u64(), "{span}");
     let of_crate = spans.iter().filter(|span| span["kind"] == "compile").filter_map(|span| span["start_ms"].as_u64());

@@ -1,17 +1,17 @@
-//! What is hydrated: cargo finds it fresh and starts no process for it, neither rustc nor a build script.
+//! Hydration: cargo finds the units fresh, and starts neither rustc nor a build script for them.
 //!
-//! Both are counted where they start, rustc by the executable that `RUSTC` names and build scripts by themselves. The
+//! Both are counted where they start: rustc by the executable that `RUSTC` names, and build scripts by themselves. The
 //! report is read only where the test is about the report.
 
 use std::fs;
 use std::path::Path;
 
-use support::registry::{MIXED_SAID, MIXED_UNITS};
+use support::registry::{MIXED_OUTPUT, MIXED_UNITS};
 use support::{Invocation, Output, Package, Project, Sandbox, Tool, is_available, require, tree};
 
 const NONE: [&str; 0] = [];
 const NO_FILES: [std::path::PathBuf; 0] = [];
-/// What rustc is called for when the workspace is built from nothing, without the workspace's own binary.
+/// The crates that rustc compiles when the workspace is built from nothing, without the workspace's own program.
 const COMPILED: [&str; 9] = [
     "configured",
     "configured (build script)",
@@ -25,12 +25,12 @@ const COMPILED: [&str; 9] = [
 ];
 const SCRIPTS: [&str; 2] = ["configured", "generated"];
 
-/// The workspace of [`Sandbox::mixed`]. What it has of its own is compiled each time: it is told from what is hydrated.
+/// The workspace of [`Sandbox::mixed`]. Members are compiled each time, to tell them from hydrated units.
 fn mixed(sandbox: &Sandbox) -> Project {
     sandbox.mixed().env("XCACHE_MEMBERS", "off")
 }
 
-/// A sandbox in whose store is what a command builds, and a workspace that has nothing built.
+/// A sandbox whose store has what a command builds, and a workspace with an empty target directory.
 fn warm(command: &[&str]) -> (Sandbox, Project) {
     let sandbox = Sandbox::new();
     let demo = mixed(&sandbox);
@@ -42,14 +42,14 @@ fn warm(command: &[&str]) -> (Sandbox, Project) {
     (sandbox, demo)
 }
 
-/// Nothing was started since the last reset but for the workspace itself.
+/// Asserts that since the last reset no process was started except for members.
 #[track_caller]
 fn assert_no_process(sandbox: &Sandbox, when: &str) {
     assert_eq!(sandbox.compiled_externals(), NONE, "{when}");
     assert_eq!(sandbox.scripts_run(), NONE, "{when}");
 }
 
-/// Into an empty target directory, starts no process for a dependency, and leaves nothing to do.
+/// Asserts that a build into an empty target directory starts no process for a dependency, and leaves nothing to do.
 #[track_caller]
 fn assert_hydrates(sandbox: &Sandbox, demo: &Project, command: &[&str]) -> Output {
     demo.clean();
@@ -60,20 +60,20 @@ fn assert_hydrates(sandbox: &Sandbox, demo: &Project, command: &[&str]) -> Outpu
     output
 }
 
-/// What the binary of a profile says.
+/// The output of the program of a profile.
 #[track_caller]
 fn said(demo: &Project, target: &Path, profile: &str) -> String {
     demo.program(target.join(profile).join("demo"), NONE).ok().stdout
 }
 
-/// The member is compiled against what is there, and works.
+/// Asserts that plain cargo compiles the member against the existing units, and that the program works.
 #[track_caller]
 fn assert_linkable(sandbox: &Sandbox, demo: &Project) {
     demo.write("src/main.rs", format!("{}\n// touched", demo.read("src/main.rs")));
     sandbox.reset();
     demo.cargo(["build"]).ok();
     assert_eq!(sandbox.compiled(), ["demo"]);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 }
 
 #[track_caller]
@@ -88,23 +88,23 @@ fn assert_commands_hydrate(profile: &str, arguments: &[&str]) {
     for command in &commands {
         assert_hydrates(&sandbox, &demo, command);
         if command[0] == "build" {
-            assert_eq!(said(&demo, &demo.target(), profile), MIXED_SAID);
+            assert_eq!(said(&demo, &demo.target(), profile), MIXED_OUTPUT);
         }
     }
 }
 
 #[test]
-fn no_process_is_started_for_a_dependency_in_the_dev_profile() {
+fn a_dev_build_starts_no_process_for_a_dependency() {
     assert_commands_hydrate("debug", &[]);
 }
 
 #[test]
-fn no_process_is_started_for_a_dependency_in_the_release_profile() {
+fn a_release_build_starts_no_process_for_a_dependency() {
     assert_commands_hydrate("release", &["--release"]);
 }
 
 #[test]
-fn the_workspaces_own_units_are_all_that_is_compiled() {
+fn only_members_are_compiled() {
     let (sandbox, demo) = warm(&["build"]);
     demo.xcache(["build"]).ok();
     assert_eq!(sandbox.compiled(), ["demo"]);
@@ -120,14 +120,14 @@ fn the_workspaces_own_units_are_all_that_is_compiled() {
 fn clippy_and_run_start_no_process_for_a_dependency() {
     let (sandbox, demo) = warm(&["build"]);
     let output = assert_hydrates(&sandbox, &demo, &["run"]);
-    assert_eq!(output.stdout, MIXED_SAID);
+    assert_eq!(output.stdout, MIXED_OUTPUT);
     demo.clean();
     demo.xcache(["clippy"]).ok();
     assert_hydrates(&sandbox, &demo, &["clippy"]);
 }
 
 #[test]
-fn the_report_says_what_was_hydrated() {
+fn the_report_counts_hydrated_units() {
     let (_sandbox, demo) = warm(&["build"]);
     demo.xcache(["build"]).ok();
     let report = demo.report();
@@ -144,11 +144,11 @@ fn the_report_says_what_was_hydrated() {
 }
 
 #[test]
-fn a_log_of_the_build_in_the_workspace_is_not_taken_for_a_scripts_output() {
+fn a_build_log_in_the_workspace_is_not_taken_for_a_scripts_output() {
     let sandbox = Sandbox::new();
     let demo = mixed(&sandbox);
     let binary = support::xcache_binary();
-    // It grows all the while.
+    // The log grows during the whole build.
     let logged = format!(
         "while :; do echo . >> build.log; sleep 0.01; done & '{}' xcache build >> build.log 2>&1; code=$?; kill $!; exit $code",
         binary.display()
@@ -162,7 +162,7 @@ fn a_log_of_the_build_in_the_workspace_is_not_taken_for_a_scripts_output() {
 fn a_command_hydrates_what_another_command_built() {
     let (sandbox, demo) = warm(&["build"]);
     assert_hydrates(&sandbox, &demo, &["test", "--no-run"]);
-    // A check has libraries of its own, and the macros, scripts and runs of a build.
+    // A check has its own libraries, and shares macros, scripts and runs with a build.
     demo.clean();
     sandbox.reset();
     demo.xcache(["check"]).ok();
@@ -172,13 +172,13 @@ fn a_command_hydrates_what_another_command_built() {
 }
 
 #[test]
-fn a_bumped_dependency_is_compiled_with_its_dependents_and_all_else_is_hydrated() {
+fn only_a_bumped_dependency_and_its_dependents_are_compiled() {
     let (sandbox, demo) = warm(&["build"]);
     demo.cargo(["update", "--package", "middle", "--precise", "1.0.1"]).ok();
     demo.xcache(["build"]).ok();
     assert_eq!(sandbox.compiled(), ["demo", "middle", "top"]);
     assert_eq!(sandbox.scripts_run(), NONE);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID.replace("1.0.0", "1.0.1"));
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT.replace("1.0.0", "1.0.1"));
     let report = demo.report();
     assert_eq!(report.packages("miss"), ["middle", "top"]);
     let others: Vec<_> = MIXED_UNITS.into_iter().filter(|name| !["middle", "top"].contains(name)).collect();
@@ -188,12 +188,12 @@ fn a_bumped_dependency_is_compiled_with_its_dependents_and_all_else_is_hydrated(
 }
 
 #[test]
-fn a_unit_that_the_store_has_lost_is_made_again_and_fits_what_is_hydrated() {
+fn a_unit_missing_from_the_store_is_recompiled_and_fits_the_hydrated_units() {
     let (sandbox, demo) = warm(&["build"]);
     demo.xcache(["build"]).ok();
     let report = demo.report();
-    // What is made again is the same, so nothing that depends on it has to be: the wrapper restores it, and a script that
-    // cargo starts because it, or what it is made of, is new is replayed.
+    // The recompiled unit is the same, so its dependents are not compiled: the wrapper restores them, and a script that
+    // cargo starts because of the new unit is replayed.
     let losses: [(&str, &[&str], &[&str]); 5] = [
         ("middle", &["middle"], &[]),
         ("derive", &["derive"], &[]),
@@ -208,7 +208,7 @@ fn a_unit_that_the_store_has_lost_is_made_again_and_fits_what_is_hydrated() {
         demo.xcache(["build"]).ok();
         assert_eq!(sandbox.compiled_externals(), compiled, "{lost} was lost");
         assert_eq!(sandbox.scripts_run(), run, "{lost} was lost");
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "{lost} was lost");
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "{lost} was lost");
         sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
@@ -223,7 +223,7 @@ fn a_target_directory_with_units_of_plain_cargo_is_completed() {
         let packages: Vec<_> = packages.iter().flat_map(|package| ["--package", package]).collect();
         demo.cargo(["build"].into_iter().chain(packages.iter().copied())).ok();
         demo.xcache(["build"]).ok();
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "{packages:?}");
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "{packages:?}");
         sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
@@ -250,13 +250,13 @@ fn a_target_directory_with_units_of_xcache_is_completed() {
         demo.xcache(["build", "--package", package]).ok();
         demo.xcache(["build"]).ok();
         assert_no_process(&sandbox, package);
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "{package}");
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "{package}");
         sandbox.assert_nothing_to_do(&demo, &["build"]);
     }
 }
 
 #[test]
-fn what_was_cleaned_is_hydrated_again() {
+fn cleaned_packages_are_hydrated_again() {
     let (sandbox, demo) = warm(&["build"]);
     demo.xcache(["build"]).ok();
     for package in ["leaf", "derive", "generated", "middle"] {
@@ -264,27 +264,27 @@ fn what_was_cleaned_is_hydrated_again() {
         sandbox.reset();
         demo.xcache(["build"]).ok();
         assert_no_process(&sandbox, package);
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "{package}");
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "{package}");
         sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
 }
 
 #[test]
-fn what_was_cleaned_is_compiled_by_plain_cargo_with_its_dependents() {
+fn plain_cargo_compiles_cleaned_packages_and_their_dependents() {
     let (sandbox, demo) = warm(&["build"]);
     for package in ["leaf", "derive", "generated", "middle"] {
         demo.clean();
         demo.xcache(["build"]).ok();
         demo.cargo(["clean", "--package", package]).ok();
         demo.cargo(["build"]).ok();
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "{package}");
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "{package}");
         assert_linkable(&sandbox, &demo);
     }
 }
 
 #[test]
-fn a_touched_member_is_all_that_is_built_after_a_hydration() {
+fn only_a_touched_member_is_built_after_hydration() {
     let (sandbox, demo) = warm(&["build"]);
     demo.xcache(["build"]).ok();
     let touch = |word: &str| demo.write("src/main.rs", format!("{}\n// {word}", demo.read("src/main.rs")));
@@ -298,7 +298,7 @@ fn a_touched_member_is_all_that_is_built_after_a_hydration() {
     sandbox.assert_nothing_to_do(&demo, &["build"]);
 }
 
-/// Another package home, checkout and build directory, and nothing left of the first ones.
+/// Another cargo home, checkout and build directory; the first ones are removed.
 fn elsewhere() -> (Sandbox, Project) {
     let (sandbox, demo) = warm(&["build"]);
     let other = mixed(&sandbox).with_cargo_home(&sandbox.another_cargo_home());
@@ -310,12 +310,12 @@ fn elsewhere() -> (Sandbox, Project) {
     (sandbox, other)
 }
 
-/// Hydrates elsewhere, into `target`, and leaves nothing to do.
+/// Asserts that a build elsewhere, into `target`, hydrates everything and leaves nothing to do.
 #[track_caller]
 fn assert_hydrates_elsewhere(sandbox: &Sandbox, other: &Project, target: &Path, command: &[&str]) {
     other.xcache(command).ok();
     assert_no_process(sandbox, &format!("{command:?}"));
-    assert_eq!(said(other, target, "debug"), MIXED_SAID);
+    assert_eq!(said(other, target, "debug"), MIXED_OUTPUT);
     sandbox.assert_nothing_to_do(other, command);
     other.write("src/main.rs", format!("{}\n// touched", other.read("src/main.rs")));
     sandbox.reset();
@@ -325,13 +325,13 @@ fn assert_hydrates_elsewhere(sandbox: &Sandbox, other: &Project, target: &Path, 
 }
 
 #[test]
-fn under_other_roots_no_process_is_started_for_a_dependency() {
+fn other_roots_start_no_process_for_a_dependency() {
     let (sandbox, other) = elsewhere();
     assert_hydrates_elsewhere(&sandbox, &other, &other.target(), &["build"]);
 }
 
 #[test]
-fn under_other_roots_with_a_target_directory_by_flag_no_process_is_started_for_a_dependency() {
+fn other_roots_and_a_target_directory_by_flag_start_no_process_for_a_dependency() {
     let (sandbox, other) = elsewhere();
     let target = sandbox.path("the-target-of-somebody-else");
     let flag = target.to_str().expect("a plain path");
@@ -339,14 +339,14 @@ fn under_other_roots_with_a_target_directory_by_flag_no_process_is_started_for_a
 }
 
 #[test]
-fn under_other_roots_with_a_target_directory_by_variable_no_process_is_started_for_a_dependency() {
+fn other_roots_and_a_target_directory_by_variable_start_no_process_for_a_dependency() {
     let (sandbox, other) = elsewhere();
     let target = sandbox.path("the-target-of-somebody-else");
     assert_hydrates_elsewhere(&sandbox, &other.env("CARGO_TARGET_DIR", &target), &target, &["build"]);
 }
 
 #[test]
-fn under_other_roots_with_a_build_directory_of_its_own_no_process_is_started_for_a_dependency() {
+fn other_roots_and_a_separate_build_directory_start_no_process_for_a_dependency() {
     let (sandbox, other) = elsewhere();
     let (build, target) = (sandbox.path("intermediate"), other.target());
     assert_hydrates_elsewhere(&sandbox, &other.env("CARGO_BUILD_BUILD_DIR", &build), &target, &["build"]);
@@ -362,42 +362,43 @@ fn a_named_target_is_hydrated() {
     let command = ["build", "--target", &host];
     demo.xcache(command).ok();
     assert_hydrates(&sandbox, &demo, &command);
-    assert_eq!(said(&demo, &demo.target().join(&host), "debug"), MIXED_SAID);
+    assert_eq!(said(&demo, &demo.target().join(&host), "debug"), MIXED_OUTPUT);
 }
 
 #[test]
-fn a_profile_of_the_workspaces_own_is_hydrated() {
+fn a_custom_profile_is_hydrated() {
     let sandbox = Sandbox::new();
     let demo = mixed(&sandbox);
     let command = ["build", "--profile", "custom"];
     demo.xcache(command).ok();
     assert_hydrates(&sandbox, &demo, &command);
-    assert_eq!(said(&demo, &demo.target(), "custom"), MIXED_SAID);
+    assert_eq!(said(&demo, &demo.target(), "custom"), MIXED_OUTPUT);
 }
 
 #[test]
-fn a_read_only_store_is_enough() {
+fn a_read_only_store_is_enough_to_hydrate() {
     let (sandbox, demo) = warm(&["build"]);
     let mount = "mount --bind \"$place\" \"$place\"; mount -o remount,bind,ro \"$place\"";
     let Some(xcache) = require(Tool::Mounts, demo.xcache_with_mount(&sandbox.store(), mount)) else { return };
     xcache.arg("build").ok();
     assert_no_process(&sandbox, "from a read-only store");
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     sandbox.assert_nothing_to_do(&demo, &["build"]);
 }
 
 #[test]
-fn a_store_on_another_file_system_is_as_good() {
+fn a_store_on_another_file_system_is_enough_to_hydrate() {
     let sandbox = Sandbox::new();
     let Some(dir) = require(Tool::OtherFileSystem, sandbox.another_file_system()) else { return };
     let demo = mixed(&sandbox).with_store(&dir.path().join("store"));
     demo.xcache(["build"]).ok();
     assert_hydrates(&sandbox, &demo, &["build"]);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 }
 
-/// Fills a store and hydrates from it, all on a file system in the file `$1`, and says how much that has grown by it.
-const ON_A_FILE_SYSTEM_OF_ITS_OWN: &str = r#"
+/// Fills a store and hydrates from it, all on a file system in the file `$1`, and prints by how many bytes hydration
+/// made it grow.
+const ON_ITS_OWN_FILE_SYSTEM: &str = r#"
     set -e
     mkdir -p "$2"
     mount -o loop "$1" "$2"
@@ -416,16 +417,16 @@ const ON_A_FILE_SYSTEM_OF_ITS_OWN: &str = r#"
 "#;
 
 #[test]
-fn a_file_system_with_reflinks_shares_what_cannot_be_linked() {
+fn files_that_cannot_be_hard_linked_are_reflinked() {
     let (sandbox, demo) = warm(&["build"]);
     let (image, place) = (sandbox.path("image"), sandbox.path("mounted"));
-    let file = fs::File::create(&image).expect("it can be made");
+    let file = fs::File::create(&image).expect("the file can be created");
     file.set_len(1 << 30).expect("files may have holes");
     let made = std::process::Command::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]).arg(&image).status();
     if !is_available(Tool::Xfs, made.is_ok_and(|status| status.success())) {
         return;
     }
-    let arguments = ["--mount", "sh", "-c", ON_A_FILE_SYSTEM_OF_ITS_OWN, "sh"].map(std::ffi::OsString::from);
+    let arguments = ["--mount", "sh", "-c", ON_ITS_OWN_FILE_SYSTEM, "sh"].map(std::ffi::OsString::from);
     let paths = [image, place].map(std::path::PathBuf::into_os_string);
     let output = demo.program("unshare", arguments.into_iter().chain(paths)).run();
     let is_refused = output.stderr.contains("mount: ") || output.stderr.contains("unshare failed");
@@ -440,17 +441,17 @@ fn a_file_system_with_reflinks_shares_what_cannot_be_linked() {
 }
 
 #[test]
-fn building_does_not_change_what_is_in_the_store() {
+fn building_does_not_change_files_in_the_store() {
     let (sandbox, demo) = warm(&["build"]);
     let files = || {
         let files = tree::files(&sandbox.store().join("v1/file"));
-        files.into_iter().map(|path| (fs::read(&path).expect("it can be read"), path)).collect::<Vec<_>>()
+        files.into_iter().map(|path| (fs::read(&path).expect("the file can be read"), path)).collect::<Vec<_>>()
     };
     let before = files();
     let commands: [&[&str]; 3] = [&["build"], &["test"], &["check"]];
     for command in commands {
         demo.xcache(command).ok();
-        // Without its fingerprints cargo compiles everything again, over what was hydrated.
+        // Without its fingerprints, cargo compiles everything again and overwrites hydrated files.
         let fingerprints = tree::fingerprints(&demo.target());
         assert_ne!(fingerprints, NO_FILES);
         fingerprints.iter().for_each(|file| tree::remove_file(file));
@@ -459,41 +460,41 @@ fn building_does_not_change_what_is_in_the_store() {
     let after = files();
     assert!(before.iter().all(|file| after.contains(file)), "a stored file has changed");
     assert_hydrates(&sandbox, &demo, &["build"]);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 }
 
 /// Starts all of them at once, and waits for all.
 #[track_caller]
-fn at_once<const N: usize>(invocations: [Invocation; N]) {
+fn run_concurrently<const N: usize>(invocations: [Invocation; N]) {
     let mut running = invocations.map(Invocation::start);
     for (index, process) in running.iter_mut().enumerate() {
         let status = process.wait();
-        assert!(status.success(), "process {index} of those at once: {status}");
+        assert!(status.success(), "concurrent process {index}: {status}");
     }
 }
 
 #[test]
-fn two_sessions_at_once_share_a_target_directory() {
+fn two_concurrent_sessions_share_a_target_directory() {
     let (sandbox, demo) = warm(&["build"]);
     for round in 0..4 {
         demo.clean();
         sandbox.reset();
-        at_once([demo.xcache(["build"]), demo.xcache(["build"])]);
+        run_concurrently([demo.xcache(["build"]), demo.xcache(["build"])]);
         assert_no_process(&sandbox, &format!("round {round}"));
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
         sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
 }
 
 #[test]
-fn two_different_sessions_at_once_share_a_target_directory() {
+fn concurrent_sessions_of_different_commands_share_a_target_directory() {
     let (sandbox, demo) = warm(&["build"]);
     demo.xcache(["check"]).ok();
     for round in 0..4 {
         demo.clean();
         sandbox.reset();
-        at_once([demo.xcache(["build"]), demo.xcache(["check"]), demo.xcache(["test"])]);
+        run_concurrently([demo.xcache(["build"]), demo.xcache(["check"]), demo.xcache(["test"])]);
         assert_no_process(&sandbox, &format!("round {round}"));
         let commands: [&[&str]; 3] = [&["build"], &["check"], &["test"]];
         for command in commands {
@@ -503,39 +504,39 @@ fn two_different_sessions_at_once_share_a_target_directory() {
 }
 
 #[test]
-fn sessions_at_once_share_a_store() {
+fn concurrent_sessions_share_a_store() {
     let (sandbox, demo) = warm(&["build"]);
     let [second, third] = [(); 2].map(|()| mixed(&sandbox));
-    at_once([demo.xcache(["build"]), second.xcache(["build"]), third.xcache(["build"])]);
+    run_concurrently([demo.xcache(["build"]), second.xcache(["build"]), third.xcache(["build"])]);
     assert_no_process(&sandbox, "from a full store");
-    // The same with a store that is filled by all of them.
+    // The same with an empty store, which all of them fill.
     let store = sandbox.unused("store");
     let checkouts = [demo, second, third].map(|demo| demo.with_store(&store));
     checkouts.iter().for_each(Project::clean);
-    at_once(checkouts.each_ref().map(|demo| demo.xcache(["build"])));
+    run_concurrently(checkouts.each_ref().map(|demo| demo.xcache(["build"])));
     for demo in &checkouts {
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
         sandbox.assert_nothing_to_do(demo, &["build"]);
         assert_hydrates(&sandbox, demo, &["build"]);
     }
 }
 
 #[test]
-fn plain_cargo_at_the_same_time_does_no_harm() {
+fn concurrent_plain_cargo_does_no_harm() {
     let (sandbox, demo) = warm(&["build"]);
     for round in 0..6 {
         demo.clean();
-        // The one that is started first is not always the first to have the lock.
+        // The process that is started first does not always get the lock first.
         let [plain, xcache] = [demo.cargo(["build"]), demo.xcache(["build"])];
-        at_once(if round % 2 == 0 { [plain, xcache] } else { [xcache, plain] });
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID, "round {round}");
+        run_concurrently(if round % 2 == 0 { [plain, xcache] } else { [xcache, plain] });
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT, "round {round}");
         sandbox.assert_nothing_to_do(&demo, &["build"]);
         assert_linkable(&sandbox, &demo);
     }
 }
 
 #[test]
-fn switches_between_sessions_give_what_plain_cargo_gives_and_compile_nothing_known() {
+fn switching_between_features_versions_and_profiles_matches_plain_cargo_and_compiles_nothing_known() {
     let sandbox = Sandbox::new();
     let [producer, demo, plain] = [(); 3].map(|()| mixed(&sandbox));
     let loud = ["build", "--features", "loud"];
@@ -573,7 +574,7 @@ fn switches_between_sessions_give_what_plain_cargo_gives_and_compile_nothing_kno
 }
 
 #[test]
-fn the_next_layout_of_the_build_directory_costs_no_rustc() {
+fn with_the_new_build_directory_layout_only_members_are_compiled() {
     let sandbox = Sandbox::new();
     let demo = mixed(&sandbox).env("RUSTC_BOOTSTRAP", "1");
     let command = ["build", "-Zbuild-dir-new-layout"];
@@ -583,12 +584,12 @@ fn the_next_layout_of_the_build_directory_costs_no_rustc() {
     sandbox.reset();
     demo.xcache(command).ok();
     assert_eq!(sandbox.compiled(), ["demo"]);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     sandbox.assert_nothing_to_do(&demo, &command);
 }
 
 #[test]
-fn the_next_layout_of_the_build_directory_is_hydrated() {
+fn the_new_build_directory_layout_is_hydrated() {
     let sandbox = Sandbox::new();
     let demo = mixed(&sandbox).env("RUSTC_BOOTSTRAP", "1");
     let command = ["build", "-Zbuild-dir-new-layout"];
@@ -600,7 +601,7 @@ fn the_next_layout_of_the_build_directory_is_hydrated() {
 }
 
 #[test]
-fn what_is_of_another_layout_of_the_build_directory_is_not_hydrated() {
+fn units_of_another_build_directory_layout_are_not_hydrated() {
     let sandbox = Sandbox::new();
     let demo = mixed(&sandbox).env("RUSTC_BOOTSTRAP", "1");
     let commands: [&[&str]; 2] = [&["build"], &["build", "-Zbuild-dir-new-layout"]];
@@ -609,11 +610,11 @@ fn what_is_of_another_layout_of_the_build_directory_is_not_hydrated() {
         demo.xcache(commands[command]).ok();
         let expected: &[&str] = if hydrated { &MIXED_UNITS } else { &[] };
         assert_eq!(demo.report().hydrated(), expected, "{:?}", commands[command]);
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     }
 }
 
-/// What cargo says of the dependencies with `--message-format json`, sorted.
+/// Cargo's messages about the dependencies with `--message-format json`, sorted.
 fn messages(output: &Output) -> Vec<String> {
     let is_message = |line: &&str| line.contains("\"compiler-artifact\"") || line.contains("\"build-script-executed\"");
     let is_dependency = |line: &&str| line.contains("\"package_id\":\"registry+");
@@ -624,7 +625,7 @@ fn messages(output: &Output) -> Vec<String> {
 }
 
 #[test]
-fn messages_about_hydrated_units_are_those_about_fresh_ones() {
+fn messages_about_hydrated_units_equal_those_about_fresh_ones() {
     let (_sandbox, demo) = warm(&["build"]);
     let command = ["build", "--message-format", "json"];
     let hydrated = messages(&demo.xcache(command).ok());
@@ -636,7 +637,7 @@ fn messages_about_hydrated_units_are_those_about_fresh_ones() {
         let files = message["filenames"].as_array().map_or(&[][..], Vec::as_slice);
         for file in files.iter().chain(message.get("out_dir")) {
             let file = file.as_str().expect("a path is a string");
-            assert!(Path::new(file).exists(), "{file} is not there: {message}");
+            assert!(Path::new(file).exists(), "{file} does not exist: {message}");
         }
     }
 }
@@ -681,7 +682,7 @@ fn a_hydrated_unit_warns_when_a_fresh_one_would() {
 }
 
 #[test]
-fn a_script_of_a_dependent_hears_what_a_hydrated_script_said() {
+fn the_script_of_a_dependent_receives_the_metadata_of_a_hydrated_script() {
     let sandbox = Sandbox::new();
     let speaking =
         "println!(\"cargo::rerun-if-changed=build.rs\"); println!(\"cargo::metadata=word=said by its script\");";
@@ -696,7 +697,7 @@ fn a_script_of_a_dependent_hears_what_a_hydrated_script_said() {
     ]);
     let demo = sandbox.demo(&registry, "listening = \"1\"", "fn main() { println!(\"{}\", listening::HEARD); }");
     demo.xcache(["build"]).ok();
-    // The dependent's script runs once more, whatever was hydrated below it.
+    // The dependent's script runs again each time, whatever was hydrated below it.
     for switch in ["", "on", "off"] {
         demo.clean();
         sandbox.reset();
@@ -707,7 +708,7 @@ fn a_script_of_a_dependent_hears_what_a_hydrated_script_said() {
 }
 
 #[test]
-fn a_generated_file_that_a_variable_names_is_the_one_of_this_target_directory() {
+fn a_variable_with_the_path_of_a_generated_file_points_into_this_target_directory() {
     let sandbox = Sandbox::new();
     let script = "println!(\"cargo::rerun-if-changed=build.rs\");
         let file = std::path::Path::new(&std::env::var_os(\"OUT_DIR\").unwrap()).join(\"word.rs\");

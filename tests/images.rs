@@ -1,23 +1,23 @@
-//! The Dockerfiles of the book, built as they are by a real builder: what each of them compiles again after an edit, after
-//! a new version of a dependency and after a new member, and what is in its layers.
+//! The Dockerfiles of the book, built by a real builder: what each of them compiles again after an edit, after a new
+//! version of a dependency and after a new member, and what its layers contain.
 //!
-//! `.ci/images` installs the builder. Where it is not there, this shows nothing, except in CI, where it must not be missing.
+//! `.ci/images` installs the builder. Without it, these tests show nothing; in CI it must not be missing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use support::images::{Built, Images, bases, dockerfiles};
-use support::layered::{NEEDED, SAID, layered};
+use support::layered::{NEEDED, OUTPUT, layered};
 use support::server::Remote;
 use support::{Key, Project, S3Server, Sandbox, Tool, is_available, repository, tree};
 
 const NONE: [&str; 0] = [];
 const WARM: &str = "cargo xcache warm";
 const BUILD: &str = "cargo build";
-/// All that are built here.
+/// All Dockerfiles that are built here.
 const DOCKERFILES: [&str; 4] =
     ["cache-mount.Dockerfile", "layers.Dockerfile", "multi-platform.Dockerfile", "s3-secret.Dockerfile"];
-/// What the instruction that builds the program may compile.
+/// The crates that the instruction for the program may compile.
 const MEMBERS: [&str; 6] = ["app", "gen-tool", "named", "patched", "shared", "util"];
 
 /// A machine that builds one Dockerfile of the book.
@@ -30,9 +30,9 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// A new one, on which nothing was built yet.
+    /// A new machine, on which nothing was built yet.
     fn new(sandbox: &'a Sandbox, checkout: &'a Project, dockerfile: &'static str) -> Option<Self> {
-        let images = Images::on_machine_of(sandbox)?;
+        let images = Images::new(sandbox)?;
         images.provide(dockerfile);
         Some(Self { sandbox, images, checkout, dockerfile, arguments: Vec::new() })
     }
@@ -41,7 +41,7 @@ impl<'a> Machine<'a> {
         Self { arguments, ..self }
     }
 
-    /// Builds the image, whose program works.
+    /// Builds the image, and asserts that its program works.
     #[track_caller]
     fn build(&self) -> Built {
         let built = self.build_only();
@@ -49,7 +49,7 @@ impl<'a> Machine<'a> {
         built
     }
 
-    /// Builds the image. Whatever was there before, the last instruction that compiles something compiles members.
+    /// Builds the image. In any case, the last compiling instruction compiles members only.
     #[track_caller]
     fn build_only(&self) -> Built {
         self.sandbox.reset();
@@ -60,28 +60,28 @@ impl<'a> Machine<'a> {
         built
     }
 
-    /// What was really compiled of dependencies since the last build began, whichever instruction it was.
+    /// The dependencies compiled since the last build began, by any instruction.
     fn compiled(&self) -> Vec<String> {
         let mut compiled = self.sandbox.compiled_externals();
         compiled.dedup();
         compiled
     }
 
-    /// The files of the image that an instruction ended with.
+    /// The files of the image after an instruction.
     fn files(&self, built: &Built, instruction: &str) -> Vec<String> {
-        let root = self.images.files(built.step(instruction).image.as_deref().expect("it has an image"));
+        let root = self.images.files(built.step(instruction).image.as_deref().expect("the step has an image"));
         let below = |path: PathBuf| Some(path.strip_prefix(&root).ok()?.to_str()?.to_owned());
         tree::files(&root).into_iter().filter_map(below).collect()
     }
 
-    /// Those that were not there when the recipe was made.
+    /// The files that did not exist when the recipe was made.
     fn added(&self, built: &Built, instruction: &str) -> Vec<String> {
         let before = self.files(built, "cargo xcache recipe");
         self.files(built, instruction).into_iter().filter(|path| !before.contains(path)).collect()
     }
 }
 
-/// The paths that do not begin like this; there are some that do.
+/// The paths that begin with none of `places`. Each of these must be the beginning of some path.
 #[track_caller]
 fn outside<'a>(paths: &'a [String], places: &[&str]) -> Vec<&'a str> {
     let is_in = |path: &str, place: &&str| path.starts_with(place);
@@ -89,26 +89,26 @@ fn outside<'a>(paths: &'a [String], places: &[&str]) -> Vec<&'a str> {
     paths.iter().map(String::as_str).filter(|path| !places.iter().any(|place| is_in(path, place))).collect()
 }
 
-/// What the program says, with the version of `middle` that is locked.
+/// The expected output of the program, with the locked version of `middle`.
 fn said(checkout: &Project) -> String {
     let lockfile = checkout.read("Cargo.lock");
-    let of_middle = lockfile.split("name = \"middle\"\nversion = \"").nth(1).expect("it is locked");
-    SAID.replace("Middle 1.0.0", &format!("Middle {}", of_middle.split('"').next().expect("it has a version")))
+    let of_middle = lockfile.split("name = \"middle\"\nversion = \"").nth(1).expect("the lockfile has middle");
+    OUTPUT.replace("Middle 1.0.0", &format!("Middle {}", of_middle.split('"').next().expect("middle has a version")))
 }
 
-/// A comment in a source file.
+/// Adds a comment to a source file.
 fn edit(checkout: &Project) {
     let main = checkout.read("crates/app/src/main.rs");
     checkout.write("crates/app/src/main.rs", format!("{main}// An edit.\n"));
 }
 
-/// A new version of `middle`, of which only `top` is made.
+/// Selects a new version of `middle`, on which only `top` depends.
 fn bump(checkout: &Project) {
     checkout.cargo(["update", "--package", "middle"]).ok();
 }
 const BUMPED: [&str; 2] = ["middle", "top"];
 
-/// A member with a dependency that another one has, too.
+/// Adds a member whose dependency another member has, too.
 fn add_member(checkout: &Project) {
     let manifest = checkout.read("crates/util/Cargo.toml").replace("\"util\"", "\"fresh\"");
     checkout.write("crates/fresh/Cargo.toml", manifest);
@@ -129,11 +129,11 @@ fn assert_layer_used(built: &Built) {
 }
 
 #[test]
-fn a_layer_is_used_as_long_as_the_recipe_is_the_same_and_holds_no_store() {
+fn a_layer_without_a_store_is_reused_while_the_recipe_is_the_same() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let Some(machine) = Machine::new(&sandbox, &checkout, "layers.Dockerfile") else { return };
-    // Docker would send them, too, and they would become a part of the image.
+    // Docker would send these, too, and they would become a part of the image.
     let ignored = [".git/HEAD", "target/release/app"];
     ignored.iter().for_each(|path| checkout.write(path, "of another machine"));
     let built = machine.build();
@@ -157,7 +157,7 @@ fn a_layer_is_used_as_long_as_the_recipe_is_the_same_and_holds_no_store() {
 }
 
 #[test]
-fn a_cache_mount_gives_a_new_layer_what_has_not_changed() {
+fn a_cache_mount_supplies_a_new_layer_with_unchanged_units() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let Some(machine) = Machine::new(&sandbox, &checkout, "cache-mount.Dockerfile") else { return };
@@ -180,7 +180,7 @@ fn a_cache_mount_gives_a_new_layer_what_has_not_changed() {
 }
 
 #[test]
-fn layers_and_cache_mounts_can_be_lost_separately() {
+fn a_layer_or_a_cache_mount_alone_is_enough() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let Some(machine) = Machine::new(&sandbox, &checkout, "cache-mount.Dockerfile") else { return };
@@ -195,12 +195,12 @@ fn layers_and_cache_mounts_can_be_lost_separately() {
     assert_eq!(machine.compiled(), NONE, "everything is in the layer");
 }
 
-/// The Dockerfile's targets, and how files for them begin: 64 bits, and which machine.
+/// The Dockerfile's platforms and targets, and the machine number in the ELF header of a program for each.
 const PLATFORMS: [(&str, &str, [u8; 2]); 2] =
     [("linux/amd64", "x86_64-unknown-linux-musl", [62, 0]), ("linux/arm64", "aarch64-unknown-linux-musl", [183, 0])];
 
 #[test]
-fn a_second_platform_has_a_layer_of_its_own_and_the_host_units_of_the_first() {
+fn a_second_platform_has_its_own_layer_and_shares_host_units() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let libraries = |target| checkout.program("rustc", ["--print", "target-libdir", "--target", target]).ok().stdout;
@@ -212,13 +212,13 @@ fn a_second_platform_has_a_layer_of_its_own_and_the_host_units_of_the_first() {
     let own = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let for_host = ["configured (build script)", "derive", "generated (build script)", "template"];
     for (index, (platform, _, elf_machine)) in PLATFORMS.iter().enumerate() {
-        // Docker knows by itself where it is.
+        // Docker sets this itself.
         let own = format!("--build-arg=BUILDPLATFORM=linux/{own}");
         machine = machine.with(vec![format!("--platform={platform}"), own]);
         assert_warmed_again(&machine.build_only());
         let expected = NEEDED.into_iter().filter(|unit| index == 0 || !for_host.contains(unit));
         assert_eq!(machine.compiled(), expected.collect::<Vec<_>>(), "{platform}");
-        let program = fs::read(machine.images.files("built").join("app")).expect("it is in the image");
+        let program = fs::read(machine.images.files("built").join("app")).expect("the image has the program");
         assert_eq!((&program[..5], &program[18..20]), (&b"\x7fELF\x02"[..], &elf_machine[..]));
     }
     edit(&checkout);
@@ -226,14 +226,14 @@ fn a_second_platform_has_a_layer_of_its_own_and_the_host_units_of_the_first() {
     assert_eq!(machine.compiled(), NONE);
 }
 
-/// Registries keep times in whole seconds, so units may look older than what they were made from.
+/// Registries store times in whole seconds, so units may look older than their inputs.
 #[test]
-fn a_layer_that_has_been_in_a_registry_is_as_good() {
+fn a_layer_from_a_registry_is_reused() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let Some(machine) = Machine::new(&sandbox, &checkout, "layers.Dockerfile") else { return };
     machine.build();
-    let another = Machine::new(&sandbox, &checkout, "layers.Dockerfile").expect("the first was usable");
+    let another = Machine::new(&sandbox, &checkout, "layers.Dockerfile").expect("the image builder is usable");
     machine.images.send_all(&bases(machine.dockerfile), &another.images);
     edit(&checkout);
     assert_layer_used(&another.build());
@@ -241,7 +241,7 @@ fn a_layer_that_has_been_in_a_registry_is_as_good() {
 }
 
 #[test]
-fn what_changes_the_compilation_changes_the_layer() {
+fn changed_flags_and_toolchains_change_the_layer() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let Some(machine) = Machine::new(&sandbox, &checkout, "cache-mount.Dockerfile") else { return };
@@ -254,7 +254,7 @@ fn what_changes_the_compilation_changes_the_layer() {
     assert_warmed_again(&machine.build());
 }
 
-/// The builder's options for a bucket, with the credentials of this key in a file that it is given.
+/// The builder's options for a bucket, with this key's credentials in a secret file.
 fn bucket(sandbox: &Sandbox, remote: &Remote, key: Option<Key>) -> Vec<String> {
     let file = sandbox.unused("credentials");
     let secret = key.map(|key| {
@@ -266,7 +266,7 @@ fn bucket(sandbox: &Sandbox, remote: &Remote, key: Option<Key>) -> Vec<String> {
     secret.into_iter().chain(arguments.map(|(name, value)| format!("--build-arg={name}={value}"))).collect()
 }
 
-/// Whether any stored file has this in it.
+/// Whether any stored file contains this text.
 #[track_caller]
 fn is_stored(machine: &Machine, text: &str) -> bool {
     let search = machine.checkout.program("grep", ["-r", "-l", "-a", "-F", "-e", text]);
@@ -276,7 +276,7 @@ fn is_stored(machine: &Machine, text: &str) -> bool {
 }
 
 #[test]
-fn a_bucket_gives_every_machine_what_it_has_and_no_layer_has_its_credentials() {
+fn a_bucket_serves_every_machine_and_no_layer_contains_its_credentials() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let Some(machine) = Machine::new(&sandbox, &checkout, "s3-secret.Dockerfile") else { return };
@@ -296,9 +296,9 @@ fn a_bucket_gives_every_machine_what_it_has_and_no_layer_has_its_credentials() {
     for secret in [Key::Full, Key::ReadOnly].map(Key::secret) {
         assert!(!is_stored(&machine, secret), "{secret}");
     }
-    assert!(is_stored(&machine, &remote.url), "what is looked for can be found");
+    assert!(is_stored(&machine, &remote.url), "the search finds what is stored");
 
-    let another = Machine::new(&sandbox, &checkout, "s3-secret.Dockerfile").expect("the first was usable");
+    let another = Machine::new(&sandbox, &checkout, "s3-secret.Dockerfile").expect("the image builder is usable");
     let another = another.with(bucket(&sandbox, &remote, Some(Key::ReadOnly)));
     add_member(&checkout);
     assert_warmed_again(&another.build());
@@ -306,7 +306,7 @@ fn a_bucket_gives_every_machine_what_it_has_and_no_layer_has_its_credentials() {
 }
 
 #[test]
-fn without_valid_credentials_a_layer_is_compiled_and_a_warning_says_why() {
+fn without_valid_credentials_everything_is_compiled_with_one_warning() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let Some(machine) = Machine::new(&sandbox, &checkout, "s3-secret.Dockerfile") else { return };
@@ -314,25 +314,25 @@ fn without_valid_credentials_a_layer_is_compiled_and_a_warning_says_why() {
     let remote = Remote::new(server, server.address());
     let machine = machine.with(bucket(&sandbox, &remote, Some(Key::WrongSecret)));
     let built = machine.build();
-    assert_warned_of(&remote, &built);
+    assert_warned_about(&remote, &built);
     assert_eq!(machine.compiled(), NEEDED);
     let none = [bucket(&sandbox, &remote, None), vec!["--no-cache".into()]].concat();
     let machine = machine.with(none);
     let built = machine.build();
-    assert_warned_of(&remote, &built);
+    assert_warned_about(&remote, &built);
     assert_eq!(machine.compiled(), NEEDED);
 }
 
 #[track_caller]
-fn assert_warned_of(remote: &Remote, built: &Built) {
+fn assert_warned_about(remote: &Remote, built: &Built) {
     let warnings: Vec<_> = built.step(WARM).said.iter().filter(|line| line.starts_with("warning:")).collect();
     assert_eq!(warnings.len(), 1, "{}", built.output);
     assert!(warnings[0].contains(&remote.url), "{}", warnings[0]);
 }
 
 #[test]
-fn the_book_shows_the_files_that_are_built_here() {
-    let chapter = fs::read_to_string(repository().join("book/src/layers.md")).expect("the chapter is there");
+fn the_chapter_shows_exactly_the_tested_files() {
+    let chapter = fs::read_to_string(repository().join("book/src/layers.md")).expect("the chapter exists");
     let shown = chapter.lines().filter_map(|line| line.strip_prefix("{{#include images/")?.strip_suffix("}}"));
     let mut shown: Vec<_> = shown.collect();
     shown.sort_unstable();
@@ -340,7 +340,7 @@ fn the_book_shows_the_files_that_are_built_here() {
 }
 
 #[test]
-fn hadolint_has_nothing_to_say() {
+fn hadolint_accepts_the_dockerfiles() {
     let hadolint = repository().join("tests/.images/bin/hadolint");
     if !is_available(Tool::Hadolint, hadolint.is_file()) {
         return;
@@ -351,7 +351,7 @@ fn hadolint_has_nothing_to_say() {
         let output = project.program(&hadolint, ["--no-color"]).arg(file).ok();
         assert_eq!((&*output.stdout, &*output.stderr), ("", ""), "{output}");
     }
-    // It can be heard.
+    // hadolint does report errors.
     project.write("Dockerfile", "FROM debian\n");
     project.program(&hadolint, ["Dockerfile"]).run().fails();
 }

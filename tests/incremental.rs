@@ -1,6 +1,6 @@
-//! Incremental compilation: kept as cargo has it, or stripped. Both are cached, each for itself; where it is kept, only what
-//! begins without anything of an earlier compilation. The environment of these tests is a developer's, without `CI`, unless
-//! a test sets it.
+//! Incremental compilation, kept as cargo would have it, or stripped. Both are cached, separately. Where it is kept,
+//! only compilations that start from nothing are cached. Unless a test sets `CI`, it runs in the environment of a
+//! developer, without that variable.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use support::{Invocation, Output, Project, Sandbox, registry, tree};
 
 const NONE: [&str; 0] = [];
 
-/// What is compiled of [`project`] itself.
+/// The members of [`project`].
 const MEMBERS: [&str; 2] = ["demo", "voice"];
 
 const MAIN: &str = "fn main() { println!(\"{} {}\", voice::voice(), apex::name()); }";
 
-/// A workspace of a binary and a library, which uses [`registry::chain`].
+/// A workspace of a program and a library, which uses [`registry::chain`].
 fn project(sandbox: &Sandbox) -> Project {
     let project = sandbox.demo_unlocked(&format!("{}\nvoice = {{ path = \"voice\" }}", registry::CHAIN), MAIN);
     project.write("voice/Cargo.toml", "[package]\nname = \"voice\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
@@ -23,14 +23,15 @@ fn project(sandbox: &Sandbox) -> Project {
     project
 }
 
-/// Members are compiled incrementally by this, and once only; then there is nothing to do, neither for us nor for cargo.
+/// Asserts that the command compiles members incrementally, and only once; then there is nothing to do, neither for
+/// xcache nor for cargo.
 #[track_caller]
 fn assert_kept(sandbox: &Sandbox, project: &Project, build: impl Fn() -> Invocation) {
     project.empty_store();
-    let output = built_from_nothing(sandbox, project, &build);
+    let output = clean_build(sandbox, project, &build);
     assert!(has_state(project), "{output}");
     assert!(MEMBERS.iter().all(|name| sandbox.compiled().contains(&(*name).to_owned())), "{output}");
-    let output = built_from_nothing(sandbox, project, &build);
+    let output = clean_build(sandbox, project, &build);
     assert_eq!(sandbox.compiled(), NONE, "{output}");
     assert!(!has_state(project), "nothing was compiled: {output}");
     assert!(MEMBERS.iter().all(|name| project.report().packages("hit").contains(&(*name).to_owned())), "{output}");
@@ -42,11 +43,12 @@ fn assert_kept(sandbox: &Sandbox, project: &Project, build: impl Fn() -> Invocat
     }
 }
 
-/// Members are compiled without by this, and once only; then there is nothing to do.
+/// Asserts that the command compiles members without incremental compilation, and only once; then there is nothing to
+/// do.
 #[track_caller]
 fn assert_stripped(sandbox: &Sandbox, project: &Project, build: impl Fn() -> Invocation) {
-    built_from_nothing(sandbox, project, &build);
-    let output = built_from_nothing(sandbox, project, &build);
+    clean_build(sandbox, project, &build);
+    let output = clean_build(sandbox, project, &build);
     assert_eq!(sandbox.compiled(), NONE, "{output}");
     assert!(!has_state(project), "{output}");
     assert!(MEMBERS.iter().all(|name| project.report().packages("hit").contains(&(*name).to_owned())), "{output}");
@@ -59,7 +61,7 @@ fn assert_stripped(sandbox: &Sandbox, project: &Project, build: impl Fn() -> Inv
 }
 
 #[track_caller]
-fn built_from_nothing(sandbox: &Sandbox, project: &Project, build: impl Fn() -> Invocation) -> Output {
+fn clean_build(sandbox: &Sandbox, project: &Project, build: impl Fn() -> Invocation) -> Output {
     project.clean();
     sandbox.reset();
     build().ok()
@@ -71,11 +73,11 @@ fn has_state(project: &Project) -> bool {
     state.is_dir() && !tree::children(&state).is_empty()
 }
 
-/// Whether cargo itself would do that: from 1.100 on, it does not where `CI` is set, but for `CARGO_INCREMENTAL` and the
-/// like.
+/// Whether plain cargo compiles incrementally with these variables. From 1.100 on, it does not if `CI` is set, unless
+/// `CARGO_INCREMENTAL` or the like says so.
 fn is_incremental(sandbox: &Sandbox, project: &Project, variables: &[(&str, &str)]) -> bool {
     let build = || variables.iter().fold(project.cargo(["build"]), |build, (name, value)| build.env(name, value));
-    built_from_nothing(sandbox, project, build);
+    clean_build(sandbox, project, build);
     has_state(project)
 }
 
@@ -98,14 +100,14 @@ fn outside_of_ci_members_are_compiled_incrementally_and_cached() {
 }
 
 #[test]
-fn in_ci_members_are_compiled_without_and_cached() {
+fn in_ci_members_are_compiled_without_incremental_compilation_and_cached() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     assert_stripped(&sandbox, &project, || project.xcache(["build"]).env("CI", "true"));
 }
 
 #[test]
-fn the_setting_decides_wherever_it_is_given() {
+fn the_setting_can_be_a_flag_a_variable_or_in_a_file() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     if is_incremental(&sandbox, &project, &[("CI", "true")]) {
@@ -121,7 +123,7 @@ fn the_setting_decides_wherever_it_is_given() {
 }
 
 #[test]
-fn a_setting_that_makes_no_sense_is_named() {
+fn an_invalid_setting_gets_a_warning_that_names_it() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     let output = project.xcache(["--incremental", "perhaps", "build"]).ok();
@@ -129,19 +131,19 @@ fn a_setting_that_makes_no_sense_is_named() {
 }
 
 #[test]
-fn a_variable_of_cargos_wins() {
+fn a_variable_of_cargo_takes_precedence() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     let variables =
         [("CARGO_INCREMENTAL", "1"), ("CARGO_BUILD_INCREMENTAL", "true"), ("CARGO_PROFILE_DEV_INCREMENTAL", "true")];
-    let is_heard = |variable: &(&str, &str)| is_incremental(&sandbox, &project, &[*variable, ("CI", "true")]);
-    for (name, value) in variables.into_iter().filter(is_heard) {
+    let is_effective = |variable: &(&str, &str)| is_incremental(&sandbox, &project, &[*variable, ("CI", "true")]);
+    for (name, value) in variables.into_iter().filter(is_effective) {
         assert_kept(&sandbox, &project, || strip(&project).env(name, value).env("CI", "true"));
     }
 }
 
 #[test]
-fn cargos_own_option_wins() {
+fn a_config_option_of_cargo_takes_precedence() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     project.write("other.toml", "build.incremental = true\n");
@@ -152,7 +154,7 @@ fn cargos_own_option_wins() {
 }
 
 #[test]
-fn manifests_and_configuration_files_give_way() {
+fn the_setting_takes_precedence_over_manifests_and_configuration_files() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     project.edit("Cargo.toml", "[dependencies]", "[profile.dev]\nincremental = true\n[dependencies]");
@@ -167,12 +169,12 @@ fn manifests_and_configuration_files_give_way() {
 }
 
 #[test]
-fn a_release_is_the_same_in_both_ways() {
+fn a_release_build_is_shared_between_both_settings() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     keep(&project).arg("--release").ok();
     for build in [strip, keep] {
-        let output = built_from_nothing(&sandbox, &project, || build(&project).arg("--release"));
+        let output = clean_build(&sandbox, &project, || build(&project).arg("--release"));
         assert_eq!(sandbox.compiled(), NONE, "{output}");
     }
     for build in [strip, keep, strip] {
@@ -188,29 +190,29 @@ fn checks_and_tests_are_stripped_like_builds() {
     project.write("voice/tests/all.rs", "#[test] fn it_speaks() { assert_eq!(voice::voice(), \"one\"); }");
     for command in [&["check"][..], &["test", "--workspace"]] {
         let run = || project.xcache(command).env("CI", "true");
-        built_from_nothing(&sandbox, &project, run);
-        let output = built_from_nothing(&sandbox, &project, run);
+        clean_build(&sandbox, &project, run);
+        let output = clean_build(&sandbox, &project, run);
         assert_eq!(sandbox.compiled(), NONE, "{command:?}: {output}");
         assert!(!has_state(&project), "{command:?}");
     }
 }
 
 #[test]
-fn clippy_and_a_build_without_a_store_are_stripped_like_builds() {
+fn clippy_and_builds_without_a_store_are_stripped_like_builds() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
-    built_from_nothing(&sandbox, &project, || project.xcache(["clippy"]).env("CI", "true"));
+    clean_build(&sandbox, &project, || project.xcache(["clippy"]).env("CI", "true"));
     assert!(!has_state(&project));
-    built_from_nothing(&sandbox, &project, || project.xcache(["clippy"]).env("CI", "true"));
+    clean_build(&sandbox, &project, || project.xcache(["clippy"]).env("CI", "true"));
     assert_eq!(project.report().names(|unit| unit.outcome != "hit"), NONE);
     project.write("no-directory", "");
-    let output = built_from_nothing(&sandbox, &project, || strip(&project).env("XCACHE_DIR", "no-directory"));
+    let output = clean_build(&sandbox, &project, || strip(&project).env("XCACHE_DIR", "no-directory"));
     assert!(!output.warnings().is_empty(), "{output}");
     assert!(!has_state(&project));
 }
 
 #[test]
-fn a_member_that_was_changed_is_compiled() {
+fn a_changed_member_is_compiled() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     strip(&project).ok();
@@ -227,23 +229,23 @@ fn a_member_that_was_changed_is_compiled() {
 }
 
 #[test]
-fn what_was_recorded_without_is_not_used_with() {
+fn units_recorded_stripped_are_not_used_when_incremental_compilation_is_kept() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     strip(&project).ok();
-    built_from_nothing(&sandbox, &project, || keep(&project));
+    clean_build(&sandbox, &project, || keep(&project));
     assert_eq!(sandbox.compiled(), MEMBERS);
     for build in [strip, keep] {
-        let output = built_from_nothing(&sandbox, &project, || build(&project));
+        let output = clean_build(&sandbox, &project, || build(&project));
         assert_eq!(sandbox.compiled(), NONE, "{output}");
     }
 }
 
-/// What is in the store: names of all files, and their sizes.
+/// The files in the store, with their sizes.
 fn stored(project: &Project) -> Vec<(PathBuf, u64)> {
     let directories = ["v1/unit", "v1/file", "v1/known"].map(|name| project.store().join(name));
     let size = |path: PathBuf| {
-        let size = path.metadata().expect("the file is there").len();
+        let size = path.metadata().expect("the file exists").len();
         (path, size)
     };
     let mut stored: Vec<_> = directories.iter().flat_map(|directory| tree::files(directory)).map(size).collect();
@@ -251,7 +253,7 @@ fn stored(project: &Project) -> Vec<(PathBuf, u64)> {
     stored
 }
 
-/// Says this, after it was built in the same target directory, which compiles just this.
+/// Asserts that a build in the same target directory compiles these crates, and that the program prints this.
 #[track_caller]
 fn assert_says(sandbox: &Sandbox, project: &Project, said: &str, compiled: &[&str]) {
     sandbox.reset();
@@ -262,7 +264,7 @@ fn assert_says(sandbox: &Sandbox, project: &Project, said: &str, compiled: &[&st
 }
 
 #[test]
-fn an_edit_goes_on_from_the_last_compilation_and_stores_nothing() {
+fn an_edit_continues_from_the_last_compilation_and_stores_nothing() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     keep(&project).ok();
@@ -276,13 +278,13 @@ fn an_edit_goes_on_from_the_last_compilation_and_stores_nothing() {
     project.edit("voice/src/lib.rs", "four", "five");
     keep(&project).ok();
     assert_eq!(MEMBERS.map(|name| project.report().reasons(name).join(" ")), ["absent incremental"; 2]);
-    // What was compiled so is nowhere else.
+    // Such outputs are not in the store.
     project.clean();
     assert_says(&sandbox, &project, "five", &MEMBERS);
 }
 
 #[test]
-fn an_edit_after_a_hit_begins_with_nothing_and_the_next_one_goes_on_from_it() {
+fn an_edit_after_a_hit_starts_from_nothing_and_the_next_edit_continues_from_it() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     keep(&project).ok();
@@ -293,11 +295,11 @@ fn an_edit_after_a_hit_begins_with_nothing_and_the_next_one_goes_on_from_it() {
     assert_says(&sandbox, &project, "two", &MEMBERS);
     assert!(has_state(&project));
     let first = stored(&project);
-    assert_ne!(first, before, "it began with nothing");
+    assert_ne!(first, before, "it started from nothing");
     project.edit("voice/src/lib.rs", "two", "six");
     assert_says(&sandbox, &project, "six", &MEMBERS);
     assert_eq!(stored(&project), first);
-    // What was compiled first is known, whatever there is of later compilations.
+    // The first compilation is a hit, whatever state later compilations left.
     for (from, to) in [("six", "two"), ("two", "one"), ("one", "two")] {
         project.edit("voice/src/lib.rs", from, to);
         assert_says(&sandbox, &project, to, &[]);
@@ -311,7 +313,7 @@ fn an_edit_after_a_hit_begins_with_nothing_and_the_next_one_goes_on_from_it() {
 }
 
 #[test]
-fn the_first_hit_in_a_target_directory_of_plain_cargos_is_right() {
+fn the_first_hit_in_plain_cargos_target_directory_is_right() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     keep(&project).ok();
@@ -331,13 +333,13 @@ fn the_first_hit_in_a_target_directory_of_plain_cargos_is_right() {
 }
 
 #[test]
-fn a_crate_that_was_built_for_something_else_begins_with_nothing_of_its_own() {
+fn each_command_compiles_its_own_crate_from_nothing_in_one_target_directory() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     project.write("voice/tests/all.rs", "#[test] fn it_speaks() { assert_eq!(voice::voice(), \"one\"); }");
     let commands: [&[&str]; 3] = [&["build"], &["check"], &["test", "--workspace"]];
     let run = |command: &[&str]| project.xcache(["--incremental", "keep"].iter().chain(command)).ok();
-    // All in one target directory: the crates of a name are many.
+    // All in one target directory, with several crates of the same name.
     commands.iter().for_each(|command| drop(run(command)));
     for command in commands {
         project.clean();
@@ -349,14 +351,14 @@ fn a_crate_that_was_built_for_something_else_begins_with_nothing_of_its_own() {
 }
 
 #[test]
-fn what_is_incremental_by_a_flag_of_the_users_is_not_cached() {
+fn a_unit_made_incremental_by_the_users_own_flag_is_not_cached() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     let state = sandbox.path("state");
     let flags = format!("-Cincremental={}", state.display());
     let build = || strip(&project).env("RUSTFLAGS", &flags);
     for _ in 0..2 {
-        let output = built_from_nothing(&sandbox, &project, build);
+        let output = clean_build(&sandbox, &project, build);
         assert!(MEMBERS.iter().all(|name| sandbox.compiled().contains(&(*name).to_owned())), "{output}");
         assert!(!tree::children(&state).is_empty());
     }
@@ -364,7 +366,7 @@ fn what_is_incremental_by_a_flag_of_the_users_is_not_cached() {
 }
 
 #[test]
-fn both_take_turns_in_one_target_directory() {
+fn both_settings_alternate_in_one_target_directory() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     let plain = |project: &Project| project.cargo(["build"]);
@@ -375,7 +377,7 @@ fn both_take_turns_in_one_target_directory() {
         sandbox.compiled()
     };
     strip(&project).ok();
-    assert_eq!(compiled_by(&plain, "one"), MEMBERS, "plain cargo has none of its own yet");
+    assert_eq!(compiled_by(&plain, "one"), MEMBERS, "plain cargo has no units of its own yet");
     for build in [strip, keep, plain, strip, strip, plain, keep, keep] {
         assert_eq!(compiled_by(&build, "one"), NONE);
     }
@@ -388,7 +390,7 @@ fn both_take_turns_in_one_target_directory() {
 }
 
 #[test]
-fn it_looks_like_cargo_without_incremental_compilation() {
+fn a_stripped_build_looks_like_cargo_without_incremental_compilation() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     let compare = |arguments: &[&str]| {
@@ -407,22 +409,23 @@ fn it_looks_like_cargo_without_incremental_compilation() {
     };
     assert_eq!(compare(&[]), Some(0));
     project.edit("voice/src/lib.rs", "\"one\"", "1");
-    // Alone, as nobody can tell how far others get before cargo gives up.
+    // Alone, because it is random how far other units get before cargo stops.
     assert_eq!(compare(&["--package", "voice"]), Some(101));
 }
 
-/// The names of all that is built.
+/// The names of all built files.
 fn built(project: &Project) -> Vec<PathBuf> {
     let profile = project.target().join("debug");
-    let names =
-        tree::files(&profile).into_iter().map(|path| path.strip_prefix(&profile).expect("it is in it").to_owned());
+    let names = tree::files(&profile)
+        .into_iter()
+        .map(|path| path.strip_prefix(&profile).expect("the file is below the profile's directory").to_owned());
     let mut names: Vec<_> = names.collect();
     names.sort();
     names
 }
 
 #[test]
-fn what_cargo_starts_sees_nothing_of_it() {
+fn build_scripts_and_programs_do_not_see_the_setting() {
     let sandbox = Sandbox::new();
     let project = project(&sandbox);
     let seen = "std::env::vars().find(|(name, _)| name.ends_with(\"INCREMENTAL\"))";

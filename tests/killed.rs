@@ -1,8 +1,8 @@
-//! A session can be ended at any moment: the store and the target directory it leaves are good for the next build.
+//! A session can be ended at any moment: the next build works with the store and the target directory that it leaves.
 //!
-//! The moment is what these tests vary: of so many [`rounds`], round `n` has the signal come after `n` parts of the time
-//! that a whole build takes. In every second round the store is full, so that restoring is interrupted instead of recording.
-//! What happens before cargo is started is interrupted more often, with a workspace that is built in a moment.
+//! These tests vary the moment: of so many [`rounds`], round `n` sends the signal after `n` parts of the time that a
+//! whole build takes. In every second round the store is full, so that restoring is interrupted instead of recording.
+//! The steps before cargo starts are interrupted more often, in a workspace that builds almost instantly.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,7 +16,7 @@ use xcache::digest::Digest;
 const NONE: [&str; 0] = [];
 const LEAVES: usize = 8;
 
-/// A workspace, what its binary is, and how long it takes to build.
+/// A workspace, its program, and how long it takes to build.
 struct Victim {
     sandbox: Sandbox,
     registry: Registry,
@@ -75,11 +75,11 @@ impl Victim {
         sandbox.reset();
         project.cargo(["build"]).ok();
         assert_eq!(sandbox.compiled(), [""; 0], "plain cargo found something to do");
-        // All that is in the store now, from before the signal and from after it, makes the same binary.
+        // The entries in the store, from before and after the signal, make the same program.
         project.clean();
         project.xcache(["build"]).ok();
-        assert!(&project.binary("demo") == binary, "the binary differs from the one of an undisturbed build");
-        assert!(assert_whole(&sandbox.store()) > LEAVES, "most of what was compiled is not in the store");
+        assert!(&project.binary("demo") == binary, "the program differs from that of an undisturbed build");
+        assert!(assert_complete(&sandbox.store()) > LEAVES, "most of the outputs are not in the store");
     }
 
     fn assert_others_can_use_the_remote(&self) {
@@ -93,9 +93,9 @@ impl Victim {
     }
 }
 
-/// Whatever has its final name in a store has its final content. Gives the number of files.
+/// Asserts that every file with its final name in a store has its final content. Returns the number of files.
 #[track_caller]
-fn assert_whole(store: &Path) -> usize {
+fn assert_complete(store: &Path) -> usize {
     let files = tree::files(&store.join("v1/file"));
     for file in &files {
         let name = file.file_name().expect("files have names").to_string_lossy().into_owned();
@@ -106,9 +106,9 @@ fn assert_whole(store: &Path) -> usize {
 }
 
 #[test]
-fn an_interrupt_at_any_moment_leaves_all_usable_and_nothing_running() {
+fn an_interrupt_at_any_moment_leaves_usable_directories_and_no_process() {
     Victim::new().assert_survives(|session| {
-        // As the terminal does on Ctrl-C: to everybody in the foreground.
+        // Like Ctrl-C in a terminal: sent to all foreground processes.
         session.signal_all(Signal::SIGINT);
         session.wait();
         wait_until("everything the session started has ended", || !session.has_survivors());
@@ -116,16 +116,16 @@ fn an_interrupt_at_any_moment_leaves_all_usable_and_nothing_running() {
 }
 
 #[test]
-fn a_session_that_is_killed_at_any_moment_leaves_all_usable() {
+fn a_session_killed_at_any_moment_leaves_usable_directories() {
     Victim::new().assert_survives(|session| {
-        // Cargo and the wrappers below it are not told: they go on without a session.
+        // Cargo and the wrappers below it get no signal: they continue without a session.
         session.signal(Signal::SIGKILL);
         session.wait();
     });
 }
 
 #[test]
-fn a_machine_that_stops_at_any_moment_leaves_all_usable() {
+fn a_machine_that_stops_at_any_moment_leaves_usable_directories() {
     Victim::new().assert_survives(|session| {
         session.signal_all(Signal::SIGKILL);
         session.wait();
@@ -133,7 +133,7 @@ fn a_machine_that_stops_at_any_moment_leaves_all_usable() {
 }
 
 #[test]
-fn a_request_to_terminate_ends_the_build_too() {
+fn a_termination_signal_ends_the_build() {
     let victim = Victim::new();
     victim.prepare(false);
     let mut session = victim.project.xcache(["build"]).start();
@@ -145,24 +145,24 @@ fn a_request_to_terminate_ends_the_build_too() {
     victim.assert_usable();
 }
 
-/// How often hydration is interrupted, by each of the two tests.
+/// How often each of the two tests interrupts hydration.
 fn hydrations() -> u32 {
     rounds(30, 100)
 }
 
-/// A workspace that is built in a moment, and a full store.
+/// A workspace that builds almost instantly, and a full store.
 struct Hydration {
     sandbox: Sandbox,
     project: Project,
     /// When hydration begins and ends.
     window: (Duration, Duration),
-    /// How many files there are when it has ended, all its own.
+    /// The number of files of dependencies after hydration.
     files: usize,
 }
 
-const SMALL_SAID: &str = "1 2 3 of 4 macro 5\n";
+const SMALL_OUTPUT: &str = "1 2 3 of 4 macro 5\n";
 
-/// Libraries, a macro, and a script: each as small as can be.
+/// Libraries, a macro and a script, each as small as possible.
 fn small() -> Vec<Package> {
     let library = |name: &str, n: u32| Package::new(name, "1.0.0", &format!("#![no_std]\npub const N: u32 = {n};"));
     let named = "#[proc_macro] pub fn named(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
@@ -197,7 +197,7 @@ impl Hydration {
         hydration
     }
 
-    /// One session that nobody interrupts.
+    /// Runs a session that is not interrupted.
     fn measure(&mut self) {
         let Self { sandbox, project, .. } = self;
         project.clean();
@@ -212,17 +212,17 @@ impl Hydration {
         self.files = self.placed();
     }
 
-    /// How many files are there that are not of the workspace itself.
+    /// The number of placed files that are not the workspace's own.
     fn placed(&self) -> usize {
         let profile = self.project.target().join("debug");
         let of_dependency = |path: &PathBuf| {
-            let names = path.strip_prefix(&profile).expect("it was found there").iter();
+            let names = path.strip_prefix(&profile).expect("the file is below the profile's directory").iter();
             names.map(|name| name.to_string_lossy()).all(|name| !name.starts_with("demo") && name != ".cargo-lock")
         };
         tree::files(&profile).iter().filter(|path| of_dependency(path)).count()
     }
 
-    /// Kills a session, and everything it started, when it is `time`.
+    /// Kills a session and all its processes when `time` returns.
     fn kill(&self, time: impl FnOnce()) {
         self.project.clean();
         let mut session = self.project.xcache(["build"]).start();
@@ -233,8 +233,8 @@ impl Hydration {
         self.assert_closed();
     }
 
-    /// Cargo takes a unit as fresh by its hash alone, even if it compiles one of its dependencies anew, to other bytes. So
-    /// no unit may have its hash before all of its dependencies have theirs.
+    /// Cargo decides by its hash alone that a unit is fresh, even if it compiles a dependency of the unit again, to
+    /// other bytes. So no unit may have its hash before all of its dependencies have theirs.
     #[track_caller]
     fn assert_closed(&self) {
         let hashes = tree::fingerprints(&self.project.target());
@@ -242,37 +242,37 @@ impl Hydration {
         let run = "run-build-script-build-script-build";
         let needed = ["lib-one", "lib-two", "lib-three", "lib-four", "lib-named", run];
         let missing: Vec<_> = needed.into_iter().filter(|name| !has(name)).collect();
-        assert!(!has("lib-all") || missing.is_empty(), "`all` has its hash, and {missing:?} are not there");
+        assert!(!has("lib-all") || missing.is_empty(), "`all` has its hash, and {missing:?} are missing");
         assert!(!has(run) || has("build-script-build-script-build"), "a run has its hash before its script");
     }
 
-    /// Plain cargo makes of it what it should be, and then there is nothing to do.
+    /// Asserts that plain cargo completes the build, and that then there is nothing to do.
     #[track_caller]
     fn assert_usable(&self, when: &str) {
         let Self { sandbox, project, .. } = self;
         let output = project.cargo(["build"]).ok();
-        assert_eq!(project.run_binary("demo"), SMALL_SAID, "{when}: {output}");
+        assert_eq!(project.run_binary("demo"), SMALL_OUTPUT, "{when}: {output}");
         sandbox.reset();
         let output = project.xcache(["build"]).ok();
         assert_eq!(sandbox.compiled(), NONE, "{when}: {output}");
         assert_eq!(sandbox.scripts_run(), NONE, "{when}: {output}");
     }
 
-    /// The store is what it was.
+    /// Asserts that the store is unchanged.
     #[track_caller]
     fn assert_full(mut self) {
-        assert_whole(&self.sandbox.store());
+        assert_complete(&self.sandbox.store());
         self.measure();
-        assert_eq!(self.project.run_binary("demo"), SMALL_SAID);
+        assert_eq!(self.project.run_binary("demo"), SMALL_OUTPUT);
         self.sandbox.assert_nothing_to_do(&self.project, &["build"]);
     }
 }
 
 #[test]
-fn a_hydration_that_is_killed_at_any_moment_leaves_a_target_directory_for_plain_cargo() {
+fn hydration_killed_at_any_moment_leaves_a_target_directory_for_plain_cargo() {
     let hydration = Hydration::new();
     let (begin, end) = hydration.window;
-    // Some before it, most within it, some after it: two sessions are never equally fast.
+    // Some moments before hydration, most during it, some after it: two sessions never take exactly the same time.
     let (first, last) = (begin.mul_f64(0.8), end.mul_f64(1.5));
     let rounds = hydrations();
     for round in 0..rounds {
@@ -284,7 +284,7 @@ fn a_hydration_that_is_killed_at_any_moment_leaves_a_target_directory_for_plain_
 }
 
 #[test]
-fn a_hydration_that_is_killed_after_any_number_of_files_leaves_a_target_directory_for_plain_cargo() {
+fn hydration_killed_after_any_number_of_files_leaves_a_target_directory_for_plain_cargo() {
     let hydration = Hydration::new();
     let mut incomplete = 0;
     let rounds = hydrations();
@@ -299,7 +299,7 @@ fn a_hydration_that_is_killed_after_any_number_of_files_leaves_a_target_director
     hydration.assert_full();
 }
 
-/// As soon as may be: [`wait_until`] would sleep for longer than all of it takes.
+/// Waits without sleeping: [`wait_until`] would sleep for longer than the whole hydration takes.
 fn wait_for_files(hydration: &Hydration, files: usize) {
     let started = Instant::now();
     while hydration.placed() < files && started.elapsed() < Duration::from_secs(30) {

@@ -1,7 +1,7 @@
-//! All integration tests, in one program: it is linked once, and what they share is made once.
+//! All integration tests, in one program: it is linked once, and shared resources are created once.
 //!
-//! They run the real `cargo xcache` on workspaces of their own, with real servers and tools; `support` has what they have in
-//! common. A test is named by its module: `cargo test --test integration -- members::` runs those of one.
+//! They run the real `cargo xcache` on their own workspaces, with real servers and tools. `support` has the shared
+//! code. Names of tests begin with their module: `cargo test --test integration -- members::` runs those of one module.
 
 mod accounts;
 mod advice;

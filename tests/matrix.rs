@@ -1,15 +1,15 @@
-//! Plain cargo is the oracle for whole workspaces: each is built, checked, run, tested and documented with an empty and
-//! with a full store, in another place, with another `CARGO_HOME`, and after something that it is made of has changed.
+//! Whole workspaces, compared with plain cargo: each is built, checked, run, tested and documented with an empty and
+//! with a full store, in another checkout, with another `CARGO_HOME`, and after one of its inputs changed.
 //!
-//! Every time, the exit status, what is printed, the files that are left, what the programs say, and that nothing is
-//! compiled once more are those of plain cargo in an empty target directory. [`Matrix`] is the loop; here are the
-//! workspaces, each with what changes in it and with the commands that make sense for it.
+//! Each time, the exit status, the output, the files in the target directory and the output of the programs must be
+//! those of plain cargo in an empty target directory, and plain cargo must find nothing to do. [`Matrix`] is the loop.
+//! This file has the workspaces, each with its changes and the commands that make sense for it.
 
 use std::path::{Path, PathBuf};
 
 use support::{Matrix, Package, Project, Registry, Repository, Sandbox, Tool, is_available, require, tree};
 
-/// What can be asked of a workspace that [`says`] makes.
+/// All commands for a workspace made by [`printing`].
 const ALL: [&[&str]; 9] = [
     &["build"],
     &["build", "--release"],
@@ -22,24 +22,24 @@ const ALL: [&[&str]; 9] = [
     &["doc"],
 ];
 
-/// What shows whether the right thing was compiled.
+/// Enough commands to show whether the right units were used.
 const BUILD_CHECK_TEST: [&[&str]; 3] = [&["build"], &["check"], &["test"]];
 
-/// A package whose program, test and benchmark say what an expression gives. `tables` begin with its dependencies.
-fn says(sandbox: &Sandbox, registry: &Registry, tables: &str, expression: &str) -> Project {
-    let project = says_unlocked(sandbox, tables, expression);
+/// A package whose program, test and benchmark print the value of an expression. `tables` begin with its dependencies.
+fn printing(sandbox: &Sandbox, registry: &Registry, tables: &str, expression: &str) -> Project {
+    let project = printing_unlocked(sandbox, tables, expression);
     project.use_registry(registry);
     project.cargo(["fetch"]).ok();
     project
 }
 
-fn says_unlocked(sandbox: &Sandbox, tables: &str, expression: &str) -> Project {
+fn printing_unlocked(sandbox: &Sandbox, tables: &str, expression: &str) -> Project {
     let main = |what: &str| format!("fn main() {{ println!(\"{what} {{}}\", {expression}); }}");
     let unit_test = format!("#[test] fn it_says() {{ assert!(!{expression}.to_string().is_empty()); }}");
     let project = sandbox.demo_unlocked(&format!("{tables}\n{TARGETS}"), &format!("{}\n{unit_test}", main("said:")));
     project.write("tests/tested.rs", main("tested:"));
     project.write("benches/measured.rs", main("measured:"));
-    // It takes a fifth of the time that these small packages are built in.
+    // Debug information would take most of the time that these small packages need.
     project.env("CARGO_PROFILE_DEV_DEBUG", "0")
 }
 
@@ -54,7 +54,7 @@ harness = false
 
 // Native code.
 
-/// `wrapper` needs `native-sys`, which links a library of C that its build script compiles.
+/// `wrapper` depends on `native-sys`, which links a C library that its build script compiles.
 fn native(script: &str) -> [Package; 2] {
     let library = "extern \"C\" { fn native_value() -> std::ffi::c_int; }
         pub fn value() -> i32 { unsafe { native_value() } }";
@@ -65,7 +65,7 @@ fn native(script: &str) -> [Package; 2] {
     [sys, Package::new("wrapper", "1.0.0", wrapper).dependency("native-sys", "1")]
 }
 
-/// A compiler at one path for all: `cc`, which may be replaced by one of another version.
+/// Installs a C compiler at a fixed path. It calls `cc`, and can be replaced by another version.
 fn write_compiler(tools: &Path, version: &str, flags: &str) {
     let answer = format!("case \"$*\" in *--version*) echo 'made-up cc {version}'; exit ;; esac");
     tree::write_script(&tools.join("made-up-cc"), &format!("{answer}\nexec cc {flags} \"$@\""));
@@ -74,7 +74,8 @@ fn write_compiler(tools: &Path, version: &str, flags: &str) {
 fn native_matrix(sandbox: Sandbox, registry: &Registry) -> Matrix {
     let tools = sandbox.path("tools");
     write_compiler(&tools, "1.0", "");
-    let project = says(&sandbox, registry, "wrapper = \"1\"", "wrapper::value()").env("CC", tools.join("made-up-cc"));
+    let project =
+        printing(&sandbox, registry, "wrapper = \"1\"", "wrapper::value()").env("CC", tools.join("made-up-cc"));
     Matrix::new(sandbox, project)
         .keep(&tools)
         .change("flags for the C compiler", |project| project.clone().env("CFLAGS", "-DVALUE=2"))
@@ -85,7 +86,7 @@ fn native_matrix(sandbox: Sandbox, registry: &Registry) -> Matrix {
 }
 
 #[test]
-fn native_code_two_crates_down() {
+fn native_code_two_dependencies_down() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry(native(COMPILING));
     native_matrix(sandbox, &registry).commands(&ALL).assert_like_cargo();
@@ -116,7 +117,7 @@ fn main() {
 "#;
 
 #[test]
-fn native_code_that_the_cc_crate_compiles() {
+fn native_code_compiled_by_the_cc_crate() {
     let sandbox = Sandbox::new();
     let script = "fn main() {
         println!(\"cargo:rerun-if-changed=src/value.c\");
@@ -130,14 +131,14 @@ fn native_code_that_the_cc_crate_compiles() {
     native_matrix(sandbox, &registry).commands(&BUILD_CHECK_TEST).assert_like_cargo();
 }
 
-/// What pkg-config finds in `dir`: the library of the system, under a version of ours.
+/// Describes the library of the system for pkg-config in `dir`, with a made-up version.
 fn write_pkg_config(dir: &Path, version: &str) {
     let file = format!("Name: zlib\nDescription: made up\nVersion: {version}\nLibs: -lz\nCflags:\n");
     tree::write(&dir.join("zlib.pc"), file);
 }
 
 #[test]
-fn a_library_of_the_system_that_pkg_config_finds() {
+fn a_system_library_found_by_pkg_config() {
     let sandbox = Sandbox::new();
     let found = std::process::Command::new("pkg-config").args(["--libs", "zlib"]).output();
     if !is_available(Tool::Zlib, found.is_ok_and(|output| output.status.success())) {
@@ -159,7 +160,7 @@ fn a_library_of_the_system_that_pkg_config_finds() {
     let [here, there] = ["tools", "other-tools"].map(|dir| sandbox.path(dir));
     write_pkg_config(&here, "1.0.0");
     write_pkg_config(&there, "2.0.0");
-    let project = says(&sandbox, &registry, "wrapper = \"1\"", "wrapper::versions()").env("PKG_CONFIG_PATH", &here);
+    let project = printing(&sandbox, &registry, "wrapper = \"1\"", "wrapper::versions()").env("PKG_CONFIG_PATH", &here);
     Matrix::new(sandbox, project)
         .keep(&here)
         .commands(&[&["build"], &["build", "--release"], &["check"], &["test"], &["run"]])
@@ -173,7 +174,7 @@ fn a_library_of_the_system_that_pkg_config_finds() {
 
 // Procedural macros.
 
-/// A macro that gives the content of a file of the package that uses it, and tells nobody.
+/// A macro that expands to the content of a file in the package that uses it, without declaring the file.
 const READING: &str = r#"
 use proc_macro::TokenStream;
 
@@ -193,24 +194,24 @@ fn reading_matrix(sandbox: Sandbox, project: Project) -> Matrix {
 }
 
 #[test]
-fn a_macro_of_a_registry_that_reads_a_file_of_the_workspace() {
+fn a_registry_macro_that_reads_a_file_of_the_workspace() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([Package::new("reading", "1.0.0", READING).procedural_macro()]);
-    let project = says(&sandbox, &registry, "reading = \"1\"", "reading::file!(\"templates/page.txt\")");
+    let project = printing(&sandbox, &registry, "reading = \"1\"", "reading::file!(\"templates/page.txt\")");
     reading_matrix(sandbox, project).commands(&ALL).assert_like_cargo();
 }
 
 #[test]
-fn a_macro_of_the_workspace_that_reads_a_file_of_the_workspace() {
+fn a_workspace_macro_that_reads_a_file_of_the_workspace() {
     let sandbox = Sandbox::new();
     let reading = "reading = { path = \"reading\" }";
-    let project = says_unlocked(&sandbox, reading, "reading::file!(\"templates/page.txt\")");
+    let project = printing_unlocked(&sandbox, reading, "reading::file!(\"templates/page.txt\")");
     write_package(&project, "reading", "[lib]\nproc-macro = true", READING);
     project.cargo(["fetch"]).ok();
     reading_matrix(sandbox, project).commands(&BUILD_CHECK_TEST).commands(&[&["clippy"]]).assert_like_cargo();
 }
 
-/// A package with a library, in a directory of its name.
+/// Writes a package with a library, in a directory of its name.
 fn write_package(project: &Project, dir: &str, tables: &str, library: &str) {
     let name = Path::new(dir).file_name().and_then(|name| name.to_str()).expect("a package has a name");
     let package = format!("[package]\nname = {name:?}\nversion = \"0.1.0\"\nedition = \"2024\"\n");
@@ -218,7 +219,7 @@ fn write_package(project: &Project, dir: &str, tables: &str, library: &str) {
     project.write(&format!("{dir}/src/lib.rs"), library);
 }
 
-// Build scripts that write where they should not.
+// Build scripts that write outside of their own directories.
 
 fn writing(statement: &str) -> [Package; 1] {
     let script = format!(
@@ -235,7 +236,7 @@ fn writing(statement: &str) -> [Package; 1] {
 }
 
 fn writing_matrix(sandbox: Sandbox, statement: &str) -> Matrix {
-    let project = says(&sandbox, &sandbox.registry(writing(statement)), "writing = \"1\"", "writing::text()");
+    let project = printing(&sandbox, &sandbox.registry(writing(statement)), "writing = \"1\"", "writing::text()");
     Matrix::new(sandbox, project)
         .commands(&BUILD_CHECK_TEST)
         .change("a variable that the script declares", |project| project.clone().env("MADE_UP", "other"))
@@ -251,7 +252,7 @@ fn a_build_script_that_writes_beside_the_target_directory() {
 }
 
 #[test]
-fn a_build_script_that_writes_into_the_profiles_directory() {
+fn a_build_script_that_writes_into_the_profile_directory() {
     let statement = "let profile = out.ancestors().nth(3).unwrap();
         std::fs::write(profile.join(\"made-by-a-script.txt\"), text).unwrap();";
     writing_matrix(Sandbox::new(), statement).assert_like_cargo();
@@ -267,14 +268,14 @@ fn a_build_script_that_writes_into_its_own_package() {
 
 /// The sources of a package of a registry.
 fn unpacked(project: &Project, package: &str) -> PathBuf {
-    let registries = std::fs::read_dir(project.cargo_home().join("registry/src")).expect("packages were unpacked");
+    let registries = std::fs::read_dir(project.cargo_home().join("registry/src")).expect("packages are unpacked");
     let dirs = registries.flatten().map(|registry| registry.path().join(package));
     dirs.into_iter().find(|dir| dir.is_dir()).unwrap_or_else(|| panic!("{package} was not unpacked"))
 }
 
-/// Here, what the script writes is source, and it is of one command what another one needs.
+/// Here the script writes a source file, and one command needs what the script of another one wrote.
 #[test]
-fn a_build_script_that_writes_a_source_of_its_own_package() {
+fn a_build_script_that_writes_a_source_file_of_its_own_package() {
     let sandbox = Sandbox::new();
     let library = "pub fn text() -> &'static str { include_str!(\"made.txt\") }";
     let script = "fn main() {
@@ -282,7 +283,7 @@ fn a_build_script_that_writes_a_source_of_its_own_package() {
         std::fs::write(\"src/made.txt\", \"made\").unwrap();
     }";
     let registry = sandbox.registry([Package::new("writing", "1.0.0", library).build_script(script)]);
-    let project = says(&sandbox, &registry, "writing = \"1\"", "writing::text()");
+    let project = printing(&sandbox, &registry, "writing = \"1\"", "writing::text()");
     project.xcache(["build"]).ok();
     let elsewhere = project.with_cargo_home(&sandbox.another_cargo_home());
     elsewhere.clean();
@@ -291,7 +292,7 @@ fn a_build_script_that_writes_a_source_of_its_own_package() {
 
 // Paths.
 
-/// A library that knows two directories, and whether what it needs at run time is there.
+/// A library with the paths of two directories, which prints whether files in them exist at run time.
 const PLACED: &str = r#"
 pub fn places() -> String {
     let generated = std::fs::read_to_string(concat!(env!("OUT_DIR"), "/generated.txt"));
@@ -308,11 +309,11 @@ const PLACED_SCRIPT: &str = r#"fn main() {
 }"#;
 
 #[test]
-fn directories_that_are_compiled_in() {
+fn paths_of_directories_in_compiled_code() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([Package::new("placed", "1.0.0", PLACED).build_script(PLACED_SCRIPT)]);
     let tables = "placed = \"1\"\nmember = { path = \"member\" }";
-    let project = says_unlocked(&sandbox, tables, "[placed::places(), member::places()].concat()");
+    let project = printing_unlocked(&sandbox, tables, "[placed::places(), member::places()].concat()");
     let project = project.env_remove("CARGO_PROFILE_DEV_DEBUG");
     project.use_registry(&registry);
     write_package(&project, "member", "", PLACED);
@@ -326,15 +327,15 @@ fn directories_that_are_compiled_in() {
 
 /// Dependencies are compiled with remapped paths, as the book says under Limits.
 #[test]
-fn the_place_of_a_source_in_a_dependency() {
+fn the_source_path_in_a_dependency_is_virtual() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([Package::new("placed", "1.0.0", "pub fn place() -> &'static str { file!() }")]);
-    let project = says(&sandbox, &registry, "placed = \"1\"", "placed::place()");
+    let project = printing(&sandbox, &registry, "placed = \"1\"", "placed::place()");
     let said = project.xcache(["run"]).ok().stdout;
     assert!(said.contains("/xcache/cargo-home/registry/src/") && said.contains("/placed-1.0.0/src/lib.rs"), "{said}");
 }
 
-// A workspace with one of each.
+// A workspace with one target of each kind.
 
 const MANIFEST: &str = r#"
 [workspace]
@@ -393,7 +394,7 @@ const APP_FILES: &[(&str, &str)] = &[
     ("benches/measured.rs", "fn main() { println!(\"measured: {}\", app::all()); }"),
 ];
 
-/// Of the dependencies in a registry one is renamed, one optional, and one is of this system only.
+/// A workspace. Of its registry dependencies, one is renamed, one is optional, and one is for another system only.
 fn workspace(sandbox: &Sandbox) -> Project {
     let never = Package::new("never", "1.0.0", "compile_error!(\"this is not windows\");");
     let registry = sandbox.registry(support::registry::chain().into_iter().chain([never]));
@@ -464,7 +465,7 @@ fn a_workspace_is_tested() {
 }
 
 #[test]
-fn the_default_members_of_a_workspace_are_run_and_measured() {
+fn the_default_members_of_a_workspace_are_run_and_benchmarked() {
     let commands: [&[&str]; 3] = [&["run"], &["bench"], &["run", "--example", "show", "--features", "extra"]];
     edited_workspace("words/src/lib.rs", "one", "two").commands(&commands).assert_like_cargo();
 }
@@ -478,7 +479,7 @@ fn a_workspace_is_documented() {
 
 // Sources.
 
-/// A library that says a word, for each of the places that a package can come from.
+/// A library that returns a word, for each kind of source that a package can come from.
 fn word(text: &str) -> String {
     format!("pub fn word() -> &'static str {{ {text:?} }}")
 }
@@ -489,7 +490,7 @@ fn a_dependency_from_git() {
     let repository = Repository::of_fixture("greeting", &sandbox.path("repository"));
     let tables = format!("greeting = {{ git = {:?} }}", repository.url());
     // Offline, cargo does not even read a repository on the same disk.
-    let project = says_unlocked(&sandbox, &tables, "greeting::greet(\"git\")").env_remove("CARGO_NET_OFFLINE");
+    let project = printing_unlocked(&sandbox, &tables, "greeting::greet(\"git\")").env_remove("CARGO_NET_OFFLINE");
     project.cargo(["fetch"]).ok();
     let dir = repository.dir().to_owned();
     Matrix::new(sandbox, project)
@@ -509,13 +510,13 @@ fn a_dependency_from_git() {
 #[test]
 fn a_package_beside_the_workspace() {
     let sandbox = Sandbox::new();
-    let project = says_unlocked(&sandbox, "outside = { path = \"../outside\" }", "outside::word()");
+    let project = printing_unlocked(&sandbox, "outside = { path = \"../outside\" }", "outside::word()");
     write_package(&project, "../outside", "", &word("one"));
     project.cargo(["fetch"]).ok();
     assert_edit(sandbox, project, "../outside/src/lib.rs");
 }
 
-/// What a package with a [`word`] says follows an edit.
+/// Asserts that the output of a package with a [`word`] follows an edit.
 #[track_caller]
 fn assert_edit(sandbox: Sandbox, project: Project, library: &'static str) {
     let change = move |project: &Project| {
@@ -525,17 +526,17 @@ fn assert_edit(sandbox: Sandbox, project: Project, library: &'static str) {
     Matrix::new(sandbox, project).commands(&BUILD_CHECK_TEST).change("an edit", change).assert_like_cargo();
 }
 
-/// `needing` says the word of `leaf`.
+/// `needing` returns the word of `leaf`.
 fn leaf_and_dependent() -> [Package; 2] {
     let needing = Package::new("needing", "1.0.0", "pub fn word() -> &'static str { leaf::word() }");
     [Package::new("leaf", "1.0.0", &word("one")), needing.dependency("leaf", "1")]
 }
 
 #[test]
-fn a_patch_of_crates_io_in_a_directory() {
+fn a_patch_of_crates_io_by_a_directory() {
     let sandbox = Sandbox::new();
     let patch = "needing = \"1\"\n[patch.crates-io]\nleaf = { path = \"patched/leaf\" }";
-    let project = says_unlocked(&sandbox, patch, "needing::word()");
+    let project = printing_unlocked(&sandbox, patch, "needing::word()");
     project.use_registry(&sandbox.registry(leaf_and_dependent()));
     write_package(&project, "patched/leaf", "", &word("one, patched"));
     project.edit("patched/leaf/Cargo.toml", "0.1.0", "1.0.0");
@@ -545,7 +546,7 @@ fn a_patch_of_crates_io_in_a_directory() {
 
 /// A workspace whose packages of crates.io are in `vendor`.
 fn vendored(sandbox: &Sandbox) -> Project {
-    let project = says(sandbox, &sandbox.registry(leaf_and_dependent()), "needing = \"1\"", "needing::word()");
+    let project = printing(sandbox, &sandbox.registry(leaf_and_dependent()), "needing = \"1\"", "needing::word()");
     project.cargo(["vendor", "--respect-source-config"]).ok();
     let source = "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = \"vendor\"\n";
     project.write(".cargo/config.toml", source);
@@ -568,7 +569,7 @@ fn vendored_packages() {
 fn an_edited_vendored_package() {
     let sandbox = Sandbox::new();
     let project = vendored(&sandbox);
-    // As distributions do: without checksums of the files, cargo takes an edited package as it is.
+    // As distributions do it: without checksums of the files, cargo accepts an edited package.
     let change = |project: &Project| {
         project.edit("vendor/leaf/src/lib.rs", "one", "two");
         let checksums = project.read("vendor/leaf/.cargo-checksum.json");
@@ -580,14 +581,14 @@ fn an_edited_vendored_package() {
 }
 
 #[test]
-fn a_registry_that_is_not_crates_io() {
+fn a_registry_other_than_crates_io() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry(leaf_and_dependent());
     let newer = Package::new("leaf", "1.0.1", &word("two"));
     registry.publish(newer);
     let index = registry.git_index();
     let tables = "needing = { version = \"1\", registry = \"other\" }";
-    let project = says_unlocked(&sandbox, tables, "needing::word()").env_remove("CARGO_NET_OFFLINE");
+    let project = printing_unlocked(&sandbox, tables, "needing::word()").env_remove("CARGO_NET_OFFLINE");
     project.write(".cargo/config.toml", format!("[registries.other]\nindex = {index:?}\n"));
     let lock = |project: &Project, version: &str| {
         project.cargo(["update", "--package", "leaf", "--precise", version]).ok();
@@ -604,7 +605,7 @@ fn a_registry_that_is_not_crates_io() {
 
 // Profiles.
 
-/// A library, a macro and a build script that know how they were compiled, and a function that panics.
+/// A library, a macro and a build script that show how they were compiled, and a function that panics.
 fn profiled() -> [Package; 2] {
     let macros = "#[proc_macro] pub fn checked(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
         cfg!(debug_assertions).to_string().parse().unwrap()
@@ -623,14 +624,14 @@ fn profiled() -> [Package; 2] {
     [Package::new("macros", "1.0.0", macros).procedural_macro(), library]
 }
 
-/// Says what it knows, and how it ends when a dependency panics.
+/// Prints how it was compiled, and whether a panic of a dependency can be caught.
 const PROFILED: &str = r#"{
     std::panic::set_hook(Box::new(|_| {}));
     println!("{}", profiled::profile());
     std::panic::catch_unwind(|| profiled::fail(&[])).is_err()
 }"#;
 
-/// Runs and tests a program in a `dev` profile with these tables, and then without debug assertions.
+/// Runs the commands in a `dev` profile with these tables, and then without debug assertions.
 fn assert_profile(commands: &[&[&str]], fields: &str) {
     assert_profile_with(commands, fields, |project| project);
 }
@@ -639,7 +640,7 @@ fn assert_profile_with(commands: &[&[&str]], fields: &str, prepare: impl Fn(Proj
     let sandbox = Sandbox::new();
     let registry = sandbox.registry(profiled());
     let tables = format!("profiled = \"1\"\n[profile.dev]\ndebug-assertions = true\n{fields}");
-    let project = prepare(says(&sandbox, &registry, &tables, PROFILED).env_remove("CARGO_PROFILE_DEV_DEBUG"));
+    let project = prepare(printing(&sandbox, &registry, &tables, PROFILED).env_remove("CARGO_PROFILE_DEV_DEBUG"));
     let change = |project: &Project| {
         project.edit("Cargo.toml", "debug-assertions = true", "debug-assertions = false");
         project.clone()
@@ -653,12 +654,12 @@ fn thin_link_time_optimization() {
 }
 
 #[test]
-fn fat_link_time_optimization_in_one_codegen_unit_with_nothing_but_code() {
+fn fat_link_time_optimization_in_one_codegen_unit_with_symbols_stripped() {
     assert_profile(&[&["run"]], "lto = \"fat\"\ncodegen-units = 1\nstrip = true");
 }
 
 #[test]
-fn a_panic_that_aborts() {
+fn panics_that_abort() {
     assert_profile(&[&["build"], &["test"]], "panic = \"abort\"");
 }
 
@@ -678,16 +679,16 @@ fn link_time_optimization_by_the_linker() {
 }
 
 #[test]
-fn profiles_of_packages_and_of_what_is_run_while_building() {
+fn profiles_of_packages_and_of_build_scripts() {
     let fields = "[profile.dev.package.\"*\"]\nopt-level = 2\n[profile.dev.build-override]\ndebug-assertions = false";
     assert_profile(&[&["run"], &["test"]], fields);
 }
 
-/// Cargo becomes the program and dies of its signal. We end as a shell would say it.
+/// Cargo becomes the program and dies of its signal. xcache exits with the status that a shell would report.
 #[test]
-fn a_program_that_dies_of_a_signal() {
+fn a_program_killed_by_a_signal() {
     let sandbox = Sandbox::new();
-    let project = says(&sandbox, &sandbox.registry([]), "", "{ if true { std::process::abort() } 1 }");
+    let project = printing(&sandbox, &sandbox.registry([]), "", "{ if true { std::process::abort() } 1 }");
     assert_eq!(project.cargo(["run"]).run().code(), None);
     assert_eq!(project.xcache(["run"]).run().code(), Some(128 + 6));
 }
@@ -697,19 +698,19 @@ fn a_program_that_dies_of_a_signal() {
 #[test]
 fn the_host_named_as_a_target() {
     let sandbox = Sandbox::new();
-    let project = says(&sandbox, &sandbox.registry(profiled()), "profiled = \"1\"", PROFILED);
+    let project = printing(&sandbox, &sandbox.registry(profiled()), "profiled = \"1\"", PROFILED);
     let host = project.host();
     let flags = |project: &Project| project.clone().env("RUSTFLAGS", "-Cdebug-assertions=off");
     Matrix::new(sandbox, project)
         .commands(&[&["build", "--target", &host], &["test", "--target", &host]])
-        .change("flags, which are for the target only", flags)
+        .change("flags, which apply to the target only", flags)
         .assert_like_cargo();
 }
 
 #[test]
-fn the_tag_of_a_targets_directory() {
+fn the_cache_tag_of_a_target_platforms_directory() {
     let sandbox = Sandbox::new();
-    let project = says(&sandbox, &sandbox.registry(leaf_and_dependent()), "needing = \"1\"", "needing::word()");
+    let project = printing(&sandbox, &sandbox.registry(leaf_and_dependent()), "needing = \"1\"", "needing::word()");
     let host = project.host();
     let tag = project.target().join(&host).join("CACHEDIR.TAG");
     for _ in 0..2 {
@@ -721,9 +722,9 @@ fn the_tag_of_a_targets_directory() {
 
 const FOREIGN: &str = "wasm32-unknown-unknown";
 
-/// A program for another target, where rustc has its libraries.
+/// A program for another target, if rustc has the libraries of the target.
 fn foreign(sandbox: &Sandbox) -> Option<Project> {
-    let project = says(sandbox, &sandbox.registry(profiled()), "profiled = \"1\"", "profiled::profile()");
+    let project = printing(sandbox, &sandbox.registry(profiled()), "profiled = \"1\"", "profiled::profile()");
     let libraries = project.program("rustc", ["--print", "target-libdir", "--target", FOREIGN]).ok().stdout;
     require(Tool::Wasm32, Path::new(libraries.trim_end()).is_dir().then_some(project))
 }
@@ -752,14 +753,14 @@ fn a_program_of_another_target() {
 #[test]
 fn warnings_of_dependencies() {
     let sandbox = Sandbox::new();
-    // Cargo hides what is only a warning, and announces what a later compiler will refuse.
+    // Cargo hides mere warnings of dependencies, and announces what a future compiler will reject.
     let library = "pub fn word() -> &'static str { let unused = 1; option_env!(\"MADE_UP\").unwrap_or(\"one\") }
         macro_rules! one { () => { 1; } }
         pub fn one() -> u32 { one!() }";
     let script = "fn main() { println!(\"cargo:warning=a script of a registry warns\"); }";
     let registry = sandbox.registry([Package::new("noisy", "1.0.0", library).build_script(script)]);
     let tables = "noisy = \"1\"\nmember = { path = \"member\" }";
-    let project = says_unlocked(&sandbox, tables, "[noisy::word(), member::word()].concat()");
+    let project = printing_unlocked(&sandbox, tables, "[noisy::word(), member::word()].concat()");
     project.use_registry(&registry);
     let member = "pub fn word() -> &'static str { #[cfg(not(test))] let unused = 1; \"member\" }";
     write_package(&project, "member", "", member);
@@ -771,13 +772,13 @@ fn warnings_of_dependencies() {
         .assert_like_cargo();
 }
 
-/// What plain cargo says of a workspace that cannot be built, and of the same without the error.
+/// Asserts that a workspace with an error, and the same without it, look as with plain cargo.
 #[track_caller]
 fn assert_error(broken: Package) {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([broken.feature("broken")]);
     let table = "leaf = { version = \"1\", features = [\"broken\"] }";
-    let project = says(&sandbox, &registry, table, "leaf::word()");
+    let project = printing(&sandbox, &registry, table, "leaf::word()");
     let change = |project: &Project| {
         project.edit("Cargo.toml", "features = [\"broken\"]", "features = []");
         project.clone()

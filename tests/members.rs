@@ -1,7 +1,7 @@
 //! Packages in directories: what of them must be a hit, and what must not.
 //!
-//! What is compiled is counted where it counts, by the starts of the real rustc, and what a program says is compared
-//! wherever something changed. The `dev` profile is built without incremental compilation.
+//! Compilations are counted by the starts of the real rustc, and the output of a program is compared wherever something
+//! changed. The `dev` profile is built without incremental compilation.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -19,11 +19,11 @@ const NONE: [&str; 0] = [];
 /// The dependencies of [`workspace`].
 const DEPENDENCIES: [&str; 3] = ["apex", "base", "middle"];
 
-/// What is compiled of [`workspace`] itself: `app` needs `voice`, which needs `words` and `macros`.
+/// The members of [`workspace`]: `app` depends on `voice`, which depends on `words` and `macros`.
 const MEMBERS: [&str; 5] = ["app", "lone", "macros", "voice", "words"];
 
-/// What its binary says.
-const SAID: &str = "one 42 quiet plain apex of middle of 1.0.0 page\n";
+/// The output of its program.
+const OUTPUT: &str = "one 42 quiet plain apex of middle of 1.0.0 page\n";
 
 const MANIFEST: &str = r#"
 [workspace]
@@ -63,7 +63,7 @@ const FILES: &[(&str, &str)] = &[
     ("lone/src/main.rs", "fn main() { println!(\"lone, {}\", env!(\"CARGO_PKG_DESCRIPTION\")); }"),
 ];
 
-/// Name and tables of each member's manifest.
+/// The name of each member, and the tables of its manifest.
 const MANIFESTS: &[(&str, &str)] = &[
     ("words", ""),
     ("macros", "[lib]\nproc-macro = true"),
@@ -103,28 +103,28 @@ fn warm() -> (Sandbox, Project) {
     project.xcache(["build"]).ok();
     assert_eq!(compiled_members(&sandbox), MEMBERS);
     assert_eq!(sandbox.compiled_externals(), DEPENDENCIES);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     empty(&sandbox, &project);
     (sandbox, project)
 }
 
-/// A package of one binary, without incremental compilation.
+/// A package of one program, without incremental compilation.
 fn demo(sandbox: &Sandbox, registry: &Registry, dependencies: &str, main: &str) -> Project {
     without_incremental(sandbox.demo(registry, dependencies, main))
 }
 
-/// A new target directory, and a new count.
+/// Empties the target directory, and resets the counts.
 fn empty(sandbox: &Sandbox, project: &Project) {
     project.clean();
     sandbox.reset();
 }
 
-/// What was compiled of packages in directories, sorted.
+/// The packages in directories that were compiled, sorted.
 fn compiled_members(sandbox: &Sandbox) -> Vec<String> {
     sorted(sandbox.rustc().compilations().into_iter().filter(|start| !start.is_external()).collect())
 }
 
-/// Builds in an empty target directory, which compiles exactly this.
+/// Asserts which crates a build into an empty target directory compiles.
 #[track_caller]
 fn assert_builds(sandbox: &Sandbox, project: &Project, compiled: &[&str]) -> Output {
     empty(sandbox, project);
@@ -133,14 +133,14 @@ fn assert_builds(sandbox: &Sandbox, project: &Project, compiled: &[&str]) -> Out
     output
 }
 
-/// The same of a package `demo` with one binary, which says this: all of it is compiled, or nothing.
+/// The same for a package `demo` with one program, which must print `said`.
 #[track_caller]
 fn assert_demo(sandbox: &Sandbox, demo: &Project, compiled: &[&str], said: &str) {
     assert_builds(sandbox, demo, compiled);
     assert_eq!(demo.run_binary("demo"), format!("{said}\n"));
 }
 
-/// Fills an empty target directory without rustc, and leaves nothing to do.
+/// Asserts that a command in an empty target directory starts no rustc, and leaves nothing to do.
 #[track_caller]
 fn assert_full_hit(sandbox: &Sandbox, project: &Project, command: &[&str]) -> Output {
     empty(sandbox, project);
@@ -150,7 +150,7 @@ fn assert_full_hit(sandbox: &Sandbox, project: &Project, command: &[&str]) -> Ou
     output
 }
 
-/// Procedural macros that read without telling: a file of the package, a variable, a file in `OUT_DIR`. And one that
+/// Procedural macros that read without declaring it: a file of the package, a variable, a file in `OUT_DIR`. One macro
 /// waits, so that a test can do something while its crate is being compiled.
 fn reading() -> Package {
     Package::new("reading", "1.0.0", READING).procedural_macro()
@@ -198,7 +198,7 @@ fn below(variable: &str, input: TokenStream) -> TokenStream {
 }
 "#;
 
-/// A package whose program says what a macro of [`reading`] gives.
+/// A package whose program prints what a macro of [`reading`] expands to.
 fn reads(sandbox: &Sandbox, what: &str) -> Project {
     let main = format!("fn main() {{ println!(\"{{}}\", reading::{what}); }}");
     demo(sandbox, &sandbox.registry([reading()]), "reading = \"1\"", &main)
@@ -224,12 +224,12 @@ fn building_and_checking_unchanged_members_starts_no_rustc() {
 }
 
 #[test]
-fn all_targets_of_unchanged_members_are_not_compiled() {
+fn all_targets_of_unchanged_members_are_hits() {
     assert_commands_hit(&[&["check", "--all-targets"], &["build", "--all-targets"], &["check", "--tests"]]);
 }
 
 #[test]
-fn a_benchmark_with_a_main_of_its_own_is_run_and_not_compiled() {
+fn a_benchmark_without_harness_is_run_and_not_compiled() {
     let outputs = assert_commands_hit(&[&["bench", "--bench", "quick"]]);
     assert!(outputs[0].stdout.contains("measured: one 42"), "{}", outputs[0]);
 }
@@ -251,7 +251,7 @@ fn examples_of_unchanged_members_are_not_compiled() {
 }
 
 #[test]
-fn checking_a_library_with_and_without_its_tests_are_two_things() {
+fn a_library_checked_with_and_without_its_tests_is_two_units() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([]);
     let [demo, fresh] = [(); 2].map(|()| {
@@ -271,29 +271,29 @@ fn checking_a_library_with_and_without_its_tests_are_two_things() {
 }
 
 #[test]
-fn an_optimized_and_stripped_release_of_unchanged_members_is_not_compiled() {
+fn an_optimized_and_stripped_release_of_unchanged_members_is_a_hit() {
     for (name, value) in [("LTO", "fat"), ("LTO", "thin"), ("STRIP", "symbols"), ("PANIC", "abort"), ("DEBUG", "2")] {
         let sandbox = Sandbox::new();
         let project = workspace(&sandbox).env(&format!("CARGO_PROFILE_RELEASE_{name}"), value);
         project.xcache(["build", "--release"]).ok();
         assert_full_hit(&sandbox, &project, &["build", "--release"]);
-        assert_eq!(project.program(project.target().join("release/app"), NONE).ok().stdout, SAID, "{name} = {value}");
+        assert_eq!(project.program(project.target().join("release/app"), NONE).ok().stdout, OUTPUT, "{name} = {value}");
     }
 }
 
 #[test]
-fn a_named_target_of_unchanged_members_is_not_compiled() {
+fn a_build_of_unchanged_members_for_a_named_target_is_a_hit() {
     let sandbox = Sandbox::new();
     let project = workspace(&sandbox);
     let host = project.host();
     let command = ["build", "--target", &host];
     project.xcache(command).ok();
     assert_full_hit(&sandbox, &project, &command);
-    assert_eq!(project.program(project.target().join(&host).join("debug/app"), NONE).ok().stdout, SAID);
+    assert_eq!(project.program(project.target().join(&host).join("debug/app"), NONE).ok().stdout, OUTPUT);
 }
 
 #[test]
-fn members_that_are_no_rust_libraries_are_built_right() {
+fn a_member_that_also_is_a_cdylib_is_correct() {
     let (sandbox, project) = warm();
     let lib = "[lib]\ncrate-type = [\"cdylib\", \"rlib\"]\n";
     project.write("words/Cargo.toml", format!("{}{lib}", project.read("words/Cargo.toml")));
@@ -301,7 +301,7 @@ fn members_that_are_no_rust_libraries_are_built_right() {
         project.write("words/src/lib.rs", format!("pub fn word() -> &'static str {{ {text:?} }}"));
         project.clean();
         project.xcache(["build"]).ok();
-        assert_eq!(project.run_binary("app"), SAID.replace("one", text));
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", text));
         sandbox.assert_nothing_to_do(&project, &["build"]);
     }
 }
@@ -310,12 +310,12 @@ fn members_that_are_no_rust_libraries_are_built_right() {
 fn the_programs_of_a_hit_are_those_that_were_compiled() {
     let (sandbox, project) = warm();
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     assert_eq!(project.run_binary("lone"), "lone, described\n");
 }
 
 #[test]
-fn the_report_says_that_members_were_hydrated() {
+fn the_report_lists_members_as_hydrated() {
     let (_sandbox, project) = warm();
     project.xcache(["build"]).ok();
     let report = project.report();
@@ -325,7 +325,7 @@ fn the_report_says_that_members_were_hydrated() {
 }
 
 #[test]
-fn an_edit_after_a_hit_costs_the_member_and_its_dependents() {
+fn an_edit_after_a_hit_recompiles_the_member_and_its_dependents() {
     // The second edit keeps the file's size.
     for (edit, said) in [("three", "three"), ("two", "two")] {
         let (sandbox, project) = warm();
@@ -334,30 +334,30 @@ fn an_edit_after_a_hit_costs_the_member_and_its_dependents() {
         sandbox.reset();
         project.cargo(["build"]).ok();
         assert_eq!(sandbox.compiled(), ["app", "voice", "words"]);
-        assert_eq!(project.run_binary("app"), SAID.replace("one", said));
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", said));
     }
 }
 
 #[test]
-fn an_edit_costs_the_member_and_its_dependents_in_an_empty_target_directory() {
+fn an_edit_recompiles_the_member_and_its_dependents_in_an_empty_target_directory() {
     let (sandbox, project) = warm();
     project.edit("words/src/lib.rs", "one", "two");
     assert_builds(&sandbox, &project, &["app", "voice", "words"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("one", "two"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("one", "two"));
     project.edit("words/src/lib.rs", "two", "one");
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
-fn going_back_and_forth_in_one_target_directory_is_right() {
+fn edits_that_alternate_in_one_target_directory_are_correct() {
     let (sandbox, project) = warm();
     for (round, (from, to)) in [("one", "two"), ("two", "one"), ("one", "two"), ("two", "one")].into_iter().enumerate()
     {
         project.edit("words/src/lib.rs", from, to);
         sandbox.reset();
         project.xcache(["build"]).ok();
-        assert_eq!(project.run_binary("app"), SAID.replace("one", to), "in round {round}");
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", to), "in round {round}");
         if round > 0 {
             assert_eq!(sandbox.compiled(), NONE, "in round {round}, both were known");
         }
@@ -366,7 +366,7 @@ fn going_back_and_forth_in_one_target_directory_is_right() {
 }
 
 #[test]
-fn a_touched_file_is_the_same_file() {
+fn a_touched_file_counts_as_unchanged() {
     let (sandbox, project) = warm();
     let touch = || project.write("words/src/lib.rs", project.read("words/src/lib.rs"));
     touch();
@@ -375,7 +375,7 @@ fn a_touched_file_is_the_same_file() {
     sandbox.reset();
     project.xcache(["build"]).ok();
     assert_eq!(sandbox.compiled(), NONE);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     sandbox.assert_nothing_to_do(&project, &["build"]);
 }
 
@@ -385,11 +385,11 @@ fn another_target_directory_in_the_same_workspace_is_a_hit() {
     let target = sandbox.path("the-target-of-somebody-else");
     project.xcache(["build", "--target-dir"]).arg(&target).ok();
     assert_eq!(sandbox.compiled(), NONE);
-    assert_eq!(project.program(target.join("debug/app"), NONE).ok().stdout, SAID);
+    assert_eq!(project.program(target.join("debug/app"), NONE).ok().stdout, OUTPUT);
     let by_variable = sandbox.path("another-one");
     project.xcache(["build"]).env("CARGO_TARGET_DIR", &by_variable).ok();
     assert_eq!(sandbox.compiled(), NONE);
-    assert_eq!(project.program(by_variable.join("debug/app"), NONE).ok().stdout, SAID);
+    assert_eq!(project.program(by_variable.join("debug/app"), NONE).ok().stdout, OUTPUT);
 }
 
 #[test]
@@ -398,22 +398,22 @@ fn another_cargo_home_in_the_same_workspace_is_a_hit() {
     let project = project.with_cargo_home(&sandbox.another_cargo_home());
     project.cargo(["fetch"]).ok();
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
-fn another_workspace_path_shares_dependencies_and_no_members() {
+fn another_workspace_path_shares_dependencies_but_no_members() {
     let (sandbox, project) = warm();
     let other = workspace(&sandbox);
     assert_builds(&sandbox, &other, &MEMBERS);
-    assert_eq!(other.run_binary("app"), SAID);
+    assert_eq!(other.run_binary("app"), OUTPUT);
     // Neither has displaced the other.
     assert_full_hit(&sandbox, &project, &["build"]);
     assert_full_hit(&sandbox, &other, &["build"]);
 }
 
 #[test]
-fn a_workspace_that_was_moved_names_its_new_place() {
+fn a_moved_workspace_prints_its_new_path() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([]);
     let main = "fn main() { println!(\"{}\", env!(\"CARGO_MANIFEST_DIR\")); }";
@@ -427,7 +427,7 @@ fn a_workspace_that_was_moved_names_its_new_place() {
 }
 
 #[test]
-fn a_member_that_was_moved_within_the_workspace_names_its_new_place() {
+fn a_member_moved_within_the_workspace_prints_its_new_path() {
     let sandbox = Sandbox::new();
     let main = "fn main() { println!(\"{}\", placed::place()); }";
     let demo = without_incremental(sandbox.demo_unlocked("placed = { path = \"old/placed\" }", main));
@@ -447,7 +447,7 @@ fn a_member_that_was_moved_within_the_workspace_names_its_new_place() {
 }
 
 #[test]
-fn a_path_dependency_outside_of_the_workspace_is_cached_as_well() {
+fn a_path_dependency_outside_of_the_workspace_is_cached() {
     let sandbox = Sandbox::new();
     let outside = sandbox.path("outside");
     tree::write(&outside.join("Cargo.toml"), "[package]\nname = \"outside\"\nedition = \"2021\"\n");
@@ -461,7 +461,7 @@ fn a_path_dependency_outside_of_the_workspace_is_cached_as_well() {
     assert_demo(&sandbox, &demo, &["demo", "outside"], "two");
 }
 
-/// [`workspace`] with a directory in the place of the package `base`.
+/// [`workspace`] with a directory in place of the package `base`.
 fn patched(sandbox: &Sandbox) -> Project {
     let project = workspace(sandbox);
     let manifest = project.read("Cargo.toml");
@@ -478,11 +478,11 @@ const PATCHED: &str = "#[inline(always)] pub fn name() -> String {
 #[inline] pub fn place() -> &'static str { concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/\", file!()) }";
 
 #[test]
-fn a_patched_dependency_in_a_directory_is_reused_with_all_that_need_it() {
+fn a_patch_by_a_directory_is_reused_with_its_dependents() {
     let sandbox = Sandbox::new();
     let project = patched(&sandbox);
     project.xcache(["build"]).ok();
-    let said = SAID.replace("1.0.0", "patched in patched:src:lib.rs");
+    let said = OUTPUT.replace("1.0.0", "patched in patched:src:lib.rs");
     assert_eq!(project.run_binary("app"), said);
     assert_full_hit(&sandbox, &project, &["build"]);
     assert_eq!(project.run_binary("app"), said);
@@ -492,7 +492,7 @@ fn a_patched_dependency_in_a_directory_is_reused_with_all_that_need_it() {
 }
 
 #[test]
-fn a_patched_dependency_in_a_directory_of_another_workspace_is_right() {
+fn a_patch_by_a_directory_is_correct_in_another_workspace() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([
         Package::new("inner", "1.0.0", ""),
@@ -516,7 +516,7 @@ fn a_patched_dependency_in_a_directory_of_another_workspace_is_right() {
 }
 
 #[test]
-fn an_unrelated_change_of_the_lockfile_costs_only_the_member_that_made_it() {
+fn an_unrelated_change_of_the_lockfile_recompiles_only_the_member_with_the_change() {
     let (sandbox, project) = warm();
     project.edit("lone/Cargo.toml", "[dependencies]", "[dependencies]\nbase = \"1\"");
     let main = "fn main() { println!(\"lone with {}\", base::name()); }";
@@ -525,11 +525,11 @@ fn an_unrelated_change_of_the_lockfile_costs_only_the_member_that_made_it() {
     assert_builds(&sandbox, &project, &["lone"]);
     assert_ne!(project.read("Cargo.lock"), before);
     assert_eq!(project.run_binary("lone"), "lone with 1.0.0\n");
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
-fn each_of_two_binaries_and_a_library_is_its_own() {
+fn two_binaries_and_a_library_of_a_package_are_not_mixed_up() {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox, &sandbox.registry([]), "", "fn main() { println!(\"main\"); }");
     demo.write("src/lib.rs", "pub fn library() -> &'static str { \"library\" }");
@@ -550,7 +550,7 @@ fn each_of_two_binaries_and_a_library_is_its_own() {
 }
 
 #[test]
-fn an_integration_test_runs_the_binary_of_its_own_target_directory() {
+fn an_integration_test_runs_the_program_of_its_own_target_directory() {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox, &sandbox.registry([]), "", "fn main() { println!(\"first\"); }");
     let test = "#[test] fn it_runs() {
@@ -582,7 +582,7 @@ fn an_integration_test_runs_the_binary_of_its_own_target_directory() {
 }
 
 #[test]
-fn members_that_need_each_other_for_their_tests_are_not_compiled() {
+fn members_that_depend_on_each_other_for_their_tests_are_hits() {
     let sandbox = Sandbox::new();
     let project = workspace(&sandbox);
     let manifest = project.read("words/Cargo.toml");
@@ -595,7 +595,7 @@ fn members_that_need_each_other_for_their_tests_are_not_compiled() {
 }
 
 #[test]
-fn what_a_member_knows_of_the_selection_is_true() {
+fn a_member_sees_whether_the_command_selects_it() {
     let sandbox = Sandbox::new();
     let project = workspace(&sandbox);
     let library =
@@ -605,26 +605,26 @@ fn what_a_member_knows_of_the_selection_is_true() {
     for (command, said) in selections.iter().chain(&selections).chain(selections.iter().rev()) {
         project.clean();
         project.xcache(*command).ok();
-        assert_eq!(project.run_binary("app"), SAID.replace("one", said), "{command:?}");
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", said), "{command:?}");
     }
 }
 
-// What members read.
+// Inputs of members.
 
 #[test]
 fn a_changed_template_outside_of_src_is_not_reused() {
     let (sandbox, project) = warm();
     project.write("app/templates/page.txt", "PAGE");
     assert_builds(&sandbox, &project, &["app"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("page", "PAGE"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("page", "PAGE"));
     project.write("app/templates/page.txt", "page");
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
-/// A file that the compiler is told to include counts, wherever it is: `ignored` are lines of `.gitignore`.
+/// Asserts that an included file is an input, wherever it is. `ignored` are the lines of `.gitignore`.
 #[track_caller]
-fn assert_included_counts(file: &str, include: &str, ignored: &str) {
+fn assert_included_file_is_input(file: &str, include: &str, ignored: &str) {
     let sandbox = Sandbox::new();
     let main = format!("fn main() {{ println!(\"{{}}\", include_str!({include:?})); }}");
     let demo = demo(&sandbox, &sandbox.registry([]), "", &main);
@@ -641,17 +641,17 @@ fn assert_included_counts(file: &str, include: &str, ignored: &str) {
 }
 
 #[test]
-fn a_changed_file_that_git_ignores_and_the_compiler_includes_is_not_reused() {
-    assert_included_counts("local.txt", "../local.txt", "local.txt\n/target\n");
+fn a_changed_included_file_that_git_ignores_is_not_reused() {
+    assert_included_file_is_input("local.txt", "../local.txt", "local.txt\n/target\n");
 }
 
 #[test]
-fn a_changed_file_outside_of_the_package_is_not_reused() {
-    assert_included_counts("../shared/x.txt", "../../shared/x.txt", "");
+fn a_changed_included_file_outside_of_the_package_is_not_reused() {
+    assert_included_file_is_input("../shared/x.txt", "../../shared/x.txt", "");
 }
 
 #[test]
-fn a_changed_file_in_a_package_within_the_package_is_not_reused() {
+fn a_changed_included_file_of_a_nested_package_is_not_reused() {
     let manifest = "inner/Cargo.toml";
     let sandbox = Sandbox::new();
     let main = "fn main() { println!(\"{}\", include_str!(\"../inner/x.txt\")); }";
@@ -664,7 +664,7 @@ fn a_changed_file_in_a_package_within_the_package_is_not_reused() {
 }
 
 #[test]
-fn a_changed_file_that_a_macro_reads_from_the_package_is_not_reused() {
+fn a_changed_file_of_the_package_that_a_macro_reads_is_not_reused() {
     let sandbox = Sandbox::new();
     let demo = reads(&sandbox, "file!(\"templates/x.txt\")");
     demo.write("templates/x.txt", "first");
@@ -675,19 +675,19 @@ fn a_changed_file_that_a_macro_reads_from_the_package_is_not_reused() {
 }
 
 #[test]
-fn a_file_more_or_less_in_a_directory_that_a_macro_lists_is_not_reused() {
+fn a_changed_directory_that_a_macro_lists_is_not_reused() {
     let sandbox = Sandbox::new();
     let demo = reads(&sandbox, "list!(\"templates\")");
     demo.write("templates/a.txt", "");
     assert_demo(&sandbox, &demo, &["demo", "reading"], "a.txt");
     demo.write("templates/b.txt", "");
     assert_demo(&sandbox, &demo, &["demo"], "a.txt b.txt");
-    fs::remove_file(demo.dir().join("templates/a.txt")).expect("it can be removed");
+    fs::remove_file(demo.dir().join("templates/a.txt")).expect("the file can be removed");
     assert_demo(&sandbox, &demo, &["demo"], "b.txt");
 }
 
 #[test]
-fn a_changed_file_that_a_macro_reads_from_a_package_within_the_package_is_not_reused() {
+fn a_changed_file_of_a_nested_package_that_a_macro_reads_is_not_reused() {
     let sandbox = Sandbox::new();
     let demo = reads(&sandbox, "file!(\"templates/new/x.txt\")");
     demo.write("templates/new/Cargo.toml", "[package]\nname = \"to-be-generated\"\n");
@@ -698,7 +698,7 @@ fn a_changed_file_that_a_macro_reads_from_a_package_within_the_package_is_not_re
 }
 
 #[test]
-fn a_changed_file_that_key_files_names_is_not_reused() {
+fn a_changed_file_named_by_key_files_is_not_reused() {
     let sandbox = Sandbox::new();
     let demo = reads(&sandbox, "file!(\"../outside/x.txt\")").env("XCACHE_KEY_FILES", "other.txt, ../outside/x.txt");
     demo.write("../outside/x.txt", "first");
@@ -709,7 +709,7 @@ fn a_changed_file_that_key_files_names_is_not_reused() {
 }
 
 #[test]
-fn a_changed_variable_that_key_env_names_is_not_reused() {
+fn a_changed_variable_named_by_key_env_is_not_reused() {
     let sandbox = Sandbox::new();
     let demo = reads(&sandbox, "variable!(\"MADE_UP\")").env("XCACHE_KEY_ENV", "OTHER,MADE_UP").env("MADE_UP", "first");
     assert_demo(&sandbox, &demo, &["demo", "reading"], "first");
@@ -720,7 +720,7 @@ fn a_changed_variable_that_key_env_names_is_not_reused() {
     assert_demo(&sandbox, &demo, &["demo"], "");
 }
 
-/// A virtual workspace whose member `lone` says what a macro of [`reading`] gives.
+/// A virtual workspace whose member `lone` prints what a macro of [`reading`] expands to.
 fn lone_reads(sandbox: &Sandbox, what: &str) -> Project {
     let project = workspace(sandbox);
     project.use_registry(&sandbox.registry([reading()]).with(support::registry::chain()));
@@ -729,9 +729,9 @@ fn lone_reads(sandbox: &Sandbox, what: &str) -> Project {
     project
 }
 
-/// Each of the texts that `change` puts somewhere is what `lone` says.
+/// Asserts that `lone` prints each of the texts that `change` puts somewhere.
 #[track_caller]
-fn assert_lone_says(sandbox: &Sandbox, project: &Project, change: impl Fn(&str)) {
+fn assert_lone_prints(sandbox: &Sandbox, project: &Project, change: impl Fn(&str)) {
     for text in ["first", "later", "third"] {
         change(text);
         project.clean();
@@ -742,33 +742,33 @@ fn assert_lone_says(sandbox: &Sandbox, project: &Project, change: impl Fn(&str))
 }
 
 #[test]
-fn a_changed_file_in_a_directory_that_the_workspaces_settings_name_is_not_reused() {
+fn a_changed_file_in_a_directory_named_by_the_workspaces_key_files_is_not_reused() {
     let sandbox = Sandbox::new();
     let project = lone_reads(&sandbox, "file!(\"../data/deep/x.txt\")");
     project.write(".config/xcache.toml", "key-files = \"data\"\n");
-    assert_lone_says(&sandbox, &project, |text| project.write("data/deep/x.txt", text));
+    assert_lone_prints(&sandbox, &project, |text| project.write("data/deep/x.txt", text));
 }
 
 #[test]
-fn a_changed_variable_of_cargos_configuration_that_key_env_names_is_not_reused() {
+fn a_changed_variable_of_cargos_configuration_named_by_key_env_is_not_reused() {
     let sandbox = Sandbox::new();
     let project = lone_reads(&sandbox, "variable!(\"MADE_UP\")").env("XCACHE_KEY_ENV", "MADE_UP");
     let config = project.read(".cargo/config.toml");
     let set = |text: &str| project.write(".cargo/config.toml", format!("{config}\n[env]\nMADE_UP = {text:?}\n"));
-    assert_lone_says(&sandbox, &project, set);
+    assert_lone_prints(&sandbox, &project, set);
 }
 
 #[test]
-fn a_changed_env_file_of_a_member_counts_without_being_named() {
+fn a_changed_env_file_of_a_member_is_not_reused_although_no_setting_names_it() {
     let sandbox = Sandbox::new();
     let project = lone_reads(&sandbox, "file!(\".env\")");
     project.write(".gitignore", "/target\n.env\n");
-    assert_lone_says(&sandbox, &project, |text| project.write("lone/.env", text));
+    assert_lone_prints(&sandbox, &project, |text| project.write("lone/.env", text));
 }
 
-/// A file that a macro reads from the package counts, whatever `prepare` puts around it.
+/// Asserts that a file of the package that a macro reads is an input, whatever `prepare` puts around it.
 #[track_caller]
-fn assert_read_counts(what: &str, prepare: impl Fn(&Project), change: impl Fn(&Project, &str)) {
+fn assert_read_file_is_input(what: &str, prepare: impl Fn(&Project), change: impl Fn(&Project, &str)) {
     let sandbox = Sandbox::new();
     let demo = reads(&sandbox, what);
     prepare(&demo);
@@ -780,35 +780,35 @@ fn assert_read_counts(what: &str, prepare: impl Fn(&Project), change: impl Fn(&P
 }
 
 #[test]
-fn what_is_ignored_above_the_repository_is_not_ignored_in_it() {
+fn ignore_files_above_the_repository_do_not_apply_in_it() {
     let prepare = |demo: &Project| {
         demo.write("../.gitignore", "*\n");
         demo.program("git", ["init", "--quiet"]).ok();
     };
-    assert_read_counts("file!(\"x.txt\")", prepare, |demo, text| demo.write("x.txt", text));
+    assert_read_file_is_input("file!(\"x.txt\")", prepare, |demo, text| demo.write("x.txt", text));
 }
 
 #[test]
 fn a_changed_file_behind_a_link_is_not_reused() {
     let prepare = |demo: &Project| {
         demo.write("../shared/x.txt", "");
-        symlink("../shared/x.txt", demo.dir().join("x.txt")).expect("links can be made");
+        symlink("../shared/x.txt", demo.dir().join("x.txt")).expect("links can be created");
     };
-    assert_read_counts("file!(\"x.txt\")", prepare, |demo, text| demo.write("../shared/x.txt", text));
+    assert_read_file_is_input("file!(\"x.txt\")", prepare, |demo, text| demo.write("../shared/x.txt", text));
 }
 
 #[test]
 fn a_changed_file_behind_a_link_to_a_directory_is_not_reused() {
     let prepare = |demo: &Project| {
         demo.write("../shared/x.txt", "");
-        symlink("../shared", demo.dir().join("data")).expect("links can be made");
+        symlink("../shared", demo.dir().join("data")).expect("links can be created");
     };
-    assert_read_counts("file!(\"data/x.txt\")", prepare, |demo, text| demo.write("../shared/x.txt", text));
+    assert_read_file_is_input("file!(\"data/x.txt\")", prepare, |demo, text| demo.write("../shared/x.txt", text));
 }
 
-/// Something that is no file is in the package, and it is built and cached all the same.
+/// Asserts that a package with something special in its directory is built and cached.
 #[track_caller]
-fn assert_no_harm(prepare: impl Fn(&Project)) {
+fn assert_harmless(prepare: impl Fn(&Project)) {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox, &sandbox.registry([]), "", "fn main() { println!(\"first\"); }");
     prepare(&demo);
@@ -818,22 +818,22 @@ fn assert_no_harm(prepare: impl Fn(&Project)) {
 }
 
 #[test]
-fn a_pipe_in_a_package_does_no_harm() {
-    assert_no_harm(|demo| drop(demo.program("mkfifo", ["pipe"]).ok()));
+fn a_pipe_in_a_package_is_harmless() {
+    assert_harmless(|demo| drop(demo.program("mkfifo", ["pipe"]).ok()));
 }
 
 #[test]
-fn a_socket_in_a_package_does_no_harm() {
-    assert_no_harm(|demo| drop(UnixListener::bind(demo.dir().join("socket")).expect("sockets can be made")));
+fn a_socket_in_a_package_is_harmless() {
+    assert_harmless(|demo| drop(UnixListener::bind(demo.dir().join("socket")).expect("sockets can be created")));
 }
 
 #[test]
-fn a_dangling_link_in_a_package_does_no_harm() {
-    assert_no_harm(|demo| symlink("nowhere", demo.dir().join("dangling")).expect("links can be made"));
+fn a_dangling_link_in_a_package_is_harmless() {
+    assert_harmless(|demo| symlink("nowhere", demo.dir().join("dangling")).expect("links can be created"));
 }
 
 #[test]
-fn a_variable_of_cargos_configuration_that_the_compiler_reads_counts() {
+fn a_variable_of_cargos_configuration_that_the_compiler_reads_is_an_input() {
     let sandbox = Sandbox::new();
     let project = workspace(&sandbox);
     let main = "fn main() { println!(\"{}\", option_env!(\"MADE_UP\").unwrap_or(\"nothing\")); }";
@@ -852,7 +852,7 @@ fn a_variable_of_cargos_configuration_that_the_compiler_reads_counts() {
 }
 
 #[test]
-fn what_sqlx_reads_counts_without_being_named() {
+fn files_and_variables_that_sqlx_reads_are_inputs_although_no_setting_names_them() {
     let sandbox = Sandbox::new();
     let file = reads(&sandbox, "file!(\".sqlx/query.json\")");
     file.write(".gitignore", "/target\n.sqlx\n.env\n");
@@ -876,7 +876,7 @@ fn what_sqlx_reads_counts_without_being_named() {
 }
 
 #[test]
-fn a_variable_that_the_compiler_reads_counts_without_being_named() {
+fn a_variable_that_the_compiler_reads_is_an_input_although_no_setting_names_it() {
     let sandbox = Sandbox::new();
     let main = "fn main() { println!(\"{}\", option_env!(\"MADE_UP\").unwrap_or(\"nothing\")); }";
     let demo = demo(&sandbox, &sandbox.registry([]), "", main);
@@ -891,28 +891,28 @@ fn a_variable_that_the_compiler_reads_counts_without_being_named() {
 // What members are compiled with.
 
 #[test]
-fn a_bumped_dependency_costs_the_members_that_use_it() {
+fn a_bumped_dependency_recompiles_the_members_that_use_it() {
     let (sandbox, project) = warm();
     project.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
     assert_builds(&sandbox, &project, &["apex", "app", "base", "middle", "voice"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("1.0.0", "1.0.1"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("1.0.0", "1.0.1"));
 }
 
 #[test]
-fn a_feature_of_a_member_costs_the_member_and_its_dependents() {
+fn a_feature_of_a_member_recompiles_the_member_and_its_dependents() {
     let (sandbox, project) = warm();
     let loud = ["build", "--features", "voice/loud"];
     project.xcache(loud).ok();
     assert_eq!(sandbox.compiled(), ["app", "voice"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("quiet", "LOUD"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("quiet", "LOUD"));
     assert_full_hit(&sandbox, &project, &loud);
-    assert_eq!(project.run_binary("app"), SAID.replace("quiet", "LOUD"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("quiet", "LOUD"));
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
-fn a_field_of_the_profile_costs_all_members() {
+fn a_field_of_the_profile_recompiles_all_members() {
     let sandbox = Sandbox::new();
     let main = "fn main() { println!(\"{}\", cfg!(debug_assertions)); }";
     let demo = demo(&sandbox, &sandbox.registry([]), "", main);
@@ -925,13 +925,13 @@ fn a_field_of_the_profile_costs_all_members() {
 }
 
 #[test]
-fn a_field_of_the_profile_in_a_virtual_workspace_costs_all_members() {
+fn a_field_of_the_profile_in_a_virtual_workspace_recompiles_all_members() {
     let (sandbox, project) = warm();
     let manifest = project.read("Cargo.toml");
     project.write("Cargo.toml", format!("{manifest}\n[profile.dev]\nopt-level = 1\n"));
     project.xcache(["build"]).ok();
     assert!(MEMBERS.iter().all(|name| *name == "macros" || compiled_members(&sandbox).contains(&(*name).to_owned())));
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     project.write("Cargo.toml", manifest);
     assert_full_hit(&sandbox, &project, &["build"]);
 }
@@ -960,7 +960,7 @@ fn a_lint_of_the_workspace_that_becomes_an_error_fails_the_build() {
 }
 
 #[test]
-fn lints_that_come_and_go_do_not_displace_what_was_compiled() {
+fn changed_lints_do_not_displace_earlier_entries() {
     let (sandbox, project) = warm();
     project.edit("Cargo.toml", "unused_variables = \"warn\"", "unused_variables = \"deny\"");
     assert_builds(&sandbox, &project, &MEMBERS);
@@ -970,7 +970,7 @@ fn lints_that_come_and_go_do_not_displace_what_was_compiled() {
 }
 
 #[test]
-fn an_inherited_description_is_the_new_one() {
+fn an_inherited_description_is_up_to_date() {
     let (sandbox, project) = warm();
     project.xcache(["build"]).ok();
     project.edit("Cargo.toml", "described", "written");
@@ -985,7 +985,7 @@ fn an_inherited_description_is_the_new_one() {
 }
 
 #[test]
-fn an_inherited_version_is_the_new_one() {
+fn an_inherited_version_is_up_to_date() {
     let (_sandbox, project) = warm();
     project.write("lone/src/main.rs", "fn main() { println!(\"{}\", env!(\"CARGO_PKG_VERSION\")); }");
     project.xcache(["build"]).ok();
@@ -997,15 +997,15 @@ fn an_inherited_version_is_the_new_one() {
 }
 
 #[test]
-fn other_flags_cost_all_members() {
+fn other_flags_recompile_all_members() {
     let (sandbox, project) = warm();
     let project = project.env("RUSTFLAGS", "--cfg shout");
     project.xcache(["build"]).ok();
     assert_eq!(compiled_members(&sandbox), MEMBERS);
-    assert_eq!(project.run_binary("app"), SAID.replace("plain", "SHOUT"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("plain", "SHOUT"));
     let project = project.env_remove("RUSTFLAGS");
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 // Build scripts of members.
@@ -1027,7 +1027,7 @@ const GENERATES: &str = r#"
     std::fs::write(file, word).unwrap();
 "#;
 
-/// A package with a build script that reads `file` and says with `body` what it read.
+/// A package with a build script that reads `file` and passes on its content with `body`.
 fn scripted(sandbox: &Sandbox, file: &str, body: &str, main: &str) -> Project {
     let demo = demo(sandbox, &sandbox.registry([reading()]), "reading = \"1\"", main);
     let script = SCRIPT.replace("@variable@", SCRIPT_RUNS).replace("@file@", file).replace("@body@", body);
@@ -1036,21 +1036,22 @@ fn scripted(sandbox: &Sandbox, file: &str, body: &str, main: &str) -> Project {
     demo
 }
 
-/// In each empty target directory the script is run, and what depends on it is compiled only if something is new.
+/// Asserts that the script runs in each empty target directory, and that its dependents are compiled only if its output
+/// is new there.
 #[track_caller]
-fn assert_script_counts(file: &str, body: &str, main: &str) {
+fn assert_script_output_is_input(file: &str, body: &str, main: &str) {
     let sandbox = Sandbox::new();
     let mut demo = scripted(&sandbox, file, body, main);
-    let assert_said = |demo: &Project, compiled: &[&str], said: &str| {
+    let assert_printed = |demo: &Project, compiled: &[&str], said: &str| {
         assert_demo(&sandbox, demo, compiled, said);
         assert_eq!(sandbox.scripts_run(), ["demo"], "a member's script is run in every new target directory");
     };
-    assert_said(&demo, &["demo", "demo (build script)", "reading"], "first");
-    assert_said(&demo, &[], "first");
+    assert_printed(&demo, &["demo", "demo (build script)", "reading"], "first");
+    assert_printed(&demo, &[], "first");
     sandbox.assert_nothing_to_do(&demo, &["build"]);
     demo = demo.env("WORD", "later");
-    assert_said(&demo, &["demo"], "later");
-    assert_said(&demo, &[], "later");
+    assert_printed(&demo, &["demo"], "later");
+    assert_printed(&demo, &[], "later");
     demo = demo.env("WORD", "third");
     sandbox.reset();
     demo.xcache(["build"]).ok();
@@ -1063,47 +1064,47 @@ fn assert_script_counts(file: &str, body: &str, main: &str) {
 }
 
 #[test]
-fn a_file_that_a_members_script_generates_counts() {
+fn a_file_generated_by_a_members_script_is_an_input() {
     let main = "fn main() { println!(\"{}\", include_str!(concat!(env!(\"OUT_DIR\"), \"/word.txt\"))); }";
-    assert_script_counts("word.txt", GENERATES, main);
+    assert_script_output_is_input("word.txt", GENERATES, main);
 }
 
 #[test]
-fn a_file_outside_of_the_package_that_a_members_script_reads_counts() {
+fn a_file_outside_of_the_package_that_a_members_script_reads_is_an_input() {
     let main = "fn main() { println!(\"{}\", include_str!(concat!(env!(\"OUT_DIR\"), \"/word.txt\"))); }";
-    assert_script_counts("../word.txt", GENERATES, main);
+    assert_script_output_is_input("../word.txt", GENERATES, main);
 }
 
 #[test]
-fn a_variable_that_a_members_script_sets_counts() {
+fn a_variable_set_by_a_members_script_is_an_input() {
     let main = "fn main() { println!(\"{}\", env!(\"SAID\")); }";
-    assert_script_counts("../word.txt", "println!(\"cargo::rustc-env=SAID={word}\");", main);
+    assert_script_output_is_input("../word.txt", "println!(\"cargo::rustc-env=SAID={word}\");", main);
 }
 
 #[test]
-fn a_cfg_that_a_members_script_sets_counts() {
+fn a_cfg_set_by_a_members_script_is_an_input() {
     let main = "#![allow(unexpected_cfgs)]
         fn main() {
             let words = [(cfg!(first), \"first\"), (cfg!(later), \"later\"), (cfg!(third), \"third\"), (true, \"other\")];
             println!(\"{}\", words.iter().find(|word| word.0).unwrap().1);
         }";
-    assert_script_counts("../word.txt", "println!(\"cargo::rustc-cfg={word}\");", main);
+    assert_script_output_is_input("../word.txt", "println!(\"cargo::rustc-cfg={word}\");", main);
 }
 
 #[test]
-fn a_generated_file_that_a_macro_reads_counts() {
+fn a_generated_file_that_a_macro_reads_is_an_input() {
     let main = "fn main() { println!(\"{}\", reading::generated!(\"word.txt\")); }";
-    assert_script_counts("../word.txt", GENERATES, main);
+    assert_script_output_is_input("../word.txt", GENERATES, main);
 }
 
 #[test]
-fn a_variable_of_a_members_script_that_a_macro_reads_counts() {
+fn a_variable_of_a_members_script_that_a_macro_reads_is_an_input() {
     let main = "fn main() { println!(\"{}\", reading::variable!(\"SAID\")); }";
-    assert_script_counts("../word.txt", "println!(\"cargo::rustc-env=SAID={word}\");", main);
+    assert_script_output_is_input("../word.txt", "println!(\"cargo::rustc-env=SAID={word}\");", main);
 }
 
 #[test]
-fn what_depends_on_a_member_with_a_script_is_reused() {
+fn dependents_of_a_member_with_a_script_are_reused() {
     let sandbox = Sandbox::new();
     let project = workspace(&sandbox);
     let script = "fn main() {
@@ -1116,16 +1117,16 @@ fn what_depends_on_a_member_with_a_script_is_reused() {
     project.write("words/src/lib.rs", library);
     project.xcache(["build"]).ok();
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     let project = project.env("WORD", "two");
     assert_builds(&sandbox, &project, &["app", "voice", "words"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("one", "two"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("one", "two"));
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("one", "two"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("one", "two"));
 }
 
 #[test]
-fn a_program_that_names_its_generated_files_names_those_of_its_own_target_directory() {
+fn a_program_that_prints_its_out_dir_prints_that_of_its_own_target_directory() {
     let sandbox = Sandbox::new();
     let main = "fn main() { println!(\"{}\", env!(\"OUT_DIR\")); }";
     let demo = scripted(&sandbox, "word.txt", GENERATES, main);
@@ -1139,7 +1140,7 @@ fn a_program_that_names_its_generated_files_names_those_of_its_own_target_direct
 }
 
 #[test]
-fn a_file_of_the_package_that_its_script_writes_and_a_macro_reads_counts() {
+fn a_file_of_the_package_that_its_script_writes_and_a_macro_reads_is_an_input() {
     let sandbox = Sandbox::new();
     let main = "fn main() { println!(\"{}\", reading::file!(\"written.txt\")); }";
     let demo = scripted(&sandbox, "word.txt", "std::fs::write(\"written.txt\", word).unwrap();", main);
@@ -1150,9 +1151,9 @@ fn a_file_of_the_package_that_its_script_writes_and_a_macro_reads_counts() {
     }
 }
 
-// Edits while a build goes on.
+// Edits during a build.
 
-/// A package whose build can be stopped in two places: before its binary is compiled, and while it is.
+/// A package whose build can pause twice: before its program is compiled, and while it is compiled.
 fn pausing(sandbox: &Sandbox) -> Project {
     let early = Package::new("early", "1.0.0", "reading::pause!(\"early\");").dependency("reading", "1");
     let main = "mod word; reading::pause!(\"main\"); fn main() { println!(\"{}\", word::WORD); }";
@@ -1174,11 +1175,11 @@ struct Paused {
 impl Paused {
     fn start(sandbox: &Sandbox, demo: &Project) -> Self {
         let dir = sandbox.unused("pauses");
-        fs::create_dir_all(&dir).expect("a directory can be made");
+        fs::create_dir_all(&dir).expect("a directory can be created");
         Self { build: demo.xcache(["build"]).env("PAUSE_DIR", &dir).start(), dir }
     }
 
-    /// Does something in the pause of this name.
+    /// Does something during the pause of this name.
     #[track_caller]
     fn during(&self, pause: &str, action: impl FnOnce()) {
         let file = |extension: &str| self.dir.join(pause).with_extension(extension);
@@ -1193,12 +1194,12 @@ impl Paused {
     }
 }
 
-/// Nothing was recorded, and each content gives the program that says it.
+/// Asserts that nothing was recorded, and that each content gives the right program.
 #[track_caller]
-fn assert_both_right(sandbox: &Sandbox, demo: &Project) {
+fn assert_nothing_wrong_recorded(sandbox: &Sandbox, demo: &Project) {
     let reasons = demo.report().reasons("demo");
     assert!(reasons.contains(&"changed-meanwhile".to_owned()), "{reasons:?}");
-    // Its macro has read the variable with the directory of the pauses, which is not set any more.
+    // The macro of `early` has read the variable with the directory of the pauses, which is not set any more.
     demo.clean();
     demo.xcache(["build", "-p", "early"]).ok();
     for compiled in [&["demo"][..], &[]] {
@@ -1210,7 +1211,7 @@ fn assert_both_right(sandbox: &Sandbox, demo: &Project) {
 }
 
 #[test]
-fn an_edit_before_a_member_is_compiled_is_not_recorded_as_what_was_planned() {
+fn an_edit_before_a_member_is_compiled_is_not_recorded_under_the_planned_key() {
     let sandbox = Sandbox::new();
     let demo = pausing(&sandbox);
     let build = Paused::start(&sandbox, &demo);
@@ -1218,33 +1219,33 @@ fn an_edit_before_a_member_is_compiled_is_not_recorded_as_what_was_planned() {
     build.during("main", || {});
     build.end();
     assert_eq!(demo.run_binary("demo"), "later\n");
-    assert_both_right(&sandbox, &demo);
+    assert_nothing_wrong_recorded(&sandbox, &demo);
 }
 
 #[test]
-fn an_edit_while_a_member_is_compiled_is_not_recorded_as_what_was_planned() {
+fn an_edit_while_a_member_is_compiled_is_not_recorded_under_the_planned_key() {
     let sandbox = Sandbox::new();
     let demo = pausing(&sandbox);
     let build = Paused::start(&sandbox, &demo);
     build.during("early", || {});
     build.during("main", || demo.write("src/word.rs", word("later")));
     build.end();
-    assert_both_right(&sandbox, &demo);
+    assert_nothing_wrong_recorded(&sandbox, &demo);
 }
 
 #[test]
-fn an_edit_that_is_taken_back_while_a_member_is_compiled_is_not_recorded_as_what_was_planned() {
+fn an_edit_reverted_while_a_member_is_compiled_is_not_recorded_under_the_planned_key() {
     let sandbox = Sandbox::new();
     let demo = pausing(&sandbox);
     let build = Paused::start(&sandbox, &demo);
     build.during("early", || demo.write("src/word.rs", word("later")));
     build.during("main", || demo.write("src/word.rs", word("first")));
     build.end();
-    assert_both_right(&sandbox, &demo);
+    assert_nothing_wrong_recorded(&sandbox, &demo);
 }
 
 #[test]
-fn a_file_that_is_put_aside_and_back_meanwhile_is_not_recorded_as_what_was_planned() {
+fn a_file_moved_away_and_back_during_a_build_is_not_recorded_under_the_planned_key() {
     let sandbox = Sandbox::new();
     let demo = pausing(&sandbox);
     let [file, aside] = ["src/word.rs", "../aside.rs"].map(|name| demo.dir().join(name));
@@ -1253,7 +1254,7 @@ fn a_file_that_is_put_aside_and_back_meanwhile_is_not_recorded_as_what_was_plann
         fs::rename(&file, &aside).expect("a file can be renamed");
         demo.write("src/word.rs", word("later"));
     });
-    // It comes back with the time it had before.
+    // The file comes back with its earlier time.
     build.during("main", || fs::rename(&aside, &file).expect("a file can be renamed"));
     build.end();
     for text in ["first", "later"] {
@@ -1265,7 +1266,7 @@ fn a_file_that_is_put_aside_and_back_meanwhile_is_not_recorded_as_what_was_plann
 }
 
 #[test]
-fn a_template_that_is_changed_and_changed_back_meanwhile_is_not_recorded_as_what_was_planned() {
+fn a_template_changed_and_reverted_during_a_build_is_not_recorded_under_the_planned_key() {
     let sandbox = Sandbox::new();
     let demo = pausing(&sandbox);
     let main = "const WORD: &str = reading::file!(\"x.txt\"); reading::pause!(\"main\");
@@ -1276,7 +1277,7 @@ fn a_template_that_is_changed_and_changed_back_meanwhile_is_not_recorded_as_what
     build.during("early", || demo.write("x.txt", "later"));
     build.during("main", || demo.write("x.txt", "first"));
     build.end();
-    assert_eq!(demo.run_binary("demo"), "later\n", "the pauses are not where they should be");
+    assert_eq!(demo.run_binary("demo"), "later\n", "the pauses are in the wrong places");
     for text in ["first", "later"] {
         demo.write("x.txt", text);
         demo.clean();
@@ -1286,22 +1287,22 @@ fn a_template_that_is_changed_and_changed_back_meanwhile_is_not_recorded_as_what
 }
 
 #[test]
-fn what_is_stale_in_a_target_directory_is_not_recorded() {
+fn stale_outputs_in_a_target_directory_are_not_recorded() {
     let (sandbox, project) = warm();
     project.xcache(["build"]).ok();
     let [file, aside] = ["words/src/lib.rs", "../aside.rs"].map(|name| project.dir().join(name));
     fs::rename(&file, &aside).expect("a file can be renamed");
     project.write("words/src/lib.rs", "pub fn word() -> &'static str { \"two\" }");
     project.xcache(["build"]).ok();
-    assert_eq!(project.run_binary("app"), SAID.replace("one", "two"));
-    // Cargo goes by times, and takes the old file for the one it has compiled.
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("one", "two"));
+    // Cargo compares times, and takes the old file for the one that it compiled.
     fs::rename(&aside, &file).expect("a file can be renamed");
     project.write("app/templates/page.txt", "PAGE");
     project.edit("voice/src/lib.rs", "quiet", "still");
     project.xcache(["build"]).ok();
     project.clean();
     project.xcache(["build"]).ok();
-    let said = SAID.replace("page", "PAGE").replace("quiet", "still");
+    let said = OUTPUT.replace("page", "PAGE").replace("quiet", "still");
     assert_eq!(project.run_binary("app"), said);
     sandbox.assert_nothing_to_do(&project, &["build"]);
 }
@@ -1334,54 +1335,54 @@ fn incremental_members_are_hits_until_they_are_edited() {
         project.xcache(["build"]).ok();
         assert_eq!(compiled_members(&sandbox), compiled);
         assert_full_hit(&sandbox, &project, &["build"]);
-        assert_eq!(project.run_binary("app"), SAID.replace("one", to));
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", to));
     }
 }
 
 #[test]
-fn another_compiler_costs_all_members() {
+fn another_compiler_recompiles_all_members() {
     let (sandbox, project) = warm();
     let other = sandbox.another_rustc(Rustc::of_another_version);
     let project = project.with_rustc(&other);
     project.xcache(["build"]).ok();
     let compiled = sorted(other.compilations());
     assert!(MEMBERS.iter().all(|name| compiled.contains(&(*name).to_owned())), "{compiled:?}");
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
-fn a_wrapper_for_the_workspace_compiles_all_members() {
+fn a_wrapper_for_workspace_members_recompiles_all_members() {
     let (sandbox, project) = warm();
     let wrapper = sandbox.path("wrapper");
     tree::write_script(&wrapper, "exec \"$@\" --cfg shout");
     let wrapped = project.env("RUSTC_WORKSPACE_WRAPPER", &wrapper);
     for _ in 0..2 {
         assert_builds(&sandbox, &wrapped, &MEMBERS);
-        assert_eq!(wrapped.run_binary("app"), SAID.replace("plain", "SHOUT"));
+        assert_eq!(wrapped.run_binary("app"), OUTPUT.replace("plain", "SHOUT"));
     }
     let project = wrapped.env_remove("RUSTC_WORKSPACE_WRAPPER");
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
 }
 
 #[test]
-fn members_come_from_a_remote_store_at_the_same_path() {
+fn members_are_hits_from_a_remote_at_the_same_path() {
     let sandbox = Sandbox::new();
     let url = format!("file://{}", sandbox.path("remote").display());
     let project = workspace(&sandbox).env("XCACHE_REMOTE", url);
     project.xcache(["build"]).ok();
     let project = project.with_store(&sandbox.path("the-store-of-another-machine"));
     assert_full_hit(&sandbox, &project, &["build"]);
-    assert_eq!(project.run_binary("app"), SAID);
+    assert_eq!(project.run_binary("app"), OUTPUT);
     project.edit("words/src/lib.rs", "one", "two");
     assert_builds(&sandbox, &project, &["app", "voice", "words"]);
-    assert_eq!(project.run_binary("app"), SAID.replace("one", "two"));
+    assert_eq!(project.run_binary("app"), OUTPUT.replace("one", "two"));
 }
 
 const NEEDLESS: &str = "pub fn word() -> &'static str { return \"one\"; }";
 
 #[test]
-fn clippy_after_check_and_check_after_clippy_are_right() {
+fn clippy_after_check_and_check_after_clippy_are_correct() {
     let sandbox = Sandbox::new();
     let project = workspace(&sandbox);
     project.write("words/src/lib.rs", NEEDLESS);
@@ -1401,7 +1402,7 @@ fn clippy_after_check_and_check_after_clippy_are_right() {
     assert!(project.xcache(["clippy"]).ok().warnings().contains(&needless));
 }
 
-/// The warnings of all members, and of a test.
+/// A workspace with warnings in several members, and in a test.
 fn noisy(sandbox: &Sandbox) -> Project {
     let project = workspace(sandbox);
     project.write("words/src/lib.rs", "pub fn word() -> &'static str { let unused = 1; \"one\" }\nfn dead() {}");
@@ -1423,12 +1424,12 @@ fn warnings_of_members_are_shown_again_on_a_hit() {
         let hit = assert_full_hit(&sandbox, &project, command);
         assert_eq!(blocks(&hit), blocks(&plain), "{command:?}");
         assert!(hit.stderr.contains("unused variable: `unused`"), "{hit}");
-        // Once more, from what cargo keeps, and in a target directory that was filled.
+        // Once more, replayed by cargo from the filled target directory.
         assert_eq!(blocks(&project.cargo(command).ok()), blocks(&plain), "{command:?}");
     }
 }
 
-/// What was said about the code, whatever the order of the crates: paragraphs that are no status lines.
+/// The messages about the code, independent of the order of the crates: all paragraphs that are not status lines.
 fn blocks(output: &Output) -> Vec<String> {
     let text = output.cargo_stderr();
     let is_status = |line: &&str| line.starts_with("  ") && line.trim_start().starts_with(char::is_uppercase);
@@ -1439,8 +1440,8 @@ fn blocks(output: &Output) -> Vec<String> {
     blocks
 }
 
-/// The line that sums up a crate's warnings stands before whatever crate comes next, and which of two units of a crate
-/// has the duplicates depends on which was there first.
+/// Cargo prints the line that sums up a crate's warnings before the messages of any other crate. Of two units of a
+/// crate, the later one has the duplicates, and their order varies.
 fn split_summaries(block: &str) -> Vec<String> {
     let is_summary = |line: &&str| line.starts_with("warning: `") && line.contains(" generated ");
     let (summaries, rest): (Vec<_>, Vec<_>) = block.lines().partition(is_summary);
@@ -1466,12 +1467,12 @@ fn warnings_in_json_are_the_same_on_a_hit() {
     }
 }
 
-/// The whole messages of the compiler, sorted.
+/// All compiler messages, sorted.
 fn messages(output: &Output) -> Vec<String> {
     lines_because(output, "compiler-message")
 }
 
-/// What was made, sorted.
+/// All artifact messages, sorted.
 fn artifacts(output: &Output) -> Vec<String> {
     lines_because(output, "compiler-artifact")
 }
@@ -1484,15 +1485,15 @@ fn lines_because(output: &Output, reason: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_plain_cargo_built_and_what_xcache_built_can_take_turns() {
+fn plain_cargo_and_xcache_can_alternate() {
     let (sandbox, project) = warm();
     for round in 0..3 {
         let (from, to) = [("one", "two"), ("two", "six"), ("six", "one")][round];
         let plain = project.cargo(["build"]).ok();
-        assert_eq!(project.run_binary("app"), SAID.replace("one", from), "in round {round}: {plain}");
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", from), "in round {round}: {plain}");
         project.edit("words/src/lib.rs", from, to);
         project.xcache(["build"]).ok();
-        assert_eq!(project.run_binary("app"), SAID.replace("one", to), "in round {round}");
+        assert_eq!(project.run_binary("app"), OUTPUT.replace("one", to), "in round {round}");
     }
     assert_full_hit(&sandbox, &project, &["build"]);
 }

@@ -1,6 +1,6 @@
-//! Native code: what build scripts compile from C is reused where nothing that it was made from has changed.
+//! Native code: what build scripts compile from C is reused unless an input changed.
 //!
-//! Runs of build scripts are counted by the scripts, and what the programs say comes from the C code.
+//! Scripts count their own runs, and the output of the programs comes from the C code.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use support::{Package, Project, Sandbox, tree};
 
 const NONE: [&str; 0] = [];
 
-/// Compiles a C file into a library, as the `cc` crate does, and says what that depends on.
+/// Compiles a C file into a library, as the `cc` crate does, and declares its inputs.
 const COMPILING: &str = r#"
     let out = std::env::var("OUT_DIR").unwrap();
     let run = |program: &str, arguments: &[&str]| {
@@ -32,14 +32,14 @@ const COMPILING: &str = r#"
 
 const C: &str = "#ifndef VALUE\n#define VALUE 1\n#endif\nint value(void) { return VALUE; }\n";
 
-/// A machine with a workspace of one program, which gets its value from C two crates down.
+/// A machine with a workspace of one program, which gets its value from C code two dependencies down.
 struct Scene {
     sandbox: Sandbox,
     demo: Project,
 }
 
 impl Scene {
-    /// With `links` in the manifest of the native crate, or without.
+    /// `links` says whether the manifest of the native crate has that field.
     fn new(script: &str, links: bool) -> Self {
         let sandbox = Sandbox::new();
         let native = Package::new("value-sys", "1.0.0", "extern \"C\" { pub fn value() -> i32; }")
@@ -51,7 +51,7 @@ impl Scene {
         Self::with(sandbox, vec![native, wrapper])
     }
 
-    /// The C code is in a macro that a crate hands on, and what another one makes of it is in the program.
+    /// The C code is in a macro that a crate exports again; another crate expands it.
     fn in_a_macro(links: bool) -> Self {
         let sandbox = Sandbox::new();
         let library = "extern \"C\" { fn value() -> i32; }
@@ -75,12 +75,13 @@ impl Scene {
         Self { sandbox, demo }
     }
 
-    /// Where nobody looks at what scripts read.
-    fn unseen(self) -> Self {
+    /// Without observing.
+    fn unobserved(self) -> Self {
         Self { demo: self.demo.env("XCACHE_OBSERVE", "off"), ..self }
     }
 
-    /// Into an empty target directory: which scripts have run, which crates were compiled, and what the program says.
+    /// Builds into an empty target directory. Returns the scripts that ran, the compiled crates, and the output of the
+    /// program.
     #[track_caller]
     fn build(&self, variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>, String) {
         self.demo.clean();
@@ -90,7 +91,7 @@ impl Scene {
         (self.sandbox.scripts_run(), self.sandbox.compiled(), self.demo.run_binary("demo"))
     }
 
-    /// Nothing was started, and the program says this.
+    /// Asserts that nothing was started, and that the program prints this.
     #[track_caller]
     fn assert_full_hit(&self, variables: &[(&str, &str)], said: &str) {
         let (scripts, compiled, says) = self.build(variables);
@@ -98,7 +99,7 @@ impl Scene {
         assert_eq!(says, said);
     }
 
-    /// The script has run, and the program says this.
+    /// Asserts that the script ran, and that the program prints this.
     #[track_caller]
     fn assert_runs(&self, variables: &[(&str, &str)], said: &str) {
         let (scripts, _, says) = self.build(variables);
@@ -106,7 +107,7 @@ impl Scene {
         assert_eq!(says, said);
     }
 
-    /// A C compiler of another version, which says so and compiles in the same way but for a flag.
+    /// A C compiler that reports another version and adds a flag.
     fn another_compiler(&self, version: &str, flag: &str) -> PathBuf {
         let path = self.sandbox.unused("compiler").join("cc");
         let answer = format!("if [ \"$*\" = --version ]; then echo 'cc {version}'; exit; fi");
@@ -116,7 +117,7 @@ impl Scene {
 }
 
 #[test]
-fn what_a_script_compiled_is_a_hit() {
+fn native_code_compiled_by_a_script_is_a_hit() {
     let scene = Scene::new(COMPILING, true);
     scene.assert_runs(&[], "1\n");
     scene.assert_full_hit(&[], "1\n");
@@ -124,7 +125,7 @@ fn what_a_script_compiled_is_a_hit() {
 }
 
 #[test]
-fn what_a_macro_with_other_native_code_makes_is_not_reused() {
+fn the_expansion_of_a_macro_with_other_native_code_is_not_reused() {
     for links in [true, false] {
         let scene = Scene::in_a_macro(links);
         for (flag, said) in [("-DVALUE=1", "1\n"), ("-DVALUE=2", "2\n"), ("-DVALUE=1", "1\n"), ("-DVALUE=2", "2\n")] {
@@ -137,7 +138,7 @@ fn what_a_macro_with_other_native_code_makes_is_not_reused() {
 }
 
 #[test]
-fn what_a_macro_with_other_native_code_makes_is_not_reused_in_a_directory_that_stays() {
+fn the_expansion_of_a_macro_with_other_native_code_is_not_reused_in_one_target_directory() {
     for links in [true, false] {
         let scene = Scene::in_a_macro(links);
         for (flag, said) in [("-DVALUE=1", "1\n"), ("-DVALUE=2", "2\n"), ("-DVALUE=1", "1\n")] {
@@ -148,17 +149,17 @@ fn what_a_macro_with_other_native_code_makes_is_not_reused_in_a_directory_that_s
 }
 
 #[test]
-fn it_is_a_hit_in_another_checkout_with_the_same_directories_for_packages_and_outputs() {
+fn native_code_is_a_hit_in_another_target_directory() {
     let scene = Scene::new(COMPILING, true);
     scene.build(&[]);
-    // No debug information, so no path of the machine is in what was compiled.
+    // Without debug information, outputs contain no path of the machine.
     let target = scene.sandbox.unused("target");
     scene.sandbox.reset();
     scene.demo.xcache(["build"]).env("CARGO_TARGET_DIR", &target).ok();
     assert_eq!(scene.sandbox.scripts_run(), NONE);
 }
 
-/// In another target directory, with another home of packages.
+/// The project in another target directory, with another cargo home.
 fn elsewhere(scene: &Scene, demo: &Project) -> (Project, PathBuf) {
     let there = demo.clone().with_cargo_home(&scene.sandbox.another_cargo_home());
     there.cargo(["fetch"]).ok();
@@ -167,7 +168,7 @@ fn elsewhere(scene: &Scene, demo: &Project) -> (Project, PathBuf) {
 }
 
 #[test]
-fn native_code_with_debug_information_is_a_hit_with_other_directories_for_packages_and_outputs() {
+fn native_code_with_debug_information_is_a_hit_with_another_cargo_home_and_target_directory() {
     for flags in ["-g", "-g -gz=zlib"] {
         let scene = Scene::new(COMPILING, true);
         let demo = scene.demo.clone().env("CFLAGS", flags);
@@ -183,7 +184,7 @@ fn native_code_with_debug_information_is_a_hit_with_other_directories_for_packag
 }
 
 #[test]
-fn native_code_that_a_linker_is_to_compile_may_hold_a_directory_and_is_compiled_for_another_one() {
+fn native_code_for_link_time_optimization_is_recompiled_in_another_directory() {
     let scene = Scene::new(COMPILING, true);
     let flags = [("CFLAGS", "-flto -ffat-lto-objects")];
     scene.assert_runs(&flags, "1\n");
@@ -195,7 +196,7 @@ fn native_code_that_a_linker_is_to_compile_may_hold_a_directory_and_is_compiled_
 }
 
 #[test]
-fn native_code_that_holds_a_directory_in_its_data_is_compiled_for_another_one() {
+fn native_code_with_a_path_in_its_data_is_recompiled_in_another_directory() {
     let placed = COMPILING.replace(
         "let mut arguments =",
         "let place = format!(\"-DPLACE=\\\"{out}\\\"\"); let text = std::fs::read_to_string(\"value.c\").unwrap();
@@ -211,7 +212,7 @@ fn native_code_that_holds_a_directory_in_its_data_is_compiled_for_another_one() 
     assert_eq!(scene.sandbox.scripts_run(), ["value-sys"], "{}", there.report().json());
 }
 
-/// What build systems leave for themselves, with a link and an empty directory.
+/// Leaves what build systems leave for themselves, with a link and an empty directory.
 const LEAVING: &str = r#"
     let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").unwrap());
     for name in ["build/Makefile", "build/CMakeCache.txt", "build/CMakeFiles/value.dir/link.txt", "build/value.d"] {
@@ -226,7 +227,7 @@ const LEAVING: &str = r#"
 "#;
 
 #[test]
-fn what_build_systems_leave_for_themselves_is_a_hit_and_names_the_directories_of_this_build() {
+fn files_that_build_systems_leave_for_themselves_are_hits_with_the_directories_of_this_build() {
     let library = "pub fn value() -> String {
         include_str!(concat!(env!(\"OUT_DIR\"), \"/link/Makefile\")).replace(env!(\"OUT_DIR\"), \"[OUT]\")
     }";
@@ -239,11 +240,11 @@ fn what_build_systems_leave_for_themselves_is_a_hit_and_names_the_directories_of
     assert_eq!(scene.sandbox.scripts_run(), NONE, "{}", there.report().json());
     let snapshot = || {
         let out = tree::files(&target.join("debug/build"));
-        let out = out.iter().find(|path| path.ends_with("out/build/Makefile")).expect("it was left behind");
-        let out = out.parent().and_then(Path::parent).expect("it is in a directory").to_owned();
+        let out = out.iter().find(|path| path.ends_with("out/build/Makefile")).expect("the Makefile is in OUT_DIR");
+        let out = out.parent().and_then(Path::parent).expect("the Makefile is two levels down").to_owned();
         let texts: Vec<_> =
             tree::files(&out.join("build")).iter().map(|path| (path.clone(), tree::read(path))).collect();
-        let links = ["link", "absolute"].map(|name| std::fs::read_link(out.join(name)).expect("it is a link"));
+        let links = ["link", "absolute"].map(|name| std::fs::read_link(out.join(name)).expect("a link"));
         (texts, links, out.join("build/empty").is_dir())
     };
     let ours = snapshot();
@@ -251,12 +252,12 @@ fn what_build_systems_leave_for_themselves_is_a_hit_and_names_the_directories_of
     scene.sandbox.assert_nothing_to_do(&there, &["build"]);
     tree::remove(&target);
     there.cargo(["build"]).ok();
-    assert_eq!(ours, snapshot(), "as plain cargo has the script make it");
+    assert_eq!(ours, snapshot(), "not what the script makes under plain cargo");
     assert_eq!(there.program(target.join("debug/demo"), NONE).ok().stdout, said);
 }
 
 #[test]
-fn it_runs_when_a_variable_that_it_declared_has_another_value() {
+fn a_script_runs_when_a_declared_variable_has_another_value() {
     let scene = Scene::new(COMPILING, true);
     scene.assert_runs(&[], "1\n");
     scene.assert_runs(&[("CFLAGS", "-DVALUE=2")], "2\n");
@@ -264,11 +265,11 @@ fn it_runs_when_a_variable_that_it_declared_has_another_value() {
 }
 
 #[test]
-fn it_runs_for_another_compiler_under_the_same_name() {
+fn a_script_runs_for_another_compiler_with_the_same_name() {
     let scene = Scene::new(COMPILING, true);
     scene.assert_runs(&[], "1\n");
     let path = |compiler: &PathBuf| {
-        let directory = compiler.parent().expect("it is in a directory").display().to_string();
+        let directory = compiler.parent().expect("a compiler is in a directory").display().to_string();
         format!("{directory}:{}", std::env::var("PATH").unwrap_or_default())
     };
     let other = path(&scene.another_compiler("99.1", "-DVALUE=2"));
@@ -278,19 +279,19 @@ fn it_runs_for_another_compiler_under_the_same_name() {
 }
 
 #[test]
-fn it_runs_when_the_compiler_that_a_variable_names_becomes_another_one() {
+fn a_script_runs_when_the_compiler_named_by_a_variable_changes() {
     let scene = Scene::new(COMPILING, true);
     let compiler = scene.another_compiler("99.1", "-DVALUE=2");
-    let name = compiler.to_str().expect("a path of text").to_owned();
+    let name = compiler.to_str().expect("a UTF-8 path").to_owned();
     scene.assert_runs(&[("CC", &name)], "2\n");
     scene.assert_full_hit(&[("CC", &name)], "2\n");
     let next = scene.another_compiler("99.2", "-DVALUE=3");
-    std::fs::rename(next, &compiler).expect("it can be replaced");
+    std::fs::rename(next, &compiler).expect("the compiler can be replaced");
     scene.assert_runs(&[("CC", &name)], "3\n");
 }
 
 #[test]
-fn it_runs_when_the_configuration_names_the_compiler() {
+fn a_script_runs_each_time_when_the_configuration_names_the_compiler() {
     let scene = Scene::new(COMPILING, true);
     scene.assert_runs(&[], "1\n");
     let compiler = scene.another_compiler("99.1", "-DVALUE=2");
@@ -303,11 +304,11 @@ fn it_runs_when_the_configuration_names_the_compiler() {
 }
 
 #[test]
-fn it_runs_when_a_library_is_installed() {
+fn a_script_runs_when_a_library_is_installed() {
     let scene = Scene::new(COMPILING, true);
     let installed = scene.sandbox.unused("pkgconfig");
     tree::write(&installed.join("one.pc"), "Version: 1");
-    let variables = [("PKG_CONFIG_PATH", installed.to_str().expect("a path of text"))];
+    let variables = [("PKG_CONFIG_PATH", installed.to_str().expect("a UTF-8 path"))];
     scene.assert_runs(&variables, "1\n");
     scene.assert_full_hit(&variables, "1\n");
     tree::write(&installed.join("two.pc"), "Version: 2");
@@ -315,7 +316,7 @@ fn it_runs_when_a_library_is_installed() {
 }
 
 #[test]
-fn a_script_that_is_not_known_to_be_for_native_code_is_a_hit_as_well_if_it_was_seen() {
+fn an_observed_script_without_links_is_a_hit() {
     let scene = Scene::new(COMPILING, false);
     scene.assert_runs(&[], "1\n");
     scene.assert_full_hit(&[], "1\n");
@@ -324,8 +325,8 @@ fn a_script_that_is_not_known_to_be_for_native_code_is_a_hit_as_well_if_it_was_s
 }
 
 #[test]
-fn a_script_that_is_not_known_to_be_for_native_code_runs_unseen_and_its_dependents_hit() {
-    let scene = Scene::new(COMPILING, false).unseen();
+fn an_unobserved_script_without_links_runs_each_time_and_its_dependents_are_hits() {
+    let scene = Scene::new(COMPILING, false).unobserved();
     scene.assert_runs(&[], "1\n");
     let (scripts, compiled, said) = scene.build(&[]);
     assert_eq!((scripts, said), (vec!["value-sys".to_owned()], "1\n".to_owned()));
@@ -336,15 +337,15 @@ fn a_script_that_is_not_known_to_be_for_native_code_runs_unseen_and_its_dependen
     assert!(compiled.contains(&"value_sys".to_owned()), "{compiled:?}");
 }
 
-/// A script that does not say what it depends on.
-fn silent() -> String {
+/// A script that does not declare its inputs.
+fn undeclared() -> String {
     COMPILING.lines().filter(|line| !line.contains("rerun-if")).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
-fn a_script_that_does_not_say_what_it_depends_on_is_a_hit_if_it_was_seen() {
+fn an_observed_script_that_declares_no_inputs_is_a_hit() {
     for links in [true, false] {
-        let scene = Scene::new(&silent(), links);
+        let scene = Scene::new(&undeclared(), links);
         scene.assert_runs(&[], "1\n");
         scene.assert_full_hit(&[], "1\n");
         scene.assert_runs(&[("CFLAGS", "-DVALUE=2")], "2\n");
@@ -353,8 +354,8 @@ fn a_script_that_does_not_say_what_it_depends_on_is_a_hit_if_it_was_seen() {
 }
 
 #[test]
-fn a_script_that_does_not_say_what_it_depends_on_runs_unseen() {
-    let scene = Scene::new(&silent(), true).unseen();
+fn an_unobserved_script_that_declares_no_inputs_runs_each_time() {
+    let scene = Scene::new(&undeclared(), true).unobserved();
     for _ in 0..2 {
         scene.assert_runs(&[], "1\n");
         assert_eq!(scene.demo.report().reasons("value-sys").last().map(String::as_str), Some("native"));
@@ -364,34 +365,34 @@ fn a_script_that_does_not_say_what_it_depends_on_runs_unseen() {
 const FINDING: &str = "println!(\"cargo:rustc-link-search=native=/usr/lib\");";
 
 #[test]
-fn a_script_that_finds_a_library_of_the_system_is_a_hit_if_it_was_seen() {
-    // What is in the library might be of the system, or of the script.
+fn an_observed_script_that_finds_a_system_library_is_a_hit() {
+    // The library may be the system's or the script's own, so dependents are compiled.
     let scene = Scene::new(&format!("{COMPILING}\n{FINDING}"), true);
     scene.assert_runs(&[], "1\n");
     assert_eq!(scene.build(&[]), (vec![], vec!["demo".into(), "value_sys".into()], "1\n".to_owned()));
 }
 
 #[test]
-fn a_script_that_finds_a_library_of_the_system_runs_unseen() {
-    let scene = Scene::new(&format!("{COMPILING}\n{FINDING}"), true).unseen();
+fn an_unobserved_script_that_finds_a_system_library_runs_each_time() {
+    let scene = Scene::new(&format!("{COMPILING}\n{FINDING}"), true).unobserved();
     for _ in 0..2 {
         scene.assert_runs(&[], "1\n");
         assert_eq!(scene.demo.report().reasons("value-sys").last().map(String::as_str), Some("system-library"));
     }
 }
 
-/// Makes a library in a directory that is nobody's.
+/// Makes a library in a directory outside of all packages.
 fn install(directory: &Path, value: u32) {
     let source = directory.join("value.c");
     tree::write(&source, format!("int value(void) {{ return {value}; }}"));
-    let run = |command: &mut Command| assert!(command.status().expect("it is installed").success());
+    let run = |command: &mut Command| assert!(command.status().expect("the program starts").success());
     run(Command::new("cc").arg("-c").arg(&source).arg("-o").arg(directory.join("value.o")));
     run(Command::new("ar").arg("crsD").arg(directory.join("libvalue.a")).arg(directory.join("value.o")));
 }
 
 #[test]
-fn what_holds_a_static_library_of_the_system_is_compiled_every_time() {
-    // The script says the same whatever is in the library.
+fn crates_with_a_static_system_library_are_compiled_each_time() {
+    // The script prints the same, whatever is in the library.
     let elsewhere = Sandbox::new();
     let directory = elsewhere.path("lib");
     let found = format!(
@@ -412,7 +413,7 @@ fn what_holds_a_static_library_of_the_system_is_compiled_every_time() {
 }
 
 #[test]
-fn what_is_above_a_static_library_that_flags_and_a_source_name_is_linked_anew() {
+fn a_program_over_a_static_library_named_by_flags_and_a_source_is_linked_each_time() {
     let elsewhere = Sandbox::new();
     let directory = elsewhere.path("lib");
     let sandbox = Sandbox::new();
@@ -427,18 +428,18 @@ fn what_is_above_a_static_library_that_flags_and_a_source_name_is_linked_anew() 
     }
 }
 
-/// Makes a shared library in a directory that is nobody's.
+/// Makes a shared library in a directory outside of all packages.
 fn install_shared(directory: &Path, value: u32) {
     let source = directory.join("value.c");
     tree::write(&source, format!("int value(void) {{ return {value}; }}"));
     let library = directory.join("libvalue.so");
     let mut compiler = Command::new("cc");
     compiler.arg("-shared").arg("-fPIC").arg(&source).arg("-o").arg(&library);
-    assert!(compiler.status().expect("it is installed").success());
+    assert!(compiler.status().expect("the program starts").success());
 }
 
 #[test]
-fn what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_is_the_same() {
+fn a_program_linked_with_a_shared_system_library_is_a_hit_until_the_library_changes() {
     let elsewhere = Sandbox::new();
     let directory = elsewhere.path("lib");
     let found = format!(
@@ -463,21 +464,21 @@ fn what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_i
     install_shared(&directory, 2);
     assert_eq!(build(), (vec!["demo".to_owned()], "2\n".to_owned()));
     assert_eq!(build(), (vec![], "2\n".to_owned()));
-    // The linker prefers it, or may.
+    // The linker prefers the archive, or may prefer it.
     install(&directory, 3);
     assert_eq!(build().0, ["demo"]);
-    std::fs::remove_file(directory.join("libvalue.a")).expect("it was installed");
+    std::fs::remove_file(directory.join("libvalue.a")).expect("the archive exists");
     // A linker script says that the library is elsewhere.
-    std::fs::rename(directory.join("libvalue.so"), directory.join("libreal.so")).expect("it can be renamed");
+    std::fs::rename(directory.join("libvalue.so"), directory.join("libreal.so")).expect("the library can be renamed");
     tree::write(&directory.join("libvalue.so"), format!("INPUT({path}/libreal.so)"));
     assert_eq!((build().0, build().0), (vec!["demo".to_owned()], vec![]));
     let real = elsewhere.path("real");
     install_shared(&real, 4);
-    std::fs::copy(real.join("libvalue.so"), directory.join("libreal.so")).expect("it can be replaced");
+    std::fs::copy(real.join("libvalue.so"), directory.join("libreal.so")).expect("the library can be replaced");
     assert_eq!((build().0, build().0), (vec!["demo".to_owned()], vec![]));
 }
 
-/// Asks pkg-config as the crate of that name does.
+/// Calls pkg-config as the crate of that name does.
 const ASKING: &str = r#"
     println!("cargo:rerun-if-env-changed=PKG_CONFIG_PATH");
     let asked = std::process::Command::new("pkg-config").args(["--libs", "--cflags", "value"]).output().unwrap();
@@ -501,7 +502,7 @@ fn describe(directory: &Path, defined: &str) {
     tree::write(&directory.join("pkgconfig/value.pc"), text);
 }
 
-/// A machine with a shared library that pkg-config knows, and a program that says what is compiled in and linked.
+/// A machine with a shared library that pkg-config finds, and a program that prints what is compiled in and linked.
 fn described() -> (Scene, Sandbox, PathBuf) {
     let elsewhere = Sandbox::new();
     let directory = elsewhere.path("lib");
@@ -520,7 +521,7 @@ fn described() -> (Scene, Sandbox, PathBuf) {
 }
 
 #[test]
-fn a_library_that_pkg_config_has_found_is_a_hit_as_long_as_nothing_of_it_has_changed() {
+fn a_program_with_a_library_found_by_pkg_config_is_a_hit_until_the_library_or_its_description_changes() {
     let (scene, _elsewhere, directory) = described();
     let build = |expected: &[&str], said: &str| {
         scene.demo.clean();
@@ -546,7 +547,7 @@ fn a_library_that_pkg_config_has_found_is_a_hit_as_long_as_nothing_of_it_has_cha
 }
 
 #[test]
-fn a_library_that_pkg_config_has_found_is_a_hit_in_another_checkout_and_home() {
+fn a_crate_with_a_library_found_by_pkg_config_is_a_hit_with_another_cargo_home_and_target_directory() {
     let (scene, _elsewhere, directory) = described();
     scene.demo.xcache(["build"]).ok();
     let there = scene.demo.with_cargo_home(&scene.sandbox.another_cargo_home());
@@ -559,14 +560,14 @@ fn a_library_that_pkg_config_has_found_is_a_hit_in_another_checkout_and_home() {
         assert_eq!(started, expected, "{}", there.report().json());
         assert_eq!(there.program(target.join("debug/demo"), NONE).ok().stdout, said);
     };
-    // Members are others in another target directory.
+    // The member is compiled: it is linked in another target directory.
     build(&["demo"], "1 one\n");
     describe(&directory, "two");
     build(&["value-sys", "demo", "value_sys"], "1 two\n");
 }
 
 #[test]
-fn what_is_linked_with_a_library_that_only_a_source_names_is_linked_anew() {
+fn a_program_with_a_library_named_only_by_a_source_is_linked_each_time() {
     let elsewhere = Sandbox::new();
     let directory = elsewhere.path("lib");
     let found = format!(
@@ -591,7 +592,7 @@ fn what_is_linked_with_a_library_that_only_a_source_names_is_linked_anew() {
 }
 
 #[test]
-fn a_program_that_a_script_made_can_be_run_where_it_is_reused() {
+fn a_program_made_by_a_script_is_executable_when_it_is_reused() {
     let script = r##"
         use std::os::unix::fs::PermissionsExt;
         println!("cargo:rerun-if-changed=build.rs");

@@ -1,12 +1,12 @@
 //! What must not be a hit: one thing differs, and the dependency is compiled again.
 //!
-//! Each test has its counter-proof: what did not differ was reused, before and after.
+//! Each test also shows the opposite: what does not differ is reused, before and after.
 
 use support::{Invocation, Package, Project, Registry, Repository, Rustc, Sandbox, nightly, tree};
 
 const NONE: [&str; 0] = [];
 
-/// A library whose behaviour depends on how it is compiled, and a binary that shows it.
+/// A library whose behaviour depends on how it is compiled, and a program that shows it.
 fn leaf() -> Package {
     let library = "pub fn voice() -> &'static str {
         if cfg!(feature = \"loud\") { \"LOUD\" } else if cfg!(shout) { \"SHOUT\" } else { \"quiet\" }
@@ -26,9 +26,9 @@ fn demo_of(sandbox: &Sandbox, registry: &Registry) -> Project {
     demo
 }
 
-/// Two ways to build share nothing of `libraries`, though each shares everything with itself.
+/// Asserts that two ways to build share none of `libraries`, though each is a full hit when repeated.
 #[track_caller]
-fn assert_apart(sandbox: &Sandbox, demo: &Project, ways: [&dyn Fn() -> Invocation; 2], libraries: &[&str]) {
+fn assert_not_shared(sandbox: &Sandbox, demo: &Project, ways: [&dyn Fn() -> Invocation; 2], libraries: &[&str]) {
     for expected in [libraries, &NONE] {
         for way in ways {
             demo.clean();
@@ -39,14 +39,14 @@ fn assert_apart(sandbox: &Sandbox, demo: &Project, ways: [&dyn Fn() -> Invocatio
     }
 }
 
-/// `xcache build` with further arguments shares nothing with `xcache build`.
+/// Asserts that `xcache build` with further arguments shares nothing with `xcache build`.
 #[track_caller]
-fn assert_arguments_apart(arguments: &[&str]) {
+fn assert_arguments_not_shared(arguments: &[&str]) {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox);
     let plain = || demo.xcache(["build"]);
     let other = || demo.xcache([&["build"], arguments].concat());
-    assert_apart(&sandbox, &demo, [&plain, &other], &["leaf"]);
+    assert_not_shared(&sandbox, &demo, [&plain, &other], &["leaf"]);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn other_features_are_not_shared() {
     let demo = demo(&sandbox);
     let quiet = || demo.xcache(["build"]);
     let loud = || demo.xcache(["build", "--features", "loud"]);
-    assert_apart(&sandbox, &demo, [&quiet, &loud], &["leaf"]);
+    assert_not_shared(&sandbox, &demo, [&quiet, &loud], &["leaf"]);
     assert_eq!(demo.run_binary("demo"), "LOUD\n");
     demo.clean();
     quiet().ok();
@@ -64,56 +64,56 @@ fn other_features_are_not_shared() {
 
 #[test]
 fn another_profile_is_not_shared() {
-    assert_arguments_apart(&["--release"]);
+    assert_arguments_not_shared(&["--release"]);
 }
 
 #[test]
 fn another_optimization_level_is_not_shared() {
-    assert_arguments_apart(&["--config", "profile.dev.opt-level=1"]);
+    assert_arguments_not_shared(&["--config", "profile.dev.opt-level=1"]);
 }
 
 #[test]
 fn another_level_of_debug_information_is_not_shared() {
-    assert_arguments_apart(&["--config", "profile.dev.debug=1"]);
+    assert_arguments_not_shared(&["--config", "profile.dev.debug=1"]);
 }
 
 #[test]
 fn other_debug_assertions_are_not_shared() {
-    assert_arguments_apart(&["--config", "profile.dev.debug-assertions=false"]);
+    assert_arguments_not_shared(&["--config", "profile.dev.debug-assertions=false"]);
 }
 
 #[test]
 fn other_overflow_checks_are_not_shared() {
-    assert_arguments_apart(&["--config", "profile.dev.overflow-checks=false"]);
+    assert_arguments_not_shared(&["--config", "profile.dev.overflow-checks=false"]);
 }
 
 #[test]
 fn another_panic_strategy_is_not_shared() {
-    assert_arguments_apart(&["--config", "profile.dev.panic=\"abort\""]);
+    assert_arguments_not_shared(&["--config", "profile.dev.panic=\"abort\""]);
 }
 
 #[test]
 fn another_number_of_codegen_units_is_not_shared() {
-    assert_arguments_apart(&["--config", "profile.dev.codegen-units=1"]);
+    assert_arguments_not_shared(&["--config", "profile.dev.codegen-units=1"]);
 }
 
 #[test]
 fn another_kind_of_link_time_optimization_is_not_shared() {
-    assert_arguments_apart(&["--config", "profile.dev.lto=\"thin\""]);
+    assert_arguments_not_shared(&["--config", "profile.dev.lto=\"thin\""]);
 }
 
 #[test]
-fn a_profile_field_of_one_package_is_not_shared() {
-    assert_arguments_apart(&["--config", "profile.dev.package.leaf.opt-level=2"]);
+fn a_profile_override_of_one_package_is_not_shared() {
+    assert_arguments_not_shared(&["--config", "profile.dev.package.leaf.opt-level=2"]);
 }
 
 #[test]
-fn checked_and_built_are_not_shared() {
+fn a_check_and_a_build_share_nothing() {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox);
     let build = || demo.xcache(["build"]);
     let check = || demo.xcache(["check"]);
-    assert_apart(&sandbox, &demo, [&build, &check], &["leaf"]);
+    assert_not_shared(&sandbox, &demo, [&build, &check], &["leaf"]);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn other_rustflags_are_not_shared() {
     let demo = demo(&sandbox);
     let plain = || demo.xcache(["build"]);
     let other = || demo.xcache(["build"]).env("RUSTFLAGS", "-Coverflow-checks=off");
-    assert_apart(&sandbox, &demo, [&plain, &other], &["leaf"]);
+    assert_not_shared(&sandbox, &demo, [&plain, &other], &["leaf"]);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn another_cfg_is_not_shared() {
     let demo = demo(&sandbox);
     let quiet = || demo.xcache(["build"]);
     let shout = || demo.xcache(["build", "--config", "build.rustflags=[\"--cfg\", \"shout\"]"]);
-    assert_apart(&sandbox, &demo, [&quiet, &shout], &["leaf"]);
+    assert_not_shared(&sandbox, &demo, [&quiet, &shout], &["leaf"]);
     assert_eq!(demo.run_binary("demo"), "SHOUT\n");
 }
 
@@ -156,19 +156,20 @@ fn another_cfg_from_a_build_script_is_not_shared() {
 
 #[test]
 fn another_edition_is_not_shared() {
-    // Into what an array iterates changed with the edition 2021.
+    // The edition 2021 changed what iterating over an array yields.
     let library = "pub fn voice() -> &'static str {
         let [first] = [[1u8]];
         if std::any::type_name_of_val(&first.into_iter()).contains(\"slice\") { \"by reference\" } else { \"by value\" }
     }";
     let package = |edition: &str| Package::new("leaf", "1.0.0", library).edition(edition);
-    let said = assert_republished_apart([package("2018"), package("2021")]);
+    let said = assert_republished_not_shared([package("2018"), package("2021")]);
     assert_eq!(said, ["by reference\n", "by value\n"]);
 }
 
-/// Two packages of one name and version in one place, one after the other, share nothing; gives what their users say.
+/// Asserts that two packages of the same name and version, published one after the other, share nothing. Returns the
+/// outputs of their programs.
 #[track_caller]
-fn assert_republished_apart(packages: [Package; 2]) -> [String; 2] {
+fn assert_republished_not_shared(packages: [Package; 2]) -> [String; 2] {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([]);
     packages.map(|package| {
@@ -190,7 +191,7 @@ fn the_host_and_the_same_triple_as_a_target_are_not_shared() {
     let version = Sandbox::new();
     let version = demo(&version).program("rustc", ["-vV"]).ok().stdout;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host");
-    assert_arguments_apart(&["--target", host]);
+    assert_arguments_not_shared(&["--target", host]);
 }
 
 #[test]
@@ -210,7 +211,7 @@ fn another_toolchain_is_not_shared() {
 }
 
 #[test]
-fn a_real_other_toolchain_is_not_shared() {
+fn a_real_nightly_toolchain_is_not_shared() {
     let Some(nightly) = nightly() else { return };
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox);
@@ -229,7 +230,7 @@ fn another_checksum_of_the_same_version_is_not_shared() {
         let library = format!("pub fn voice() -> &'static str {{ {voice:?} }}");
         Package::new("leaf", "1.0.0", &library)
     };
-    assert_eq!(assert_republished_apart([package("one"), package("two")]), ["one\n", "two\n"]);
+    assert_eq!(assert_republished_not_shared([package("one"), package("two")]), ["one\n", "two\n"]);
 }
 
 #[test]
@@ -258,16 +259,17 @@ fn another_commit_of_the_same_repository_is_not_shared() {
 }
 
 #[test]
-fn warnings_that_were_asked_for_in_another_form_are_not_shown_in_the_old_one() {
+fn warnings_requested_in_another_format_are_not_shown_in_the_old_one() {
     let sandbox = Sandbox::new();
-    // What is hydrated is shown as cargo shows what it keeps: in the form of the build that it is of.
+    // Cargo shows the warnings of hydrated units in the recorded format, as it does for all fresh units.
     let demo = sandbox.demo(&sandbox.registry([leaf()]), "leaf = \"1\"", MAIN);
     let demo = demo.env("CARGO_INCREMENTAL", "0").env("XCACHE_HYDRATE", "off");
     demo.edit("src/main.rs", "fn main() {", "fn main() { let unused = 1;");
     let [long, short] = [&["build"][..], &["build", "--message-format", "short"]];
     for (command, compiled) in [(long, &["demo", "leaf"][..]), (long, &NONE), (short, &["demo"]), (short, &NONE)] {
         let plain = demo.cargo(command).env("CARGO_TARGET_DIR", sandbox.unused("plain")).ok().cargo_stderr();
-        let warning = plain.lines().find(|line| line.contains("unused variable")).expect("it warns").to_owned();
+        let warning =
+            plain.lines().find(|line| line.contains("unused variable")).expect("plain cargo warns").to_owned();
         demo.clean();
         sandbox.reset();
         let said = demo.xcache(command).ok().cargo_stderr();
@@ -277,7 +279,7 @@ fn warnings_that_were_asked_for_in_another_form_are_not_shown_in_the_old_one() {
 }
 
 #[test]
-fn another_value_of_a_variable_that_was_compiled_in_is_not_shared() {
+fn another_value_of_a_compiled_in_variable_is_not_shared() {
     let sandbox = Sandbox::new();
     let library = "pub fn voice() -> &'static str { option_env!(\"MADE_UP_FLAVOUR\").unwrap_or(\"plain\") }";
     let demo = demo_of(&sandbox, &sandbox.registry([Package::new("leaf", "1.0.0", library).feature("loud")]));
@@ -296,7 +298,7 @@ fn another_value_of_a_variable_that_was_compiled_in_is_not_shared() {
     assert_eq!(build(Some("vanilla")), (vec![], "vanilla\n".into()));
     assert_eq!(build(Some("mint")), (leaf(), "mint\n".into()));
     assert_eq!(build(None), (leaf(), "plain\n".into()));
-    // Whether the first is still there is not promised; that the last is not taken for it is.
+    // The first entry need not exist any more, but the last one must not be used in its place.
     assert_eq!(build(Some("vanilla")).1, "vanilla\n");
 }
 
@@ -317,7 +319,7 @@ fn stamped() -> Vec<Package> {
 }
 
 #[test]
-fn a_dependency_with_another_generated_file_takes_its_dependents_with_it() {
+fn a_dependency_with_another_generated_file_recompiles_its_dependents() {
     let sandbox = Sandbox::new();
     let main = "fn main() { println!(\"{}\", apex::STAMP); }";
     let demo = sandbox.demo(&sandbox.registry(stamped()), "apex = \"1\"", main);
@@ -335,7 +337,7 @@ fn a_dependency_with_another_generated_file_takes_its_dependents_with_it() {
 }
 
 #[test]
-fn a_dependency_rebuilt_to_other_bytes_takes_its_dependents_with_it() {
+fn a_dependency_rebuilt_to_other_bytes_recompiles_its_dependents() {
     let sandbox = Sandbox::new();
     let base = "pub const NAME: &str = if cfg!(made_up) { \"rebuilt\" } else { \"original\" };";
     let registry = sandbox.registry([
@@ -348,7 +350,7 @@ fn a_dependency_rebuilt_to_other_bytes_takes_its_dependents_with_it() {
     let demo = sandbox.demo(&registry, "apex = \"1\"\nlone = \"1\"", main);
     demo.xcache(["build"]).ok();
     assert_eq!(demo.run_binary("demo"), "original lone\n");
-    // The entry of `base` is lost, and the same source under the same key becomes something else.
+    // The entry of `base` is lost, and the same source under the same key compiles to other bytes.
     let key = demo.report().key("base").expect("a library of a registry has a key");
     forget_entry(&sandbox, &key);
     demo.clean();
@@ -376,11 +378,11 @@ fn forget_entry(sandbox: &Sandbox, key: &str) {
 }
 
 #[test]
-fn a_library_that_holds_its_path_is_not_shared_under_another_root() {
+fn a_library_that_contains_its_path_is_not_shared_under_another_root() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([
         Package::new("leaf", "1.0.0", "pub const DIR: &str = env!(\"CARGO_MANIFEST_DIR\");"),
-        // A constant is copied into whoever uses it.
+        // A constant is copied into the crates that use it.
         Package::new("holder", "1.0.0", "pub static DIR: &str = leaf::DIR;").dependency("leaf", "1"),
         Package::new("lone", "1.0.0", "pub fn lone() {}"),
     ]);
@@ -412,7 +414,7 @@ fn a_library_that_holds_its_path_is_not_shared_under_another_root() {
 }
 
 #[test]
-fn members_that_were_compiled_on_top_of_an_earlier_compilation_are_compiled_again() {
+fn members_compiled_incrementally_after_an_edit_are_compiled_again() {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox);
     demo.xcache(["build"]).ok();
@@ -428,7 +430,7 @@ fn members_that_were_compiled_on_top_of_an_earlier_compilation_are_compiled_agai
 }
 
 #[test]
-fn what_is_linked_or_run_is_not_shared_with_a_host_that_has_an_older_c_library() {
+fn linked_units_and_script_runs_are_not_shared_with_a_host_that_has_an_older_c_library() {
     let sandbox = Sandbox::new();
     let demo = sandbox.mixed().env("CARGO_INCREMENTAL", "0");
     let tools = sandbox.unused("tools");

@@ -1,21 +1,22 @@
-//! What must not be hydrated, and what must not be reused: cargo or the wrapper does it anew, and the result is right.
+//! What must not be hydrated, and what must not be reused: cargo or the wrapper builds it again, and the result is
+//! right.
 //!
-//! Each test has its counter-proof: what did not differ was reused.
+//! Each test also shows the opposite: what does not differ is reused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use support::registry::{MIXED_SAID, MIXED_UNITS};
+use support::registry::{MIXED_OUTPUT, MIXED_UNITS};
 use support::{Output, Package, Project, Registry, Report, Sandbox, tree};
 use xcache::digest::Digest;
 
 const NONE: [&str; 0] = [];
 
-/// A sandbox in whose store is all of the workspace, which has nothing built.
+/// A sandbox whose store has everything of the workspace, and an empty target directory.
 fn warm() -> (Sandbox, Project) {
     let sandbox = Sandbox::new();
-    // What it has of its own is compiled each time.
+    // Members are compiled each time.
     let demo = sandbox.mixed().env("XCACHE_MEMBERS", "off");
     demo.xcache(["build"]).ok();
     demo.clean();
@@ -23,14 +24,14 @@ fn warm() -> (Sandbox, Project) {
     (sandbox, demo)
 }
 
-/// `xcache build`, counted from here.
+/// `xcache build`, with counts that start here.
 #[track_caller]
 fn build(sandbox: &Sandbox, demo: &Project) -> Output {
     sandbox.reset();
     demo.xcache(["build"]).ok()
 }
 
-/// A cargo that does what `script` says, and is the real one then.
+/// A cargo that runs `script`, and then becomes the real one.
 fn another_cargo(sandbox: &Sandbox, script: &str) -> PathBuf {
     let path = sandbox.unused("cargo").join("cargo");
     tree::write_script(&path, &format!("{script}\nexec cargo \"$@\""));
@@ -38,7 +39,7 @@ fn another_cargo(sandbox: &Sandbox, script: &str) -> PathBuf {
 }
 
 #[test]
-fn under_a_cargo_that_nobody_has_seen_the_wrapper_restores_until_it_is_proven() {
+fn with_an_unknown_cargo_the_wrapper_restores_until_the_format_is_proven() {
     let (sandbox, demo) = warm();
     let cargo = another_cargo(
         &sandbox,
@@ -54,7 +55,7 @@ fn under_a_cargo_that_nobody_has_seen_the_wrapper_restores_until_it_is_proven() 
         sandbox.reset();
         demo.xcache(["build"]).env("XCACHE_HYDRATE", "off").ok();
         assert_eq!(demo.report().total("hydrated"), 0, "{}", demo.report().json());
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     }
     assert_eq!(sandbox.compiled_externals(), NONE);
     demo.clean();
@@ -67,9 +68,9 @@ fn under_a_cargo_that_nobody_has_seen_the_wrapper_restores_until_it_is_proven() 
 }
 
 #[test]
-fn what_cargo_rejects_is_restored_by_the_wrapper_and_told_in_the_report() {
+fn a_unit_rejected_by_cargo_is_restored_by_the_wrapper_and_named_in_the_report() {
     let (sandbox, demo) = warm();
-    // Between hydration and cargo's own look, the fingerprint of one unit becomes that of another.
+    // Between hydration and cargo's check, the fingerprint of a unit is overwritten.
     let cargo = another_cargo(
         &sandbox,
         "case \" $* \" in *\" --unit-graph \"*) ;; *\" build \"*)
@@ -81,26 +82,26 @@ fn what_cargo_rejects_is_restored_by_the_wrapper_and_told_in_the_report() {
     let meddled = demo.with_cargo(&cargo);
     build(&sandbox, &meddled);
     assert_eq!(sandbox.compiled_externals(), NONE);
-    assert_eq!(meddled.run_binary("demo"), MIXED_SAID);
+    assert_eq!(meddled.run_binary("demo"), MIXED_OUTPUT);
     let report = meddled.report();
     let rejected = report.names(|unit| unit.rejected.is_some());
     assert!(rejected.contains(&"leaf".to_owned()), "{}", report.json());
     assert_eq!(report.total("rejected"), rejected.len() as u64, "{}", report.json());
     assert!(report.names(|unit| unit.rejected.as_deref().is_some_and(str::is_empty)).is_empty(), "without a reason");
     assert!(report.names(|unit| unit.hydrated && unit.rejected.is_some()).is_empty(), "both: {}", report.json());
-    // What does not depend on it was not touched.
+    // Units that do not depend on it are not affected.
     assert!(report.hydrated().contains(&"configured (run)".to_owned()), "{}", report.json());
-    // Cargo takes it as compiled just now, and so compiles its dependents the next time, as it would without xcache.
+    // Cargo takes the unit as just compiled, and so compiles its dependents next time, as it would without xcache.
     let demo = meddled.env_remove("CARGO").env_remove("XCACHE_HYDRATE");
     demo.cargo(["build"]).ok();
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     sandbox.assert_nothing_to_do(&demo, &["build"]);
 }
 
 #[test]
-fn a_script_runs_again_when_a_variable_that_it_declared_has_another_value() {
+fn a_script_runs_again_when_a_declared_variable_has_another_value() {
     let (sandbox, demo) = warm();
-    let said = |flavour: &str| MIXED_SAID.replace("plain", flavour);
+    let said = |flavour: &str| MIXED_OUTPUT.replace("plain", flavour);
     let demo = demo.env("MADE_UP_FLAVOUR", "mint");
     build(&sandbox, &demo);
     assert_eq!(sandbox.scripts_run(), ["generated"]);
@@ -113,7 +114,7 @@ fn a_script_runs_again_when_a_variable_that_it_declared_has_another_value() {
     assert_eq!(sandbox.scripts_run(), ["generated"]);
     assert_eq!(demo.run_binary("demo"), said("vanilla"));
     sandbox.assert_nothing_to_do(&demo, &["build"]);
-    // … and back, to what the store may have still, in the same one and in an empty one.
+    // … and back, to what the store may still have, in the same target directory and in an empty one.
     let demo = demo.env_remove("MADE_UP_FLAVOUR");
     for _ in 0..2 {
         build(&sandbox, &demo);
@@ -121,14 +122,14 @@ fn a_script_runs_again_when_a_variable_that_it_declared_has_another_value() {
         sandbox.assert_nothing_to_do(&demo, &["build"]);
         demo.clean();
     }
-    // What was recorded last is good where nothing differs.
+    // The last entry is used where nothing differs.
     build(&sandbox, &demo);
     assert_eq!(sandbox.scripts_run(), NONE);
     assert_eq!(sandbox.compiled(), ["demo"]);
 }
 
 #[test]
-fn a_script_that_declares_a_file_outside_its_package_runs_when_that_changes() {
+fn a_script_that_declares_a_file_outside_of_its_package_runs_when_the_file_changes() {
     let sandbox = Sandbox::new();
     let data = sandbox.path("data.txt");
     let script = format!(
@@ -155,17 +156,17 @@ fn a_script_that_declares_a_file_outside_its_package_runs_when_that_changes() {
         tree::write(&data, word);
         assert_runs(&["outside"], word);
     }
-    // Cargo compares times to the second, so this has to be written earlier than what is placed.
+    // Cargo compares times to the second, so the file must be older than the placed files.
     let earlier = SystemTime::now() - Duration::from_secs(60);
     std::fs::File::open(&data).and_then(|file| file.set_modified(earlier)).expect("times can be set");
     demo.clean();
     assert_runs(&NONE, "one");
 }
 
-/// Where nobody sees what it reads, the script runs in every build that starts from nothing, and everything else is reused.
-/// Else it is reused as well.
+/// Asserts that without observing, the script runs in every build that starts from nothing, and everything else is
+/// reused; and that with observing, the script is reused as well.
 #[track_caller]
-fn assert_runs_unseen(library: &str, script: &str) {
+fn assert_runs_unobserved(library: &str, script: &str) {
     assert_runs(library, script, "off", &["native"]);
     assert_runs(library, script, "on", &[]);
 }
@@ -195,28 +196,29 @@ fn assert_runs(library: &str, script: &str, observe: &str, each_time: &[&str]) {
 const CUBE_ROOT: &str = "extern \"C\" { fn cbrt(x: f64) -> f64; } pub fn native() -> f64 { unsafe { cbrt(8.0) } }";
 
 #[test]
-fn a_script_that_links_a_library_runs_each_time_unseen() {
+fn an_unobserved_script_that_links_a_library_runs_each_time() {
     let script = "println!(\"cargo::rerun-if-changed=build.rs\"); println!(\"cargo::rustc-link-lib=m\");";
-    assert_runs_unseen(CUBE_ROOT, script);
+    assert_runs_unobserved(CUBE_ROOT, script);
 }
 
 #[test]
-fn a_script_that_searches_for_libraries_runs_each_time_unseen() {
+fn an_unobserved_script_that_searches_for_libraries_runs_each_time() {
     let script = "println!(\"cargo::rerun-if-changed=build.rs\");
         println!(\"cargo::rustc-link-search=native=/usr/lib\");";
-    assert_runs_unseen("pub fn native() -> u32 { 2 }", script);
+    assert_runs_unobserved("pub fn native() -> u32 { 2 }", script);
 }
 
 #[test]
-fn a_script_that_leaves_an_archive_runs_each_time_unseen() {
+fn an_unobserved_script_that_leaves_an_archive_runs_each_time() {
     let script = "println!(\"cargo::rerun-if-changed=build.rs\");
         let dir = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap());
         std::fs::create_dir_all(dir.join(\"lib\")).unwrap();
         std::fs::write(dir.join(\"lib/libnothing.a\"), \"!<arch>\\n\").unwrap();";
-    assert_runs_unseen("pub fn native() -> u32 { 2 }", script);
+    assert_runs_unobserved("pub fn native() -> u32 { 2 }", script);
 }
 
-/// `base` holds what its script made up, and `middle` and `apex` hold what they saw of it when they were compiled.
+/// `base` contains a value that its script makes up. `middle` and `apex` contain the value that they were compiled
+/// against.
 fn stamped(sandbox: &Sandbox) -> Registry {
     let script = "println!(\"cargo::rerun-if-changed=build.rs\");
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
@@ -234,33 +236,33 @@ fn stamped(sandbox: &Sandbox) -> Registry {
 
 fn stamped_demo(sandbox: &Sandbox, registry: &Registry) -> Project {
     let main = "fn main() { println!(\"{} {} {}\", base::STAMP, apex::middle::STAMP, apex::STAMP); }";
-    // Who asks the clock is not cached otherwise.
+    // Otherwise, a script that reads the clock is not cached.
     sandbox.demo(registry, "base = \"1\"\napex = \"1\"", main).env("XCACHE_UNKNOWN", "trust")
 }
 
-/// What the program says, once: it must be one value, and the one in the generated file.
+/// The value that the program prints three times. It must be the one in the generated file.
 #[track_caller]
 fn one_stamp(demo: &Project) -> String {
     let said = demo.run_binary("demo");
     let mut stamps: Vec<_> = said.split_whitespace().collect();
     assert_eq!(stamps.len(), 3, "{said}");
     stamps.dedup();
-    assert_eq!(stamps.len(), 1, "old and new values are combined: {said}");
+    assert_eq!(stamps.len(), 1, "old and new values are mixed: {said}");
     let generated = tree::files(&demo.target().join("debug/build"));
     let generated: Vec<_> = generated.iter().filter(|path| path.ends_with("stamp.rs")).collect();
     assert_eq!(generated.len(), 1, "{generated:?}");
-    let content = fs::read_to_string(generated[0]).expect("it can be read");
+    let content = fs::read_to_string(generated[0]).expect("the file can be read");
     assert!(content.contains(stamps[0]), "{content} is not what was compiled: {said}");
     stamps[0].to_owned()
 }
 
 #[test]
-fn a_new_output_of_a_script_is_never_combined_with_what_was_compiled_against_an_old_one() {
+fn a_new_output_of_a_script_is_never_combined_with_units_compiled_against_an_old_one() {
     let sandbox = Sandbox::new();
     let demo = stamped_demo(&sandbox, &stamped(&sandbox));
     build(&sandbox, &demo);
     let first = one_stamp(&demo);
-    // The run is lost: another value comes into being, while the old libraries are still there.
+    // The run is lost, so the script makes another value, while the old libraries are still in the store.
     demo.forget_entry(&demo.report().key_of("base (run)"));
     demo.clean();
     build(&sandbox, &demo);
@@ -270,14 +272,14 @@ fn a_new_output_of_a_script_is_never_combined_with_what_was_compiled_against_an_
     assert_ne!(first, second);
     let report = demo.report();
     sandbox.assert_nothing_to_do(&demo, &["build"]);
-    // Each library is lost, and made again of the value that is there.
+    // Each library is lost, and compiled again with the current value.
     for lost in ["base", "middle", "apex"] {
         demo.forget_entry(&report.key_of(lost));
         demo.clean();
         build(&sandbox, &demo);
         assert_eq!(one_stamp(&demo), second, "{lost} was lost");
     }
-    // A target directory in which the script has run by itself, and in which libraries are missing.
+    // A target directory in which plain cargo ran the script, and in which libraries are missing.
     demo.clean();
     demo.cargo(["build", "--package", "base"]).ok();
     for package in ["middle", "base"] {
@@ -292,7 +294,7 @@ fn a_new_output_of_a_script_is_never_combined_with_what_was_compiled_against_an_
 }
 
 #[test]
-fn stores_that_were_filled_apart_are_never_combined() {
+fn stores_filled_separately_are_never_combined() {
     let sandbox = Sandbox::new();
     let registry = stamped(&sandbox);
     let shared = format!("file://{}", sandbox.path("shared").display());
@@ -300,12 +302,12 @@ fn stores_that_were_filled_apart_are_never_combined() {
         let store = sandbox.unused("store");
         stamped_demo(&sandbox, &registry).with_store(&store)
     };
-    // One machine has the tree and says nothing; another fills the remote with a tree of its own.
+    // One machine has the packages without a remote; another one fills the remote with its own.
     let (quiet, loud) = (machine(), machine().env("XCACHE_REMOTE", &shared));
     quiet.xcache(["build"]).ok();
     loud.xcache(["build"]).ok();
     assert_ne!(one_stamp(&quiet), one_stamp(&loud));
-    // Then the first loses some and gets them from the remote.
+    // Then the first machine loses some units and gets them from the remote.
     let quiet = quiet.env("XCACHE_REMOTE", &shared);
     let keys = quiet.report();
     for lost in [&["base (run)"][..], &["base"], &["middle"], &["apex"], &["base (run)", "middle"]] {
@@ -319,7 +321,7 @@ fn stores_that_were_filled_apart_are_never_combined() {
     }
 }
 
-/// The stored file with the content of a file in the target directory.
+/// The stored file with the content of this file.
 #[track_caller]
 fn stored(demo: &Project, of: &Path) -> PathBuf {
     let digest = Digest::of(fs::read(of).expect("the file is in the target directory")).to_string();
@@ -328,7 +330,7 @@ fn stored(demo: &Project, of: &Path) -> PathBuf {
     found.unwrap_or_else(|| panic!("the content of {} is not in the store", of.display())).clone()
 }
 
-/// The one file below the target directory whose path has these pieces.
+/// The only file in the target directory whose path contains the first piece and ends with the second.
 #[track_caller]
 fn in_target(demo: &Project, pieces: [&str; 2]) -> PathBuf {
     let files = tree::files(&demo.target());
@@ -341,8 +343,8 @@ fn in_target(demo: &Project, pieces: [&str; 2]) -> PathBuf {
     found[0].clone()
 }
 
-/// A damaged file is not placed, costs what it belongs to, and is replaced. Gives the report of the build that found it,
-/// and the digest.
+/// Asserts that a damaged file is not placed, costs only its unit, and is replaced. Returns the report of the build
+/// that found it, and the digest.
 #[track_caller]
 fn assert_never_placed(pieces: [&str; 2], damage: impl Fn(&Path), compiled: &[&str], run: &[&str]) -> (Report, String) {
     let (sandbox, demo) = warm();
@@ -352,11 +354,11 @@ fn assert_never_placed(pieces: [&str; 2], damage: impl Fn(&Path), compiled: &[&s
     damage(&victim);
     demo.clean();
     let output = build(&sandbox, &demo);
-    let damaged = |path: &PathBuf| Digest::of(fs::read(path).expect("it can be read")).to_string() == digest;
+    let damaged = |path: &PathBuf| Digest::of(fs::read(path).expect("the file can be read")).to_string() == digest;
     assert!(damaged(&in_target(&demo, pieces)), "the damaged file was placed: {output}");
     assert_eq!(sandbox.compiled_externals(), compiled, "{output}");
     assert_eq!(sandbox.scripts_run(), run, "{output}");
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     let report = demo.report();
     sandbox.assert_nothing_to_do(&demo, &["build"]);
     demo.clean();
@@ -366,9 +368,9 @@ fn assert_never_placed(pieces: [&str; 2], damage: impl Fn(&Path), compiled: &[&s
     (report, digest)
 }
 
-/// One that is as long as it was is known by its content only, and named.
+/// Asserts the same for a damaged file of unchanged size, which only the digest reveals. The report must name it.
 #[track_caller]
-fn assert_named(pieces: [&str; 2], compiled: &[&str], run: &[&str]) {
+fn assert_named_in_report(pieces: [&str; 2], compiled: &[&str], run: &[&str]) {
     let (report, digest) = assert_never_placed(pieces, tree::damage, compiled, run);
     let objects = report.json()["corrupt_objects"].as_array().map_or(&[][..], Vec::as_slice);
     let mut names = objects.iter().filter_map(|object| object["object"].as_str());
@@ -376,29 +378,29 @@ fn assert_named(pieces: [&str; 2], compiled: &[&str], run: &[&str]) {
 }
 
 fn truncate(path: &Path) {
-    let content = fs::read(path).expect("it can be read");
-    fs::remove_file(path).expect("it can be removed");
+    let content = fs::read(path).expect("the file can be read");
+    fs::remove_file(path).expect("the file can be removed");
     tree::write(path, &content[..content.len() / 2]);
 }
 
 #[test]
 fn a_damaged_library_is_never_placed() {
-    assert_named(["/libleaf-", ".rlib"], &["leaf"], &[]);
+    assert_named_in_report(["/libleaf-", ".rlib"], &["leaf"], &[]);
 }
 
 #[test]
 fn a_damaged_metadata_file_is_never_placed() {
-    assert_named(["/libmiddle-", ".rmeta"], &["middle"], &[]);
+    assert_named_in_report(["/libmiddle-", ".rmeta"], &["middle"], &[]);
 }
 
 #[test]
 fn a_damaged_procedural_macro_is_never_placed() {
-    assert_named(["/libderive-", ".so"], &["derive"], &[]);
+    assert_named_in_report(["/libderive-", ".so"], &["derive"], &[]);
 }
 
 #[test]
 fn a_damaged_generated_file_is_never_placed() {
-    assert_named(["/out/", "generated.rs"], &[], &["generated"]);
+    assert_named_in_report(["/out/", "generated.rs"], &[], &["generated"]);
 }
 
 #[test]
@@ -416,22 +418,21 @@ fn a_truncated_generated_file_is_never_placed() {
     assert_never_placed(["/out/", "generated.rs"], truncate, &[], &["generated"]);
 }
 
-/// All objects of a kind are bad: everything is done anew, once.
+/// Asserts that if all objects of a kind are bad, everything except for `kept` units is built again, once.
 #[track_caller]
-/// `kept` units need nothing of what is damaged.
 fn assert_heals(kind: &str, kept: usize, damage: impl Fn(&Path)) {
     let (sandbox, demo) = warm();
     let objects = tree::files(&sandbox.store().join("v1").join(kind));
     assert!(objects.len() >= MIXED_UNITS.len(), "{objects:?}");
     objects.iter().for_each(|object| damage(object));
     build(&sandbox, &demo);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     assert_eq!(sandbox.compiled_externals().len() + sandbox.scripts_run().len(), MIXED_UNITS.len() - kept);
     sandbox.assert_nothing_to_do(&demo, &["build"]);
     demo.clean();
     build(&sandbox, &demo);
     assert_eq!(demo.report().hydrated(), MIXED_UNITS);
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 }
 
 #[test]
@@ -446,12 +447,12 @@ fn truncated_entries_are_not_hydrated() {
 
 #[test]
 fn missing_files_are_not_hydrated() {
-    // The run of a build script that has made no file is replayed.
-    assert_heals("file", 1, |path| fs::remove_file(path).expect("it was there"));
+    // One build script run has no files, and is replayed.
+    assert_heals("file", 1, |path| fs::remove_file(path).expect("the file exists"));
 }
 
 #[test]
-fn another_linker_shares_nothing_that_is_linked() {
+fn nothing_linked_is_shared_with_another_linker() {
     let sandbox = Sandbox::new();
     let linker = sandbox.path("linker/cc2");
     let set_version = |version: &str| {
@@ -477,7 +478,7 @@ fn another_linker_shares_nothing_that_is_linked() {
     for pure in ["leaf", "template"] {
         assert!(!compiled.iter().any(|name| name == pure), "{pure} is among {compiled:?}");
     }
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     sandbox.assert_nothing_to_do(&demo, &["build"]);
     demo.clean();
     build(&sandbox, &demo);
@@ -485,32 +486,32 @@ fn another_linker_shares_nothing_that_is_linked() {
 }
 
 #[test]
-fn other_flags_and_profiles_share_nothing() {
+fn nothing_is_shared_between_flags_or_profiles() {
     let (sandbox, demo) = warm();
     let shout = |demo: &Project| demo.xcache(["build"]).env("RUSTFLAGS", "--cfg shout");
-    let shouted = MIXED_SAID.replace("quiet", "SHOUT");
-    // In one target directory, one after the other, twice: what was new is known then.
+    let shouted = MIXED_OUTPUT.replace("quiet", "SHOUT");
+    // Alternating in one target directory, twice: in the second round everything is known.
     for round in 0..2 {
         sandbox.reset();
         shout(&demo).ok();
         assert_eq!(demo.run_binary("demo"), shouted);
         assert_eq!(sandbox.compiled_dependencies().contains(&"leaf".to_owned()), round == 0);
         build(&sandbox, &demo);
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
         assert_eq!(sandbox.compiled_externals(), NONE);
         sandbox.reset();
         demo.xcache(["build", "--config", "profile.dev.opt-level=1"]).ok();
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
         assert_eq!(sandbox.compiled_dependencies().contains(&"leaf".to_owned()), round == 0);
         demo.clean();
     }
 }
 
 #[test]
-fn a_changed_linker_argument_does_not_hydrate_what_was_linked_without_it() {
+fn a_macro_linked_without_a_changed_linker_argument_is_not_hydrated() {
     let (sandbox, demo) = warm();
     sandbox.reset();
     demo.xcache(["build"]).env("RUSTFLAGS", "-Clink-arg=-Wl,--build-id=none").ok();
     assert!(sandbox.compiled_externals().contains(&"derive".to_owned()), "{:?}", sandbox.compiled_externals());
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 }

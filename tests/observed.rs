@@ -1,7 +1,7 @@
-//! What build scripts and macros look at and tell nobody: where it has changed, they look again, and where it has not,
-//! what they made is reused.
+//! What build scripts and macros read without declaring it: if it changed, they run again, and if not, their outputs
+//! are reused.
 //!
-//! Each looks at one thing, and a program says what it saw.
+//! Each of them reads one thing, and a program prints what it read.
 #![cfg(target_os = "linux")]
 
 use std::os::unix::fs::symlink;
@@ -12,21 +12,21 @@ use support::rustc::real;
 use support::witness::{NOTHING, in_directory, in_file, in_file_of_project, in_variable};
 use support::{Project, Sandbox, Witness, tree};
 
-/// The last is seen by what has seen the ones before.
+/// The last text is built after both have been recorded.
 const TEXTS: [&str; 3] = ["1", "2", "1"];
 
-/// For what is not there for a while.
-const COMING_AND_GOING: [&str; 4] = [NOTHING, "1", NOTHING, "2"];
+/// For a file that is absent for a while.
+const ABSENT_AND_PRESENT: [&str; 4] = [NOTHING, "1", NOTHING, "2"];
 
-/// What looks at something that is at this path of the machine.
+/// A witness that reads this path in the sandbox, and the path.
 fn at(path: &str, looking: fn(Sandbox, &str) -> Witness, how: &str) -> (Witness, PathBuf) {
     let sandbox = Sandbox::new();
     let path = sandbox.path(path);
     (looking(sandbox, &format!("{how}({path:?})")), path)
 }
 
-/// A script that declares no more than its own file.
-fn usual_script_in(sandbox: Sandbox, look: &str) -> Witness {
+/// A script that declares its own file only.
+fn script_with_own_file_in(sandbox: Sandbox, look: &str) -> Witness {
     script_in(sandbox, &["changed=build.rs"], look)
 }
 
@@ -34,154 +34,154 @@ fn usual_script_in(sandbox: Sandbox, look: &str) -> Witness {
 
 const MADE_UP: &str = "variable(\"MADE_UP\")";
 
-/// Set and unset, and between values.
+/// Set and unset, and with two values.
 const SET_AND_UNSET: [&str; 4] = ["1", "2", NOTHING, "1"];
 
 #[test]
-fn a_variable_counts_for_a_script_that_declares_nothing() {
-    script(&[], MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+fn a_variable_is_an_input_of_a_script_that_declares_nothing() {
+    script(&[], MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
 
 #[test]
-fn a_variable_counts_for_a_script_that_declares_another_one() {
-    script(&["env-changed=OTHER"], MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+fn a_variable_is_an_input_of_a_script_that_declares_another_variable() {
+    script(&["env-changed=OTHER"], MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
 
 #[test]
-fn a_variable_counts_for_a_script_that_declares_its_own_file() {
-    script(&["changed=build.rs"], MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+fn a_variable_is_an_input_of_a_script_that_declares_its_own_file() {
+    script(&["changed=build.rs"], MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
 
 #[test]
-fn a_variable_in_small_letters_counts_for_a_script_and_for_a_macro() {
+fn a_lower_case_variable_is_an_input_of_scripts_and_macros() {
     let made_up = "variable(\"made_up\")";
     for witness in [script(&["changed=build.rs"], made_up), dependency(made_up)] {
-        witness.assert_follows(&SET_AND_UNSET, in_variable("made_up"));
+        witness.assert_follows_changes(&SET_AND_UNSET, in_variable("made_up"));
     }
 }
 
 #[test]
-fn a_variable_of_one_small_word_that_is_set_when_it_is_read_counts_for_a_script() {
+fn a_variable_of_one_short_lower_case_word_is_an_input_of_a_script_if_it_is_set() {
     let witness = script(&["changed=build.rs"], "variable(\"zebras\")");
-    witness.assert_follows(&["1", "2", NOTHING], in_variable("zebras"));
+    witness.assert_follows_changes(&["1", "2", NOTHING, "1"], in_variable("zebras"));
 }
 
 #[test]
-fn a_variable_that_a_script_declares_counts() {
-    script(&["env-changed=MADE_UP"], MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+fn a_variable_that_a_script_declares_is_an_input() {
+    script(&["env-changed=MADE_UP"], MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
 
 #[test]
-fn a_variable_counts_that_is_read_by_a_tool_of_a_script() {
+fn a_variable_read_by_a_tool_of_a_script_is_an_input() {
     let sandbox = Sandbox::new();
     let path = sandbox.path("tools/mytool");
     tree::write_script(&path, "echo ${MADE_UP-nothing}");
-    let witness = usual_script_in(sandbox, &format!("tool({path:?})"));
-    witness.assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+    let witness = script_with_own_file_in(sandbox, &format!("tool({path:?})"));
+    witness.assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
 
 #[test]
-fn a_variable_that_a_script_reads_counts_on_other_machines() {
+fn a_variable_that_a_script_reads_is_an_input_on_other_machines() {
     script(&["changed=build.rs"], MADE_UP).assert_shared(in_variable("MADE_UP"));
 }
 
 #[test]
-fn a_variable_that_cargos_configuration_sets_counts_for_a_script() {
-    script(&["changed=build.rs"], MADE_UP).assert_follows(&SET_AND_UNSET, in_configuration());
+fn a_variable_set_by_cargos_configuration_is_an_input_of_a_script() {
+    script(&["changed=build.rs"], MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_configuration());
 }
 
-/// What looks at no such variable does not look again where it is set or changed.
+/// Asserts that a witness is reused when a variable that it does not read is set or changed.
 #[track_caller]
-fn assert_unrelated_variables_do_not_count(witness: &Witness) {
+fn assert_unrelated_variables_are_no_inputs(witness: &Witness) {
     let demo = witness.demo.clone().env("MADE_UP", "1");
-    witness.assert_says(&demo, "1");
+    witness.assert_prints(&demo, "1");
     for zebras in [NOTHING, "1", "2"] {
         witness.assert_reused(&in_variable("ZEBRAS")(&demo, zebras), "1");
     }
 }
 
 #[test]
-fn a_variable_that_a_script_does_not_read_does_not_count() {
+fn a_variable_that_a_script_does_not_read_is_no_input() {
     for declared in [&[][..], &["env-changed=OTHER"], &["changed=build.rs"]] {
-        assert_unrelated_variables_do_not_count(&script(declared, MADE_UP));
+        assert_unrelated_variables_are_no_inputs(&script(declared, MADE_UP));
     }
 }
 
 #[test]
-fn a_variable_counts_for_a_macro_in_a_dependency() {
-    dependency(MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+fn a_variable_is_an_input_of_a_macro_in_a_dependency() {
+    dependency(MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
 
 #[test]
-fn a_variable_counts_for_a_macro_in_a_member() {
-    member(MADE_UP).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+fn a_variable_is_an_input_of_a_macro_in_a_member() {
+    member(MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
 
-/// The same, where the path of the target directory leads through a link.
+/// Sets a variable, and the target directory to a path that leads through a link.
 fn behind_a_link(witness: &Witness, name: &str) -> impl Fn(&Project, &str) -> Project + use<> {
     let link = witness.sandbox.path("linked");
-    symlink(witness.demo.dir(), &link).expect("links can be made");
+    symlink(witness.demo.dir(), &link).expect("links can be created");
     let (target, set) = (link.join("target"), in_variable(name));
     move |project, text| set(&project.clone().env("CARGO_TARGET_DIR", &target), text)
 }
 
 #[test]
-fn a_variable_counts_for_a_macro_in_a_target_directory_behind_a_link() {
+fn a_variable_is_an_input_of_a_macro_in_a_target_directory_behind_a_link() {
     for witness in [dependency(MADE_UP), member(MADE_UP)] {
-        witness.assert_follows(&SET_AND_UNSET, behind_a_link(&witness, "MADE_UP"));
+        witness.assert_follows_changes(&SET_AND_UNSET, behind_a_link(&witness, "MADE_UP"));
     }
 }
 
 #[test]
-fn a_variable_counts_for_a_script_in_a_target_directory_behind_a_link() {
+fn a_variable_is_an_input_of_a_script_in_a_target_directory_behind_a_link() {
     let witness = script(&[], MADE_UP);
-    witness.assert_follows(&SET_AND_UNSET, behind_a_link(&witness, "MADE_UP"));
+    witness.assert_follows_changes(&SET_AND_UNSET, behind_a_link(&witness, "MADE_UP"));
 }
 
 #[test]
-fn a_variable_that_a_dependency_names_counts_for_its_macro() {
-    dependency("variable(named[0])").assert_follows(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
+fn a_variable_named_by_a_dependency_is_an_input_of_its_macro() {
+    dependency("variable(named[0])").assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
 }
 
 #[test]
-fn a_variable_that_a_member_names_counts_for_its_macro() {
-    member("variable(named[0])").assert_follows(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
+fn a_variable_named_by_a_member_is_an_input_of_its_macro() {
+    member("variable(named[0])").assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
 }
 
 #[test]
-fn a_variable_counts_for_a_macro_that_is_named_among_other_words() {
+fn a_variable_named_among_other_words_is_an_input_of_a_macro() {
     for (at, name) in [(2, "MADE_UP_IN_TEXT"), (3, "MADE_UP_AS_WORD"), (5, "made_up"), (6, "small")] {
-        dependency(&format!("variable(named[{at}])")).assert_follows(&SET_AND_UNSET, in_variable(name));
+        dependency(&format!("variable(named[{at}])")).assert_follows_changes(&SET_AND_UNSET, in_variable(name));
     }
 }
 
 #[test]
-fn a_variable_that_a_macro_of_another_crate_names_counts_for_the_macro_that_it_calls() {
-    called("variable(named[0])").assert_follows(&SET_AND_UNSET, in_variable("MADE_UP_BY_MACRO"));
+fn a_variable_named_by_a_macro_of_another_crate_is_an_input_of_the_macro_that_it_calls() {
+    called("variable(named[0])").assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP_BY_MACRO"));
 }
 
 #[test]
-fn a_variable_that_a_macro_does_not_read_does_not_count() {
+fn a_variable_that_a_macro_does_not_read_is_no_input() {
     for witness in [dependency(MADE_UP), member(MADE_UP)] {
-        assert_unrelated_variables_do_not_count(&witness);
+        assert_unrelated_variables_are_no_inputs(&witness);
     }
 }
 
 #[test]
-fn a_variable_that_a_macro_reads_counts_on_other_machines() {
+fn a_variable_that_a_macro_reads_is_an_input_on_other_machines() {
     dependency(MADE_UP).assert_shared(in_variable("MADE_UP"));
 }
 
 #[test]
-fn a_variable_that_a_macro_reads_in_a_member_counts_on_other_machines() {
+fn a_variable_that_a_macro_reads_in_a_member_is_an_input_on_other_machines() {
     member(MADE_UP).assert_sent(in_variable("MADE_UP"));
 }
 
-/// Has cargo's configuration set the variable to a text, or not.
+/// Sets or unsets the variable in cargo's configuration.
 fn in_configuration() -> impl Fn(&Project, &str) -> Project {
     |project, text| {
         let config = project.read(".cargo/config.toml");
-        let rest = config.split("[env]").next().expect("splitting gives something");
+        let rest = config.split("[env]").next().expect("split yields at least one part");
         let table = if text == NOTHING { String::new() } else { format!("[env]\nMADE_UP = {text:?}\n") };
         project.write(".cargo/config.toml", format!("{rest}{table}"));
         project.clone()
@@ -189,125 +189,125 @@ fn in_configuration() -> impl Fn(&Project, &str) -> Project {
 }
 
 #[test]
-fn a_variable_that_cargos_configuration_sets_counts_for_a_macro_in_a_dependency() {
-    dependency(MADE_UP).assert_follows(&SET_AND_UNSET, in_configuration());
+fn a_variable_set_by_cargos_configuration_is_an_input_of_a_macro_in_a_dependency() {
+    dependency(MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_configuration());
 }
 
 #[test]
-fn a_variable_that_cargos_configuration_sets_counts_for_a_macro_in_a_member() {
-    member(MADE_UP).assert_follows(&SET_AND_UNSET, in_configuration());
+fn a_variable_set_by_cargos_configuration_is_an_input_of_a_macro_in_a_member() {
+    member(MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_configuration());
 }
 
 // Files.
 
-/// Has a text be in a file that the variable `MADE_UP_FILE` names.
+/// Writes a text to a file that the variable `MADE_UP_FILE` names.
 fn in_named_file(sandbox: &Sandbox) -> impl Fn(&Project, &str) -> Project + use<> {
     let path = sandbox.path("elsewhere/said.txt");
     move |project, text| in_file(&path)(project, text).env("MADE_UP_FILE", &path)
 }
 
 #[test]
-fn a_file_counts_that_a_variable_names_which_a_script_declares() {
+fn a_file_named_by_a_declared_variable_is_an_input_of_a_script() {
     let witness = script(&["env-changed=MADE_UP_FILE"], "file(variable(\"MADE_UP_FILE\"))");
-    witness.assert_follows(&["1", "2", NOTHING, "1"], in_named_file(&witness.sandbox));
+    witness.assert_follows_changes(&["1", "2", NOTHING, "1"], in_named_file(&witness.sandbox));
 }
 
 #[test]
-fn a_file_counts_that_a_variable_names_which_a_script_does_not_declare() {
+fn a_file_named_by_an_undeclared_variable_is_an_input_of_a_script() {
     let witness = script(&[], "file(variable(\"MADE_UP_FILE\"))");
-    witness.assert_follows(&TEXTS, in_named_file(&witness.sandbox));
+    witness.assert_follows_changes(&TEXTS, in_named_file(&witness.sandbox));
 }
 
 #[test]
-fn a_file_that_a_script_reads_counts_on_other_machines() {
+fn a_file_that_a_script_reads_is_an_input_on_other_machines() {
     let witness = script(&["env-changed=MADE_UP_FILE"], "file(variable(\"MADE_UP_FILE\"))");
     witness.assert_shared(in_named_file(&witness.sandbox));
 }
 
 #[test]
-fn a_file_outside_of_the_package_counts_for_a_script() {
-    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "file");
-    witness.assert_follows(&TEXTS, in_file(&path));
+fn a_file_outside_of_the_package_is_an_input_of_a_script() {
+    let (witness, path) = at("elsewhere/said.txt", script_with_own_file_in, "file");
+    witness.assert_follows_changes(&TEXTS, in_file(&path));
 }
 
 #[test]
-fn a_file_that_has_a_name_of_the_c_library_counts_for_a_script() {
-    let (witness, path) = at("libc.txt", usual_script_in, "file");
-    witness.assert_follows(&TEXTS, in_file(&path));
+fn a_file_named_like_the_c_library_is_an_input_of_a_script() {
+    let (witness, path) = at("libc.txt", script_with_own_file_in, "file");
+    witness.assert_follows_changes(&TEXTS, in_file(&path));
 }
 
 #[test]
-fn a_file_that_is_not_there_for_a_while_counts_for_a_script() {
-    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "file");
-    witness.assert_follows(&COMING_AND_GOING, in_file(&path));
+fn a_file_that_is_absent_for_a_while_is_an_input_of_a_script() {
+    let (witness, path) = at("elsewhere/said.txt", script_with_own_file_in, "file");
+    witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_file(&path));
 }
 
 #[test]
-fn a_file_in_a_directory_that_is_not_there_for_a_while_counts_for_a_script() {
-    let (witness, path) = at("some/where/said.txt", usual_script_in, "file");
-    witness.assert_follows(&[NOTHING, "1"], in_file(&path));
+fn a_file_in_a_directory_that_is_absent_for_a_while_is_an_input_of_a_script() {
+    let (witness, path) = at("some/where/said.txt", script_with_own_file_in, "file");
+    witness.assert_follows_changes(&[NOTHING, "1"], in_file(&path));
 }
 
 #[test]
-fn a_file_that_a_script_asks_for_and_does_not_open_counts() {
-    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "is_there");
-    witness.assert_follows(&["false"], |project, _| in_file(&path)(project, NOTHING));
-    witness.assert_follows(&["true"], |project, _| in_file(&path)(project, "1"));
-    witness.assert_follows(&["false"], |project, _| in_file(&path)(project, NOTHING));
+fn the_existence_of_a_file_is_an_input_of_a_script() {
+    let (witness, path) = at("elsewhere/said.txt", script_with_own_file_in, "is_there");
+    witness.assert_follows_changes(&["false"], |project, _| in_file(&path)(project, NOTHING));
+    witness.assert_follows_changes(&["true"], |project, _| in_file(&path)(project, "1"));
+    witness.assert_follows_changes(&["false"], |project, _| in_file(&path)(project, NOTHING));
 }
 
 #[test]
-fn a_script_that_says_the_same_of_another_file_is_known_by_that_from_then_on() {
-    let (witness, path) = at("said.txt", usual_script_in, "(|path: &str| { file(path); \"1\".to_owned() })");
+fn a_script_that_prints_the_same_for_another_file_is_reused_with_that_file() {
+    let (witness, path) = at("said.txt", script_with_own_file_in, "(|path: &str| { file(path); \"1\".to_owned() })");
     for text in ["one", "two"] {
         let project = in_file(&path)(&witness.demo, text);
-        witness.assert_says(&project, "1");
+        witness.assert_prints(&project, "1");
         assert_eq!(witness.sandbox.scripts_run(), ["leaf"], "{text}");
         witness.assert_reused(&project, "1");
     }
 }
 
 #[test]
-fn what_is_beside_a_file_that_a_script_reads_does_not_count() {
-    let (witness, path) = at("elsewhere/said.txt", usual_script_in, "file");
-    witness.assert_says(&in_file(&path)(&witness.demo, "1"), "1");
+fn a_file_beside_one_that_a_script_reads_is_no_input() {
+    let (witness, path) = at("elsewhere/said.txt", script_with_own_file_in, "file");
+    witness.assert_prints(&in_file(&path)(&witness.demo, "1"), "1");
     for text in ["1", "2", NOTHING] {
         witness.assert_reused(&in_file(&path.with_file_name("unread.txt"))(&witness.demo, text), "1");
     }
 }
 
 #[test]
-fn the_names_in_a_directory_count_for_a_script() {
-    let (witness, path) = at("elsewhere/listed", usual_script_in, "list");
-    witness.assert_follows(&COMING_AND_GOING, in_directory(&path));
+fn the_names_in_a_directory_are_an_input_of_a_script() {
+    let (witness, path) = at("elsewhere/listed", script_with_own_file_in, "list");
+    witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_directory(&path));
 }
 
 #[test]
-fn what_a_tool_of_a_script_reads_counts() {
+fn a_file_that_a_tool_of_a_script_reads_is_an_input() {
     let sandbox = Sandbox::new();
     let (tool, read) = (sandbox.path("tools/mytool"), sandbox.path("elsewhere/said.txt"));
     tree::write_script(&tool, &format!("cat '{}'", read.display()));
-    usual_script_in(sandbox, &format!("tool({tool:?})")).assert_follows(&TEXTS, in_file(&read));
+    script_with_own_file_in(sandbox, &format!("tool({tool:?})")).assert_follows_changes(&TEXTS, in_file(&read));
 }
 
-/// Two links, one behind the other, and what is there in the end.
+/// Creates two links, one to the other, which lead to `last`.
 fn chain_of_links(first: &Path, last: &Path) {
     let middle = first.with_extension("middle");
     for (link, to) in [(first, &*middle), (&middle, last)] {
-        std::fs::create_dir_all(first.parent().expect("it is in a directory")).expect("directories can be made");
+        std::fs::create_dir_all(first.parent().expect("a link is in a directory")).expect("directories can be created");
         let _ = std::fs::remove_file(link);
-        symlink(to, link).expect("links can be made");
+        symlink(to, link).expect("links can be created");
     }
 }
 
-/// Has a text be in a file that two links lead to.
+/// Writes a text to a file behind two links.
 fn behind_links(first: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
     let last = first.with_file_name("real/said.txt");
     chain_of_links(first, &last);
     in_file(&last)
 }
 
-/// Has the second of two links lead to a file with a text.
+/// Makes the second of two links lead to a file with a text.
 fn where_links_lead(first: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
     let first = first.to_owned();
     move |project, text| {
@@ -318,138 +318,138 @@ fn where_links_lead(first: &Path) -> impl Fn(&Project, &str) -> Project + use<> 
 }
 
 #[test]
-fn a_file_behind_two_links_counts_for_a_script() {
-    let (witness, path) = at("elsewhere/linked.txt", usual_script_in, "file");
-    witness.assert_follows(&TEXTS, behind_links(&path));
+fn a_file_behind_two_links_is_an_input_of_a_script() {
+    let (witness, path) = at("elsewhere/linked.txt", script_with_own_file_in, "file");
+    witness.assert_follows_changes(&TEXTS, behind_links(&path));
 }
 
 #[test]
-fn where_links_lead_counts_for_a_script() {
-    let (witness, path) = at("elsewhere/linked.txt", usual_script_in, "file");
-    witness.assert_follows(&TEXTS, where_links_lead(&path));
+fn the_target_of_links_is_an_input_of_a_script() {
+    let (witness, path) = at("elsewhere/linked.txt", script_with_own_file_in, "file");
+    witness.assert_follows_changes(&TEXTS, where_links_lead(&path));
 }
 
 #[test]
-fn a_file_outside_of_the_package_counts_for_a_macro_in_a_dependency() {
+fn a_file_outside_of_the_package_is_an_input_of_a_macro_in_a_dependency() {
     let (witness, path) = at("elsewhere/said.txt", dependency_in, "file");
-    witness.assert_follows(&TEXTS, in_file(&path));
+    witness.assert_follows_changes(&TEXTS, in_file(&path));
 }
 
 #[test]
-fn a_file_that_is_not_there_for_a_while_counts_for_a_macro_in_a_dependency() {
+fn a_file_that_is_absent_for_a_while_is_an_input_of_a_macro_in_a_dependency() {
     let (witness, path) = at("elsewhere/said.txt", dependency_in, "file");
-    witness.assert_follows(&COMING_AND_GOING, in_file(&path));
+    witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_file(&path));
 }
 
 #[test]
-fn the_names_in_a_directory_count_for_a_macro_in_a_dependency() {
+fn the_names_in_a_directory_are_an_input_of_a_macro_in_a_dependency() {
     let (witness, path) = at("elsewhere/listed", dependency_in, "list");
-    witness.assert_follows(&COMING_AND_GOING, in_directory(&path));
+    witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_directory(&path));
 }
 
 #[test]
-fn a_file_behind_two_links_counts_for_a_macro_in_a_dependency() {
+fn a_file_behind_two_links_is_an_input_of_a_macro_in_a_dependency() {
     let (witness, path) = at("elsewhere/linked.txt", dependency_in, "file");
-    witness.assert_follows(&TEXTS, behind_links(&path));
+    witness.assert_follows_changes(&TEXTS, behind_links(&path));
 }
 
 #[test]
-fn what_a_tool_of_a_macro_says_counts() {
+fn a_changed_tool_of_a_macro_is_an_input() {
     let (witness, path) = at("tools/mytool", dependency_in, "tool");
-    witness.assert_follows(&TEXTS, as_tool(&path));
+    witness.assert_follows_changes(&TEXTS, as_tool(&path));
 }
 
 #[test]
-fn what_is_beside_a_file_that_a_macro_reads_does_not_count() {
+fn a_file_beside_one_that_a_macro_reads_is_no_input() {
     let (witness, path) = at("elsewhere/said.txt", dependency_in, "file");
-    witness.assert_says(&in_file(&path)(&witness.demo, "1"), "1");
+    witness.assert_prints(&in_file(&path)(&witness.demo, "1"), "1");
     for text in ["1", "2", NOTHING] {
         witness.assert_reused(&in_file(&path.with_file_name("unread.txt"))(&witness.demo, text), "1");
     }
 }
 
 #[test]
-fn a_file_that_a_macro_reads_counts_on_other_machines() {
+fn a_file_that_a_macro_reads_is_an_input_on_other_machines() {
     let (witness, path) = at("elsewhere/said.txt", dependency_in, "file");
     witness.assert_shared(in_file(&path));
 }
 
 #[test]
-fn a_file_that_git_ignores_counts_for_a_macro_in_a_member() {
+fn a_file_that_git_ignores_is_an_input_of_a_macro_in_a_member() {
     let witness = member("file(own(\"ignored/said.txt\"))");
     witness.demo.write(".gitignore", "/target\nignored\n");
     witness.demo.program("git", ["init", "--quiet"]).ok();
-    witness.assert_follows(&TEXTS, in_file_of_project("inner/ignored/said.txt"));
+    witness.assert_follows_changes(&TEXTS, in_file_of_project("inner/ignored/said.txt"));
 }
 
 #[test]
-fn a_file_outside_of_the_workspace_counts_for_a_macro_in_a_member() {
+fn a_file_outside_of_the_workspace_is_an_input_of_a_macro_in_a_member() {
     let witness = member("file(own(\"../../outside/said.txt\"))");
-    witness.assert_follows(&["1", "2", NOTHING, "1"], in_file_of_project("../outside/said.txt"));
+    witness.assert_follows_changes(&["1", "2", NOTHING, "1"], in_file_of_project("../outside/said.txt"));
 }
 
 #[test]
-fn a_file_that_a_macro_reads_in_a_member_counts_on_other_machines() {
+fn a_file_that_a_macro_reads_in_a_member_is_an_input_on_other_machines() {
     member("file(own(\"../../outside/said.txt\"))").assert_sent(in_file_of_project("../outside/said.txt"));
 }
 
 #[test]
-fn the_manifest_of_the_workspace_counts_for_a_macro_in_a_member() {
+fn the_manifest_of_the_workspace_is_an_input_of_a_macro_in_a_member() {
     let witness = member("file(own(\"../Cargo.toml\"))");
     let manifest = witness.demo.read("Cargo.toml");
-    witness.assert_follows(&TEXTS, |project, text| {
+    witness.assert_follows_changes(&TEXTS, |project, text| {
         project.write("Cargo.toml", format!("{manifest}\n# {text}\n"));
         project.clone()
     });
 }
 
 #[test]
-fn a_file_of_another_member_within_the_member_counts_for_its_macro() {
+fn a_file_of_a_nested_member_is_an_input_of_a_macro_in_a_member() {
     let witness = member("file(own(\"nested/said.txt\"))");
     let workspace = "[workspace]\nmembers = [\"inner/nested\"]\n";
     witness.demo.edit("Cargo.toml", "[workspace]\n", workspace);
     witness.demo.write("inner/nested/Cargo.toml", "[package]\nname = \"nested\"\nedition = \"2021\"\n");
     witness.demo.write("inner/nested/src/lib.rs", "");
     witness.demo.cargo(["fetch"]).ok();
-    witness.assert_follows(&TEXTS, in_file_of_project("inner/nested/said.txt"));
+    witness.assert_follows_changes(&TEXTS, in_file_of_project("inner/nested/said.txt"));
 }
 
 #[test]
-fn a_file_of_another_member_beside_the_member_counts_for_its_macro() {
+fn a_file_of_another_member_is_an_input_of_a_macro_in_a_member() {
     let witness = member("file(own(\"../src/said.txt\"))");
-    witness.assert_follows(&TEXTS, in_file_of_project("src/said.txt"));
+    witness.assert_follows_changes(&TEXTS, in_file_of_project("src/said.txt"));
 }
 
 #[test]
-fn the_names_in_a_directory_of_the_package_count_for_a_macro_in_a_member() {
+fn the_names_in_a_directory_of_the_package_are_an_input_of_a_macro_in_a_member() {
     let witness = member("list(own(\"listed\"))");
     let listed = witness.demo.dir().join("inner/listed");
-    witness.assert_follows(&COMING_AND_GOING, in_directory(&listed));
+    witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_directory(&listed));
 }
 
 #[test]
-fn the_names_in_a_directory_outside_of_the_package_count_for_a_macro_in_a_member() {
+fn the_names_in_a_directory_outside_of_the_package_are_an_input_of_a_macro_in_a_member() {
     let (witness, path) = at("elsewhere/listed", member_in, "list");
-    witness.assert_follows(&COMING_AND_GOING, in_directory(&path));
+    witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_directory(&path));
 }
 
 #[test]
-fn a_file_behind_two_links_counts_for_a_macro_in_a_member() {
+fn a_file_behind_two_links_is_an_input_of_a_macro_in_a_member() {
     let witness = member("file(own(\"linked.txt\"))");
     let outside = witness.sandbox.path("outside/said.txt");
     chain_of_links(&witness.demo.dir().join("inner/linked.txt"), &outside);
-    witness.assert_follows(&TEXTS, in_file(&outside));
+    witness.assert_follows_changes(&TEXTS, in_file(&outside));
 }
 
 #[test]
-fn where_links_lead_counts_for_a_macro_in_a_member() {
+fn the_target_of_links_is_an_input_of_a_macro_in_a_member() {
     let (witness, path) = at("elsewhere/linked.txt", member_in, "file");
-    witness.assert_follows(&TEXTS, where_links_lead(&path));
+    witness.assert_follows_changes(&TEXTS, where_links_lead(&path));
 }
 
 // Tools.
 
-/// Has a tool say a text.
+/// Writes a tool that prints a text.
 fn as_tool(path: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
     let path = path.to_owned();
     move |project, text| {
@@ -458,23 +458,24 @@ fn as_tool(path: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
     }
 }
 
-/// The project with these directories in front of all others where programs are.
+/// The project with these directories in front of all others in `PATH`.
 fn with_path(project: &Project, dirs: &[&PathBuf]) -> Project {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = dirs.iter().copied().cloned().chain(std::env::split_paths(&path));
-    project.clone().env("PATH", std::env::join_paths(dirs).expect("PATH is made of paths"))
+    project.clone().env("PATH", std::env::join_paths(dirs).expect("PATH can be joined"))
 }
 
-/// The same, where no rustup puts a directory of its own before them.
+/// The same, without rustup, which would put a directory of its own in front of them.
 fn with_path_of_toolchain(project: &Project, dirs: &[&PathBuf]) -> Project {
     let rustc = real(&[]).expect("rustc is on PATH");
-    let toolchain = rustc.parent().expect("it is in a directory").to_owned();
+    let toolchain = rustc.parent().expect("rustc is in a directory").to_owned();
     let dirs: Vec<_> = dirs.iter().copied().chain([&toolchain]).collect();
     with_path(project, &dirs)
 }
 
-/// A script that starts a tool by its name; gives three directories, in whose first two it is and says which it is.
-fn calling() -> (Witness, [PathBuf; 3]) {
+/// A script that starts a tool by its name, and three directories: the first two contain the tool, which prints the
+/// name of its directory.
+fn calling_tool() -> (Witness, [PathBuf; 3]) {
     let witness = script(&["changed=build.rs"], "tool(\"mytool\")");
     let dirs = ["1", "2", "other"].map(|name| witness.sandbox.path("tools").join(name));
     for text in ["1", "2"] {
@@ -485,49 +486,49 @@ fn calling() -> (Witness, [PathBuf; 3]) {
 }
 
 #[test]
-fn another_tool_that_comes_first_counts_for_a_script() {
-    let (witness, [first, second, _]) = calling();
-    witness.assert_follows(&TEXTS, |project, text| {
+fn another_tool_that_comes_first_in_path_is_an_input_of_a_script() {
+    let (witness, [first, second, _]) = calling_tool();
+    witness.assert_follows_changes(&TEXTS, |project, text| {
         with_path(project, &if text == "1" { [&first, &second] } else { [&second, &first] })
     });
 }
 
 #[test]
-fn another_tool_that_comes_first_counts_where_it_is_looked_for_nowhere_else() {
-    let (witness, [first, second, _]) = calling();
-    witness.assert_follows(&TEXTS, |project, text| {
+fn another_tool_that_comes_first_in_path_is_an_input_without_rustup() {
+    let (witness, [first, second, _]) = calling_tool();
+    witness.assert_follows_changes(&TEXTS, |project, text| {
         with_path_of_toolchain(project, &if text == "1" { [&first, &second] } else { [&second, &first] })
     });
 }
 
 #[test]
-fn another_tool_at_the_same_path_counts_for_a_script() {
-    let (witness, [first, ..]) = calling();
+fn another_tool_at_the_same_path_is_an_input_of_a_script() {
+    let (witness, [first, ..]) = calling_tool();
     let demo = with_path(&witness.demo, &[&first]);
-    witness.assert_follows(&TEXTS, |_, text| as_tool(&first.join("mytool"))(&demo, text));
+    witness.assert_follows_changes(&TEXTS, |_, text| as_tool(&first.join("mytool"))(&demo, text));
 }
 
 #[test]
-fn a_tool_that_comes_to_be_where_it_was_looked_for_counts_for_a_script() {
-    let (witness, [first, _, other]) = calling();
+fn a_tool_that_appears_in_an_earlier_directory_of_path_is_an_input_of_a_script() {
+    let (witness, [first, _, other]) = calling_tool();
     let demo = with_path(&witness.demo, &[&other, &first]);
-    witness.assert_follows(&["1"], |_, _| demo.clone());
-    witness.assert_follows(&["2"], |_, _| as_tool(&other.join("mytool"))(&demo, "2"));
+    witness.assert_follows_changes(&["1"], |_, _| demo.clone());
+    witness.assert_follows_changes(&["2"], |_, _| as_tool(&other.join("mytool"))(&demo, "2"));
     tree::remove_file(&other.join("mytool"));
-    witness.assert_follows(&["1"], |_, _| demo.clone());
+    witness.assert_follows_changes(&["1"], |_, _| demo.clone());
 }
 
 #[test]
-fn directories_without_the_tool_do_not_count_for_a_script() {
-    let (witness, [first, _, other]) = calling();
-    witness.assert_says(&with_path(&witness.demo, &[&first]), "1");
+fn directories_of_path_without_the_tool_are_no_inputs_of_a_script() {
+    let (witness, [first, _, other]) = calling_tool();
+    witness.assert_prints(&with_path(&witness.demo, &[&first]), "1");
     for dirs in [[&other, &first], [&first, &other]] {
         witness.assert_reused(&with_path(&witness.demo, &dirs), "1");
     }
 }
 
 #[test]
-fn a_file_that_a_shell_finds_by_its_name_counts_for_a_script() {
+fn a_file_that_a_shell_finds_in_path_is_an_input_of_a_script() {
     let look = "{
         let said = std::process::Command::new(\"/bin/sh\").args([\"-c\", \". said.sh\"]).output().unwrap().stdout;
         String::from_utf8(said).unwrap().trim().to_owned()
@@ -541,44 +542,44 @@ fn a_file_that_a_shell_finds_by_its_name_counts_for_a_script() {
         if text == "1" {
             tree::write(&first.join("said.sh"), "echo 1");
         }
-        witness.assert_follows(&[text], |_, _| demo.clone());
+        witness.assert_follows_changes(&[text], |_, _| demo.clone());
     }
     let other = witness.sandbox.path("tools/other");
     tree::write(&other.join("said.sh"), "echo 3");
-    witness.assert_follows(&["3"], |_, _| with_path_of_toolchain(&witness.demo, &[&other, &second]));
+    witness.assert_follows_changes(&["3"], |_, _| with_path_of_toolchain(&witness.demo, &[&other, &second]));
 }
 
 #[test]
-fn a_tool_that_a_script_starts_counts_on_other_machines() {
-    let (witness, [first, second, _]) = calling();
+fn a_tool_that_a_script_starts_is_an_input_on_other_machines() {
+    let (witness, [first, second, _]) = calling_tool();
     witness.assert_shared(|project, text| with_path(project, &[if text == "1" { &first } else { &second }]));
 }
 
-// Files that are declared and not there.
+// Declared files that do not exist.
 
-/// Such a script runs every time for cargo, and may do so here.
+/// Cargo runs such a script every time, and xcache may do so.
 #[test]
-fn a_declared_file_that_is_not_there_for_a_while_counts() {
+fn a_declared_file_that_is_absent_for_a_while_is_an_input() {
     let sandbox = Sandbox::new();
     let path = sandbox.path("elsewhere/said.txt");
     let declared = format!("changed={}", path.display());
     let witness = script_in(sandbox, &[&declared], &format!("file({path:?})"));
-    witness.assert_right(&COMING_AND_GOING, in_file(&path));
+    witness.assert_correct(&ABSENT_AND_PRESENT, in_file(&path));
 }
 
 #[test]
-fn a_declared_file_that_is_not_there_and_not_read_counts() {
+fn the_existence_of_a_declared_file_is_an_input() {
     let sandbox = Sandbox::new();
     let path = sandbox.path("elsewhere/said.txt");
     let declared = format!("changed={}", path.display());
     let witness = script_in(sandbox, &[&declared], &format!("is_there({path:?})"));
     for text in ["1", NOTHING, "1", NOTHING] {
         let said = (text != NOTHING).to_string();
-        witness.assert_right(&[&said], |project, _| in_file(&path)(project, text));
+        witness.assert_correct(&[&said], |project, _| in_file(&path)(project, text));
     }
 }
 
-// Where hits go through cargo.
+// Hits restored by the wrapper.
 
 fn unhydrated(mut witness: Witness) -> Witness {
     witness.demo = witness.demo.env("XCACHE_HYDRATE", "off");
@@ -586,21 +587,21 @@ fn unhydrated(mut witness: Witness) -> Witness {
 }
 
 #[test]
-fn a_variable_counts_for_a_script_where_nothing_is_hydrated() {
-    unhydrated(script(&[], MADE_UP)).assert_right(&SET_AND_UNSET, in_variable("MADE_UP"));
+fn a_variable_is_an_input_of_a_script_without_hydration() {
+    unhydrated(script(&[], MADE_UP)).assert_correct(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
 
 #[test]
-fn a_variable_counts_for_a_macro_where_nothing_is_hydrated() {
+fn a_variable_is_an_input_of_a_macro_without_hydration() {
     for witness in [dependency(MADE_UP), member(MADE_UP)] {
-        unhydrated(witness).assert_follows(&SET_AND_UNSET, in_variable("MADE_UP"));
+        unhydrated(witness).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
     }
 }
 
 #[test]
-fn a_file_counts_for_a_macro_where_nothing_is_hydrated() {
+fn a_file_is_an_input_of_a_macro_without_hydration() {
     for looking in [dependency_in, member_in] {
         let (witness, path) = at("elsewhere/said.txt", looking, "file");
-        unhydrated(witness).assert_follows(&TEXTS, in_file(&path));
+        unhydrated(witness).assert_follows_changes(&TEXTS, in_file(&path));
     }
 }

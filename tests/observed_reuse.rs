@@ -1,5 +1,5 @@
-//! What build scripts and macros look at that nobody changes: their own package, what they have made themselves, what is
-//! the same in each process. Whatever has seen no more than that is reused, in other places and on other machines, too.
+//! What build scripts and macros read that never changes: files of their own package, their own outputs, and what is
+//! the same in each process. Units that read nothing else are reused, also in other directories and on other machines.
 #![cfg(target_os = "linux")]
 
 use std::process::Command;
@@ -42,37 +42,37 @@ const TEMPORARY: &str = "{
 }";
 
 #[test]
-fn what_reads_a_file_of_its_own_package_is_reused() {
+fn units_that_read_a_file_of_their_own_package_are_reused() {
     assert_reused("1", "file(own(\"said.txt\"))");
 }
 
 #[test]
-fn what_lists_a_directory_of_its_own_package_is_reused() {
+fn units_that_list_a_directory_of_their_own_package_are_reused() {
     assert_reused("1", "list(own(\"listed\"))");
 }
 
 #[test]
-fn what_looks_in_vain_in_its_own_package_is_reused() {
+fn units_that_look_for_an_absent_file_of_their_own_package_are_reused() {
     assert_reused("false", "is_there(own(\"nowhere/said.txt\"))");
 }
 
 #[test]
-fn what_reads_a_temporary_file_of_its_own_is_reused() {
+fn units_that_read_their_own_temporary_file_are_reused() {
     assert_reused("1", TEMPORARY);
 }
 
 #[test]
-fn what_looks_for_itself_is_reused() {
+fn units_that_look_for_their_own_program_are_reused() {
     assert_reused("true", "is_there(std::env::current_exe().unwrap())");
 }
 
 #[test]
-fn what_asks_how_much_may_run_at_a_time_is_reused() {
+fn units_that_read_the_number_of_processors_are_reused() {
     assert_reused("true", "std::thread::available_parallelism().is_ok().to_string()");
 }
 
 #[test]
-fn what_reads_devices_is_reused() {
+fn units_that_read_devices_are_reused() {
     assert_reused(
         "true",
         "[\"/dev/null\", \"/dev/urandom\"].iter().all(|path| std::fs::File::open(path).is_ok()).to_string()",
@@ -80,12 +80,12 @@ fn what_reads_devices_is_reused() {
 }
 
 #[test]
-fn what_starts_threads_and_a_shell_is_reused() {
+fn units_that_start_threads_and_a_shell_are_reused() {
     assert_reused("true", "std::thread::spawn(|| agrees(\"sh\", &[\"-c\", \"test $(echo 1) = 1\"])).join().unwrap()");
 }
 
 #[test]
-fn a_script_that_reads_what_it_has_made_is_reused() {
+fn a_script_that_reads_its_own_output_is_reused() {
     let look = "{
         let path = variable(\"OUT_DIR\") + \"/made.txt\";
         std::fs::write(&path, \"1\").unwrap();
@@ -95,12 +95,12 @@ fn a_script_that_reads_what_it_has_made_is_reused() {
 }
 
 #[test]
-fn a_script_that_asks_the_compiler_is_reused() {
+fn a_script_that_queries_the_compiler_is_reused() {
     assert_reused_with_scripts("true", "agrees(variable(\"RUSTC\"), &[\"-vV\"])");
 }
 
 #[test]
-fn a_script_that_tries_the_compiler_is_reused() {
+fn a_script_that_probes_the_compiler_is_reused() {
     let look = "{
         let out = variable(\"OUT_DIR\") + \"/tried\";
         std::fs::create_dir(&out).unwrap();
@@ -112,12 +112,12 @@ fn a_script_that_tries_the_compiler_is_reused() {
 }
 
 #[test]
-fn a_script_that_asks_the_c_compiler_is_reused() {
+fn a_script_that_queries_the_c_compiler_is_reused() {
     assert_reused_with_scripts("true", "agrees(\"cc\", &[\"-dumpversion\"])");
 }
 
 #[test]
-fn a_script_that_asks_git_and_is_in_no_repository_is_reused() {
+fn a_script_that_queries_git_outside_of_a_repository_is_reused() {
     if !is_available(Tool::Git, Command::new("git").arg("--version").output().is_ok()) {
         return;
     }

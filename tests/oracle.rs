@@ -1,14 +1,14 @@
-//! Plain cargo is the oracle: what `cargo xcache …` prints and how it exits is what `cargo …` prints and how it exits.
+//! Plain cargo is the oracle: `cargo xcache …` must print what `cargo …` prints, and exit as it exits.
 //!
 //! Each command runs with plain cargo and then with xcache in the same directory: with an empty store, with a full one,
-//! and once more with nothing to do. Only the order in which cargo comes to units that do not depend on each other is
-//! left out of the comparison: it differs between two runs of plain cargo, even with one job at a time. With a full store,
-//! cargo may find units fresh that it would have compiled: then it does not say `Compiling`, and says so in its messages.
+//! and once more with nothing to do. The order of independent units is not compared: it differs between two runs of
+//! plain cargo, even with one job at a time. With a full store, cargo may find units fresh that it would have compiled.
+//! Then it does not print `Compiling`, and its messages say so.
 
-use support::compare::{assert_equal, assert_equal_but_for_what_is_fresh, but_for_fresh};
+use support::compare::{assert_equal, assert_equal_except_freshness, without_freshness};
 use support::{Invocation, Output, Package, Project, Sandbox, nightly};
 
-/// Runs `cargo <arguments>` and `cargo xcache <arguments>`, cold, warm and fresh, and compares all that can be seen.
+/// Asserts that `cargo <arguments>` and `cargo xcache <arguments>` look the same, cold, warm and fresh.
 #[track_caller]
 fn assert_same(project: &Project, arguments: &[&str]) -> Output {
     assert_same_with(project, arguments, |invocation| invocation)
@@ -25,32 +25,32 @@ fn assert_same_with(project: &Project, arguments: &[&str], change: impl Fn(Invoc
     project.empty_store();
     assert_equal(&xcache(), &from_nothing, &format!("{arguments:?} with an empty store"));
     project.clean();
-    assert_equal_but_for_what_is_fresh(&xcache(), &from_nothing, &format!("{arguments:?} with a full store"));
+    assert_equal_except_freshness(&xcache(), &from_nothing, &format!("{arguments:?} with a full store"));
     assert_equal(&xcache(), &fresh, &format!("{arguments:?} with nothing to do"));
     from_nothing
 }
 
 #[test]
-fn a_build_looks_the_same() {
+fn a_build_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
     let output = assert_same(&sandbox.checkout("app"), &["build"]);
     assert!(output.stderr.contains("Compiling memchr"), "{output}");
 }
 
 #[test]
-fn a_release_build_looks_the_same() {
+fn a_release_build_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
     assert_same(&sandbox.checkout("app"), &["build", "--release"]).ok();
 }
 
 #[test]
-fn a_check_looks_the_same() {
+fn a_check_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
     assert_same(&sandbox.checkout("app"), &["check", "--workspace", "--all-targets"]).ok();
 }
 
 #[test]
-fn a_run_looks_the_same_with_its_arguments_and_exit_status() {
+fn a_run_looks_like_plain_cargo_with_its_arguments_and_exit_status() {
     let sandbox = Sandbox::new();
     let app = sandbox.checkout("app");
     let output = assert_same(&app, &["run", "--quiet", "--", "--flag", "a b", "-j9", "--", "last"]).ok();
@@ -73,7 +73,7 @@ fn a_program_reads_its_input_and_exits_with_its_own_status() {
 }
 
 #[test]
-fn the_tests_of_a_workspace_look_the_same() {
+fn the_tests_of_a_workspace_look_like_plain_cargo() {
     let sandbox = Sandbox::new();
     let output = assert_same(&sandbox.checkout("app"), &["test", "--workspace"]).ok();
     assert!(output.stdout.contains("finds_the_comma ... ok"), "{output}");
@@ -88,13 +88,13 @@ fn arguments_of_a_test_harness_are_passed_on() {
 }
 
 #[test]
-fn benches_look_the_same() {
+fn benches_look_like_plain_cargo() {
     let sandbox = Sandbox::new();
     assert_same(&sandbox.checkout("app"), &["bench", "--workspace", "--no-run"]).ok();
 }
 
 #[test]
-fn clippy_looks_the_same() {
+fn clippy_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
     let output = assert_same(&sandbox.checkout("app"), &["clippy", "--workspace", "--features", "noisy"]).ok();
     assert!(output.stderr.contains("clippy::needless_return"), "{output}");
@@ -106,7 +106,7 @@ fn clippy_looks_the_same() {
 }
 
 #[test]
-fn documentation_looks_the_same() {
+fn documentation_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
     let app = sandbox.checkout("app");
     assert_same(&app, &["doc", "--no-deps", "--workspace"]).ok();
@@ -117,9 +117,9 @@ fn documentation_looks_the_same() {
 }
 
 #[test]
-fn an_error_in_a_member_looks_the_same() {
+fn an_error_in_a_member_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
-    // Otherwise it is a matter of chance what else is compiled before cargo stops.
+    // Otherwise, it is random which other units are compiled before cargo stops.
     let arguments = ["build", "--features", "broken", "--keep-going"];
     let output = assert_same(&sandbox.checkout("app"), &arguments);
     assert_eq!(output.code(), Some(101), "{output}");
@@ -127,7 +127,7 @@ fn an_error_in_a_member_looks_the_same() {
 }
 
 #[test]
-fn an_error_in_a_dependency_looks_the_same() {
+fn an_error_in_a_dependency_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
     let library = "#[cfg(feature = \"broken\")] compile_error!(\"broken on purpose\");";
     let registry = sandbox.registry([Package::new("leaf", "1.0.0", library).feature("broken")]);
@@ -138,18 +138,18 @@ fn an_error_in_a_dependency_looks_the_same() {
 }
 
 #[test]
-fn warnings_look_the_same() {
+fn warnings_look_like_plain_cargo() {
     let sandbox = Sandbox::new();
     let output = assert_same(&sandbox.checkout("app"), &["build", "--features", "noisy"]).ok();
     assert!(output.stderr.contains("warning: unused variable: `unused`"), "{output}");
 }
 
 #[test]
-fn warnings_of_a_dependency_are_shown_to_whoever_asks_for_them() {
+fn warnings_of_a_dependency_are_shown_if_requested() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([Package::new("leaf", "1.0.0", "pub fn leaf() { let never_used = 1; }")]);
     let demo = sandbox.demo(&registry, "leaf = \"1\"", "fn main() { leaf::leaf(); }");
-    // The commands that -vv prints, too, name the wrapper: only the diagnostics are compared.
+    // Only the diagnostics are compared: -vv also prints commands, which contain the wrapper.
     let diagnostics = |output: Output| {
         let lines = output.cargo_stderr();
         let from = lines.find("warning: unused variable").unwrap_or_else(|| panic!("no warning in {output}"));
@@ -160,21 +160,21 @@ fn warnings_of_a_dependency_are_shown_to_whoever_asks_for_them() {
         demo.clean();
         assert_eq!(diagnostics(demo.xcache(["build", "-vv"]).ok()), expected);
     }
-    // A quiet build records no warning that a talkative one would miss.
+    // A quiet build must record the warnings that a verbose one shows.
     demo.clean();
     demo.xcache(["build"]).ok();
     demo.clean();
     assert_eq!(diagnostics(demo.xcache(["build", "-vv"]).ok()), expected);
 }
 
-/// A workspace in which each crate waits for the one before it, so that even the order is always the same.
+/// A workspace in which each crate depends on the one before it, so that the order is always the same.
 fn line(sandbox: &Sandbox) -> Project {
     let main = "fn main() { let unused = apex::name(); }";
     sandbox.demo(&sandbox.chain_registry(), "apex = \"1\"", main).env("CARGO_BUILD_JOBS", "1")
 }
 
 #[test]
-fn machine_readable_messages_are_the_same_to_the_byte() {
+fn machine_readable_messages_are_identical() {
     let sandbox = Sandbox::new();
     let line = line(&sandbox);
     for format in ["json", "json-render-diagnostics", "json-diagnostic-rendered-ansi", "json-diagnostic-short", "short"]
@@ -187,21 +187,21 @@ fn machine_readable_messages_are_the_same_to_the_byte() {
         assert_eq!(line.xcache(arguments).ok().stdout, expected, "{format} with an empty store");
         line.clean();
         let warm = line.xcache(arguments).ok().stdout;
-        assert_eq!(but_for_fresh(&warm), but_for_fresh(&expected), "{format} with a full store");
+        assert_eq!(without_freshness(&warm), without_freshness(&expected), "{format} with a full store");
         let expected = line.cargo(arguments).ok().stdout;
         assert_eq!(line.xcache(arguments).ok().stdout, expected, "{format} with nothing to do");
     }
 }
 
 #[test]
-fn messages_about_many_units_are_the_same() {
+fn messages_about_many_units_look_like_plain_cargo() {
     let sandbox = Sandbox::new();
     let output = assert_same(&sandbox.checkout("app"), &["build", "--features", "noisy", "--message-format", "json"]);
     assert!(output.stdout.lines().count() > 15, "{output}");
 }
 
 #[test]
-fn messages_of_a_failed_build_are_the_same_to_the_byte() {
+fn messages_of_a_failed_build_are_identical() {
     let sandbox = Sandbox::new();
     let line = line(&sandbox);
     line.write("src/main.rs", "fn main() { apex::no_such_function() }");
@@ -211,11 +211,11 @@ fn messages_of_a_failed_build_are_the_same_to_the_byte() {
     line.clean();
     assert_eq!(line.xcache(arguments).run().fails().stdout, expected);
     line.clean();
-    assert_eq!(but_for_fresh(&line.xcache(arguments).run().fails().stdout), but_for_fresh(&expected));
+    assert_eq!(without_freshness(&line.xcache(arguments).run().fails().stdout), without_freshness(&expected));
 }
 
 #[test]
-fn a_quiet_build_says_nothing() {
+fn a_quiet_build_prints_nothing() {
     let sandbox = Sandbox::new();
     let app = sandbox.checkout("app");
     for _ in 0..2 {
@@ -231,7 +231,7 @@ fn cargos_own_flags_are_passed_on() {
     let demo = sandbox.chain();
     let manifest = demo.dir().join("Cargo.toml");
     let from_elsewhere = ["build", "--manifest-path", manifest.to_str().expect("a plain path")];
-    // There, the configuration of the workspace does not count.
+    // There, the configuration of the workspace does not apply.
     let configuration = demo.dir().join(".cargo/config.toml");
     let from_home = |invocation: Invocation| invocation.in_dir(&sandbox.home()).arg("--config").arg(&configuration);
     assert_same_with(&demo, &from_elsewhere, from_home).ok();
@@ -249,7 +249,7 @@ fn a_member_is_built_from_its_own_directory() {
 }
 
 #[test]
-fn help_is_cargos_own() {
+fn help_is_that_of_cargo() {
     let sandbox = Sandbox::new();
     let app = sandbox.checkout("app");
     for help in ["-h", "--help"] {
@@ -258,7 +258,8 @@ fn help_is_cargos_own() {
     }
 }
 
-/// What cargo itself refuses: its words and its status, whatever one line xcache adds about having no plan.
+/// Asserts that cargo refuses a command with its own message and status. xcache may add one line about the missing
+/// plan.
 #[track_caller]
 fn assert_refused(app: &Project, arguments: &[&str]) {
     let cargos = app.cargo(arguments).run().fails();
@@ -272,19 +273,19 @@ fn assert_refused(app: &Project, arguments: &[&str]) {
 }
 
 #[test]
-fn an_unknown_flag_is_cargos_business() {
+fn cargo_reports_an_unknown_flag() {
     let sandbox = Sandbox::new();
     assert_refused(&sandbox.checkout("app"), &["build", "--no-such-flag"]);
 }
 
 #[test]
-fn an_unknown_package_is_cargos_business() {
+fn cargo_reports_an_unknown_package() {
     let sandbox = Sandbox::new();
     assert_refused(&sandbox.checkout("app"), &["build", "--package", "no-such-package"]);
 }
 
 #[test]
-fn a_broken_manifest_is_cargos_business() {
+fn cargo_reports_a_broken_manifest() {
     let sandbox = Sandbox::new();
     let app = sandbox.checkout("app");
     app.write("Cargo.toml", "[package\nname = ");
@@ -292,15 +293,15 @@ fn a_broken_manifest_is_cargos_business() {
 }
 
 #[test]
-fn a_directory_without_a_manifest_is_cargos_business() {
+fn cargo_reports_a_missing_manifest() {
     let sandbox = Sandbox::new();
     let app = sandbox.checkout("app");
-    std::fs::remove_file(app.dir().join("Cargo.toml")).expect("it was there");
+    std::fs::remove_file(app.dir().join("Cargo.toml")).expect("the manifest exists");
     assert_refused(&app, &["build"]);
 }
 
 #[test]
-fn a_lockfile_that_is_out_of_date_is_cargos_business() {
+fn cargo_reports_an_outdated_lockfile() {
     let sandbox = Sandbox::new();
     let app = sandbox.checkout("app");
     app.edit("Cargo.toml", "version = \"0.1.0\"", "version = \"0.2.0\"");
@@ -308,7 +309,7 @@ fn a_lockfile_that_is_out_of_date_is_cargos_business() {
 }
 
 #[test]
-fn a_missing_lockfile_is_written_and_announced_like_what_is_fetched() {
+fn a_missing_lockfile_is_written_and_downloads_are_announced() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([Package::new("leaf", "1.0.0", "pub fn leaf() {}")]);
     let demo = sandbox.demo_unlocked("leaf = \"1\"", "fn main() { leaf::leaf(); }");
@@ -317,7 +318,7 @@ fn a_missing_lockfile_is_written_and_announced_like_what_is_fetched() {
     let expected = demo.cargo(["build"]).ok();
     assert!(expected.stderr.contains("Locking 1 package") && expected.stderr.contains("Unpacking leaf"), "{expected}");
     let expected_lock = demo.read("Cargo.lock");
-    std::fs::remove_file(&lockfile).expect("it was written");
+    std::fs::remove_file(&lockfile).expect("the lockfile exists");
     demo.clean();
     let home = sandbox.another_cargo_home();
     assert_equal(&demo.xcache(["build"]).env("CARGO_HOME", home).ok(), &expected, "without a lockfile");
@@ -331,7 +332,7 @@ fn a_toolchain_can_be_named() {
     }
     let sandbox = Sandbox::new();
     let demo = sandbox.chain().env_remove("RUSTC");
-    // A flag that only a nightly cargo takes.
+    // A flag that only a nightly cargo accepts.
     let expected = demo.cargo(["+nightly-2026-10-29", "run", "--quiet", "-Zunstable-options", "--", "x"]).ok();
     for arguments in [["+nightly-2026-10-29", "xcache", "run"], ["xcache", "+nightly-2026-10-29", "run"]] {
         for _ in 0..2 {
@@ -343,7 +344,7 @@ fn a_toolchain_can_be_named() {
 }
 
 #[test]
-fn a_program_that_calls_cargo_itself_is_not_disturbed() {
+fn a_program_that_calls_cargo_itself_works() {
     let sandbox = Sandbox::new();
     let main = "fn main() {
         let status = std::process::Command::new(\"cargo\").arg(\"build\").current_dir(\"inner\").status().unwrap();

@@ -1,7 +1,7 @@
-//! The static binary that `.ci/dist` has made for this machine, where there is one: it needs no system around it, and
-//! shares a store with the one under test, in both directions.
+//! The static binary that `.ci/dist` made for this machine, if it exists: it needs no files of the system, and shares a
+//! store with the binary under test, in both directions.
 //!
-//! **Invariant.** A binary that is older than the sources shows nothing, and is skipped like one that is not there.
+//! **Invariant.** A binary that is older than the sources proves nothing, and is skipped like a missing one.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use support::{Project, Sandbox, Tool, is_available, repository, require};
 
 const NONE: [&str; 0] = [];
 
-/// The static binary, if there is one.
+/// The static binary, if it exists and is not older than the sources.
 fn prebuilt() -> Option<PathBuf> {
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let name = format!("target/archives/cargo-xcache-{}-{target}/cargo-xcache", env!("CARGO_PKG_VERSION"));
@@ -21,11 +21,11 @@ fn prebuilt() -> Option<PathBuf> {
     require(Tool::StaticBinary, made.filter(|made| is_newer(*made)).map(|_| binary))
 }
 
-/// When something in it was changed last.
+/// The last modification of anything at or below a path.
 fn newest(path: &Path) -> SystemTime {
-    let own = path.metadata().and_then(|metadata| metadata.modified()).expect("it is there");
+    let own = path.metadata().and_then(|metadata| metadata.modified()).expect("the path exists");
     let children = std::fs::read_dir(path).into_iter().flatten();
-    children.map(|entry| newest(&entry.expect("it can be listed").path())).fold(own, SystemTime::max)
+    children.map(|entry| newest(&entry.expect("the entry can be read").path())).fold(own, SystemTime::max)
 }
 
 fn build_with(binary: &Path, project: &Project) {
@@ -34,24 +34,24 @@ fn build_with(binary: &Path, project: &Project) {
 }
 
 #[test]
-fn the_static_binary_starts_where_there_is_nothing_else() {
+fn the_static_binary_starts_in_an_empty_root_directory() {
     let Some(binary) = prebuilt() else { return };
     let sandbox = Sandbox::new();
     let root = sandbox.path("root");
-    std::fs::create_dir(&root).expect("a directory can be made");
+    std::fs::create_dir(&root).expect("a directory can be created");
     std::fs::copy(&binary, root.join("cargo-xcache")).expect("the binary can be copied");
     let project = sandbox.checkout("app");
     let may_change_root = project.program("unshare", ["--map-root-user", "true"]).run().status.success();
     if !is_available(Tool::Mounts, may_change_root) {
         return;
     }
-    let start = ["--map-root-user", "chroot", root.to_str().expect("it is UTF-8"), "/cargo-xcache", "xcache"];
+    let start = ["--map-root-user", "chroot", root.to_str().expect("the path is UTF-8"), "/cargo-xcache", "xcache"];
     let output = project.program("unshare", start.iter().chain(&["--version"])).ok();
     assert_eq!(output.stdout.trim(), format!("cargo-xcache {}", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
-fn what_one_binary_has_compiled_is_a_hit_for_the_other() {
+fn units_compiled_with_either_binary_are_hits_for_the_other() {
     let Some(binary) = prebuilt() else { return };
     let sandbox = Sandbox::new();
     let ours = support::xcache_binary();

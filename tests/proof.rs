@@ -1,6 +1,8 @@
-//! Every cargo: what one writes into its build directory is proven with it, and what is not proven goes by the wrapper.
+//! Formats and proofs for every cargo: a format is proven with the cargo itself, and without a proof the wrapper
+//! restores hits.
 //!
-//! The toolchains are those that rustup has here; `.ci/toolchains` installs them. Without one, its test is skipped.
+//! The toolchains are those that rustup has installed; `.ci/toolchains` installs them. The test of a missing one is
+//! skipped.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,14 +10,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::registry::{MIXED_SAID, MIXED_UNITS};
+use support::registry::{MIXED_OUTPUT, MIXED_UNITS};
 use support::rustc::real;
 use support::sandbox::sorted;
 use support::{Project, Rustc, Sandbox, Tool, require, tree};
 
 const NONE: [&str; 0] = [];
 
-/// A workspace that is built with one toolchain, by a machine that has never seen its cargo.
+/// A workspace built with one toolchain, on a machine that does not know its cargo.
 struct Scene {
     sandbox: Sandbox,
     demo: Project,
@@ -23,7 +25,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Nothing where the toolchain is not installed.
+    /// `None` if the toolchain is not installed.
     fn new(toolchain: &'static str) -> Option<Self> {
         let real = require(Tool::Toolchain(toolchain), real(&[&format!("+{toolchain}")]))?;
         let sandbox = Sandbox::new();
@@ -37,7 +39,7 @@ impl Scene {
         self.sandbox.reset();
     }
 
-    /// Nothing was compiled since the last reset, and no build script was run.
+    /// Asserts that nothing was compiled since the last reset, and no build script run.
     #[track_caller]
     fn assert_nothing_built(&self, by: &str) {
         assert_eq!(sorted(self.rustc.compilations()), NONE, "{by}: {}", self.demo.report().json());
@@ -45,7 +47,7 @@ impl Scene {
     }
 }
 
-/// Why this session has put nothing into the build directory.
+/// Why the session did not hydrate.
 fn unproven(project: &Project) -> Option<String> {
     project.report().json()["unproven"].as_str().map(Into::into)
 }
@@ -59,19 +61,19 @@ fn proofs(store: &Path) -> Vec<PathBuf> {
 fn assert_all_units_are_hydrated(toolchain: &'static str) {
     let Some(scene) = Scene::new(toolchain) else { return };
     let demo = &scene.demo;
-    demo.xcache_from_nothing(["build"]).env("XCACHE_HYDRATE", "prove").ok();
+    demo.xcache_without_proofs(["build"]).env("XCACHE_HYDRATE", "prove").ok();
     assert!(unproven(demo).is_some_and(|reason| reason.contains("new here")), "{}", demo.report().json());
     assert_eq!(proofs(&scene.sandbox.store()).len(), 1);
 
     demo.clean();
     scene.reset();
-    let output = demo.xcache_from_nothing(["build"]).ok();
+    let output = demo.xcache_without_proofs(["build"]).ok();
     scene.assert_nothing_built("xcache");
     assert!(!output.stderr.contains("Compiling"), "{output}");
     assert_eq!(unproven(demo), None);
     let hydrated = demo.report().hydrated();
     assert_eq!(hydrated, [&["configured"][..], &MIXED_UNITS[1..3], &["demo"], &MIXED_UNITS[3..]].concat());
-    assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+    assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
 
     scene.reset();
     let output = demo.cargo(["build"]).ok();
@@ -80,7 +82,7 @@ fn assert_all_units_are_hydrated(toolchain: &'static str) {
 
     demo.cargo(["update", "--package", "middle"]).ok();
     scene.reset();
-    demo.xcache_from_nothing(["build"]).ok();
+    demo.xcache_without_proofs(["build"]).ok();
     assert_eq!(sorted(scene.rustc.compilations()), ["demo", "middle", "top"]);
 }
 
@@ -100,7 +102,7 @@ fn all_units_are_hydrated_with_1_99() {
 }
 
 #[test]
-fn all_units_are_hydrated_with_the_beta() {
+fn all_units_are_hydrated_with_beta() {
     assert_all_units_are_hydrated("beta");
 }
 
@@ -109,10 +111,10 @@ fn all_units_are_hydrated_with_a_nightly() {
     assert_all_units_are_hydrated("nightly-2026-10-29");
 }
 
-/// All that are described.
+/// All known formats.
 const FORMATS: [&str; 4] = ["1.100, per-unit", "1.91, classic", "1.91, per-unit", "1.100, classic"];
 
-/// Has the prover try these formats with the toolchain's cargo: the one that holds, or why none does.
+/// Lets the prover try these formats with the toolchain's cargo. Returns the format that holds, or why none does.
 #[track_caller]
 fn prove(sandbox: &Sandbox, rustc: &Path, formats: &[&str], options: &[&str]) -> Result<String, String> {
     let cargo = rustc.with_file_name("cargo");
@@ -123,32 +125,32 @@ fn prove(sandbox: &Sandbox, rustc: &Path, formats: &[&str], options: &[&str]) ->
     });
     let mut prover = Command::new(support::xcache_binary());
     prover.arg("--prove-cargo").env_remove("CARGO").env("RUSTC_BOOTSTRAP", "1");
-    let mut prover = prover.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it can be started");
-    // It ends when that is closed.
+    let mut prover = prover.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the prover starts");
+    // The prover ends when its input is closed.
     let mut stdin = prover.stdin.take().expect("a pipe");
-    writeln!(stdin, "{request}").expect("it reads");
+    writeln!(stdin, "{request}").expect("the prover reads its input");
     let stdout = prover.stdout.take().expect("a pipe");
     let answer: serde_json::Value = serde_json::from_reader(stdout).expect("an answer");
-    assert!(prover.wait().expect("it ends").success());
-    assert!(!directory.exists(), "something is left of it");
+    assert!(prover.wait().expect("the prover ends").success());
+    assert!(!directory.exists(), "the proof left something behind");
     answer["format"].as_str().map(Into::into).ok_or_else(|| answer["reason"].as_str().expect("a reason").into())
 }
 
 #[test]
-fn a_format_that_is_not_the_cargos_is_refused() {
+fn a_wrong_format_is_refused() {
     let sandbox = Sandbox::new();
     for (toolchain, format) in [("1.95.0", "1.91, classic"), ("beta", "1.100, per-unit")] {
         let Some(rustc) = real(&[&format!("+{toolchain}")]) else { continue };
         let others: Vec<_> = FORMATS.into_iter().filter(|other| *other != format).collect();
         let refused = prove(&sandbox, &rustc, &others, &[]).expect_err("another format holds");
         assert!(refused.contains("it does not take `build-script-build` as fresh"), "{refused}");
-        // The right one is found behind wrong ones.
+        // The right format is found after a wrong one.
         assert_eq!(prove(&sandbox, &rustc, &[others[0], format], &[]).as_deref(), Ok(format));
     }
 }
 
 #[test]
-fn what_is_not_proven_goes_by_the_wrapper_and_that_is_said_once() {
+fn without_a_proof_the_wrapper_restores_and_the_report_says_so_once() {
     let sandbox = Sandbox::new();
     let demo = sandbox.mixed();
     demo.xcache(["build"]).ok();
@@ -158,7 +160,7 @@ fn what_is_not_proven_goes_by_the_wrapper_and_that_is_said_once() {
         demo.xcache(["build"]).env("XCACHE_HYDRATE", switch).ok();
         assert_eq!(sandbox.compiled(), NONE, "{switch}");
         assert_eq!(demo.report().hydrated(), NONE, "{switch}");
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
         sandbox.assert_nothing_to_do(&demo, &["build"]);
     }
     demo.clean();
@@ -170,7 +172,7 @@ fn what_is_not_proven_goes_by_the_wrapper_and_that_is_said_once() {
 }
 
 #[test]
-fn an_option_with_which_nothing_is_fresh_is_not_proven_and_another_one_is() {
+fn an_option_under_which_nothing_is_fresh_is_not_proven_but_others_are() {
     let sandbox = Sandbox::new();
     let demo = sandbox.mixed().env("RUSTC_BOOTSTRAP", "1");
     for (option, holds) in [("-Zbinary-dep-depinfo", false), ("-Zno-index-update", true)] {
@@ -184,12 +186,12 @@ fn an_option_with_which_nothing_is_fresh_is_not_proven_and_another_one_is() {
         assert_eq!(reason.is_none(), holds, "{option}: {reason:?}");
         assert!(holds || reason.is_some_and(|reason| reason.contains("as fresh")));
         assert_eq!(sandbox.compiled(), NONE);
-        assert_eq!(demo.run_binary("demo"), MIXED_SAID);
+        assert_eq!(demo.run_binary("demo"), MIXED_OUTPUT);
     }
 }
 
 #[test]
-fn what_cargo_writes_beside_the_outputs_is_written_where_it_is_asked_for() {
+fn extra_files_that_cargo_writes_beside_outputs_are_written_if_requested() {
     let sandbox = Sandbox::new();
     let demo = sandbox.mixed().env("RUSTC_BOOTSTRAP", "1").env("CARGO_UNSTABLE_SBOM", "true");
     let files = || -> BTreeSet<_> {
@@ -197,7 +199,7 @@ fn what_cargo_writes_beside_the_outputs_is_written_where_it_is_asked_for() {
         let names = files.filter_map(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()));
         names.filter(|name| name.ends_with(".cargo-sbom.json")).collect()
     };
-    // Some cargos miss it, and others do not.
+    // Some cargos notice the missing file, and others do not.
     let is_refused =
         || unproven(&demo).is_some_and(|reason| reason.contains("cargo-sbom.json") || reason.contains("as fresh"));
     let config = ["--config", "build.sbom=true"];
@@ -210,7 +212,7 @@ fn what_cargo_writes_beside_the_outputs_is_written_where_it_is_asked_for() {
     demo.xcache(["build"].into_iter().chain(config)).ok();
     assert_eq!(files(), expected);
     assert!(is_refused());
-    // By variable, it is another proof.
+    // Requested by a variable, it is another proof.
     demo.clean();
     demo.xcache(["build"]).env("CARGO_BUILD_SBOM", "true").env("XCACHE_HYDRATE", "prove").ok();
     demo.clean();
@@ -220,26 +222,26 @@ fn what_cargo_writes_beside_the_outputs_is_written_where_it_is_asked_for() {
 }
 
 #[test]
-fn what_one_machine_has_proven_others_need_not() {
+fn a_proof_in_the_remote_serves_other_machines() {
     let sandbox = Sandbox::new();
     let remote = format!("file://{}", sandbox.path("remote").display());
-    // What the workspace has of its own is compiled each time.
+    // Members are compiled each time.
     let first = sandbox.mixed().env("XCACHE_REMOTE", &remote).env("XCACHE_MEMBERS", "off");
-    first.xcache_from_nothing(["build"]).env("XCACHE_HYDRATE", "prove").ok();
+    first.xcache_without_proofs(["build"]).env("XCACHE_HYDRATE", "prove").ok();
     assert_eq!(proofs(&sandbox.path("remote")).len(), 1);
 
     let store = sandbox.unused("store");
     let second = first.with_store(&store);
     second.clean();
     sandbox.reset();
-    second.xcache_from_nothing(["build"]).ok();
+    second.xcache_without_proofs(["build"]).ok();
     assert_eq!(unproven(&second), None);
     assert_eq!(second.report().hydrated(), MIXED_UNITS);
-    assert_eq!(proofs(&store).len(), 1, "it has to ask again");
+    assert_eq!(proofs(&store).len(), 1, "the proof must be in its local store");
 }
 
 #[test]
-fn what_is_configured_for_the_user_is_not_for_the_proof() {
+fn the_users_configuration_does_not_affect_a_proof() {
     let sandbox = Sandbox::new();
     let home = sandbox.unused("home");
     let aside = home.join("aside");
@@ -251,16 +253,16 @@ fn what_is_configured_for_the_user_is_not_for_the_proof() {
     tree::write(&home.join(".config/xcache/config.toml"), "remote = \"file:///nowhere\"\n");
     let store = home.join("store");
     let demo = sandbox.mixed().with_store(&store).env("XDG_CONFIG_HOME", home.join(".config"));
-    demo.xcache_from_nothing(["build"]).env("XCACHE_HYDRATE", "prove").env("XCACHE_REMOTE", "").ok();
+    demo.xcache_without_proofs(["build"]).env("XCACHE_HYDRATE", "prove").env("XCACHE_REMOTE", "").ok();
     demo.clean();
-    demo.xcache_from_nothing(["build"]).env("XCACHE_REMOTE", "").ok();
+    demo.xcache_without_proofs(["build"]).env("XCACHE_REMOTE", "").ok();
     assert_eq!(unproven(&demo), None);
-    assert!(!aside.exists(), "the proof has used the directory of somebody else");
-    let left = fs::read_dir(store.join("v1/tmp")).expect("it is there").count();
-    assert_eq!(left, 0, "something is left of the proof");
+    assert!(!aside.exists(), "the proof used the user's target directory");
+    let left = fs::read_dir(store.join("v1/tmp")).expect("the directory exists").count();
+    assert_eq!(left, 0, "the proof left something behind");
 }
 
-/// The directories of processes that are in another one.
+/// The working directories of processes that are in or below a directory.
 #[cfg(target_os = "linux")]
 fn processes_in(directory: &Path) -> Vec<PathBuf> {
     let current = |process: PathBuf| fs::read_link(process.join("cwd")).ok();
@@ -273,13 +275,13 @@ fn processes_in(directory: &Path) -> Vec<PathBuf> {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_proof_ends_with_its_session_and_the_next_one_goes_on() {
+fn a_proof_ends_with_its_session_and_a_later_session_continues_it() {
     let sandbox = Sandbox::new();
     let store = sandbox.unused("store");
     let demo = sandbox.mixed().with_store(&store);
-    let build = || demo.xcache_from_nothing(["build"]);
-    // This is over before anything is proven.
-    demo.xcache_from_nothing(["check", "--quiet", "--package", "leaf"]).ok();
+    let build = || demo.xcache_without_proofs(["build"]);
+    // This session ends before anything is proven.
+    demo.xcache_without_proofs(["check", "--quiet", "--package", "leaf"]).ok();
     assert_eq!(processes_in(&store), [] as [&Path; 0]);
     assert_eq!(proofs(&store).len(), 0);
 
@@ -292,7 +294,7 @@ fn a_proof_ends_with_its_session_and_the_next_one_goes_on() {
     };
     assert!((0..10).find(is_proven).is_some_and(|sessions| sessions > 0), "nothing is proven in ten sessions");
     assert_eq!(proofs(&store).len(), 1);
-    assert_eq!(fs::read_dir(store.join("v1/tmp")).expect("it is there").count(), 0);
+    assert_eq!(fs::read_dir(store.join("v1/tmp")).expect("the directory exists").count(), 0);
 }
 
 /// A row of the book's table.
@@ -315,15 +317,15 @@ fn page() -> PathBuf {
 fn options(project: &Project, toolchain: &str) -> Vec<String> {
     let help = project.cargo(["-Z", "help"]).env("RUSTUP_TOOLCHAIN", toolchain).ok().stdout;
     let names = help.lines().filter_map(|line| line.trim().strip_prefix("-Z ")?.split_whitespace().next());
-    // The standard library would be compiled, or a value has to be given.
+    // These would compile the standard library, or need a value.
     let is_tried =
         |name: &&str| !name.starts_with("build-std") && !["allow-features", "fix-edition", "root-dir"].contains(name);
     names.filter(is_tried).map(|name| format!("-Z{name}")).collect()
 }
 
 #[test]
-fn some_of_what_the_book_says_of_cargos_is_so() {
-    let page = fs::read_to_string(page()).expect("the page is there");
+fn some_rows_of_the_books_table_of_cargos_are_true() {
+    let page = fs::read_to_string(page()).expect("the page exists");
     let sandbox = Sandbox::new();
     for (toolchain, option) in
         [("1.99.0", ""), ("nightly-2026-10-29", "-Zgc"), ("nightly-2026-10-29", "-Zdual-proc-macros")]
@@ -336,15 +338,15 @@ fn some_of_what_the_book_says_of_cargos_is_so() {
 
 #[test]
 #[ignore = "takes minutes: all toolchains and options of the book's page on cargos"]
-fn all_that_the_book_says_of_cargos_is_so() {
+fn all_rows_of_the_books_table_of_cargos_are_true() {
     const BEGIN: &str = "| Toolchain | Option | Format | Hits |";
-    let text = fs::read_to_string(page()).expect("the page is there");
+    let text = fs::read_to_string(page()).expect("the page exists");
     let sandbox = Sandbox::new();
     let demo = sandbox.demo_unlocked("", "fn main() {}");
     let toolchains = ["1.91.0", "1.95.0", "1.99.0", "beta", "nightly-2026-10-29"];
     let mut rows = vec![BEGIN.to_owned(), "|---|---|---|---|".into()];
     for toolchain in toolchains {
-        let rustc = real(&[&format!("+{toolchain}")]).unwrap_or_else(|| panic!("there is no {toolchain} here"));
+        let rustc = real(&[&format!("+{toolchain}")]).unwrap_or_else(|| panic!("{toolchain} is not installed"));
         rows.push(row(&sandbox, toolchain, &rustc, ""));
         let options = if toolchain.starts_with("nightly") { options(&demo, toolchain) } else { Vec::new() };
         rows.extend(options.iter().map(|option| row(&sandbox, toolchain, &rustc, option)));

@@ -1,15 +1,15 @@
-//! A recipe says what the dependencies of a workspace follow from: that changes its bytes, and nothing else does.
+//! A recipe describes what determines the dependencies of a workspace: only that changes its bytes.
 
 use support::layered::layered;
 use support::{Project, Sandbox, tree};
 
-/// The recipe of a checkout, as the program prints it.
+/// The recipe of a checkout, as the command prints it.
 #[track_caller]
 fn recipe(project: &Project) -> String {
     project.xcache(["recipe", "--output", "-"]).ok().stdout
 }
 
-/// The recipe does not change by any of this.
+/// Asserts that the recipe stays the same after this change.
 #[track_caller]
 fn assert_unchanged(project: &Project, what: &str, change: impl FnOnce()) {
     let before = recipe(project);
@@ -18,7 +18,7 @@ fn assert_unchanged(project: &Project, what: &str, change: impl FnOnce()) {
     assert!(before == after, "{what} changed the recipe:\n{before}\n{after}");
 }
 
-/// The recipe changes by this, and comes back.
+/// Asserts that the recipe changes with this edit, and comes back.
 #[track_caller]
 fn assert_changed(project: &Project, what: &str, path: &str, from: &str, to: &str) {
     let (before, content) = (recipe(project), project.read(path));
@@ -29,7 +29,7 @@ fn assert_changed(project: &Project, what: &str, path: &str, from: &str, to: &st
 }
 
 #[test]
-fn what_members_are_made_of_is_not_in_a_recipe() {
+fn contents_of_members_are_not_in_a_recipe() {
     let sandbox = Sandbox::new();
     let project = layered(&sandbox);
     let unchanged = |what: &str, change: &dyn Fn()| assert_unchanged(&project, what, change);
@@ -56,14 +56,14 @@ fn what_members_are_made_of_is_not_in_a_recipe() {
         let listed = "\"crates/app\", \"crates/named\", \"crates/util\"";
         project.edit("Cargo.toml", "\"crates/*\"", listed);
     });
-    unchanged("a workspace dependency that nobody uses", &|| {
-        project.edit("Cargo.toml", "[workspace.dependencies]", "[workspace.dependencies]\nnobody = \"7\"");
+    unchanged("an unused workspace dependency", &|| {
+        project.edit("Cargo.toml", "[workspace.dependencies]", "[workspace.dependencies]\nunused = \"7\"");
     });
     unchanged("a dependency that is not inherited any more", &|| {
         let spelled_out = "leaf = { version = \"1\", default-features = false }";
         project.edit("crates/util/Cargo.toml", "leaf.workspace = true", spelled_out);
     });
-    unchanged("how cargo looks, and a credential", &|| {
+    unchanged("cargo's appearance, and a credential", &|| {
         let config = project.read(".cargo/config.toml");
         let more =
             "[term]\nverbose = true\n[alias]\nb = \"build\"\n[build]\njobs = 2\n[registry]\ntoken = \"secret\"\n";
@@ -83,7 +83,7 @@ fn the_version_of_a_member_is_not_in_a_recipe() {
             "util = { path = \"crates/util\", version = \"0.3\" }",
             "util = { path = \"crates/util\", version = \"0.4\" }",
         );
-        // Cargo writes the lockfile anew.
+        // Cargo writes the lockfile again.
         project.cargo(["metadata", "--format-version", "1"]).ok();
         assert!(project.read("Cargo.lock").contains("0.4.0"));
     });
@@ -91,7 +91,7 @@ fn the_version_of_a_member_is_not_in_a_recipe() {
 }
 
 #[test]
-fn what_dependencies_follow_from_changes_a_recipe() {
+fn inputs_of_dependencies_change_a_recipe() {
     let sandbox = Sandbox::new();
     let project = layered(&sandbox);
     let changed = |what: &str, path: &str, from: &str, to: &str| assert_changed(&project, what, path, from, to);
@@ -140,14 +140,14 @@ fn the_first_test_of_a_procedural_macro_changes_a_recipe() {
     let sandbox = Sandbox::new();
     let project = layered(&sandbox);
     let before = recipe(&project);
-    // Its dependencies are compiled for the target from now on, too.
+    // From now on, its dependencies are compiled for the target, too.
     project.write("crates/named/tests/first.rs", "");
     assert!(before != recipe(&project));
     assert_unchanged(&project, "the second", || project.write("crates/named/tests/second.rs", ""));
 }
 
 #[test]
-fn the_toolchain_file_changes_a_recipe_and_what_else_is_said_in_it_does_not() {
+fn the_toolchain_changes_a_recipe_but_not_the_form_of_its_file() {
     let sandbox = Sandbox::new();
     let project = sandbox.checkout("app");
     let recipe_with = |name: &str, content: &str| {
@@ -163,7 +163,7 @@ fn the_toolchain_file_changes_a_recipe_and_what_else_is_said_in_it_does_not() {
 }
 
 #[test]
-fn a_recipe_does_not_depend_on_where_the_checkout_is() {
+fn a_recipe_does_not_depend_on_the_path_of_the_checkout() {
     let sandbox = Sandbox::new();
     let project = layered(&sandbox);
     let elsewhere = project.at(&sandbox.path("elsewhere/and/deeper"));
@@ -176,7 +176,7 @@ fn a_recipe_does_not_depend_on_where_the_checkout_is() {
 }
 
 #[test]
-fn a_recipe_is_written_beside_the_lockfile_without_touching_anything_else() {
+fn a_recipe_is_written_beside_the_lockfile_and_nothing_else_changes() {
     let sandbox = Sandbox::new();
     let project = layered(&sandbox);
     let before = tree::files(project.dir());
@@ -188,7 +188,7 @@ fn a_recipe_is_written_beside_the_lockfile_without_touching_anything_else() {
 }
 
 #[test]
-fn what_is_no_workspace_is_an_error_and_a_missing_lockfile_a_warning() {
+fn a_missing_manifest_is_an_error_and_a_missing_lockfile_a_warning() {
     let sandbox = Sandbox::new();
     let project = sandbox.checkout("app");
     let output = project.xcache(["recipe", "--manifest-path", "nowhere/Cargo.toml"]).run().fails();

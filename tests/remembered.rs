@@ -1,25 +1,25 @@
-//! The unit graph of a command is asked for once, and again whenever anything has changed that it follows from.
+//! The unit graph of a command is requested once, and again if one of its inputs changed.
 //!
-//! Questions are counted by a `cargo` in front of the real one. Whether the right things were built is told by plain cargo
-//! in a target directory of its own.
+//! A `cargo` in front of the real one counts the requests. Plain cargo, in its own target directory, shows whether the
+//! outputs are right.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::registry::MIXED_SAID;
+use support::registry::MIXED_OUTPUT;
 use support::{Invocation, Project, Sandbox, tree};
 
-/// What the `cargo` in front of the real one does besides, if it is there.
+/// The name of a script that the `cargo` in front of the real one runs first, if it exists.
 const HOOK: &str = "hook";
 
-/// Where units were asked for once.
+/// A workspace whose units have been requested once.
 struct Scene {
     sandbox: Sandbox,
     demo: Project,
-    /// It holds a line for each time.
-    asked: PathBuf,
-    /// Likewise, for each session that has planned.
-    planned: PathBuf,
+    /// A file with a line for each request of the unit graph.
+    request_log: PathBuf,
+    /// A file with a line for each session that planned.
+    plan_log: PathBuf,
 }
 
 impl Scene {
@@ -27,65 +27,65 @@ impl Scene {
         Self::with(|_, _| {})
     }
 
-    /// `prepare` changes the workspace before anything is built.
+    /// `prepare` changes the workspace before the first build.
     fn with(prepare: impl FnOnce(&Sandbox, &Project)) -> Self {
         let sandbox = Sandbox::new();
         let demo = sandbox.mixed();
         demo.edit("src/main.rs", "fn main() {", "fn main() {\n    eprintln!(\"{}\", cfg!(debug_assertions));");
         prepare(&sandbox, &demo);
-        let asked = sandbox.path("asked");
+        let request_log = sandbox.path("requests");
         let cargo = sandbox.path("counting").join("cargo");
-        let planned = sandbox.path("planned");
+        let plan_log = sandbox.path("plans");
         let note = format!(
             "case \" $* \" in *\" --unit-graph \"*) echo >> '{}';; *\" metadata \"*) echo >> '{}';; esac",
-            asked.display(),
-            planned.display()
+            request_log.display(),
+            plan_log.display()
         );
         let hook = sandbox.path(HOOK);
         let hook = format!("if test -e '{0}'; then . '{0}'; fi", hook.display());
         tree::write_script(&cargo, &format!("{note}\n{hook}\nexec cargo \"$@\""));
         let demo = demo.with_cargo(&cargo).env("CARGO_INCREMENTAL", "0");
-        let scene = Self { sandbox, demo, asked, planned };
-        assert_eq!(scene.questions(&["build"], &[]), 1, "nothing is known yet");
+        let scene = Self { sandbox, demo, request_log, plan_log };
+        assert_eq!(scene.requests(&["build"], &[]), 1, "no graph is remembered yet");
         scene
     }
 
-    /// How often a build into an empty target directory asks for the units.
+    /// The number of requests of a build into an empty target directory.
     #[track_caller]
-    fn questions(&self, command: &[&str], variables: &[(&str, &str)]) -> usize {
-        let _ = fs::remove_file(&self.asked);
+    fn requests(&self, command: &[&str], variables: &[(&str, &str)]) -> usize {
+        let _ = fs::remove_file(&self.request_log);
         self.demo.clean();
         with_variables(self.demo.xcache(command), variables).ok();
-        fs::read_to_string(&self.asked).unwrap_or_default().lines().count()
+        fs::read_to_string(&self.request_log).unwrap_or_default().lines().count()
     }
 
     /// Whether a build plans in a target directory in which everything is fresh.
     #[track_caller]
     fn plans(&self, command: &[&str], variables: &[(&str, &str)]) -> bool {
-        let _ = fs::remove_file(&self.planned);
+        let _ = fs::remove_file(&self.plan_log);
         with_variables(self.demo.xcache(command), variables).ok();
-        self.planned.exists()
+        self.plan_log.exists()
     }
 
-    /// A build plans because of a change, and the next one does not.
+    /// Asserts that a build plans because of a change, and that a later one does not.
     #[track_caller]
     fn assert_plans_once(&self, change: &str, command: &[&str], variables: &[(&str, &str)]) {
         assert!(self.plans(command, variables), "a change was not seen: {change}");
-        // One more is needed where cargo has written to the target directory.
+        // One more build is needed if cargo wrote to the target directory.
         self.plans(command, variables);
         assert!(!self.plans(command, variables), "nothing has changed since {change}");
     }
 
-    /// The units are asked for anew, and what is built is what plain cargo builds.
+    /// Asserts that the units are requested again, and that the build makes what plain cargo makes.
     #[track_caller]
-    fn assert_asks_anew(&self, command: &[&str], variables: &[(&str, &str)]) {
-        assert_eq!(self.questions(command, variables), 1, "a change was not seen: {command:?} {variables:?}");
-        self.assert_right(command, variables);
+    fn assert_requests_again(&self, command: &[&str], variables: &[(&str, &str)]) {
+        assert_eq!(self.requests(command, variables), 1, "a change was not seen: {command:?} {variables:?}");
+        self.assert_correct(command, variables);
     }
 
-    /// What is in the target directory says what plain cargo's says.
+    /// Asserts that the program prints what plain cargo's program prints.
     #[track_caller]
-    fn assert_right(&self, command: &[&str], variables: &[(&str, &str)]) {
+    fn assert_correct(&self, command: &[&str], variables: &[(&str, &str)]) {
         let cargos = self.sandbox.unused("cargos");
         with_variables(self.demo.cargo(command), variables).env("CARGO_TARGET_DIR", &cargos).ok();
         let profile = if command.contains(&"--release") { "release" } else { "debug" };
@@ -102,63 +102,63 @@ fn with_variables(invocation: Invocation, variables: &[(&str, &str)]) -> Invocat
 }
 
 #[test]
-fn nothing_is_asked_where_nothing_has_changed() {
+fn an_unchanged_workspace_requests_no_graph() {
     let scene = Scene::new();
     scene.sandbox.reset();
-    assert_eq!(scene.questions(&["build"], &[]), 0);
+    assert_eq!(scene.requests(&["build"], &[]), 0);
     assert_eq!(scene.sandbox.compiled(), [""; 0]);
-    assert_eq!(scene.demo.run_binary("demo"), MIXED_SAID);
-    // Asking would have left rustc's answers for the next plain cargo.
+    assert_eq!(scene.demo.run_binary("demo"), MIXED_OUTPUT);
+    // A request would have left rustc's answers for the next plain cargo.
     scene.sandbox.assert_nothing_to_do(&scene.demo, &["build"]);
     scene.demo.edit("src/main.rs", "fn main() {", "fn main() {\n    eprintln!(\"touched\");");
-    assert_eq!(scene.questions(&["build"], &[]), 0, "what a source says changes no unit");
-    scene.assert_right(&["build"], &[]);
+    assert_eq!(scene.requests(&["build"], &[]), 0, "a source changes no unit");
+    scene.assert_correct(&["build"], &[]);
 }
 
 #[test]
-fn another_manifest_is_another_graph() {
+fn a_changed_manifest_requests_the_graph_again() {
     let scene = Scene::new();
     scene.demo.edit("Cargo.toml", "leaf = \"1\"", "leaf = { version = \"1\", features = [\"loud\"] }");
-    scene.assert_asks_anew(&["build"], &[]);
+    scene.assert_requests_again(&["build"], &[]);
     let manifest = scene.demo.read("Cargo.toml");
     scene.demo.write("Cargo.toml", format!("{manifest}\n[profile.dev]\ndebug-assertions = false\n"));
-    scene.assert_asks_anew(&["build"], &[]);
+    scene.assert_requests_again(&["build"], &[]);
 }
 
 #[test]
-fn another_lockfile_is_another_graph() {
+fn a_changed_lockfile_requests_the_graph_again() {
     let scene = Scene::new();
     scene.demo.cargo(["update", "--package", "middle"]).ok();
-    scene.assert_asks_anew(&["build"], &[]);
-    assert_eq!(scene.questions(&["build"], &[]), 0);
+    scene.assert_requests_again(&["build"], &[]);
+    assert_eq!(scene.requests(&["build"], &[]), 0);
 }
 
 #[test]
-fn another_target_beside_the_manifest_is_another_graph() {
+fn a_new_target_beside_the_manifest_requests_the_graph_again() {
     let scene = Scene::new();
     scene.demo.write("src/bin/second.rs", "fn main() { println!(\"second\"); }");
-    scene.assert_asks_anew(&["build"], &[]);
+    scene.assert_requests_again(&["build"], &[]);
     assert_eq!(scene.demo.run_binary("second"), "second\n");
 }
 
 #[test]
-fn another_configuration_is_another_graph() {
+fn a_changed_configuration_requests_the_graph_again() {
     let scene = Scene::new();
     let config = scene.demo.read(".cargo/config.toml");
     scene.demo.write(".cargo/config.toml", format!("{config}\n[profile.dev]\ndebug-assertions = false\n"));
-    scene.assert_asks_anew(&["build"], &[]);
+    scene.assert_requests_again(&["build"], &[]);
 }
 
 #[test]
-fn another_environment_or_command_is_another_graph() {
+fn another_environment_or_command_requests_the_graph_again() {
     let scene = Scene::new();
     for variable in [("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false"), ("RUSTFLAGS", "--cfg shout")] {
-        scene.assert_asks_anew(&["build"], &[variable]);
+        scene.assert_requests_again(&["build"], &[variable]);
     }
-    scene.assert_asks_anew(&["build", "--release"], &[]);
-    scene.assert_asks_anew(&["build", "--features", "loud"], &[]);
-    scene.assert_asks_anew(&["build", "--config", "profile.dev.debug-assertions=false"], &[]);
-    assert_eq!(scene.questions(&["build"], &[]), 0);
+    scene.assert_requests_again(&["build", "--release"], &[]);
+    scene.assert_requests_again(&["build", "--features", "loud"], &[]);
+    scene.assert_requests_again(&["build", "--config", "profile.dev.debug-assertions=false"], &[]);
+    assert_eq!(scene.requests(&["build"], &[]), 0);
 }
 
 /// Another `leaf`, in a directory beside the workspace.
@@ -171,19 +171,19 @@ fn leaf_beside(sandbox: &Sandbox, features: &str) {
     tree::write(&sandbox.path("leaf").join("src/lib.rs"), source);
 }
 
-/// What is in no package of the workspace is not looked at, so nothing is remembered.
+/// Asserts that nothing is remembered, because a package outside of the workspace is not checked.
 #[track_caller]
 fn assert_never_remembered(scene: &Scene) {
-    assert_eq!(scene.questions(&["build"], &[]), 1);
+    assert_eq!(scene.requests(&["build"], &[]), 1);
     leaf_beside(&scene.sandbox, "default = [\"extra\"]\nextra = []");
-    assert_eq!(scene.questions(&["build"], &[]), 1);
-    scene.assert_right(&["build"], &[]);
+    assert_eq!(scene.requests(&["build"], &[]), 1);
+    scene.assert_correct(&["build"], &[]);
     let said = scene.demo.run_binary("demo");
     assert!(said.contains("EXTRA"), "{said}");
 }
 
 #[test]
-fn a_graph_with_a_package_in_a_directory_elsewhere_is_not_remembered() {
+fn a_graph_with_a_package_outside_of_the_workspace_is_not_remembered() {
     assert_never_remembered(&Scene::with(|sandbox, demo| {
         leaf_beside(sandbox, "");
         let path = format!("leaf = {{ path = {:?} }}", sandbox.path("leaf"));
@@ -204,7 +204,7 @@ fn a_graph_with_a_patch_is_not_remembered() {
 }
 
 #[test]
-fn a_file_that_cargo_reads_or_would_read_is_seen_to_change() {
+fn a_changed_file_that_cargo_reads_or_would_read_is_noticed() {
     let scene = Scene::with(|sandbox, demo| {
         leaf_beside(sandbox, "");
         let manifest = demo.read("Cargo.toml");
@@ -236,27 +236,27 @@ fn a_file_that_cargo_reads_or_would_read_is_seen_to_change() {
         (above.join("Cargo.toml"), "[workspace]\n"),
     ] {
         tree::write(&path, content);
-        scene.assert_plans_once(&format!("{} is there", path.display()), &command, &[]);
+        scene.assert_plans_once(&format!("{} was added", path.display()), &command, &[]);
         tree::write(&path, format!("{content}\n"));
-        scene.assert_plans_once(&format!("{} says something else", path.display()), &command, &[]);
+        scene.assert_plans_once(&format!("{} was changed", path.display()), &command, &[]);
     }
-    // Only under rustup there is a toolchain to name.
+    // Toolchain files name a toolchain under rustup only.
     if let Ok(toolchain) = std::env::var("RUSTUP_TOOLCHAIN") {
         tree::write(&above.join("rust-toolchain.toml"), format!("[toolchain]\nchannel = {toolchain:?}\n"));
-        scene.assert_plans_once("a toolchain is named", &command, &[]);
+        scene.assert_plans_once("a toolchain file was added", &command, &[]);
         scene.demo.write("rust-toolchain", toolchain);
-        scene.assert_plans_once("a toolchain is named nearer", &command, &[]);
+        scene.assert_plans_once("a nearer toolchain file was added", &command, &[]);
     }
-    fs::remove_file(above.join(".cargo/config")).expect("it is there");
-    scene.assert_plans_once("a file of configuration is away", &command, &[]);
+    fs::remove_file(above.join(".cargo/config")).expect("the configuration exists");
+    scene.assert_plans_once("a configuration file was removed", &command, &[]);
     let beside = scene.sandbox.path("leaf").join("Cargo.toml");
-    let manifest = fs::read_to_string(&beside).expect("it is there");
+    let manifest = fs::read_to_string(&beside).expect("the manifest exists");
     tree::write(&beside, format!("{manifest}\n"));
-    scene.assert_plans_once("a manifest of a package that is not built", &command, &[]);
+    scene.assert_plans_once("the manifest of a package that is not built was changed", &command, &[]);
 }
 
 #[test]
-fn a_variable_that_cargo_reads_is_seen_to_change() {
+fn a_changed_variable_that_cargo_reads_is_noticed() {
     let scene = Scene::new();
     scene.plans(&["build"], &[]);
     assert!(!scene.plans(&["build"], &[]));
@@ -276,14 +276,14 @@ fn a_variable_that_cargo_reads_is_seen_to_change() {
     assert!(!scene.plans(&["build"], &[("TERM", "dumb"), ("SOMETHING_ELSE", "1")]), "cargo builds the same");
 }
 
-/// A wrapper that notes what it compiles.
+/// A wrapper that notes when it compiles `demo`.
 fn noting_wrapper(path: &Path, log: &Path) {
     let note = format!("case \" $* \" in *\" --crate-name demo \"*) echo >> '{}';; esac", log.display());
     tree::write_script(path, &format!("{note}\nexec \"$@\""));
 }
 
 #[test]
-fn a_wrapper_that_is_configured_anew_is_called_where_there_was_nothing_to_plan() {
+fn a_newly_configured_wrapper_is_called_after_sessions_without_a_plan() {
     let scene = Scene::new();
     let config = scene.demo.read(".cargo/config.toml");
     let logs = ["one", "two"].map(|name| scene.sandbox.path(name).join("log"));
@@ -301,13 +301,14 @@ fn a_wrapper_that_is_configured_anew_is_called_where_there_was_nothing_to_plan()
 }
 
 #[test]
-fn nothing_is_recorded_by_a_plan_of_another_state_than_cargo_was_started_with() {
+fn nothing_is_recorded_if_the_configuration_changed_between_plan_and_cargo() {
     let scene = Scene::with(|_, demo| {
         demo.edit("src/main.rs", "fn main() {", "fn main() {\n    println!(\"{}\", cfg!(debug_assertions));");
     });
     scene.plans(&["build"], &[]);
     assert!(!scene.plans(&["build"], &[]));
-    // Once cargo is at it, the session asks about the workspace: at that moment the configuration is changed.
+    // After cargo has started, the session requests the metadata of the workspace. At that moment the configuration
+    // changes.
     let config = scene.demo.read(".cargo/config.toml");
     let changed = scene.sandbox.path("changed.toml");
     tree::write(&changed, format!("{config}\n[profile.dev.package.demo]\ndebug-assertions = false\n"));
@@ -322,24 +323,24 @@ fn nothing_is_recorded_by_a_plan_of_another_state_than_cargo_was_started_with() 
     scene.demo.clean();
     scene.demo.xcache(["build"]).ok();
     assert_eq!(scene.demo.run_binary("demo").lines().next(), Some("false"));
-    scene.assert_right(&["build"], &[]);
+    scene.assert_correct(&["build"], &[]);
 }
 
 #[test]
-fn another_program_of_the_same_name_is_seen() {
+fn a_replaced_program_with_the_same_name_is_noticed() {
     let scene = Scene::new();
     let [first, second] = ["first", "second"].map(|name| scene.sandbox.path(name));
     let log = scene.sandbox.path("log");
     noting_wrapper(&second.join("wrapper"), &log);
-    fs::create_dir_all(&first).expect("it can be made");
-    let path = std::env::var("PATH").expect("there is a PATH");
+    fs::create_dir_all(&first).expect("the directory can be created");
+    let path = std::env::var("PATH").expect("PATH is set");
     let path = format!("{}:{}:{path}", first.display(), second.display());
     let variables = [("PATH", &*path), ("RUSTC_WRAPPER", "wrapper")];
     scene.plans(&["build"], &variables);
     scene.plans(&["build"], &variables);
     assert!(!scene.plans(&["build"], &variables));
     noting_wrapper(&second.join("wrapper"), &scene.sandbox.path("another"));
-    scene.assert_plans_once("the program is another", &["build"], &variables);
+    scene.assert_plans_once("the program was replaced", &["build"], &variables);
     noting_wrapper(&first.join("wrapper"), &log);
-    scene.assert_plans_once("another is found first", &["build"], &variables);
+    scene.assert_plans_once("another program comes first in PATH", &["build"], &variables);
 }

@@ -1,25 +1,25 @@
-//! The remote store, on a real S3 server with a counting proxy in front of it, and in a directory.
+//! The remote: on a real S3 server behind a counting proxy, and in a directory.
 
 use support::server::Remote;
-use support::{Fault, Key, Project, Proxy, Request, S3Server, Sandbox, tree};
+use support::{Fault, Key, Package, Project, Proxy, Request, S3Server, Sandbox, tree};
 
 const NONE: [&str; 0] = [];
-/// How many libraries of crates.io the fixture `app` has.
+/// The number of libraries of crates.io in the fixture `app`.
 const LIBRARIES: usize = 9;
-/// Besides the libraries, a procedural macro, two build scripts, and their runs.
+/// Besides the libraries: a procedural macro, two build scripts, and their runs.
 const CACHEABLE: usize = LIBRARIES + 5;
 
-/// Its own packages are not cached: in another checkout, they would be asked for in vain.
+/// Members are not cached: another checkout would not share them.
 fn chain(sandbox: &Sandbox) -> Project {
     sandbox.chain().env("XCACHE_MEMBERS", "off")
 }
 
-/// The same of the fixture `app`.
+/// The same for the fixture `app`.
 fn app(sandbox: &Sandbox) -> Project {
     sandbox.checkout("app").env("XCACHE_MEMBERS", "off")
 }
 
-/// A bucket, and a proxy in front of it that sees what the second machine asks for.
+/// A bucket, and a proxy in front of it that records the requests of the second machine.
 struct Bucket {
     proxy: Proxy,
     remote: Remote,
@@ -34,8 +34,8 @@ impl Bucket {
     }
 }
 
-/// Somebody else: another checkout, another `CARGO_HOME` and an empty local store.
-fn somebody_else(sandbox: &Sandbox, project: Project) -> Project {
+/// Another machine: another checkout, another `CARGO_HOME` and an empty local store.
+fn another_machine(sandbox: &Sandbox, project: Project) -> Project {
     project.with_cargo_home(&sandbox.another_cargo_home()).with_store(&sandbox.unused("store"))
 }
 
@@ -44,7 +44,7 @@ fn count(requests: &[Request], which: impl Fn(&Request) -> bool) -> usize {
 }
 
 #[test]
-fn an_empty_machine_gets_everything_before_the_build_with_a_key_that_may_only_get() {
+fn an_empty_machine_gets_everything_before_the_build_with_a_read_only_key() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let first = app(&sandbox).with_remote(&bucket.remote, Key::Full);
@@ -55,7 +55,7 @@ fn an_empty_machine_gets_everything_before_the_build_with_a_key_that_may_only_ge
     sandbox.reset();
     bucket.proxy.reset();
     bucket.proxy.watch(sandbox.rustc().marker());
-    let second = somebody_else(&sandbox, app(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = another_machine(&sandbox, app(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE);
     assert_eq!(second.run_binary("app"), first.run_binary("app"));
@@ -74,7 +74,7 @@ fn an_empty_machine_gets_everything_before_the_build_with_a_key_that_may_only_ge
 }
 
 #[test]
-fn cargo_starts_while_packs_are_coming_in() {
+fn cargo_starts_while_packs_are_arriving() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     app(&sandbox).with_remote(&bucket.remote, Key::Full).xcache(["build"]).ok();
@@ -85,10 +85,10 @@ fn cargo_starts_while_packs_are_coming_in() {
     let note = format!("case \" $* \" in *\" --unit-graph \"*) ;; *\" build \"*) touch '{}';; esac", started.display());
     tree::write_script(&cargo, &format!("{note}\nexec cargo \"$@\""));
     bucket.proxy.set(Fault::HoldPacks(started));
-    let second = somebody_else(&sandbox, app(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = another_machine(&sandbox, app(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     let second = second.with_cargo(&cargo);
     assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
-    assert_eq!(sandbox.compiled_dependencies(), NONE, "cargo has not waited");
+    assert_eq!(sandbox.compiled_dependencies(), NONE, "cargo did not wait");
     assert_eq!(second.report().total("hydrated"), CACHEABLE as u64, "{}", second.report().json());
 }
 
@@ -105,7 +105,7 @@ fn cargo_waits_for_packs_before_it_needs_a_lock() {
         let note = format!("(sleep 2; touch '{}') </dev/null >/dev/null 2>&1 &", later.display());
         tree::write_script(&cargo, &format!("{note}\nexec cargo \"$@\""));
         bucket.proxy.set(Fault::HoldPacks(later));
-        let second = somebody_else(&sandbox, app(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
+        let second = another_machine(&sandbox, app(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
         let output = second.with_cargo(&cargo).xcache([command]).ok();
         assert!(!output.stderr.contains("Blocking"), "{output}");
         assert_eq!(sandbox.compiled_dependencies(), NONE, "{command}");
@@ -114,18 +114,18 @@ fn cargo_waits_for_packs_before_it_needs_a_lock() {
 }
 
 #[test]
-fn a_service_without_tls_needs_no_certificates_and_one_with_it_says_that_there_are_none() {
+fn without_tls_no_certificates_are_needed_and_with_tls_their_absence_is_reported() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let bare = |project: Project| project.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
     let first = bare(chain(&sandbox)).with_remote(&bucket.remote, Key::Full);
     assert_eq!(first.xcache(["build"]).ok().warnings(), NONE);
     sandbox.reset();
-    let second = bare(somebody_else(&sandbox, chain(&sandbox))).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = bare(another_machine(&sandbox, chain(&sandbox))).with_remote(&bucket.remote, Key::ReadOnly);
     assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE);
 
-    let third = bare(somebody_else(&sandbox, chain(&sandbox))).with_remote(&bucket.remote, Key::ReadOnly);
+    let third = bare(another_machine(&sandbox, chain(&sandbox))).with_remote(&bucket.remote, Key::ReadOnly);
     let third = third.env("AWS_ENDPOINT_URL_S3", "https://127.0.0.1:1");
     let output = third.xcache(["build"]).ok();
     let [warning] = &output.warnings()[..] else { panic!("{:?}", output.warnings()) };
@@ -133,7 +133,7 @@ fn a_service_without_tls_needs_no_certificates_and_one_with_it_says_that_there_a
 }
 
 #[test]
-fn what_is_local_is_not_fetched_again() {
+fn local_entries_are_not_fetched_again() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let app = app(&sandbox).with_remote(&bucket.remote, Key::Full);
@@ -150,12 +150,12 @@ fn what_is_local_is_not_fetched_again() {
 }
 
 #[test]
-fn a_lockfile_nobody_has_seen_gets_what_it_shares() {
+fn an_unknown_lockfile_gets_shared_units() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let first = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
     first.xcache(["build"]).ok();
-    let second = somebody_else(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = another_machine(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     second.cargo(["update", "--package", "base", "--precise", "1.0.1"]).ok();
     sandbox.reset();
     bucket.proxy.reset();
@@ -168,7 +168,7 @@ fn a_lockfile_nobody_has_seen_gets_what_it_shares() {
 }
 
 #[test]
-fn nothing_is_sent_where_uploading_is_off_and_push_sends_it_later() {
+fn with_upload_off_nothing_is_sent_until_push() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let first = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
@@ -176,21 +176,21 @@ fn nothing_is_sent_where_uploading_is_off_and_push_sends_it_later() {
     assert_eq!(count(&bucket.proxy.requests(), Request::is_write), 0);
     first.xcache(["push"]).ok();
     assert!(count(&bucket.proxy.requests(), Request::is_write) > 0);
-    let second = somebody_else(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = another_machine(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     sandbox.reset();
     second.xcache(["build"]).ok();
     assert_eq!(sandbox.compiled_dependencies(), NONE);
 }
 
 #[test]
-fn what_a_failed_build_compiled_is_sent_too() {
+fn units_of_a_failed_build_are_sent() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let first = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
     let main = first.read("src/main.rs");
     first.write("src/main.rs", "fn main() { this is not Rust }");
     first.xcache(["build"]).run().fails();
-    let second = somebody_else(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
+    let second = another_machine(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     second.write("src/main.rs", main);
     sandbox.reset();
     second.xcache(["build"]).ok();
@@ -206,7 +206,7 @@ fn another_command_for_the_same_lockfile_finds_its_own_units() {
         first.xcache(command).ok();
     }
     for command in [["check"], ["build"]] {
-        let second = somebody_else(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
+        let second = another_machine(&sandbox, chain(&sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
         sandbox.reset();
         second.xcache(command).ok();
         assert_eq!(sandbox.compiled_dependencies(), NONE, "{command:?}");
@@ -214,7 +214,7 @@ fn another_command_for_the_same_lockfile_finds_its_own_units() {
 }
 
 #[test]
-fn flags_name_the_remote_and_the_local_store() {
+fn flags_set_the_remote_and_the_local_store() {
     let sandbox = Sandbox::new();
     let shared = sandbox.path("shared");
     let url = format!("file://{}", shared.display());
@@ -242,14 +242,39 @@ fn a_directory_serves_as_a_remote() {
         assert!(!tree::files(&shared.join("v1").join(kind)).is_empty(), "no {kind} in {}", shared.display());
     }
     sandbox.reset();
-    let second = somebody_else(&sandbox, app(&sandbox)).env("XCACHE_REMOTE", &url);
+    let second = another_machine(&sandbox, app(&sandbox)).env("XCACHE_REMOTE", &url);
     assert_eq!(second.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE);
     assert_eq!(second.run_binary("app"), first.run_binary("app"));
 }
 
+/// The first session with a remote finds an entry that does not hold, and replaces it.
 #[test]
-fn an_explanation_asks_the_remote_once_and_only_where_this_machine_knows_nothing() {
+fn an_entry_replaced_by_a_session_is_not_sent_by_it() {
+    let script = "println!(\"cargo:rerun-if-env-changed=MADE_UP\");
+        println!(\"cargo:rustc-env=SAID={}\", std::env::var(\"MADE_UP\").unwrap());";
+    let library = "pub fn said() -> &'static str { env!(\"SAID\") }";
+    let sandbox = Sandbox::new();
+    let registry = sandbox.registry([Package::new("leaf", "1.0.0", library).counted_script(script)]);
+    let demo = sandbox.demo(&registry, "leaf = \"1\"", "fn main() { println!(\"{}\", leaf::said()); }");
+    let build = |project: &Project, value: &str| {
+        project.clean();
+        sandbox.reset();
+        project.xcache(["build"]).env("MADE_UP", value).ok();
+        assert_eq!(project.run_binary("demo").trim_end(), value);
+        sandbox.scripts_run()
+    };
+    assert_eq!(build(&demo, "older"), ["leaf"]);
+    let sending = demo.env("XCACHE_REMOTE", format!("file://{}", sandbox.path("remote").display()));
+    assert_eq!(build(&sending, "newer"), ["leaf"]);
+    for project in [sending.clone(), sending.with_store(&sandbox.unused("store"))] {
+        assert_eq!(build(&project, "newer"), NONE);
+        assert_eq!(sandbox.compiled_dependencies(), NONE);
+    }
+}
+
+#[test]
+fn explain_reads_the_remote_once_and_only_without_local_history() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let demo = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
@@ -279,11 +304,11 @@ fn an_explanation_asks_the_remote_once_and_only_where_this_machine_knows_nothing
     assert_eq!(requests.len(), 0, "{requests:#?}");
 }
 
-/// Nothing is compiled by somebody who has only what is in the bucket, and there is all of it.
+/// Asserts that an empty machine compiles nothing, and that the bucket has everything it requests.
 #[track_caller]
 fn assert_full(bucket: &Bucket, sandbox: &Sandbox) {
     sandbox.reset();
-    let other = somebody_else(sandbox, chain(sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
+    let other = another_machine(sandbox, chain(sandbox)).with_remote(&bucket.remote, Key::ReadOnly);
     bucket.proxy.reset();
     assert_eq!(other.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE);
@@ -292,7 +317,7 @@ fn assert_full(bucket: &Bucket, sandbox: &Sandbox) {
 }
 
 #[test]
-fn after_a_bucket_was_emptied_a_push_sends_all_again() {
+fn after_a_bucket_was_emptied_a_push_sends_everything_again() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let demo = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
@@ -313,7 +338,7 @@ fn after_a_bucket_was_emptied_a_push_sends_all_again() {
 }
 
 #[test]
-fn after_a_bucket_was_emptied_a_build_fills_it_before_it_puts_an_index() {
+fn after_a_bucket_was_emptied_a_build_fills_it_before_it_writes_an_index() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let demo = chain(&sandbox).with_remote(&bucket.remote, Key::Full);
@@ -324,7 +349,7 @@ fn after_a_bucket_was_emptied_a_build_fills_it_before_it_puts_an_index() {
     assert_eq!(demo.xcache(["build"]).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), NONE);
     assert_full(&bucket, &sandbox);
-    // Where all is well, nothing is asked about.
+    // If nothing is missing, the session makes no such requests.
     bucket.proxy.reset();
     demo.clean();
     demo.xcache(["build"]).ok();
@@ -339,5 +364,5 @@ fn another_endpoint_is_another_remote() {
     let demo = chain(&sandbox);
     demo.clone().with_remote(&bucket.remote.through(server.address()), Key::Full).xcache(["build"]).ok();
     demo.with_remote(&bucket.remote, Key::Full).xcache(["push"]).ok();
-    assert!(count(&bucket.proxy.requests(), Request::is_write) > 0, "the marker says nothing of this server");
+    assert!(count(&bucket.proxy.requests(), Request::is_write) > 0, "the marker is not about this server");
 }

@@ -1,5 +1,5 @@
-//! A build script that hears from one which runs every time has to be started by cargo, every time. Where it hears what it
-//! heard before, what it made then is used all the same, and it does not run.
+//! If a build script receives metadata from another one that runs every time, cargo has to start it every time. If it
+//! receives the same metadata as before, its recorded run is replayed instead.
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use support::{Package, Project, Sandbox, tree};
 
-/// Leaves something elsewhere, and so runs every time. It passes on what a variable says.
+/// Writes a file elsewhere, and so runs every time. Passes on the value of a variable.
 const FINDING: &str = r#"
     if let Some(path) = std::env::var_os("WAIT_FOR") {
         let path = std::path::PathBuf::from(path);
@@ -23,7 +23,7 @@ const FINDING: &str = r#"
     println!("cargo:level={}", std::env::var("LEVEL").unwrap_or_else(|_| "1".into()));
 "#;
 
-/// Compiles what it heard into a library of its own, and says so.
+/// Compiles the value that it receives into a library, and prints it.
 const COMPILING: &str = r#"
     let out = std::env::var("OUT_DIR").unwrap();
     let run = |program: &str, arguments: &[&str]| {
@@ -48,7 +48,7 @@ const LIBRARY: &str = r#"
     pub fn said() -> String { format!("{} {}", unsafe { value() }, env!("HEARD")) }
 "#;
 
-/// A program that depends on both.
+/// A program that depends on both packages.
 struct Scene {
     sandbox: Sandbox,
     demo: Project,
@@ -68,8 +68,8 @@ impl Scene {
         Self { sandbox, demo: demo.env("CARGO_INCREMENTAL", "0") }
     }
 
-    /// Into what is in the target directory: which scripts have run, which dependencies were compiled, and what the program
-    /// says.
+    /// Builds into the existing target directory. Returns the scripts that ran, the compiled dependencies, and the
+    /// output of the program.
     #[track_caller]
     fn build(&self, variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>, String) {
         self.sandbox.reset();
@@ -79,23 +79,23 @@ impl Scene {
     }
 
     #[track_caller]
-    fn build_anew(&self, variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>, String) {
+    fn build_from_empty(&self, variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>, String) {
         self.demo.clean();
         self.build(variables)
     }
 
-    /// Only the script that finds something has run, and no dependency was compiled.
+    /// Asserts that only the script that runs every time has run, and that no dependency was compiled.
     #[track_caller]
     fn assert_replayed(&self, variables: &[(&str, &str)], said: &str) {
-        let (scripts, compiled, says) = self.build_anew(variables);
+        let (scripts, compiled, says) = self.build_from_empty(variables);
         assert_eq!((scripts, compiled), (vec!["found-sys".to_owned()], vec![]), "{}", self.demo.report().json());
         assert_eq!(says, said);
     }
 
-    /// Both scripts have run.
+    /// Asserts that both scripts have run.
     #[track_caller]
     fn assert_runs(&self, variables: &[(&str, &str)], said: &str) {
-        let (mut scripts, _, says) = self.build_anew(variables);
+        let (mut scripts, _, says) = self.build_from_empty(variables);
         scripts.sort();
         let report = self.demo.report();
         assert_eq!((scripts, says), (both(), said.to_owned()), "{}", report.json());
@@ -103,14 +103,14 @@ impl Scene {
         assert_eq!(unexplained, [""; 0], "misses without a reason in {}", report.json());
     }
 
-    /// The directories of the script that may be replayed, of what it makes, and of what cargo keeps of its run.
+    /// The directories of the program of the script of `own-sys`, of its `OUT_DIR`, and of cargo's records of its run.
     fn directories(&self) -> (PathBuf, PathBuf, PathBuf) {
         let files = tree::files(&self.demo.target().join("debug/build"));
         let holds = |is_meant: &dyn Fn(&str) -> bool| {
             let is_named = |path: &&PathBuf| path.file_name().is_some_and(|name| is_meant(&name.to_string_lossy()));
             let mut found = files.iter().filter(|path| is_own(path)).filter(is_named);
-            let found = found.next().unwrap_or_else(|| panic!("it is not in {files:?}"));
-            found.parent().expect("it is in a directory").to_owned()
+            let found = found.next().unwrap_or_else(|| panic!("no such file in {files:?}"));
+            found.parent().expect("a file is in a directory").to_owned()
         };
         let is_script = |name: &str| name.starts_with("build_script_") && !name.ends_with(".d");
         let kept = holds(&|name| name == "root-output");
@@ -119,13 +119,13 @@ impl Scene {
     }
 }
 
-/// All files below a directory.
+/// The contents of all files below a directory.
 fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = tree::files(dir).into_iter().filter(|path| path.is_file());
-    files.map(|file| (file.clone(), std::fs::read(file).expect("it can be read"))).collect()
+    files.map(|file| (file.clone(), std::fs::read(file).expect("the file can be read"))).collect()
 }
 
-/// Whether a file is of the package whose script may be replayed.
+/// Whether a file belongs to the package whose script may be replayed.
 fn is_own(path: &Path) -> bool {
     path.iter().any(|part| part.to_string_lossy().starts_with("own-sys"))
 }
@@ -135,7 +135,7 @@ fn both() -> Vec<String> {
 }
 
 #[test]
-fn a_script_that_hears_what_it_heard_does_not_run() {
+fn a_script_that_receives_the_same_metadata_is_replayed() {
     let scene = Scene::new();
     scene.assert_runs(&[], "1 -DVALUE=1\n");
     let (_, out, kept) = scene.directories();
@@ -151,14 +151,14 @@ fn a_script_that_hears_what_it_heard_does_not_run() {
 }
 
 #[test]
-fn afterwards_the_program_of_the_script_is_in_its_place() {
+fn after_a_replay_the_program_of_the_script_is_in_its_place() {
     let scene = Scene::new();
     scene.build(&[]);
     let (script, ..) = scene.directories();
     let program = contents(&script);
     scene.assert_replayed(&[], "1 -DVALUE=1\n");
     assert_eq!(contents(&script), program);
-    // And it is what cargo starts.
+    // And cargo starts it.
     scene.sandbox.reset();
     scene.demo.cargo(["build"]).env("DIGITS", "0").ok();
     assert_eq!(scene.sandbox.scripts_run(), ["own-sys"]);
@@ -166,7 +166,7 @@ fn afterwards_the_program_of_the_script_is_in_its_place() {
 }
 
 #[test]
-fn it_runs_when_it_hears_something_else() {
+fn a_script_runs_when_it_receives_other_metadata() {
     let scene = Scene::new();
     scene.assert_runs(&[], "1 -DVALUE=1\n");
     scene.assert_runs(&[("LEVEL", "2")], "2 -DVALUE=2\n");
@@ -175,7 +175,7 @@ fn it_runs_when_it_hears_something_else() {
 }
 
 #[test]
-fn it_runs_when_a_variable_that_it_declared_has_another_value() {
+fn a_script_runs_when_a_declared_variable_has_another_value() {
     let scene = Scene::new();
     scene.assert_runs(&[], "1 -DVALUE=1\n");
     scene.assert_runs(&[("DIGITS", "5")], "15 -DVALUE=15\n");
@@ -183,7 +183,7 @@ fn it_runs_when_a_variable_that_it_declared_has_another_value() {
 }
 
 #[test]
-fn it_runs_when_something_else_is_where_it_writes() {
+fn a_script_runs_when_a_foreign_file_is_in_its_out_dir() {
     let scene = Scene::new();
     scene.assert_runs(&[], "1 -DVALUE=1\n");
     let (_, out, _) = scene.directories();
@@ -195,11 +195,11 @@ fn it_runs_when_something_else_is_where_it_writes() {
 }
 
 #[test]
-fn it_runs_when_what_it_made_is_damaged_in_the_store() {
+fn a_script_runs_when_its_output_is_damaged_in_the_store() {
     let scene = Scene::new();
     scene.assert_runs(&[], "1 -DVALUE=1\n");
     let (_, out, _) = scene.directories();
-    let library = std::fs::read(out.join("libvalue.a")).expect("it was made");
+    let library = std::fs::read(out.join("libvalue.a")).expect("the library exists");
     let stored = tree::files(scene.demo.store()).into_iter();
     let stored: Vec<_> = stored.filter(|file| std::fs::read(file).is_ok_and(|bytes| bytes == library)).collect();
     assert_eq!(stored.len(), 1);
@@ -209,17 +209,17 @@ fn it_runs_when_what_it_made_is_damaged_in_the_store() {
 }
 
 #[test]
-fn plain_cargo_builds_on_what_a_killed_session_left() {
+fn plain_cargo_builds_after_a_killed_session_left_stand_ins() {
     let scene = Scene::new();
     scene.build(&[]);
     scene.demo.clean();
     scene.sandbox.reset();
-    // Killed while the script that runs every time still does: the other one's stand-in is in its place.
+    // The session is killed during the script that runs every time, while the stand-in of the other one is in place.
     let waiting = scene.sandbox.path("waiting");
     let mut session = scene.demo.xcache(["build"]).env("WAIT_FOR", &waiting).start();
     let started = std::time::Instant::now();
     while !waiting.with_extension("begun").exists() {
-        assert!(started.elapsed().as_secs() < 60, "the script does not begin");
+        assert!(started.elapsed().as_secs() < 60, "the script does not start");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let scripts = contents(&scene.demo.target().join("debug/build")).into_iter().filter(|(path, _)| is_own(path));
@@ -236,12 +236,12 @@ fn plain_cargo_builds_on_what_a_killed_session_left() {
 }
 
 #[test]
-fn it_fails_as_it_would_without_the_cache() {
+fn a_script_behind_a_stand_in_fails_as_without_the_cache() {
     let scene = Scene::new();
     scene.build(&[]);
     scene.demo.clean();
     scene.sandbox.reset();
-    // The compiler is given a value that is none.
+    // The compiler gets an invalid value.
     let failed = scene.demo.xcache(["build"]).env("DIGITS", "x").run().fails();
     assert!(failed.stderr.contains("failed to run custom build command for `own-sys"), "{}", failed.stderr);
     scene.assert_replayed(&[], "1 -DVALUE=1\n");

@@ -1,5 +1,5 @@
-//! What `cargo xcache report` says, held against what really happened: cargo's own list of units, and a count of rustc's
-//! starts that nobody here has a part in.
+//! `cargo xcache report`, compared with what really happened: with cargo's own list of units, and with the starts of
+//! rustc, which are counted independently.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::{Project, Sandbox, tree, wait_until};
 
-/// What tells a unit of a plan from others: package, target, kind, mode.
+/// What identifies a unit of a plan: package, target, kind, mode.
 type Name = [String; 4];
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
+    value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
 }
 
-/// The units of a command, asked of cargo.
+/// The units of a command, according to cargo.
 fn planned(project: &Project, command: &[&str]) -> Vec<Name> {
     let plan = project.cargo(command).arg("--unit-graph").arg("-Zunstable-options").env("RUSTC_BOOTSTRAP", "1").ok();
     let plan: Value = serde_json::from_str(&plan.stdout).expect("cargo prints JSON");
@@ -41,16 +41,16 @@ fn reported(project: &Project) -> Vec<Name> {
     units
 }
 
-/// The report has cargo's units, each once, and as many were compiled as rustc was started for.
+/// Asserts that the report has cargo's units, each once, and as many compiled ones as rustc was started for.
 #[track_caller]
-fn assert_true(sandbox: &Sandbox, project: &Project, command: &[&str]) {
+fn assert_report_is_true(sandbox: &Sandbox, project: &Project, command: &[&str]) {
     assert_eq!(reported(project), planned(project, command));
     let report = project.report();
     let sum =
         ["hits", "misses", "uncacheable", "fresh", "not_reached"].map(|name| report.total(name)).iter().sum::<u64>();
     assert_eq!(sum, report.total("units"));
     let units = report.json()["units"].as_array().expect("a list");
-    // rustc has no part in the runs of build scripts.
+    // rustc does not run build scripts.
     let is_compiled = |unit: &&Value| {
         let outcome = unit["outcome"].as_str();
         unit["mode"] != "run-custom-build"
@@ -61,14 +61,14 @@ fn assert_true(sandbox: &Sandbox, project: &Project, command: &[&str]) {
 }
 
 #[test]
-fn every_unit_is_reported_once_and_as_many_were_compiled_as_rustc_was_started_for() {
+fn every_unit_is_reported_once_and_compilations_match_the_starts_of_rustc() {
     let sandbox = Sandbox::new();
     let app = sandbox.checkout("app");
     let build = |project: &Project, command: &[&str], fails: bool| {
         sandbox.reset();
         let output = project.xcache(command).run();
         assert_eq!(output.status.success(), !fails, "{output}");
-        assert_true(&sandbox, project, command);
+        assert_report_is_true(&sandbox, project, command);
     };
     build(&app, &["build"], false);
     app.clean();
@@ -78,7 +78,7 @@ fn every_unit_is_reported_once_and_as_many_were_compiled_as_rustc_was_started_fo
     app.edit("util/src/lib.rs", "pub fn", "// edited\npub fn");
     build(&app, &["build"], false);
     assert_eq!(app.report().total("misses") + app.report().total("uncacheable"), 2);
-    app.forget_entry(&app.report().key("memchr").expect("it can be cached"));
+    app.forget_entry(&app.report().key("memchr").expect("memchr is cacheable"));
     app.clean();
     build(&app, &["test", "--workspace"], false);
     assert_eq!(app.report().packages("miss").iter().filter(|package| *package == "memchr").count(), 1);
@@ -87,19 +87,19 @@ fn every_unit_is_reported_once_and_as_many_were_compiled_as_rustc_was_started_fo
     build(&sandbox.mixed(), &["build", "--release"], false);
 }
 
-/// The lines of `report --last` or a comparison, as JSON.
+/// The output of `report` with these arguments, in JSON.
 fn json(project: &Project, arguments: &[&str]) -> Value {
     let output = project.xcache(["report", "--format", "json"].iter().chain(arguments)).ok();
     serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output}"))
 }
 
 #[test]
-fn builds_are_listed_and_compared_by_their_number_or_file() {
+fn builds_are_listed_and_compared_by_number_or_file() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     mixed.xcache(["build"]).ok();
     let kept = sandbox.path("cold.json");
-    std::fs::copy(mixed.target().join("xcache/report.json"), &kept).expect("there is a report");
+    std::fs::copy(mixed.target().join("xcache/report.json"), &kept).expect("the report exists");
     tree::remove(&mixed.target().join("debug"));
     mixed.xcache(["build", "--all-targets"]).ok();
     mixed.xcache(["build", "--all-targets"]).ok();
@@ -125,7 +125,7 @@ fn builds_are_listed_and_compared_by_their_number_or_file() {
 }
 
 #[test]
-fn a_journal_gives_the_same_report_and_any_beginning_of_it_an_incomplete_one() {
+fn a_journal_gives_the_same_report_and_a_truncated_one_an_incomplete_report() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     let file = sandbox.path("events.jsonl");
@@ -147,7 +147,7 @@ fn a_journal_gives_the_same_report_and_any_beginning_of_it_an_incomplete_one() {
 }
 
 #[test]
-fn what_happened_before_a_session_was_killed_is_known() {
+fn events_from_before_a_session_was_killed_are_in_the_journal() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     mixed.xcache(["build"]).ok();
@@ -169,7 +169,7 @@ fn what_happened_before_a_session_was_killed_is_known() {
 }
 
 #[test]
-fn every_session_of_a_script_adds_to_one_journal() {
+fn every_session_of_a_script_appends_to_one_journal() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed().env("XCACHE_EVENTS", "events.jsonl");
     let script = "cargo check -q && mkdir sub && cd sub && cargo check -q --manifest-path ../Cargo.toml --release";
@@ -192,7 +192,7 @@ fn a_journal_that_cannot_be_written_costs_one_warning() {
 }
 
 #[test]
-fn what_is_told_about_a_build_does_not_change_what_there_is_to_do() {
+fn reporting_options_do_not_change_whether_there_is_anything_to_do() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     mixed.xcache(["build"]).ok();
@@ -205,7 +205,7 @@ fn what_is_told_about_a_build_does_not_change_what_there_is_to_do() {
 }
 
 #[test]
-fn a_journal_in_a_package_is_no_part_of_it() {
+fn a_journal_in_a_package_is_no_input_of_it() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     mixed.xcache(["--events", "events.jsonl", "build", "--release"]).ok();
@@ -223,13 +223,13 @@ fn the_reports_of_a_target_directory_are_bounded() {
         mixed.xcache(["check", "--quiet"]).ok();
     }
     let files: Vec<PathBuf> = tree::files(&mixed.target().join("xcache"));
-    // The link to the last one, and what explains it.
+    // Two more files: the link to the last report, and the data for explanations.
     assert_eq!(files.len(), 20 + 2, "{files:?}");
     assert_eq!(json(&mixed, &["--last", "100"])["sessions"].as_array().map(Vec::len), Some(20));
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_reader_that_closes_the_pipe_is_no_error() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     mixed.xcache(["check"]).ok();
@@ -241,7 +241,7 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_ask_for_them() {
+fn colours_are_used_in_terminals_or_on_request() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     mixed.xcache(["check"]).ok();
@@ -252,7 +252,7 @@ fn colours_are_for_terminals_and_for_those_who_ask_for_them() {
 }
 
 #[test]
-fn without_a_build_there_is_no_report_and_a_hint() {
+fn a_report_without_a_build_is_an_error_with_a_hint() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     let none = mixed.xcache(["report"]).run().fails();

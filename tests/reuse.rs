@@ -1,4 +1,4 @@
-//! What must be a hit, counted where it counts: by the starts of the real rustc behind the wrapper.
+//! What must be a hit, counted by the starts of the real rustc behind the wrapper.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use support::{Invocation, Package, Project, Repository, Rustc, Sandbox, tree};
 const LIBRARIES: [&str; 9] =
     ["anstyle_parse", "anyhow", "cfg_if", "itoa", "log", "memchr", "ryu", "serde_core", "utf8parse"];
 const NONE: [&str; 0] = [];
-/// Besides the libraries, a procedural macro, two build scripts, and their runs.
+/// Besides the libraries: a procedural macro, two build scripts, and their runs.
 const CACHEABLE: usize = LIBRARIES.len() + 5;
 
-/// A sandbox in which the fixture `app` has been built once. What it has of its own is not cached.
+/// A sandbox in which the fixture `app` has been built once. Members are not cached.
 fn warm() -> (Sandbox, Project) {
     let sandbox = Sandbox::new();
     let app = sandbox.checkout("app").env("XCACHE_MEMBERS", "off");
@@ -36,7 +36,7 @@ fn an_empty_target_directory_is_filled_without_compiling_a_dependency() {
 }
 
 #[test]
-fn the_report_and_the_count_agree() {
+fn the_report_agrees_with_the_starts_of_rustc() {
     let (sandbox, app) = warm();
     let report = app.report();
     assert_eq!(report.packages("hit"), NONE);
@@ -46,7 +46,7 @@ fn the_report_and_the_count_agree() {
     let report = app.report();
     assert_eq!(report.packages("hit").len(), CACHEABLE);
     assert_eq!(report.packages("miss"), NONE);
-    // Whatever the report does not call a hit was compiled.
+    // What the report does not call a hit was compiled.
     assert_eq!(sandbox.compiled().len(), report.packages("uncacheable").len());
 }
 
@@ -91,7 +91,7 @@ fn another_checkout_target_directory_and_cargo_home_together_compile_no_dependen
 }
 
 #[test]
-fn another_workspace_shares_what_it_has_in_common() {
+fn another_workspace_shares_common_dependencies() {
     let sandbox = Sandbox::new();
     let registry = sandbox.chain_registry();
     sandbox.demo(&registry, CHAIN, CHAIN_MAIN).xcache(["build"]).ok();
@@ -104,7 +104,7 @@ fn another_workspace_shares_what_it_has_in_common() {
 }
 
 #[test]
-fn a_build_after_a_build_starts_no_rustc_at_all_once_plain_cargo_has_asked_what_it_is() {
+fn a_repeated_build_starts_no_rustc_after_plain_cargo_has_queried_it() {
     let (sandbox, app) = warm();
     // Once after a build that compiled, once after a build that restored.
     for _ in 0..2 {
@@ -136,7 +136,7 @@ fn xcache_and_plain_cargo_alternate_without_rebuilding() {
         app.write("src/main.rs", format!("{}\n// {round}", app.read("src/main.rs")));
         app.cargo(["build"]).ok();
         app.xcache(["build"]).ok();
-        assert_eq!(sandbox.compiled(), ["app"], "in round {round}, the binary had changed");
+        assert_eq!(sandbox.compiled(), ["app"], "in round {round}, the program had changed");
     }
 }
 
@@ -151,7 +151,7 @@ fn a_target_directory_of_plain_cargo_is_fresh_for_xcache() {
 }
 
 #[test]
-fn a_bumped_dependency_is_compiled_with_its_dependents_only() {
+fn only_a_bumped_dependency_and_its_dependents_are_compiled() {
     let sandbox = Sandbox::new();
     let demo = sandbox.chain();
     demo.xcache(["build"]).ok();
@@ -222,7 +222,7 @@ fn a_library_that_includes_a_generated_file_is_not_compiled_again() {
 }
 
 #[test]
-fn every_command_reuses_what_it_compiled() {
+fn every_command_reuses_its_own_units() {
     let sandbox = Sandbox::new();
     let demo = sandbox.chain();
     let commands: [&[&str]; 7] =
@@ -237,12 +237,12 @@ fn every_command_reuses_what_it_compiled() {
     }
 }
 
-/// Rustdoc runs for what it documents, and finds the crates below that in the cache.
+/// rustdoc runs again for documented crates, with their dependencies from the cache.
 #[test]
-fn documentation_is_made_again_of_cached_crates_and_is_plain_cargos() {
+fn documentation_from_cached_crates_equals_that_of_plain_cargo() {
     let sandbox = Sandbox::new();
     let rustdoc =
-        sandbox.another_rustc(|dir| Rustc::of(dir, &real(&[]).expect("rustc is here").with_file_name("rustdoc")));
+        sandbox.another_rustc(|dir| Rustc::of(dir, &real(&[]).expect("rustc is on PATH").with_file_name("rustdoc")));
     let demo = sandbox.mixed().env("RUSTDOC", rustdoc.executable());
     let documented = |run: Invocation| {
         demo.clean();
@@ -253,18 +253,22 @@ fn documentation_is_made_again_of_cached_crates_and_is_plain_cargos() {
     };
     let plain = [(); 2].map(|()| documented(demo.cargo(["doc"])));
     let crates = sorted(rustdoc.compilations());
-    let is_certain = |page: &&PathBuf| plain[0].get(*page) == plain[1].get(*page);
-    let certain = |pages: &BTreeMap<PathBuf, Vec<u8>>| -> BTreeMap<_, _> {
-        pages.iter().filter(|(page, _)| is_certain(page)).map(|(page, bytes)| (page.clone(), bytes.clone())).collect()
+    let is_deterministic = |page: &&PathBuf| plain[0].get(*page) == plain[1].get(*page);
+    let deterministic = |pages: &BTreeMap<PathBuf, Vec<u8>>| -> BTreeMap<_, _> {
+        pages
+            .iter()
+            .filter(|(page, _)| is_deterministic(page))
+            .map(|(page, bytes)| (page.clone(), bytes.clone()))
+            .collect()
     };
-    assert!(certain(&plain[0]).len() * 2 > plain[0].len(), "most of it is the same each time");
+    assert!(deterministic(&plain[0]).len() * 2 > plain[0].len(), "most pages are deterministic");
     for is_first in [true, false] {
         let ours = documented(demo.xcache(["doc"]));
         assert_eq!(sandbox.compiled_externals().is_empty(), !is_first, "{:?}", sandbox.compiled());
         assert_eq!(sorted(rustdoc.compilations()), crates);
         assert_eq!(ours.keys().collect::<Vec<_>>(), plain[0].keys().collect::<Vec<_>>());
         let differing: Vec<_> =
-            certain(&ours).into_iter().filter(|(page, bytes)| plain[0].get(page) != Some(bytes)).collect();
+            deterministic(&ours).into_iter().filter(|(page, bytes)| plain[0].get(page) != Some(bytes)).collect();
         assert!(differing.is_empty(), "{:?}", differing.iter().map(|(page, _)| page).collect::<Vec<_>>());
         sandbox.reset();
         rustdoc.reset();
@@ -273,16 +277,16 @@ fn documentation_is_made_again_of_cached_crates_and_is_plain_cargos() {
     }
 }
 
-/// All that is in the directory of the documentation.
+/// All files of the documentation.
 fn pages(project: &Project) -> BTreeMap<PathBuf, Vec<u8>> {
     let dir = project.target().join("doc");
-    let name = |path: &PathBuf| path.strip_prefix(&dir).expect("it is in it").to_owned();
+    let name = |path: &PathBuf| path.strip_prefix(&dir).expect("the page is in the directory").to_owned();
     let files = tree::files(&dir).into_iter();
-    files.map(|path| (name(&path), std::fs::read(&path).expect("it can be read"))).collect()
+    files.map(|path| (name(&path), std::fs::read(&path).expect("the page can be read"))).collect()
 }
 
 #[test]
-fn a_profile_may_have_the_name_of_the_directory_of_a_scripts_files() {
+fn a_profile_named_like_the_directory_of_generated_files_is_reused() {
     let sandbox = Sandbox::new();
     let mixed = sandbox.mixed();
     let manifest = mixed.read("Cargo.toml");
@@ -298,11 +302,11 @@ fn a_profile_may_have_the_name_of_the_directory_of_a_scripts_files() {
 }
 
 #[test]
-fn what_a_failed_build_compiled_is_reused() {
+fn units_of_a_failed_build_are_reused() {
     let sandbox = Sandbox::new();
     let app = sandbox.checkout("app");
     app.xcache(["build", "--features", "broken"]).run().fails();
-    // The build may have ended before these were reached, but what was compiled is there.
+    // The build may have ended before other units, but compiled units are stored.
     let compiled = sandbox.compiled_dependencies();
     assert!(compiled.iter().any(|name| name == "memchr"), "{compiled:?}");
     app.clean();
@@ -313,7 +317,7 @@ fn what_a_failed_build_compiled_is_reused() {
 }
 
 #[test]
-fn cargo_finds_it_as_a_subcommand() {
+fn cargo_finds_xcache_as_a_subcommand() {
     let (sandbox, app) = warm();
     app.clean();
     app.cargo(["xcache", "build"]).ok();

@@ -1,7 +1,7 @@
-//! Programs that decide what is built, exchanged behind their names: compilers, wrappers, linkers.
+//! Programs that decide what is built, replaced under the same name: compilers, wrappers, linkers.
 //!
-//! Each test replaces what answers under a name, and nothing else. What was made with the other program is not reused;
-//! the counter-proof is that it is where nothing was replaced.
+//! Each test replaces only the program with that name. Units built with the other program must not be reused, and must
+//! be reused where nothing was replaced.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use support::{Package, Project, Rustc, Sandbox, tree};
 
 const NONE: [&str; 0] = [];
 
-/// A library that says how it was compiled.
+/// A library that shows how it was compiled.
 fn leaf() -> Package {
     let library = "pub fn voice() -> &'static str { if cfg!(shout) { \"SHOUT\" } else { \"quiet\" } }";
     Package::new("leaf", "1.0.0", library)
@@ -23,7 +23,7 @@ fn demo(sandbox: &Sandbox) -> Project {
     sandbox.demo(&sandbox.registry([leaf()]), "leaf = \"1\"", MAIN).env("CARGO_INCREMENTAL", "0")
 }
 
-/// Into an empty target directory: what was compiled.
+/// Builds into an empty target directory. Returns the compiled crates.
 #[track_caller]
 fn build(sandbox: &Sandbox, demo: &Project) -> Vec<String> {
     demo.clean();
@@ -39,7 +39,7 @@ fn text(path: &Path) -> &str {
 
 /// `PATH` with a directory in front.
 fn path_with(directory: &Path) -> String {
-    format!("{}:{}", text(directory), std::env::var("PATH").expect("there is a PATH"))
+    format!("{}:{}", text(directory), std::env::var("PATH").expect("PATH is set"))
 }
 
 /// The variable that names the linker of a platform.
@@ -47,15 +47,15 @@ fn linker_of(platform: &str) -> String {
     format!("CARGO_TARGET_{}_LINKER", platform.to_uppercase().replace('-', "_"))
 }
 
-/// A script, in the place of whatever is there, as a package manager does it.
+/// Installs a script atomically over an existing file, as package managers do.
 fn install(path: &Path, content: &str) {
     let beside = path.with_extension("new");
     tree::write_script(&beside, content);
-    std::fs::rename(beside, path).expect("it can be replaced");
+    std::fs::rename(beside, path).expect("the file can be replaced");
 }
 
 #[test]
-fn what_another_linker_with_a_dot_in_its_name_has_linked_is_not_reused() {
+fn units_linked_by_another_linker_with_a_dot_in_its_name_are_not_reused() {
     let sandbox = Sandbox::new();
     let tools = sandbox.path("tools");
     let linker = |name: &str, version: &str| {
@@ -79,7 +79,7 @@ fn what_another_linker_with_a_dot_in_its_name_has_linked_is_not_reused() {
 }
 
 #[test]
-fn what_another_linker_of_the_same_version_has_linked_is_not_reused() {
+fn units_linked_by_another_linker_of_the_same_version_are_not_reused() {
     let sandbox = Sandbox::new();
     let linker = sandbox.path("tools/cc");
     install(&linker, "exec /usr/bin/cc \"$@\"");
@@ -92,7 +92,7 @@ fn what_another_linker_of_the_same_version_has_linked_is_not_reused() {
 }
 
 #[test]
-fn what_is_linked_by_a_script_over_a_linker_that_was_upgraded_is_not_reused() {
+fn units_linked_through_a_script_by_an_upgraded_linker_are_not_reused() {
     let sandbox = Sandbox::new();
     let version = sandbox.path("version");
     tree::write(&version, "gcc 13");
@@ -105,7 +105,7 @@ fn what_is_linked_by_a_script_over_a_linker_that_was_upgraded_is_not_reused() {
     assert_eq!(build(&sandbox, &demo), ["demo"]);
 }
 
-/// A program without any library, for platforms of which there is none here.
+/// A program without any library, for platforms whose libraries are not installed.
 const BARE: &str = r#"#![feature(no_core, lang_items)]
 #![allow(internal_features)]
 #![no_core]
@@ -119,7 +119,7 @@ pub trait Sized: MetaSized {}
 "#;
 
 #[test]
-fn what_another_linker_of_another_platform_has_linked_is_not_reused() {
+fn units_linked_by_another_linker_for_another_platform_are_not_reused() {
     const WINDOWS: &str = "x86_64-pc-windows-gnu";
     let sandbox = Sandbox::new();
     let demo = sandbox.demo_unlocked("", BARE).env("CARGO_INCREMENTAL", "0").env("RUSTC_BOOTSTRAP", "1");
@@ -153,7 +153,7 @@ fn what_another_linker_of_another_platform_has_linked_is_not_reused() {
     linker("two");
     assert_eq!(build(), made("two"));
     assert_eq!(build(), (vec![], "two\n".into()));
-    // One that does not say where it looks for libraries is not known.
+    // A linker that does not print its search directories is unknown.
     install(
         &tools.join("x86_64-w64-mingw32-gcc"),
         "while [ $# -gt 0 ]; do test \"$1\" = -o && echo three > \"$2\"; shift; done",
@@ -165,7 +165,7 @@ fn what_another_linker_of_another_platform_has_linked_is_not_reused() {
 }
 
 #[test]
-fn what_was_compiled_for_the_hosts_own_triple_is_a_hit() {
+fn units_for_the_hosts_own_triple_are_hits() {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox);
     let host = demo.host();
@@ -178,7 +178,7 @@ fn what_was_compiled_for_the_hosts_own_triple_is_a_hit() {
 }
 
 #[test]
-fn a_script_in_the_place_of_the_compiler_is_asked_which_one_it_is() {
+fn a_script_in_place_of_the_compiler_is_identified_by_the_compiler_it_reports() {
     let sandbox = Sandbox::new();
     let other = sandbox.another_rustc(Rustc::of_another_version);
     let (shim, choice) = (sandbox.path("shims/rustc"), sandbox.path("choice"));
@@ -199,7 +199,7 @@ fn a_script_in_the_place_of_the_compiler_is_asked_which_one_it_is() {
 }
 
 #[test]
-fn a_script_in_the_place_of_the_compiler_with_another_content_is_another_compiler() {
+fn a_changed_script_in_place_of_the_compiler_is_another_compiler() {
     let sandbox = Sandbox::new();
     let shim = sandbox.path("shims/rustc");
     let script = |flags: &str| install(&shim, &format!("exec '{}' \"$@\" {flags}", text(sandbox.rustc().executable())));
@@ -213,7 +213,7 @@ fn a_script_in_the_place_of_the_compiler_with_another_content_is_another_compile
 }
 
 #[test]
-fn the_same_holds_for_one_that_the_configuration_names() {
+fn a_changed_script_configured_as_the_compiler_is_another_compiler() {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox).env_remove("RUSTC");
     let shim = demo.dir().join("tools/rustc");
@@ -228,22 +228,22 @@ fn the_same_holds_for_one_that_the_configuration_names() {
     assert_eq!(demo.run_binary("demo"), "SHOUT\n");
 }
 
-/// A toolchain with a standard library that differs in one bit, and is as long.
+/// A toolchain whose standard library differs in one bit and has the same size.
 fn with_another_library(dir: &Path) -> Rustc {
     let rustc = Rustc::new(dir);
     let own = dir.join(TOOLCHAIN).join("lib");
-    let from = own.canonicalize().expect("the libraries are there").join("rustlib");
-    std::fs::remove_file(&own).expect("it is a link");
+    let from = own.canonicalize().expect("the libraries exist").join("rustlib");
+    std::fs::remove_file(&own).expect("the link can be removed");
     let host = real(&[]).map(|_| std::env::consts::ARCH).expect("rustc is on PATH");
-    // Nobody builds for others here.
+    // Only the host's libraries are needed.
     let is_hosts = |path: &PathBuf| text(path.file_name().expect("a triple").as_ref()).starts_with(host);
     for platform in tree::children(&from).into_iter().filter(|path| path.join("lib").is_dir() && is_hosts(path)) {
         let name = platform.file_name().expect("a triple").to_owned();
         let libraries = own.join("rustlib").join(name).join("lib");
-        std::fs::create_dir_all(&libraries).expect("directories can be made");
+        std::fs::create_dir_all(&libraries).expect("directories can be created");
         for file in tree::children(&platform.join("lib")).into_iter().filter(|path| path.is_file()) {
             let to = libraries.join(file.file_name().expect("a file"));
-            std::fs::copy(&file, &to).expect("it can be copied");
+            std::fs::copy(&file, &to).expect("the library can be copied");
             if text(&file).contains("libunwind-") {
                 tree::damage(&to);
             }
@@ -266,13 +266,13 @@ fn the_same_compiler_with_another_standard_library_is_another_toolchain() {
     }
 }
 
-/// A wrapper that adds these flags.
+/// Installs a wrapper that adds these flags.
 fn wrapper(path: &Path, flags: &str) {
     install(path, &format!("rustc=$1; shift; exec \"$rustc\" \"$@\" {flags}"));
 }
 
 #[test]
-fn another_wrapper_in_the_same_place_is_not_shared() {
+fn units_of_another_wrapper_at_the_same_path_are_not_shared() {
     let sandbox = Sandbox::new();
     let tool = sandbox.path("tools/wrap");
     let demo = demo(&sandbox).env("RUSTC_WRAPPER", &tool);
@@ -286,7 +286,7 @@ fn another_wrapper_in_the_same_place_is_not_shared() {
 }
 
 #[test]
-fn what_a_wrapper_changes_of_what_the_compiler_says_is_heard_by_scripts() {
+fn a_script_sees_the_cfgs_that_a_wrapper_adds_to_the_compilers_answers() {
     let sandbox = Sandbox::new();
     let script = "println!(\"cargo:rustc-env=SAID={:?}\", std::env::var(\"CARGO_CFG_SHOUT\").is_ok());";
     let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> &'static str { env!(\"SAID\") }")
@@ -305,7 +305,7 @@ fn what_a_wrapper_changes_of_what_the_compiler_says_is_heard_by_scripts() {
 }
 
 #[test]
-fn another_wrapper_of_the_same_name_is_not_shared() {
+fn units_of_another_wrapper_with_the_same_name_are_not_shared() {
     let sandbox = Sandbox::new();
     let [one, two, three] = ["one", "two", "three"].map(|name| sandbox.path(name));
     wrapper(&one.join("wrap"), "--cfg shout");
@@ -319,7 +319,7 @@ fn another_wrapper_of_the_same_name_is_not_shared() {
     let all = || vec!["demo".to_owned(), "leaf".to_owned()];
     assert_eq!(build(&one), (all(), "SHOUT\n".into()));
     assert_eq!(build(&two), (all(), "quiet\n".into()));
-    assert_eq!(build(&three), (vec![], "SHOUT\n".into()), "the same one elsewhere");
+    assert_eq!(build(&three), (vec![], "SHOUT\n".into()), "the same wrapper at another path");
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn an_empty_variable_switches_a_configured_wrapper_off() {
     wrapper(&tool, "--cfg shout");
     let demo = demo(&sandbox);
     build(&sandbox, &demo);
-    // Beside the package, of which it would be a file.
+    // Outside of the package, to be no input of it.
     let config = demo.dir().with_file_name(".cargo/config.toml");
     tree::write(&config, format!("[build]\nrustc-wrapper = {tool:?}\n"));
     assert_eq!(build(&sandbox, &demo), ["demo", "leaf"]);
@@ -356,13 +356,13 @@ fn a_wrapper_with_a_relative_path_is_run_for_every_crate() {
     };
     check(&demo.clone().env("RUSTC_WRAPPER", "tools/wrap"), "");
     check(&demo.clone().env("CARGO_BUILD_RUSTC_WRAPPER", "../tools/wrap"), "nested");
-    // From a file it is one from the directory that `.cargo` is in.
+    // In a file, the path is relative to the directory that contains `.cargo`.
     demo.write(".cargo/config.toml", format!("{config}\n[build]\nrustc-wrapper = \"tools/wrap\"\n"));
     check(&demo, "nested");
 }
 
 #[test]
-fn scripts_run_anew_where_flags_are_for_another_processor() {
+fn scripts_run_again_with_flags_for_another_processor() {
     let script = "println!(\"cargo:rerun-if-changed=build.rs\");";
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([leaf().counted_script(script)]);
@@ -396,7 +396,7 @@ const COMPILING: &str = r#"
 "#;
 
 #[test]
-fn what_a_script_over_a_c_compiler_that_was_upgraded_has_compiled_is_not_reused() {
+fn native_code_compiled_through_a_script_by_an_upgraded_compiler_is_not_reused() {
     let sandbox = Sandbox::new();
     let chosen = sandbox.path("chosen");
     install(&sandbox.path("tools/cc"), &format!("exec '{}' \"$@\"", text(&chosen)));

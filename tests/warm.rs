@@ -1,19 +1,21 @@
-//! Dependencies as a layer of an image: built from a recipe alone, and fresh to plain cargo in the checkout that comes later.
+//! Dependencies as a layer of an image: built from a recipe alone, and fresh for plain cargo in the checkout that comes
+//! later.
 //!
-//! An [`Image`] is a directory that gets first the recipe, then the checkout, as the instructions of a Dockerfile have it.
+//! An [`Image`] is a directory that receives the recipe first and the checkout later, like the instructions of a
+//! Dockerfile.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use nix::sys::signal::Signal;
-use support::layered::{NEEDED, SAID, layered};
+use support::layered::{NEEDED, OUTPUT, layered};
 use support::rustc::real;
 use support::{Output, Package, Project, Report, Sandbox, tree, wait_until};
 
 const NONE: [&str; 0] = [];
 
-/// A directory with a recipe, and the checkout that will come.
+/// A directory with a recipe, and the path of the checkout that comes later.
 struct Image<'a> {
     sandbox: &'a Sandbox,
     project: Project,
@@ -28,18 +30,18 @@ impl<'a> Image<'a> {
         Self { sandbox, project, checkout: checkout.dir().to_owned() }
     }
 
-    /// `cargo xcache warm --recipe recipe.json …`, and nothing but the target directory is there that was not before.
+    /// Runs `cargo xcache warm --recipe recipe.json …`, and asserts that only the target directory was added.
     #[track_caller]
     fn warm(&self, arguments: &[&str]) -> Output {
         self.sandbox.reset();
         let output = self.project.xcache([&["warm", "--recipe", "recipe.json"], arguments].concat()).ok();
-        let above = self.project.dir().parent().expect("it is in the sandbox");
+        let above = self.project.dir().parent().expect("the image is in the sandbox");
         assert_eq!(names(above), ["app"], "{output}");
         assert_eq!(names(self.project.dir()), ["recipe.json", "target"], "{output}");
         output
     }
 
-    /// What a plain cargo command compiles, once the checkout is there.
+    /// The crates that a plain cargo command compiles after the checkout was copied.
     #[track_caller]
     fn then(&self, arguments: &[&str]) -> Vec<String> {
         tree::copy(&self.checkout, self.project.dir());
@@ -49,7 +51,7 @@ impl<'a> Image<'a> {
     }
 
     fn binary(&self, name: &str) -> Vec<u8> {
-        fs::read(self.project.target().join("release").join(name)).expect("it was built")
+        fs::read(self.project.target().join("release").join(name)).expect("the program exists")
     }
 
     fn said(&self) -> String {
@@ -57,15 +59,15 @@ impl<'a> Image<'a> {
     }
 }
 
-/// What is in a directory, sorted.
+/// The names in a directory, sorted.
 fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).expect("the directory is there").flatten();
+    let entries = fs::read_dir(dir).expect("the directory exists").flatten();
     let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
 
-/// The names of all files and directories below the target directory that have one of these words in them.
+/// All paths below the target directory in which one of these words occurs as a name.
 fn traces(project: &Project, words: &[&str]) -> Vec<PathBuf> {
     let files = tree::files(&project.target()).into_iter();
     let below = files.filter_map(|file| Some(file.strip_prefix(project.target()).ok()?.to_owned()));
@@ -88,7 +90,7 @@ const MEMBERS: &[&str] = &["app", "util", "named", "gen_tool", "shared", "patche
 const RELEASE: &[&str] = &["build", "--release", "--locked", "--offline"];
 
 #[test]
-fn a_build_after_a_recipe_compiles_nothing_but_members() {
+fn a_build_after_a_recipe_compiles_only_members() {
     let sandbox = Sandbox::new();
     let image = Image::of(&sandbox, &layered(&sandbox));
     image.warm(&["--release"]);
@@ -98,34 +100,34 @@ fn a_build_after_a_recipe_compiles_nothing_but_members() {
     assert_eq!(sandbox.scripts_run(), ["configured", "configured", "generated"], "for a build script, too");
     assert_eq!(image.then(RELEASE), NONE);
     assert_eq!(sandbox.scripts_run(), NONE);
-    assert_eq!(image.said(), SAID);
+    assert_eq!(image.said(), OUTPUT);
 }
 
 #[test]
-fn nothing_of_a_member_is_left_by_a_recipe() {
+fn a_recipe_leaves_no_files_of_members() {
     let sandbox = Sandbox::new();
     let image = Image::of(&sandbox, &layered(&sandbox));
     image.warm(&["--release", "--workspace", "--all-targets", "--features", "app/extra"]);
     let mut found = traces(&image.project, MEMBERS);
-    // The scripts of dependencies are what they are.
+    // Scripts of dependencies have the same names as those of members.
     found.retain(|path| {
         !path.to_string_lossy().contains("build/configured-") && !path.to_string_lossy().contains("build/generated-")
     });
     assert_eq!(found, [""; 0].map(PathBuf::from));
-    assert!(!traces(&image.project, &["leaf"]).is_empty(), "what is looked for can be found");
+    assert!(!traces(&image.project, &["leaf"]).is_empty(), "the search finds existing names");
     let fingerprints = names(&image.project.target().join("release/.fingerprint"));
     assert!(fingerprints.iter().any(|name| name.starts_with("extra-")), "{fingerprints:?}");
 }
 
 #[test]
-fn programs_are_the_same_bytes_as_without_a_layer() {
+fn programs_are_identical_with_and_without_a_layer() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let image = Image::of(&sandbox, &checkout);
     tree::copy(checkout.dir(), image.project.dir());
     image.project.xcache(RELEASE).ok();
     let without = ["app", "helper"].map(|name| image.binary(name));
-    assert_eq!(image.said(), SAID);
+    assert_eq!(image.said(), OUTPUT);
     tree::remove(image.project.dir());
     image.project.write("recipe.json", checkout.xcache(["recipe", "--output", "-"]).ok().stdout);
     image.project.empty_store();
@@ -135,7 +137,7 @@ fn programs_are_the_same_bytes_as_without_a_layer() {
 }
 
 #[test]
-fn tests_checks_and_features_have_dependencies_of_their_own() {
+fn tests_checks_and_features_have_their_own_dependencies() {
     let sandbox = Sandbox::new();
     let image = Image::of(&sandbox, &layered(&sandbox));
     image.warm(&["--for", "test", "--for", "clippy", "--workspace", "--features", "app/extra"]);
@@ -146,7 +148,7 @@ fn tests_checks_and_features_have_dependencies_of_their_own() {
 }
 
 #[test]
-fn a_target_may_be_named_that_the_recipe_does_not_know() {
+fn a_target_that_the_recipe_does_not_name_can_be_selected() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let image = Image::of(&sandbox, &checkout);
@@ -159,7 +161,7 @@ fn a_target_may_be_named_that_the_recipe_does_not_know() {
 }
 
 #[test]
-fn a_checkout_is_warmed_where_it_is_and_none_of_it_compiled() {
+fn warm_in_a_checkout_compiles_no_member() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     sandbox.reset();
@@ -175,7 +177,7 @@ fn a_checkout_is_warmed_where_it_is_and_none_of_it_compiled() {
 }
 
 #[test]
-fn what_a_checkout_has_built_is_not_undone_and_never_taken_for_what_it_is_now() {
+fn warm_keeps_fresh_members_and_does_not_hide_later_edits() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     checkout.cargo(["build"]).ok();
@@ -192,7 +194,7 @@ fn what_a_checkout_has_built_is_not_undone_and_never_taken_for_what_it_is_now() 
 }
 
 #[test]
-fn a_package_that_depends_on_a_directory_is_left_to_the_build() {
+fn a_package_that_depends_on_a_patch_in_a_directory_is_left_to_the_build() {
     let sandbox = Sandbox::new();
     let needy = Package::new("needy", "1.0.0", "pub use patched::name;")
         .dependency("patched", "1")
@@ -215,7 +217,7 @@ fn a_package_that_depends_on_a_directory_is_left_to_the_build() {
 }
 
 #[test]
-fn a_script_that_hears_from_one_of_a_directory_does_not_run_before_it() {
+fn a_script_that_receives_metadata_from_a_patch_in_a_directory_is_left_to_the_build() {
     let sandbox = Sandbox::new();
     let script = "fn main() { println!(\"cargo::rustc-env=HEARD={}\", std::env::var(\"DEP_NATIVE_WORD\").unwrap()); }";
     let needy = Package::new("needy", "1.0.0", "pub fn heard() -> &'static str { env!(\"HEARD\") }");
@@ -236,7 +238,7 @@ fn a_script_that_hears_from_one_of_a_directory_does_not_run_before_it() {
 }
 
 #[test]
-fn a_package_beside_the_workspace_is_like_one_in_it() {
+fn a_package_beside_the_workspace_is_treated_as_a_member() {
     let sandbox = Sandbox::new();
     let main = "fn main() { println!(\"{}\", beside::name()); }";
     let demo = sandbox.demo_unlocked("beside = { path = \"../beside\" }", main);
@@ -269,17 +271,17 @@ apex.workspace = true
 "#;
 
 #[test]
-fn a_layer_without_parts_of_seconds_is_as_fresh_and_warming_leaves_none() {
+fn a_layer_with_times_in_whole_seconds_is_fresh() {
     let sandbox = Sandbox::new();
     let image = Image::of(&sandbox, &layered(&sandbox));
     image.warm(&["--release"]);
     let parts = |path: &PathBuf| {
         let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).expect("files have times");
-        modified.duration_since(UNIX_EPOCH).expect("it is after 1970").subsec_nanos()
+        modified.duration_since(UNIX_EPOCH).expect("the time is after 1970").subsec_nanos()
     };
     let profile = image.project.target().join("release");
     assert!(tree::files(&profile).iter().all(|path| parts(path) == 0));
-    // What an image's layer is: whole seconds, and other inodes.
+    // Like a layer of an image: whole seconds, and other inodes.
     for dir in [image.project.target(), sandbox.cargo_home()] {
         let archive = sandbox.unused("layer.tar");
         let (parent, name) = (dir.parent().unwrap(), dir.file_name().unwrap());
@@ -305,7 +307,7 @@ fn a_layer_without_parts_of_seconds_is_as_fresh_and_warming_leaves_none() {
     }
     assert_eq!(image.then(RELEASE), NONE);
     assert_eq!(sandbox.scripts_run(), NONE);
-    assert_eq!(image.said(), SAID);
+    assert_eq!(image.said(), OUTPUT);
 }
 
 #[test]
@@ -323,7 +325,7 @@ fn a_second_layer_takes_everything_from_the_store() {
 }
 
 #[test]
-fn a_changed_package_costs_itself_and_what_depends_on_it() {
+fn only_a_changed_package_and_its_dependents_are_compiled() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     Image::of(&sandbox, &checkout).warm(&["--release"]);
@@ -335,7 +337,7 @@ fn a_changed_package_costs_itself_and_what_depends_on_it() {
 }
 
 #[test]
-fn nothing_is_compiled_where_that_is_asked_for() {
+fn no_compile_compiles_nothing() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let image = Image::of(&sandbox, &checkout);
@@ -347,11 +349,11 @@ fn nothing_is_compiled_where_that_is_asked_for() {
     let image = Image::of(&sandbox, &checkout);
     image.warm(&["--release", "--no-compile"]);
     assert_eq!(sandbox.compiled(), NONE);
-    assert_eq!(image.then(RELEASE), ["middle", "top"], "the rest is there");
+    assert_eq!(image.then(RELEASE), ["middle", "top"], "all other dependencies are hits");
 }
 
 #[test]
-fn fetching_leaves_the_target_directory_alone() {
+fn fetch_only_does_not_change_the_target_directory() {
     let sandbox = Sandbox::new();
     let remote = sandbox.path("remote");
     let checkout = layered(&sandbox).env("XCACHE_REMOTE", format!("file://{}", remote.display()));
@@ -363,14 +365,14 @@ fn fetching_leaves_the_target_directory_alone() {
     assert!(!image.project.target().join("release").exists());
     let image = Image { project: image.project.env_remove("XCACHE_REMOTE"), ..image };
     image.warm(&["--release"]);
-    assert_eq!(sandbox.compiled(), NONE, "everything is on this machine");
+    assert_eq!(sandbox.compiled(), NONE, "everything is in the local store");
 }
 
 #[test]
-fn a_store_that_cannot_be_used_is_done_without() {
+fn an_unusable_store_costs_one_warning() {
     let sandbox = Sandbox::new();
     let image = Image::of(&sandbox, &layered(&sandbox));
-    fs::write(sandbox.path("file"), "").expect("it can be written");
+    fs::write(sandbox.path("file"), "").expect("the file can be written");
     let image = Image { project: image.project.with_store(&sandbox.path("file/store")), ..image };
     let output = image.warm(&["--release"]);
     assert_eq!(output.warnings().len(), 1, "{output}");
@@ -378,7 +380,7 @@ fn a_store_that_cannot_be_used_is_done_without() {
 }
 
 #[test]
-fn a_target_directory_is_the_one_of_the_build() {
+fn the_target_directory_is_that_of_the_build() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let image = Image::of(&sandbox, &checkout);
@@ -396,7 +398,7 @@ fn a_target_directory_is_the_one_of_the_build() {
 }
 
 #[test]
-fn flags_come_with_the_recipe_and_vendored_packages_before_it() {
+fn the_recipe_contains_flags_and_vendored_packages_are_copied_before() {
     let sandbox = Sandbox::new();
     let demo = sandbox.chain();
     let vendored = demo.cargo(["vendor", "--respect-source-config"]).ok().stdout;
@@ -414,7 +416,7 @@ fn flags_come_with_the_recipe_and_vendored_packages_before_it() {
 }
 
 #[test]
-fn a_failure_of_a_dependency_is_cargos_and_there_is_no_layer_without_a_plan() {
+fn cargo_reports_failures_and_without_a_plan_there_is_no_layer() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([Package::new("broken", "1.0.0", "compile_error!(\"on purpose\");")]);
     let demo = sandbox.demo(&registry, "broken = \"1\"", "fn main() {}");
@@ -430,7 +432,7 @@ fn a_failure_of_a_dependency_is_cargos_and_there_is_no_layer_without_a_plan() {
 }
 
 #[test]
-fn what_a_failed_layer_has_left_is_not_taken_for_a_member() {
+fn leftovers_of_a_failed_layer_are_not_taken_for_a_member() {
     let sandbox = Sandbox::new();
     let fickle = Package::new("fickle", "1.0.0", "")
         .build_script("fn main() { assert!(std::env::var_os(\"FAIL\").is_none()); }");
@@ -439,13 +441,13 @@ fn what_a_failed_layer_has_left_is_not_taken_for_a_member() {
     demo.write("build.rs", "fn main() { println!(\"cargo::rustc-env=MADE=made by its script\"); }");
     let output = demo.xcache(["warm", "--keep-going"]).env("FAIL", "1").run().fails();
     assert_eq!(output.code(), Some(101), "{output}");
-    assert!(tree::files(&demo.target()).iter().any(|path| path.ends_with("root-output")), "its script has run");
+    assert!(tree::files(&demo.target()).iter().any(|path| path.ends_with("root-output")), "a build script has run");
     demo.cargo(["build"]).ok();
     assert_eq!(demo.run_binary("demo"), "made by its script\n");
 }
 
 #[test]
-fn what_a_killed_layer_has_left_is_not_taken_for_a_member() {
+fn leftovers_of_a_killed_layer_are_not_taken_for_a_member() {
     let sandbox = Sandbox::new();
     let waiting = "fn main() { while std::env::var_os(\"WAIT\").is_some() { std::thread::sleep(std::time::Duration::from_millis(10)) } }";
     let registry = sandbox.registry([Package::new("slow", "1.0.0", "").build_script(waiting)]);
@@ -453,7 +455,7 @@ fn what_a_killed_layer_has_left_is_not_taken_for_a_member() {
     demo.write("build.rs", "fn main() { println!(\"cargo::rustc-env=MADE=made by its script\"); }");
     let mut running = demo.xcache(["warm"]).env("WAIT", "1").start();
     let has_run = |path: &PathBuf| path.ends_with("root-output") && path.to_string_lossy().contains("/demo-");
-    wait_until("its script has run", || tree::files(&demo.target()).iter().any(has_run));
+    wait_until("a build script has run", || tree::files(&demo.target()).iter().any(has_run));
     running.signal_all(Signal::SIGKILL);
     running.wait();
     demo.cargo(["build"]).ok();
@@ -461,7 +463,7 @@ fn what_a_killed_layer_has_left_is_not_taken_for_a_member() {
 }
 
 #[test]
-fn the_new_layout_is_warmed_as_well() {
+fn the_new_build_directory_layout_is_warmed() {
     let sandbox = Sandbox::new();
     let image = Image::of(&sandbox, &layered(&sandbox));
     let image = Image { project: image.project.env("RUSTC_BOOTSTRAP", "1"), ..image };
@@ -474,11 +476,11 @@ fn the_new_layout_is_warmed_as_well() {
         assert_eq!(left, [""; 0].map(PathBuf::from));
     }
     assert_eq!(image.then(&[RELEASE, &[layout]].concat()), NONE);
-    assert_eq!(image.said(), SAID);
+    assert_eq!(image.said(), OUTPUT);
 }
 
 #[test]
-fn the_toolchain_is_the_one_that_rustup_would_choose_for_the_checkout() {
+fn warm_uses_the_toolchain_that_rustup_would_choose_for_the_checkout() {
     let sandbox = Sandbox::new();
     let cargo = real(&[]).expect("rustc is on PATH").with_file_name("cargo");
     let checkout = sandbox.chain().env("CARGO", &cargo);
@@ -499,7 +501,7 @@ fn the_toolchain_is_the_one_that_rustup_would_choose_for_the_checkout() {
     assert!(started.lines().any(|line| line.starts_with("build ") && line.contains("--release")), "{started}");
 }
 
-/// The layer of a command has what the command compiles of dependencies, and nothing else.
+/// Asserts that the layer of a command has exactly the dependencies that the command compiles.
 #[track_caller]
 fn assert_layer_of(sandbox: &Sandbox, checkout: &Project, command: &str, arguments: &[&str]) {
     let what = format!("{command} {arguments:?}");
@@ -517,7 +519,7 @@ fn assert_layer_of(sandbox: &Sandbox, checkout: &Project, command: &str, argumen
     assert_eq!(image.then(&[&[command], arguments, no_run].concat()), NONE, "{what}");
 }
 
-/// A recipe plans the same units of dependencies, with the same keys, as the checkout. Nothing is compiled.
+/// Asserts that a recipe plans the same units of dependencies, with the same keys, as the checkout, without compiling.
 #[track_caller]
 fn assert_planned_alike(sandbox: &Sandbox, checkout: &Project, arguments: &[&str]) {
     let planned = |project: &Project, arguments: &[&str]| {
@@ -538,7 +540,7 @@ fn assert_planned_alike(sandbox: &Sandbox, checkout: &Project, arguments: &[&str
 }
 
 #[test]
-fn a_layer_has_neither_more_nor_less_than_the_build() {
+fn a_layer_has_exactly_the_dependencies_of_the_build() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     assert_layer_of(&sandbox, &checkout, "build", &["--workspace", "--target", &checkout.host()]);
@@ -547,7 +549,7 @@ fn a_layer_has_neither_more_nor_less_than_the_build() {
 }
 
 #[test]
-fn a_recipe_plans_what_the_checkout_plans() {
+fn a_recipe_plans_the_same_units_as_the_checkout() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let alike = |arguments: &[&str]| assert_planned_alike(&sandbox, &checkout, arguments);
@@ -589,7 +591,7 @@ fn a_recipe_plans_link_time_optimization_as_the_checkout_does() {
 }
 
 #[test]
-fn what_lies_above_the_workspace_is_seen_from_the_layer() {
+fn configuration_above_the_workspace_applies_to_the_layer() {
     let sandbox = Sandbox::new();
     let checkout = sandbox.chain();
     let image = Image::of(&sandbox, &checkout);

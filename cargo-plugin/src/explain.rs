@@ -23,7 +23,7 @@ use crate::output::{Format, json, write};
 use crate::terminal;
 
 pub(crate) const HELP: &str = "\
-For each miss, shows the nearest known unit and the inputs that differ. A change to one crate is result once, with the \
+For each miss, shows the nearest known unit and the inputs that differ. A change to one crate is shown once, with the \
 units that follow from it. Crates named on the command line are always explained, even if they were hits or cannot be \
 cached.
 
@@ -84,8 +84,8 @@ fn explain(arguments: &Arguments, overrides: &Overrides) -> Result<Explanation, 
         let shared = shared(&settings, last.as_ref(), &mut notes);
         let remote_history = if shared.is_some() { RemoteHistory::Queried } else { RemoteHistory::Unavailable };
         let shared = shared.unwrap_or_default();
-        let everything = |identity| [input_history::recall(&store, identity), shared.of(identity)].concat();
-        explanation = Explanation::new(&report, Sources { remote_history, ..sources }, everything);
+        let histories = |identity| [input_history::recall(&store, identity), shared.of(identity)].concat();
+        explanation = Explanation::new(&report, Sources { remote_history, ..sources }, histories);
     }
     explanation.notes.append(&mut notes);
     Ok(explanation)
@@ -150,10 +150,10 @@ fn origins(
     workspace: Option<&Workspace>,
 ) -> xcache::Result<Option<Origins>> {
     let Some(workspace) = workspace.filter(|_| !report.units.is_empty()) else { return Ok(None) };
-    let mut words = report.command.iter().map(OsString::from).peekable();
-    let toolchain = words.next_if(|word| word.to_string_lossy().starts_with('+'));
+    let mut arguments = report.command.iter().map(OsString::from).peekable();
+    let toolchain = arguments.next_if(|argument| argument.to_string_lossy().starts_with('+'));
     let toolchain = toolchain.map(|toolchain| toolchain.to_string_lossy().into_owned());
-    let built = Invocation::new(toolchain.clone(), "build", words.skip(1).collect());
+    let built = Invocation::new(toolchain.clone(), "build", arguments.skip(1).collect());
     let manifest: OsString = workspace.root.join("Cargo.toml").into_string().into();
     let arguments = built.feature_flags().into_iter().chain(["--manifest-path".into(), manifest]);
     let cargo = Cargo::new(program(), Invocation::new(toolchain, "build", arguments.collect()));

@@ -271,7 +271,7 @@ mod tests {
     fn a_workspace_replaces_a_table_of_the_user_as_a_whole() {
         let mut lower: Dict = toml::from_str("[remote.lan]\nurl = 'redis://ours'\npassword = 'hunter2'").unwrap();
         let mut upper: Dict = toml::from_str("[remote.lan]\nurl = 'redis://theirs'").unwrap();
-        [&mut lower, &mut upper].map(lift_tables);
+        [&mut lower, &mut upper].into_iter().for_each(lift_tables);
         let figment = figment::Figment::from(figment::providers::Serialized::defaults(lower));
         let remotes: Remotes =
             figment.merge(figment::providers::Serialized::defaults(upper)).extract_inner("remotes").unwrap();

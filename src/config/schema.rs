@@ -1,4 +1,4 @@
-//! The JSON schema of a config file: every setting is optional there, and prices and remotes may have tables of their own.
+//! The JSON schema of a config file, in which every setting is optional, and prices and remotes may be in tables.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
@@ -59,7 +59,7 @@ impl Settings {
     }
 }
 
-/// A size: a text with a unit, or a number of bytes.
+/// The schema of a size: a string with a unit, or a number of bytes.
 pub(super) fn size(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "integer"], "minimum": 0 })
 }

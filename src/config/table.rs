@@ -1,12 +1,12 @@
 //! The settings, each declared once.
 //!
-//! A row here makes the field of `Settings`, its default, the flag, the variable, the row in the book and the property in
-//! the schema of a config file. Only the code that uses a setting is elsewhere. What a row means is in the pattern of
-//! `define_settings!`, in `config.rs`.
+//! Each row defines a field of `Settings`, its default, the flag, the variable, the row in the book and the property in
+//! the schema of a config file. Only the code that uses a setting is elsewhere. The pattern of `define_settings!` in
+//! `config.rs` explains the parts of a row.
 
 /// Calls a macro with every setting: `xcache::settings!(define)` is `define! { remote { … } dir { … } … }`.
 ///
-/// The types of flags resolve where the macro is called, so `PathBuf` and `RemoteUrl` have to be in scope there.
+/// The types of flags are resolved where the macro is called, so `PathBuf` and `RemoteUrl` must be in scope there.
 #[macro_export]
 macro_rules! settings {
     ($define:ident) => {

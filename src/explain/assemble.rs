@@ -1,6 +1,6 @@
-//! A report, and what is known besides, to an [`Explanation`].
+//! Makes an [`Explanation`] from a report and further sources.
 //!
-//! **Invariant.** Every cause of a unit is in the list once, however many units share it.
+//! **Invariant.** Every cause is listed once, however many units share it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,33 +9,32 @@ use super::words::{RemoteHistory, text};
 use super::{Cause, CauseKind, Explained, Explanation, LastBuild, Origins, RecordedInputs, SCHEMA_VERSION, Selection};
 use crate::digest::Digest;
 use crate::event::{Difference, MissReason, UnitId};
-use crate::report::{Outcome, Report, UnitReport};
+use crate::report::{CorruptObject, Outcome, Report, UnitReport};
 
-/// Everything an explanation is made from, besides the input history of units.
+/// The sources of an explanation, besides the report and the input history.
 #[derive(Clone, Copy, Default)]
 pub struct Sources<'a> {
-    /// What is kept of the build; nothing where nothing was kept.
+    /// What the build kept about its misses, if it is available.
     pub last: Option<&'a LastBuild>,
-    /// The crates that are asked about; none for all that were missed.
+    /// The crates to explain; if empty, all misses.
     pub selections: &'a [Selection],
-    /// Who brings packages in, where that is known.
+    /// The package graph, if it is available.
     pub origins: Option<&'a Origins>,
-    /// What is known beyond this machine.
+    /// Whether the remote's input history is part of the histories.
     pub remote_history: RemoteHistory,
 }
 
 impl Explanation {
-    /// Explains a build. `history_of` returns all that is recorded of units with an identity.
+    /// Explains a build. `history_of` returns the input history of the units with an identity.
     pub fn new(report: &Report, sources: Sources<'_>, history_of: impl Fn(Digest) -> Vec<RecordedInputs>) -> Self {
-        let nothing = LastBuild::default();
-        let causes = Causes::new(sources.last.unwrap_or(&nothing), history_of);
+        let unknown = LastBuild::default();
+        let causes = Causes::new(sources.last.unwrap_or(&unknown), history_of);
         let chosen: Vec<_> = report.units.iter().enumerate().filter(|(_, unit)| is_chosen(sources, unit)).collect();
         let verdicts: Vec<_> =
-            chosen.iter().map(|(index, unit)| detailed(causes.of(UnitId(*index), unit), unit, report)).collect();
+            chosen.iter().map(|(id, unit)| with_session(causes.of(UnitId(*id), unit), unit, report)).collect();
         let all = verdicts.iter().flat_map(|verdict| verdict.own.iter().chain(&verdict.inherited)).cloned();
-        let list = Listing::new(all, &verdicts, sources);
-        let unit = |((_, unit), verdict): (&(usize, &UnitReport), &Verdict)| list.explained(unit, verdict, sources);
-        let units = chosen.iter().zip(&verdicts).map(unit).collect();
+        let list = CauseList::new(all, &verdicts, sources);
+        let units = chosen.iter().zip(&verdicts).map(|((_, unit), verdict)| list.explained(unit, verdict, sources));
         Self {
             schema_version: SCHEMA_VERSION,
             command: report.command.clone(),
@@ -43,12 +42,9 @@ impl Explanation {
             planned: report.totals.units,
             misses: report.totals.misses,
             uncacheable: report.totals.uncacheable,
+            units: units.collect(),
             causes: list.causes,
-            units,
-            notes: notes(report, sources)
-                .into_iter()
-                .chain(chosen.iter().filter_map(|(_, unit)| rejected(unit)))
-                .collect(),
+            notes: notes(report, sources).chain(chosen.iter().filter_map(|(_, unit)| rejected(unit))).collect(),
         }
     }
 }
@@ -60,19 +56,19 @@ fn is_chosen(sources: Sources<'_>, unit: &UnitReport) -> bool {
     }
 }
 
-/// Adds what the report says of the session as a whole where nothing is known of the unit.
-fn detailed(mut verdict: Verdict, unit: &UnitReport, report: &Report) -> Verdict {
-    let add = |(subject, what): FoundCause| match what {
+/// Completes causes without differences by what happened to the whole session.
+fn with_session(mut verdict: Verdict, unit: &UnitReport, report: &Report) -> Verdict {
+    let complete = |(subject, what): FoundCause| match what {
         CauseKind::Unusable { reason, differences } if differences.is_empty() => {
-            (subject, CauseKind::Unusable { reason, differences: of_session(reason, unit, report) })
+            (subject, CauseKind::Unusable { reason, differences: session_differences(reason, unit, report) })
         }
         what => (subject, what),
     };
-    verdict.own = verdict.own.into_iter().map(add).collect();
+    verdict.own = verdict.own.into_iter().map(complete).collect();
     verdict
 }
 
-fn of_session(reason: MissReason, unit: &UnitReport, report: &Report) -> Vec<Difference> {
+fn session_differences(reason: MissReason, unit: &UnitReport, report: &Report) -> Vec<Difference> {
     let failed = |message: &String| Difference::Failed { message: message.clone() };
     match reason {
         MissReason::RemoteFailed => report.remote_failed.iter().map(|failure| failed(&failure.message)).collect(),
@@ -82,37 +78,38 @@ fn of_session(reason: MissReason, unit: &UnitReport, report: &Report) -> Vec<Dif
             let (own, others): (Vec<_>, Vec<_>) =
                 report.corrupt_objects.iter().partition(|object| object.object.contains(&key));
             let objects = if own.is_empty() { others } else { own };
-            let damaged = objects.into_iter().map(|object| (object.object.clone(), object.reason.clone()));
-            damaged.map(|(object, reason)| Difference::Damaged { object, reason }).collect()
+            let damaged = |object: &CorruptObject| Difference::Damaged {
+                object: object.object.clone(),
+                reason: object.reason.clone(),
+            };
+            objects.into_iter().map(damaged).collect()
         }
         _ => Vec::new(),
     }
 }
 
 /// The causes of all units, each once.
-struct Listing {
+struct CauseList {
     causes: Vec<Cause>,
-    /// Where each is.
-    places: BTreeMap<FoundCause, usize>,
+    indices: BTreeMap<FoundCause, usize>,
 }
 
-impl Listing {
+impl CauseList {
     fn new(found: impl Iterator<Item = FoundCause>, verdicts: &[Verdict], sources: Sources<'_>) -> Self {
-        let mut all: Vec<FoundCause> = Vec::new();
-        for (subject, whats) in merge(found) {
-            all.extend(whats.into_iter().map(|what| (subject.clone(), what)));
-        }
-        let mut causes: Vec<_> = all.into_iter().map(|found| (cause(&found, verdicts, sources), found)).collect();
+        let merged = merge(found).into_iter();
+        let all = merged.flat_map(|(subject, whats)| whats.into_iter().map(move |what| (subject.clone(), what)));
+        let mut causes: Vec<_> = all.map(|found| (cause(&found, verdicts, sources), found)).collect();
         let size = |cause: &Cause| cause.units.len() + cause.followers.len();
         causes.sort_by(|(one, _), (other, _)| size(other).cmp(&size(one)).then_with(|| one.text.cmp(&other.text)));
-        let places = causes.iter().enumerate().map(|(index, (_, found))| (found.clone(), index)).collect();
-        Self { causes: causes.into_iter().map(|(cause, _)| cause).collect(), places }
+        let (causes, found): (Vec<_>, Vec<_>) = causes.into_iter().unzip();
+        Self { causes, indices: found.into_iter().zip(0..).collect() }
     }
 
     fn explained(&self, unit: &UnitReport, verdict: &Verdict, sources: Sources<'_>) -> Explained {
-        let origins = sources.origins;
-        let has = |found: &&FoundCause| holds(&verdict.own, found) || holds(&verdict.inherited, found);
-        let causes: BTreeSet<_> = self.places.iter().filter(|(found, _)| has(found)).map(|(_, index)| *index).collect();
+        let has = |found: &FoundCause| contains(&verdict.own, found) || contains(&verdict.inherited, found);
+        let causes: BTreeSet<_> =
+            self.indices.iter().filter(|(found, _)| has(found)).map(|(_, index)| *index).collect();
+        let path = sources.origins.and_then(|origins| origins.path(&unit.package, &unit.version));
         Explained {
             package: unit.package.clone(),
             version: unit.version.clone(),
@@ -122,25 +119,23 @@ impl Listing {
             outcome: unit.outcome.name().into(),
             causes: causes.into_iter().collect(),
             compared_with: verdict.compared_with,
-            path: origins.and_then(|origins| origins.path(&unit.package, &unit.version)).unwrap_or_default(),
+            path: path.unwrap_or_default(),
         }
     }
 }
 
-/// Whether a cause is among these. All that happened to a package is one cause, whatever of it is seen in one unit.
-fn holds(causes: &BTreeSet<FoundCause>, (subject, what): &FoundCause) -> bool {
-    causes.iter().any(|(of, other)| {
-        of == subject
-            && (other == what
-                || *of != Subject::Build
-                    && matches!((other, what), (CauseKind::Changed { .. }, CauseKind::Changed { .. })))
-    })
+/// Whether a set contains a merged cause. All changes of a package are one cause, even if a unit has some of them only.
+fn contains(causes: &BTreeSet<FoundCause>, (subject, what): &FoundCause) -> bool {
+    let is_changed = |what: &CauseKind| matches!(what, CauseKind::Changed { .. });
+    let is_same =
+        |other: &CauseKind| other == what || *subject != Subject::Build && is_changed(other) && is_changed(what);
+    causes.iter().any(|(of, other)| of == subject && is_same(other))
 }
 
 fn cause(found: &FoundCause, verdicts: &[Verdict], sources: Sources<'_>) -> Cause {
     let (subject, what) = found;
-    let which = |holds: &dyn Fn(&Verdict) -> bool| -> Vec<usize> {
-        verdicts.iter().enumerate().filter(|(_, verdict)| holds(verdict)).map(|(index, _)| index).collect()
+    let units = |matches: &dyn Fn(&Verdict) -> bool| -> Vec<usize> {
+        verdicts.iter().enumerate().filter(|(_, verdict)| matches(verdict)).map(|(index, _)| index).collect()
     };
     let named = match subject {
         Subject::Build => None,
@@ -152,30 +147,27 @@ fn cause(found: &FoundCause, verdicts: &[Verdict], sources: Sources<'_>) -> Caus
         what: what.clone(),
         package: named.map(|(name, version)| format!("{name} {version}")),
         path: path.unwrap_or_default(),
-        units: which(&|verdict| holds(&verdict.own, found)),
-        followers: which(&|verdict| !holds(&verdict.own, found) && holds(&verdict.inherited, found)),
+        units: units(&|verdict| contains(&verdict.own, found)),
+        followers: units(&|verdict| !contains(&verdict.own, found) && contains(&verdict.inherited, found)),
     }
 }
 
-/// What cargo said of a unit that was put into the build directory in vain.
+/// Cargo's reason, if it did not accept a hydrated unit as fresh.
 fn rejected(unit: &UnitReport) -> Option<String> {
     let reason = unit.rejected.as_ref()?;
-    Some(format!("{} was in the target directory, and cargo did not take it as fresh: {reason}", unit.package))
+    Some(format!("{} was in the target directory, but cargo did not accept it as fresh: {reason}", unit.package))
 }
 
-fn notes(report: &Report, sources: Sources<'_>) -> Vec<String> {
-    let mut notes = Vec::new();
-    if let Some(reason) = &report.plan_failed {
-        notes.push(format!("the build could not be planned, so cargo ran without the cache: {reason}"));
-    }
-    if report.noop && report.units.is_empty() {
-        notes.push("nothing had changed since the build before, so nothing was planned or compiled".into());
-    }
-    let missed_by_key = report.totals.misses_by_reason.contains_key(&MissReason::Absent);
-    if sources.last.is_none() && missed_by_key {
-        notes.push("what the units were made from was not kept, or cannot be read: build again to have it kept".into());
-    }
-    notes
+fn notes(report: &Report, sources: Sources<'_>) -> impl Iterator<Item = String> + use<> {
+    let plan_failed = report.plan_failed.as_ref();
+    let plan_failed =
+        plan_failed.map(|reason| format!("the build could not be planned, so cargo ran without the cache: {reason}"));
+    let noop = "nothing had changed since the build before, so nothing was planned or compiled";
+    let is_absent = report.totals.misses_by_reason.contains_key(&MissReason::Absent);
+    let forgotten = "what the units were made from was not kept, or cannot be read: build again to have it kept";
+    let noop = report.had_nothing_to_do().then(|| noop.to_owned());
+    let forgotten = (sources.last.is_none() && is_absent).then(|| forgotten.to_owned());
+    [plan_failed, noop, forgotten].into_iter().flatten()
 }
 
 #[cfg(test)]

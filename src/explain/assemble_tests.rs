@@ -1,34 +1,11 @@
-//! What the report says of the session as a whole, where nothing else is known.
+//! Explanations from the report alone.
 
 use super::*;
-use crate::report::{CorruptObject, RemoteFailure};
-
-fn unit(package: &str, outcome: Outcome) -> UnitReport {
-    UnitReport {
-        package: package.into(),
-        version: "1.0.0".into(),
-        target: package.into(),
-        kind: "lib".into(),
-        mode: "build".into(),
-        platform: None,
-        dependencies: Vec::new(),
-        features: Vec::new(),
-        key: None,
-        rejected: None,
-        outcome,
-    }
-}
+use crate::report::RemoteFailure;
+use crate::report::tests::{missed, unit};
 
 fn miss(reason: MissReason) -> Outcome {
-    let (recorded_bytes, not_recorded) = (Some(1), None);
-    Outcome::Miss {
-        reason: Some(reason),
-        compile_ms: 1,
-        failed: false,
-        recorded_bytes,
-        path_bound: false,
-        not_recorded,
-    }
+    missed(reason, None)
 }
 
 fn texts(report: &Report, selections: &[Selection]) -> (Vec<String>, Vec<String>) {
@@ -37,7 +14,7 @@ fn texts(report: &Report, selections: &[Selection]) -> (Vec<String>, Vec<String>
 }
 
 #[test]
-fn what_the_session_met_is_said_of_the_units_it_concerns() {
+fn failures_of_the_session_explain_the_units_that_they_affect() {
     let report = Report {
         units: vec![
             unit("far", miss(MissReason::RemoteFailed)),
@@ -61,18 +38,18 @@ fn what_the_session_met_is_said_of_the_units_it_concerns() {
 }
 
 #[test]
-fn only_what_was_asked_about_is_explained() {
+fn only_selected_crates_are_explained() {
     let rejected = UnitReport { rejected: Some("the dependency info changed".into()), ..unit("there", Outcome::Fresh) };
     let report = Report { units: vec![unit("full", miss(MissReason::Restore)), rejected], ..Report::default() };
     let (causes, notes) = texts(&report, &[Selection::parse("there")]);
     assert_eq!(causes, [""; 0]);
-    let note = "there was in the target directory, and cargo did not take it as fresh: the dependency info changed";
+    let note = "there was in the target directory, but cargo did not accept it as fresh: the dependency info changed";
     assert_eq!(notes, [note]);
     assert_eq!(texts(&report, &[]).1, [""; 0]);
 }
 
 #[test]
-fn a_build_without_a_plan_says_why() {
+fn a_build_without_a_plan_has_a_note_with_the_reason() {
     let report = Report { plan_failed: Some("no manifest".into()), ..Report::default() };
     let (_, notes) = texts(&report, &[]);
     assert!(notes[0].ends_with("cargo ran without the cache: no manifest"), "{notes:?}");

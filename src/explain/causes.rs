@@ -1,8 +1,8 @@
-//! From misses to their causes.
+//! The causes of misses.
 //!
-//! A miss by key is compared with the most similar unit inputs that were recorded when the build began. What differs in
-//! the unit itself is its cause; where a dependency differs, so are the causes of that dependency, down to where they
-//! began. So whatever happened to one package is one cause, and all that depends on it follows.
+//! A unit whose key is absent is compared with the most similar unit inputs that had been recorded when the build
+//! began. Differences of the unit itself are its own causes. If a dependency differs, the unit inherits the causes of
+//! the dependency. So a change of one package is one cause, and all its dependents follow.
 //!
 //! **Invariant.** Pure: all unit inputs are passed in.
 
@@ -20,10 +20,10 @@ use crate::key::unit_inputs::UnitInputs;
 use crate::key::{Source, UnitKey};
 use crate::report::{Outcome, UnitReport};
 
-/// What a unit may have been compiled as before: another mode is a change, and not a new unit.
+/// The modes in which a unit may have been compiled before. Another mode is a change, and does not make a unit new.
 const MODES: &[&str] = &["build", "check", "test"];
 
-/// What a cause is about.
+/// The subject of a cause.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Subject {
     /// The whole build.
@@ -32,36 +32,35 @@ pub enum Subject {
     Package(String, String, bool),
 }
 
-/// A cause, before it is put into words.
+/// A cause without its text.
 pub type FoundCause = (Subject, CauseKind);
 
 /// The causes of a unit.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Verdict {
-    /// What happened to the unit itself.
+    /// The causes in the unit itself.
     pub own: BTreeSet<FoundCause>,
-    /// What happened to units it depends on.
+    /// The causes in its dependencies.
     pub inherited: BTreeSet<FoundCause>,
-    /// When what it was compared with was recorded.
+    /// When the inputs that it was compared with were recorded.
     pub compared_with: Option<Timestamp>,
 }
 
 /// Finds causes.
 pub struct Causes<'a> {
     last: &'a LastBuild,
-    /// The unit inputs of the last build, by the key that dependents know.
+    /// The unit inputs of the last build, by the unscoped key, which the inputs of dependents contain.
     by_key: HashMap<UnitKey, &'a UnitInputs>,
     histories: HashMap<Digest, Vec<RecordedInputs>>,
     began: Timestamp,
-    /// What was compared already, by the stored keys of both: a dependency is reached in many ways.
-    compared: RefCell<HashMap<(UnitKey, UnitKey), Differing>>,
+    /// The results of comparisons, by the stored keys of both units: many paths may lead to the same dependency.
+    compared: RefCell<HashMap<(UnitKey, UnitKey), OwnAndInherited>>,
 }
 
-/// What happened to a unit itself, and what to those it depends on.
-type Differing = (BTreeSet<FoundCause>, BTreeSet<FoundCause>);
+/// The causes in a unit itself, and in its dependencies.
+type OwnAndInherited = (BTreeSet<FoundCause>, BTreeSet<FoundCause>);
 
-/// The identities of which something may be known that is of use: those of the units, and what else they may have been
-/// compiled as.
+/// The identities with a useful history: those of the units, also in other modes and for other platforms.
 pub fn identities(last: &LastBuild) -> BTreeSet<Digest> {
     last.unit_inputs
         .values()
@@ -88,7 +87,7 @@ fn siblings(unit_inputs: &UnitInputs) -> Vec<Digest> {
 }
 
 impl<'a> Causes<'a> {
-    /// `history_of` returns all that is recorded of units with an identity.
+    /// `history_of` returns the input history of the units with an identity.
     pub fn new(last: &'a LastBuild, history_of: impl Fn(Digest) -> Vec<RecordedInputs>) -> Self {
         let histories = identities(last).into_iter().map(|identity| (identity, history_of(identity))).collect();
         let by_key = last.unit_inputs.values().map(|unit_inputs| (unit_inputs.key, unit_inputs)).collect();
@@ -168,17 +167,17 @@ impl<'a> Causes<'a> {
         })
     }
 
-    fn compare(&self, before: &UnitInputs, now: &UnitInputs) -> Differing {
+    fn compare(&self, before: &UnitInputs, now: &UnitInputs) -> OwnAndInherited {
         let pair = (before.stored, now.stored);
         if let Some(known) = self.compared.borrow().get(&pair) {
             return known.clone();
         }
-        let differing = self.differing(before, now);
-        self.compared.borrow_mut().insert(pair, differing.clone());
-        differing
+        let causes = self.compare_anew(before, now);
+        self.compared.borrow_mut().insert(pair, causes.clone());
+        causes
     }
 
-    fn differing(&self, before: &UnitInputs, now: &UnitInputs) -> Differing {
+    fn compare_anew(&self, before: &UnitInputs, now: &UnitInputs) -> OwnAndInherited {
         let diff = between(before, now);
         let (of_build, mut of_package): (Vec<_>, Vec<_>) =
             diff.changes.into_iter().partition(|change| change.input.is_of_build());
@@ -187,7 +186,7 @@ impl<'a> Causes<'a> {
         for edge in diff.edges {
             match self.dependency(before, now, edge) {
                 Dependency::Own(change) => of_package.extend(change),
-                Dependency::Follows(causes) => inherited.extend(causes),
+                Dependency::Inherited(causes) => inherited.extend(causes),
             }
         }
         if !of_package.is_empty() {
@@ -209,7 +208,7 @@ impl<'a> Causes<'a> {
         };
         let (Some(old), Some(new)) = (edge.from, edge.to) else {
             let name = names.into_iter().flatten().find_map(|name| name.split(' ').next());
-            // A package's own build script comes and goes with the package's version.
+            // The dependency on the package's own build script differs whenever the version of the package does.
             let name = name.unwrap_or(edge.extern_name);
             return Dependency::Own((name != now.inputs.name).then(|| change(name)));
         };
@@ -224,12 +223,12 @@ impl<'a> Causes<'a> {
             Some(own.into_iter().chain(inherited).collect::<BTreeSet<_>>())
         });
         match causes.filter(|causes| !causes.is_empty()) {
-            Some(causes) => Dependency::Follows(causes),
-            None => Dependency::Follows([self.by_name(name, from, to, new, change(name))].into()),
+            Some(causes) => Dependency::Inherited(causes),
+            None => Dependency::Inherited([self.by_name(name, from, to, new, change(name))].into()),
         }
     }
 
-    /// All that is known of a dependency are its name and its versions.
+    /// The cause for a dependency of which only the name and the versions are known.
     fn by_name(&self, name: &str, from: &str, to: &str, key: UnitKey, change: Change) -> FoundCause {
         let is_in_directory = self.by_key.get(&key).is_some_and(|unit_inputs| is_in_directory(unit_inputs));
         let subject = Subject::Package(name.into(), to.into(), is_in_directory);
@@ -240,18 +239,18 @@ impl<'a> Causes<'a> {
     }
 }
 
-/// Whether one version may be taken for the other: a graph may have several of a package that may not.
+/// Whether cargo could replace one version by the other. A graph may have several incompatible versions of a package.
 fn is_compatible(one: &str, other: &str) -> bool {
     let mut numbers = one.split(['.', '-', '+']).zip(other.split(['.', '-', '+']));
     numbers.find(|(one, other)| (*one, *other) != ("0", "0")).is_none_or(|(one, other)| one == other)
 }
 
-/// What a dependency that differs is to its dependent.
+/// What a dependency that differs means for its dependent.
 enum Dependency {
-    /// A change of the dependent.
+    /// The dependent itself changed, or nothing is worth mentioning.
     Own(Option<Change>),
-    /// The dependent follows from these.
-    Follows(BTreeSet<FoundCause>),
+    /// The dependent inherits these causes.
+    Inherited(BTreeSet<FoundCause>),
 }
 
 fn changed(changes: Vec<Change>) -> CauseKind {
@@ -266,7 +265,7 @@ fn is_in_directory(unit_inputs: &UnitInputs) -> bool {
     matches!(unit_inputs.inputs.source, Source::Directory { .. })
 }
 
-/// What happened to a package, where it is seen in several of its units: all of it, once.
+/// Merges the changes that were found in several units of a package into one cause.
 pub fn merge(causes: impl IntoIterator<Item = FoundCause>) -> BTreeMap<Subject, BTreeSet<CauseKind>> {
     let mut merged: BTreeMap<Subject, (BTreeSet<Change>, BTreeSet<CauseKind>)> = BTreeMap::new();
     for (subject, what) in causes {

@@ -1,6 +1,6 @@
-//! Who brings a package in, and who enables a feature: the shortest path from a workspace member.
+//! Origins: the shortest path from a workspace member to a package, or to the package that enables a feature.
 //!
-//! The package graph comes from `cargo metadata`, which is asked for an explanation and never for a build.
+//! The package graph comes from `cargo metadata`, which runs for explanations only, never in a build.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -9,13 +9,13 @@ use guppy::graph::{DependencyDirection, PackageGraph, PackageMetadata};
 
 use crate::error::{Error, Result};
 
-/// The packages of a workspace and of all that it depends on.
+/// The packages of a workspace and all their dependencies.
 pub struct Origins {
     graph: PackageGraph,
 }
 
 impl Origins {
-    /// From what `cargo metadata` prints.
+    /// Parses the output of `cargo metadata`.
     pub fn parse(json: &str) -> Result<Self> {
         let graph = PackageGraph::from_json(json);
         let unusable =
@@ -33,10 +33,9 @@ impl Origins {
         let target = self.package(name, version)?;
         let dependents = |package: PackageMetadata<'_>| {
             let links = package.reverse_direct_links();
-            // Only members have their dev-dependencies built.
+            // Cargo builds the dev-dependencies of members only.
             let links = links.filter(|link| link.from().in_workspace() || !link.dev_only());
-            let dependents = links.map(|link| link.from().id());
-            let mut ids: Vec<_> = dependents.collect();
+            let mut ids: Vec<_> = links.map(|link| link.from().id()).collect();
             ids.sort();
             ids.into_iter().filter_map(|id| self.graph.metadata(id).ok()).collect()
         };
@@ -44,8 +43,8 @@ impl Origins {
         Some(steps.iter().map(|package| package.name().to_owned()).collect())
     }
 
-    /// Who enables a feature: the packages from the nearest workspace member to this one, each with the feature by which
-    /// it does, as in `member/feature`, where it is not by itself.
+    /// The packages from the nearest workspace member to the package with this feature, as far as they enable the
+    /// feature. `member/feature` means that a feature of the package enables it.
     pub fn feature<'a>(&'a self, name: &str, version: &str, feature: &'a str) -> Option<Vec<String>> {
         let target = self.package(name, version)?;
         let features = self.graph.feature_graph();
@@ -65,7 +64,7 @@ impl Origins {
         for id in steps {
             let package = self.graph.metadata(id.package_id()).ok()?;
             match id.label() {
-                // The feature in question is named already.
+                // The text of the change has the feature itself.
                 _ if id == start => path.push(package.name().to_owned()),
                 FeatureLabel::Named(feature) if feature != "default" => {
                     path.push(format!("{}/{feature}", package.name()))
@@ -78,13 +77,13 @@ impl Origins {
     }
 }
 
-/// What enables what, between packages: the features of dependents by the feature they enable.
+/// For each feature, the features of dependents that enable it.
 type Links<'g> = BTreeMap<FeatureId<'g>, BTreeSet<FeatureId<'g>>>;
 
 fn links<'g>(above: &FeatureSet<'g>) -> Links<'g> {
     let mut links = Links::new();
     for link in above.conditional_links(DependencyDirection::Reverse) {
-        // Only members have their dev-dependencies built.
+        // Cargo builds the dev-dependencies of members only.
         if link.from().package().in_workspace() || !link.dev_only() {
             links.entry(link.to().feature_id()).or_default().insert(link.from().feature_id());
         }
@@ -92,14 +91,15 @@ fn links<'g>(above: &FeatureSet<'g>) -> Links<'g> {
     links
 }
 
-/// The features of the same package that enable this one. Every feature has its package built, which enables nothing.
+/// The features of the same package that enable this one. The base of a package is no feature: every feature implies
+/// it.
 fn siblings<'g>(features: &FeatureGraph<'g>, above: &FeatureSet<'g>, id: FeatureId<'g>) -> Vec<FeatureId<'g>> {
     let own = above.features_for(id.package_id()).ok().flatten().into_iter().flatten();
     let enables = |other: &FeatureId<'g>| features.directly_depends_on(*other, id).unwrap_or(false);
     own.filter(|other| !id.is_base() && enables(other)).collect()
 }
 
-/// The shortest way back from `target` to something that is `first`, in the order from there.
+/// The shortest path to `target` from a node for which `is_first` holds.
 fn shortest<T: Copy, K: Ord>(
     target: T,
     key: impl Fn(&T) -> K,

@@ -1,5 +1,5 @@
-//! Over a made-up workspace of `app`, which needs `apex` and, for tests, `helper`; `apex` needs `base`, whose feature
-//! `loud` is enabled by `apex`'s feature `noisy`, and that by `app`'s `full`.
+//! Origins in a workspace with the member `app`. It depends on `apex` and, for tests, on `helper`. `apex` depends on
+//! `base`. The feature `full` of `app` enables `noisy` of `apex`, which enables `loud` of `base`.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ fn origins() -> Origins {
             package("app", &[dependency("apex", None, &[]), dependency("helper", dev, &[])], json!({ "full": ["apex/noisy"] })),
             package("apex", &[dependency("base", None, &["plain"])], json!({ "noisy": ["base/loud"] })),
             package("helper", &[], json!({})),
-            package("base", &[dependency("tested", dev, &[])], json!({ "loud": [], "plain": [], "nobodys": [] })),
+            package("base", &[dependency("tested", dev, &[])], json!({ "loud": [], "plain": [], "unused": [] })),
             package("tested", &[], json!({})),
         ],
         "workspace_members": ["path+file:///w/app#1.0.0"],
@@ -57,27 +57,27 @@ fn origins() -> Origins {
 }
 
 #[test]
-fn the_shortest_way_from_a_member_is_given() {
+fn a_package_has_the_shortest_path_from_a_member() {
     let origins = origins();
     let path = |name| origins.path(name, "1.0.0").map(|path| path.join(" → "));
     assert_eq!(path("base").as_deref(), Some("app → apex → base"));
     assert_eq!(path("helper").as_deref(), Some("app → helper"), "a member's own dev-dependency");
     assert_eq!(path("app").as_deref(), Some("app"));
-    assert_eq!(path("tested"), None, "only members have their dev-dependencies built");
+    assert_eq!(path("tested"), None, "cargo builds the dev-dependencies of members only");
     assert_eq!(origins.path("base", "2.0.0"), None);
 }
 
 #[test]
-fn whoever_enables_a_feature_is_named_with_the_feature_that_does() {
+fn a_feature_has_the_path_of_the_features_that_enable_it() {
     let origins = origins();
     let feature = |name| origins.feature("base", "1.0.0", name).map(|path| path.join(" → "));
     assert_eq!(feature("loud").as_deref(), Some("app/full → apex/noisy → base"));
     assert_eq!(feature("plain").as_deref(), Some("app → apex → base"));
-    assert_eq!(feature("nobodys"), None);
-    assert_eq!(feature("unheard-of"), None);
+    assert_eq!(feature("unused"), None);
+    assert_eq!(feature("missing"), None);
 }
 
 #[test]
-fn what_cargo_did_not_mean_is_an_error() {
+fn invalid_metadata_is_an_error() {
     assert!(Origins::parse("{}").is_err());
 }

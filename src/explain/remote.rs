@@ -1,4 +1,4 @@
-//! What the remote knows of units: asked by an explanation only, and only where this machine knows nothing.
+//! The input history in the remote. Only explanations query it, and only if the history on this machine is not enough.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::event::EventLog;
 use crate::store::input_history::SharedHistory;
 use crate::store::{RemoteStore, Runtime};
 
-/// One request. Nothing where no remote is configured, or it has no such object.
+/// Fetches an input history with one request. Absent if no remote is configured, or if the remote has no such object.
 pub fn query(settings: &Settings, name: Digest) -> Result<Option<SharedHistory>> {
     let Some(url) = settings.remote.as_deref() else { return Ok(None) };
     let runtime = Runtime::new()?;

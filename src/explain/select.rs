@@ -1,11 +1,11 @@
-//! The crates that are asked about: `name` or `name@version`.
+//! The crates that the user names: `name` or `name@version`.
 
 use crate::report::UnitReport;
 
-/// As long as two names are closer than this, one may be meant by the other.
+/// The least similarity at which one name may be a misspelling of another.
 const CLOSE: f64 = 0.8;
 
-/// What the user has named.
+/// A crate that the user names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Selection {
     name: String,
@@ -13,7 +13,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// From an argument.
+    /// Parses an argument.
     pub fn parse(text: &str) -> Self {
         match text.split_once('@') {
             Some((name, version)) => Self { name: name.into(), version: Some(version.into()) },
@@ -21,7 +21,7 @@ impl Selection {
         }
     }
 
-    /// Whether a unit is of this crate. A version may be given as far as it matters: `1` is `1.0.3`, too.
+    /// Whether a unit belongs to this crate. The first parts of a version are enough: `1` matches `1.0.3`.
     pub fn matches(&self, unit: &UnitReport) -> bool {
         let is_name = [&unit.package, &unit.target].into_iter().any(|name| plain(name) == plain(&self.name));
         is_name
@@ -32,7 +32,7 @@ impl Selection {
             })
     }
 
-    /// As it was written.
+    /// The argument.
     pub fn text(&self) -> String {
         match &self.version {
             Some(version) => format!("{}@{version}", self.name),
@@ -41,12 +41,12 @@ impl Selection {
     }
 }
 
-/// Crates and packages differ in this.
+/// The same for the names of a package and its crate, which differ in hyphens.
 fn plain(name: &str) -> String {
     name.replace('-', "_").to_lowercase()
 }
 
-/// Which of the crates of a build may be meant: other versions of it, and those whose names are close.
+/// The crates of a build that the user may have meant: other versions, and crates with similar names.
 pub fn similar(selection: &Selection, units: &[UnitReport]) -> Vec<String> {
     let wanted = plain(&selection.name);
     let score = |unit: &UnitReport| {
@@ -64,26 +64,14 @@ pub fn similar(selection: &Selection, units: &[UnitReport]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Outcome;
+    use crate::report::{Outcome, tests};
 
     fn unit(package: &str, version: &str, target: &str) -> UnitReport {
-        UnitReport {
-            package: package.into(),
-            version: version.into(),
-            target: target.into(),
-            kind: "lib".into(),
-            mode: "build".into(),
-            platform: None,
-            dependencies: Vec::new(),
-            features: Vec::new(),
-            key: None,
-            rejected: None,
-            outcome: Outcome::Fresh,
-        }
+        UnitReport { version: version.into(), target: target.into(), ..tests::unit(package, Outcome::Fresh) }
     }
 
     #[test]
-    fn a_crate_is_named_by_package_or_target_and_as_much_of_the_version_as_matters() {
+    fn a_selection_matches_package_or_target_and_the_first_parts_of_the_version() {
         let unit = unit("proc-macro2", "1.0.86", "proc_macro2");
         for text in ["proc-macro2", "proc_macro2", "proc-macro2@1", "proc-macro2@1.0", "proc-macro2@1.0.86"] {
             assert!(Selection::parse(text).matches(&unit), "{text}");
@@ -94,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_close_are_suggested_and_others_are_not() {
+    fn only_similar_names_are_suggested() {
         let units =
             [unit("serde", "1.0.1", "serde"), unit("serde_json", "1.0.9", "serde_json"), unit("log", "0.4.1", "log")];
         assert_eq!(similar(&Selection::parse("sered"), &units), ["serde@1.0.1", "serde_json@1.0.9"]);

@@ -1,4 +1,4 @@
-//! An explanation in words, in [lines] as the report has them.
+//! An explanation as text, in the [lines] of the report.
 
 use std::io::{self, Write};
 
@@ -8,10 +8,10 @@ use super::{Cause, CauseKind, Explained, Explanation};
 use crate::report::present::lines::{self, GOOD, NOTE};
 use crate::report::present::{capitalized, counted, first_few, units};
 
-/// Names and packages in a list; more are counted.
+/// How many names a list has.
 const LISTED: usize = 12;
 
-/// Writes an explanation. `named`: it is of crates that somebody has asked about.
+/// Writes an explanation. `named` means that the user named the crates to explain.
 pub fn write(explanation: &Explanation, named: bool, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page { out, width };
     if named {
@@ -20,7 +20,7 @@ pub fn write(explanation: &Explanation, named: bool, width: Option<u16>, out: &m
         page.head(explanation)?;
         page.causes(explanation)?;
     }
-    explanation.notes.iter().try_for_each(|note| page.say("Note", note))
+    explanation.notes.iter().try_for_each(|note| page.heading("Note", note))
 }
 
 struct Page<'a> {
@@ -44,29 +44,29 @@ impl Page<'_> {
             0 => String::new(),
             units => format!("; {units} cannot be cached, which `cargo xcache report` lists"),
         };
-        self.say("Missed", &format!("{text}{rest}"))
+        self.heading("Missed", &format!("{text}{rest}"))
     }
 
     fn causes(&mut self, explanation: &Explanation) -> io::Result<()> {
         let (new, others): (Vec<_>, Vec<_>) = explanation.causes.iter().partition(|cause| cause.what == CauseKind::New);
         for cause in others {
-            self.say("Because", &cause.text)?;
+            self.heading("Because", &cause.text)?;
             self.path(cause)?;
             self.units(explanation, cause)?;
         }
-        self.unknown(&new)
+        self.new_packages(&new)
     }
 
-    /// All packages that nothing is known of, together.
-    fn unknown(&mut self, causes: &[&Cause]) -> io::Result<()> {
+    /// One list of all packages without an input history.
+    fn new_packages(&mut self, causes: &[&Cause]) -> io::Result<()> {
         let Some(first) = causes.first() else { return Ok(()) };
         let name = first.package.as_deref().and_then(|package| package.split(' ').next()).unwrap_or_default();
-        let said = first.text.strip_prefix(&format!("{name} was ")).unwrap_or(&first.text);
+        let predicate = first.text.strip_prefix(&format!("{name} was ")).unwrap_or(&first.text);
         let packages = match causes.len() {
             1 => "a package was".to_owned(),
             many => format!("{many} packages were"),
         };
-        self.say("Because", &format!("{packages} {said}"))?;
+        self.heading("Because", &format!("{packages} {predicate}"))?;
         for cause in causes.iter().take(LISTED) {
             let path = if cause.path.len() > 1 { format!(" ({})", cause.path.join(" → ")) } else { String::new() };
             self.more(&format!("{}{path}", cause.package.as_deref().unwrap_or_default()))?;
@@ -77,7 +77,7 @@ impl Page<'_> {
         }
     }
 
-    /// Unless the text has it already.
+    /// The path to the package, unless the text of the cause contains it.
     fn path(&mut self, Cause { path, text, .. }: &Cause) -> io::Result<()> {
         let path = path.join(" → ");
         if path.contains(" → ") && !text.contains(&path) { self.more(&path) } else { Ok(()) }
@@ -92,12 +92,11 @@ impl Page<'_> {
         if !cause.units.is_empty() {
             self.more(&format!("{}: {}", units(cause.units.len()), names(&cause.units)))?;
         }
-        match cause.followers.len() {
-            0 => Ok(()),
-            more => {
-                self.more(&format!("{}: {}", counted(more, "more follows", "more follow"), names(&cause.followers)))
-            }
+        if !cause.followers.is_empty() {
+            let followers = counted(cause.followers.len(), "more follows", "more follow");
+            self.more(&format!("{followers}: {}", names(&cause.followers)))?;
         }
+        Ok(())
     }
 
     fn unit(&mut self, explanation: &Explanation, unit: &Explained) -> io::Result<()> {
@@ -105,8 +104,8 @@ impl Page<'_> {
             "miss" => "Missed".into(),
             outcome => capitalized(outcome),
         };
-        let compared = unit.compared_with.map(|at| format!(", compared with what was recorded at {at:.0}"));
-        self.say(&verb, &format!("{} {}{}", name(unit), unit.version, compared.unwrap_or_default()))?;
+        let compared = unit.compared_with.map(|at| format!(", compared with the inputs recorded at {at:.0}"));
+        self.heading(&verb, &format!("{} {}{}", name(unit), unit.version, compared.unwrap_or_default()))?;
         for cause in unit.causes.iter().filter_map(|index| explanation.causes.get(*index)) {
             self.detail("Because", &cause.text)?;
         }
@@ -116,7 +115,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn say(&mut self, verb: &str, text: &str) -> io::Result<()> {
+    fn heading(&mut self, verb: &str, text: &str) -> io::Result<()> {
         lines::line(self.out, self.width, GOOD, verb, text)
     }
 
@@ -129,7 +128,7 @@ impl Page<'_> {
     }
 }
 
-/// Its package, and what of it, where it is not the library.
+/// The package, and the target if it is not the library.
 fn name(unit: &Explained) -> String {
     match (unit.kind.as_str(), unit.mode.as_str()) {
         (_, "run-custom-build") => format!("{} (build script's run)", unit.package),

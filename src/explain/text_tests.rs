@@ -1,7 +1,6 @@
-//! What is printed, and how it is broken into lines.
-
 use super::*;
 use crate::event::MissReason;
+use crate::report::tests;
 
 fn unit(package: &str, kind: &str, mode: &str, causes: &[usize]) -> Explained {
     Explained {
@@ -38,24 +37,15 @@ fn explanation(units: Vec<Explained>, causes: Vec<Cause>, notes: &[&str]) -> Exp
 }
 
 fn plain(explanation: &Explanation, named: bool, width: Option<u16>) -> String {
-    let mut out = Vec::new();
-    write(explanation, named, width, &mut out).unwrap();
-    let text = String::from_utf8(out).unwrap();
-    let mut plain = String::new();
-    let mut rest = text.as_str();
-    while let Some((before, styled)) = rest.split_once('\u{1b}') {
-        plain.push_str(before);
-        rest = styled.split_once('m').map_or("", |(_, after)| after);
-    }
-    plain + rest
+    tests::plain(|out| write(explanation, named, width, out))
 }
 
 #[test]
-fn a_cause_is_said_once_with_the_units_and_what_follows() {
+fn a_cause_is_written_once_with_its_units_and_their_followers() {
     let units = vec![unit("base", "lib", "build", &[0]), unit("middle", "lib", "build", &[0])];
     let changed = CauseKind::Changed { changes: Vec::new() };
     let text =
-        plain(&explanation(units, vec![cause(changed, "base has changed", &[0], &[1])], &["so it is"]), false, None);
+        plain(&explanation(units, vec![cause(changed, "base has changed", &[0], &[1])], &["a note"]), false, None);
     assert_eq!(
         text,
         "      Missed 2 of 9 units in `cargo build --release`; 1 cannot be cached, which `cargo xcache report` lists
@@ -63,13 +53,13 @@ fn a_cause_is_said_once_with_the_units_and_what_follows() {
              app → middle → base
              1 unit: base
              1 more follows: middle
-        Note so it is
+        Note a note
 "
     );
 }
 
 #[test]
-fn nothing_missed_and_nothing_built_are_said_in_one_line() {
+fn a_build_without_misses_or_units_takes_one_line() {
     let mut none = explanation(vec![], vec![], &[]);
     none.uncacheable = 0;
     assert_eq!(plain(&none, false, None), "      Missed none of 9 units in `cargo build --release`\n");
@@ -80,7 +70,7 @@ fn nothing_missed_and_nothing_built_are_said_in_one_line() {
 }
 
 #[test]
-fn packages_that_nothing_is_known_of_are_one_list() {
+fn new_packages_are_one_list() {
     let names: Vec<_> = (0..20).map(|index| format!("new{index:02}")).collect();
     let units = names.iter().map(|name| unit(name, "lib", "build", &[])).collect();
     let new = |name: &String| cause(CauseKind::New, &format!("{name} was never built before"), &[0], &[]);
@@ -91,7 +81,7 @@ fn packages_that_nothing_is_known_of_are_one_list() {
 }
 
 #[test]
-fn a_named_unit_is_told_with_its_causes_and_its_way() {
+fn a_named_unit_has_its_causes_and_its_path() {
     let unusable = CauseKind::Unusable { reason: MissReason::Corrupt, differences: Vec::new() };
     let units = vec![unit("base", "custom-build", "run-custom-build", &[0])];
     let text = plain(&explanation(units, vec![cause(unusable, "base: it was damaged", &[0], &[])], &[]), true, None);
@@ -105,8 +95,8 @@ fn a_named_unit_is_told_with_its_causes_and_its_way() {
 }
 
 #[test]
-fn long_lines_are_broken_behind_the_verb() {
-    let text = "base has changed in a way that takes quite a few words to be told to everybody";
+fn long_lines_are_wrapped_beside_the_verb() {
+    let text = "base has changed in a way that needs more words than fit on one line of a terminal";
     let causes = vec![cause(CauseKind::Changed { changes: Vec::new() }, text, &[0], &[])];
     let shown = plain(&explanation(vec![unit("base", "lib", "build", &[0])], causes, &[]), false, Some(50));
     assert!(shown.lines().all(|line| line.chars().count() <= 50), "{shown}");
@@ -115,7 +105,7 @@ fn long_lines_are_broken_behind_the_verb() {
 }
 
 #[test]
-fn units_are_told_apart() {
+fn names_distinguish_the_units_of_a_package() {
     let mut bin = unit("app", "bin", "build", &[]);
     assert_eq!(name(&bin), "app (bin)");
     bin.target = "tool".into();

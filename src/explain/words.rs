@@ -1,4 +1,4 @@
-//! Causes in words.
+//! The words for causes.
 
 use super::causes::Subject;
 use super::{CauseKind, Origins};
@@ -8,19 +8,19 @@ use crate::key::diff::{Change, Input};
 use crate::report::reasons::describe_miss;
 use crate::roots::Root;
 
-/// What is known of units that no store of this machine has ever had.
+/// Where else the inputs of units may be known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum RemoteHistory {
     /// There is no remote.
     #[default]
     NoRemote,
-    /// The remote was asked, and what it knows is known.
+    /// The remote's input history was read.
     Queried,
-    /// There is a remote, and it does not say.
+    /// There is a remote, but its input history is not available.
     Unavailable,
 }
 
-/// A cause in words; `origins` tell who has enabled a feature.
+/// The text of a cause. `origins` provides the packages that enabled a feature.
 pub(super) fn text(
     subject: &Subject,
     what: &CauseKind,
@@ -33,7 +33,7 @@ pub(super) fn text(
     };
     match what {
         CauseKind::Changed { changes } => changed(subject, changes, origins),
-        CauseKind::New => format!("{name} was {}", never(remote_history)),
+        CauseKind::New => format!("{name} was {}", never_built(remote_history)),
         CauseKind::Gone => format!(
             "{name}: recorded before with the same inputs, but its entry is gone (`max-size`, or removed by hand)"
         ),
@@ -47,11 +47,11 @@ pub(super) fn text(
     }
 }
 
-/// What is said of something that nothing is known of.
-pub(super) fn never(remote_history: RemoteHistory) -> &'static str {
+/// The predicate for a package without an input history.
+pub(super) fn never_built(remote_history: RemoteHistory) -> &'static str {
     match remote_history {
         RemoteHistory::NoRemote => "never built before on this machine",
-        RemoteHistory::Queried => "never built before, neither here nor by those who share the remote",
+        RemoteHistory::Queried => "never built before, neither on this machine nor by others who share the remote",
         RemoteHistory::Unavailable => "never built before on this machine, and the remote does not say what it knows",
     }
 }
@@ -62,19 +62,19 @@ fn changed(subject: &Subject, changes: &[Change], origins: Option<&Origins>) -> 
     };
     let kind = if *is_in_directory { "package" } else { "dependency" };
     let is_version = |change: &&Change| change.input == Input::Version;
-    let rest = changes.iter().filter(|change| !is_version(change)).map(|change| match change.input {
+    let others = changes.iter().filter(|change| !is_version(change)).map(|change| match change.input {
         Input::Feature if change.to.is_some() => format!("{change}{}", added_by(name, version, change, origins)),
         _ => change.to_string(),
     });
-    let rest = rest.collect::<Vec<_>>().join("; ");
+    let others = others.collect::<Vec<_>>().join("; ");
     let bump = changes.iter().find(is_version).map(|change| {
         let [from, to] = [&change.from, &change.to].map(|text| text.as_deref().unwrap_or("?"));
         format!("{kind} {name} {from} → {to}")
     });
     match bump {
-        Some(bump) if rest.is_empty() => bump,
-        Some(bump) => format!("{bump}; {rest}"),
-        None => format!("{name}: {rest}"),
+        Some(bump) if others.is_empty() => bump,
+        Some(bump) => format!("{bump}; {others}"),
+        None => format!("{name}: {others}"),
     }
 }
 
@@ -95,7 +95,7 @@ fn unusable(name: &str, reason: MissReason, differences: &[Difference]) -> Strin
     format!("{subject}{}{details}", describe_miss(reason))
 }
 
-/// In what an entry does not fit, in a few words.
+/// The part of an entry that does not fit.
 fn difference(difference: &Difference) -> String {
     match difference {
         Difference::CommandLine => "flags or configuration".into(),
@@ -104,15 +104,15 @@ fn difference(difference: &Difference) -> String {
         Difference::Variable { name } => name.clone(),
         Difference::File { path } => rooted(path),
         Difference::Observed { path } => match path.strip_prefix(IN_PATH).and_then(|name| name.strip_prefix('/')) {
-            Some(name) => format!("{name}, which PATH leads to, changed"),
+            Some(name) => format!("{name}, which is found in PATH, changed"),
             None => format!("{} changed", rooted(path)),
         },
         Difference::Asked { name } => format!("it read {name}, which has another value"),
-        Difference::Content => "files of its package, while the build went on".into(),
-        Difference::Unobserved => "it was recorded where nobody could see what it reads".into(),
+        Difference::Content => "files of its package changed during the build".into(),
+        Difference::Unobserved => "it was recorded without observing what it reads".into(),
         Difference::Unseen { what } => format!("it {what}"),
-        Difference::Script => "what its build script has made".into(),
-        Difference::Linked => "native code it is linked with".into(),
+        Difference::Script => "the outputs of its build script".into(),
+        Difference::Linked => "the native code that it is linked with".into(),
         Difference::Dependency { name } => name.clone(),
         Difference::Reruns => "a build script that runs each time".into(),
         Difference::Damaged { object, reason } => format!("{object}: {reason}"),
@@ -130,7 +130,7 @@ fn directory(root: Root) -> &'static str {
         Root::BuildDir => "the target directory",
         Root::CargoHome => "CARGO_HOME",
         Root::Sysroot => "the toolchain",
-        Root::TargetDir => "the directory of the programs",
+        Root::TargetDir => "the directory of final outputs",
         Root::Workspace => "the workspace",
     }
 }

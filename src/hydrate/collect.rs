@@ -1,9 +1,9 @@
-//! Reading what cargo and a build script left in the build directory, for an entry.
+//! Reads the files of cargo and of build scripts in the build directory, for an entry.
 //!
-//! **Invariants.** Nothing is taken that could not be put elsewhere: a fingerprint whose hash cannot be reproduced, or the
-//! run of a build script that made a pipe or a socket. One that links something of the system's, or reads outside of its
-//! package, is good only for those who have seen what it reads. What names a directory of this machine in any other way
-//! than by a path that is known to be one is bound to it.
+//! **Invariants.** Nothing is taken that could not be placed elsewhere, such as a fingerprint whose hash cannot be
+//! reproduced, or the run of a build script that made a pipe or a socket. A run that links a library of the system, or
+//! reads outside of its package, may be used only if its inputs are observed. Content that names a directory of this
+//! machine is bound to it, unless the directory is in a field that is known to be a path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,10 +27,10 @@ use crate::roots::{PathScanner, Root, RootedPath, Roots};
 use crate::rustc::variables;
 use crate::store::LocalStore;
 
-/// Where units are built: enough to find cargo's files of any of them.
+/// Where units are built, and how cargo lays out its files there.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
-    /// What cargo writes there.
+    /// How this cargo writes its files.
     pub format: Format,
     /// The build directory and the workspace, among others.
     pub roots: &'a Roots,
@@ -42,9 +42,9 @@ impl Site<'_> {
         Some(self.roots.get(Root::BuildDir)?.join(unit.profile_dir()))
     }
 
-    /// Cargo's files of a unit that was compiled into `out_dir`, if they are all there by now, and the roots that they are
-    /// bound to. `hash` is the one in the names of its outputs, where they have one, `printed` the diagnostics that cargo was
-    /// told.
+    /// Cargo's files of a unit that was compiled into `out_dir`, if they are complete by now, and the roots that they
+    /// are bound to. `hash` is the one in the names of its outputs, or empty if they have none. `printed` are the
+    /// diagnostics that cargo received.
     pub fn compiled(
         &self,
         unit: &Unit,
@@ -65,14 +65,14 @@ impl Site<'_> {
         Some((fresh, bound))
     }
 
-    /// The hash of a root file's path. Cargo takes that of a package in a directory relative to the workspace
+    /// The hash of a root file's path. For a package in a directory, cargo makes the path relative to the workspace
     /// (`util/workspace.rs`, `path_args`).
     pub fn hash_source(&self, unit: &Unit, file: &Utf8Path) -> u64 {
         let workspace = self.roots.get(Root::Workspace).filter(|_| !unit.external);
         hash_path(workspace.and_then(|workspace| file.strip_prefix(workspace).ok()).unwrap_or(file).as_std_path())
     }
 
-    /// The fingerprint's directory, with all values of variables cut out; and the fingerprint with them.
+    /// The files of the fingerprint's directory, without the values of variables, and the fingerprint with them.
     fn fingerprint(
         &self,
         unit: &Unit,
@@ -113,7 +113,7 @@ impl Site<'_> {
         Some((fresh, fingerprint))
     }
 
-    /// A file as it is, unless it holds what was `printed`. What it holds of a root, it is bound to.
+    /// The content of a file, unless it is what was `printed`. The file is bound to each root that it contains.
     fn small_file(
         &self,
         profile: &Utf8Path,
@@ -136,7 +136,7 @@ impl Site<'_> {
         Some(SmallFile { path, content })
     }
 
-    /// The digest of everything that the run of a build script made, the same wherever the roots are.
+    /// The digest of everything that the run of a build script made. It does not depend on where the roots are.
     pub fn script_digest(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<Digest> {
         let printed = self.printed(unit, out_dir)?;
         let content =
@@ -149,7 +149,8 @@ impl Site<'_> {
         Some(digest_run(&content, files?))
     }
 
-    /// The run of a build script, or why it cannot be kept; nothing where cargo's files of it are not all there.
+    /// The run of a build script, or the reason why it cannot be recorded; `None` if cargo's files of it are
+    /// incomplete.
     pub fn script(
         &self,
         unit: &Unit,
@@ -165,11 +166,11 @@ impl Site<'_> {
         let Some(run) = paths.run else { return Ok(None) };
         let Some(printed) = self.printed(unit, out_dir) else { return Ok(None) };
         let content = printed::record(&printed, self.roots, &own_dirs(unit, Some(out_dir), self.roots), &mut bound);
-        let Some(kept) = self.kept_of_run(&profile, &run, &content) else { return Ok(None) };
+        let Some(kept) = self.run_files(&profile, &run, &content) else { return Ok(None) };
         let linking = LinkedLibraries::of(&printed, out_dir, &unit.package_dir);
-        // A file that is not there has cargo run the script each time.
-        let is_there = |path: &Path| unit.package_dir.as_std_path().join(path).exists();
-        if !fingerprint.changed_paths().all(is_there) {
+        // If a watched file is missing, cargo runs the script each time.
+        let exists = |path: &Path| unit.package_dir.as_std_path().join(path).exists();
+        if !fingerprint.changed_paths().all(exists) {
             return Ok(Some(Err(UncacheableReason::OutsideInput)));
         }
         let mut reason_if_unobserved = reason_if_unobserved(unit.native, linking, &fingerprint);
@@ -200,18 +201,17 @@ impl Site<'_> {
         Ok(Some(Ok(ScriptRun { fresh, files, digest, environment, bound, is_declared, reason_if_unobserved, made })))
     }
 
-    /// What the run of a build script links; nothing where cargo's files of it are not there.
+    /// What the run of a build script links; `None` if cargo's files of it are missing.
     pub fn linking(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<LinkedLibraries> {
         Some(LinkedLibraries::of(&self.printed(unit, out_dir)?, out_dir, &unit.package_dir))
     }
 
-    /// The names of the libraries that the run of a build script links, but for those of the compiler.
+    /// The names of the libraries that the run of a build script links, without those of the compiler.
     pub fn libraries(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<Vec<String>> {
         Some(LinkedLibraries::libraries(&self.printed(unit, out_dir)?))
     }
 
-    /// The features that the run of a build script has told the compiler of; nothing where cargo's files of it are not
-    /// there.
+    /// The features that the run of a build script enabled by `rustc-cfg`; `None` if cargo's files of it are missing.
     pub fn script_features(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<BTreeSet<String>> {
         Some(printed::features(&self.printed(unit, out_dir)?))
     }
@@ -223,8 +223,9 @@ impl Site<'_> {
         fs::read_to_string(profile.join(run).join(self.format.layout.script_output())).ok()
     }
 
-    /// When the run of a build script that made `out_dir` began and how long it took. Cargo turns the time of what the
-    /// script printed back to the begin (`compiler/custom_build.rs`), so the youngest of its files tells the end.
+    /// When the run of a build script that made `out_dir` began, and how long it took. Cargo sets the time of the
+    /// script's output back to the beginning (`compiler/custom_build.rs`), so the newest of cargo's files shows the
+    /// end.
     pub fn script_time(&self, unit: &Unit, out_dir: &Utf8Path) -> Option<(SystemTime, Duration)> {
         let profile = self.profile(unit)?;
         let run = profile.join(self.format.layout.of_run(&profile, out_dir)?.run?);
@@ -234,8 +235,8 @@ impl Site<'_> {
         Some((start, end.duration_since(start).unwrap_or_default()))
     }
 
-    /// What cargo keeps of a run, which has printed this: all of it small.
-    fn kept_of_run(&self, profile: &Utf8Path, run: &str, printed: &Content) -> Option<Vec<SmallFile>> {
+    /// Cargo's files of a run that has `printed` this.
+    fn run_files(&self, profile: &Utf8Path, run: &str, printed: &Content) -> Option<Vec<SmallFile>> {
         let kept = |name: &&str| {
             let path = format!("{run}/{name}");
             let text = || fs::read(profile.join(&path)).ok();
@@ -263,36 +264,36 @@ pub struct ScriptRun {
     pub files: Vec<FileRecord>,
     /// The digest of everything it made.
     pub digest: Digest,
-    /// The variables it says it read: the digest of the value, or nothing where it was not set.
+    /// The variables that it declares, with the digests of their values; `None` for an unset one.
     pub environment: BTreeMap<String, Option<Digest>>,
     /// The roots whose paths are in its files.
     pub bound: BTreeSet<Root>,
-    /// It says what it depends on.
+    /// Whether it declares its inputs.
     pub is_declared: bool,
-    /// Why it is not to be kept where nobody has seen what it reads.
+    /// Why it must not be recorded if its inputs are not observed.
     pub reason_if_unobserved: Option<UncacheableReason>,
-    /// All that it printed for cargo and wrote.
+    /// Everything that it printed and wrote, in its recorded form.
     pub made: Vec<u8>,
 }
 
-/// The directories of a package's own, its `OUT_DIR` among them: nobody comes upon their names by chance, as there are
-/// hashes of cargo's in them. A vendored package has none of these.
+/// The package's own directories, including its `OUT_DIR`. Their names contain hashes of cargo's, so no text contains
+/// them by chance. The directory of a vendored package has no such name and is not included.
 pub fn own_dirs<'a>(unit: &'a Unit, out_dir: Option<&'a Utf8Path>, roots: &Roots) -> Vec<&'a Utf8Path> {
     let is_of_cargo = roots.get(Root::CargoHome).is_some_and(|home| unit.package_dir.starts_with(home));
     let package = (unit.external && is_of_cargo).then_some(unit.package_dir.as_path());
     package.into_iter().chain(out_dir).collect()
 }
 
-/// What a build script told cargo, and what it made: names, modes and contents.
+/// The digest of a run: the directives that the script printed, and the names, modes and contents of its files.
 fn digest_run(printed: &Content, files: Vec<(String, Option<u32>, Digest)>) -> Digest {
     Digest::of_value(Domain::ScriptRun, &(printed::directives(printed), files))
 }
 
-/// Why a run of which nobody has seen what it reads must happen every time, as far as what it printed tells.
+/// Why a run whose inputs are not observed must happen every time, as far as its output shows.
 ///
-/// A script that does not say what it reads is taken by cargo's own rule: it depends on the files of its package, which
-/// are fixed by a checksum or a commit, and on what is in its key and its host's class. Not so a script for native
-/// code: C compilers read more than that.
+/// For a script that does not declare its inputs, cargo's own rule applies: it depends on the files of its package,
+/// which a checksum or a commit fixes, and on its key and host class. A script for native code is an exception, since C
+/// compilers read more than that.
 fn reason_if_unobserved(
     native: bool,
     linking: LinkedLibraries,
@@ -309,17 +310,17 @@ fn reason_if_unobserved(
     }
 }
 
-/// Whether a script is known to be there for native code, and says what it depends on.
+/// Whether a script is known to be for native code, and declares its inputs.
 fn is_declared_native(native: bool, fingerprint: &Fingerprint) -> bool {
     native && fingerprint.is_declared()
 }
 
-/// The names of all that is in an `OUT_DIR`; nothing where that cannot be told.
+/// The names of everything in an `OUT_DIR`; `None` if it cannot be read or contains a special file.
 pub fn generated_files(directory: &Utf8Path) -> Option<Vec<String>> {
     Some(list(directory).ok()??.into_iter().map(|item| item.name).collect())
 }
 
-/// Whether a generated file is compiled code: by its name, or by how it begins.
+/// Whether a generated file is compiled code, by its name or its first bytes.
 fn is_native(name: &str, bytes: &[u8]) -> bool {
     const EXTENSIONS: &[&str] = &["o", "obj", "a", "lib", "so", "dylib", "dll", "bc", "pdb"];
     const MAGICS: &[&[u8]] =
@@ -342,7 +343,7 @@ mod tests {
     const DECLARED: &str = r#"{"RerunIfChanged":{"output":"debug/build/a-0/output","paths":["build.rs"]}}"#;
 
     #[test]
-    fn a_script_that_links_nothing_can_be_kept_and_one_that_links_its_own_if_it_is_known_to_be_native() {
+    fn a_script_may_link_nothing_or_its_own_products_if_it_is_known_to_be_native() {
         let declared = fingerprint(DECLARED);
         let silent = fingerprint(r#"{"Precalculated":"1.0.0"}"#);
         assert_eq!(reason_if_unobserved(false, LinkedLibraries::Nothing, &declared), None);
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_reads_outside_of_its_package_runs_every_time() {
+    fn a_script_that_declares_an_input_outside_of_its_package_runs_every_time() {
         let of = |path: &str| {
             let local = format!(r#"{{"RerunIfChanged":{{"output":"o","paths":["build.rs","{path}"]}}}}"#);
             reason_if_unobserved(false, LinkedLibraries::Nothing, &fingerprint(&local))
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn compiled_code_is_known_by_its_name_and_by_its_beginning() {
+    fn compiled_code_is_detected_by_its_name_or_first_bytes() {
         assert!(is_native("lib.a", b"") && is_native("x/y.o", b"") && is_native("tool", b"\x7fELF\x02"));
         assert!(!is_native("private.rs", b"pub mod x;") && !is_native("table.bin", b"\0\0"));
     }

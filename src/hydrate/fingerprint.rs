@@ -1,19 +1,19 @@
-//! Cargo's fingerprints: read, rewritten and hashed.
+//! Reads, rewrites and hashes cargo's fingerprints.
 //!
-//! Cargo records for every unit what it was built from, twice over: as JSON, from which it tells why a unit is dirty, and
-//! as the hash of the same, which alone decides whether it is fresh. A unit that was built in one directory can stand in
-//! another once the few parts of its fingerprint that depend on the place are rewritten and it is hashed again.
+//! Cargo records twice what a unit was built from: as JSON, from which it explains why a unit is dirty, and as the hash
+//! of the same fields, which alone decides whether the unit is fresh. A unit that was built in one directory can be
+//! placed in another if the few fields that depend on the place are rewritten and the fingerprint is hashed again.
 //!
 //! This mirrors cargo's own sources: `core/compiler/fingerprint/mod.rs` (`Fingerprint`, `DepFingerprint`,
 //! `LocalFingerprint`, their `Hash` and `Fingerprint::compare`), `core/compiler/fingerprint/dirty_reason.rs` (the words
-//! for a difference), and `util/hasher.rs` with `util/hex.rs` (the hash and how it is written). What differs from one
-//! generation of cargo's to another is said by a [`Generation`].
+//! for a difference), and `util/hasher.rs` with `util/hex.rs` (the hash and how it is written). A [`Generation`]
+//! describes what differs between releases of cargo.
 //!
-//! **Invariants.** This module is pure: no I/O, no environment. The order of a local input's variants, and the types of
-//! what is hashed, *are* the hash: none may change unless cargo's do. [`Fingerprint::to_json`] writes the bytes that cargo
-//! writes. What a fingerprint has and its generation has not is an error of [`Fingerprint::parse`]; a change that only
-//! hashing would show is for the caller to notice, by comparing [`Fingerprint::hash`] of what cargo recorded to the hash
-//! that cargo recorded.
+//! **Invariants.** This module is pure: no I/O, no environment. The order of the variants of `Local` and the types of
+//! the hashed values determine the hash, so they must not change unless cargo's do. [`Fingerprint::to_json`] writes the
+//! bytes that cargo writes. [`Fingerprint::parse`] fails if a fingerprint has something that its generation does not
+//! have. A change that only the hash would show is left to the caller, which compares [`Fingerprint::hash`] of a
+//! recorded fingerprint with the hash that cargo recorded.
 
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ use crate::cargo::format::{Field, Generation, Sources};
 #[derive(Clone, PartialEq, Debug)]
 pub struct Fingerprint {
     generation: &'static Generation,
-    /// In the order of the file.
+    /// The fields, in the order of the file.
     values: Vec<(Field, FieldValue)>,
 }
 
@@ -44,7 +44,7 @@ enum FieldValue {
     Local(Vec<Local>),
 }
 
-/// One unit that a unit was built from.
+/// A unit that another unit was built from.
 #[derive(Clone, PartialEq, Hash, Debug, Serialize, Deserialize)]
 #[serde(from = "DependencyRow", into = "DependencyRow")]
 struct Dependency {
@@ -69,25 +69,25 @@ impl From<Dependency> for DependencyRow {
     }
 }
 
-/// What a unit was built from beside other units.
-// A variant's number is hashed: they stand in cargo's order.
+/// Something that a unit was built from besides other units.
+// The number of a variant is hashed, so the variants are in cargo's order.
 #[derive(Clone, PartialEq, Hash, Debug, Serialize, Deserialize)]
 enum Local {
-    /// A text that stands for the whole package: of a build script that says nothing about when it is to run again.
+    /// A text that stands for the whole package, if a build script does not declare when it must run again.
     Precalculated(String),
-    /// Of a compilation: the files that its dep-info names.
+    /// For a compilation: the files that its dep-info names.
     CheckDepInfo {
         dep_info: PathBuf,
         #[serde(flatten)]
         sources: HowCompared,
     },
-    /// Of a build script: the files it asked cargo to watch, relative to its package where they are inside of it.
+    /// For a build script: the files it asked cargo to watch, relative to its package if they are in it.
     RerunIfChanged { output: PathBuf, paths: Vec<PathBuf> },
-    /// Of a build script: one variable it asked cargo to watch.
+    /// For a build script: a variable it asked cargo to watch.
     RerunIfEnvChanged { var: String, val: Option<String> },
 }
 
-/// How a unit's sources are compared with those that it was built from.
+/// How cargo compares a unit's sources with those that it was built from.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum HowCompared {
@@ -95,7 +95,7 @@ enum HowCompared {
     Fingerprint(Method),
 }
 
-// A method's number is hashed: they stand in cargo's order.
+// The number of a method is hashed, so the methods are in cargo's order.
 #[derive(Clone, Copy, PartialEq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Method {
@@ -128,7 +128,7 @@ impl Serialize for Fingerprint {
 }
 
 impl Field {
-    /// As it is called in the file.
+    /// Its name in the file.
     fn name(self) -> String {
         match serde_json::to_value(self) {
             Ok(Value::String(name)) => name,
@@ -156,7 +156,7 @@ impl Field {
 }
 
 impl Fingerprint {
-    /// Reads the JSON. A field or a kind of input that the generation does not have is an error.
+    /// Parses the JSON. A field or a kind of input that the generation does not have is an error.
     pub fn parse(json: &str, generation: &'static Generation) -> serde_json::Result<Self> {
         let mut fields: Map<String, Value> = serde_json::from_str(json)?;
         let whole = Value::Object(fields.clone());
@@ -174,7 +174,7 @@ impl Fingerprint {
         Ok(fingerprint)
     }
 
-    /// Reads the JSON of another one, of the same generation.
+    /// Parses the JSON of another fingerprint of the same generation.
     pub fn parse_like(&self, json: &str) -> serde_json::Result<Self> {
         Self::parse(json, self.generation)
     }
@@ -184,7 +184,7 @@ impl Fingerprint {
         serde_json::to_string(self).expect("a fingerprint is plain data and its paths were read from text")
     }
 
-    /// The hash that cargo knows the unit by, here and in the fingerprints of its dependents.
+    /// The hash by which cargo identifies the unit, here and in the fingerprints of its dependents.
     pub fn hash(&self) -> u64 {
         let mut hasher = StableSipHasher128::new();
         for value in self.generation.hashed.iter().filter_map(|field| self.value(*field)) {
@@ -207,19 +207,19 @@ impl Fingerprint {
         }
     }
 
-    /// Puts the crate's root file elsewhere.
+    /// Replaces the hash of the path of the crate's root file.
     pub fn set_path(&mut self, path: u64) {
         if let Some(value) = self.value_mut(Field::Path) {
             *value = FieldValue::Number(path);
         }
     }
 
-    /// The dependencies: the name each is imported under, and the hash of its fingerprint.
+    /// The dependencies, each with the name it is imported under and the hash of its fingerprint.
     pub fn dependencies(&self) -> impl Iterator<Item = (&str, u64)> {
         self.deps().iter().map(|dependency| (dependency.name.as_str(), dependency.fingerprint))
     }
 
-    /// Puts another hash in the place of each dependency's one for which `new` has one.
+    /// Replaces the hash of each dependency for which `new` returns another one.
     pub fn replace_dependencies(&mut self, new: impl Fn(u64) -> Option<u64>) {
         let Some(FieldValue::Dependencies(dependencies)) = self.value_mut(Field::Deps) else { return };
         for dependency in dependencies {
@@ -229,7 +229,7 @@ impl Fingerprint {
         }
     }
 
-    /// The variables a build script asked cargo to watch, with their values; none where a variable is not set.
+    /// The variables a build script asked cargo to watch, with their values; `None` for an unset variable.
     pub fn environment_mut(&mut self) -> impl Iterator<Item = (&str, &mut Option<String>)> {
         let local = match self.value_mut(Field::Local) {
             Some(FieldValue::Local(local)) => local.as_mut_slice(),
@@ -241,7 +241,7 @@ impl Fingerprint {
         })
     }
 
-    /// Whether a build script says what it depends on.
+    /// Whether a build script declares its inputs.
     pub fn is_declared(&self) -> bool {
         self.local().iter().any(|local| matches!(local, Local::RerunIfChanged { .. } | Local::RerunIfEnvChanged { .. }))
     }
@@ -281,7 +281,7 @@ impl Fingerprint {
     }
 }
 
-/// What stands for a path in [`Fingerprint::path`].
+/// The hash of a path, as in [`Fingerprint::path`].
 pub fn hash_path(path: &Path) -> u64 {
     hash_u64(path)
 }
@@ -291,7 +291,7 @@ pub fn to_hex(hash: u64) -> String {
     hex::encode(hash.to_le_bytes())
 }
 
-/// The hash that [`to_hex`] wrote.
+/// Parses a hash that [`to_hex`] wrote.
 pub fn from_hex(text: &str) -> Option<u64> {
     let mut bytes = [0; 8];
     hex::decode_to_slice(text, &mut bytes).ok()?;
@@ -304,11 +304,12 @@ fn hash_u64(value: impl Hash) -> u64 {
     Hasher::finish(&hasher)
 }
 
-/// What differs between a recorded fingerprint and the one that cargo computed here, in the words of `cargo build -v`.
+/// The difference between a recorded fingerprint and the one that cargo computed here, in the words of `cargo build
+/// -v`.
 ///
-/// The first difference in cargo's order, as cargo reports only that one; nothing where they are equal: then it was the
-/// file system that made the unit dirty (modification times, or files that are missing). The words differ from cargo's in
-/// one place: a dependency goes by the name it is imported under, since a fingerprint does not have its package's.
+/// Like cargo, this reports only the first difference, in cargo's order. If the fingerprints are equal, the result is
+/// `None`: the file system made the unit dirty (modification times, or missing files). The words differ from cargo's in
+/// one point: a dependency has the name it is imported under, since a fingerprint does not contain its package's name.
 pub fn difference(recorded: &Fingerprint, now: &Fingerprint) -> Option<String> {
     if recorded == now {
         return None;
@@ -321,7 +322,7 @@ pub fn difference(recorded: &Fingerprint, now: &Fingerprint) -> Option<String> {
     Some(reason)
 }
 
-/// In the order in which cargo compares.
+/// The fields without inputs and dependencies, in the order in which cargo compares them.
 const OWN: [(Field, &str); 9] = [
     (Field::Rustc, "the toolchain changed"),
     (Field::Features, "the list of features changed"),
@@ -345,7 +346,7 @@ fn local_difference(old: &[Local], new: &[Local]) -> Option<String> {
     old.iter().zip(new).find(|(old, new)| old != new).map(|(old, new)| local_words(old, new))
 }
 
-/// In which way two local inputs that are not equal differ.
+/// How two local inputs differ that are not equal.
 fn local_words(old: &Local, new: &Local) -> String {
     match (old, new) {
         (Local::Precalculated(_), Local::Precalculated(_)) => "the precalculated components changed".to_owned(),

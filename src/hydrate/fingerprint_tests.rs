@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cargo::Format;
 
-/// Recorded by cargo 1.95.0 on Linux: ripgrep 15.2.0's and serde 1.0.229's dependencies, `cargo build`.
+/// A fingerprint of a dependency of ripgrep 15.2.0 or serde 1.0.229, recorded by cargo 1.95.0 (`cargo build`) on Linux.
 struct Recorded {
     json: &'static str,
     hash: &'static str,
@@ -41,7 +41,7 @@ fn generation() -> &'static Generation {
     Format::named("1.91, classic").unwrap().generation
 }
 
-/// What cargos of several releases recorded on Linux of the workspace in `fixtures/app`.
+/// The fingerprints of the workspace in `fixtures/app` that one release of cargo recorded on Linux.
 #[derive(Deserialize)]
 struct RecordedBy {
     cargo: String,
@@ -68,14 +68,14 @@ impl Recorded {
         serde_json::from_str(self.json).unwrap()
     }
 
-    /// The fingerprint with something else in one place of its JSON.
+    /// The fingerprint with another value at one place of its JSON.
     fn with(&self, pointer: &str, new: Value) -> Fingerprint {
         let mut json = self.value();
         *json.pointer_mut(pointer).unwrap() = new;
         parse_value(&json)
     }
 
-    /// The words for what changed once there is something else in one place.
+    /// The words for the difference if one place has another value.
     fn words(&self, pointer: &str, new: Value) -> String {
         difference(&self.parse(), &self.with(pointer, new)).unwrap()
     }
@@ -85,7 +85,7 @@ fn parse_value(json: &Value) -> Fingerprint {
     Fingerprint::parse(&json.to_string(), generation()).unwrap()
 }
 
-/// Every value that is not made of others, by its JSON pointer; empty lists among them.
+/// The JSON pointers of all values that contain no others, including empty lists.
 fn leaves(json: &Value, at: String, found: &mut Vec<String>) {
     match json {
         Value::Object(fields) => fields.iter().for_each(|(name, value)| leaves(value, format!("{at}/{name}"), found)),
@@ -117,7 +117,7 @@ fn what_cargo_recorded_hashes_as_cargo_recorded() {
 }
 
 #[test]
-fn each_generation_hashes_and_writes_as_its_cargos_do_and_no_other_does() {
+fn only_its_own_generation_reproduces_the_fingerprints_of_a_cargo() {
     let all: Vec<_> = Format::all().map(|format| format.generation).collect();
     for RecordedBy { cargo, generation, units } in recorded_by_all() {
         assert_eq!(Format::likely(&cargo, None).generation.name, generation, "{cargo}");
@@ -126,7 +126,7 @@ fn each_generation_hashes_and_writes_as_its_cargos_do_and_no_other_does() {
             for one in &all {
                 let read = Fingerprint::parse(json, one).ok();
                 let holds = read.is_some_and(|read| to_hex(read.hash()) == *hash && read.to_json() == *json);
-                // The run of a build script has nothing that differs.
+                // The run of a build script has no field that differs.
                 assert!(holds == (one.name == generation) || kind == "run", "{cargo} {kind} {}", one.name);
             }
         }
@@ -134,14 +134,14 @@ fn each_generation_hashes_and_writes_as_its_cargos_do_and_no_other_does() {
 }
 
 #[test]
-fn a_generation_that_is_described_wrongly_reproduces_no_hash() {
+fn a_wrong_generation_reproduces_no_hash() {
     let RecordedUnit { json, hash } = &recorded_by_all().remove(0).units["program"];
     let (written, hashed) = (&generation().written, &generation().hashed);
     for other in 0..hashed.len() - 1 {
         let mut hashed = hashed.clone();
         hashed.swap(other, other + 1);
         let wrong = Generation::of(written.clone(), hashed, Sources::Checksum);
-        // No flags for the host: eight bytes of zeros and once more.
+        // There are no rustflags: both orders hash the same zeros.
         let is_same = wrong.hashed[other] == Field::Rustflags;
         assert_eq!(to_hex(Fingerprint::parse(json, wrong).unwrap().hash()) == *hash, is_same, "{other}");
     }
@@ -151,7 +151,7 @@ fn a_generation_that_is_described_wrongly_reproduces_no_hash() {
 }
 
 #[test]
-fn what_cargo_wrote_is_written_byte_for_byte() {
+fn json_is_written_byte_for_byte_as_cargo_wrote_it() {
     for recorded in RECORDED {
         assert_eq!(recorded.parse().to_json(), recorded.json);
     }
@@ -162,7 +162,7 @@ fn any_field_that_changes_changes_the_hash() {
     for recorded in RECORDED {
         let json = recorded.value();
         let mut pointers = Vec::new();
-        // An empty list of dependencies takes more than a text to fill, see the next test.
+        // A text cannot fill an empty list of dependencies; see the next test.
         leaves(&json, String::new(), &mut pointers);
         pointers.retain(|pointer| pointer != "/deps");
         let mut hashes = vec![recorded.parse().hash()];
@@ -187,7 +187,7 @@ fn the_number_and_the_order_of_dependencies_change_the_hash() {
 }
 
 #[test]
-fn a_kind_of_input_is_part_of_the_hash() {
+fn the_kind_of_an_input_is_part_of_the_hash() {
     let precalculated = |text| LIBRARY.with("/local", json!([{ "Precalculated": text }]));
     assert_ne!(precalculated("1.0.4").hash(), precalculated("1.0.5").hash());
     let variable = LIBRARY.with("/local", json!([{ "RerunIfEnvChanged": { "var": "1.0.4", "val": null } }]));
@@ -195,7 +195,7 @@ fn a_kind_of_input_is_part_of_the_hash() {
 }
 
 #[test]
-fn what_is_not_known_is_an_error() {
+fn unknown_fields_and_inputs_are_errors() {
     let refused = |change: fn(&mut Value)| {
         let mut json = SCRIPT_RUN.value();
         change(&mut json);
@@ -210,13 +210,13 @@ fn what_is_not_known_is_an_error() {
 }
 
 #[test]
-fn a_dependent_carries_its_dependencys_hash() {
+fn a_fingerprint_contains_the_hash_of_its_dependency() {
     let run = SCRIPT_RUN.parse().hash();
     assert_eq!(LIBRARY_WITH_SCRIPT.parse().dependencies().collect::<Vec<_>>(), [("build_script_build", run)]);
 }
 
 #[test]
-fn dependencies_are_replaced_where_there_is_a_new_hash() {
+fn dependencies_with_a_new_hash_are_replaced() {
     let mut fingerprint = PROC_MACRO.parse();
     fingerprint.replace_dependencies(|hash| (hash == 6_450_575_695_135_356_418).then_some(7));
     let dependencies: Vec<_> = fingerprint.dependencies().collect();
@@ -250,7 +250,7 @@ fn the_watched_paths_are_listed() {
 #[test]
 #[cfg(unix)]
 fn a_path_hashes_as_cargo_hashed_it() {
-    // Where cargo had the sources when these fingerprints were recorded: the path is what was hashed.
+    // Cargo had the sources here when these fingerprints were recorded, and hashed this path.
     let registry = "/tmp/x/fp/home/registry/src/index.crates.io-1949cf8c6b5b557f";
     let root_file = |package: &str| hash_path(&Path::new(registry).join(package).join("src/lib.rs"));
     assert_eq!(LIBRARY.parse().path(), root_file("cfg-if-1.0.4"));
@@ -279,7 +279,7 @@ fn equal_fingerprints_do_not_differ() {
 }
 
 #[test]
-fn a_difference_is_told_in_cargos_words() {
+fn a_difference_is_reported_in_cargos_words() {
     for (pointer, words) in [
         ("/rustc", "the toolchain changed"),
         ("/target", "the target configuration changed"),
@@ -314,7 +314,7 @@ fn a_difference_is_told_in_cargos_words() {
 }
 
 #[test]
-fn a_difference_of_a_build_scripts_run_is_told_in_cargos_words() {
+fn a_difference_of_a_script_run_is_reported_in_cargos_words() {
     for (pointer, new, words) in [
         ("/local/0/RerunIfChanged/output", json!("x"), "rerun-if-changed output file path changed"),
         ("/local/0/RerunIfChanged/paths", json!(["x"]), "the rerun-if-changed instructions changed"),
@@ -328,7 +328,7 @@ fn a_difference_of_a_build_scripts_run_is_told_in_cargos_words() {
 }
 
 #[test]
-fn only_the_first_difference_is_told() {
+fn only_the_first_difference_is_reported() {
     let mut now = PROC_MACRO.with("/deps/0/3", json!(1));
     *now.value_mut(Field::Rustflags).unwrap() = FieldValue::Texts(vec!["-Copt-level=3".into()]);
     now.set_path(1);

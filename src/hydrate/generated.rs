@@ -1,11 +1,11 @@
-//! What a build script leaves in its `OUT_DIR`: how it is recorded, and put into another one.
+//! Records what a build script leaves in its `OUT_DIR`, and places it in another one.
 //!
-//! Files are kept as they are, with their modes; links by where they lead; empty directories by their names. Of the
+//! Files are recorded unchanged, with their modes; links by their targets; empty directories by their names. In the
 //! texts that build systems leave for themselves ([`is_build_system_file`]), the paths of the script's own directories
-//! and of the home of packages are recorded as such, so that they name what they would name if the script had run
-//! there: nobody computes anything from them but where things are.
+//! and of `CARGO_HOME` are recorded as rooted paths. So these texts name what they would name if the script had run in
+//! the other place. Build systems only use them to find files.
 //!
-//! **Invariant.** What is recorded is the same wherever the script's own directories are, or tells what it is bound to.
+//! **Invariant.** A record is the same wherever the script's own directories are, or says what it is bound to.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,8 +21,7 @@ use crate::roots::{PathScanner, Root, Roots, Value};
 use crate::rustc::objects;
 use crate::store::LocalStore;
 
-/// Files of `cmake`, `make`, `ninja`, of configuration scripts and of compilers for their own next time, by their
-/// names.
+/// The names of files that `cmake`, `make`, `ninja`, configuration scripts and compilers keep for their next run.
 const BUILD_SYSTEM_FILES: &[&str] = &[
     "CMakeCache.txt",
     "CTestTestfile.cmake",
@@ -38,34 +37,33 @@ const BUILD_SYSTEM_FILES: &[&str] = &[
     "makefile",
     "rules.ninja",
 ];
-/// The same, by what their names end with: lists of what was read, libraries as `libtool` and `pkg-config` see them.
+/// The extensions of such files: dependency lists, and the descriptions of libraries for `libtool` and `pkg-config`.
 const BUILD_SYSTEM_EXTENSIONS: &[&str] = &["d", "la", "lo", "pc"];
-/// Directories in which there is nothing else.
+/// Directories that contain only such files.
 const BUILD_SYSTEM_DIRECTORY: &str = "CMakeFiles";
 
-/// Something below an `OUT_DIR`.
+/// A file, link or empty directory below an `OUT_DIR`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct GeneratedItem {
-    /// Its path below it.
+    /// Its path below `OUT_DIR`.
     pub name: String,
-    /// What it is, as far as that is known without looking into it.
+    /// Its kind, as far as it is known without reading it.
     pub kind: FileKind,
-    /// Its mode, of a file.
+    /// The mode of a file.
     pub mode: Option<u32>,
 }
 
-/// What is recorded of it.
+/// The record of a [`GeneratedItem`].
 pub(super) struct RecordedItem {
-    /// What it is.
+    /// Its kind.
     pub kind: FileKind,
-    /// As it is stored.
+    /// The stored bytes.
     pub bytes: Vec<u8>,
-    /// To what this is bound.
+    /// The roots that the bytes are bound to.
     pub bound: BTreeSet<Root>,
 }
 
-/// All that is below a directory, sorted by name; nothing where there is something that is neither a file, a link nor a
-/// directory.
+/// Everything below a directory, sorted by name; `None` if there is anything but files, links and directories.
 pub(super) fn list(directory: &Utf8Path) -> Result<Option<Vec<GeneratedItem>>> {
     let (mut all, mut open) = (Vec::new(), vec![Utf8PathBuf::new()]);
     while let Some(below) = open.pop() {
@@ -112,7 +110,7 @@ fn mode(_: &fs::Metadata) -> Option<u32> {
     None
 }
 
-/// Whether a build system leaves such a file for itself.
+/// Whether a build system keeps a file of this name for itself.
 fn is_build_system_file(name: &Utf8Path) -> bool {
     name.components().any(|part| part.as_str() == BUILD_SYSTEM_DIRECTORY)
         || name.file_name().is_some_and(|name| BUILD_SYSTEM_FILES.contains(&name))
@@ -120,14 +118,14 @@ fn is_build_system_file(name: &Utf8Path) -> bool {
 }
 
 impl GeneratedItem {
-    /// Looks into it. `own` are the directories of the script's own.
+    /// Reads the item. `own` are the script's own directories.
     pub(super) fn record(&self, directory: &Utf8Path, own: &[&Utf8Path], roots: &Roots) -> Result<RecordedItem> {
         let path = directory.join(&self.name);
         match self.kind {
             FileKind::Directory => Ok(RecordedItem { kind: self.kind, bytes: Vec::new(), bound: BTreeSet::new() }),
             FileKind::Link => {
-                let leads = path.read_link_utf8().map_err(Error::io("read", &path))?;
-                RecordedItem::of_values(FileKind::Link, &[roots.record_value(leads.as_str(), own)], roots)
+                let target = path.read_link_utf8().map_err(Error::io("read", &path))?;
+                RecordedItem::of_values(FileKind::Link, &[roots.record_value(target.as_str(), own)], roots)
             }
             kind => {
                 let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
@@ -135,8 +133,8 @@ impl GeneratedItem {
                     let bound = objects::roots_in(&bytes, &PathScanner::new(roots));
                     return Ok(RecordedItem { kind, bytes, bound });
                 };
-                let known = with_packages(own, roots);
-                if is_build_system_file(Utf8Path::new(&self.name)) && first(text, &known, roots).is_some() {
+                let known = with_cargo_home(own, roots);
+                if is_build_system_file(Utf8Path::new(&self.name)) && first_named(text, &known, roots).is_some() {
                     return RecordedItem::of_values(FileKind::BuildSystemFile, &pieces(text, &known, roots), roots);
                 }
                 let bound = roots.held_by(text);
@@ -145,7 +143,7 @@ impl GeneratedItem {
         }
     }
 
-    /// A digest of what is recorded of it.
+    /// The digest of its record.
     pub(super) fn digest(&self, directory: &Utf8Path, own: &[&Utf8Path], roots: &Roots) -> Result<Digest> {
         let RecordedItem { kind, bytes, .. } = self.record(directory, own, roots)?;
         Ok(Digest::of_value(Domain::ScriptRun, &(kind, Digest::of(bytes))))
@@ -161,17 +159,17 @@ impl RecordedItem {
     }
 }
 
-/// The directories of the script's own, and the home of packages: its programs are in `PATH`, which build systems write down.
-/// One of a single component is in other words.
-fn with_packages<'a>(own: &[&'a Utf8Path], roots: &'a Roots) -> Vec<&'a Utf8Path> {
+/// The script's own directories, and `CARGO_HOME`: its programs are in `PATH`, which build systems write down. A home
+/// of a single component is left out, since it would be found within other paths.
+fn with_cargo_home<'a>(own: &[&'a Utf8Path], roots: &'a Roots) -> Vec<&'a Utf8Path> {
     let home = roots.get(Root::CargoHome).filter(|home| home.components().count() > 2);
     own.iter().copied().chain(home).collect()
 }
 
-/// A text, cut where a directory of the script's own begins and where its path ends.
+/// A text, split where the path of one of the script's own directories begins and ends.
 fn pieces(text: &str, own: &[&Utf8Path], roots: &Roots) -> Vec<Value> {
     let (mut pieces, mut rest) = (Vec::new(), text);
-    while let Some((at, path)) = first(rest, own, roots) {
+    while let Some((at, path)) = first_named(rest, own, roots) {
         if at > 0 {
             pieces.push(Value::Text(rest[..at].to_owned()));
         }
@@ -184,11 +182,12 @@ fn pieces(text: &str, own: &[&Utf8Path], roots: &Roots) -> Vec<Value> {
     pieces
 }
 
-/// Where the first of these directories stands in a text. What goes on is another one's name.
-fn first<'a>(text: &str, own: &[&'a Utf8Path], roots: &Roots) -> Option<(usize, &'a Utf8Path)> {
+/// The first place in a text that names one of these directories. A match that continues as a longer name belongs to
+/// another directory.
+fn first_named<'a>(text: &str, own: &[&'a Utf8Path], roots: &Roots) -> Option<(usize, &'a Utf8Path)> {
     let is_whole = |at: usize, path: &Utf8Path| {
-        let goes_on = |next: char| next.is_alphanumeric() || "._-+".contains(next);
-        !text[at + path.as_str().len()..].starts_with(goes_on)
+        let continues_name = |next: char| next.is_alphanumeric() || "._-+".contains(next);
+        !text[at + path.as_str().len()..].starts_with(continues_name)
     };
     let is_rooted = |path: &&&Utf8Path| matches!(roots.record_value(path.as_str(), own), Value::Path(_));
     let found = own.iter().filter(is_rooted).filter_map(|path| {
@@ -198,11 +197,11 @@ fn first<'a>(text: &str, own: &[&'a Utf8Path], roots: &Roots) -> Option<(usize, 
     found.min_by_key(|(at, path)| (*at, std::cmp::Reverse(path.as_str().len())))
 }
 
-/// Puts something where it belongs below an `OUT_DIR`, if it is none of the files that the store puts there. What leads
-/// elsewhere on the way there is removed.
+/// Places a directory, a link or a file of a build system below an `OUT_DIR`, and returns `false` for all other files,
+/// which the store places. Links among the directories above it are removed.
 pub fn make(record: &FileRecord, directory: &Utf8Path, store: &LocalStore, roots: &Roots) -> Result<bool> {
     let path = directory.join(&record.name);
-    make_way(directory, Utf8Path::new(&record.name))?;
+    create_parents(directory, Utf8Path::new(&record.name))?;
     match record.kind {
         FileKind::Directory => crate::fs::create_dir_all(path.as_std_path())?,
         FileKind::Link => {
@@ -211,7 +210,7 @@ pub fn make(record: &FileRecord, directory: &Utf8Path, store: &LocalStore, roots
         }
         FileKind::BuildSystemFile => {
             let text = resolved(record, store, roots)?;
-            // It may be a script that somebody starts.
+            // The file may be a script that another process starts.
             while_nothing_starts(|| {
                 let mut file = crate::fs::temporary_file(path.parent().unwrap_or(directory).as_std_path())?;
                 file.write_all(text.as_bytes()).map_err(Error::io("write", &path))?;
@@ -224,8 +223,8 @@ pub fn make(record: &FileRecord, directory: &Utf8Path, store: &LocalStore, roots
     Ok(true)
 }
 
-/// Makes the directories above a file: real ones.
-fn make_way(directory: &Utf8Path, name: &Utf8Path) -> Result<()> {
+/// Creates the directories above a file, and replaces links by directories.
+fn create_parents(directory: &Utf8Path, name: &Utf8Path) -> Result<()> {
     let mut path = directory.to_owned();
     for part in name.parent().into_iter().flat_map(Utf8Path::components) {
         path.push(part.as_str());
@@ -236,7 +235,7 @@ fn make_way(directory: &Utf8Path, name: &Utf8Path) -> Result<()> {
     crate::fs::create_dir_all(path.as_std_path())
 }
 
-/// The text that is recorded in pieces, as it is here.
+/// The text that was recorded in pieces, with the paths of this machine.
 fn resolved(record: &FileRecord, store: &LocalStore, roots: &Roots) -> Result<String> {
     let corrupt = |reason: &str| Error::corrupt(format!("file/{}", record.digest), reason.to_owned());
     let pieces: Vec<Value> =
@@ -246,8 +245,8 @@ fn resolved(record: &FileRecord, store: &LocalStore, roots: &Roots) -> Result<St
 }
 
 #[cfg(unix)]
-fn link(leads: &str, path: &Utf8Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(leads, path)
+fn link(target: &str, path: &Utf8Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, path)
 }
 
 #[cfg(not(unix))]
@@ -270,7 +269,7 @@ fn give_mode(_: &fs::File, _: Option<u32>) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A machine with an `OUT_DIR` of a package.
+    /// A machine with the `OUT_DIR` of a package.
     struct Machine {
         _temporary: tempfile::TempDir,
         roots: Roots,
@@ -304,7 +303,7 @@ mod tests {
             [&self.out, &self.package]
         }
 
-        /// What is recorded of everything, and to what it is bound.
+        /// The records of all items, the roots that they are bound to, and their digests.
         fn record(&self) -> (Vec<FileRecord>, BTreeSet<Root>, Vec<Digest>) {
             let (mut files, mut bound, mut digests) = (Vec::new(), BTreeSet::new(), Vec::new());
             for found in list(&self.out).unwrap().unwrap() {
@@ -321,7 +320,7 @@ mod tests {
     const TEXT: &str = "cd [OUT]/build && cc -I[OUT]/include -I[PACKAGE]/src '[PACKAGE]' [OUT]put\n";
 
     #[test]
-    fn what_was_left_behind_names_the_directories_that_it_is_put_into() {
+    fn files_of_build_systems_name_the_directories_that_they_are_placed_in() {
         let (here, there) = (Machine::new("target"), Machine::new("a-longer-target"));
         for machine in [&here, &there] {
             machine.write("build/Makefile", TEXT);
@@ -335,7 +334,7 @@ mod tests {
             std::os::unix::fs::symlink(machine.out.join("include"), machine.out.join("absolute")).unwrap();
         }
         let (files, bound, digests) = here.record();
-        // `[OUT]put` is a path below the build directory, and of nobody's own.
+        // `[OUT]put` is a path below the build directory, but not one of the script's own.
         assert_eq!(bound, [Root::BuildDir].into());
         for machine in [&here, &there] {
             machine.write("build/Makefile", &TEXT.replace(" [OUT]put", ""));
@@ -344,7 +343,7 @@ mod tests {
         let (moved, bound, digests_here) = here.record();
         assert_eq!(bound, BTreeSet::new());
         assert_ne!(digests, digests_here);
-        assert_eq!(digests_here, there.record().2, "it is the same wherever it is");
+        assert_eq!(digests_here, there.record().2, "the digests do not depend on the place");
         let kind = |name: &str| files.iter().find(|file| file.name == name).unwrap().kind;
         assert_eq!((kind("build/Makefile"), kind("include/x.h")), (FileKind::BuildSystemFile, FileKind::Generated));
         assert_eq!((kind("plain.d"), kind("build/CMakeFiles/x.dir/x.c.o")), (FileKind::Generated, FileKind::Generated));
@@ -366,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_in_a_text_that_somebody_may_read_binds() {
+    fn a_path_in_any_other_text_binds() {
         let machine = Machine::new("target");
         machine.write("config.h", "#define DATA \"[OUT]/share\"\n");
         let (files, bound, _) = machine.record();
@@ -379,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_put_where_a_link_leads() {
+    fn nothing_is_placed_through_a_link() {
         let machine = Machine::new("target");
         let elsewhere = machine.package.join("elsewhere");
         fs::create_dir_all(&elsewhere).unwrap();
@@ -398,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_is_nothing_that_could_be_kept() {
+    fn a_socket_cannot_be_recorded() {
         let machine = Machine::new("target");
         let _listener = std::os::unix::net::UnixListener::bind(machine.out.join("socket")).unwrap();
         assert_eq!(list(&machine.out).unwrap(), None);

@@ -1,28 +1,28 @@
-//! What a build script links, as far as what it printed tells.
+//! What a build script links, as far as its output shows.
 
 use camino::Utf8Path;
 
-/// Libraries of the compiler and the C library: they are part of the host's identity.
+/// Libraries of the compiler and the C library, which the host class covers.
 const RUNTIME: &[&str] = &["c", "c++", "dl", "gcc", "gcc_s", "m", "pthread", "resolv", "rt", "stdc++", "util"];
 
 /// Where the libraries come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LinkedLibraries {
-    /// There are none.
+    /// Nothing is linked.
     Nothing,
     /// The script made them, or they are in its package.
     Own,
-    /// The system. Static ones become part of what is linked.
+    /// At least one is from the system. Static libraries become part of the linked unit.
     System {
-        /// At least one is static.
+        /// Whether at least one library of the system is static.
         is_static: bool,
     },
-    /// There are directives that nobody here understands.
+    /// There are directives that are not interpreted here.
     Unclear,
 }
 
 impl LinkedLibraries {
-    /// Reads what a script with this `OUT_DIR` and package printed.
+    /// Interprets the output of a script with this `OUT_DIR` and package.
     pub fn of(printed: &str, out_dir: &Utf8Path, package_dir: &Utf8Path) -> Self {
         let Some(Directives { directories, libraries }) = Directives::parse(printed) else {
             return Self::Unclear;
@@ -39,26 +39,26 @@ impl LinkedLibraries {
         Self::System { is_static: of_system.any(|library| library.is_static) }
     }
 
-    /// The names of the libraries that a script links, whoever has made them, but for those of the compiler.
+    /// The names of the libraries that a script links, without those of the compiler.
     pub fn libraries(printed: &str) -> Vec<String> {
         let libraries = Directives::parse(printed).map(|directives| directives.libraries).unwrap_or_default();
         libraries.iter().filter(|library| !library.is_runtime()).map(|library| library.name.to_owned()).collect()
     }
 
-    /// Whether what is compiled with it follows from what the script printed and made.
+    /// Whether the script's output and files determine what is linked.
     pub fn follow_from_script(self) -> bool {
         matches!(self, Self::Nothing | Self::Own | Self::System { is_static: false })
     }
 }
 
-/// What a script says about linking.
+/// A script's directives about linking.
 struct Directives<'a> {
     directories: Vec<&'a Utf8Path>,
     libraries: Vec<Library<'a>>,
 }
 
 impl<'a> Directives<'a> {
-    /// Nothing where there is more than directories and libraries.
+    /// `None` if there is any other directive about linking than directories and libraries.
     fn parse(printed: &'a str) -> Option<Self> {
         let (mut directories, mut libraries) = (Vec::new(), Vec::new());
         for (name, value) in printed.lines().filter_map(directive) {
@@ -74,7 +74,7 @@ impl<'a> Directives<'a> {
     }
 }
 
-/// The name and the value of a line for cargo.
+/// Splits a line for cargo into name and value.
 fn directive(line: &str) -> Option<(&str, &str)> {
     let directive = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:"))?;
     Some(directive.split_once('=').unwrap_or((directive, "")))
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_are_the_scripts_own_where_it_made_them() {
+    fn libraries_that_a_script_made_are_its_own() {
         let temporary = tempfile::tempdir().unwrap();
         let out = Utf8Path::from_path(temporary.path()).unwrap();
         std::fs::create_dir(out.join("lib")).unwrap();

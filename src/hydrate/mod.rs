@@ -1,14 +1,14 @@
-//! Putting units into the build directory, so that cargo finds them built: it starts no process for them.
+//! Places units in the build directory, so that cargo finds them fresh and starts no process for them.
 //!
-//! A [`Site`] knows where cargo keeps its files ([`collect`] reads them for an entry), [`fingerprint`] what is in them,
-//! [`select`] which units may be placed, and [`place`] how. [`Hydrating`] does it for a whole plan, and
-//! [`Hydrated::rejected`] tells afterwards what cargo did not take, and why.
+//! A [`Site`] knows where cargo keeps its files, [`collect`] reads them for an entry, and [`fingerprint`] knows their
+//! content. [`select`] decides which units may be placed, and [`place`] writes them. [`Hydrating`] does this for a
+//! whole plan. Afterwards, [`Hydrated::rejected`] lists the units that cargo did not take as fresh, with its reasons.
 //!
-//! **Invariants.** Only closed sets: a unit is placed only together with exactly the units it was compiled against, or on
-//! top of units that are in the build directory already and are the same by content. What a unit consists of is compared
-//! with its digests first, and its fingerprint's hash is written last: whatever is interrupted leaves units that cargo
-//! simply builds. Cargo's own [lock](Locks) is held all the while. Whether a unit is fresh is cargo's decision, by its own
-//! fingerprint: what is placed wrongly is asked of the rustc wrapper, like anything else.
+//! **Invariants.** Only closed sets are placed: a unit together with exactly the units it was compiled against, or on
+//! top of units that are in the build directory already and are the same by content. The files of a unit are compared
+//! with their digests first, and the hash of its fingerprint is written last, so an interruption leaves units that
+//! cargo simply builds. Cargo's own [locks](Locks) are held throughout. Cargo decides by its own fingerprint whether a
+//! unit is fresh: if a unit was placed wrongly, cargo calls the rustc wrapper for it.
 
 mod collect;
 pub mod fingerprint;
@@ -48,19 +48,19 @@ use crate::roots::{Root, Roots};
 use crate::store::LocalStore;
 use crate::store::local::FILE_TIME;
 
-/// What a hydration needs to know.
+/// The context of a hydration.
 pub struct Hydration<'a> {
-    /// Where the units go.
+    /// Where the units are placed.
     pub site: Site<'a>,
     /// The units.
     pub plan: &'a BuildPlan,
-    /// Where their files are.
+    /// The store that has their files.
     pub store: &'a LocalStore,
     /// The environment that cargo will see.
     pub environment: &'a BTreeMap<OsString, OsString>,
-    /// This machine, as far as anybody could look at it.
+    /// The state of this machine, against which observed inputs are compared.
     pub machine: &'a MachineState,
-    /// What happens.
+    /// Where events go.
     pub log: &'a EventLog,
 }
 
@@ -76,22 +76,23 @@ struct Placed {
     fingerprint: Fingerprint,
     /// The file with the fingerprint's hash.
     hash_file: Utf8PathBuf,
-    /// What its build script printed, and the file's time; for the run of a build script.
+    /// For the run of a build script: the file with the script's output, and the time that it was given.
     output: Option<(Utf8PathBuf, SystemTime)>,
 }
 
 /// A unit whose files could not be placed.
 #[derive(Debug)]
 pub struct Failure {
-    /// Which.
+    /// The unit.
     pub unit: UnitId,
     /// Its entry.
     pub entry: Arc<Entry>,
-    /// Why.
+    /// The error.
     pub error: Error,
 }
 
-/// Cargo's own locks on the directories of all profiles that something may be put into. They are held until it is dropped.
+/// Cargo's own locks on the directories of all profiles that units may be placed in. They are held until this is
+/// dropped.
 #[derive(Debug)]
 pub struct Locks {
     profiles: BTreeSet<Utf8PathBuf>,
@@ -99,7 +100,7 @@ pub struct Locks {
 }
 
 impl Locks {
-    /// Waits for whoever builds there.
+    /// Takes the locks, and waits while another process builds there.
     pub fn take(site: &Site<'_>, plan: &BuildPlan, log: &EventLog) -> Result<Self> {
         let units = plan.cacheable().into_iter().map(|(unit, _)| plan.unit(unit));
         let profiles: BTreeSet<_> = units.filter_map(|unit| site.profile(unit)).collect();
@@ -107,28 +108,28 @@ impl Locks {
     }
 }
 
-/// A hydration that is going on: units are placed as their files arrive, and are nothing to cargo before the end.
+/// A hydration in progress: units are placed as their files arrive, and committed at the end.
 pub struct Hydrating<'a> {
     hydration: &'a Hydration<'a>,
     _locks: Locks,
     chosen: Vec<Chosen>,
     times: Times,
-    /// Those that have been placed.
+    /// The units that have been placed.
     placed: BTreeMap<UnitId, Timing>,
     failures: Vec<Failure>,
 }
 
 impl<'a> Hydrating<'a> {
-    /// Chooses among the units that have an entry, whether or not its files are there, and removes the hashes of what is in
-    /// their place.
+    /// Chooses among the units that have an entry, whether or not its files have arrived, and invalidates the units
+    /// that are in their place.
     ///
-    /// An error means that nothing is placed; hashes of some may be gone, and then cargo builds them.
+    /// After an error, nothing is placed. Some units may have been invalidated, and cargo builds these.
     pub fn begin(
         hydration: &'a Hydration<'a>,
         locks: Locks,
         entry: impl Fn(UnitId) -> Option<Arc<Entry>>,
     ) -> Result<Self> {
-        // Not asked before they were locked: somebody else may just have built there.
+        // This is checked under the locks, since another process may just have built there.
         let is_unused = locks.profiles.iter().all(|profile| hydration.site.format.layout.is_unused(profile));
         let chosen = Selection::new(hydration, entry).choose();
         let times = times(hydration, is_unused, &chosen);
@@ -136,7 +137,7 @@ impl<'a> Hydrating<'a> {
         Ok(Self { hydration, _locks: locks, chosen, times, placed: BTreeMap::new(), failures: Vec::new() })
     }
 
-    /// Places what has arrived by now. A unit whose entry has become another one is left out.
+    /// Places the units that have arrived by now. A unit whose entry has been replaced is left out.
     pub fn place(&mut self, arrived: impl Fn(UnitId) -> Option<Arc<Entry>>) {
         let is_open =
             |unit| !self.placed.contains_key(&unit) && self.failures.iter().all(|failure| failure.unit != unit);
@@ -147,7 +148,7 @@ impl<'a> Hydrating<'a> {
         self.failures.extend(failures);
     }
 
-    /// Makes cargo see what was placed, but for what depends on a unit that was not.
+    /// Commits the placed units, except for those that depend on a unit that was not placed.
     pub fn finish(self) -> (Hydrated, Vec<Failure>) {
         let Self { hydration, chosen, times, placed: mut timings, failures, _locks } = self;
         remove_dependents(hydration.plan, &chosen, &mut timings);
@@ -164,10 +165,10 @@ impl<'a> Hydrating<'a> {
     }
 }
 
-/// What the run of a build script receives from the runs it depends on (`DEP_…` variables): a digest of their outputs.
+/// A digest of the outputs that the run of a build script receives from the runs it depends on (`DEP_…` variables).
 ///
-/// `dependencies` are the units it depends on, with the outputs of their runs. `None` where one of these is not known;
-/// `Some(None)` where there are none.
+/// `dependencies` are the units it depends on, with the digests of their outputs. The result is `None` if a digest is
+/// unknown, and `Some(None)` if there are no such runs.
 pub fn dependency_outputs<'a>(
     dependencies: impl Iterator<Item = (&'a Unit, Option<Digest>)>,
 ) -> Option<Option<Digest>> {
@@ -183,20 +184,20 @@ pub fn is_input_here(input: &InputRecord, roots: &Roots) -> bool {
     here == Some(input.digest)
 }
 
-/// As cargo says it.
+/// Reports the wait in cargo's words.
 fn report_waiting(log: &EventLog) {
     log.record(EventKind::CargoStatus { line: "    Blocking waiting for file lock on build directory".into() });
 }
 
-/// How old the placed files are to be.
+/// The modification times of the placed files.
 ///
-/// Cargo compares: an output must be no older than those of its dependencies, and the files a build script read no
-/// younger than what it printed, unless they are below `CARGO_HOME`
-/// (`core/compiler/fingerprint/mod.rs`, `check_filesystem`). In a directory where nothing was built yet, all outputs can
-/// be of the store's own age, and so be linked from it. Anywhere else they have to be new.
+/// Cargo requires that an output is no older than those of its dependencies, and that the files a build script read are
+/// no newer than its output, unless they are below `CARGO_HOME` (`core/compiler/fingerprint/mod.rs`,
+/// `check_filesystem`). In a build directory without earlier builds, all outputs can have the time of the store's
+/// files, and so be linked from it. Anywhere else they get the current time.
 fn times(hydration: &Hydration<'_>, is_unused: bool, chosen: &[Chosen]) -> Times {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // What was built a moment ago may be younger than the last whole second.
+    // Files that were built a moment ago may be newer than the last whole second.
     let now = UNIX_EPOCH + if is_unused { Duration::from_secs(now.as_secs()) } else { now };
     if is_unused && chosen.iter().all(|one| may_be_old(hydration, one)) {
         return Times { outputs: UNIX_EPOCH + FILE_TIME, link: true, members: now };
@@ -204,7 +205,9 @@ fn times(hydration: &Hydration<'_>, is_unused: bool, chosen: &[Chosen]) -> Times
     Times { outputs: now, link: false, members: now }
 }
 
-/// Whether a unit can be of the store's age: it is a member, which is always new, or neither read nor made after that.
+/// Whether cargo would accept the unit with the time of the store's files: its package and the files that it watches
+/// are exempt from the comparison, and no dependency is a member. A member is no obstacle, since its files always get
+/// the current time.
 fn may_be_old(hydration: &Hydration<'_>, chosen: &Chosen) -> bool {
     let unit = hydration.plan.unit(chosen.unit);
     let home = hydration.site.roots.get(Root::CargoHome);
@@ -217,10 +220,10 @@ fn may_be_old(hydration: &Hydration<'_>, chosen: &Chosen) -> bool {
             && unit.dependencies.iter().all(|dependency| is_external(dependency.unit))
 }
 
-/// Leaves out what depends on a unit that was not placed.
+/// Leaves out the units that depend on a unit that was not placed.
 fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, Timing>) {
     let mut gone: BTreeSet<_> = chosen.iter().map(|one| one.unit).filter(|unit| !placed.contains_key(unit)).collect();
-    // The chosen ones are in the order of their dependencies.
+    // `chosen` has dependencies first.
     for one in chosen {
         if plan.unit(one.unit).dependencies.iter().any(|dependency| gone.contains(&dependency.unit)) {
             gone.insert(one.unit);
@@ -229,20 +232,20 @@ fn remove_dependents(plan: &BuildPlan, chosen: &[Chosen], placed: &mut BTreeMap<
     }
 }
 
-/// Whether the run of a build script is known to bring something to link.
+/// Whether the run of a build script is for native code, or printed anything about linking.
 fn links(run: &Unit, entry: &Entry) -> bool {
     let files = entry.fresh.iter().flat_map(|fresh| &fresh.files);
     run.native || files.into_iter().any(|file| printed::links(&file.content))
 }
 
-/// What the program of a build script goes by among the dependencies of its run.
+/// The name of a build script's program among the dependencies of its run.
 pub const PROGRAM: &str = "build-script";
 
-/// What the runs that link something have made that comes into a unit, or into the macros that make it, and what else was
-/// linked into these: a digest of all of them.
+/// A digest of what is linked into a unit, or into the macros that its compiler loads: the outputs of the runs that
+/// link anything, and the code of the macros.
 ///
-/// `made` tells of each run, with nothing within of one that links nothing; and `code` of each macro that its compiler may
-/// load. Nothing where that is not known of one of them; nothing within where there are none.
+/// `made` returns the digest of a run's outputs, or `Some(None)` if the run links nothing. `code` returns that of a
+/// macro's code. The result is `None` if either is unknown, and `Some(None)` if there is nothing to digest.
 pub fn linked_with(
     plan: &BuildPlan,
     id: UnitId,
@@ -270,32 +273,30 @@ impl Placed {
         let fresh = chosen.fresh();
         let output = fresh.files.iter().find(|file| is_run && file.path.rsplit('/').next() == Some(name));
         Self {
-            // The runs of members' scripts are never placed.
+            // Runs of members' scripts are never placed, so `times.members` does not matter.
             output: output.map(|file| (chosen.profile.join(&file.path), times.outputs)),
             hash_file: chosen.hash_file(),
             fingerprint: chosen.fingerprint,
         }
     }
 
-    /// Whether a build script that should not have run has run.
+    /// Whether cargo has run the build script although its run was placed.
     fn ran_again(&self) -> bool {
         let modified = |path: &Utf8Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
         self.output.as_ref().is_some_and(|(path, time)| modified(path).is_ok_and(|modified| modified != *time))
     }
 
-    /// Cargo's reason, from the fingerprint it has written now.
+    /// Cargo's reason, from the fingerprint that it has written since.
     fn reason(&self) -> String {
         let hash = to_hex(self.fingerprint.hash());
         let json = || std::fs::read_to_string(self.hash_file.with_extension("json")).ok();
         let now = json().and_then(|json| self.fingerprint.parse_like(&json).ok());
         match now {
             _ if std::fs::read_to_string(&self.hash_file).is_ok_and(|now| now == hash) => {
-                "a file is missing, or older than what it was made from".into()
+                "a file is missing, or older than one of its inputs".into()
             }
-            Some(now) => {
-                difference(&self.fingerprint, &now).unwrap_or_else(|| "the build did not come to its end".into())
-            }
-            None => "its new fingerprint cannot be read".into(),
+            Some(now) => difference(&self.fingerprint, &now).unwrap_or_else(|| "the build was not completed".into()),
+            None => "cargo's new fingerprint cannot be read".into(),
         }
     }
 }
@@ -306,9 +307,8 @@ impl Hydrated {
         self.placed.contains_key(&unit)
     }
 
-    /// The placed units that cargo did not take as fresh, with its reason. `called` are those that it called rustc for.
-    ///
-    /// To be asked once cargo has ended.
+    /// The placed units that cargo did not take as fresh, with its reasons. `called` are the units that cargo called
+    /// rustc for. Call this once cargo has ended.
     pub fn rejected(&self, called: &BTreeSet<UnitId>) -> Vec<(UnitId, String)> {
         let rejected = self.placed.iter().filter(|(unit, placed)| called.contains(unit) || placed.ran_again());
         rejected.map(|(unit, placed)| (*unit, placed.reason())).collect()

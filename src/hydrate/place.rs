@@ -1,8 +1,8 @@
-//! Writing units into the build directory.
+//! Writes units into the build directory.
 //!
-//! **Invariants.** The old hashes of all units' fingerprints are removed before anything is written, dependents first, and
-//! the new ones appear only when everything is there, dependencies first: at any moment, a unit that has its hash has
-//! dependencies that have theirs. Outputs appear whole, under their final names.
+//! **Invariants.** The old hashes of all fingerprints are removed before anything is written, dependents first. The new
+//! hashes are written when everything else is complete, dependencies first. So at any moment, if a unit has its hash,
+//! its dependencies have theirs. Outputs appear whole, under their final names.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,25 +26,25 @@ use crate::rustc::RecordedDepInfo;
 use crate::rustc::diagnostics::{self, Unmapping};
 use crate::store::LocalStore;
 
-/// How old placed files are to be.
+/// The modification times of placed files.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    /// All outputs, and all that a build script made.
+    /// The time of all outputs of external packages, including cargo's files of build scripts' runs.
     pub outputs: SystemTime,
-    /// That is the time of the files in the store: they may be linked.
+    /// Whether `outputs` is the time of the store's files, so that they may be linked.
     pub link: bool,
-    /// All outputs of packages in directories.
+    /// The time of all outputs of packages in directories.
     pub members: SystemTime,
 }
 
-/// How long the files of a unit took to be put where they belong, and when they were there.
+/// How long it took to place the files of a unit, and when that ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
     pub millis: u64,
     pub ended: Instant,
 }
 
-/// Puts all files of the units where they belong, but not the hashes of their fingerprints.
+/// Places all files of the units except the hashes of their fingerprints.
 pub(super) fn place(
     hydration: &Hydration<'_>,
     chosen: &[&Chosen],
@@ -52,7 +52,7 @@ pub(super) fn place(
 ) -> (BTreeMap<UnitId, Timing>, Vec<Failure>) {
     chosen.par_iter().partition_map(|one| {
         let start = Instant::now();
-        match files(hydration, one, times) {
+        match place_files(hydration, one, times) {
             Ok(()) => {
                 let timing = Timing { millis: start.elapsed().as_millis() as u64, ended: Instant::now() };
                 Either::Left((one.unit, timing))
@@ -62,13 +62,13 @@ pub(super) fn place(
     })
 }
 
-/// Removes the hashes that are there, those of dependents first.
+/// Removes the existing hashes, those of dependents first.
 pub(super) fn invalidate(chosen: &[Chosen]) -> Result<()> {
     chosen.iter().rev().try_for_each(|one| remove_file(one.hash_file().as_std_path()))
 }
 
-/// Writes the hashes, by which cargo takes the units as fresh, those of dependencies first. Where one cannot be
-/// written, neither are the rest.
+/// Writes the hashes, which make the units fresh, those of dependencies first. If one cannot be written, the rest are
+/// not written either.
 pub(super) fn commit(hydration: &Hydration<'_>, chosen: &[Chosen], placed: &mut BTreeMap<UnitId, Timing>) {
     let mut to_commit = chosen.iter().filter(|one| placed.contains_key(&one.unit));
     let write = |one: &&Chosen| write_atomic(one.hash_file().as_std_path(), to_hex(one.hash).as_bytes());
@@ -86,13 +86,13 @@ pub(super) fn commit(hydration: &Hydration<'_>, chosen: &[Chosen], placed: &mut 
     }
 }
 
-fn files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()> {
+fn place_files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()> {
     let fresh = chosen.fresh();
     let fingerprint = chosen.profile.join(&fresh.fingerprint_dir);
     create_dir_all(fingerprint.as_std_path())?;
     let outputs = chosen.profile.join(&fresh.directory);
     create_dir_all(outputs.as_std_path())?;
-    // Cargo turns back the time of what `check` writes, and linkers may write into what is there.
+    // Cargo sets back the time of what `check` writes, and linkers may write into existing files.
     let unit = hydration.plan.unit(chosen.unit);
     let (modified, may_link) = match unit.external {
         true => (times.outputs, times.link && unit.mode != "check"),
@@ -115,15 +115,15 @@ fn files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()>
         }
     }
     for file in &fresh.files {
-        small_file(hydration, chosen, file, times)?;
+        write_small_file(hydration, chosen, file, times)?;
     }
     let json = fingerprint.join(format!("{}.json", fresh.name));
     write(&json, chosen.fingerprint.to_json().as_bytes(), None)?;
     if times.link { Ok(()) } else { remove_others(&fingerprint, fresh) }
 }
 
-/// Removes what an earlier compilation has left in the directory of a unit's fingerprint: what that printed, cargo would
-/// print again.
+/// Removes what an earlier compilation left in the directory of a unit's fingerprint. Cargo would replay the
+/// diagnostics of that compilation.
 fn remove_others(directory: &Utf8Path, fresh: &Fresh) -> Result<()> {
     for entry in directory.read_dir_utf8().map_err(Error::io("list", directory))? {
         let path = entry.map_err(Error::io("list", directory))?.into_path();
@@ -136,9 +136,10 @@ fn remove_others(directory: &Utf8Path, fresh: &Fresh) -> Result<()> {
     Ok(())
 }
 
-/// What cargo keeps of a build script's run counts as an output. Of the rest, only a member's dep-info is of any age:
-/// sources that are younger are taken as changed, so it must not be younger than what was compared with the entry.
-fn small_file(hydration: &Hydration<'_>, chosen: &Chosen, file: &SmallFile, times: Times) -> Result<()> {
+/// Writes one of cargo's small files of a unit. Its files of a build script's run count as outputs. Among the others,
+/// time matters only for a member's dep-info: cargo takes newer sources as changed, so the dep-info must not be newer
+/// than the sources that were compared with the entry.
+fn write_small_file(hydration: &Hydration<'_>, chosen: &Chosen, file: &SmallFile, times: Times) -> Result<()> {
     let path = chosen.profile.join(&file.path);
     let is_output = !Utf8Path::new(&file.path).starts_with(&chosen.fresh().fingerprint_dir);
     if is_output {
@@ -163,7 +164,7 @@ fn small_file(hydration: &Hydration<'_>, chosen: &Chosen, file: &SmallFile, time
     }
 }
 
-/// The text of a stored dep-info, as it would be here.
+/// The text of a stored dep-info, with the paths of this machine.
 pub fn dep_info(store: &LocalStore, file: &FileRecord, roots: &Roots) -> Result<String> {
     let corrupt = |reason: String| Error::corrupt(format!("file/{}", file.digest), reason);
     let recorded: RecordedDepInfo =
@@ -171,7 +172,7 @@ pub fn dep_info(store: &LocalStore, file: &FileRecord, roots: &Roots) -> Result<
     recorded.resolve(roots).ok_or_else(|| corrupt("it names an unknown root".into()))
 }
 
-/// Nobody looks at such a file before the unit's hash is there, so it need not appear whole.
+/// Writes a file in place. It need not appear whole, since nobody reads it before the unit is committed.
 fn write(path: &Utf8Path, bytes: &[u8], modified: Option<SystemTime>) -> Result<()> {
     fs::write(path, bytes).map_err(Error::io("write", path))?;
     let Some(modified) = modified else { return Ok(()) };

@@ -1,9 +1,10 @@
-//! What a build script printed, line by line.
+//! The output of a build script, line by line.
 //!
-//! Lines for cargo (`core/compiler/custom_build.rs`, `BuildOutput::parse`) say a value behind a name. Of two names cargo
-//! itself takes the value for a path; the value of any other is one if it is, as a whole, in a directory of the script's
-//! own, or in the `OUT_DIR` of another one, of which it has heard. Else it is text, and what it holds of a root binds the run. All other lines are noise: nobody reads them. So are
-//! warnings: of others' packages, cargo shows them only where it shows the noise, too (`-vv`).
+//! A line for cargo (`core/compiler/custom_build.rs`, `BuildOutput::parse`) is a directive: a name and a value. For two
+//! names, cargo itself takes the value as a path. Any other value is a path if it lies, as a whole, in one of the
+//! script's own directories or in the `OUT_DIR` of another script, which the script has learned from `DEP_…` variables.
+//! Otherwise it is text, and each root that it contains binds the run. All other lines are noise, which nobody reads.
+//! Warnings are noise, too: for external packages, cargo shows them only where it shows all output (`-vv`).
 
 use std::collections::BTreeSet;
 
@@ -13,15 +14,15 @@ use crate::cargo::layout;
 use crate::entry::{Content, PrintedLine};
 use crate::roots::{Root, Roots, Value};
 
-/// Names whose value is a path.
+/// Directives whose value is a path.
 const PATHS: &[&str] = &["rerun-if-changed", "rustc-link-search"];
-/// Names whose value is a name and a value, and one that may be a kind and a path.
+/// Directives whose value has the form `NAME=VALUE`, and one that may have the form `KIND=PATH`.
 const NAMED: &[&str] = &["metadata", "rustc-env", "rustc-link-search"];
 
-/// What is for people only.
-const FOR_PEOPLE: &str = "warning";
+/// The directive that is only for people.
+const WARNING: &str = "warning";
 
-/// Records what was printed to standard output. `own` are the directories of the script's own.
+/// Records what was printed to standard output. `own` are the script's own directories.
 pub(super) fn record(printed: &str, roots: &Roots, own: &[&Utf8Path], bound: &mut BTreeSet<Root>) -> Content {
     let lines =
         printed.split('\n').map(|line| directive(line, roots, own, bound).unwrap_or_else(|| noise(line, roots)));
@@ -42,8 +43,7 @@ pub(super) fn directives(content: &Content) -> Vec<&PrintedLine> {
     }
 }
 
-/// What is recorded of what was printed, without the places of what is known to be a path, and without what is left out
-/// elsewhere.
+/// The recorded output as text, with rooted paths, and without the noise that is left out elsewhere.
 pub(super) fn text(content: &Content) -> String {
     let Content::Printed { lines, .. } = content else { return String::new() };
     let text = |line: &PrintedLine| match line {
@@ -55,7 +55,7 @@ pub(super) fn text(content: &Content) -> String {
     lines.iter().map(text).collect()
 }
 
-/// What was printed, as it would be here; nothing where a root of it is not known.
+/// The recorded output with the paths of this machine; `None` if one of its roots is unknown.
 pub fn printed(content: &Content, roots: &Roots) -> Option<String> {
     match content {
         Content::Printed { lines, roots: then } => resolve(lines, *then == roots.digest_of_all(), roots),
@@ -63,7 +63,7 @@ pub fn printed(content: &Content, roots: &Roots) -> Option<String> {
     }
 }
 
-/// The values that a script has set for `env!`, by their names.
+/// The names of the variables that a script has set for `env!`.
 pub(super) fn variables(content: &Content) -> impl Iterator<Item = &str> {
     let heads = directives(content).into_iter().filter_map(|line| match line {
         PrintedLine::Directive { head, .. } => head.trim_start().strip_prefix("cargo:"),
@@ -73,7 +73,7 @@ pub(super) fn variables(content: &Content) -> impl Iterator<Item = &str> {
     heads.filter_map(|head| head.strip_prefix("rustc-env=")?.strip_suffix('='))
 }
 
-/// Whether a script has said anything about linking.
+/// Whether a script has printed a directive about linking.
 pub(super) fn links(content: &Content) -> bool {
     const NAMES: [&str; 3] = ["rustc-link", "rustc-flags", "rustc-cdylib-link"];
     let heads = directives(content).into_iter().filter_map(|line| match line {
@@ -86,9 +86,9 @@ pub(super) fn links(content: &Content) -> bool {
 
 /// The features among the `cfg`s that a script has printed.
 pub(super) fn features(printed: &str) -> BTreeSet<String> {
-    let said = printed.lines().filter_map(|line| line.strip_prefix("cargo:"));
-    let set = said.filter_map(|said| said.strip_prefix(':').unwrap_or(said).strip_prefix("rustc-cfg=feature=\""));
-    set.filter_map(|value| value.strip_suffix('"')).map(str::to_owned).collect()
+    let lines = printed.lines().filter_map(|line| line.strip_prefix("cargo:"));
+    let values = lines.filter_map(|line| line.strip_prefix(':').unwrap_or(line).strip_prefix("rustc-cfg=feature=\""));
+    values.filter_map(|value| value.strip_suffix('"')).map(str::to_owned).collect()
 }
 
 fn resolve(lines: &[PrintedLine], is_here: bool, roots: &Roots) -> Option<String> {
@@ -103,22 +103,22 @@ fn resolve(lines: &[PrintedLine], is_here: bool, roots: &Roots) -> Option<String
 
 fn directive(line: &str, roots: &Roots, own: &[&Utf8Path], bound: &mut BTreeSet<Root>) -> Option<PrintedLine> {
     let start = line.trim_start();
-    let said = start.strip_prefix("cargo::").or_else(|| start.strip_prefix("cargo:"))?;
-    let (name, behind) = said.split_once('=').unwrap_or((said, ""));
-    if name == FOR_PEOPLE {
+    let directive = start.strip_prefix("cargo::").or_else(|| start.strip_prefix("cargo:"))?;
+    let (name, rest) = directive.split_once('=').unwrap_or((directive, ""));
+    if name == WARNING {
         return None;
     }
-    let value = match behind.split_once('=') {
+    let value = match rest.split_once('=') {
         Some((_, value)) if NAMED.contains(&name) => value,
-        _ => behind,
+        _ => rest,
     };
     let head = line[..line.len() - value.len()].to_owned();
     let value = match PATHS.contains(&name) {
         true => Value::Path(roots.record(value, bound)),
         false => {
             let build_dir = roots.get(Root::BuildDir);
-            let heard = build_dir.and_then(|build_dir| layout::out_dir_of(build_dir, Utf8Path::new(value)));
-            roots.record_value(value, &own.iter().copied().chain(heard).collect::<Vec<_>>())
+            let other_out_dir = build_dir.and_then(|build_dir| layout::out_dir_of(build_dir, Utf8Path::new(value)));
+            roots.record_value(value, &own.iter().copied().chain(other_out_dir).collect::<Vec<_>>())
         }
     };
     if let Value::Text(text) = &value {
@@ -145,7 +145,7 @@ mod tests {
         Roots::new([(Root::Workspace, workspace.into()), (Root::BuildDir, target.into())])
     }
 
-    /// What is printed in one place as it is taken in another, and what it is bound to.
+    /// The output printed `here`, as it reads `there`, and the roots that it is bound to.
     fn moved(printed: &str, here: &Roots, there: &Roots) -> (String, BTreeSet<Root>) {
         let out = here.get(Root::BuildDir).unwrap().join("debug/build/x-0/out");
         let mut bound = BTreeSet::new();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_move_by_what_they_are_said_to_be() {
+    fn values_that_are_paths_move() {
         let printed = "cargo:rerun-if-changed=/app/x\ncargo::rustc-link-search=native=/app/target/debug/build/x-0/out\n\
                        cargo:rustc-link-search=/app/target/lib\ncargo:root=/app/target/debug/build/x-0/out\n\
                        cargo::rustc-env=GEN=/app/target/debug/build/x-0/out/gen.rs\ncargo::metadata=a=b\n";
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn other_values_are_left_alone_and_bind() {
+    fn other_values_stay_unchanged_and_bind() {
         let (here, there) = (at("/app", "/app/target"), at("/w", "/t"));
         for line in [
             "cargo:rustc-env=URL=https://example.com/apple",
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_of_another_script_moves_by_cargos_name_of_its_directory() {
+    fn a_path_in_the_out_dir_of_another_script_moves() {
         let (here, there) = (at("/app", "/app/target"), at("/w", "/t"));
         for directory in ["debug/build/z-sys-0123456789abcdef/out", "x/release/build/z-sys/0123456789abcdef/out"] {
             let (moved, bound) = moved(&format!("cargo:include=/app/target/{directory}/include\n"), &here, &there);
@@ -199,7 +199,7 @@ mod tests {
         }
     }
 
-    /// Whether in one directory or in several: elsewhere, only the first of them would be another one.
+    /// A list is not a path as a whole: only its first directory would be replaced.
     #[test]
     fn a_list_of_directories_binds() {
         let (here, there) = (at("/app", "/app/target"), at("/w", "/t"));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_with_a_root_is_left_out_elsewhere() {
+    fn noise_that_contains_a_root_is_left_out_elsewhere() {
         let (moved, bound) = moved("OUT_DIR = /app/target/x\nplain\n", &at("/app", "/app/target"), &at("/w", "/t"));
         assert_eq!((moved.as_str(), bound), ("plain\n", BTreeSet::new()));
     }
@@ -236,7 +236,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_printed_comes_back_and_says_elsewhere_what_it_said_or_is_bound(
+        fn output_is_reproduced_and_unchanged_elsewhere_unless_bound(
             heads in prop::collection::vec(0..6_usize, 0..4),
             values in prop::collection::vec("(/app|/a|/w|/t|target|le|=|:| |/){0,5}", 4),
         ) {

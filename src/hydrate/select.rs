@@ -1,10 +1,10 @@
-//! Which units may be placed: closed sets, each unit with the very dependencies that it was compiled against.
+//! Chooses the units that may be placed: closed sets, each unit with exactly the dependencies it was compiled against.
 //!
-//! Every unit of a plan stands in one of three ways: it is *out* (left to cargo and the wrapper), it is *kept* (the build
-//! directory has it already, and cargo would take it as fresh), or it is *chosen*. A unit that depends on one that is out
-//! is out.
+//! Every unit of a plan gets one of three placements: it is *out* (left to cargo and the wrapper), *kept* (the build
+//! directory has it already, and cargo would take it as fresh), or *chosen* (it is placed). A unit is out if one of its
+//! dependencies is out.
 //!
-//! **Invariant.** Nothing is written here.
+//! **Invariant.** This module writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -23,21 +23,21 @@ use crate::roots::{Root, RootedPath};
 use crate::rustc::outputs::metadata_digest;
 use crate::rustc::variables;
 
-/// A unit that may be placed.
+/// A unit that is placed or kept.
 #[derive(Clone, Debug)]
 pub(super) struct Chosen {
     pub unit: UnitId,
     pub entry: Arc<Entry>,
     /// The directory of its profile.
     pub profile: Utf8PathBuf,
-    /// As it has to be here.
+    /// The fingerprint that cargo would compute here.
     pub fingerprint: Fingerprint,
-    /// Its hash.
+    /// The fingerprint's hash.
     pub hash: u64,
 }
 
 impl Chosen {
-    /// Only units with such a record are chosen.
+    /// Cargo's files of the unit. Only units that have them are chosen.
     pub(super) fn fresh(&self) -> &Fresh {
         self.entry.fresh.as_ref().expect("a unit without cargo's files is out")
     }
@@ -64,12 +64,12 @@ impl Placement {
     }
 }
 
-/// Decides for all units of a plan, dependencies first.
+/// Decides on all units of a plan, dependencies first.
 pub(super) struct Selection<'a, F> {
     hydration: &'a Hydration<'a>,
-    found: F,
+    entry_of: F,
     placements: BTreeMap<UnitId, Placement>,
-    /// In the order in which they were decided.
+    /// The units in the order in which they were decided.
     order: Vec<UnitId>,
     same: HashMap<UnitId, bool>,
 }
@@ -83,11 +83,11 @@ struct Edge<'a> {
 }
 
 impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
-    pub(super) fn new(hydration: &'a Hydration<'a>, found: F) -> Self {
-        Self { hydration, found, placements: BTreeMap::new(), order: Vec::new(), same: HashMap::new() }
+    pub(super) fn new(hydration: &'a Hydration<'a>, entry_of: F) -> Self {
+        Self { hydration, entry_of, placements: BTreeMap::new(), order: Vec::new(), same: HashMap::new() }
     }
 
-    /// The units to place, each behind those it depends on.
+    /// The units to place, each after its dependencies.
     pub(super) fn choose(mut self) -> Vec<Chosen> {
         for (unit, _) in self.hydration.plan.cacheable() {
             self.decide(unit);
@@ -116,7 +116,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         let hydration = self.hydration;
         let unit = hydration.plan.unit(id);
         unit.key.ok()?;
-        let entry = (self.found)(id)?;
+        let entry = (self.entry_of)(id)?;
         let fresh = entry.fresh.as_ref()?;
         if fresh.layout != hydration.site.format.layout || fresh.profile_dir != unit.profile_dir() {
             return None;
@@ -130,7 +130,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         let chosen =
             Chosen { unit: id, profile: hydration.site.profile(unit)?, entry: Arc::clone(&entry), fingerprint, hash };
         let kept: BTreeSet<_> = edges.iter().filter(|edge| edge.kept).map(|edge| edge.unit).collect();
-        if kept.len() == edges.len() && is_there(&chosen) {
+        if kept.len() == edges.len() && is_in_place(&chosen) {
             return Some(Placement::Kept(chosen));
         }
         let macros = hydration.plan.macros_of(id).filter(|id| self.is_kept(*id));
@@ -138,7 +138,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         kept.into_iter().all(|unit| self.is_same(unit)).then_some(Placement::Place(chosen))
     }
 
-    /// The unit's dependencies; nothing where one of them is out.
+    /// The unit's dependencies; `None` if one of them is out.
     fn edges<'b>(&'b self, unit: &'b Unit) -> Option<Vec<Edge<'b>>> {
         let edge = |dependency: &'b crate::plan::Dependency| {
             let placement = self.placements.get(&dependency.unit)?;
@@ -156,7 +156,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         matches!(self.placements.get(&id), Some(Placement::Kept(_)))
     }
 
-    /// Whether the entry's constraints hold with these dependencies, in so far as cargo's fingerprint does not say.
+    /// Whether the entry's conditions hold with these dependencies, as far as cargo's fingerprint does not cover them.
     fn holds(&self, unit: &Unit, entry: &Entry, edges: &[Edge<'_>]) -> bool {
         let plan = self.hydration.plan;
         let roots = self.hydration.site.roots;
@@ -199,7 +199,7 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
             && self.hydration.machine.difference(entry.key, &constraints.observed).is_none()
     }
 
-    /// What the runs for native code have made that comes into a unit: all of them are decided by now.
+    /// The digest of what is linked into a unit. All runs and macros that it comes from are decided by now.
     fn linked_with(&self, id: UnitId, unit: &Unit) -> Option<Option<Digest>> {
         let entry = |id| Some(&self.placements.get(&id)?.chosen()?.entry);
         let made = |run| {
@@ -210,8 +210,8 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         if !unit.is_script_run() { linked_with(self.hydration.plan, id, made, code) } else { Some(None) }
     }
 
-    /// Whether the files that were read from outside of the package are the same. Those of its own build script are part
-    /// of the script's digest, and may not be there yet.
+    /// Whether the files that were read outside of the package are the same. Those that its own build script made are
+    /// part of the script's digest, and may not exist yet.
     fn has_inputs(&self, entry: &Entry, script: Option<&Fresh>) -> bool {
         let roots = self.hydration.site.roots;
         let own = script.map(|script| format!("/{}/{}/", script.profile_dir, script.directory));
@@ -222,12 +222,12 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         entry.constraints.inputs.iter().all(|input| is_own(&input.path) || is_input_here(input, roots))
     }
 
-    /// Whether the variables that were read have the values they had then. Those that cargo sets follow from the package
-    /// and from the roots, those that a build script sets from what it printed.
+    /// Whether the variables that were read have their recorded values. Those that cargo sets follow from the package
+    /// and the roots, and those that a build script sets follow from its output.
     fn has_environment(&self, unit: &Unit, entry: &Entry, script: Option<&Fresh>) -> bool {
-        let set_by_script = |name: &str| script.is_some_and(|script| sets(script, name));
-        let implied = |name: &str| !unit.is_script_run() && (is_cargos(name) || set_by_script(name));
-        if entry.constraints.environment.keys().any(|name| is_of_the_command(name)) {
+        let set_by_script = |name: &str| script.is_some_and(|script| is_set_by(script, name));
+        let implied = |name: &str| !unit.is_script_run() && (is_set_by_cargo(name) || set_by_script(name));
+        if entry.constraints.environment.keys().any(|name| depends_on_command(name)) {
             return false;
         }
         let mut variables = entry.constraints.environment.iter();
@@ -239,8 +239,8 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         self.hydration.environment.get(OsStr::new(name))?.to_str().map(Into::into)
     }
 
-    /// The fingerprint as cargo would compute it here. Nothing where the recorded one cannot be reproduced: then this
-    /// cargo hashes in another way.
+    /// The fingerprint as cargo would compute it here; `None` if the recorded hash cannot be reproduced, because this
+    /// cargo hashes in another way or a watched variable has another value.
     fn fingerprint(&self, unit: &Unit, fresh: &Fresh, edges: &[Edge<'_>]) -> Option<Fingerprint> {
         let mut fingerprint = Fingerprint::parse(&fresh.fingerprint, self.hydration.site.format.generation).ok()?;
         for (name, value) in fingerprint.environment_mut() {
@@ -259,8 +259,8 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
         Some(fingerprint)
     }
 
-    /// Whether a kept unit is the one of its entry by content, and not one that plain cargo has compiled. Of a macro and of
-    /// libraries for others all of the code counts, and not only the metadata.
+    /// Whether a kept unit is, by content, that of its entry, and not one that plain cargo has compiled. For a macro,
+    /// and for a library that is not only for crates, all of the code counts, not only the metadata.
     fn is_same(&mut self, id: UnitId) -> bool {
         if let Some(same) = self.same.get(&id) {
             return *same;
@@ -288,7 +288,8 @@ impl<'a, F: Fn(UnitId) -> Option<Arc<Entry>>> Selection<'a, F> {
     }
 }
 
-/// For each dependency in a fingerprint, the hash it had there and the one it has here. Programs do not count in it.
+/// Maps the recorded hash of each dependency in a fingerprint to the one it has here. Fingerprints do not list
+/// programs.
 fn hashes(fingerprint: &Fingerprint, edges: &[&Edge<'_>]) -> Option<HashMap<u64, u64>> {
     let mut hashes = HashMap::new();
     for (name, recorded) in fingerprint.dependencies() {
@@ -302,25 +303,26 @@ fn hashes(fingerprint: &Fingerprint, edges: &[&Edge<'_>]) -> Option<HashMap<u64,
     (fingerprint.dependencies().count() == edges.len()).then_some(hashes)
 }
 
-/// Variables that cargo sets for rustc according to the whole command, and not to the unit alone.
-fn is_of_the_command(name: &str) -> bool {
+/// Whether cargo sets this variable for rustc according to the whole command, and not to the unit alone.
+fn depends_on_command(name: &str) -> bool {
     [PRIMARY, "CARGO_TARGET_TMPDIR", "CARGO_RUSTC_CURRENT_DIR"].contains(&name)
 }
 
-/// Variables that cargo sets for rustc (`core/compiler/compilation.rs`, `fill_env`; `core/compiler/mod.rs`).
-fn is_cargos(name: &str) -> bool {
+/// Whether cargo sets this variable for rustc (`core/compiler/compilation.rs`, `fill_env`;
+/// `core/compiler/mod.rs`).
+fn is_set_by_cargo(name: &str) -> bool {
     const NAMES: &[&str] =
         &["OUT_DIR", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_CRATE_NAME", "CARGO_BIN_NAME", "CARGO"];
     name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_BIN_EXE_") || NAMES.contains(&name)
 }
 
 /// Whether a build script set this variable for its package.
-fn sets(script: &Fresh, name: &str) -> bool {
+fn is_set_by(script: &Fresh, name: &str) -> bool {
     script.files.iter().flat_map(|file| printed::variables(&file.content)).any(|set| set == name)
 }
 
-/// Whether cargo would take the unit as fresh: its hash is there, and so are its outputs, whoever has compiled them.
-fn is_there(chosen: &Chosen) -> bool {
+/// Whether cargo would take the unit as fresh: its hash and its outputs exist, no matter who compiled them.
+fn is_in_place(chosen: &Chosen) -> bool {
     let fresh = chosen.fresh();
     let outputs = chosen.entry.files.iter().filter(|file| file.kind != FileKind::DepInfo);
     let mut outputs = outputs.map(|file| chosen.profile.join(&fresh.directory).join(&file.name));

@@ -1,8 +1,8 @@
-//! Which of the paths that were seen are inputs.
+//! Decides which of the observed paths are inputs.
 //!
-//! Most are fixed: the sources of a package by its checksum, the toolchain by the compiler's identity, what was built by
-//! other conditions of the entry, and what only says how many processors there are says nothing of what is made. What is
-//! neither fixed nor a file (the state of the machine) is unknown.
+//! Most are fixed: the sources of a package by its checksum, the toolchain by the compiler's identity, and outputs of
+//! other units by other conditions of the entry. Some do not matter, such as the number of processors. What is neither
+//! fixed nor a file (the state of the machine) is unknown.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use super::Subject;
 use crate::observe::{Access, Seen, Unknown, Use, Was};
 use crate::roots::{Root, Roots};
 
-/// What programs ask about themselves and about what they may use, at the start of their paths behind `/proc/<process>`.
-const OF_PROCESS: &[&str] = &[
+/// What programs ask about themselves and their resources: the beginnings of paths below `/proc/<process>`.
+const PROCESS_PATHS: &[&str] = &[
     "",
     "/auxv",
     "/cgroup",
@@ -29,8 +29,8 @@ const OF_PROCESS: &[&str] = &[
     "/status",
     "/task",
 ];
-/// The same of the machine: how much there is of something, and what the kernel is able to do.
-const OF_MACHINE: &[&str] = &[
+/// What programs ask about the machine without consequences for their outputs: its size, and features of the kernel.
+const MACHINE_PATHS: &[&str] = &[
     "/proc",
     "/proc/filesystems",
     "/proc/meminfo",
@@ -42,25 +42,25 @@ const OF_MACHINE: &[&str] = &[
     "/sys/fs/cgroup",
     "/sys/kernel/mm/transparent_hugepage",
 ];
-/// Where anybody makes files that nobody else is to find.
+/// Directories for files that no other program looks for.
 const TEMPORARY: &[&str] = &["/dev/shm", "/tmp", "/var/tmp"];
-/// The variable that names another such directory.
+/// The variable with another such directory.
 const TEMPORARY_VARIABLE: &str = "TMPDIR";
-/// Parts of the C library, and what every compiler brings along: all of the version that is in the host's class.
+/// Parts of the C library and of the compiler's runtime, whose versions are in the host class.
 const C_LIBRARY: &[&str] =
     &["ld-linux", "ld-musl", "libc.", "libdl.", "libgcc_s.", "libm.", "libpthread.", "librt.", "libutil."];
-/// Where a host has what every linker there links, and what linkers themselves are made of.
-const OF_HOST: &[&str] =
+/// Directories with what a host links into everything, and with the parts of linkers.
+const HOST_DIRECTORIES: &[&str] =
     &["/etc", "/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/share"];
-/// What is linked into everything there: the begin of the names of objects and archives.
-const IN_EVERYTHING: &[&str] =
+/// The beginnings of the names of objects and archives there that are linked into everything.
+const LINKED_INTO_EVERYTHING: &[&str] =
     &["Scrt", "crt", "gcrt", "libc.", "libc_nonshared.", "libgcc.", "libgcc_eh.", "libm.", "rcrt"];
-/// What finds out which libraries a program is started with.
+/// Files that the loader reads to find libraries.
 const LOADER: &[&str] = &["/etc/ld.so.cache", "/etc/ld.so.preload"];
-/// What cargo itself makes in the directory of a profile.
-const OF_CARGO: &[&str] =
+/// The names of what cargo itself makes in the directory of a profile.
+const CARGO_NAMES: &[&str] =
     &[".cargo-build-lock", ".cargo-lock", ".fingerprint", "build", "deps", "examples", "incremental"];
-/// Programs that read files of their own kind, and no names of variables in them: the first words of their names.
+/// Programs that take no names of variables from the files that they read, by the first words of their names.
 const NOT_READING_NAMES: &[&str] = &[
     "ar",
     "as",
@@ -80,26 +80,26 @@ const NOT_READING_NAMES: &[&str] = &[
     "strip",
     "wild",
 ];
-/// Parts of a toolchain that ask for variables of their own.
+/// Parts of a toolchain that read variables of their own.
 const LINTERS: &[&str] = &["clippy-driver"];
 /// Programs that compile C.
 const COMPILERS: &[&str] = &["c++", "cc", "clang", "g++", "gcc"];
-/// Programs that link: the first words of their names.
+/// Programs that link, by the first words of their names.
 const LINKERS: &[&str] = &["collect2", "ld", "lld", "lto", "mold", "wild"];
 
-/// Where the type of an ELF file stands in it.
+/// The offset of the type in an ELF file.
 const TYPE: usize = 16;
 
-/// What a path is to a unit.
+/// What a path means for a unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PathKind {
-    /// It is the same wherever the unit may be used, or says nothing.
+    /// It is the same wherever the unit may be used, or does not matter.
     Fixed,
-    /// It may be another one elsewhere.
+    /// It may differ elsewhere.
     Input,
 }
 
-/// The directories that matter, with and without the links that lead to them.
+/// The known directories, each also by its canonical path.
 pub(super) struct KnownDirectories<'a> {
     pub(super) subject: &'a Subject<'a>,
     fixed: Vec<Utf8PathBuf>,
@@ -107,7 +107,7 @@ pub(super) struct KnownDirectories<'a> {
     built: Vec<Utf8PathBuf>,
     toolchain: Vec<Utf8PathBuf>,
     temporary: Vec<Utf8PathBuf>,
-    /// What is above one of these is there wherever they are.
+    /// Directories that exist wherever the unit is used, so the existence of their parents is no condition.
     above: Vec<Utf8PathBuf>,
 }
 
@@ -117,18 +117,19 @@ impl<'a> KnownDirectories<'a> {
         let built = [Root::BuildDir, Root::TargetDir].into_iter().filter_map(root);
         let above = [Root::CargoHome, Root::Workspace, Root::BuildDir, Root::TargetDir].into_iter().filter_map(root);
         let fixed = subject.fixed.iter().copied().chain(root(Root::Sysroot));
-        let (fixed, own) = (both(fixed), both(subject.own.iter().copied()));
-        let above = both(above).into_iter().chain(fixed.clone()).chain(own.clone()).collect();
+        let (fixed, own) = (with_canonical(fixed), with_canonical(subject.own.iter().copied()));
+        let above = with_canonical(above).into_iter().chain(fixed.clone()).chain(own.clone()).collect();
         let named = subject.environment.get(TEMPORARY_VARIABLE).map(String::as_str);
-        let temporary = both(TEMPORARY.iter().copied().chain(named.filter(|path| !path.is_empty())).map(Utf8Path::new));
-        let toolchain = both(root(Root::Sysroot).into_iter());
-        Self { fixed, own, built: both(built), toolchain, temporary, above, subject }
+        let temporary =
+            with_canonical(TEMPORARY.iter().copied().chain(named.filter(|path| !path.is_empty())).map(Utf8Path::new));
+        let toolchain = with_canonical(root(Root::Sysroot).into_iter());
+        Self { fixed, own, built: with_canonical(built), toolchain, temporary, above, subject }
     }
 
-    /// What a path is; an error where it cannot be told what it was.
+    /// The kind of a path, or an error if its use cannot become a condition.
     pub(super) fn kind(&self, path: &str, access: &Access, seen: &Seen) -> Result<PathKind, Unknown> {
         let at = Utf8Path::new(path);
-        if let Some(kind) = of_system(path, access, seen) {
+        if let Some(kind) = system_kind(path, access, seen) {
             return kind;
         }
         if access.uses.has(Use::Make) {
@@ -136,9 +137,9 @@ impl<'a> KnownDirectories<'a> {
                 () if is_in(at, &self.own) || self.is_of_compiler(at, access, seen) => {
                     return Ok(PathKind::Fixed);
                 }
-                // What is left where others can find it, and what is missing there, does not come back.
+                // A reused unit would not repeat a change that other programs can find.
                 () if !access.was.is_still(at.as_std_path()) => return Err(Unknown::Made),
-                // It was there for a while.
+                // It existed only for a while.
                 () if access.was == Was::Absent => return Ok(PathKind::Fixed),
                 () => {}
             }
@@ -152,8 +153,8 @@ impl<'a> KnownDirectories<'a> {
         Ok(if is_fixed { PathKind::Fixed } else { PathKind::Input })
     }
 
-    /// Whether a compiler makes it for itself and for cargo, or whoever it starts for themselves. What rustc itself leaves
-    /// elsewhere, a macro has made.
+    /// Whether a compiler writes it for itself and for cargo, or a program that the compiler starts writes it as a
+    /// temporary file. Everything else that rustc itself writes is the work of a macro.
     fn is_of_compiler(&self, path: &Utf8Path, access: &Access, seen: &Seen) -> bool {
         let is_temporary = || is_in(path, &self.temporary) && !is_in(path, &self.above);
         let is_rustc = |program: &str| is_in(program.into(), &self.toolchain);
@@ -161,38 +162,38 @@ impl<'a> KnownDirectories<'a> {
         self.subject.is_compiler && (self.is_of_cargo(path) || is_temporary() && is_of_others())
     }
 
-    /// Whether cargo and the compiler make it, so that other conditions say what it is.
+    /// Whether cargo and the compiler make it, so that other conditions cover it.
     fn is_of_cargo(&self, path: &Utf8Path) -> bool {
         self.built.iter().filter_map(|built| path.strip_prefix(built).ok()).any(|below| {
-            // A profile, or one of a target.
+            // Below a profile, or below a target and a profile.
             let mut parts = below.components().map(|part| part.as_str()).skip(1).take(2);
-            below.as_str().is_empty() || parts.any(|part| OF_CARGO.contains(&part))
+            below.as_str().is_empty() || parts.any(|part| CARGO_NAMES.contains(&part))
         })
     }
 
-    /// Whether a file was read by a linker, to be part of what is linked: no shared library, as that is loaded later.
+    /// Whether a linker read a file that becomes part of its output. Shared libraries do not: they are loaded later.
     pub(super) fn is_linked(&self, path: &str, access: &Access, seen: &Seen) -> Result<bool, Unknown> {
-        let is_read = access.uses.has(Use::Read) && readers(access, seen).any(|reader| begins(reader, LINKERS));
+        let is_read = access.uses.has(Use::Read) && readers(access, seen).any(|reader| has_name(reader, LINKERS));
         Ok(is_read
             && self.kind(path, access, seen)? == PathKind::Input
             && !is_of_host(path)
             && !is_shared_library(path))
     }
 
-    /// Whether it is, or may be, a program that asks for variables.
+    /// Whether it is, or may be, a program that reads variables.
     pub(super) fn reads_variables(&self, path: &str, access: &Access, seen: &Seen) -> bool {
-        let is_of_system = || of_system(path, access, seen).is_some();
+        let is_of_system = || system_kind(path, access, seen).is_some();
         let name = Utf8Path::new(path).file_name().unwrap_or_default();
-        let is_of_compiler = is_in(path.into(), &self.toolchain) && !begins(name, LINTERS);
+        let is_of_compiler = is_in(path.into(), &self.toolchain) && !has_name(name, LINTERS);
         if !matches!(access.was, Was::File(_)) || is_of_compiler || is_of_system() {
             return false;
         }
         let is_library = name.contains(".so");
         let is_read = || {
             let mut readers = readers(access, seen);
-            readers.any(|reader| !begins(reader, NOT_READING_NAMES) && !self.is_built(reader))
+            readers.any(|reader| !has_name(reader, NOT_READING_NAMES) && !self.is_built(reader))
         };
-        let is_linked = || readers(access, seen).all(|reader| begins(reader, LINKERS));
+        let is_linked = || readers(access, seen).all(|reader| has_name(reader, LINKERS));
         match () {
             () if access.uses.has(Use::Start) => true,
             () if !access.uses.has(Use::Read) => false,
@@ -201,14 +202,14 @@ impl<'a> KnownDirectories<'a> {
         }
     }
 
-    /// Whether a program is started whose work may follow from language and place. What compilers and linkers say to people
-    /// does, and nothing else.
-    pub(super) fn is_local(&self, path: &str, access: &Access) -> bool {
-        let is_compiler = || begins(path, NOT_READING_NAMES) || begins(path, COMPILERS);
+    /// Whether a program is started whose output may depend on the locale. For compilers and linkers, only their
+    /// messages do.
+    pub(super) fn uses_locale(&self, path: &str, access: &Access) -> bool {
+        let is_compiler = || has_name(path, NOT_READING_NAMES) || has_name(path, COMPILERS);
         access.uses.has(Use::Start) && matches!(access.was, Was::File(_)) && !is_compiler() && !self.is_built(path)
     }
 
-    /// Whether cargo builds it, so that another machine, or an empty target directory, does not have it yet.
+    /// Whether it is in a build directory, so that another machine, or an empty target directory, may not have it yet.
     pub(super) fn is_in_build_dir(&self, path: &Utf8Path) -> bool {
         is_in(path, &self.built)
     }
@@ -218,8 +219,8 @@ impl<'a> KnownDirectories<'a> {
     }
 }
 
-/// What belongs to the system and is no file of anybody's.
-fn of_system(path: &str, access: &Access, seen: &Seen) -> Option<Result<PathKind, Unknown>> {
+/// The kind of a path of the kernel, the loader or the C library; `None` for any other path.
+fn system_kind(path: &str, access: &Access, seen: &Seen) -> Option<Result<PathKind, Unknown>> {
     let fixed = Some(Ok(PathKind::Fixed));
     let is_at = |at: &&&str| path == **at || path.strip_prefix(**at).is_some_and(|rest| rest.starts_with('/'));
     if let Some(rest) = path.strip_prefix("/proc/") {
@@ -229,28 +230,28 @@ fn of_system(path: &str, access: &Access, seen: &Seen) -> Option<Result<PathKind
         let is_harmless = |part: &&&str| rest == **part || rest.starts_with(&format!("{part}/")) && !part.is_empty();
         return match (is_process, rest) {
             (true, "/environ") => Some(Err(Unknown::Environment)),
-            (true, _) if OF_PROCESS.iter().any(|part| is_harmless(&part)) => fixed,
-            (false, _) if OF_MACHINE.iter().any(|at| is_at(&at)) => fixed,
+            (true, _) if PROCESS_PATHS.iter().any(|part| is_harmless(&part)) => fixed,
+            (false, _) if MACHINE_PATHS.iter().any(|at| is_at(&at)) => fixed,
             _ if access.was == Was::Absent => fixed,
             _ => Some(Err(Unknown::Machine)),
         };
     }
     match () {
-        () if OF_MACHINE.contains(&path) || path == "/" => fixed,
+        () if MACHINE_PATHS.contains(&path) || path == "/" => fixed,
         () if path.starts_with("/sys/")
-            && OF_MACHINE.iter().filter(|at| at.starts_with("/sys/")).any(|at| is_at(&at)) =>
+            && MACHINE_PATHS.iter().filter(|at| at.starts_with("/sys/")).any(|at| is_at(&at)) =>
         {
             fixed
         }
         () if path.starts_with("/sys/") => Some(Err(Unknown::Machine)),
         () if path.starts_with("/dev/") && !path.starts_with("/dev/shm/") => fixed,
         () if LOADER.contains(&path) => fixed,
-        () if is_c_library(path) && readers(access, seen).all(|reader| !begins(reader, LINKERS)) => fixed,
+        () if is_c_library(path) && readers(access, seen).all(|reader| !has_name(reader, LINKERS)) => fixed,
         () => None,
     }
 }
 
-/// The programs that used a path.
+/// The programs that read a path.
 fn readers<'a>(access: &'a Access, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
     programs(&access.by, seen)
 }
@@ -259,24 +260,25 @@ fn programs<'a>(indices: &'a BTreeSet<u16>, seen: &'a Seen) -> impl Iterator<Ite
     indices.iter().filter_map(|index| seen.programs.get(usize::from(*index))).map(String::as_str)
 }
 
-/// Whether the last part of a path begins with one of these words; what stands before a `-` may be the name of a platform.
-fn begins(path: &str, names: &[&str]) -> bool {
+/// Whether the last component of a path begins with one of these words, possibly after the name of a platform and a
+/// `-`.
+fn has_name(path: &str, names: &[&str]) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let starts = std::iter::once(name).chain(name.match_indices('-').map(|(at, _)| &name[at + 1..]));
     let is_word = |rest: &str| !rest.starts_with(|first: char| first.is_ascii_alphabetic());
     { starts }.any(|start| names.iter().any(|name| start.strip_prefix(name).is_some_and(is_word)))
 }
 
-/// Whether a file that a linker reads is there for all that is linked on a host.
+/// Whether a linker of this host reads this file whatever it links.
 fn is_of_host(path: &str) -> bool {
     let path = Utf8Path::new(path);
     let name = path.file_name().unwrap_or_default();
     let is_code = [Some("a"), Some("o")].contains(&path.extension());
-    OF_HOST.iter().any(|directory| path.starts_with(directory))
-        && (!is_code || IN_EVERYTHING.iter().any(|begin| name.starts_with(begin)))
+    HOST_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
+        && (!is_code || LINKED_INTO_EVERYTHING.iter().any(|begin| name.starts_with(begin)))
 }
 
-/// Whether a file is a shared library, by what it begins with: linkers take texts for what they name.
+/// Whether a file is a shared library, by its first bytes. A text with such a name is a script for the linker.
 fn is_shared_library(path: &str) -> bool {
     const SHARED: [u8; 2] = [3, 0];
     let mut begin = [0; TYPE + SHARED.len()];
@@ -284,7 +286,7 @@ fn is_shared_library(path: &str) -> bool {
     is_read.is_ok() && begin.starts_with(b"\x7fELF") && begin[TYPE..] == SHARED
 }
 
-/// Whether something is a shared library of C's, by its name.
+/// Whether a file is a shared library of the C library, by its name.
 fn is_c_library(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let is_version = |version: &str| version.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
@@ -296,10 +298,11 @@ fn is_in(path: &Utf8Path, directories: &[Utf8PathBuf]) -> bool {
     directories.iter().any(|directory| path.starts_with(directory))
 }
 
-/// Each directory, and the same without links.
-fn both<'a>(directories: impl Iterator<Item = &'a Utf8Path>) -> Vec<Utf8PathBuf> {
-    let real = |directory: &Utf8Path| directory.canonicalize_utf8().ok().filter(|real| real != directory);
-    directories.flat_map(|directory| [real(directory), Some(directory.to_owned())]).flatten().collect()
+/// Each directory, and its canonical path if that differs.
+fn with_canonical<'a>(directories: impl Iterator<Item = &'a Utf8Path>) -> Vec<Utf8PathBuf> {
+    let canonical =
+        |directory: &Utf8Path| directory.canonicalize_utf8().ok().filter(|canonical| canonical != directory);
+    directories.flat_map(|directory| [canonical(directory), Some(directory.to_owned())]).flatten().collect()
 }
 
 #[cfg(test)]
@@ -307,18 +310,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_are_known_by_words() {
+    fn programs_are_recognized_by_words() {
         for name in ["ar", "x86_64-linux-gnu-ar", "gcc-ar-12", "ld.bfd", "ld64.lld", "rust-lld", "lto1", "cc1plus"] {
-            assert!(begins(&format!("/usr/bin/{name}"), NOT_READING_NAMES), "{name}");
+            assert!(has_name(&format!("/usr/bin/{name}"), NOT_READING_NAMES), "{name}");
         }
         for name in ["arrange", "asking", "ldap", "my-asking", "nmap", "ar/other", "c"] {
-            assert!(!begins(&format!("/usr/bin/{name}"), NOT_READING_NAMES), "{name}");
+            assert!(!has_name(&format!("/usr/bin/{name}"), NOT_READING_NAMES), "{name}");
         }
-        assert!(begins("/usr/bin/x86_64-linux-gnu-gcc-12", COMPILERS) && begins("clang++", COMPILERS));
+        assert!(has_name("/usr/bin/x86_64-linux-gnu-gcc-12", COMPILERS) && has_name("clang++", COMPILERS));
     }
 
     #[test]
-    fn what_a_host_links_into_everything_is_no_code_of_a_macro() {
+    fn files_that_a_host_links_into_everything_are_not_inputs() {
         let of_host = [
             "/usr/lib/x86_64-linux-gnu/crti.o",
             "/usr/lib/gcc/x86_64-linux-gnu/12/crtbeginS.o",
@@ -336,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_library_is_known_by_what_it_holds() {
+    fn a_shared_library_is_recognized_by_its_content() {
         let temporary = tempfile::tempdir().unwrap();
         let at = |name: &str| temporary.path().join(name).into_os_string().into_string().unwrap();
         for (name, kind) in [("shared", 3), ("object", 1)] {

@@ -1,9 +1,9 @@
-//! Packages of which it is well known what their build scripts and macros read: what cargo tells them, and the compiler.
+//! Packages whose build scripts and macros are known to read only what cargo and the compiler tell them.
 //!
-//! They are believed where nobody can look. Every one of them was read: nothing in it asks for a variable that is not
-//! cargo's, or for a file that is not in its package.
+//! They are trusted where nothing can be observed. The source of each of them was read: it reads no variable except
+//! cargo's, and no file outside of its package.
 
-/// Packages whose scripts only ask the compiler what it is able to do, or nobody.
+/// Packages whose scripts ask at most the compiler for its abilities.
 const SCRIPTS: &[&str] = &[
     "ahash",
     "anyhow",
@@ -41,7 +41,7 @@ const SCRIPTS: &[&str] = &[
     "zerocopy",
     "zmij",
 ];
-/// Packages of macros that only look at what they are given.
+/// Packages whose macros look only at their input.
 const MACROS: &[&str] = &[
     "async-recursion",
     "async-stream-impl",

@@ -1,4 +1,4 @@
-/* What the calls that the library takes over say of each path: a line for each. */
+/* Prints, for each path, the results of the calls that the library takes over, one in a line. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,22 +1,22 @@
-//! Whether a program is started by a loader, which is told of a library to load: as the begin of its file says.
+//! Reads from the first bytes of a program's file whether a loader starts it, which can load a library of ours.
 //!
-//! It is compiled twice, as the [journal](../journal/index.html) is, and needs nothing but `core`.
+//! This module is compiled twice, like the [journal](../journal/index.html), and needs only `core`.
 
-/// As much of a file tells it.
+/// How many bytes of a file are read.
 pub(super) const HEAD: usize = 1024;
 
-/// What a file is started by.
+/// What starts a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum StartedBy<'a> {
-    /// A loader of this processor's.
+    /// A loader for this processor.
     Loader,
-    /// The program at this path, as it is a script.
+    /// The program at this path: the file is a script.
     Program(&'a [u8]),
-    /// Nobody, or somebody else: it is static, or for another processor.
+    /// No such loader: the program is static, for another processor, or not recognised.
     Unknown,
 }
 
-/// What the begin of a file says.
+/// Reads what starts a file from its first bytes.
 pub(super) fn started_by(head: &[u8]) -> StartedBy<'_> {
     const MACHINE: u8 = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
     const PROGRAM_HEADERS: usize = 32;
@@ -32,9 +32,9 @@ pub(super) fn started_by(head: &[u8]) -> StartedBy<'_> {
         return StartedBy::Unknown;
     }
     let short = |at: usize| head.get(at..at + 2).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes);
-    let begin = head.get(PROGRAM_HEADERS..PROGRAM_HEADERS + 8).and_then(|bytes| bytes.try_into().ok());
-    let begin = begin.map_or(0, u64::from_le_bytes).min(HEAD as u64) as usize;
-    let mut headers = (0..usize::from(short(COUNT))).map(|index| begin + index * usize::from(short(SIZE_OF_ONE)));
+    let table = head.get(PROGRAM_HEADERS..PROGRAM_HEADERS + 8).and_then(|bytes| bytes.try_into().ok());
+    let table = table.map_or(0, u64::from_le_bytes).min(HEAD as u64) as usize;
+    let mut headers = (0..usize::from(short(COUNT))).map(|index| table + index * usize::from(short(SIZE_OF_ONE)));
     match headers.any(|at| head.get(at..at + 4) == Some(&INTERPRETER)) {
         true => StartedBy::Loader,
         false => StartedBy::Unknown,

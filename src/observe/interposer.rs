@@ -1,19 +1,20 @@
-//! A library that is loaded into compilers and what starts them, and notes what they look at where they are.
+//! A library that compilers and the programs that start them load. It notes which paths they look at.
 //!
-//! The observer stops a process at each call that asks for a path, which costs two switches of processes. A compiler of C
-//! makes hundreds of thousands. So the calls it makes most often are taken over here: they are noted in a
-//! [`journal`](super) that is shared with the observer, and made with a number that the filter in the kernel lets through.
-//! Whatever is called in another way is stopped as ever: this library makes observing faster, and nothing is seen by it alone.
+//! The observer stops a process at each call with a path, which costs two process switches. A C compiler makes hundreds
+//! of thousands of such calls. This library takes over the most frequent ones: it notes their paths in a journal
+//! that it shares with the observer, and passes a number with which the filter in the kernel lets them through. All
+//! other calls are stopped as before, so this library makes observing faster but is not needed to see anything.
 //!
-//! **Invariants.** A call does what the C library's does, errors included. Only what reads is let through, and only after it
-//! was noted. The variable that loads this library cannot be found in the environment, and is handed on only to
-//! [compilers](COMPILERS) and [who starts them](STARTERS), for nothing else asks often enough. Nothing is allocated but what
-//! the caller is to free, no lock is taken, and without a journal nothing differs.
+//! **Invariants.** Each function does what that of the C library does, errors included. Only calls that read are let
+//! through, and only after they were noted. The variable that loads this library is not visible in the environment, and
+//! is passed on only to [compilers](COMPILERS) and [the programs that start them](STARTERS), since no others make so
+//! many calls. The library allocates nothing except what the caller frees, takes no lock, and changes nothing without a
+//! journal.
 //!
-//! Most of what is left is the loader's: in each program that is started it looks through the directories of
-//! `LD_LIBRARY_PATH`, to which cargo adds four, and many below. Where the observer knows that no library is in them, a
-//! [compiler](COMPILERS) that was started before, and seen as it looked there, gets that variable with
-//! [one letter changed](NOT_SEARCHED), which is changed back before it begins.
+//! Most of the remaining calls are the loader's: for each program, it searches the directories of `LD_LIBRARY_PATH`, of
+//! which cargo adds four, and many below them. If the observer knows that they contain no library, each further start
+//! of a [compiler](COMPILERS) whose search was observed once gets that variable with [one letter
+//! changed](NOT_SEARCHED). The letter is changed back before the program begins.
 
 #![no_std]
 
@@ -33,7 +34,7 @@ use journal::{ABSENT, DIRECTORY, FILE, Journal, LONGEST, NAME, Note, OTHER, PROG
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // SAFETY: it takes a number, and does not return.
+    // SAFETY: `abort` has no arguments and does not return.
     unsafe { abort() }
 }
 
@@ -46,7 +47,7 @@ unsafe extern "C" {
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
-/// As the observer has them (`Use`).
+/// The observer's numbers of uses (`Use`).
 const LOOK: u8 = 1;
 const LOOK_AT_LINK: u8 = 2;
 const READ: u8 = 4;
@@ -74,10 +75,10 @@ const EINVAL: c_int = 22;
 const ERANGE: c_int = 34;
 const ENAMETOOLONG: c_int = 36;
 const ELOOP: c_int = 40;
-/// The kernel's errors are these, negated.
+/// The kernel returns an error as its negated number, which is at most this.
 const LAST_ERROR: isize = 4095;
-/// As the kernel.
-const MOST_LINKS: u32 = 40;
+/// The kernel's limit.
+const MAX_LINKS: u32 = 40;
 
 #[cfg(target_arch = "x86_64")]
 mod number {
@@ -104,12 +105,13 @@ mod number {
     pub(crate) const STATX: usize = 291;
 }
 
-/// A call of the kernel. `pass` is not left in its register: the next call may have no sixth argument.
+/// Makes a system call with `pass` as its sixth argument. The register is cleared afterwards, since the next call may
+/// have no sixth argument.
 #[inline(always)]
 unsafe fn call(number: usize, arguments: [usize; 5], pass: u64) -> isize {
     let [a, b, c, d, e] = arguments;
     let result: isize;
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         core::arch::asm!(
@@ -129,10 +131,10 @@ unsafe fn call(number: usize, arguments: [usize; 5], pass: u64) -> isize {
     result
 }
 
-/// As the C library returns it.
-unsafe fn answer(result: isize) -> c_long {
+/// Converts the kernel's result into that of the C library.
+unsafe fn c_result(result: isize) -> c_long {
     if (-LAST_ERROR..0).contains(&result) {
-        // SAFETY: it is the thread's own.
+        // SAFETY: `errno` belongs to the thread.
         unsafe { *__errno_location() = -result as c_int };
         return -1;
     }
@@ -145,22 +147,22 @@ unsafe fn fail(error: c_int) -> *mut c_char {
     ptr::null_mut()
 }
 
-/// The memory of the journal; null without one.
+/// The memory of the journal, or null.
 static JOURNAL: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 /// The digest of this program's path.
 static OWN: AtomicU64 = AtomicU64::new(0);
-/// The variable that loads this library, with its value.
+/// The text of the variable that loads this library.
 static VARIABLE: [AtomicU64; 128] = [const { AtomicU64::new(0) }; 128];
 static HAS_VARIABLE: AtomicBool = AtomicBool::new(false);
-const LOADED_BY: &[u8] = b"LD_PRELOAD=";
-/// What the loader does not know, instead of [`SEARCHED`].
+const PRELOAD: &[u8] = b"LD_PRELOAD=";
+/// The name that replaces [`SEARCHED`], which the loader does not know.
 const NOT_SEARCHED: &[u8] = b"LD_LIBRARY_PATh=";
-/// Which letter of it differs.
-const CHANGED: usize = 14;
+/// The index of the letter that differs.
+const CHANGED_LETTER: usize = 14;
 
 fn journal() -> Option<Journal> {
     let base = JOURNAL.load(Ordering::Acquire);
-    // SAFETY: it is never unmapped.
+    // SAFETY: the memory is never unmapped.
     (!base.is_null()).then(|| unsafe { Journal::at(base) }).filter(|journal| !journal.is_full())
 }
 
@@ -168,12 +170,13 @@ fn journal() -> Option<Journal> {
 #[unsafe(link_section = ".init_array")]
 static BEGIN: unsafe extern "C" fn() = begin;
 
-/// Before the program itself.
+/// Runs before the program itself.
 unsafe extern "C" fn begin() {
-    // SAFETY: nobody else runs yet; what the kernel is pointed to lives until it has answered.
+    // SAFETY: there is no other thread yet, and all memory that the kernel gets pointers to lives until the call
+    // returns.
     unsafe {
-        let was_spared = restore();
-        hide();
+        let has_skipped_search = restore_search_variable();
+        hide_preload();
         let open = [AT_FDCWD as usize, NAME.as_ptr() as usize, (O_RDWR | O_CLOEXEC) as usize, 0, 0];
         let file = call(number::OPENAT, open, 0);
         if file < 0 {
@@ -186,7 +189,7 @@ unsafe extern "C" fn begin() {
         let mut path = MaybeUninit::<[u8; LONGEST]>::uninit();
         let read = [AT_FDCWD as usize, c"/proc/self/exe".as_ptr() as usize, path.as_mut_ptr() as usize, LONGEST, 0];
         let length = call(number::READLINKAT, read, journal.pass());
-        // Without statx, nothing can be said of what is there.
+        // Without statx, the state of a path cannot be noted.
         if !(1..LONGEST as isize).contains(&length) || state(c"/".as_ptr(), journal.pass()).is_none() {
             return;
         }
@@ -195,11 +198,11 @@ unsafe extern "C" fn begin() {
         if !journal.has(own) {
             journal.add(own, &Note { used: PROGRAM, was: OTHER, program: own, mark: [0; 5], path });
         }
-        // What a script by the name of a compiler loads may differ from one time to the next.
-        let has_searched = || variable(SEARCHED).is_some_and(|value| journal.is_needless(value));
-        let is_compiler = !was_spared && is_among(COMPILERS, path) && has_searched();
+        // A script with the name of a compiler does not count: what it loads may differ from one start to the next.
+        let has_searched = || variable(SEARCHED).is_some_and(|value| journal.is_skippable(value));
+        let is_compiler = !has_skipped_search && is_among(COMPILERS, path) && has_searched();
         if let Some(path) = called_by().filter(|_| is_compiler) {
-            journal.enter(digest(path, STARTED, 0));
+            journal.insert(digest(path, STARTED, 0));
         }
         OWN.store(own, Ordering::Relaxed);
         JOURNAL.store(base, Ordering::Release);
@@ -209,30 +212,30 @@ unsafe extern "C" fn begin() {
 unsafe fn map(file: usize) -> Option<*mut u8> {
     const READ_AND_WRITE: usize = 3;
     const SHARED: u64 = 1;
-    // SAFETY: new memory. The sixth argument is where in the file, and no pass: it is not among the calls that ask for one.
+    // SAFETY: the memory is new. The sixth argument is the offset in the file: the filter ignores it for this call.
     let base = unsafe { call(number::MMAP, [0, SIZE, READ_AND_WRITE, SHARED as usize, file], 0) };
     (!(-LAST_ERROR..0).contains(&base)).then_some(base as *mut u8)
 }
 
-/// The path by which this program was started, if it is the same in every directory.
+/// The path by which this program was started, if it is absolute.
 unsafe fn called_by() -> Option<&'static [u8]> {
     const AT_EXECFN: usize = 31;
-    // SAFETY: the kernel has put it behind the environment.
+    // SAFETY: the kernel has put the text after the environment.
     unsafe {
         let path = getauxval(AT_EXECFN) as *const c_char;
         (!path.is_null()).then(|| CStr::from_ptr(path).to_bytes()).filter(|path| path.first() == Some(&b'/'))
     }
 }
 
-/// Changes back what the loader was not to know, if there is something.
-unsafe fn restore() -> bool {
+/// Gives the variable that was hidden from the loader its name back, and returns whether there was one.
+unsafe fn restore_search_variable() -> bool {
     let mut is_found = false;
-    // SAFETY: the environment ends with a null, nobody else runs yet, and the text is this process's own.
+    // SAFETY: the environment ends with a null, there is no other thread yet, and the text belongs to this process.
     unsafe {
         let mut at = environ;
         while !at.is_null() && !(*at).is_null() {
             if CStr::from_ptr(*at).to_bytes().starts_with(NOT_SEARCHED) {
-                *(*at).add(CHANGED) = SEARCHED[CHANGED] as c_char;
+                *(*at).add(CHANGED_LETTER) = SEARCHED[CHANGED_LETTER] as c_char;
                 is_found = true;
             }
             at = at.add(1);
@@ -241,14 +244,14 @@ unsafe fn restore() -> bool {
     is_found
 }
 
-/// Takes the variable that has loaded this library out of the environment, and keeps it. What is not ours alone stays.
-unsafe fn hide() {
-    // SAFETY: the environment ends with a null, and nobody else runs yet.
+/// Moves the variable that loads this library out of the environment, unless it loads other libraries as well.
+unsafe fn hide_preload() {
+    // SAFETY: the environment ends with a null, and there is no other thread yet.
     unsafe {
         let mut at = environ;
         while !at.is_null() && !(*at).is_null() {
             let entry = CStr::from_ptr(*at).to_bytes();
-            if entry.starts_with(LOADED_BY) && entry.len() < size_of_val(&VARIABLE) && !has_separator(entry) {
+            if entry.starts_with(PRELOAD) && entry.len() < size_of_val(&VARIABLE) && !has_separator(entry) {
                 ptr::copy_nonoverlapping(entry.as_ptr(), VARIABLE.as_ptr().cast_mut().cast::<u8>(), entry.len());
                 HAS_VARIABLE.store(true, Ordering::Release);
                 close_gap(*at, entry.len() + 1);
@@ -263,27 +266,27 @@ unsafe fn hide() {
     }
 }
 
-/// Moves the texts of variables behind one over it: who reads `/proc/self/environ` finds none in between.
-unsafe fn close_gap(gone: *mut c_char, length: usize) {
-    // SAFETY: the kernel has put the texts one behind the other; whatever was put elsewhere since is left there.
+/// Moves the texts of the following variables over a removed one, so that `/proc/self/environ` has no gap.
+unsafe fn close_gap(removed: *mut c_char, length: usize) {
+    // SAFETY: the kernel has put the texts one after the other. Texts that are elsewhere by now stay there.
     unsafe {
         let end = |text: *mut c_char| text.add(CStr::from_ptr(text).to_bytes().len() + 1);
-        let mut last = gone.add(length);
+        let mut last = removed.add(length);
         let mut at = environ;
-        // In the order in which they stand in memory, or else they stay where they are.
+        // Only texts that follow in the order of the environment are moved.
         while !(*at).is_null() {
             if *at == last {
                 last = end(*at);
             }
             at = at.add(1);
         }
-        let behind = gone.add(length);
-        let moved = last.offset_from(behind) as usize;
-        ptr::copy(behind, gone, moved);
-        ptr::write_bytes(gone.add(moved), 0, length);
+        let following = removed.add(length);
+        let moved = last.offset_from(following) as usize;
+        ptr::copy(following, removed, moved);
+        ptr::write_bytes(removed.add(moved), 0, length);
         at = environ;
         while !(*at).is_null() {
-            if *at >= behind && *at < last {
+            if *at >= following && *at < last {
                 *at = (*at).sub(length);
             }
             at = at.add(1);
@@ -295,7 +298,7 @@ fn has_separator(entry: &[u8]) -> bool {
     entry.iter().any(|byte| *byte == b':' || *byte == b' ')
 }
 
-/// What is at a path, and of a file its mark; nothing where that cannot be asked.
+/// What is at a path, and the mark of a file; `None` if the call is not possible.
 unsafe fn state(path: *const c_char, pass: u64) -> Option<(u8, [u64; 5])> {
     const BASIC: usize = 0x7ff;
     #[repr(C)]
@@ -328,7 +331,7 @@ unsafe fn state(path: *const c_char, pass: u64) -> Option<(u8, [u64; 5])> {
     const EPERM: isize = -1;
     let mut found = MaybeUninit::<Statx>::uninit();
     let arguments = [AT_FDCWD as usize, path as usize, 0, BASIC, found.as_mut_ptr() as usize];
-    // SAFETY: the kernel fills it, or says that it did not.
+    // SAFETY: the kernel fills the structure, or returns an error.
     let found = unsafe {
         match call(number::STATX, arguments, pass) {
             ENOSYS | EPERM => return None,
@@ -348,15 +351,16 @@ unsafe fn state(path: *const c_char, pass: u64) -> Option<(u8, [u64; 5])> {
     })
 }
 
-/// Room for a path and its end.
+/// A buffer for a path and its terminator.
 type Room = MaybeUninit<[u8; LONGEST]>;
 
-/// A path from the root, with its end; nothing where it depends on another directory than that at work, or is the system's.
-unsafe fn whole(at: c_int, path: *const c_char, room: &mut Room) -> Option<&CStr> {
+/// An absolute path with its terminator; `None` if it is relative to another directory than the working directory, or
+/// is in `/proc`.
+unsafe fn absolute(at: c_int, path: *const c_char, room: &mut Room) -> Option<&CStr> {
     if path.is_null() {
         return None;
     }
-    // SAFETY: the caller's path ends; there is as much room as is said.
+    // SAFETY: the caller's path is terminated, and the lengths are checked against the buffer.
     unsafe {
         let text = CStr::from_ptr(path);
         match text.to_bytes() {
@@ -367,7 +371,7 @@ unsafe fn whole(at: c_int, path: *const c_char, room: &mut Room) -> Option<&CStr
             bytes => {
                 let begin = room.as_mut_ptr().cast::<u8>();
                 let length = call(number::GETCWD, [begin as usize, LONGEST, 0, 0, 0], 0);
-                // What is not reachable does not begin with a slash.
+                // The path of an unreachable directory does not begin with a slash.
                 let length = usize::try_from(length).ok().filter(|length| *length > 1 && *begin == b'/')?;
                 if length + bytes.len() + 1 > LONGEST {
                     return None;
@@ -381,15 +385,15 @@ unsafe fn whole(at: c_int, path: *const c_char, room: &mut Room) -> Option<&CStr
     }
 }
 
-/// What lets a call through: it was noted before. Zero where it was not.
+/// Notes an access, and returns the number that lets the call through, or zero if it could not be noted.
 unsafe fn pass(at: c_int, path: *const c_char, used: u8) -> u64 {
     let Some(journal) = journal() else { return 0 };
     let own = OWN.load(Ordering::Relaxed);
-    // Most paths are whole, and need no room.
-    // SAFETY: the caller's path; what `whole` returns lives as long as the room and the path.
+    // Most paths are absolute, and do not use the buffer.
+    // SAFETY: the path is the caller's. What `absolute` returns lives as long as the buffer and the path.
     unsafe {
         let mut room = Room::uninit();
-        let Some(path) = whole(at, path, &mut room) else { return 0 };
+        let Some(path) = absolute(at, path, &mut room) else { return 0 };
         let digest = digest(path.to_bytes(), used, own);
         if !journal.has(digest) {
             let Some((was, mark)) = state(path.as_ptr(), journal.pass()) else { return 0 };
@@ -405,16 +409,16 @@ unsafe fn open_at(at: c_int, path: *const c_char, flags: c_int, mode: c_uint) ->
     // SAFETY: the caller's path.
     unsafe {
         let pass = if is_plain { pass(at, path, READ) } else { 0 };
-        answer(call(number::OPENAT, [at as usize, path as usize, flags as usize, mode as usize, 0], pass)) as c_int
+        c_result(call(number::OPENAT, [at as usize, path as usize, flags as usize, mode as usize, 0], pass)) as c_int
     }
 }
 
 unsafe fn stat_at(at: c_int, path: *const c_char, to: *mut c_void, flags: c_int) -> c_int {
     let used = if flags & AT_SYMLINK_NOFOLLOW != 0 { LOOK_AT_LINK } else { LOOK };
-    // SAFETY: the caller's path and memory: what the kernel fills is what the C library has.
+    // SAFETY: the path and the memory are the caller's. The kernel's structure is that of the C library.
     unsafe {
         let pass = pass(at, path, used);
-        answer(call(number::NEWFSTATAT, [at as usize, path as usize, to as usize, flags as usize, 0], pass)) as c_int
+        c_result(call(number::NEWFSTATAT, [at as usize, path as usize, to as usize, flags as usize, 0], pass)) as c_int
     }
 }
 
@@ -432,7 +436,7 @@ macro_rules! taken_over {
             $(#[$attribute])*
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name($($argument: $of),*) -> $result {
-                // SAFETY: as the C library has it.
+                // SAFETY: the caller keeps the contract of the C library's function.
                 unsafe { $body }
             }
         )*
@@ -448,7 +452,7 @@ taken_over! {
     fn stat64(path: *const c_char, to: *mut c_void) -> c_int { stat_at(AT_FDCWD, path, to, 0) }
     fn lstat(path: *const c_char, to: *mut c_void) -> c_int { stat_at(AT_FDCWD, path, to, AT_SYMLINK_NOFOLLOW) }
     fn lstat64(path: *const c_char, to: *mut c_void) -> c_int { stat_at(AT_FDCWD, path, to, AT_SYMLINK_NOFOLLOW) }
-    /// By programs for a C library before 2.33: the version is that of the structure, and there is only one.
+    /// Called by programs for a C library before 2.33. The version is that of the structure, and there is only one.
     fn __xstat(_version: c_int, path: *const c_char, to: *mut c_void) -> c_int { stat_at(AT_FDCWD, path, to, 0) }
     fn __xstat64(_version: c_int, path: *const c_char, to: *mut c_void) -> c_int { stat_at(AT_FDCWD, path, to, 0) }
     fn __lxstat(_version: c_int, path: *const c_char, to: *mut c_void) -> c_int {
@@ -461,25 +465,25 @@ taken_over! {
         let used = if flags & AT_SYMLINK_NOFOLLOW != 0 { LOOK_AT_LINK } else { LOOK };
         let pass = pass(at, path, used);
         let arguments = [at as usize, path as usize, flags as usize, mask as usize, to as usize];
-        answer(call(number::STATX, arguments, pass)) as c_int
+        c_result(call(number::STATX, arguments, pass)) as c_int
     }
     fn access(path: *const c_char, mode: c_int) -> c_int {
         let pass = pass(AT_FDCWD, path, LOOK);
-        answer(call(number::FACCESSAT, [AT_FDCWD as usize, path as usize, mode as usize, 0, 0], pass)) as c_int
+        c_result(call(number::FACCESSAT, [AT_FDCWD as usize, path as usize, mode as usize, 0, 0], pass)) as c_int
     }
     fn readlink(path: *const c_char, to: *mut c_char, size: usize) -> isize {
-        answer(read_link(AT_FDCWD, path, to, size)) as isize
+        c_result(read_link(AT_FDCWD, path, to, size)) as isize
     }
     fn readlinkat(at: c_int, path: *const c_char, to: *mut c_char, size: usize) -> isize {
-        answer(read_link(at, path, to, size)) as isize
+        c_result(read_link(at, path, to, size)) as isize
     }
     fn realpath(path: *const c_char, to: *mut c_char) -> *mut c_char { resolve(path, to) }
     fn canonicalize_file_name(path: *const c_char) -> *mut c_char { resolve(path, ptr::null_mut()) }
 
     fn execve(path: *const c_char, arguments: Words, variables: Words) -> c_int {
         let mut room = Variables::new();
-        let variables = handed_on(path, variables, &mut room);
-        answer(call(number::EXECVE, [path as usize, arguments as usize, variables as usize, 0, 0], 0)) as c_int
+        let variables = variables_for(path, variables, &mut room);
+        c_result(call(number::EXECVE, [path as usize, arguments as usize, variables as usize, 0, 0], 0)) as c_int
     }
     fn execv(path: *const c_char, arguments: Words) -> c_int { execve(path, arguments, environ.cast()) }
     fn execvp(program: *const c_char, arguments: Words) -> c_int { execvpe(program, arguments, environ.cast()) }
@@ -487,7 +491,7 @@ taken_over! {
         type Next = unsafe extern "C" fn(*const c_char, Words, Words) -> c_int;
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let mut room = Variables::new();
-        let variables = handed_on(program, variables, &mut room);
+        let variables = variables_for(program, variables, &mut room);
         transmute::<usize, Next>(next(&NEXT, c"execvpe"))(program, arguments, variables)
     }
     fn posix_spawn(
@@ -496,7 +500,7 @@ taken_over! {
     ) -> c_int {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let mut room = Variables::new();
-        let variables = handed_on(path, variables, &mut room);
+        let variables = variables_for(path, variables, &mut room);
         let next = transmute::<usize, Spawn>(next(&NEXT, c"posix_spawn"));
         next(process, path, actions, attributes, arguments, variables)
     }
@@ -506,35 +510,35 @@ taken_over! {
     ) -> c_int {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let mut room = Variables::new();
-        let variables = handed_on(program, variables, &mut room);
+        let variables = variables_for(program, variables, &mut room);
         let next = transmute::<usize, Spawn>(next(&NEXT, c"posix_spawnp"));
         next(process, program, actions, attributes, arguments, variables)
     }
 }
 
-/// Arguments or variables: each a text, and a null behind the last one.
+/// Arguments or variables: pointers to texts, followed by a null.
 type Words = *const *const c_char;
 type Spawn = unsafe extern "C" fn(*mut c_int, *const c_char, *const c_void, *const c_void, Words, Words) -> c_int;
 
-/// The function of this name that was there without us.
+/// The function of this name that would be called without this library.
 unsafe fn next(known: &AtomicUsize, name: &CStr) -> usize {
     const NEXT: *mut c_void = ptr::without_provenance_mut(usize::MAX);
     let found = known.load(Ordering::Relaxed);
     if found != 0 {
         return found;
     }
-    // SAFETY: the loader is there: this library names it as one that it needs.
+    // SAFETY: `dlsym` exists, since this library names the loader's library as a dependency.
     let found = unsafe { dlsym(NEXT, name.as_ptr()) } as usize;
     known.store(found, Ordering::Relaxed);
     found
 }
 
-/// How many variables we can add ours to.
-const MOST_VARIABLES: usize = 1000;
+/// The maximum number of variables to which ours is added.
+const MAX_VARIABLES: usize = 1000;
 
-/// Room for variables.
+/// A buffer for variables.
 struct Variables {
-    words: MaybeUninit<[*const c_char; MOST_VARIABLES + 2]>,
+    words: MaybeUninit<[*const c_char; MAX_VARIABLES + 2]>,
     not_searched: Room,
 }
 
@@ -544,41 +548,41 @@ impl Variables {
     }
 }
 
-/// The variables for a program: with the one that loads this library, where it is [one of these](is_tool).
-unsafe fn handed_on(program: *const c_char, variables: Words, room: &mut Variables) -> Words {
+/// The variables for a program, with the one that loads this library if the program is a [tool](is_tool).
+unsafe fn variables_for(program: *const c_char, variables: Words, room: &mut Variables) -> Words {
     let Some(journal) = journal() else { return variables };
     if !HAS_VARIABLE.load(Ordering::Acquire) || program.is_null() || variables.is_null() {
         return variables;
     }
-    // SAFETY: what the caller gives ends with a null; there is as much room as is said.
+    // SAFETY: the caller's variables end with a null, and the number is checked against the buffer.
     unsafe {
         let program = CStr::from_ptr(program);
         if !is_tool(program) {
             return variables;
         }
         let to = room.words.as_mut_ptr().cast::<*const c_char>();
-        for index in 0..MOST_VARIABLES {
+        for index in 0..MAX_VARIABLES {
             let variable = *variables.add(index);
             if variable.is_null() {
-                // The last one: what is taken away again leaves no gap.
+                // Ours is the last one, so removing it leaves no gap.
                 *to.add(index) = VARIABLE.as_ptr().cast();
                 *to.add(index + 1) = ptr::null();
                 return to;
             }
             let text = CStr::from_ptr(variable).to_bytes_with_nul();
-            if text.starts_with(LOADED_BY) {
+            if text.starts_with(PRELOAD) {
                 return variables;
             }
-            let needs_no_search = text.strip_prefix(SEARCHED).is_some_and(|value| {
+            let can_skip_search = text.strip_prefix(SEARCHED).is_some_and(|value| {
                 text.len() <= LONGEST
-                    && journal.is_needless(&value[..value.len() - 1])
+                    && journal.is_skippable(&value[..value.len() - 1])
                     && has_searched(program, journal)
             });
             *to.add(index) = variable;
-            if needs_no_search {
+            if can_skip_search {
                 let changed = room.not_searched.as_mut_ptr().cast::<u8>();
                 ptr::copy_nonoverlapping(text.as_ptr(), changed, text.len());
-                *changed.add(CHANGED) = NOT_SEARCHED[CHANGED];
+                *changed.add(CHANGED_LETTER) = NOT_SEARCHED[CHANGED_LETTER];
                 *to.add(index) = changed.cast();
             }
         }
@@ -586,7 +590,7 @@ unsafe fn handed_on(program: *const c_char, variables: Words, room: &mut Variabl
     variables
 }
 
-/// Compilers of C and their parts, which load the same libraries each time: their names, behind that of a platform.
+/// The names of C compilers and their parts, which load the same libraries each time. A platform may precede the name.
 const COMPILERS: &[&[u8]] = &[
     b"ar",
     b"as",
@@ -608,11 +612,11 @@ const COMPILERS: &[&[u8]] = &[
     b"lto1",
     b"ranlib",
 ];
-/// What starts them, and rustc, which looks for links on the way to each library.
+/// Programs that start compilers, and rustc, which looks for links on the way to each crate.
 const STARTERS: &[&[u8]] =
     &[b"bash", b"clippy-driver", b"cmake", b"dash", b"gmake", b"make", b"ninja", b"perl", b"rustc", b"sh"];
 
-/// Whether a compiler was started before, and so seen as it looked for its libraries.
+/// Whether a program is a compiler whose search for libraries was observed at an earlier start.
 unsafe fn has_searched(program: &CStr, journal: Journal) -> bool {
     let name = program.to_bytes();
     let was_started = |path: &[u8]| journal.has(digest(path, STARTED, 0));
@@ -622,7 +626,7 @@ unsafe fn has_searched(program: &CStr, journal: Journal) -> bool {
     if name.contains(&b'/') {
         return was_started(name);
     }
-    // SAFETY: the environment ends with a null, and a path in this room with its end.
+    // SAFETY: the environment ends with a null, and the path in the buffer is terminated.
     unsafe {
         const EXECUTE: usize = 1;
         let Some(directories) = variable(b"PATH=") else { return false };
@@ -634,7 +638,7 @@ unsafe fn has_searched(program: &CStr, journal: Journal) -> bool {
                 return false;
             }
             let ask = [AT_FDCWD as usize, found.text().as_ptr() as usize, EXECUTE, 0, 0];
-            // Where it is found is seen when it is started.
+            // This search need not be noted: starting the program shows where it is.
             if call(number::FACCESSAT, ask, journal.pass()) == 0 {
                 return was_started(found.text().to_bytes());
             }
@@ -643,7 +647,7 @@ unsafe fn has_searched(program: &CStr, journal: Journal) -> bool {
     false
 }
 
-/// The value of a variable, by its name with what stands behind it.
+/// The value of the variable whose text begins with `name`, which ends with `=`.
 unsafe fn variable(name: &[u8]) -> Option<&'static [u8]> {
     // SAFETY: the environment ends with a null.
     unsafe {
@@ -658,43 +662,44 @@ unsafe fn variable(name: &[u8]) -> Option<&'static [u8]> {
     None
 }
 
-/// Whether a program is a compiler or starts one, and is none for another processor.
+/// Whether a program is a compiler or starts one, and would load this library.
 unsafe fn is_tool(program: &CStr) -> bool {
     let path = program.to_bytes();
     let is_name = is_among(COMPILERS, path) || is_among(STARTERS, path);
-    // SAFETY: the path ends.
-    is_name && (!path.contains(&b'/') || unsafe { is_ours(program) })
+    // SAFETY: the path is terminated.
+    is_name && (!path.contains(&b'/') || unsafe { loads_library(program) })
 }
 
-/// Whether a program has one of these names: with a version at its end, or a platform before.
+/// Whether a program has one of these names, possibly with a version after it or a platform before it.
 fn is_among(names: &[&[u8]], path: &[u8]) -> bool {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
     let versionless = name.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.' && *byte != b'-');
     let short = versionless.map_or(name, |last| name.get(..=last).unwrap_or(name));
-    let behind = short.rsplit(|byte| *byte == b'-').next().unwrap_or(short);
-    [name, short, behind].into_iter().any(|name| names.contains(&name))
+    let without_platform = short.rsplit(|byte| *byte == b'-').next().unwrap_or(short);
+    [name, short, without_platform].into_iter().any(|name| names.contains(&name))
 }
 
-/// Whether the loader starts a file, or a program that is started by it: any other has the variable in its environment.
-unsafe fn is_ours(path: &CStr) -> bool {
+/// Whether the loader starts a file, or the interpreter of a script. Any other program would see the variable in its
+/// environment.
+unsafe fn loads_library(path: &CStr) -> bool {
     let mut head = [0; HEAD];
-    // SAFETY: the path ends.
+    // SAFETY: the path is terminated.
     match started_by(unsafe { head_of(path, &mut head) }) {
         StartedBy::Loader => true,
         StartedBy::Unknown => false,
         StartedBy::Program(interpreter) => {
             let mut found = Path { room: Room::uninit(), length: 0 };
-            // SAFETY: a path in this room has its end.
+            // SAFETY: the path in the buffer is terminated.
             found.push(interpreter).is_ok()
                 && unsafe { started_by(head_of(found.text(), &mut [0; HEAD])) == StartedBy::Loader }
         }
     }
 }
 
-/// The begin of a file; nothing where it cannot be read.
+/// The first bytes of a file; empty if it cannot be read.
 unsafe fn head_of<'a>(path: &CStr, head: &'a mut [u8; HEAD]) -> &'a [u8] {
     const READ: usize = if cfg!(target_arch = "x86_64") { 0 } else { 63 };
-    // SAFETY: there is as much room as is said.
+    // SAFETY: the kernel writes at most `HEAD` bytes.
     let length = unsafe {
         let pass = journal().map_or(0, Journal::pass);
         let open = [AT_FDCWD as usize, path.as_ptr() as usize, O_CLOEXEC as usize, 0, 0];
@@ -709,9 +714,9 @@ unsafe fn head_of<'a>(path: &CStr, head: &'a mut [u8; HEAD]) -> &'a [u8] {
     head.get(..usize::try_from(length).unwrap_or(0)).unwrap_or(&[])
 }
 
-/// A path without links and dots, as the C library's `realpath`.
+/// Resolves links and dots, like the C library's `realpath`.
 unsafe fn resolve(path: *const c_char, to: *mut c_char) -> *mut c_char {
-    // SAFETY: the caller's path, and memory for the longest path where there is any.
+    // SAFETY: the path is the caller's, and its memory, if there is any, has room for the longest path.
     unsafe {
         if path.is_null() {
             return fail(EINVAL);
@@ -722,7 +727,7 @@ unsafe fn resolve(path: *const c_char, to: *mut c_char) -> *mut c_char {
             ptr::copy_nonoverlapping(found.text().as_ptr(), to, found.length + 1);
         }
         match resolved {
-            // It has more room.
+            // The C library's function has more room.
             Err(ENAMETOOLONG) => {
                 type Next = unsafe extern "C" fn(*const c_char, *mut c_char) -> *mut c_char;
                 static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -742,16 +747,16 @@ unsafe fn resolve(path: *const c_char, to: *mut c_char) -> *mut c_char {
     }
 }
 
-/// A path that grows, part by part.
+/// A buffer in which a path is built.
 struct Path {
     room: Room,
     length: usize,
 }
 
 impl Path {
-    /// With its end.
+    /// The path with its terminator.
     unsafe fn text(&mut self) -> &CStr {
-        // SAFETY: there is always room for the end.
+        // SAFETY: there is always room for the terminator.
         unsafe {
             let begin = self.room.as_mut_ptr().cast::<u8>();
             *begin.add(self.length) = 0;
@@ -763,7 +768,7 @@ impl Path {
         if self.length + bytes.len() + 1 > LONGEST {
             return Err(ENAMETOOLONG);
         }
-        // SAFETY: there is room.
+        // SAFETY: the length is checked above.
         unsafe {
             ptr::copy_nonoverlapping(bytes.as_ptr(), self.room.as_mut_ptr().cast::<u8>().add(self.length), bytes.len());
         }
@@ -771,9 +776,9 @@ impl Path {
         Ok(())
     }
 
-    /// To the directory above.
+    /// Removes the last component.
     fn up(&mut self) {
-        // SAFETY: what was pushed is there.
+        // SAFETY: the first `length` bytes are initialized.
         let bytes = unsafe { slice::from_raw_parts(self.room.as_ptr().cast::<u8>(), self.length) };
         let above = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         self.length = above.max(1);
@@ -784,7 +789,7 @@ impl Path {
         if path.first() == Some(&b'/') {
             return self.push(b"/");
         }
-        // SAFETY: there is as much room as is said.
+        // SAFETY: the kernel writes at most `LONGEST` bytes.
         let length = unsafe { call(number::GETCWD, [self.room.as_mut_ptr() as usize, LONGEST, 0, 0, 0], 0) };
         match usize::try_from(length) {
             Ok(length) => self.length = length - 1,
@@ -798,14 +803,15 @@ impl Path {
         if path.is_empty() {
             return Err(ENOENT);
         }
-        // What is still to be followed: the path, or a link and what stood behind it, at the end of this room.
+        // The part that is not resolved yet is at the end of this buffer: of the path, or of a link and what follows
+        // it.
         let mut rest = Room::uninit();
         let rest_begin = rest.as_mut_ptr().cast::<u8>();
         if path.len() >= LONGEST {
             return Err(ENAMETOOLONG);
         }
         let mut links = 0;
-        // SAFETY: whatever is copied stays within its room.
+        // SAFETY: the lengths of all copies are checked against the buffers.
         unsafe {
             let mut at = LONGEST - path.len();
             ptr::copy_nonoverlapping(path.as_ptr(), rest_begin.add(at), path.len());
@@ -815,7 +821,7 @@ impl Path {
                 let Some(skip) = left.iter().position(|byte| *byte != b'/') else { return Ok(()) };
                 let left = &left[skip..];
                 let end = left.iter().position(|byte| *byte == b'/').unwrap_or(left.len());
-                let (part, behind) = left.split_at(end);
+                let (part, remaining) = left.split_at(end);
                 at += skip + end;
                 match part {
                     b"." => continue,
@@ -837,8 +843,8 @@ impl Path {
                         links += 1;
                         let length = length as usize;
                         match () {
-                            () if links > MOST_LINKS => return Err(ELOOP),
-                            () if length + behind.len() >= LONGEST => return Err(ENAMETOOLONG),
+                            () if links > MAX_LINKS => return Err(ELOOP),
+                            () if length + remaining.len() >= LONGEST => return Err(ENAMETOOLONG),
                             () => {}
                         }
                         let link = slice::from_raw_parts(link.as_ptr().cast::<u8>(), length);
@@ -850,7 +856,7 @@ impl Path {
                         }
                     }
                     error if -error as c_int == EINVAL => {
-                        if must_be_directory(behind) {
+                        if must_be_directory(remaining) {
                             self.check_directory()?;
                         }
                     }
@@ -860,11 +866,11 @@ impl Path {
         }
     }
 
-    /// What a path leads to has to be a directory where something stands behind it that does not say so by itself.
+    /// Checks that the path is that of a directory. This is necessary if no further component is looked up in it.
     unsafe fn check_directory(&mut self) -> Result<(), c_int> {
         let length = self.length;
         self.push(b"/")?;
-        // SAFETY: the path ends.
+        // SAFETY: the path is terminated.
         let result = unsafe {
             let path = self.text().as_ptr();
             let pass = pass(AT_FDCWD, path, LOOK);
@@ -875,8 +881,8 @@ impl Path {
     }
 }
 
-/// Behind a part that is no link: only slashes and dots.
-fn must_be_directory(behind: &[u8]) -> bool {
-    let mut parts = behind.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
-    !behind.is_empty() && matches!(parts.next(), None | Some(b"." | b".."))
+/// Whether a component that is no link must be a directory: it is followed by a slash, and then by dots or nothing.
+fn must_be_directory(remaining: &[u8]) -> bool {
+    let mut parts = remaining.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+    !remaining.is_empty() && matches!(parts.next(), None | Some(b"." | b".."))
 }

@@ -1,4 +1,4 @@
-//! The journal in which programs note what they look at, as its reader has it.
+//! The observer's side of the journal in which programs note what they look at.
 
 #![expect(unsafe_code, reason = "the journal is memory that is shared with other processes")]
 
@@ -14,70 +14,71 @@ use super::journal::{self, Found, Note};
 use super::seen::{Mark, Was};
 use super::sys::Shared;
 
-/// In what cargo and rustup have the loader search: directories in which it does not.
-pub(super) const BELOW: &[&str] = &[".fingerprint", "build", "deps", "examples", "incremental", "rustlib"];
+/// Subdirectories of the directories that cargo and rustup add to the loader's search. The loader does not search them.
+pub(super) const NOT_SEARCHED_BELOW: &[&str] = &[".fingerprint", "build", "deps", "examples", "incremental", "rustlib"];
 
-/// A path without links, as far as it leads to something.
-fn real(path: &Path) -> PathBuf {
+/// A path without links, as far as it exists.
+fn canonical(path: &Path) -> PathBuf {
     match (path.canonicalize(), path.parent(), path.file_name()) {
-        (Ok(real), ..) => real,
-        (Err(_), Some(above), Some(name)) => real(above).join(name),
+        (Ok(canonical), ..) => canonical,
+        (Err(_), Some(above), Some(name)) => canonical(above).join(name),
         _ => path.to_owned(),
     }
 }
 
-/// A journal, as its reader has it.
+/// The journal of an observation.
 pub(super) struct Notes {
     memory: Shared,
-    /// What nobody is to know of: the library, which everybody reads who notes.
+    /// The path of the library. Every program that notes reads it, so it is not reported.
     library: String,
-    /// Where the next note stands.
+    /// The offset of the next note.
     at: usize,
-    /// What was being written when it was read.
+    /// The offsets of notes that were still being written.
     unfinished: Vec<usize>,
-    /// The directories in which no library is found, without links.
-    needless: Vec<PathBuf>,
+    /// The directories that contain no library, without links.
+    skippable: Vec<PathBuf>,
 }
 
 impl Notes {
     pub(super) fn new(library: &Path) -> io::Result<Self> {
         let library = library.to_str().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
         let notes =
-            Self { memory: Shared::new(journal::SIZE)?, library, at: 0, unfinished: Vec::new(), needless: Vec::new() };
-        // Nobody meets it by chance.
+            Self { memory: Shared::new(journal::SIZE)?, library, at: 0, unfinished: Vec::new(), skippable: Vec::new() };
+        // A random number, so that no other call passes it by chance.
         notes.journal().set_pass(RandomState::new().hash_one(&notes.library) | 1 << 63 | 1);
         Ok(notes)
     }
 
-    /// With directories, as they stand in the variable, in which no library is found.
-    pub(super) fn with_needless(mut self, directories: &OsStr) -> Self {
-        self.needless = env::split_paths(directories).map(|directory| real(&directory)).collect();
-        self.journal().set_needless(directories.as_bytes());
+    /// Notes that these directories, in the form of the variable, contain no library.
+    pub(super) fn with_skippable(mut self, directories: &OsStr) -> Self {
+        self.skippable = env::split_paths(directories).map(|directory| canonical(&directory)).collect();
+        self.journal().set_skippable(directories.as_bytes());
         self
     }
 
-    /// Before something is made at a path: where the loader might find it from now on, everybody looks again.
-    pub(super) fn before_making(&mut self, path: &str) {
-        if self.needless.is_empty() {
+    /// To be called before something is created at a path: if the loader might find it, every program searches again.
+    pub(super) fn before_creating(&mut self, path: &str) {
+        if self.skippable.is_empty() {
             return;
         }
         let path = Path::new(path);
-        let path = path.parent().zip(path.file_name()).map_or(path.to_owned(), |(above, name)| real(above).join(name));
+        let path =
+            path.parent().zip(path.file_name()).map_or(path.to_owned(), |(above, name)| canonical(above).join(name));
         let is_found = |directory: &PathBuf| match path.strip_prefix(directory) {
             Ok(below) => {
                 let mut parts = below.components();
                 let first = parts.next().map(|part| part.as_os_str());
-                parts.next().is_none() || !BELOW.iter().any(|below| first == Some(OsStr::new(below)))
+                parts.next().is_none() || !NOT_SEARCHED_BELOW.iter().any(|below| first == Some(OsStr::new(below)))
             }
             Err(_) => directory.starts_with(&path),
         };
-        if self.needless.iter().any(is_found) {
-            self.needless.clear();
-            self.journal().forget_needless();
+        if self.skippable.iter().any(is_found) {
+            self.skippable.clear();
+            self.journal().clear_skippable();
         }
     }
 
-    /// What calls say that were noted.
+    /// The sixth argument of calls that were noted.
     pub(super) fn pass(&self) -> u64 {
         self.journal().pass()
     }
@@ -87,17 +88,17 @@ impl Notes {
         &self.library
     }
 
-    /// Whoever has it can note.
+    /// The journal's file, for a process that is to note.
     pub(super) fn file(&self) -> BorrowedFd<'_> {
         self.memory.file()
     }
 
     pub(super) fn journal(&self) -> journal::Journal {
-        // SAFETY: it is as long as it has to be, and lives as long as this.
+        // SAFETY: the memory has the journal's size, and lives as long as this value.
         unsafe { journal::Journal::at(self.memory.base()) }
     }
 
-    /// What was noted since the last time.
+    /// Reads the notes that have been added since the last call.
     pub(super) fn read(&mut self, mut each: impl FnMut(&Note<'_>)) {
         let journal = self.journal();
         self.unfinished.retain(|&at| match journal.read(at) {
@@ -122,14 +123,14 @@ impl Notes {
         }
     }
 
-    /// Whether nothing is missing; to be asked when nobody writes any more.
+    /// Whether no note is missing. To be called when no process writes any more.
     pub(super) fn is_whole(&self) -> bool {
         self.unfinished.is_empty() && matches!(self.journal().read(self.at), Found::End)
     }
 }
 
-/// What was there when it was noted.
-pub(super) fn was(note: &Note<'_>) -> Was {
+/// What was at the path when it was noted.
+pub(super) fn noted_state(note: &Note<'_>) -> Was {
     match note.was {
         journal::ABSENT => Was::Absent,
         journal::FILE => {

@@ -1,10 +1,10 @@
-//! The library that is loaded into compilers, which [notes](super::notes) what they look at.
+//! The library that compilers load, which [notes](super::notes) what they look at.
 //!
-//! The library is a part of this binary, and put beside the session's socket where it works: a program was started with it,
-//! said nothing of it, and was seen. Everything else is the [observer's](super): without the library, or without a journal,
-//! all is seen by it alone.
+//! The library is part of this binary. It is put beside the session's socket if it works: a program that was started
+//! with it printed no error, and its notes were read. Without the library or without a journal, the [observer](super)
+//! sees everything by itself.
 //!
-//! **Invariant.** A variable of the user's by which something else is loaded is left alone.
+//! **Invariant.** If the user has set `LD_PRELOAD`, it stays unchanged.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -17,66 +17,66 @@ use std::process::{Child, Command, Stdio};
 
 use super::elf::{self, StartedBy};
 use super::journal::SEARCHED;
-use super::notes::{BELOW, Notes};
+use super::notes::{NOT_SEARCHED_BELOW, Notes};
 use super::supervise::{self, Observation};
 
-/// As they were built with this crate, for C libraries of now and older ones; empty where they could not be.
+/// The library as the build script has built it, for current C libraries and for older ones; empty if that failed.
 const LIBRARIES: [&[u8]; 2] = [
     include_bytes!(concat!(env!("OUT_DIR"), "/interposer.so")),
     include_bytes!(concat!(env!("OUT_DIR"), "/interposer-older.so")),
 ];
-/// Its name in a session's directory.
+/// The library's name in a session's directory.
 const NAME: &str = "interposer.so";
-/// What the loader reads.
-const VARIABLE: &str = "LD_PRELOAD";
+/// The variable that makes the loader load the library.
+const PRELOAD: &str = "LD_PRELOAD";
 
 /// Puts the library into a session's directory, if one works here.
 pub fn provide_interposer(directory: &Path) {
-    if env::var_os(VARIABLE).is_some() {
+    if env::var_os(PRELOAD).is_some() {
         return;
     }
     let tried = directory.join(format!("{NAME}.new"));
     for library in LIBRARIES.into_iter().filter(|library| !library.is_empty()) {
         match fs::write(&tried, library).and_then(|()| works(&tried)) {
             Ok(true) => return drop(fs::rename(&tried, directory.join(NAME))),
-            other => tracing::debug!(?other, "compilers of C cannot be observed by this library"),
+            other => tracing::debug!(?other, "C compilers cannot be observed by this library"),
         }
     }
     let _ = fs::remove_file(&tried);
 }
 
-/// Whether a program that is started with it says nothing of it, and notes what it looks at.
+/// Whether a program that is started with the library prints no error, and notes what it looks at.
 fn works(library: &Path) -> io::Result<bool> {
     fs::set_permissions(library, fs::Permissions::from_mode(0o755))?;
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "test -e /"]).stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::null());
-    let (child, observation) = supervise::spawn_noting(command.env(VARIABLE, library), Notes::new(library).ok())?;
+    let (child, observation) = supervise::spawn_noting(command.env(PRELOAD, library), Notes::new(library).ok())?;
     let output = child.wait_with_output()?;
     let has_noted = observation.finish().is_ok_and(|seen| seen.noted > 0);
     Ok(output.status.success() && output.stderr.is_empty() && has_noted)
 }
 
-/// Starts a command that is [seen](super::spawn), with the library if the session's directory has one.
+/// Starts an [observed](super::spawn) command, with the library if the session's directory has it.
 pub fn spawn_with(directory: &Path, command: &mut Command) -> io::Result<(Child, Observation)> {
     let library = directory.join(NAME);
-    let has_own = command.get_envs().any(|(name, _)| name == VARIABLE) || env::var_os(VARIABLE).is_some();
-    let is_possible = !has_own && library.exists() && is_loaded(Path::new(command.get_program()));
+    let has_own = command.get_envs().any(|(name, _)| name == PRELOAD) || env::var_os(PRELOAD).is_some();
+    let is_possible = !has_own && library.exists() && loads_library(Path::new(command.get_program()));
     let notes = if is_possible { Notes::new(&library).ok() } else { None };
     match notes {
         Some(notes) => {
             let searched = searched(command).filter(|value| has_no_libraries(value));
             let notes = match searched {
-                Some(value) => notes.with_needless(&value),
+                Some(value) => notes.with_skippable(&value),
                 None => notes,
             };
-            supervise::spawn_noting(command.env(VARIABLE, library), Some(notes))
+            supervise::spawn_noting(command.env(PRELOAD, library), Some(notes))
         }
         None => super::spawn(command),
     }
 }
 
-/// Whether a program has the library loaded: one that has not finds the variable in its environment.
-fn is_loaded(program: &Path) -> bool {
+/// Whether a program would load the library. Any other would find the variable in its environment.
+fn loads_library(program: &Path) -> bool {
     let by_name = program.components().count() == 1 && !program.is_absolute();
     let path = env::var_os("PATH").filter(|_| by_name).unwrap_or_default();
     let found = env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file());
@@ -88,14 +88,14 @@ fn is_loaded(program: &Path) -> bool {
     }
 }
 
-/// The begin of a file; nothing where it cannot be read.
+/// The first bytes of a file; empty if it cannot be read.
 fn head_of(path: &Path) -> Vec<u8> {
     let mut head = Vec::with_capacity(elf::HEAD);
     let read = fs::File::open(path).and_then(|file| file.take(elf::HEAD as u64).read_to_end(&mut head));
     read.map(|_| head).unwrap_or_default()
 }
 
-/// The value of [`SEARCHED`] that a command gets.
+/// The value of [`SEARCHED`] in the environment of a command.
 fn searched(command: &Command) -> Option<OsString> {
     let is_it = |name: &OsStr| SEARCHED.strip_suffix(b"=") == Some(name.as_bytes());
     match command.get_envs().find(|(name, _)| is_it(name)) {
@@ -104,22 +104,22 @@ fn searched(command: &Command) -> Option<OsString> {
     }
 }
 
-/// Whether the loader finds nothing in these directories, nor in those below them. What the compiler makes has a name that
-/// nobody asks for.
+/// Whether the loader finds no library in these directories and in those below them. Libraries that rustc makes or
+/// consists of do not count, since no other program asks for their names.
 fn has_no_libraries(directories: &OsStr) -> bool {
-    let is_of_compiler = |name: &str| {
+    let is_rustcs = |name: &str| {
         let stem = name.strip_suffix(".so").and_then(|stem| stem.rsplit_once('-'));
         let is_hash = |hash: &str| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         stem.is_some_and(|(_, hash)| is_hash(hash)) || name.starts_with("libLLVM") && name.contains("-rust-")
     };
-    let is_nothing = |entry: &fs::DirEntry| {
+    let is_ignored = |entry: &fs::DirEntry| {
         let name = entry.file_name();
         let is_directory = || entry.file_type().is_ok_and(|of| !of.is_file()) && entry.path().is_dir();
-        let is_searched = || is_directory() && !BELOW.iter().any(|below| name == *below);
-        name.to_str().is_some_and(|name| !name.contains(".so") || is_of_compiler(name)) && !is_searched()
+        let is_searched = || is_directory() && !NOT_SEARCHED_BELOW.iter().any(|below| name == *below);
+        name.to_str().is_some_and(|name| !name.contains(".so") || is_rustcs(name)) && !is_searched()
     };
     env::split_paths(directories).all(|directory| match fs::read_dir(&directory) {
-        Ok(entries) => directory.is_absolute() && { entries }.all(|entry| entry.is_ok_and(|entry| is_nothing(&entry))),
+        Ok(entries) => directory.is_absolute() && { entries }.all(|entry| entry.is_ok_and(|entry| is_ignored(&entry))),
         Err(error) => directory.is_absolute() && error.kind() == io::ErrorKind::NotFound,
     })
 }

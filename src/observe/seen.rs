@@ -1,29 +1,29 @@
-//! What was seen: paths, what was there when they were asked for first, and what was done with them.
+//! What was seen: paths, what was at them when they were first looked at, and what was done with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 
 use serde::{Deserialize, Serialize};
 
-/// What a command and all that it started looked at.
+/// What a command and all its child processes looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Seen {
     /// Absolute paths, and what was done with them.
     pub paths: BTreeMap<String, Access>,
-    /// The programs that did it, by their paths.
+    /// The paths of the programs that looked.
     pub programs: Vec<String>,
-    /// What could not be seen.
+    /// What could not be observed.
     pub unknown: BTreeSet<Unknown>,
-    /// How many accesses were noted by the library.
+    /// The number of accesses that the library noted.
     pub noted: u64,
-    /// At how many calls something was stopped.
+    /// The number of calls at which a process was stopped.
     pub stopped: u64,
-    /// It could not become anybody else, as it is allowed to: who needs that has failed.
+    /// Whether programs could not change their user, which makes those that have to do so fail.
     pub is_confined: bool,
 }
 
 impl Seen {
-    /// Whether something could not become what it is meant to: then it may have failed because it was seen.
+    /// Whether a program could not change its user as it is meant to, and so may have failed because it was observed.
     pub fn is_hindered(&self) -> bool {
         self.is_confined && self.unknown.contains(&Unknown::Identity)
     }
@@ -32,17 +32,17 @@ impl Seen {
 /// What was done with a path.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Access {
-    /// What was there when it was asked for first.
+    /// What was at the path when it was first looked at.
     pub was: Was,
-    /// What it was asked for.
+    /// How it was used.
     pub uses: Uses,
-    /// By whom it was read: places in [`Seen::programs`].
+    /// The programs that read it, as indices into [`Seen::programs`].
     pub by: BTreeSet<u16>,
-    /// By whom something was put there, or taken away.
+    /// The programs that created, changed or removed something there.
     pub made_by: BTreeSet<u16>,
 }
 
-/// What is at a path, at the end of all links.
+/// What is at a path, after all links are followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Was {
     /// Nothing.
@@ -55,12 +55,13 @@ pub enum Was {
     Other,
 }
 
-/// What tells whether a file was written again: device, inode, size, and when it was modified and changed, in nanoseconds.
+/// Identifies a file until it is written again: device, inode, size, and the times of modification and change in
+/// nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Mark(pub u64, pub u64, pub u64, pub i64, pub i64);
 
 impl Mark {
-    /// Of a file.
+    /// The mark of a file.
     #[cfg(unix)]
     pub fn of(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
@@ -70,7 +71,7 @@ impl Mark {
         Self(metadata.dev(), metadata.ino(), metadata.len(), modified, changed)
     }
 
-    /// Of a file.
+    /// The mark of a file.
     #[cfg(not(unix))]
     pub fn of(metadata: &Metadata) -> Self {
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
@@ -79,7 +80,7 @@ impl Mark {
 }
 
 impl Mark {
-    /// Whether it was changed long enough ago that it would be another one after the next time.
+    /// Whether the file was changed so long ago that another change would give it another mark.
     pub fn is_reliable(self) -> bool {
         const LONG: i64 = 2_000_000_000;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -88,7 +89,7 @@ impl Mark {
 }
 
 impl Was {
-    /// Whether it is still what is at a path: nobody has written there since.
+    /// Whether the same is still at a path, and nothing has been written there since.
     pub fn is_still(self, path: &std::path::Path) -> bool {
         let is_nothing = || path.symlink_metadata().is_err();
         Self::now(path) == self && (self != Self::Absent || is_nothing())
@@ -105,21 +106,21 @@ impl Was {
     }
 }
 
-/// What a path is asked for.
+/// One way to use a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Use {
-    /// Whether something is there, and how it is.
+    /// Ask whether something is there, and for its properties.
     Look = 1,
-    /// Where it leads, as a link.
+    /// Read it as a link.
     LookAtLink = 2,
-    /// What is in it.
+    /// Read its content.
     Read = 4,
-    /// The names in it.
+    /// List the names in it.
     List = 8,
-    /// To be started.
+    /// Start it.
     Start = 16,
-    /// To put something there, or to take it away.
+    /// Create, change or remove something there.
     Make = 32,
 }
 
@@ -128,12 +129,12 @@ pub enum Use {
 pub struct Uses(u8);
 
 impl Uses {
-    /// Whether one is in it.
+    /// Whether it contains this use.
     pub fn has(self, one: Use) -> bool {
         self.0 & one as u8 != 0
     }
 
-    /// Adds one; false where it was in it.
+    /// Adds a use, and returns whether it is new.
     pub fn add(&mut self, one: Use) -> bool {
         let is_new = !self.has(one);
         self.0 |= one as u8;
@@ -141,55 +142,55 @@ impl Uses {
     }
 }
 
-/// What could not be seen.
+/// Something that could not be observed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unknown {
-    /// A path in memory that could not be read, or is no text.
+    /// A path that could not be read from memory, or is not UTF-8.
     Path,
-    /// What another process was asked for, on this machine or another one.
+    /// A request to another process, on this machine or another one.
     Socket,
-    /// What the kernel was asked for beside its calls.
+    /// Requests to the kernel through io_uring.
     IoUring,
-    /// Files that have no path.
+    /// Files that were opened by a handle instead of a path.
     FileHandle,
-    /// A file system of its own.
+    /// Mounts or a root directory of its own.
     Namespace,
     /// A program for another processor.
     Architecture,
-    /// What can be read of the machine and of processes (`/proc`).
+    /// The state of the machine or of processes (`/proc`, `/sys`).
     Machine,
-    /// A file that was changed by what was seen, or while it was.
+    /// A file that changed during the observation.
     Changed,
     /// All variables at once.
     Environment,
     /// The clock.
     Clock,
-    /// Something that was ended while it noted what it looked at.
+    /// A process that was killed while it wrote a note.
     Lost,
-    /// A program that becomes another user.
+    /// A program that runs as another user (set-user-ID or set-group-ID).
     Identity,
-    /// Something that was put where others can find it.
+    /// A file that was left where other programs can find it.
     Made,
 }
 
 impl Unknown {
-    /// In a few words, as the end of "it …".
+    /// A few words that complete "it …".
     pub fn describe(self) -> &'static str {
         match self {
-            Self::Path => "uses a path that is no text",
-            Self::Socket => "asks another process over a socket",
-            Self::IoUring => "reads files by io_uring",
-            Self::FileHandle => "opens files that have no path",
-            Self::Namespace => "has a file system of its own",
+            Self::Path => "uses a path that is not UTF-8",
+            Self::Socket => "communicates with another process over a socket",
+            Self::IoUring => "reads files through io_uring",
+            Self::FileHandle => "opens files without using their paths",
+            Self::Namespace => "changes its view of the file system",
             Self::Architecture => "starts a program for another processor",
-            Self::Machine => "asks for the state of the machine",
-            Self::Changed => "reads a file that was changed meanwhile",
+            Self::Machine => "reads the state of the machine",
+            Self::Changed => "reads a file that changed meanwhile",
             Self::Environment => "reads all variables",
             Self::Clock => "asks for the time",
-            Self::Lost => "is ended while it is observed",
-            Self::Made => "writes where others can find it",
-            Self::Identity => "starts a program that becomes another user",
+            Self::Lost => "was killed while it was observed",
+            Self::Made => "leaves files where other programs can find them",
+            Self::Identity => "starts a program that runs as another user",
         }
     }
 }

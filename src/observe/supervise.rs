@@ -1,4 +1,4 @@
-//! The thread that receives notifications of calls, notes their paths, and lets them go on.
+//! The thread that receives notifications of calls, records their paths, and resumes them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -16,37 +16,37 @@ use super::sys::{self, Installed, Stopped, Wakeup};
 use super::{Access, RESUME_REMAINING, Result, Seen, Unknown, Unseen, Use, Uses, Was};
 use crate::process;
 
-/// Those who ask for what they have open already name this directory.
+/// The descriptor that stands for a thread's working directory.
 const WORKING_DIRECTORY: i32 = libc::AT_FDCWD;
-/// The first bytes of what openat2 is pointed to: its flags.
+/// The size of the flags at the beginning of openat2's structure.
 const FLAGS: usize = 8;
 
-/// A command that is being seen.
+/// The observation of a running command.
 #[derive(Debug)]
 pub struct Observation {
     supervisor: JoinHandle<Result>,
-    /// Closed to end it.
+    /// Dropped to end the observation.
     over: UnixStream,
 }
 
-/// Starts a command that is seen. The thread that calls this has to live as long as the command.
+/// Starts a command and observes it. The calling thread must live as long as the command.
 pub fn spawn(command: &mut Command) -> io::Result<(Child, Observation)> {
     spawn_noting(command, None)
 }
 
-/// The same, with a journal for those who ask for one.
+/// Starts and observes a command, with a journal for programs that load the library.
 pub(super) fn spawn_noting(command: &mut Command, notes: Option<Notes>) -> io::Result<(Child, Observation)> {
     let (here, there) = UnixStream::pair()?;
     let (over, closed) = UnixStream::pair()?;
-    sys::filter_before(command, filter::program(notes.as_ref().map(Notes::pass)), there);
-    // It is stopped before it is started: somebody has to listen by then.
+    sys::install_filter(command, filter::program(notes.as_ref().map(Notes::pass)), there);
+    // The new process is stopped at its `exec` already, so the supervisor must listen by then.
     let supervisor = thread::spawn(move || supervise(&here, &closed, notes));
     let child = process::start(command);
     Ok((child?, Observation { supervisor, over }))
 }
 
 impl Observation {
-    /// What was seen. To be called when the command has ended.
+    /// Returns what was seen. To be called when the command has ended.
     pub fn finish(self) -> Result {
         drop(self.over);
         self.supervisor.join().unwrap_or_else(|_| Err(Unseen("the observer has failed".into())))
@@ -56,7 +56,7 @@ impl Observation {
 fn supervise(from: &UnixStream, closed: &UnixStream, mut notes: Option<Notes>) -> Result {
     let (listener, is_confined) = match sys::receive(from) {
         Ok(Installed::Listener { fd, is_confined }) => (fd, is_confined),
-        Ok(Installed::Refused(error)) => return Err(refused(error)),
+        Ok(Installed::Refused(error)) => return Err(refusal(error)),
         Err(error) => return Err(Unseen(error.to_string())),
     };
     sys::take_turns(listener.as_fd());
@@ -64,18 +64,18 @@ fn supervise(from: &UnixStream, closed: &UnixStream, mut notes: Option<Notes>) -
     loop {
         match sys::wait(listener.as_fd(), closed.as_fd()) {
             Wakeup::Call => {
-                let Some(stopped) = sys::next(listener.as_fd()) else { continue };
+                let Some(stopped) = sys::next_call(listener.as_fd()) else { continue };
                 watch.seen.stopped += 1;
-                // In the order in which it was done, as far as one thing can have led to another.
-                notes.iter_mut().for_each(|notes| notes.read(|note| watch.take_over(note)));
+                // Notes come first, so that causes precede their effects.
+                notes.iter_mut().for_each(|notes| notes.read(|note| watch.add_note(note)));
                 match &notes {
                     Some(notes) if asks_for_journal(&stopped) => {
                         sys::answer_with_file(listener.as_fd(), &stopped, notes.file())
                     }
                     _ => {
-                        watch.note(&stopped);
-                        for path in watch.making.drain(..) {
-                            notes.iter_mut().for_each(|notes| notes.before_making(&path));
+                        watch.add_call(&stopped);
+                        for path in watch.created.drain(..) {
+                            notes.iter_mut().for_each(|notes| notes.before_creating(&path));
                         }
                         sys::resume(listener.as_fd(), &stopped);
                     }
@@ -83,13 +83,13 @@ fn supervise(from: &UnixStream, closed: &UnixStream, mut notes: Option<Notes>) -
             }
             Wakeup::Over => break,
             Wakeup::Closed => {
-                leave(listener);
+                resume_in_background(listener);
                 break;
             }
         }
     }
     if let Some(notes) = &mut notes {
-        notes.read(|note| watch.take_over(note));
+        notes.read(|note| watch.add_note(note));
         watch.paths.remove(notes.library());
         if !notes.is_whole() {
             watch.unknown(Unknown::Lost);
@@ -98,7 +98,7 @@ fn supervise(from: &UnixStream, closed: &UnixStream, mut notes: Option<Notes>) -
     Ok(watch.seen())
 }
 
-/// Whether the library wants to begin.
+/// Whether this is the library's call that asks for the journal.
 fn asks_for_journal(stopped: &Stopped) -> bool {
     const FLAGS: u64 = (libc::O_RDWR | libc::O_CLOEXEC) as u64;
     let is_one = stopped.architecture == filter::ARCHITECTURE && i64::from(stopped.number) == libc::SYS_openat;
@@ -108,54 +108,55 @@ fn asks_for_journal(stopped: &Stopped) -> bool {
         && name().is_some_and(|name| name == journal::NAME[..journal::NAME.len() - 1])
 }
 
-fn refused(error: i32) -> Unseen {
+fn refusal(error: i32) -> Unseen {
     let error = io::Error::from_raw_os_error(error);
     Unseen(match error.raw_os_error() {
-        Some(libc::EBUSY) => "somebody else sees it already".into(),
-        _ => format!("the kernel does not allow it (seccomp: {error})"),
+        Some(libc::EBUSY) => "another seccomp listener observes it already".into(),
+        _ => format!("the kernel refuses the filter (seccomp: {error})"),
     })
 }
 
-/// Leaves those who are still there to a process that does nothing else: they would fail without an answer.
-fn leave(listener: OwnedFd) {
+/// Hands the processes that outlive the command to a process that only resumes their calls. Without an answer, their
+/// calls would fail.
+fn resume_in_background(listener: OwnedFd) {
     let Ok(program) = std::env::current_exe() else { return };
     let name = std::env::args_os().next().unwrap_or_else(|| program.clone().into());
     let mut command = Command::new(program);
     std::os::unix::process::CommandExt::arg0(&mut command, name);
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.arg(RESUME_REMAINING).stdin(sys::into_file(listener)).stdout(Stdio::null()).stderr(Stdio::null());
-    // It ends when they do, and nobody waits for it.
+    // The process ends when they do, and is not waited for.
     if let Err(error) = process::start(command.current_dir("/")) {
-        tracing::debug!(%error, "nobody answers for what is left");
+        tracing::debug!(%error, "the remaining observed processes cannot be resumed");
     }
 }
 
-/// Lets whatever is stopped at standard input go on, until nobody is left.
+/// Resumes all calls of the listener at standard input, until no observed process is left.
 pub fn resume_remaining() -> ExitCode {
     let listener = io::stdin();
     let Ok((_open, never)) = UnixStream::pair() else { return ExitCode::FAILURE };
     while sys::wait(listener.as_fd(), never.as_fd()) == Wakeup::Call {
-        if let Some(stopped) = sys::next(listener.as_fd()) {
+        if let Some(stopped) = sys::next_call(listener.as_fd()) {
             sys::resume(listener.as_fd(), &stopped);
         }
     }
     ExitCode::SUCCESS
 }
 
-/// What is known so far.
+/// What has been seen so far.
 #[derive(Default)]
 struct Watch {
     seen: Seen,
-    /// Those of [`Seen::paths`].
+    /// The future [`Seen::paths`].
     paths: HashMap<String, Access>,
-    /// The program that a thread runs, by its place in [`Seen::programs`].
+    /// The program that each thread runs, as an index into [`Seen::programs`].
     threads: HashMap<u32, u16>,
-    /// The same of those that note, by what they call themselves.
+    /// The index of each program that writes notes, by the digest of its path.
     noting: HashMap<u64, u16>,
-    /// Directories without the links in them, and without what goes up.
-    real: HashMap<String, Option<String>>,
-    /// What is made by the call that is stopped now.
-    making: Vec<String>,
+    /// Canonical paths of directories.
+    canonical: HashMap<String, Option<String>>,
+    /// The paths at which the current call creates or changes something.
+    created: Vec<String>,
 }
 
 impl Watch {
@@ -163,7 +164,7 @@ impl Watch {
         Seen { paths: self.paths.into_iter().collect(), ..self.seen }
     }
 
-    fn note(&mut self, stopped: &Stopped) {
+    fn add_call(&mut self, stopped: &Stopped) {
         let Some(call) = filter::call(stopped.architecture, stopped.number) else {
             return self.unknown(Unknown::Architecture);
         };
@@ -195,11 +196,11 @@ impl Watch {
             }
             Call::Start { at, path } => {
                 self.path(stopped, at, path, Use::Start);
-                // It is another program, if that is there.
+                // If the call succeeds, the thread runs another program.
                 self.threads.remove(&stopped.thread);
             }
             Call::Connect { address, length } => self.connect(stopped, argument(address), argument(length)),
-            Call::Hide(unknown) => self.unknown(unknown),
+            Call::Unobservable(unknown) => self.unknown(unknown),
         }
     }
 
@@ -210,7 +211,7 @@ impl Watch {
     fn open(&mut self, stopped: &Stopped, at: Option<usize>, path: usize, flags: u64) {
         let has = |flag: i32| flags & flag as u64 == flag as u64;
         let is_read = flags & libc::O_ACCMODE as u64 != libc::O_WRONLY as u64 && !has(libc::O_TRUNC);
-        // Of what has no name, only the directory is asked for.
+        // A file without a name: the path is that of its directory.
         if has(libc::O_TMPFILE) {
             return self.path(stopped, at, path, Use::Look);
         }
@@ -227,7 +228,7 @@ impl Watch {
         }
     }
 
-    /// Only the file system's own sockets tell where they lead. A service for names that is not there answers nothing.
+    /// Records a connection as unknown, except to a socket file that does not exist, such as that of a name service.
     fn connect(&mut self, stopped: &Stopped, address: u64, length: u64) {
         let bytes = sys::bytes::<128>(stopped.thread, address as usize, length as usize).unwrap_or_default();
         let family = bytes.first_chunk::<2>().map_or(0, |family| u16::from_ne_bytes(*family));
@@ -241,16 +242,16 @@ impl Watch {
                     _ => self.unknown(Unknown::Socket),
                 }
             }
-            // The kernel itself, about the network that there is.
+            // A request to the kernel about the network.
             libc::AF_NETLINK => {}
             _ => self.unknown(Unknown::Socket),
         }
     }
 
-    /// A path in memory, from the directory that it is relative to.
+    /// Records a path in memory, which is relative to the directory of the argument `at`.
     fn path(&mut self, stopped: &Stopped, at: Option<usize>, path: usize, used: Use) {
         let Some(text) = sys::text(stopped.thread, stopped.arguments[path]) else {
-            // Who passes a bad address gets an error.
+            // A call with a null pointer fails.
             if stopped.arguments[path] != 0 {
                 self.unknown(Unknown::Path);
             }
@@ -260,7 +261,7 @@ impl Watch {
         let descriptor = at.map_or(WORKING_DIRECTORY, |at| stopped.arguments[at] as i32);
         let base = match (text.starts_with('/'), text.is_empty()) {
             (true, _) => String::new(),
-            // The open file itself, or nothing.
+            // An empty path stands for the open file itself, or for nothing.
             (_, true) if descriptor == WORKING_DIRECTORY => return,
             _ => match open_path(stopped.thread, descriptor) {
                 Some(base) => base,
@@ -276,16 +277,16 @@ impl Watch {
     }
 
     fn add(&mut self, thread: u32, path: String, used: Use) {
-        let path = self.plain(path);
+        let path = self.normalized(path);
         let by = self.program(thread);
         if used == Use::Make {
-            self.making.push(path.clone());
+            self.created.push(path.clone());
         }
-        self.add_by(by, path, used, was);
+        self.add_by(by, path, used, state_at);
     }
 
-    /// What the library has noted.
-    fn take_over(&mut self, note: &Note<'_>) {
+    /// Records a note of the library.
+    fn add_note(&mut self, note: &Note<'_>) {
         let Ok(path) = String::from_utf8(note.path.to_vec()) else { return self.unknown(Unknown::Path) };
         let used = match note.used {
             journal::PROGRAM => {
@@ -298,23 +299,27 @@ impl Watch {
             _ => Use::Read,
         };
         self.seen.noted += 1;
-        let path = self.plain(path);
+        let path = self.normalized(path);
         match self.noting.get(&note.program) {
-            Some(&by) => self.add_by(by, path, used, |_| notes::was(note)),
+            Some(&by) => self.add_by(by, path, used, |_| notes::noted_state(note)),
             None => self.unknown(Unknown::Lost),
         }
     }
 
-    fn add_by(&mut self, by: u16, path: String, used: Use, was: impl FnOnce(&str) -> Was) {
+    fn add_by(&mut self, by: u16, path: String, used: Use, state_at: impl FnOnce(&str) -> Was) {
         let access = match self.paths.get_mut(&path) {
             Some(access) => access,
             None => {
-                let access =
-                    Access { was: was(&path), uses: Uses::default(), by: BTreeSet::new(), made_by: BTreeSet::new() };
+                let access = Access {
+                    was: state_at(&path),
+                    uses: Uses::default(),
+                    by: BTreeSet::new(),
+                    made_by: BTreeSet::new(),
+                };
                 self.paths.entry(path.clone()).or_insert(access)
             }
         };
-        if access.uses.add(used) && used == Use::Start && becomes_another(&path) {
+        if access.uses.add(used) && used == Use::Start && changes_user(&path) {
             self.seen.unknown.insert(Unknown::Identity);
         }
         match used {
@@ -324,7 +329,7 @@ impl Watch {
         }
     }
 
-    /// The program that a thread runs.
+    /// The index of the program that a thread runs.
     fn program(&mut self, thread: u32) -> u16 {
         if let Some(known) = self.threads.get(&thread) {
             return *known;
@@ -335,7 +340,7 @@ impl Watch {
         index
     }
 
-    /// The place of a program among those that were seen.
+    /// The index of a program in [`Seen::programs`].
     fn index_of(&mut self, path: String) -> u16 {
         let programs = &mut self.seen.programs;
         let index = programs.iter().position(|program| *program == path).unwrap_or_else(|| {
@@ -345,41 +350,42 @@ impl Watch {
         u16::try_from(index).unwrap_or(u16::MAX)
     }
 
-    /// A path without what says nothing, and without what goes up: there it matters which links are on the way.
-    fn plain(&mut self, path: String) -> String {
+    /// A path without empty components, `.` and `..`. Links are resolved before a `..`.
+    fn normalized(&mut self, path: String) -> String {
         if !path.contains("//") && !path.contains("/.") && (path.len() == 1 || !path.ends_with('/')) {
             return path;
         }
-        let mut plain = String::with_capacity(path.len());
+        let mut normalized = String::with_capacity(path.len());
         for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
             match part {
                 ".." => {
-                    let real = self.real.entry(plain).or_insert_with_key(|directory| real(directory));
-                    // Nothing is there, and nothing can be found there.
-                    let Some(real) = real else { return path };
-                    plain = real.rsplit_once('/').map_or("", |(above, _)| above).to_owned();
+                    let canonical =
+                        self.canonical.entry(normalized).or_insert_with_key(|directory| canonical(directory));
+                    // The directory does not exist, so neither does the path.
+                    let Some(canonical) = canonical else { return path };
+                    normalized = canonical.rsplit_once('/').map_or("", |(above, _)| above).to_owned();
                 }
                 part => {
-                    plain.push('/');
-                    plain.push_str(part);
+                    normalized.push('/');
+                    normalized.push_str(part);
                 }
             }
         }
-        if plain.is_empty() { "/".into() } else { plain }
+        if normalized.is_empty() { "/".into() } else { normalized }
     }
 }
 
-fn real(directory: &str) -> Option<String> {
+fn canonical(directory: &str) -> Option<String> {
     let directory = if directory.is_empty() { "/" } else { directory };
     std::fs::canonicalize(directory).ok()?.into_os_string().into_string().ok()
 }
 
-/// Not looked at where that depends on who looks.
-fn was(path: &str) -> Was {
+/// What is at a path now. Below `/proc`, that depends on the process that looks, so it is not examined.
+fn state_at(path: &str) -> Was {
     if path.starts_with("/proc/") { Was::Other } else { Was::now(Path::new(path)) }
 }
 
-/// The path of what a thread has open, or of its working directory.
+/// The path of a file or directory that a thread has open, or of its working directory.
 fn open_path(thread: u32, descriptor: i32) -> Option<String> {
     let link = match descriptor {
         WORKING_DIRECTORY => format!("/proc/{thread}/cwd"),
@@ -389,7 +395,7 @@ fn open_path(thread: u32, descriptor: i32) -> Option<String> {
     path.starts_with('/').then_some(path)
 }
 
-/// Whether a program becomes somebody else when it is started.
-fn becomes_another(path: &str) -> bool {
+/// Whether a program changes its user or group when it is started.
+fn changes_user(path: &str) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o6000 != 0)
 }

@@ -1,6 +1,6 @@
-//! The few calls of the kernel that no library has: the one place of this crate that speaks to it directly.
+//! The few system calls that no library wraps.
 //!
-//! **Invariant.** What is called between a process's start and its program takes no lock and allocates nothing.
+//! **Invariant.** Code that runs between `fork` and `exec` takes no lock and allocates nothing.
 
 #![expect(unsafe_code, reason = "system calls that no library wraps")]
 
@@ -15,27 +15,29 @@ use std::ptr;
 
 use libc::{c_int, c_ulong, c_void, seccomp_notif, seccomp_notif_resp, sock_filter, sock_fprog};
 
-/// A path is no longer than this, its end included.
+/// The maximum length of a path, including its terminator.
 const PATH_MAX: usize = libc::PATH_MAX as usize;
 const PAGE: usize = 4096;
-/// Room for one descriptor, with its header.
+/// The size of a control message with one descriptor.
 const CONTROL: usize = 64;
 
-/// Of the kernel's `linux/seccomp.h` (6.6).
+/// From the kernel's `linux/seccomp.h` (6.6).
 const SET_FLAGS: libc::Ioctl = 0x4008_2104_u32 as libc::Ioctl;
 const SYNC_WAKE_UP: c_ulong = 1;
 
-/// What became of a filter.
+/// The result of installing a filter.
 pub(super) enum Installed {
-    /// Where its calls are heard. The process has given up the right to become more than it is, if so said.
+    /// The listener for its calls. If `is_confined`, the process cannot gain privileges any more
+    /// (`PR_SET_NO_NEW_PRIVS`).
     Listener { fd: OwnedFd, is_confined: bool },
-    /// The kernel does not let us: the number of its error.
+    /// The kernel refused, with this error number.
     Refused(i32),
 }
 
-/// Has a command put a filter before its program, and send over `to` where it is listened to. It is started in any case.
-pub(super) fn filter_before(command: &mut Command, program: Vec<sock_filter>, to: UnixStream) {
-    // SAFETY: nothing is allocated, and no lock taken.
+/// Makes the process of a command install the filter before `exec`, and send the listener over `to`. The command starts
+/// in any case.
+pub(super) fn install_filter(command: &mut Command, program: Vec<sock_filter>, to: UnixStream) {
+    // SAFETY: the closure allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(move || {
             send(&to, install(&program));
@@ -44,7 +46,7 @@ pub(super) fn filter_before(command: &mut Command, program: Vec<sock_filter>, to
     }
 }
 
-/// The descriptor of the listener and whether the process is confined, or the number of an error.
+/// Returns the listener's descriptor and whether the process is confined, or an error number.
 fn install(program: &[sock_filter]) -> Result<(RawFd, bool), i32> {
     let listen = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     let killable = listen | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
@@ -55,9 +57,9 @@ fn install(program: &[sock_filter]) -> Result<(RawFd, bool), i32> {
     };
     match set() {
         Ok(fd) => Ok((fd, false)),
-        // Who may not become anybody else may confine itself.
+        // Without privileges, only a process that can gain none may install a filter.
         Err(libc::EACCES) => {
-            // SAFETY: it takes plain numbers.
+            // SAFETY: the call takes only numbers.
             if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
                 return Err(errno());
             }
@@ -69,7 +71,7 @@ fn install(program: &[sock_filter]) -> Result<(RawFd, bool), i32> {
 
 fn set_filter(program: &[sock_filter], flags: c_ulong) -> Result<RawFd, i32> {
     let program = sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
-    // SAFETY: the kernel reads as many instructions as there are.
+    // SAFETY: `program` has the pointer and the length of a slice.
     let fd = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     if fd < 0 { Err(errno()) } else { Ok(fd as RawFd) }
 }
@@ -78,15 +80,16 @@ fn errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
-/// One byte or the number of an error, and with the byte the descriptor, which is closed here.
+/// Sends an error number (0 for success) and whether the process is confined, and on success the descriptor, which is
+/// closed here.
 fn send(to: &UnixStream, installed: Result<(RawFd, bool), i32>) {
-    let mut said: [i32; 2] = match installed {
+    let mut status: [i32; 2] = match installed {
         Ok((_, is_confined)) => [0, is_confined.into()],
         Err(error) => [error, 0],
     };
-    // SAFETY: all that the kernel is pointed to lives until it has answered.
+    // SAFETY: all memory that the kernel gets pointers to lives until the call returns.
     unsafe {
-        let mut part = libc::iovec { iov_base: said.as_mut_ptr().cast(), iov_len: size_of::<[i32; 2]>() };
+        let mut part = libc::iovec { iov_base: status.as_mut_ptr().cast(), iov_len: size_of::<[i32; 2]>() };
         let mut control = [0_u64; CONTROL / 8];
         let mut message: libc::msghdr = zeroed();
         message.msg_iov = &raw mut part;
@@ -107,12 +110,12 @@ fn send(to: &UnixStream, installed: Result<(RawFd, bool), i32>) {
     }
 }
 
-/// What [`filter_before`] has sent; nothing where the process has ended before.
+/// Receives what [`install_filter`] has sent. It is an error if the process has ended before.
 pub(super) fn receive(from: &UnixStream) -> io::Result<Installed> {
-    let mut said = [0_i32; 2];
-    // SAFETY: as in `send`. The descriptor is nobody else's.
+    let mut status = [0_i32; 2];
+    // SAFETY: as in `send`. The received descriptor has no other owner.
     let (received, fd) = unsafe {
-        let mut part = libc::iovec { iov_base: said.as_mut_ptr().cast(), iov_len: size_of::<[i32; 2]>() };
+        let mut part = libc::iovec { iov_base: status.as_mut_ptr().cast(), iov_len: size_of::<[i32; 2]>() };
         let mut control = [0_u64; CONTROL / 8];
         let mut message: libc::msghdr = zeroed();
         message.msg_iov = &raw mut part;
@@ -127,25 +130,25 @@ pub(super) fn receive(from: &UnixStream) -> io::Result<Installed> {
     match (received, fd) {
         (..0, _) => Err(io::Error::last_os_error()),
         (0, _) => Err(io::ErrorKind::UnexpectedEof.into()),
-        (_, Some(fd)) => Ok(Installed::Listener { fd, is_confined: said[1] != 0 }),
-        (_, None) => Ok(Installed::Refused(said[0])),
+        (_, Some(fd)) => Ok(Installed::Listener { fd, is_confined: status[1] != 0 }),
+        (_, None) => Ok(Installed::Refused(status[0])),
     }
 }
 
-/// A call that a process waits with.
+/// A call at which a process is stopped.
 pub(super) struct Stopped {
     id: u64,
-    /// The thread.
+    /// The thread that makes the call.
     pub(super) thread: u32,
-    /// Of the call.
+    /// The architecture of the call.
     pub(super) architecture: u32,
     pub(super) number: i32,
     pub(super) arguments: [u64; 6],
 }
 
-/// The next call; nothing where whoever made it is gone.
-pub(super) fn next(listener: BorrowedFd<'_>) -> Option<Stopped> {
-    // SAFETY: the kernel wants it empty, and fills it.
+/// The next call; `None` if its thread is gone.
+pub(super) fn next_call(listener: BorrowedFd<'_>) -> Option<Stopped> {
+    // SAFETY: the kernel requires zeros, and fills the structure.
     let stopped = unsafe {
         let mut stopped: seccomp_notif = zeroed();
         let done = libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut stopped);
@@ -155,16 +158,16 @@ pub(super) fn next(listener: BorrowedFd<'_>) -> Option<Stopped> {
     Some(Stopped { id, thread: pid, architecture: data.arch, number: data.nr, arguments: data.args })
 }
 
-/// Makes the thread that makes a call and the thread that is notified of it take turns on one processor, where the
-/// kernel knows how: there is nothing that they could do at once.
+/// Makes the stopped thread and the notified thread take turns on one processor if the kernel supports it, since they
+/// never work at the same time.
 pub(super) fn take_turns(listener: BorrowedFd<'_>) {
-    // SAFETY: it takes a number. An older kernel refuses it, and nothing differs.
+    // SAFETY: the call takes a number. An older kernel refuses it without effect.
     unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, SYNC_WAKE_UP) };
 }
 
-/// Lets a call go on.
+/// Resumes a call.
 pub(super) fn resume(listener: BorrowedFd<'_>, stopped: &Stopped) {
-    // SAFETY: the kernel reads it. Who is gone needs no answer.
+    // SAFETY: the kernel reads the structure. The call fails without effect if the thread is gone.
     unsafe {
         let mut answer: seccomp_notif_resp = zeroed();
         answer.id = stopped.id;
@@ -173,9 +176,9 @@ pub(super) fn resume(listener: BorrowedFd<'_>, stopped: &Stopped) {
     }
 }
 
-/// Answers the call of one who opens a file with one of ours. Where that cannot be done, there is none.
+/// Answers a call that opens a file with a file of ours, or with `ENOENT` if that fails.
 pub(super) fn answer_with_file(listener: BorrowedFd<'_>, stopped: &Stopped, file: BorrowedFd<'_>) {
-    // SAFETY: the kernel reads both. The file is another one's now, and closed where it is not what we have opened.
+    // SAFETY: the kernel reads both structures. The new descriptor belongs to the other process, which closes it.
     unsafe {
         let mut given: libc::seccomp_notif_addfd = zeroed();
         given.id = stopped.id;
@@ -192,20 +195,20 @@ pub(super) fn answer_with_file(listener: BorrowedFd<'_>, stopped: &Stopped, file
     }
 }
 
-/// Memory that is shared with whoever has the file.
+/// Memory that is shared with every process that has the file.
 pub(super) struct Shared {
     file: OwnedFd,
     base: *mut u8,
     size: usize,
 }
 
-// SAFETY: it is memory of the kernel's, and belongs to no thread.
+// SAFETY: the mapping belongs to the process, and not to a thread.
 unsafe impl Send for Shared {}
 
 impl Shared {
-    /// All zeros. It takes no room before it is written.
+    /// Maps memory that is zero. Unwritten pages take no space.
     pub(super) fn new(size: usize) -> io::Result<Self> {
-        // SAFETY: the name ends, and what is mapped is as long as the file.
+        // SAFETY: the name is terminated, and the mapping is as long as the file.
         unsafe {
             let file = libc::memfd_create(c"xcache".as_ptr(), libc::MFD_CLOEXEC);
             if file < 0 {
@@ -235,28 +238,28 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // SAFETY: nobody looks at it any more.
+        // SAFETY: the memory is not used any more.
         unsafe { libc::munmap(self.base.cast(), self.size) };
     }
 }
 
-/// What there is to hear of.
+/// Why [`wait`] returned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Wakeup {
-    /// A call waits.
+    /// A call is waiting.
     Call,
-    /// Nobody is left who could make one.
+    /// No process is left that could make a call.
     Over,
     /// The other end of the second descriptor was closed.
     Closed,
 }
 
-/// Waits until there is something. Calls come first.
+/// Waits for an event. Calls come first.
 pub(super) fn wait(listener: BorrowedFd<'_>, closed: BorrowedFd<'_>) -> Wakeup {
     let of = |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut both = [of(listener), of(closed)];
     loop {
-        // SAFETY: there are two.
+        // SAFETY: the array has two elements.
         unsafe { libc::poll(both.as_mut_ptr(), 2, -1) };
         match both.map(|one| one.revents) {
             [calls, _] if calls & libc::POLLIN != 0 => return Wakeup::Call,
@@ -267,21 +270,21 @@ pub(super) fn wait(listener: BorrowedFd<'_>, closed: BorrowedFd<'_>) -> Wakeup {
     }
 }
 
-/// A text in the memory of a thread, up to its end; nothing where it cannot be read.
+/// A terminated text in the memory of a thread; `None` if it cannot be read.
 pub(super) fn text(thread: u32, address: u64) -> Option<Vec<u8>> {
-    // Most are this short, and only for the rest there is a page to be filled with zeros first.
+    // Most texts are short, so a whole page is zeroed only for the others.
     const AT_FIRST: usize = 256;
     let first = AT_FIRST.min(PAGE - address as usize % PAGE);
     let mut part = [0; AT_FIRST];
     let mut text = Vec::new();
-    match upto_end(read(thread, address as usize, &mut part[..first])?, &mut text) {
+    match append_until_end(read(thread, address as usize, &mut part[..first])?, &mut text) {
         true => Some(text),
         false => rest_of_text(thread, address, text),
     }
 }
 
-/// Adds what stands before the end of a text; whether it ends there.
-fn upto_end(part: &[u8], text: &mut Vec<u8>) -> bool {
+/// Appends a part up to the terminator, and returns whether it has one.
+fn append_until_end(part: &[u8], text: &mut Vec<u8>) -> bool {
     let end = memchr::memchr(0, part);
     text.extend(&part[..end.unwrap_or(part.len())]);
     end.is_some()
@@ -291,16 +294,16 @@ fn rest_of_text(thread: u32, address: u64, mut text: Vec<u8>) -> Option<Vec<u8>>
     let mut part = [0; PAGE];
     while text.len() < PATH_MAX {
         let address = address as usize + text.len();
-        // Up to the end of the page: the next one may not be there.
+        // Read only to the end of the page, since the next one may not be mapped.
         let part = read(thread, address, &mut part[..PAGE - address % PAGE])?;
-        if upto_end(part, &mut text) {
+        if append_until_end(part, &mut text) {
             return Some(text);
         }
     }
     None
 }
 
-/// At most `N` bytes in the memory of a thread.
+/// Reads at most `N` bytes from the memory of a thread.
 pub(super) fn bytes<const N: usize>(thread: u32, address: usize, length: usize) -> Option<Vec<u8>> {
     let mut bytes = [0; N];
     read(thread, address, &mut bytes[..length.min(N)]).map(<[u8]>::to_vec)
@@ -309,13 +312,13 @@ pub(super) fn bytes<const N: usize>(thread: u32, address: usize, length: usize) 
 fn read(thread: u32, address: usize, to: &mut [u8]) -> Option<&[u8]> {
     let here = libc::iovec { iov_base: to.as_mut_ptr().cast(), iov_len: to.len() };
     let there = libc::iovec { iov_base: ptr::without_provenance_mut::<c_void>(address), iov_len: to.len() };
-    // SAFETY: the kernel writes no more than there is room for.
+    // SAFETY: the kernel writes at most `to.len()` bytes.
     let read = unsafe { libc::process_vm_readv(thread as c_int, &raw const here, 1, &raw const there, 1, 0) };
     let read = usize::try_from(read).ok().filter(|read| *read > 0)?;
     to.get(..read)
 }
 
-/// A descriptor as a file, to be a program's standard input.
+/// Converts a descriptor into a file that can become a program's standard input.
 pub(super) fn into_file(fd: OwnedFd) -> File {
     fd.into()
 }

@@ -1,4 +1,4 @@
-//! Platforms on which nothing is seen.
+//! The observer on platforms that it does not support.
 
 use std::io;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::process::{Child, Command, ExitCode};
 
 use super::{Result, Unseen};
 
-/// Of a command that runs unseen.
+/// Stands for the observation of a command that runs unobserved.
 #[derive(Debug)]
 pub struct Observation;
 
 impl Observation {
-    /// Says so.
+    /// Returns the reason.
     pub fn finish(self) -> Result {
         Err(Unseen("there is no observer for this platform".into()))
     }
@@ -27,10 +27,10 @@ pub fn spawn_with(_: &Path, command: &mut Command) -> io::Result<(Child, Observa
     spawn(command)
 }
 
-/// Nobody would load it.
+/// Does nothing: no program would load the library.
 pub fn provide_interposer(_: &Path) {}
 
-/// There is nobody to answer.
+/// Does nothing: no process is stopped.
 pub fn resume_remaining() -> ExitCode {
     ExitCode::SUCCESS
 }

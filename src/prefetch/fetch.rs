@@ -1,4 +1,4 @@
-//! The way of a key: local store, index, entry, pack. Everything here ends in [`Shared::complete`].
+//! The steps for a key: local store, index, entry, pack. All of them end in [`Shared::complete`].
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::key::UnitKey;
 use crate::store::remote::Download;
 use crate::store::{LocalStore, RemoteStore};
 
-/// A pack up to this size is collected before it is unpacked, so that a decoder does not wait for the network.
-const COLLECTED: u64 = 4 << 20;
-/// Chunks of a larger pack that may wait for the decoder.
+/// Packs up to this size are received completely before they are unpacked, so that no decoder waits for the network.
+const MAX_COLLECTED: u64 = 4 << 20;
+/// The number of chunks of a larger pack that may wait for the decoder.
 const CHUNKS: usize = 32;
 
 impl Shared {
-    /// The index arrives, or does not: then every key asks for itself.
+    /// Fetches the index. If there is none, the entry of each key is requested on its own.
     pub(super) async fn fetch_index(self: &Arc<Self>, remote: &RemoteStore, graph_key: Digest) {
         let entries = match remote.graph(graph_key).await {
             Ok(Some(index)) => {
@@ -39,7 +39,7 @@ impl Shared {
         };
         self.mark_active();
         let mut state = self.lock();
-        state.index = Index::Answered(entries.iter().map(|entry| entry.key).collect());
+        state.index = Index::Received(entries.iter().map(|entry| entry.key).collect());
         let mut keys = Vec::new();
         for entry in entries.into_iter().filter(|entry| entry.pack.is_some()) {
             let key = entry.key;
@@ -47,14 +47,14 @@ impl Shared {
             keys.extend(state.claim(key).then_some(key));
         }
         for key in std::mem::take(&mut state.deferred) {
-            self.ask_remote(&mut state, key);
+            self.request_next(&mut state, key);
         }
         drop(state);
         let shared = Arc::clone(self);
         self.runtime.spawn_blocking(move || shared.resolve(keys));
     }
 
-    /// Looks into the local store for claimed keys, all at once, and sends the rest on.
+    /// Looks up claimed keys in the local store, in parallel, and requests the rest from the remote.
     pub(super) fn resolve(self: &Arc<Self>, keys: Vec<UnitKey>) {
         let found: Vec<_> = keys.into_par_iter().map(|key| (key, self.local_entry(key))).collect();
         let mut state = self.lock();
@@ -75,7 +75,7 @@ impl Shared {
                 Err(reason) => reason,
             };
             state.fallback.insert(key, reason);
-            self.ask_remote(&mut state, key);
+            self.request_next(&mut state, key);
         }
     }
 
@@ -93,8 +93,8 @@ impl Shared {
         }
     }
 
-    /// Queues the next request for a claimed key that the local store has nothing for, or completes it.
-    fn ask_remote(self: &Arc<Self>, state: &mut State, key: UnitKey) {
+    /// Queues the next request for a claimed key that is not in the local store, or completes the key.
+    fn request_next(self: &Arc<Self>, state: &mut State, key: UnitKey) {
         if self.remote.is_none() {
             return self.complete(state, key, Outcome::Miss(state.fallback(key)));
         }
@@ -105,7 +105,7 @@ impl Shared {
             Some(Some(true)) => Job::Pack(key),
             Some(Some(false)) => return self.complete(state, key, Outcome::Miss(MissReason::PathBound)),
             Some(None) => return state.unresolved.push(key),
-            None if matches!(state.index, Index::Asked) => return state.deferred.push(key),
+            None if matches!(state.index, Index::Requested) => return state.deferred.push(key),
             None => Job::Entry(key),
         };
         self.enqueue(state, job);
@@ -140,7 +140,7 @@ impl Shared {
             Ok(Some(entry)) if entry.pack.is_some() => {
                 let mut state = self.lock();
                 state.known.insert(key, Arc::new(entry));
-                self.ask_remote(&mut state, key);
+                self.request_next(&mut state, key);
             }
             Ok(_) => {
                 let mut state = self.lock();
@@ -167,7 +167,7 @@ impl Shared {
             Ok(false) => {
                 let mut state = self.lock();
                 if state.forget_listed(key) {
-                    return self.ask_remote(&mut state, key);
+                    return self.request_next(&mut state, key);
                 }
                 let reason = state.fallback(key);
                 self.complete(&mut state, key, Outcome::Miss(reason));
@@ -182,12 +182,12 @@ impl Shared {
         Some((entry, pack))
     }
 
-    /// Brings a unit into the local store. False where the remote has no such pack.
+    /// Downloads a unit into the local store. Returns false if the remote has no such pack.
     async fn download(&self, remote: &RemoteStore, entry: Arc<Entry>, pack: PackRef) -> Result<bool> {
         let Some(mut download) = remote.pack(pack).await? else { return Ok(false) };
         let local = Arc::clone(&self.local);
         let remote_id = remote.id().to_owned();
-        if pack.size <= COLLECTED {
+        if pack.size <= MAX_COLLECTED {
             let bytes = self.collect(&mut download, pack).await?;
             let _permit = self.decoders.acquire().await;
             self.runtime.spawn_blocking(move || keep(&local, &remote_id, &entry, bytes)).await.map_err(lost)??;
@@ -197,7 +197,7 @@ impl Shared {
             let input = Chunks { receiver, current: Buffer::new() };
             let decoder = self.runtime.spawn_blocking(move || keep(&local, &remote_id, &entry, input));
             let fed = self.feed(&mut download, sender).await;
-            // An error of the network explains one of the decoder.
+            // A network error is the cause of the decoder's error.
             let decoded = decoder.await.map_err(lost)?;
             fed.and(decoded)?;
         }
@@ -218,7 +218,7 @@ impl Shared {
         Ok(chunks.into_iter().collect())
     }
 
-    /// Ends early where the decoder has.
+    /// Passes chunks to the decoder, until it has ended or there are no more.
     async fn feed(&self, download: &mut Download<'_>, sender: mpsc::Sender<Result<Buffer, ()>>) -> Result<()> {
         loop {
             match download.next().await {
@@ -267,16 +267,16 @@ impl Shared {
         }
     }
 
-    /// Damage in the remote concerns everybody who uses it, so the first damaged object is a warning as well.
+    /// Damage in the remote affects all of its users, so the first damaged object is a warning as well.
     fn report_corrupt_remote(&self, error: Error) {
         if let (Some(remote), false) = (&self.remote, self.damage_reported.swap(true, Ordering::Relaxed)) {
             let url = remote.shown();
-            self.events.warn(format!("remote {url}: {error}; what is compiled instead replaces it"));
+            self.events.warn(format!("remote {url}: {error}; the unit is compiled, and replaces it"));
         }
         self.report_corrupt(error);
     }
 
-    /// Once: a full disk is full for every unit.
+    /// Warns once, since a full disk affects every unit.
     fn report_disk(&self, error: &Error) {
         if !self.disk_failed.swap(true, Ordering::Relaxed) {
             let hint = error.hint(self.local.root()).map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -285,19 +285,19 @@ impl Shared {
     }
 }
 
-/// Unpacks, then makes the entry known.
+/// Unpacks a unit into the local store, and then writes its entry.
 fn keep(local: &LocalStore, remote_id: &str, entry: &Entry, input: impl Read) -> Result<()> {
     local.unpack(entry, input)?;
     local.put_entry(entry)?;
     local.mark_pushed(remote_id, entry.key)
 }
 
-/// A decoder that panicked or was cancelled.
+/// The error of a decoder that panicked or was cancelled.
 fn lost(error: tokio::task::JoinError) -> Error {
     Error::corrupt("pack", error)
 }
 
-/// A pack that is still coming in, as a reader.
+/// Reads a pack while it arrives.
 struct Chunks {
     receiver: mpsc::Receiver<Result<Buffer, ()>>,
     current: Buffer,

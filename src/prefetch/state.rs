@@ -1,9 +1,8 @@
-//! What a prefetch knows: pure bookkeeping, behind one lock.
+//! The state of a prefetch: pure bookkeeping behind one lock.
 //!
-//! A key is first *claimed*, by whoever will see to it, and later *completed* with an [`Outcome`]; units are tied to
-//! keys. A claimed key is in exactly one place: in somebody's hands, in the queue, `deferred` until the index has
-//! answered, or
-//! `unresolved` until the roots are known.
+//! A key is first *claimed* by the task that handles it, and later *completed* with an [`Outcome`]. Units are assigned
+//! to keys. A claimed key is in exactly one place: with a task, in the queue, in `deferred` until the index has
+//! arrived, or in `unresolved` until the roots are known.
 
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
@@ -17,14 +16,14 @@ use crate::event::{MissReason, Tier, UnitId};
 use crate::key::UnitKey;
 use crate::roots::Roots;
 
-/// How a key ended.
+/// The outcome of a key.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
     Hit { entry: Arc<Entry>, tier: Tier, fetched: Option<Fetched> },
     Miss(MissReason),
 }
 
-/// The pack that a key's outcome came with.
+/// The download of a pack.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fetched {
     pub(super) bytes: u64,
@@ -33,7 +32,7 @@ pub(super) struct Fetched {
 }
 
 impl Outcome {
-    /// For another unit of the same key: the bytes came only once.
+    /// The outcome for another unit of the same key, since the bytes were downloaded only once.
     pub(super) fn shared(self) -> Self {
         match self {
             Self::Hit { entry, tier, .. } => Self::Hit { entry, tier, fetched: None },
@@ -53,10 +52,10 @@ impl Outcome {
 #[derive(Default)]
 pub(super) enum Index {
     #[default]
-    NotAsked,
-    Asked,
-    /// With the keys it lists.
-    Answered(HashSet<UnitKey>),
+    NotRequested,
+    Requested,
+    /// The index has arrived, with these keys.
+    Received(HashSet<UnitKey>),
 }
 
 /// A request to make.
@@ -66,7 +65,7 @@ pub(super) enum Job {
     Pack(UnitKey),
 }
 
-/// Entries first, as they tell what the packs are worth; then the packs that save most.
+/// Entries come first, because they say how much compile time each pack saves. Then come the packs that save most.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Queued {
     priority: u64,
@@ -82,7 +81,7 @@ pub(super) struct State {
     pub(super) known: HashMap<UnitKey, Arc<Entry>>,
     /// Claimed keys, with their outcome once there is one.
     keys: HashMap<UnitKey, Option<Outcome>>,
-    /// What a key is if the remote has nothing for it, where that is not simply absent.
+    /// The reason for the miss if the remote does not have a key either.
     pub(super) fallback: HashMap<UnitKey, MissReason>,
     units: HashMap<UnitId, (UnitKey, Option<Lookup>)>,
     waiting: HashMap<UnitKey, Vec<UnitId>>,
@@ -93,7 +92,7 @@ pub(super) struct State {
     pub(super) tasks: Vec<AbortHandle>,
     pub(super) stopped: bool,
     decided: usize,
-    /// When somebody began to wait for what is open.
+    /// When a thread first began to wait for undecided units.
     pub(super) waiting_since: Option<Instant>,
     reported: Option<(Instant, usize, u64)>,
 }
@@ -103,31 +102,31 @@ impl State {
         !self.units.contains_key(&unit)
     }
 
-    /// True for the one who is to see to this key.
+    /// Claims a key. Returns true for the first caller, who then handles the key.
     pub(super) fn claim(&mut self, key: UnitKey) -> bool {
         let new = !self.keys.contains_key(&key);
         self.keys.entry(key).or_default();
         new
     }
 
-    /// Ties a unit to its key; the outcome, if there is one already.
+    /// Assigns a unit to its key, and returns the outcome if there is one already.
     pub(super) fn subscribe(&mut self, unit: UnitId, key: UnitKey) -> Option<Outcome> {
         self.units.insert(unit, (key, None));
         let Some(outcome) = self.keys.get(&key).cloned().flatten() else {
             self.waiting.entry(key).or_default().push(unit);
             return None;
         };
-        let told = self.units.values().any(|(other, lookup)| *other == key && lookup.is_some());
-        Some(if told { outcome.shared() } else { outcome })
+        let is_counted = self.units.values().any(|(other, lookup)| *other == key && lookup.is_some());
+        Some(if is_counted { outcome.shared() } else { outcome })
     }
 
-    /// The units that wait for this key.
+    /// Completes a key, and returns the units that wait for it.
     pub(super) fn complete(&mut self, key: UnitKey, outcome: &Outcome) -> Vec<UnitId> {
         self.keys.insert(key, Some(outcome.clone()));
         self.waiting.remove(&key).unwrap_or_default()
     }
 
-    /// False where it was decided before.
+    /// Decides a unit. Returns false if it was decided before.
     pub(super) fn decide(&mut self, unit: UnitId, outcome: &Outcome) -> bool {
         match self.units.get_mut(&unit) {
             Some((_, lookup @ None)) => {
@@ -168,12 +167,12 @@ impl State {
         units
     }
 
-    /// Keys that some unit waits for.
+    /// The keys of undecided units.
     pub(super) fn open_keys(&self) -> impl Iterator<Item = UnitKey> {
         self.waiting.keys().copied()
     }
 
-    /// The size of all packs that some unit waits for; nothing while the entry of one of them is not known.
+    /// The size of the packs of all undecided units. `None` while the entry of one of them is not known.
     pub(super) fn open_bytes(&self) -> Option<u64> {
         self.open_keys().map(|key| Some(self.known.get(&key)?.pack?.size)).sum()
     }
@@ -182,9 +181,10 @@ impl State {
         self.known.get(&key).map(|entry| entry.compile_ms)
     }
 
-    /// Forgets what the index said about a key, as its entry may be newer; false where it said nothing.
+    /// Forgets the index's entry for a key, because the remote may have a newer one. Returns false if the index has
+    /// none.
     pub(super) fn forget_listed(&mut self, key: UnitKey) -> bool {
-        let Index::Answered(listed) = &mut self.index else { return false };
+        let Index::Received(listed) = &mut self.index else { return false };
         listed.remove(&key) && self.known.remove(&key).is_some()
     }
 
@@ -192,7 +192,7 @@ impl State {
         self.fallback.get(&key).copied().unwrap_or(MissReason::Absent)
     }
 
-    /// Whether the directories whose paths are in an entry's outputs are ours; `None` while they are not known.
+    /// Whether the roots that an entry is bound to have the same paths here. `None` while the roots are not known.
     pub(super) fn fits(&self, entry: &Entry) -> Option<bool> {
         let bound = &entry.constraints.bound;
         if bound.is_empty() {
@@ -209,7 +209,7 @@ impl State {
         });
     }
 
-    /// The next request, or one worker less.
+    /// Takes the next request. If there is none, the calling worker ends.
     pub(super) fn pop(&mut self) -> Option<Job> {
         let next = self.queue.pop();
         if next.is_none() {
@@ -234,7 +234,8 @@ impl State {
         entries.into_values().collect()
     }
 
-    /// (decided, wanted, bytes), if that changed and the last time is long enough ago, or it is the end.
+    /// The numbers of decided and wanted units, and the bytes received. `None` if nothing has changed, or if the last
+    /// report is too recent and units are still undecided.
     pub(super) fn progress(&mut self, bytes: u64, interval: Duration) -> Option<(usize, usize, u64)> {
         let (total, now) = (self.units.len(), Instant::now());
         let due = match self.reported {

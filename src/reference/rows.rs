@@ -6,34 +6,35 @@ use super::Proof::{self, Nothing, Tests};
 use super::Section;
 
 const ALONE: &str = "src/key/key_tests.rs: each_input_alone_changes_the_key";
-const COMPILER_SCRIPT: &str =
-    "tests/toolchains.rs: a_script_in_the_place_of_the_compiler_with_another_content_is_another_compiler";
-const GENERATED: &str = "tests/no_reuse.rs: a_dependency_with_another_generated_file_takes_its_dependents_with_it";
-const REBUILT: &str = "tests/no_reuse.rs: a_dependency_rebuilt_to_other_bytes_takes_its_dependents_with_it";
-const BOUND: &str = "tests/no_reuse.rs: a_library_that_holds_its_path_is_not_shared_under_another_root";
-const COMPILED_IN: &str = "tests/no_reuse.rs: another_value_of_a_variable_that_was_compiled_in_is_not_shared";
+const COMPILER_SCRIPT: &str = "tests/toolchains.rs: a_changed_script_in_place_of_the_compiler_is_another_compiler";
+const GENERATED: &str = "tests/no_reuse.rs: a_dependency_with_another_generated_file_recompiles_its_dependents";
+const REBUILT: &str = "tests/no_reuse.rs: a_dependency_rebuilt_to_other_bytes_recompiles_its_dependents";
+const BOUND: &str = "tests/no_reuse.rs: a_library_that_contains_its_path_is_not_shared_under_another_root";
+const COMPILED_IN: &str = "tests/no_reuse.rs: another_value_of_a_compiled_in_variable_is_not_shared";
 const OLDER_LIBRARY: &str =
-    "tests/no_reuse.rs: what_is_linked_or_run_is_not_shared_with_a_host_that_has_an_older_c_library";
-const LINKED_MACRO: &str = "tests/observed_native.rs: an_archive_counts_where_a_macro_is_used_that_it_is_linked_with";
-const SAME_VERSION: &str = "tests/toolchains.rs: what_another_linker_of_the_same_version_has_linked_is_not_reused";
-const OTHER_PLATFORM: &str = "tests/toolchains.rs: what_another_linker_of_another_platform_has_linked_is_not_reused";
-const PATH_OF_WORKSPACE: &str = "tests/members.rs: another_workspace_path_shares_dependencies_and_no_members";
+    "tests/no_reuse.rs: linked_units_and_script_runs_are_not_shared_with_a_host_that_has_an_older_c_library";
+const LINKED_MACRO: &str =
+    "tests/observed_native.rs: an_archive_linked_into_a_macro_is_an_input_of_the_crate_that_uses_the_macro";
+const SAME_VERSION: &str = "tests/toolchains.rs: units_linked_by_another_linker_of_the_same_version_are_not_reused";
+const OTHER_PLATFORM: &str = "tests/toolchains.rs: units_linked_by_another_linker_for_another_platform_are_not_reused";
+const PATH_OF_WORKSPACE: &str = "tests/members.rs: another_workspace_path_shares_dependencies_but_no_members";
 const APART: &str = "tests/checkouts.rs: \
-     what_was_compiled_with_the_path_is_not_used_where_it_is_remapped_nor_the_other_way_round";
-const OUTSIDE: &str = "tests/members.rs: a_changed_file_outside_of_the_package_is_not_reused";
+     members_compiled_with_the_real_path_are_not_used_where_it_is_remapped_nor_the_reverse";
+const OUTSIDE: &str = "tests/members.rs: a_changed_included_file_outside_of_the_package_is_not_reused";
 const LINKER_PART: &str = "src/session/linking_tests.rs: each_part_of_a_linker_and_of_a_library_makes_another_one";
 const NATIVE_PART: &str = "src/session/native.rs: each_part_of_a_host_alone_makes_another_class";
 const NATIVE_PROGRAM: &str = "src/session/native.rs: each_program_alone_makes_another_class";
 const INSTALLED: &str = "src/session/native.rs: what_is_installed_is_known_by_names_and_descriptions_by_sizes";
-const OTHER_C: &str = "tests/native.rs: it_runs_for_another_compiler_under_the_same_name";
+const OTHER_C: &str = "tests/native.rs: a_script_runs_for_another_compiler_with_the_same_name";
 const UPGRADED_C: &str =
-    "tests/toolchains.rs: what_a_script_over_a_c_compiler_that_was_upgraded_has_compiled_is_not_reused";
+    "tests/toolchains.rs: native_code_compiled_through_a_script_by_an_upgraded_compiler_is_not_reused";
 const SYSTEM_LIBRARY: &str =
-    "tests/native.rs: what_is_linked_with_a_shared_library_of_the_system_is_a_hit_as_long_as_that_is_the_same";
-const FOR_OTHERS: &str = "tests/linked.rs: native_code_of_a_dependency_counts";
-const SCRIPT_INPUTS: &str = "tests/replayed.rs: it_runs_when_it_hears_something_else";
-const MACRO_VARIABLE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_variable_of_the_script_reads_this_one";
-const MACRO_FILE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_file_of_the_script_reads_this_one";
+    "tests/native.rs: a_program_linked_with_a_shared_system_library_is_a_hit_until_the_library_changes";
+const FOR_OTHERS: &str = "tests/linked.rs: changed_native_code_of_a_dependency_is_followed";
+const SCRIPT_INPUTS: &str = "tests/replayed.rs: a_script_runs_when_it_receives_other_metadata";
+const MACRO_VARIABLE: &str =
+    "tests/hostile_scripts.rs: a_macro_that_reads_a_variable_of_the_script_reads_the_current_one";
+const MACRO_FILE: &str = "tests/hostile_scripts.rs: a_macro_that_reads_a_file_of_the_script_reads_the_current_one";
 const OTHER_ENTRY: &str = "src/entry/entry_tests.rs: an_entry_of_another_key_is_refused";
 const UNSAFE_NAMES: &str = "src/entry/entry_tests.rs: names_that_leave_the_directory_are_refused";
 const DAMAGE: &str = "src/entry/entry_tests.rs: a_pack_round_trips_and_any_damage_is_detected";
@@ -41,22 +42,22 @@ const DAMAGED_FILE: &str = "tests/faults.rs: damaged_files_in_the_local_store_ar
 const TRUNCATED_FILE: &str = "tests/faults.rs: truncated_files_in_the_local_store_are_compiled_again_and_replaced";
 const REMOTE_DAMAGE: &str = "tests/faults.rs: damaged_objects_are_misses_and_named_in_the_report";
 const FINGERPRINT: &str = "src/hydrate/fingerprint_tests.rs: any_field_that_changes_changes_the_hash";
-const REJECTED: &str = "tests/not_hydrated.rs: what_cargo_rejects_is_restored_by_the_wrapper_and_told_in_the_report";
-const READS: &str = "tests/remembered.rs: a_file_that_cargo_reads_or_would_read_is_seen_to_change";
-const READS_VARIABLE: &str = "tests/remembered.rs: a_variable_that_cargo_reads_is_seen_to_change";
+const REJECTED: &str =
+    "tests/not_hydrated.rs: a_unit_rejected_by_cargo_is_restored_by_the_wrapper_and_named_in_the_report";
+const READS: &str = "tests/remembered.rs: a_changed_file_that_cargo_reads_or_would_read_is_noticed";
+const READS_VARIABLE: &str = "tests/remembered.rs: a_changed_variable_that_cargo_reads_is_noticed";
 const LISTED_VARIABLE: &str = "src/session/cargo_inputs.rs: each_variable_that_is_listed_counts";
-const PROGRAMS: &str = "tests/remembered.rs: another_program_of_the_same_name_is_seen";
-const LOCKFILE: &str = "tests/remembered.rs: another_lockfile_is_another_graph";
-const OTHER_COMMAND: &str = "tests/remembered.rs: another_environment_or_command_is_another_graph";
+const PROGRAMS: &str = "tests/remembered.rs: a_replaced_program_with_the_same_name_is_noticed";
+const LOCKFILE: &str = "tests/remembered.rs: a_changed_lockfile_requests_the_graph_again";
+const OTHER_COMMAND: &str = "tests/remembered.rs: another_environment_or_command_requests_the_graph_again";
 const CIRCUMSTANCE: &str = "src/session/noop.rs: each_circumstance_alone_is_another_one";
 const GRAPH_PART: &str = "src/session/graph.rs: each_part_of_what_a_graph_follows_from_makes_another_name";
 const INDEX_PART: &str = "src/session/survey.rs: each_part_of_the_name_of_a_graph_index_makes_another_name";
 const STAMP_PART: &str = "src/fs.rs: each_part_of_a_stamp_makes_another_one";
 const ANSWER: &str = "src/probe_tests.rs: an_answer_is_asked_for_again_where_any_variable_has_another_value";
 const SAME_ANSWER: &str = "src/probe_tests.rs: a_compilers_answer_is_known_until_the_compiler_or_the_question_changes";
-const CLEANED: &str = "tests/hydrate.rs: what_was_cleaned_is_hydrated_again";
-const NEW_WRAPPER: &str =
-    "tests/remembered.rs: a_wrapper_that_is_configured_anew_is_called_where_there_was_nothing_to_plan";
+const CLEANED: &str = "tests/hydrate.rs: cleaned_packages_are_hydrated_again";
+const NEW_WRAPPER: &str = "tests/remembered.rs: a_newly_configured_wrapper_is_called_after_sessions_without_a_plan";
 const FOR_PEOPLE: Proof = Nothing("it is only displayed.");
 
 /// All of them, in the order of the book.
@@ -78,7 +79,7 @@ pub(super) const SECTIONS: &[Section] = &[
         &[(
             "INHERITED",
             Tests(&[
-                "tests/members.rs: an_inherited_description_is_the_new_one",
+                "tests/members.rs: an_inherited_description_is_up_to_date",
                 "tests/members.rs: a_lint_of_the_workspace_that_becomes_an_error_fails_the_build",
             ]),
         )],
@@ -86,17 +87,26 @@ pub(super) const SECTIONS: &[Section] = &[
     list(
         Key,
         "src/session/planning.rs",
-        &[("KNOWN_FILES", Tests(&["tests/members.rs: what_sqlx_reads_counts_without_being_named"]))],
+        &[(
+            "KNOWN_FILES",
+            Tests(&["tests/members.rs: files_and_variables_that_sqlx_reads_are_inputs_although_no_setting_names_them"]),
+        )],
     ),
     list(
         Key,
         "src/session/planning.rs",
-        &[("KNOWN_VARIABLES", Tests(&["tests/members.rs: what_sqlx_reads_counts_without_being_named"]))],
+        &[(
+            "KNOWN_VARIABLES",
+            Tests(&["tests/members.rs: files_and_variables_that_sqlx_reads_are_inputs_although_no_setting_names_them"]),
+        )],
     ),
     list(
         Key,
         "src/plan/content.rs",
-        &[("ALWAYS", Tests(&["tests/members.rs: a_changed_env_file_of_a_member_counts_without_being_named"]))],
+        &[(
+            "ALWAYS",
+            Tests(&["tests/members.rs: a_changed_env_file_of_a_member_is_not_reused_although_no_setting_names_it"]),
+        )],
     ),
     list(
         Key,
@@ -138,8 +148,8 @@ pub(super) const SECTIONS: &[Section] = &[
             "COMPILERS",
             Tests(&[
                 NATIVE_PROGRAM,
-                "tests/native.rs: it_runs_when_the_compiler_that_a_variable_names_becomes_another_one",
-                "tests/native.rs: it_runs_when_the_configuration_names_the_compiler",
+                "tests/native.rs: a_script_runs_when_the_compiler_named_by_a_variable_changes",
+                "tests/native.rs: a_script_runs_each_time_when_the_configuration_names_the_compiler",
             ]),
         )],
     ),
@@ -148,7 +158,7 @@ pub(super) const SECTIONS: &[Section] = &[
     list(
         Place,
         "src/session/native.rs",
-        &[("PKG_CONFIG_DIRS", Tests(&[INSTALLED, "tests/native.rs: it_runs_when_a_library_is_installed"]))],
+        &[("PKG_CONFIG_DIRS", Tests(&[INSTALLED, "tests/native.rs: a_script_runs_when_a_library_is_installed"]))],
     ),
     list(Place, "src/session/native.rs", &[("SUBPROGRAMS", Tests(&[NATIVE_PROGRAM]))]),
     Section { kind: Condition, from: Type("src/entry/mod.rs", "Constraints"), proofs: CONSTRAINTS },
@@ -189,19 +199,19 @@ const KEY_INPUTS: Proofs = &[
     ),
     ("cargo", Tests(&[ALONE, "src/plan/plan_tests.rs: each_input_changes_only_the_keys_that_depend_on_it"])),
     ("name", Tests(&[ALONE])),
-    ("version", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
+    ("version", Tests(&[ALONE, "tests/reuse.rs: only_a_bumped_dependency_and_its_dependents_are_compiled"])),
     ("source", Tests(&[ALONE])),
     ("target_kind", Tests(&[ALONE])),
-    ("target_name", Tests(&[ALONE, "tests/members.rs: each_of_two_binaries_and_a_library_is_its_own"])),
+    ("target_name", Tests(&[ALONE, "tests/members.rs: two_binaries_and_a_library_of_a_package_are_not_mixed_up"])),
     ("crate_types", Tests(&[ALONE])),
-    ("root_file", Tests(&[ALONE, "tests/members.rs: each_of_two_binaries_and_a_library_is_its_own"])),
+    ("root_file", Tests(&[ALONE, "tests/members.rs: two_binaries_and_a_library_of_a_package_are_not_mixed_up"])),
     ("edition", Tests(&[ALONE, "tests/no_reuse.rs: another_edition_is_not_shared"])),
     (
         "mode",
         Tests(&[
             ALONE,
-            "tests/no_reuse.rs: checked_and_built_are_not_shared",
-            "tests/members.rs: checking_a_library_with_and_without_its_tests_are_two_things",
+            "tests/no_reuse.rs: a_check_and_a_build_share_nothing",
+            "tests/members.rs: a_library_checked_with_and_without_its_tests_is_two_units",
         ]),
     ),
     (
@@ -214,9 +224,9 @@ const KEY_INPUTS: Proofs = &[
             "tests/no_reuse.rs: other_overflow_checks_are_not_shared",
             "tests/no_reuse.rs: another_panic_strategy_is_not_shared",
             "tests/no_reuse.rs: another_number_of_codegen_units_is_not_shared",
-            "tests/no_reuse.rs: a_profile_field_of_one_package_is_not_shared",
-            "tests/hostile_scripts.rs: a_script_that_asks_for_the_profile_is_told_this_one",
-            "tests/incremental.rs: what_was_recorded_without_is_not_used_with",
+            "tests/no_reuse.rs: a_profile_override_of_one_package_is_not_shared",
+            "tests/hostile_scripts.rs: a_script_that_reads_the_profile_name_sees_that_of_a_custom_profile",
+            "tests/incremental.rs: units_recorded_stripped_are_not_used_when_incremental_compilation_is_kept",
         ]),
     ),
     (
@@ -242,26 +252,26 @@ const KEY_INPUTS: Proofs = &[
         Tests(&[
             ALONE,
             "src/session/survey.rs: what_is_switched_on_and_a_wrapper_of_the_users_are_part_of_a_key",
-            "tests/toolchains.rs: another_wrapper_in_the_same_place_is_not_shared",
-            "tests/toolchains.rs: another_wrapper_of_the_same_name_is_not_shared",
-            "tests/clippy.rs: another_driver_of_the_same_name_is_another_one",
-            "tests/clippy.rs: a_check_is_no_lint_and_a_lint_is_no_check",
-            "tests/clippy.rs: lints_of_the_command_line_count",
-            "tests/clippy.rs: only_packages_of_the_command_are_linted_where_that_is_asked_for",
+            "tests/toolchains.rs: units_of_another_wrapper_at_the_same_path_are_not_shared",
+            "tests/toolchains.rs: units_of_another_wrapper_with_the_same_name_are_not_shared",
+            "tests/clippy.rs: another_driver_with_the_same_name_shares_nothing",
+            "tests/clippy.rs: a_check_does_not_replace_a_lint_nor_a_lint_a_check",
+            "tests/clippy.rs: lints_of_the_command_line_are_inputs",
+            "tests/clippy.rs: no_deps_lints_only_the_packages_of_the_command",
         ]),
     ),
     (
         "member_inputs",
         Tests(&[
             ALONE,
-            "tests/members.rs: a_changed_file_that_key_files_names_is_not_reused",
-            "tests/members.rs: a_changed_variable_that_key_env_names_is_not_reused",
-            "tests/members.rs: a_variable_of_cargos_configuration_that_the_compiler_reads_counts",
+            "tests/members.rs: a_changed_file_named_by_key_files_is_not_reused",
+            "tests/members.rs: a_changed_variable_named_by_key_env_is_not_reused",
+            "tests/members.rs: a_variable_of_cargos_configuration_that_the_compiler_reads_is_an_input",
             APART,
         ]),
     ),
     ("config", Tests(&[ALONE, "src/plan/plan_tests.rs: a_build_script_sees_configured_variables_and_linkers"])),
-    ("dependencies", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
+    ("dependencies", Tests(&[ALONE, "tests/reuse.rs: only_a_bumped_dependency_and_its_dependents_are_compiled"])),
 ];
 
 const SOURCES: Proofs = &[
@@ -283,7 +293,7 @@ const SOURCES: Proofs = &[
 const EDGES: Proofs = &[
     ("extern_name", Tests(&[ALONE, "src/plan/plan_tests.rs: each_input_changes_only_the_keys_that_depend_on_it"])),
     ("noprelude", Tests(&[ALONE])),
-    ("key", Tests(&[ALONE, "tests/reuse.rs: a_bumped_dependency_is_compiled_with_its_dependents_only"])),
+    ("key", Tests(&[ALONE, "tests/reuse.rs: only_a_bumped_dependency_and_its_dependents_are_compiled"])),
 ];
 
 const KEY_SCOPE: Proofs = &[
@@ -319,7 +329,7 @@ const KEY_SCOPE: Proofs = &[
         "workspace",
         Tests(&[
             PATH_OF_WORKSPACE,
-            "tests/members.rs: a_workspace_that_was_moved_names_its_new_place",
+            "tests/members.rs: a_moved_workspace_prints_its_new_path",
             "tests/checkouts.rs: a_package_beside_the_workspace_is_that_of_its_own_checkout",
         ]),
     ),
@@ -337,7 +347,7 @@ const LINKER: Proofs = &[
         Tests(&[
             LINKER_PART,
             "src/session/linking_tests.rs: what_the_linker_starts_makes_another_class",
-            "tests/toolchains.rs: what_is_linked_by_a_script_over_a_linker_that_was_upgraded_is_not_reused",
+            "tests/toolchains.rs: units_linked_through_a_script_by_an_upgraded_linker_are_not_reused",
         ]),
     ),
 ];
@@ -357,7 +367,7 @@ const NATIVE: Proofs = &[
     ("compilers", Tests(&[NATIVE_PART, NATIVE_PROGRAM, OTHER_C])),
     ("optional", Tests(&[NATIVE_PART, NATIVE_PROGRAM])),
     ("system", Tests(&[NATIVE_PART])),
-    ("installed", Tests(&[NATIVE_PART, INSTALLED, "tests/native.rs: it_runs_when_a_library_is_installed"])),
+    ("installed", Tests(&[NATIVE_PART, INSTALLED, "tests/native.rs: a_script_runs_when_a_library_is_installed"])),
 ];
 
 const PROGRAM: Proofs =
@@ -372,25 +382,22 @@ const CONSTRAINTS: Proofs = &[
             "tests/no_reuse.rs: another_cfg_from_a_build_script_is_not_shared",
         ]),
     ),
-    (
-        "rendering",
-        Tests(&["tests/no_reuse.rs: warnings_that_were_asked_for_in_another_form_are_not_shown_in_the_old_one"]),
-    ),
+    ("rendering", Tests(&["tests/no_reuse.rs: warnings_requested_in_another_format_are_not_shown_in_the_old_one"])),
     (
         "dependencies",
         Tests(&[
             REBUILT,
-            "tests/not_hydrated.rs: stores_that_were_filled_apart_are_never_combined",
-            "tests/hostile_scripts.rs: a_script_says_what_the_program_says_that_it_is_now",
-            "tests/linked.rs: a_library_for_crates_and_for_others_counts_for_a_program_of_its_package",
+            "tests/not_hydrated.rs: stores_filled_separately_are_never_combined",
+            "tests/hostile_scripts.rs: a_script_prints_what_its_current_program_prints",
+            "tests/linked.rs: a_changed_library_for_crates_and_other_languages_changes_a_program_of_its_package",
         ]),
     ),
     (
         "environment",
         Tests(&[
             COMPILED_IN,
-            "tests/members.rs: a_variable_that_the_compiler_reads_counts_without_being_named",
-            "tests/not_hydrated.rs: a_script_runs_again_when_a_variable_that_it_declared_has_another_value",
+            "tests/members.rs: a_variable_that_the_compiler_reads_is_an_input_although_no_setting_names_it",
+            "tests/not_hydrated.rs: a_script_runs_again_when_a_declared_variable_has_another_value",
         ]),
     ),
     ("inputs", Tests(&[GENERATED, OUTSIDE])),
@@ -399,7 +406,7 @@ const CONSTRAINTS: Proofs = &[
         Tests(&[
             MACRO_VARIABLE,
             MACRO_FILE,
-            "tests/members.rs: a_generated_file_that_a_macro_reads_counts",
+            "tests/members.rs: a_generated_file_that_a_macro_reads_is_an_input",
             SCRIPT_INPUTS,
         ]),
     ),
@@ -407,31 +414,31 @@ const CONSTRAINTS: Proofs = &[
         "linked",
         Tests(&[
             SYSTEM_LIBRARY,
-            "tests/native.rs: it_runs_when_a_variable_that_it_declared_has_another_value",
-            "tests/native.rs: what_a_macro_with_other_native_code_makes_is_not_reused",
+            "tests/native.rs: a_script_runs_when_a_declared_variable_has_another_value",
+            "tests/native.rs: the_expansion_of_a_macro_with_other_native_code_is_not_reused",
             LINKED_MACRO,
             FOR_OTHERS,
-            "tests/linked.rs: an_object_that_a_script_of_a_dependency_names_for_the_linker_of_a_library_counts",
+            "tests/linked.rs: a_changed_object_named_by_a_dependencys_script_for_the_linker_of_a_library_is_followed",
         ]),
     ),
     (
         "bound",
         Tests(&[
             BOUND,
-            "tests/checkouts.rs: a_program_that_says_how_long_its_path_is_says_that_of_its_own_checkout",
-            "tests/hostile_paths.rs: an_address_that_begins_like_the_workspace_is_kept",
-            "tests/hostile_paths.rs: what_was_generated_before_the_target_directory_was_moved_is_not_used_elsewhere",
-            "tests/native.rs: native_code_that_holds_a_directory_in_its_data_is_compiled_for_another_one",
-            "tests/native.rs: native_code_that_a_linker_is_to_compile_may_hold_a_directory_and_is_compiled_for_another_one",
+            "tests/checkouts.rs: a_program_that_prints_the_length_of_its_path_prints_that_of_its_own_checkout",
+            "tests/hostile_paths.rs: a_url_that_begins_with_the_workspace_path_is_unchanged",
+            "tests/hostile_paths.rs: generated_files_from_before_the_target_directory_was_moved_are_not_used_elsewhere",
+            "tests/native.rs: native_code_with_a_path_in_its_data_is_recompiled_in_another_directory",
+            "tests/native.rs: native_code_for_link_time_optimization_is_recompiled_in_another_directory",
         ]),
     ),
     (
         "observed",
         Tests(&[
-            "tests/observed.rs: a_variable_that_a_script_reads_counts_on_other_machines",
-            "tests/observed.rs: a_variable_counts_for_a_script_where_nothing_is_hydrated",
-            "tests/observed_native.rs: an_archive_that_a_linker_finds_counts_on_other_machines",
-            "tests/linked.rs: an_archive_that_the_linker_finds_counts",
+            "tests/observed.rs: a_variable_that_a_script_reads_is_an_input_on_other_machines",
+            "tests/observed.rs: a_variable_is_an_input_of_a_script_without_hydration",
+            "tests/observed_native.rs: an_archive_that_the_linker_finds_is_an_input_on_other_machines",
+            "tests/linked.rs: a_changed_archive_found_by_the_linker_is_followed",
         ]),
     ),
 ];
@@ -440,69 +447,69 @@ const OBSERVED: Proofs = &[
     (
         "paths",
         Tests(&[
-            "tests/observed.rs: a_file_outside_of_the_package_counts_for_a_script",
-            "tests/observed.rs: a_file_that_is_not_there_for_a_while_counts_for_a_macro_in_a_dependency",
-            "tests/observed.rs: the_names_in_a_directory_count_for_a_script",
-            "tests/observed.rs: where_links_lead_counts_for_a_script",
-            "tests/observed.rs: another_tool_that_comes_first_counts_for_a_script",
-            "tests/observed.rs: another_tool_that_comes_first_counts_where_it_is_looked_for_nowhere_else",
-            "tests/observed.rs: a_file_that_a_shell_finds_by_its_name_counts_for_a_script",
-            "tests/observed_native.rs: a_header_that_comes_to_be_in_an_earlier_directory_of_a_flag_counts",
-            "tests/observed_native.rs: an_object_that_a_script_names_for_the_linker_counts",
-            "tests/clippy.rs: each_clippy_toml_that_would_be_read_counts",
+            "tests/observed.rs: a_file_outside_of_the_package_is_an_input_of_a_script",
+            "tests/observed.rs: a_file_that_is_absent_for_a_while_is_an_input_of_a_macro_in_a_dependency",
+            "tests/observed.rs: the_names_in_a_directory_are_an_input_of_a_script",
+            "tests/observed.rs: the_target_of_links_is_an_input_of_a_script",
+            "tests/observed.rs: another_tool_that_comes_first_in_path_is_an_input_of_a_script",
+            "tests/observed.rs: another_tool_that_comes_first_in_path_is_an_input_without_rustup",
+            "tests/observed.rs: a_file_that_a_shell_finds_in_path_is_an_input_of_a_script",
+            "tests/observed_native.rs: a_header_that_appears_in_an_earlier_directory_of_a_flag_is_an_input",
+            "tests/observed_native.rs: an_object_that_a_script_passes_to_the_linker_is_an_input",
+            "tests/clippy.rs: every_clippy_toml_that_would_be_read_is_an_input",
         ]),
     ),
     (
         "variables",
         Tests(&[
-            "tests/observed.rs: a_variable_counts_for_a_script_that_declares_nothing",
-            "tests/observed.rs: a_variable_counts_for_a_macro_in_a_member",
+            "tests/observed.rs: a_variable_is_an_input_of_a_script_that_declares_nothing",
+            "tests/observed.rs: a_variable_is_an_input_of_a_macro_in_a_member",
         ]),
     ),
     ("replaced", Nothing("the value that cargo sets is in the key, or follows from the unit.")),
     (
         "words",
         Tests(&[
-            "tests/observed.rs: a_variable_counts_for_a_script_that_declares_nothing",
-            "tests/observed.rs: a_variable_counts_for_a_macro_in_a_dependency",
+            "tests/observed.rs: a_variable_is_an_input_of_a_script_that_declares_nothing",
+            "tests/observed.rs: a_variable_is_an_input_of_a_macro_in_a_dependency",
         ]),
     ),
     (
         "macro_words",
         Tests(&[
-            "tests/observed.rs: a_variable_that_a_dependency_names_counts_for_its_macro",
-            "tests/observed.rs: a_variable_counts_for_a_macro_that_is_named_among_other_words",
-            "tests/observed.rs: a_variable_that_a_macro_of_another_crate_names_counts_for_the_macro_that_it_calls",
+            "tests/observed.rs: a_variable_named_by_a_dependency_is_an_input_of_its_macro",
+            "tests/observed.rs: a_variable_named_among_other_words_is_an_input_of_a_macro",
+            "tests/observed.rs: a_variable_named_by_a_macro_of_another_crate_is_an_input_of_the_macro_that_it_calls",
         ]),
     ),
     (
         "programs",
         Tests(&[
-            "tests/observed.rs: a_variable_counts_that_is_read_by_a_tool_of_a_script",
-            "tests/clippy.rs: a_variable_that_the_driver_reads_counts",
+            "tests/observed.rs: a_variable_read_by_a_tool_of_a_script_is_an_input",
+            "tests/clippy.rs: a_variable_that_the_driver_reads_is_an_input",
         ]),
     ),
 ];
 
 const PATH_STATE: Proofs = &[
-    ("Absent", Tests(&["tests/observed.rs: a_file_that_is_not_there_for_a_while_counts_for_a_script"])),
+    ("Absent", Tests(&["tests/observed.rs: a_file_that_is_absent_for_a_while_is_an_input_of_a_script"])),
     (
         "Directory",
-        Tests(&["tests/observed.rs: a_file_in_a_directory_that_is_not_there_for_a_while_counts_for_a_script"]),
+        Tests(&["tests/observed.rs: a_file_in_a_directory_that_is_absent_for_a_while_is_an_input_of_a_script"]),
     ),
-    ("File", Tests(&["tests/observed.rs: a_file_that_a_macro_reads_counts_on_other_machines"])),
-    ("Names", Tests(&["tests/observed.rs: the_names_in_a_directory_count_for_a_macro_in_a_dependency"])),
-    ("Link", Tests(&["tests/observed.rs: where_links_lead_counts_for_a_macro_in_a_member"])),
+    ("File", Tests(&["tests/observed.rs: a_file_that_a_macro_reads_is_an_input_on_other_machines"])),
+    ("Names", Tests(&["tests/observed.rs: the_names_in_a_directory_are_an_input_of_a_macro_in_a_dependency"])),
+    ("Link", Tests(&["tests/observed.rs: the_target_of_links_is_an_input_of_a_macro_in_a_member"])),
     ("Other", Nothing("it has no content; its presence is compared.")),
 ];
 
 const DEPENDENCY: Proofs = &[
     ("extern_name", Nothing("it is in the key and in the command line; here it only labels the metadata.")),
-    ("metadata", Tests(&[REBUILT, "tests/not_hydrated.rs: stores_that_were_filled_apart_are_never_combined"])),
+    ("metadata", Tests(&[REBUILT, "tests/not_hydrated.rs: stores_filled_separately_are_never_combined"])),
 ];
 
 const INPUT: Proofs = &[
-    ("path", Tests(&[GENERATED, "tests/hostile_paths.rs: the_same_value_below_two_workspaces_is_two_values"])),
+    ("path", Tests(&[GENERATED, "tests/hostile_paths.rs: the_same_relative_value_in_two_workspaces_is_two_values"])),
     ("digest", Tests(&[GENERATED, OUTSIDE])),
 ];
 
@@ -521,7 +528,7 @@ const ENTRY: Proofs = &[
         "code",
         Tests(&[
             LINKED_MACRO,
-            "tests/observed_native.rs: an_archive_counts_where_another_crate_has_a_macro_called_that_it_is_linked_with",
+            "tests/observed_native.rs: an_archive_linked_into_a_macro_is_an_input_of_a_crate_that_uses_it_through_another_one",
         ]),
     ),
     ("constraints", Tests(&[COMPILED_IN, REBUILT, BOUND])),
@@ -538,7 +545,7 @@ const FILE: Proofs = &[
         Tests(&[TRUNCATED_FILE, "src/entry/entry_tests.rs: a_pack_with_more_bytes_than_its_entry_lists_is_refused"]),
     ),
     ("digest", Tests(&[DAMAGED_FILE, "src/store/local_tests.rs: a_damaged_file_never_reaches_its_destination"])),
-    ("mode", Tests(&["tests/hostile_scripts.rs: generated_files_have_the_modes_that_they_were_given"])),
+    ("mode", Tests(&["tests/hostile_scripts.rs: generated_files_keep_their_modes"])),
 ];
 
 const PACK: Proofs = &[
@@ -547,8 +554,8 @@ const PACK: Proofs = &[
 ];
 
 const FRESH: Proofs = &[
-    ("layout", Tests(&["tests/hydrate.rs: what_is_of_another_layout_of_the_build_directory_is_not_hydrated"])),
-    ("profile_dir", Tests(&["tests/not_hydrated.rs: other_flags_and_profiles_share_nothing"])),
+    ("layout", Tests(&["tests/hydrate.rs: units_of_another_build_directory_layout_are_not_hydrated"])),
+    ("profile_dir", Tests(&["tests/not_hydrated.rs: nothing_is_shared_between_flags_or_profiles"])),
     ("directory", Tests(&["src/entry/fresh.rs: only_paths_below_the_directory_are_plain"])),
     ("fingerprint_dir", Tests(&["src/entry/fresh.rs: only_paths_below_the_directory_are_plain"])),
     ("name", Tests(&["src/entry/fresh.rs: only_paths_below_the_directory_are_plain"])),
@@ -559,7 +566,7 @@ const FRESH: Proofs = &[
 ];
 
 const CARGO_INPUTS: Proofs = &[
-    ("files", Tests(&[READS, "tests/remembered.rs: another_manifest_is_another_graph"])),
+    ("files", Tests(&[READS, "tests/remembered.rs: a_changed_manifest_requests_the_graph_again"])),
     ("programs", Tests(&[PROGRAMS])),
     ("lockfile", Tests(&[LOCKFILE])),
 ];
@@ -590,9 +597,12 @@ const GRAPH: Proofs = &[
     ("rustc", Tests(&[GRAPH_PART])),
     ("cargo", Tests(&[GRAPH_PART])),
     ("sysroot", Tests(&[GRAPH_PART])),
-    ("config", Tests(&[GRAPH_PART, "tests/remembered.rs: another_configuration_is_another_graph"])),
-    ("description", Tests(&[GRAPH_PART, "tests/remembered.rs: another_target_beside_the_manifest_is_another_graph"])),
-    ("contents", Tests(&[GRAPH_PART, "tests/remembered.rs: another_manifest_is_another_graph", LOCKFILE])),
+    ("config", Tests(&[GRAPH_PART, "tests/remembered.rs: a_changed_configuration_requests_the_graph_again"])),
+    (
+        "description",
+        Tests(&[GRAPH_PART, "tests/remembered.rs: a_new_target_beside_the_manifest_requests_the_graph_again"]),
+    ),
+    ("contents", Tests(&[GRAPH_PART, "tests/remembered.rs: a_changed_manifest_requests_the_graph_again", LOCKFILE])),
 ];
 
 const INDEX: Proofs = &[
@@ -603,7 +613,7 @@ const INDEX: Proofs = &[
     ("directory", Tests(&[INDEX_PART])),
     ("rustflags", Tests(&[INDEX_PART])),
     ("config", Tests(&[INDEX_PART])),
-    ("lockfile", Tests(&[INDEX_PART, "tests/remote.rs: a_lockfile_nobody_has_seen_gets_what_it_shares"])),
+    ("lockfile", Tests(&[INDEX_PART, "tests/remote.rs: an_unknown_lockfile_gets_shared_units"])),
 ];
 
 const STAMP: Proofs = &[
@@ -613,7 +623,7 @@ const STAMP: Proofs = &[
         "changed",
         Tests(&[
             STAMP_PART,
-            "tests/members.rs: a_file_that_is_put_aside_and_back_meanwhile_is_not_recorded_as_what_was_planned",
+            "tests/members.rs: a_file_moved_away_and_back_during_a_build_is_not_recorded_under_the_planned_key",
         ]),
     ),
     ("inode", Tests(&[STAMP_PART])),
@@ -666,14 +676,14 @@ const DOMAINS: Proofs = &[
         "StoredObject",
         Tests(&[
             "src/store/local_tests.rs: a_probe_comes_back_unless_it_is_damaged",
-            "tests/faults.rs: answers_that_have_changed_places_in_the_local_store_are_asked_for_again",
+            "tests/faults.rs: swapped_probes_in_the_local_store_are_probed_again",
         ]),
     ),
     (
         "Proof",
         Tests(&[
-            "tests/proof.rs: a_format_that_is_not_the_cargos_is_refused",
-            "tests/proof.rs: an_option_with_which_nothing_is_fresh_is_not_proven_and_another_one_is",
+            "tests/proof.rs: a_wrong_format_is_refused",
+            "tests/proof.rs: an_option_under_which_nothing_is_fresh_is_not_proven_but_others_are",
         ]),
     ),
     ("Answer", Tests(&[ANSWER, SAME_ANSWER])),

@@ -3,9 +3,9 @@
 //! [`linking`] looks at programs, [`compiling`] at compilations, and [`stores`] at the two stores and the target
 //! directory.
 //!
-//! **Invariants.** Pure, like the rest of the report. Every piece of advice rests on figures of this session, and states
-//! them. Its worth is the time spent on the matter: following it saves that much at most, and nothing estimates how much
-//! of it. Advice worth less than a second is left out.
+//! **Invariants.** Pure, like the rest of the report. All advice rests on figures of this session, and states them. The
+//! worth of advice is the time spent on the matter: an upper limit of what following it saves, not an estimate. Advice
+//! worth less than a second is left out.
 
 mod compiling;
 mod linking;
@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 use super::{Report, UnitReport};
 use crate::event::{Event, EventKind, LinkedProgram, UnitId};
 
-/// The least worth of advice that is given, in milliseconds.
-const WORTH_SAYING: u64 = 1000;
-/// How many things are listed.
+/// Advice below this worth is left out, in milliseconds.
+const MIN_WORTH_MS: u64 = 1000;
+/// How many items a message lists.
 const SHOWN: usize = 3;
 
 /// Something that would make builds faster.
@@ -93,21 +93,21 @@ pub(super) fn advice(report: &Report, events: &[Event]) -> Vec<Advice> {
         stores::too_small(&input),
     ];
     let mut advice: Vec<_> = all.into_iter().flatten().collect();
-    advice.retain(|advice| advice.worth_ms.is_none_or(|worth| worth >= WORTH_SAYING));
+    advice.retain(|advice| advice.worth_ms.is_none_or(|worth| worth >= MIN_WORTH_MS));
     advice.sort_by_key(|advice| (Reverse(advice.worth_ms), advice.name));
     advice
 }
 
-/// What advice is derived from.
+/// The input of all advice.
 struct AdviceInput<'a> {
     report: &'a Report,
-    /// What was linked.
+    /// The linked programs.
     programs: Vec<(&'a UnitReport, &'a LinkedProgram)>,
     ci: bool,
     host: &'a str,
-    /// Linkers that are installed.
+    /// The installed linkers.
     linkers: &'a [String],
-    /// Units of this build that are no longer in the local store, and the size that it is kept below.
+    /// Units of this build that the local store had to remove, and the store's size limit.
     evicted: Option<(&'a [UnitId], u64)>,
 }
 

@@ -1,4 +1,4 @@
-use super::super::tests::{Fate, planned, session};
+use super::super::tests::{Fate, planned, report};
 use super::*;
 use crate::event::{MissReason, PlannedUnit, Tier, UncacheableReason};
 use crate::report::present::first_few;
@@ -9,11 +9,11 @@ fn unit(package: &str, version: &str) -> PlannedUnit {
     PlannedUnit { package: package.into(), version: version.into(), ..planned(0, &Fate::Untouched) }
 }
 
-/// What is said of a session in which this happened, all at the same moment.
+/// The advice for a session with these events, all at the same time.
 fn advice_of(units: Vec<PlannedUnit>, kinds: Vec<EventKind>) -> Vec<Advice> {
-    let around = [EventKind::Planned { units }].into_iter().chain(kinds);
+    let begin = [EventKind::Planned { units }];
     let end = [EventKind::CargoFinished { code: Some(0) }, EventKind::SessionFinished];
-    let events: Vec<_> = around.chain(end).map(|kind| Event { at_ms: 100_000, kind }).collect();
+    let events: Vec<_> = begin.into_iter().chain(kinds).chain(end).map(|kind| Event { at_ms: 100_000, kind }).collect();
     Report::from_events(&events).advice
 }
 
@@ -39,7 +39,7 @@ fn linked(linker: Option<&str>, linker_millis: u64) -> EventKind {
     EventKind::Linked { unit: UnitId(0), program }
 }
 
-/// An advice that is said of a session in which this many milliseconds went into the matter.
+/// A kind of advice, its decisive figure, and the advice for a session that spends so many milliseconds on the matter.
 type Case = (AdviceName, &'static str, fn(u64) -> Vec<Advice>);
 
 const CASES: [Case; 8] = [
@@ -78,7 +78,7 @@ const CASES: [Case; 8] = [
 ];
 
 #[test]
-fn each_advice_is_given_for_a_second_with_its_figure_and_not_for_less() {
+fn advice_is_given_from_a_worth_of_one_second_on() {
     for (name, figure, session) in CASES {
         let advice = session(1000);
         assert_eq!(advice.iter().map(|advice| advice.name).collect::<Vec<_>>(), [name], "{advice:?}");
@@ -90,19 +90,19 @@ fn each_advice_is_given_for_a_second_with_its_figure_and_not_for_less() {
 }
 
 #[test]
-fn nothing_is_said_of_a_build_of_hits_or_one_that_had_nothing_to_do() {
+fn there_is_no_advice_for_hits_or_without_anything_to_do() {
     let hits = [
-        Fate::Hit { tier: Tier::Local, millis: 20, compile_millis: 40_000 },
-        Fate::Hit { tier: Tier::Remote, millis: 20, compile_millis: 40_000 },
+        Fate::hit(Tier::Local, 40_000),
+        Fate::hit(Tier::Remote, 40_000),
         Fate::Hydrated { millis: 3, rejected: None },
         Fate::Fresh { found: true },
     ];
-    assert_eq!(Report::from_events(&session(&hits, Some(0))).advice, []);
+    assert_eq!(report(&hits).advice, []);
     assert_eq!(advice_of(Vec::new(), vec![EventKind::NothingToPlan]), []);
 }
 
 #[test]
-fn what_is_worth_most_comes_first_and_what_has_no_time_last() {
+fn advice_is_ordered_by_worth_with_unknown_worth_last() {
     let member = PlannedUnit { uncacheable: Some(UncacheableReason::Incremental), ..unit("member", "0.1.0") };
     let program = LinkedProgram { debug_bytes: 60_000_000, full_debug: true, ..LinkedProgram::default() };
     let large = EventKind::Linked { unit: UnitId(0), program };
@@ -111,14 +111,14 @@ fn what_is_worth_most_comes_first_and_what_has_no_time_last() {
     assert_eq!(names, [AdviceName::IncrementalInCi, AdviceName::FasterLinker, AdviceName::DebugInfo]);
 }
 
-/// What is said of a program that took the linker five seconds.
+/// The advice for a program that took the linker five seconds.
 fn linking(used: Option<&str>, installed: &[&str], platform: Option<&str>) -> Option<Advice> {
     let unit = PlannedUnit { platform: platform.map(Into::into), ..unit("a", "1.0.0") };
     advice_of(vec![unit], vec![compiled(0, 9000), linked(used, 5000), machine(false, installed)]).pop()
 }
 
 #[test]
-fn a_faster_linker_is_one_that_is_there_and_not_used_yet() {
+fn the_advised_linker_is_installed_and_faster_than_the_used_one() {
     let action = |used, installed: &[&str]| linking(used, installed, None).map(|advice| advice.action);
     let mold =
         "in .cargo/config.toml:\n[target.x86_64-unknown-linux-gnu]\nrustflags = [\"-C\", \"link-arg=-fuse-ld=mold\"]";
@@ -146,7 +146,7 @@ fn programs_for_other_platforms_have_other_linkers() {
 }
 
 #[test]
-fn the_linker_is_not_mentioned_where_it_is_a_small_part() {
+fn there_is_no_advice_about_linkers_that_take_a_small_part_of_the_time() {
     let kinds = |all| vec![compiled(0, all), linked(None, 5000), machine(false, &["mold"])];
     assert_eq!(advice_of(vec![unit("a", "1.0.0")], kinds(50_000)).len(), 1);
     assert_eq!(advice_of(vec![unit("a", "1.0.0")], kinds(50_001)), []);
@@ -163,7 +163,7 @@ fn debug_info(ci: bool, profile: &str, debug_bytes: u64) -> Option<Advice> {
 }
 
 #[test]
-fn debug_information_is_measured_without_what_would_stay() {
+fn line_tables_and_the_standard_library_do_not_count_as_spared_debug_information() {
     assert_eq!(debug_info(false, "dev", 100_001_006), None);
     assert_eq!(debug_info(true, "dev", 50_001_006), None);
     let advice = debug_info(false, "dev", 100_001_007).unwrap();
@@ -175,7 +175,7 @@ fn debug_information_is_measured_without_what_would_stay() {
 }
 
 #[test]
-fn debug_information_is_set_in_the_profile_of_the_manifest() {
+fn the_action_names_the_section_of_the_manifest_that_sets_the_profile() {
     for (profile, section) in
         [("dev", "[profile.dev]"), ("test", "[profile.dev]"), ("bench", "[profile.release]"), ("own", "[profile.own]")]
     {
@@ -185,27 +185,27 @@ fn debug_information_is_set_in_the_profile_of_the_manifest() {
 }
 
 #[test]
-fn versions_that_cargo_takes_for_one_another_are_no_duplicates() {
+fn compatible_versions_are_no_duplicates() {
     let kinds = || vec![compiled(0, 5000), compiled(1, 5000)];
     let of = |one, other| advice_of(vec![unit("a", one), unit("a", other)], kinds()).len();
-    assert_eq!([of("1.2.0", "1.9.0"), of("0.3.1", "0.3.2"), of("1.0.0", "1.0.0"), of("what", "ever")], [0; 4]);
+    assert_eq!([of("1.2.0", "1.9.0"), of("0.3.1", "0.3.2"), of("1.0.0", "1.0.0"), of("no", "version")], [0; 4]);
     assert_eq!([of("1.2.0", "2.0.0"), of("0.3.1", "0.4.0"), of("0.0.1", "0.0.2")], [1; 3]);
 }
 
 #[test]
-fn a_version_that_was_a_hit_costs_nothing() {
+fn a_version_that_was_a_hit_is_no_duplicate() {
     let units = vec![unit("a", "1.0.0"), unit("a", "2.0.0")];
     assert_eq!(advice_of(units, vec![compiled(0, 5000), restored(1, 1, 5000)]), []);
 }
 
 #[test]
-fn incremental_compilation_is_right_outside_of_ci() {
+fn there_is_no_advice_against_incremental_compilation_outside_of_ci() {
     let member = PlannedUnit { uncacheable: Some(UncacheableReason::Incremental), ..unit("member", "0.1.0") };
     assert_eq!(advice_of(vec![member], vec![compiled(0, 5000), machine(false, &[])]), []);
 }
 
 #[test]
-fn what_was_uploaded_is_not_left_behind() {
+fn uploaded_units_do_not_count_as_not_uploaded() {
     let key = crate::key::UnitKey(crate::digest::Digest::of("a"));
     let unit = PlannedUnit { key: Some(key), ..unit("a", "1.0.0") };
     let uploaded = EventKind::Uploaded { key, package: "a 1.0.0".into(), bytes: 9, millis: 9 };
@@ -214,14 +214,14 @@ fn what_was_uploaded_is_not_left_behind() {
 }
 
 #[test]
-fn a_list_that_is_long_is_summed() {
+fn a_long_list_ends_with_the_number_of_further_items() {
     let items = ["a", "b", "c", "d", "e"].map(String::from);
     assert_eq!(first_few(&items[..3], SHOWN), "a, b, c");
     assert_eq!(first_few(&items, SHOWN), "a, b, c and 2 more");
 }
 
 #[test]
-fn facts_about_units_that_no_plan_names_are_ignored() {
+fn events_about_units_outside_of_the_plan_give_no_advice() {
     let stray = EventKind::Evicted { units: vec![UnitId(7)], max_bytes: 1 };
     assert_eq!(advice_of(Vec::new(), vec![linked(None, u64::MAX), linked(None, u64::MAX), stray]), []);
 }

@@ -1,11 +1,11 @@
-//! What keeps units from being hits, and what would change that.
+//! Causes: why units were not hits, and what would change that.
 
 use super::Outcome;
 use super::present::name;
 use super::reasons::{describe_miss, miss_advice};
 use crate::event::{MissReason, UncacheableReason};
 
-/// What keeps a unit from being a hit. Each unit has one cause: the one that holds for the next build, too.
+/// Why a unit was not a hit. Of several reasons, the cause is the one that will also hold for the next build.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CompileCause {
     Uncacheable(UncacheableReason),
@@ -32,7 +32,7 @@ impl CompileCause {
         }
     }
 
-    /// What it means, and what would change it.
+    /// The meaning of the cause, and advice.
     pub(super) fn describe(self) -> (&'static str, Option<&'static str>) {
         match self {
             Self::Uncacheable(reason) => (reason.describe(), reason.advice()),
@@ -41,7 +41,7 @@ impl CompileCause {
         }
     }
 
-    /// Both, for a cell of a table.
+    /// The description and the advice, for a cell of a table.
     pub(super) fn words(self) -> String {
         let (description, advice) = self.describe();
         advice.map_or_else(|| description.to_owned(), |advice| format!("{description}\n{advice}"))

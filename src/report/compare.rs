@@ -1,7 +1,7 @@
 //! What changed between two builds.
 //!
-//! Units of the two builds match if they have the same package, target, mode and platform. If several do (two versions
-//! of a package, or one with two sets of features), those are paired that have most in common.
+//! Units of the two builds match if they have the same package, target, mode and platform. If several units match (two
+//! versions of a package, or one version with two sets of features), the most similar ones form pairs.
 
 use std::collections::BTreeMap;
 
@@ -53,16 +53,15 @@ impl Comparison {
     /// Compares two reports.
     pub fn of(before: &Report, after: &Report) -> Self {
         let pairs = pairs(&before.units, &after.units);
-        let changed: Vec<_> = pairs.iter().filter(|(one, other)| is_changed(*one, *other)).collect();
-        let changes =
-            changed.iter().map(|(one, other)| UnitChange { before: one.cloned(), after: other.cloned() }).collect();
+        let change = |(one, other): &Pair<'_>| UnitChange { before: one.cloned(), after: other.cloned() };
+        let changed: Vec<_> = pairs.iter().filter(|(one, other)| is_changed(*one, *other)).map(change).collect();
         Self {
             schema_version: SCHEMA_VERSION,
             before: Session::of(before),
             after: Session::of(after),
             phases: phases(&before.phases, &after.phases),
             unchanged: pairs.len() - changed.len(),
-            changed: changes,
+            changed,
         }
     }
 
@@ -74,12 +73,12 @@ impl Comparison {
 
 type Pair<'a> = (Option<&'a UnitReport>, Option<&'a UnitReport>);
 
-/// Every unit of both exactly once.
+/// Pairs the units of both builds. Every unit is in exactly one pair.
 fn pairs<'a>(before: &'a [UnitReport], after: &'a [UnitReport]) -> Vec<Pair<'a>> {
     let mut groups: BTreeMap<_, (Vec<&UnitReport>, Vec<&UnitReport>)> = BTreeMap::new();
     before.iter().for_each(|unit| groups.entry(identity(unit)).or_default().0.push(unit));
     after.iter().for_each(|unit| groups.entry(identity(unit)).or_default().1.push(unit));
-    groups.into_values().flat_map(|(before, after)| pairs_of_one(before, after)).collect()
+    groups.into_values().flat_map(|(before, after)| pairs_by_similarity(before, after)).collect()
 }
 
 fn identity(unit: &UnitReport) -> impl Ord + use<'_> {
@@ -88,7 +87,7 @@ fn identity(unit: &UnitReport) -> impl Ord + use<'_> {
 }
 
 /// Pairs the units of one target, the most similar first, and the rest in order.
-fn pairs_of_one<'a>(mut before: Vec<&'a UnitReport>, mut after: Vec<&'a UnitReport>) -> Vec<Pair<'a>> {
+fn pairs_by_similarity<'a>(mut before: Vec<&'a UnitReport>, mut after: Vec<&'a UnitReport>) -> Vec<Pair<'a>> {
     let alike: [fn(&UnitReport, &UnitReport) -> bool; 4] = [
         |one, other| one.key.is_some() && one.key == other.key,
         |one, other| (&one.version, &one.features) == (&other.version, &other.features),
@@ -111,8 +110,8 @@ fn pairs_of_one<'a>(mut before: Vec<&'a UnitReport>, mut after: Vec<&'a UnitRepo
 }
 
 fn is_changed(before: Option<&UnitReport>, after: Option<&UnitReport>) -> bool {
-    let essence = |unit: &UnitReport| (unit.version.clone(), unit.features.clone(), without_numbers(&unit.outcome));
-    before.map(essence) != after.map(essence)
+    let compared = |unit: &UnitReport| (unit.version.clone(), unit.features.clone(), without_numbers(&unit.outcome));
+    before.map(compared) != after.map(compared)
 }
 
 fn without_numbers(outcome: &Outcome) -> impl PartialEq + use<> {
@@ -135,7 +134,7 @@ fn phases(before: &[PhaseSpan], after: &[PhaseSpan]) -> Vec<PhaseChange> {
     names.into_iter().map(change).collect()
 }
 
-/// The sum, if the phase occurred and ended each time.
+/// The total time of a phase, if it occurred and always ended.
 fn took(spans: &[PhaseSpan], phase: Phase) -> Option<u64> {
     let mut took = None;
     for span in spans.iter().filter(|span| span.phase == phase) {

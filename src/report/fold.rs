@@ -1,7 +1,7 @@
-//! The fold itself: one pass over the events, then one outcome a unit, then the sums.
+//! The fold itself: one pass over the events, then one outcome for each unit, then the sums.
 //!
-//! What is known of a unit is kept apart from the plan until the end, so an event about a unit that no plan names is
-//! simply never looked at. Sums saturate: a log is data from a file.
+//! The tracks of the units are separate from the plan until the end, so events about units outside of the plan have no
+//! effect. Sums saturate, because events may come from a file.
 
 use std::collections::BTreeMap;
 
@@ -22,16 +22,16 @@ pub(super) fn fold(events: &[Event]) -> Report {
 }
 
 #[derive(Default)]
-struct Fold {
+struct Fold<'a> {
     report: Report,
-    planned: Vec<PlannedUnit>,
-    tracks: BTreeMap<UnitId, UnitTrack>,
-    /// Bytes received, as the remote's own totals have it: they include what was fetched for no unit.
+    planned: &'a [PlannedUnit],
+    tracks: BTreeMap<UnitId, UnitTrack<'a>>,
+    /// The bytes received according to the remote's own totals, which include objects that belong to no unit.
     received: Option<u64>,
 }
 
-impl Fold {
-    fn apply(&mut self, at_ms: u64, kind: &EventKind) {
+impl<'a> Fold<'a> {
+    fn apply(&mut self, at_ms: u64, kind: &'a EventKind) {
         let report = &mut self.report;
         match kind {
             EventKind::SessionStarted { command, version, started, remote } => {
@@ -44,7 +44,7 @@ impl Fold {
                 report.phases.push(PhaseSpan { phase: *phase, start_ms: at_ms, end_ms: None });
             }
             EventKind::PhaseFinished { phase } => end_phase(&mut report.phases, *phase, at_ms),
-            EventKind::Planned { units } => self.planned.clone_from(units),
+            EventKind::Planned { units } => self.planned = units,
             EventKind::NothingToPlan => report.noop = true,
             EventKind::PlanFailed { reason } => report.plan_failed = Some(reason.clone()),
             EventKind::Unproven { reason } => report.unproven = Some(reason.clone()),
@@ -58,11 +58,31 @@ impl Fold {
             | EventKind::LeftOut { unit }
             | EventKind::Recorded { unit, .. }
             | EventKind::NotRecorded { unit, .. } => self.tracks.entry(*unit).or_default().apply(kind),
-            EventKind::UploadFinished { .. } | EventKind::RemoteTraffic { .. } => self.traffic(kind),
-            EventKind::PassedThrough { .. }
-            | EventKind::CorruptObject { .. }
-            | EventKind::RemoteFailed { .. }
-            | EventKind::Warning { .. } => note(report, kind),
+            EventKind::UploadFinished { sent, left, bytes } => {
+                let totals = &mut report.totals;
+                (totals.uploaded, totals.uploaded_bytes, totals.not_uploaded) = (*sent, *bytes, *left);
+            }
+            EventKind::RemoteTraffic { requests, received, sent } => {
+                (report.totals.requests, report.totals.sent_bytes) = (*requests, *sent);
+                self.received = Some(*received);
+            }
+            EventKind::PassedThrough { what, millis } => {
+                report.passed_through.push(PassedThrough { what: what.clone(), millis: *millis });
+            }
+            EventKind::CorruptObject { object, reason } => {
+                report.corrupt_objects.push(CorruptObject { object: object.clone(), reason: reason.clone() });
+            }
+            EventKind::RemoteFailed { remote, message } => {
+                let failure = || RemoteFailure { remote: remote.clone(), message: message.clone() };
+                report.remote_failed.get_or_insert_with(failure);
+            }
+            EventKind::Warning { message } => {
+                if !report.warnings.contains(message) {
+                    report.warnings.push(message.clone());
+                }
+            }
+            EventKind::CargoFinished { code } => report.exit_code = *code,
+            EventKind::SessionFinished => report.complete = true,
             EventKind::CargoStatus { .. }
             | EventKind::Linked { .. }
             | EventKind::Machine { .. }
@@ -71,168 +91,118 @@ impl Fold {
             | EventKind::PrefetchProgress { .. }
             | EventKind::Uploaded { .. }
             | EventKind::UploadProgress { .. } => {}
-            EventKind::CargoFinished { code } => report.exit_code = *code,
-            EventKind::SessionFinished => report.complete = true,
-        }
-    }
-
-    fn traffic(&mut self, kind: &EventKind) {
-        let totals = &mut self.report.totals;
-        match kind {
-            EventKind::UploadFinished { sent, left, bytes } => {
-                (totals.uploaded, totals.uploaded_bytes, totals.not_uploaded) = (*sent, *bytes, *left);
-            }
-            EventKind::RemoteTraffic { requests, received, sent } => {
-                (totals.requests, totals.sent_bytes) = (*requests, *sent);
-                self.received = Some(*received);
-            }
-            _ => {}
         }
     }
 
     fn finish(self) -> Report {
         let Self { mut report, planned, tracks, received } = self;
         let built = report.exit_code == Some(0);
-        let untouched = UnitTrack::default();
         let transferred = tracks.range(..UnitId(planned.len())).map(|(_, track)| track.transferred);
         let transferred = transferred.fold(0, u64::saturating_add);
-        report.units = planned
-            .into_iter()
-            .enumerate()
-            .map(|(index, unit)| {
-                let track = tracks.get(&UnitId(index)).unwrap_or(&untouched);
-                let outcome = track.outcome(&unit, built);
-                unit_report(unit, outcome, track.rejected.clone())
-            })
-            .collect();
+        let untouched = UnitTrack::default();
+        let track = |index| tracks.get(&UnitId(index)).unwrap_or(&untouched);
+        let units = planned.iter().enumerate().map(|(index, unit)| track(index).report(unit.clone(), built));
+        report.units = units.collect();
         report.totals.received_bytes = received.unwrap_or(transferred);
         report.totals.add_units(&report.units);
         report
     }
 }
 
-/// Ends the youngest phase of this kind that is still open.
+/// Ends the latest span of this phase that has no end yet.
 fn end_phase(phases: &mut [PhaseSpan], phase: Phase, at_ms: u64) {
     if let Some(span) = phases.iter_mut().rev().find(|span| span.phase == phase && span.end_ms.is_none()) {
         span.end_ms = Some(at_ms);
     }
 }
 
-/// What is only kept to be read.
-fn note(report: &mut Report, kind: &EventKind) {
-    match kind {
-        EventKind::PassedThrough { what, millis } => {
-            report.passed_through.push(PassedThrough { what: what.clone(), millis: *millis });
-        }
-        EventKind::CorruptObject { object, reason } => {
-            report.corrupt_objects.push(CorruptObject { object: object.clone(), reason: reason.clone() });
-        }
-        EventKind::RemoteFailed { remote, message } => {
-            let failure = || RemoteFailure { remote: remote.clone(), message: message.clone() };
-            report.remote_failed.get_or_insert_with(failure);
-        }
-        EventKind::Warning { message } if !report.warnings.contains(message) => report.warnings.push(message.clone()),
-        _ => {}
-    }
-}
-
-/// What the events say of one unit. A later event of the same kind replaces an earlier one.
+/// The events about one unit. A later event of the same kind replaces an earlier one.
 #[derive(Default)]
-struct UnitTrack {
+struct UnitTrack<'a> {
     tier: Option<Tier>,
     transferred: u64,
     missed: Option<MissReason>,
-    /// Cargo's reason for not taking it, though it was hydrated.
-    rejected: Option<String>,
-    produced: Option<Produced>,
-    /// Bytes, and whether it is path-bound.
+    /// Cargo's reason, if it did not accept the hydrated unit as fresh.
+    rejected: Option<&'a str>,
+    /// How the unit's outputs got into the build directory: `Hydrated`, `Restored` or `Compiled`.
+    produced: Option<&'a EventKind>,
+    /// The bytes stored, and whether the entry is bound.
     recorded: Option<(u64, bool)>,
     not_recorded: Option<UncacheableReason>,
     left_out: bool,
 }
 
-/// How cargo got the unit's outputs: before it was started, or when it called rustc.
-#[derive(Clone, Copy)]
-enum Produced {
-    Restored { bytes: u64, millis: u64, compile_millis: u64, hydrated: bool },
-    Compiled { millis: u64, success: bool },
-}
-
-impl UnitTrack {
-    fn apply(&mut self, kind: &EventKind) {
+impl<'a> UnitTrack<'a> {
+    fn apply(&mut self, kind: &'a EventKind) {
         match kind {
-            EventKind::Rejected { reason, .. } => self.rejected = Some(reason.clone()),
-            kind => self.apply_plain(kind),
-        }
-    }
-
-    fn apply_plain(&mut self, kind: &EventKind) {
-        match *kind {
             EventKind::Found { tier, transferred, .. } => {
-                self.tier = Some(tier);
-                self.transferred = self.transferred.saturating_add(transferred);
+                self.tier = Some(*tier);
+                self.transferred = self.transferred.saturating_add(*transferred);
             }
-            EventKind::Missed { reason, .. } => self.missed = Some(reason),
-            EventKind::Hydrated { bytes, millis, compile_millis, .. } => {
-                self.produced = Some(Produced::Restored { bytes, millis, compile_millis, hydrated: true });
+            EventKind::Missed { reason, .. } => self.missed = Some(*reason),
+            EventKind::Hydrated { .. } | EventKind::Restored { .. } | EventKind::Compiled { .. } => {
+                self.produced = Some(kind);
             }
-            EventKind::Restored { bytes, millis, compile_millis, .. } => {
-                self.produced = Some(Produced::Restored { bytes, millis, compile_millis, hydrated: false });
-            }
-            EventKind::Compiled { millis, success, .. } => self.produced = Some(Produced::Compiled { millis, success }),
-            EventKind::Recorded { bytes, path_bound, .. } => self.recorded = Some((bytes, path_bound)),
-            EventKind::NotRecorded { reason, .. } => self.not_recorded = Some(reason),
+            EventKind::Rejected { reason, .. } => self.rejected = Some(reason),
+            EventKind::Recorded { bytes, path_bound, .. } => self.recorded = Some((*bytes, *path_bound)),
+            EventKind::NotRecorded { reason, .. } => self.not_recorded = Some(*reason),
             EventKind::LeftOut { .. } => self.left_out = true,
             _ => {}
         }
     }
 
+    fn report(&self, unit: PlannedUnit, built: bool) -> UnitReport {
+        let (outcome, rejected) = (self.outcome(&unit, built), self.rejected.map(str::to_owned));
+        let PlannedUnit { package, version, target, kind, mode, platform, features, key, dependencies, .. } = unit;
+        UnitReport { package, version, target, kind, mode, platform, features, key, dependencies, rejected, outcome }
+    }
+
     fn outcome(&self, unit: &PlannedUnit, built: bool) -> Outcome {
-        let silent = without_rustc(unit);
-        let uncacheable = unit.uncacheable.or(silent);
+        let without_events = without_events(unit);
+        let uncacheable = unit.uncacheable.or(without_events);
         match (self.produced, uncacheable) {
-            (Some(Produced::Restored { bytes, millis, compile_millis, hydrated }), _) => Outcome::Hit {
-                // What is restored comes out of the local store; only `Found` says that it was remote before.
+            (
+                Some(
+                    EventKind::Hydrated { bytes, millis, compile_millis, .. }
+                    | EventKind::Restored { bytes, millis, compile_millis, .. },
+                ),
+                _,
+            ) => Outcome::Hit {
+                // The wrapper restores from the local store. Only `Found` says that the unit came from the remote.
                 tier: self.tier.unwrap_or(Tier::Local),
                 transferred_bytes: self.transferred,
-                restored_bytes: bytes,
-                restore_ms: millis,
-                compile_ms: compile_millis,
-                hydrated,
+                restored_bytes: *bytes,
+                restore_ms: *millis,
+                compile_ms: *compile_millis,
+                hydrated: matches!(self.produced, Some(EventKind::Hydrated { .. })),
             },
-            (Some(Produced::Compiled { millis, success }), Some(reason)) => {
-                Outcome::Uncacheable { reason, compile_ms: Some(millis), failed: !success }
+            (Some(EventKind::Compiled { millis, success, .. }), Some(reason)) => {
+                Outcome::Uncacheable { reason, compile_ms: Some(*millis), failed: !success }
             }
-            (Some(Produced::Compiled { millis, success }), None) => Outcome::Miss {
+            (Some(EventKind::Compiled { millis, success, .. }), None) => Outcome::Miss {
                 reason: self.missed,
-                compile_ms: millis,
+                compile_ms: *millis,
                 failed: !success,
                 recorded_bytes: self.recorded.map(|(bytes, _)| bytes),
                 path_bound: self.recorded.is_some_and(|(_, path_bound)| path_bound),
                 not_recorded: self.not_recorded,
             },
-            (None, Some(reason)) if silent.is_some() => {
+            (_, Some(reason)) if without_events.is_some() => {
                 Outcome::Uncacheable { reason, compile_ms: None, failed: false }
             }
-            (None, _) if built && !self.left_out => Outcome::Fresh,
-            (None, _) => Outcome::NotReached,
+            _ if built && !self.left_out => Outcome::Fresh,
+            _ => Outcome::NotReached,
         }
     }
 }
 
-/// Why no event will ever be about this unit, where that is so: cargo does not call rustc for it.
-fn without_rustc(unit: &PlannedUnit) -> Option<UncacheableReason> {
+/// The reason of an uncacheable unit that has no events, because cargo does not call rustc for it.
+fn without_events(unit: &PlannedUnit) -> Option<UncacheableReason> {
     match unit.mode.as_str() {
         "run-custom-build" => unit.uncacheable,
         "doc" | "doctest" | "docscrape" => Some(UncacheableReason::Doc),
         _ => None,
     }
-}
-
-fn unit_report(unit: PlannedUnit, outcome: Outcome, rejected: Option<String>) -> UnitReport {
-    let PlannedUnit { package, version, target, kind, mode, platform, features, key, uncacheable: _, dependencies } =
-        unit;
-    UnitReport { package, version, target, kind, mode, platform, features, key, dependencies, rejected, outcome }
 }
 
 impl Totals {

@@ -1,11 +1,11 @@
-//! The report as a page: one HTML file, for people who would rather look than read.
+//! The report as a page: one HTML file.
 //!
-//! [`page`] renders it. [`view`] turns a report into what is shown: of it, [`groups`] has the units by outcome, and
-//! [`tracks`] the timeline, in [`lanes`]. The template with its style and script is beside them.
+//! [`page`] renders it. The template (`html/page.html`) reads the report itself, and derived values from [`view`]:
+//! [`groups`] has the units by outcome, and [`tracks`] the timeline, in [`lanes`].
 //!
-//! **Invariants.** The file is complete in itself: its own content security policy forbids every request. Everything that
-//! a report says is text in it, never markup: the template escapes it, and the script only moves what is there. Without
-//! scripts, all but searching and sorting works. The same report gives the same bytes.
+//! **Invariants.** The file is self-contained: its content security policy forbids every request. Texts of the report
+//! are never markup: the template escapes them, and the script only moves elements. Without scripts, everything works
+//! except for filtering, sorting, zooming and details. The same report gives the same bytes.
 
 mod groups;
 mod lanes;
@@ -17,20 +17,24 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 
 use super::Report;
+use super::present::{bytes, time};
 use crate::digest::Digest;
 
 const TEMPLATE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 
-/// The whole page.
+/// Renders the page.
 pub fn page(report: &Report) -> String {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    environment.set_syntax(syntax.expect("these are no delimiters"));
+    environment.set_syntax(syntax.expect("the delimiters are the default ones"));
+    environment.add_filter("time", |millis: Option<u64>| millis.map(time).unwrap_or_default());
+    environment.add_filter("bytes", |number: Option<u64>| number.map(bytes).unwrap_or_default());
     let context = minijinja::context! {
+        report => Serde(report),
         page => Serde(view::page(report)),
         style => Value::from_safe_string(STYLE.into()),
         script => Value::from_safe_string(SCRIPT.into()),
@@ -40,13 +44,13 @@ pub fn page(report: &Report) -> String {
     rendered.expect("the template is a constant, and its context always has the same form")
 }
 
-/// Only the script with this word may run. Nobody who writes a crate's name can know it.
+/// The nonce of the only script that may run. Authors of texts in the report cannot know it.
 fn nonce(report: &Report) -> String {
-    let json = serde_json::to_vec(report).expect("a report is JSON");
+    let json = serde_json::to_vec(report).expect("a report can be serialized");
     Digest::of(json).to_string()[..32].to_owned()
 }
 
-/// `12.345`: so many percent of the whole; never more than all.
+/// `12.345`: a part in percent of the whole, at most 100.
 fn share(part: u64, whole: u64) -> String {
     let percent = if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 };
     format!("{:.3}", percent.min(100.0))

@@ -1,30 +1,29 @@
-use super::super::tests::{Fate, session};
+use super::super::tests::{self, Fate};
 use super::*;
 use crate::event::{MissReason, Tier, UncacheableReason};
 
-/// What a page must not take for markup.
+/// Text that the page must not treat as markup or as a template.
 const HOSTILE: &str = "</script><img src=x onerror='alert(1)'><!-- \" {{ 7 * 7 }} {% raw %} &lt;";
 
 fn report() -> Report {
-    let fates = [
-        Fate::Hit { tier: Tier::Remote, millis: 20, compile_millis: 40_000 },
+    tests::report(&[
+        Fate::hit(Tier::Remote, 40_000),
         Fate::Hydrated { millis: 3, rejected: None },
-        Fate::Miss { reason: MissReason::Absent, millis: 1500, recorded: Ok(false) },
+        Fate::miss(MissReason::Absent, 1500),
         Fate::Miss { reason: MissReason::Dependency, millis: 700, recorded: Err(UncacheableReason::Native) },
-        Fate::Uncacheable { reason: UncacheableReason::Incremental, millis: 3000 },
+        Fate::uncacheable(UncacheableReason::Incremental, 3000),
         Fate::BuildScriptRun,
         Fate::Fresh { found: true },
-    ];
-    Report::from_events(&session(&fates, Some(0)))
+    ])
 }
 
 #[test]
-fn the_same_report_is_the_same_page() {
+fn the_same_report_gives_the_same_page() {
     assert_eq!(page(&report()), page(&report()));
 }
 
 #[test]
-fn there_is_advice_where_there_is_something_to_say() {
+fn the_page_has_a_section_for_advice_only_if_there_is_advice() {
     let advised = page(&report());
     assert!(advised.contains("id=\"advice\"") && advised.contains("<code>not-uploaded</code>"));
     assert!(advised.contains("<pre>cargo xcache push</pre>") && advised.contains("at most <strong>1.5 s</strong>"));
@@ -32,7 +31,7 @@ fn there_is_advice_where_there_is_something_to_say() {
 }
 
 #[test]
-fn the_page_refers_to_nothing_outside_of_it() {
+fn the_page_refers_to_nothing_outside_of_itself() {
     let page = page(&report());
     for address in ["http:", "https:", "//cdn", "@import", "url(", " src=", "<iframe", "<object"] {
         assert!(!page.contains(address), "there is {address} in the page");
@@ -44,16 +43,16 @@ fn the_page_refers_to_nothing_outside_of_it() {
 }
 
 #[test]
-fn one_script_may_run_and_its_word_differs_from_report_to_report() {
-    let word = |page: &str| page.split("script-src 'nonce-").nth(1).unwrap()[..32].to_owned();
+fn one_script_may_run_and_its_nonce_depends_on_the_report() {
+    let nonce = |page: &str| page.split("script-src 'nonce-").nth(1).unwrap()[..32].to_owned();
     let (one, other) = (page(&report()), page(&Report::default()));
-    assert_ne!(word(&one), word(&other));
+    assert_ne!(nonce(&one), nonce(&other));
     assert_eq!(one.matches("<script").count(), 1);
-    assert!(one.contains(&format!("<script nonce=\"{}\">", word(&one))));
+    assert!(one.contains(&format!("<script nonce=\"{}\">", nonce(&one))));
 }
 
 #[test]
-fn names_are_text_wherever_they_stand() {
+fn names_are_never_markup() {
     let mut report = report();
     report.command = vec![HOSTILE.into()];
     report.remote = Some(HOSTILE.into());
@@ -70,13 +69,13 @@ fn names_are_text_wherever_they_stand() {
         (span.unit, span.name) = (None, Some(HOSTILE.into()));
     }
     let page = page(&report);
-    assert!(!page.contains("<img") && !page.contains("onerror='"), "markup got through");
+    assert!(!page.contains("<img") && !page.contains("onerror='"), "a name is markup");
     assert_eq!((page.matches("</script>").count(), page.matches("<!--").count()), (1, 0));
-    assert!(page.contains("{{ 7 * 7 }}"), "a name was taken for a template");
+    assert!(page.contains("{{ 7 * 7 }}"), "a name is treated as a template");
 }
 
 #[test]
-fn every_unit_and_every_reason_is_there_with_its_advice() {
+fn the_page_has_every_unit_and_describes_every_reason() {
     let page = page(&report());
     for unit in 0..7 {
         assert!(page.contains(&format!("<tr id=\"unit-{unit}\"")), "unit {unit} is missing");
@@ -92,14 +91,14 @@ fn every_unit_and_every_reason_is_there_with_its_advice() {
 #[test]
 fn a_session_without_units_has_a_page() {
     let page = page(&Report::default());
-    assert!(page.contains("Incomplete"), "an empty log is one that ended early");
+    assert!(page.contains("Incomplete"), "an empty log ended early");
     assert!(!page.contains("<table") && !page.contains("id=\"timeline\""));
     let noop = super::page(&Report { complete: true, noop: true, ..Report::default() });
     assert!(noop.contains("without a plan") && !noop.contains("Incomplete"));
 }
 
 #[test]
-fn an_absurd_log_has_a_page() {
+fn a_report_with_absurd_numbers_has_a_page() {
     let mut report = report();
     for span in &mut report.spans {
         (span.start_ms, span.end_ms) = (u64::MAX - 1, u64::MAX);

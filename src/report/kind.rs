@@ -1,4 +1,4 @@
-//! [`Outcome`]s by what they mean to the reader.
+//! Outcomes as the views group, order and colour them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,24 +1,24 @@
-//! A report in a few lines of Markdown, for the page on which a CI service shows a job.
+//! A summary of a report in Markdown, for the page of a CI job.
 
 use std::cmp::Reverse;
 
 use super::present::{bytes, duration, name, reason, title, units as counted};
 use super::{OutcomeKind, Report};
 
-/// How many misses are listed.
+/// How many compiled units are listed.
 const SHOWN: usize = 10;
 
-/// A heading, a table of totals, and what took longest. One line where nothing had changed.
+/// A heading, a table of totals, and the compilations that took longest. One line if nothing had changed.
 pub fn markdown(report: &Report) -> String {
     let command = escape(&format!("cargo xcache {}", report.command.join(" ")));
     if report.had_nothing_to_do() {
         return format!("{command}: nothing had changed.\n\n");
     }
-    let paragraphs = [vec![format!("### {command}")], remarks(report), vec![totals(report)], compiled(report)];
+    let paragraphs = [vec![format!("### {command}")], problems(report), vec![totals(report)], compiled(report)];
     paragraphs.concat().iter().map(|paragraph| format!("{paragraph}\n\n")).collect()
 }
 
-fn remarks(report: &Report) -> Vec<String> {
+fn problems(report: &Report) -> Vec<String> {
     let code = report.exit_code.filter(|code| *code != 0).map(|code| format!("Cargo ended with exit code {code}."));
     let no_plan = report.plan_failed.as_ref().map(|reason| format!("There was no plan: {}", escape(reason)));
     let failure = report.remote_failed.as_ref();
@@ -68,7 +68,8 @@ fn compiled(report: &Report) -> Vec<String> {
     [summary, table.join("\n")].into_iter().chain(rest).chain(["</details>".to_owned()]).collect()
 }
 
-/// Names and messages come from elsewhere: none of them is markup, a mention, a link or the end of a table's cell.
+/// Escapes names and messages from elsewhere, so that they contain no markup, no mention, no link, and no end of a
+/// table cell.
 fn escape(text: &str) -> String {
     let escaped = |letter: char| match letter {
         ' ' | '-' | '.' | ',' | ';' | '=' | '(' | ')' => letter.to_string(),
@@ -81,23 +82,19 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Fate, session};
+    use super::super::tests::{self, Fate};
     use super::*;
     use crate::event::{MissReason, Tier, UncacheableReason};
 
     fn report(misses: u64) -> Report {
-        let miss = |index| Fate::Miss { reason: MissReason::Absent, millis: 1000 * index, recorded: Ok(false) };
-        let others = [
-            Fate::Hit { tier: Tier::Remote, millis: 20, compile_millis: 62_000 },
-            Fate::Uncacheable { reason: UncacheableReason::Native, millis: 90_000 },
-            Fate::BuildScriptRun,
-        ];
-        let fates: Vec<_> = others.into_iter().chain((0..misses).map(miss)).collect();
-        Report::from_events(&session(&fates, Some(0)))
+        let uncacheable = Fate::uncacheable(UncacheableReason::Native, 90_000);
+        let mut fates = vec![Fate::hit(Tier::Remote, 62_000), uncacheable, Fate::BuildScriptRun];
+        fates.extend((0..misses).map(|index| Fate::miss(MissReason::Absent, 1000 * index)));
+        tests::report(&fates)
     }
 
     #[test]
-    fn a_summary_has_totals_and_what_took_longest() {
+    fn a_summary_has_totals_and_the_slowest_compilations() {
         let text = markdown(&report(2));
         let expected = "### cargo xcache build --release
 
@@ -120,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_most_expensive_ones_are_listed() {
+    fn only_the_most_expensive_units_are_listed() {
         let text = markdown(&report(40));
         assert_eq!(text.matches("| package-").count(), SHOWN);
         assert!(text.contains("41 units compiled") && text.contains("… and 31 more."), "{text}");
     }
 
     #[test]
-    fn nothing_from_elsewhere_is_markup() {
+    fn names_and_messages_are_escaped() {
         let mut report = report(1);
         report.units[3].package = "a|b`<script>*c*_d_@e#1[x](y)\\\nz".into();
         report.command = vec!["build".into(), "--features".into(), "</details>".into()];
@@ -145,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_that_failed_or_lost_its_remote_says_so() {
+    fn failures_of_cargo_and_the_remote_are_mentioned() {
         let mut report = report(0);
         report.exit_code = Some(101);
         let (remote, message) = ("s3://bucket".into(), "403 <Forbidden>".into());

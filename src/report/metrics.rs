@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Report, Totals};
 
-/// The totals, each as a gauge: of one session, not since ever.
+/// The totals of one session, each as a gauge.
 pub fn metrics(report: &Report) -> String {
     let Totals { hits_local, hits_remote, fresh, misses, uncacheable, not_reached, .. } = report.totals;
     let outcomes = [
@@ -23,7 +23,7 @@ pub fn metrics(report: &Report) -> String {
     }
     let gauges = [
         ("xcache_duration_seconds", "How long the session took.", seconds(report.duration_ms)),
-        ("xcache_compile_seconds", "What rustc took over all units.", seconds(totals.compile_ms)),
+        ("xcache_compile_seconds", "How long rustc took, over all units.", seconds(totals.compile_ms)),
         ("xcache_saved_seconds", "Compile time saved.", seconds(totals.saved_ms)),
         ("xcache_received_bytes", "Bytes received from the remote.", totals.received_bytes as f64),
         ("xcache_sent_bytes", "Bytes sent to the remote.", totals.sent_bytes as f64),
@@ -37,11 +37,11 @@ pub fn metrics(report: &Report) -> String {
 }
 
 fn describe(text: &mut String, name: &str, help: &str) {
-    writeln!(text, "# TYPE {name} gauge\n# HELP {name} {help}").expect("a string takes everything");
+    writeln!(text, "# TYPE {name} gauge\n# HELP {name} {help}").expect("writing to a string cannot fail");
 }
 
 fn add(text: &mut String, name: &str, value: f64) {
-    writeln!(text, "{name} {value}").expect("a string takes everything");
+    writeln!(text, "{name} {value}").expect("writing to a string cannot fail");
 }
 
 fn seconds(millis: u64) -> f64 {
@@ -50,17 +50,13 @@ fn seconds(millis: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Fate, session};
+    use super::super::tests::{Fate, report};
     use super::*;
     use crate::event::{MissReason, Tier};
 
     #[test]
-    fn each_total_is_described_once_and_the_text_has_its_end() {
-        let fates = [
-            Fate::Hit { tier: Tier::Remote, millis: 20, compile_millis: 62_520 },
-            Fate::Miss { reason: MissReason::Absent, millis: 1250, recorded: Ok(false) },
-        ];
-        let text = metrics(&Report::from_events(&session(&fates, Some(0))));
+    fn each_total_is_described_once_and_the_text_ends_with_eof() {
+        let text = metrics(&report(&[Fate::hit(Tier::Remote, 62_520), Fate::miss(MissReason::Absent, 1250)]));
         for line in [
             "xcache_units{outcome=\"hit-remote\"} 1",
             "xcache_units{outcome=\"miss\"} 1",

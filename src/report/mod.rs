@@ -1,10 +1,10 @@
 //! The report: what happened to every unit of a build, and why.
 //!
-//! [`Report::from_events`] folds the events of one session. [`text`] and, with the feature of this
-//! name, `html` render the result for people, and
-//! [`Report::schema`] describes its JSON form. [`reasons`] explains each miss reason. [`sessions`] and [`compare`] look
-//! at several reports, and [`stats`] at all sessions. [`markdown`] and [`metrics`] are for CI services. [`advice`] says
-//! what would make builds faster. [`present`] has the words and numbers that all of them share.
+//! [`Report::from_events`] folds the events of one session. [`text`] and, with the feature of this name, `html` render
+//! the result for people, and [`Report::schema`] describes its JSON form. [`reasons`] explains each miss reason.
+//! [`sessions`] and [`compare`] cover several reports, and [`stats`] all sessions. [`markdown`] and [`metrics`] are for
+//! CI services. [`advice`] says what would make builds faster. [`present`] has the words and numbers that all of them
+//! share.
 //!
 //! **Invariants.** The report is a pure fold over the events: no I/O, no clock. It contains every unit of the plan
 //! exactly once, in the plan's order, with exactly one [`Outcome`], and the totals are sums over the units. If the list
@@ -14,7 +14,6 @@
 pub mod advice;
 mod cause;
 pub mod compare;
-pub mod costs;
 mod fold;
 #[cfg(feature = "html")]
 pub mod html;
@@ -34,8 +33,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::advice::{Advice, AdviceName};
-use self::costs::{Amounts, Costs};
 pub use self::kind::OutcomeKind;
+use self::stats::{Costs, Tally};
 use self::timeline::Span;
 use crate::config::Prices;
 use crate::event::{Event, MissReason, Phase, Tier, UncacheableReason, UnitId};
@@ -295,7 +294,7 @@ impl Report {
         self.noop && self.units.is_empty()
     }
 
-    /// Units that should have been uploaded and were not, unless there is advice about them.
+    /// The number of units that should have been uploaded and were not, unless there is advice about them.
     fn not_uploaded_without_advice(&self) -> Option<usize> {
         let is_advised = self.advice.iter().any(|advice| advice.name == AdviceName::NotUploaded);
         Some(self.totals.not_uploaded).filter(|left| *left > 0 && !is_advised)
@@ -304,9 +303,7 @@ impl Report {
     /// The same report, with its costs.
     #[must_use]
     pub fn with_prices(self, prices: Prices) -> Self {
-        let Totals { saved_ms, received_bytes, sent_bytes, requests, .. } = self.totals;
-        let costs = Costs::of(Amounts { saved_ms, received_bytes, sent_bytes, requests }, prices);
-        Self { costs, ..self }
+        Self { costs: Tally::of(&self).costs(prices), ..self }
     }
 
     /// The JSON schema of a report.
@@ -354,7 +351,7 @@ impl Outcome {
         }
     }
 
-    /// How long rustc took, in milliseconds: in this session, or when a hit was made.
+    /// How long rustc took, in milliseconds: in this session, or for a hit when the entry was recorded.
     fn compile_ms(&self) -> Option<u64> {
         match self {
             Self::Hit { compile_ms, .. } => Some(*compile_ms),
@@ -369,7 +366,7 @@ impl Outcome {
         }
     }
 
-    /// Bytes in the target directory by a hit, or in the store by a miss.
+    /// The bytes that a hit wrote to the target directory, or a miss to the local store.
     fn size(&self) -> Option<u64> {
         match self {
             Self::Hit { restored_bytes, .. } => Some(*restored_bytes),

@@ -1,17 +1,15 @@
-//! The words and numbers of everything that people read: the report as text, Markdown and HTML, advice, and explanations.
+//! The words and numbers that text, Markdown, HTML, advice and explanations share: sizes, times, plurals, the names of
+//! outcomes and reasons, the titles of units. [`lines`] writes lines for a terminal.
 //!
-//! [`lines`] are the lines of a terminal. What is spelled here is spelled nowhere else: sizes, times, plurals, the names of
-//! outcomes and reasons, the titles of units.
-//!
-//! **Invariants.** Pure. Knows no format: nothing here is escaped, and only [`lines`] knows styles and widths.
+//! **Invariants.** Pure. Independent of the format: nothing here is escaped, and only [`lines`] uses styles and widths.
 
 pub mod lines;
 
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::costs::Costs;
-use super::{Outcome, OutcomeKind, UnitReport};
+use super::stats::Costs;
+use super::{Outcome, OutcomeKind, Report, UnitReport};
 
 /// `12.3 MB`.
 pub fn bytes(bytes: u64) -> String {
@@ -27,12 +25,12 @@ pub fn duration(millis: u64) -> String {
     }
 }
 
-/// `12 ms`, `1.2 s`, `3m 05s`: where short times matter.
+/// `12 ms`, `1.2 s`, `3m 05s`: for times that may be short.
 pub fn time(millis: u64) -> String {
     if millis < 1000 { format!("{millis} ms") } else { duration(millis) }
 }
 
-/// `0.04 s`, `41.30 s`, `3m 05s`: where many stand below each other.
+/// `0.04 s`, `41.30 s`, `3m 05s`: for columns.
 pub(super) fn precise(millis: u64) -> String {
     match millis {
         0..60_000 => format!("{}.{:02} s", millis / 1000, millis % 1000 / 10),
@@ -55,13 +53,13 @@ pub fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// The parts that say something.
+/// The parts that are present and not empty, as a list.
 pub(super) fn joined(parts: impl IntoIterator<Item = Option<String>>) -> String {
     parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-/// `7 misses`, if there are any.
-pub(super) fn any(number: usize, one: &str, many: &str) -> Option<String> {
+/// `7 misses`; absent for zero.
+pub(super) fn nonzero(number: usize, one: &str, many: &str) -> Option<String> {
     (number > 0).then(|| counted(number, one, many))
 }
 
@@ -84,11 +82,11 @@ pub(super) fn money(costs: &Costs) -> String {
     format!("{saved:.4} saved by not compiling, {spent}, {:.4} {result}", gained.abs())
 }
 
-/// The name of a kind, reason, phase or tier, as the JSON report has it.
+/// The name of a kind, reason, phase or tier in the JSON report.
 pub fn name(value: impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name,
-        other => unreachable!("only enums without data are named, not {other:?}"),
+        other => unreachable!("{other:?} is no name: only enums without data have one"),
     }
 }
 
@@ -99,7 +97,7 @@ pub fn capitalized(name: &str) -> String {
 }
 
 impl Outcome {
-    /// The name, as the JSON report has it.
+    /// The name in the JSON report.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Hit { .. } => "hit",
@@ -143,6 +141,21 @@ pub(super) fn title(unit: &UnitReport) -> String {
     format!("{package} {version} ({what}{mode})")
 }
 
+/// The problems of a session, except for a failed plan. Warnings are verbatim.
+pub(super) fn problems(report: &Report) -> impl Iterator<Item = String> + '_ {
+    let remote_failed = report.remote_failed.iter();
+    let remote_failed = remote_failed.map(|failure| format!("the remote was given up: {}", failure.message));
+    let corrupt = report.corrupt_objects.iter();
+    let corrupt = corrupt.map(|object| format!("damaged, ignored: {}: {}", object.object, object.reason));
+    let rejected = report.units.iter().filter_map(|unit| {
+        let reason = unit.rejected.as_ref()?;
+        Some(format!("cargo did not accept {} as fresh: {reason}", title(unit)))
+    });
+    let left = report.not_uploaded_without_advice();
+    let left = left.map(|left| format!("not uploaded: {}; `cargo xcache push` sends them", units(left)));
+    remote_failed.chain(corrupt).chain(rejected).chain(left).chain(report.warnings.iter().cloned())
+}
+
 /// `absent; not recorded: native`.
 pub(super) fn reason(outcome: &Outcome) -> String {
     match outcome {
@@ -160,7 +173,7 @@ pub(super) fn reason(outcome: &Outcome) -> String {
     }
 }
 
-/// The first `shown` of a list, and how many there are besides.
+/// `a, b and 3 more`: the first `shown` items, and the number of the rest.
 pub fn first_few(items: &[String], shown: usize) -> String {
     let list = items.iter().take(shown).cloned().collect::<Vec<_>>().join(", ");
     match items.len().saturating_sub(shown) {

@@ -3,17 +3,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::{EventKind, PlannedUnit, UnitId};
 
-/// What becomes of one unit in a made-up session.
-#[derive(Clone, Debug)]
+/// What happens to one unit in a generated session.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Fate {
     Hit {
         tier: Tier,
         millis: u64,
         compile_millis: u64,
     },
-    /// With what cargo has against it, and whether it was restored then.
     Hydrated {
         millis: u64,
+        /// If cargo did not accept the unit as fresh: whether the wrapper restored it then.
         rejected: Option<bool>,
     },
     Fresh {
@@ -22,6 +22,7 @@ pub(crate) enum Fate {
     Miss {
         reason: MissReason,
         millis: u64,
+        /// Whether the entry is bound, or why there is none.
         recorded: Result<bool, UncacheableReason>,
     },
     Uncacheable {
@@ -30,6 +31,60 @@ pub(crate) enum Fate {
     },
     BuildScriptRun,
     Untouched,
+}
+
+impl Fate {
+    pub(super) fn hit(tier: Tier, compile_millis: u64) -> Self {
+        Self::Hit { tier, millis: 20, compile_millis }
+    }
+
+    /// A miss that was recorded.
+    pub(super) fn miss(reason: MissReason, millis: u64) -> Self {
+        Self::Miss { reason, millis, recorded: Ok(false) }
+    }
+
+    pub(super) fn uncacheable(reason: UncacheableReason, millis: u64) -> Self {
+        Self::Uncacheable { reason, millis }
+    }
+}
+
+/// The report of a successful session in which the units have these fates.
+pub(crate) fn report(fates: &[Fate]) -> Report {
+    Report::from_events(&session(fates, Some(0)))
+}
+
+/// A unit outside of any session.
+#[cfg(feature = "explain")]
+pub(crate) fn unit(package: &str, outcome: Outcome) -> UnitReport {
+    let [unit] = <[_; 1]>::try_from(report(&[Fate::Untouched]).units).expect("there is one fate");
+    UnitReport { package: package.into(), version: "1.0.0".into(), target: package.into(), outcome, ..unit }
+}
+
+#[cfg(feature = "explain")]
+pub(crate) fn missed(reason: impl Into<Option<MissReason>>, not_recorded: Option<UncacheableReason>) -> Outcome {
+    let (reason, recorded_bytes) = (reason.into(), None);
+    Outcome::Miss { reason, compile_ms: 1, failed: false, recorded_bytes, path_bound: false, not_recorded }
+}
+
+/// The text that a function writes, without styles.
+pub(crate) fn plain(render: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
+    let mut styled = Vec::new();
+    render(&mut styled).unwrap();
+    let mut rest = String::from_utf8(styled).unwrap();
+    while let Some(start) = rest.find('\x1b') {
+        let end = start + rest[start..].find('m').unwrap();
+        rest.replace_range(start..=end, "");
+    }
+    rest
+}
+
+/// The names of the variants of an enum without data, in JSON.
+pub(crate) fn variants<T: JsonSchema>() -> Vec<String> {
+    let schema = schemars::schema_for!(T).to_value();
+    let variants = schema["oneOf"].as_array().expect("documented variants are a list");
+    let names: Vec<_> = variants.iter().map(|variant| variant["const"].as_str().unwrap().to_owned()).collect();
+    assert!(names.len() > 5);
+    names
 }
 
 pub(super) fn planned(index: usize, fate: &Fate) -> PlannedUnit {
@@ -52,7 +107,7 @@ pub(super) fn planned(index: usize, fate: &Fate) -> PlannedUnit {
     }
 }
 
-/// What the prefetch says of a unit.
+/// The event about a unit in the prefetch.
 fn prefetched(unit: UnitId, fate: &Fate) -> Option<EventKind> {
     match *fate {
         Fate::Hit { tier, .. } => Some(EventKind::Found { unit, tier, transferred: 10, millis: 3 }),
@@ -63,7 +118,7 @@ fn prefetched(unit: UnitId, fate: &Fate) -> Option<EventKind> {
     }
 }
 
-/// What the wrapper says of a unit.
+/// The events about a unit in the build.
 fn built(unit: UnitId, fate: &Fate) -> Vec<EventKind> {
     match *fate {
         Fate::Hit { millis, compile_millis, .. } => {
@@ -76,8 +131,8 @@ fn built(unit: UnitId, fate: &Fate) -> Vec<EventKind> {
                 Some(false) => Some(EventKind::Compiled { unit, millis: 40, success: true }),
                 None => None,
             };
-            let reason = || EventKind::Rejected { unit, reason: "the rustflags changed".into() };
-            [hydrated].into_iter().chain(after.into_iter().flat_map(|after| [after, reason()])).collect()
+            let rejection = || EventKind::Rejected { unit, reason: "the rustflags changed".into() };
+            [hydrated].into_iter().chain(after.into_iter().flat_map(|after| [after, rejection()])).collect()
         }
         Fate::Miss { millis, recorded, .. } => vec![
             EventKind::Compiled { unit, millis, success: true },
@@ -91,7 +146,7 @@ fn built(unit: UnitId, fate: &Fate) -> Vec<EventKind> {
     }
 }
 
-/// A whole session in which the units have these fates.
+/// A complete session in which the units have these fates.
 pub(crate) fn session(fates: &[Fate], code: Option<i32>) -> Vec<Event> {
     let ids = || fates.iter().enumerate().map(|(index, fate)| (UnitId(index), fate));
     let started = EventKind::SessionStarted {
@@ -101,33 +156,36 @@ pub(crate) fn session(fates: &[Fate], code: Option<i32>) -> Vec<Event> {
         remote: Some("s3://bucket/prefix".into()),
     };
     let units = fates.iter().enumerate().map(|(index, fate)| planned(index, fate)).collect();
-    let mut kinds = vec![started, EventKind::PhaseStarted { phase: Phase::Plan }, EventKind::Planned { units }];
-    kinds.push(EventKind::PhaseFinished { phase: Phase::Plan });
-    kinds.push(EventKind::PhaseStarted { phase: Phase::Prefetch });
+    let start = |phase| EventKind::PhaseStarted { phase };
+    let finish = |phase| EventKind::PhaseFinished { phase };
+    let mut kinds = vec![started, start(Phase::Plan), EventKind::Planned { units }, finish(Phase::Plan)];
+    kinds.push(start(Phase::Prefetch));
     kinds.extend(ids().filter_map(|(unit, fate)| prefetched(unit, fate)));
-    kinds.push(EventKind::PhaseFinished { phase: Phase::Prefetch });
-    kinds.push(EventKind::PhaseStarted { phase: Phase::Build });
+    kinds.extend([finish(Phase::Prefetch), start(Phase::Build)]);
     kinds.extend(ids().flat_map(|(unit, fate)| built(unit, fate)));
-    kinds.push(EventKind::Warning { message: "something".into() });
-    kinds.push(EventKind::CargoFinished { code });
-    kinds.push(EventKind::PhaseFinished { phase: Phase::Build });
-    kinds.push(EventKind::UploadFinished { sent: 2, left: 1, bytes: 2000 });
-    kinds.push(EventKind::RemoteTraffic { requests: 7, received: 5000, sent: 2500 });
-    kinds.push(EventKind::SessionFinished);
+    kinds.extend([
+        EventKind::Warning { message: "something".into() },
+        EventKind::CargoFinished { code },
+        finish(Phase::Build),
+        EventKind::UploadFinished { sent: 2, left: 1, bytes: 2000 },
+        EventKind::RemoteTraffic { requests: 7, received: 5000, sent: 2500 },
+        EventKind::SessionFinished,
+    ]);
     kinds.into_iter().enumerate().map(|(index, kind)| Event { at_ms: index as u64 * 10, kind }).collect()
 }
 
-/// What the report has to say of a unit of this fate.
+/// The outcome of a unit of this fate.
 fn expected(fate: &Fate, code: Option<i32>) -> Outcome {
+    let hit = |tier, restore_ms, compile_ms, hydrated| Outcome::Hit {
+        tier,
+        transferred_bytes: 10,
+        restored_bytes: 100,
+        restore_ms,
+        compile_ms,
+        hydrated,
+    };
     match *fate {
-        Fate::Hit { tier, millis, compile_millis } => Outcome::Hit {
-            tier,
-            transferred_bytes: 10,
-            restored_bytes: 100,
-            restore_ms: millis,
-            compile_ms: compile_millis,
-            hydrated: false,
-        },
+        Fate::Hit { tier, millis, compile_millis } => hit(tier, millis, compile_millis, false),
         Fate::Hydrated { rejected: Some(false), .. } => Outcome::Miss {
             reason: None,
             compile_ms: 40,
@@ -136,14 +194,7 @@ fn expected(fate: &Fate, code: Option<i32>) -> Outcome {
             path_bound: false,
             not_recorded: None,
         },
-        Fate::Hydrated { millis, rejected } => Outcome::Hit {
-            tier: Tier::Remote,
-            transferred_bytes: 10,
-            restored_bytes: 100,
-            restore_ms: millis,
-            compile_ms: 50,
-            hydrated: rejected.is_none(),
-        },
+        Fate::Hydrated { millis, rejected } => hit(Tier::Remote, millis, 50, rejected.is_none()),
         Fate::Miss { reason, millis, recorded } => Outcome::Miss {
             reason: Some(reason),
             compile_ms: millis,
@@ -204,8 +255,8 @@ fn assert_sums_match(report: &Report) {
     assert_eq!(totals.uncacheable, totals.uncacheable_by_reason.values().map(|c| c.units).sum::<usize>());
 }
 
-/// Whether the events of a prefix speak for what its report says of a unit.
-fn is_said(events: &[Event], unit: UnitId, outcome: &Outcome) -> bool {
+/// Whether the events justify the outcome of a unit.
+fn is_justified(events: &[Event], unit: UnitId, outcome: &Outcome) -> bool {
     let any = |wanted: &dyn Fn(&EventKind) -> bool| events.iter().any(|event| wanted(&event.kind));
     match outcome {
         Outcome::Hit { .. } => any(&|kind| match kind {
@@ -220,15 +271,16 @@ fn is_said(events: &[Event], unit: UnitId, outcome: &Outcome) -> bool {
     }
 }
 
-/// The report of the beginning of a session is a lower bound of that of all, and each outcome is one the events tell.
+/// Asserts that the report of the beginning of a session is a lower bound of the whole report, and that the events
+/// justify each outcome.
 pub(crate) fn assert_nothing_is_made_up(prefix: &[Event], events: &[Event]) {
     let (report, whole) = (Report::from_events(prefix), Report::from_events(events));
     assert_sums_match(&report);
     for (index, unit) in report.units.iter().enumerate() {
-        assert!(is_said(prefix, UnitId(index), &unit.outcome), "{:?}", unit.outcome);
+        assert!(is_justified(prefix, UnitId(index), &unit.outcome), "{:?}", unit.outcome);
     }
     let (some, all) = (&report.totals, &whole.totals);
-    // That cargo did not take a hydrated unit is known at the end only.
+    // Only the end of a session shows which hydrated units cargo did not accept.
     assert!(some.hits <= all.hits + all.rejected);
     assert!(some.restored_bytes <= all.restored_bytes + 100 * all.rejected as u64);
     assert!(some.misses <= all.misses && some.fresh <= all.fresh);
@@ -239,7 +291,7 @@ pub(crate) fn assert_nothing_is_made_up(prefix: &[Event], events: &[Event]) {
 
 proptest! {
     #[test]
-    fn every_unit_has_exactly_the_outcome_of_its_events((fates, code) in sessions()) {
+    fn every_unit_has_the_outcome_of_its_events((fates, code) in sessions()) {
         let report = Report::from_events(&session(&fates, code));
         prop_assert!(report.complete);
         prop_assert_eq!(report.exit_code, code);
@@ -250,7 +302,7 @@ proptest! {
     }
 
     #[test]
-    fn a_log_that_ends_early_is_incomplete_and_claims_nothing_that_no_event_says(
+    fn a_log_that_ends_early_is_incomplete_and_its_events_justify_every_claim(
         (fates, code) in sessions(),
         cut in any::<prop::sample::Index>(),
     ) {
@@ -270,7 +322,7 @@ proptest! {
     }
 
     #[test]
-    fn json_gives_the_same_report_back((fates, code) in sessions()) {
+    fn a_report_survives_a_round_trip_through_json((fates, code) in sessions()) {
         let report = Report::from_events(&session(&fates, code));
         let json = serde_json::to_string(&report).unwrap();
         prop_assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
@@ -287,21 +339,20 @@ fn no_events_are_an_incomplete_report() {
 }
 
 #[test]
-fn seconds_saved_are_a_sum_that_is_never_below_zero() {
+fn the_time_saved_is_never_negative() {
     let hit = |millis, compile_millis| Fate::Hit { tier: Tier::Local, millis, compile_millis };
-    let saved = |fates: &[Fate]| Report::from_events(&session(fates, Some(0))).totals.saved_ms;
+    let saved = |fates: &[Fate]| report(fates).totals.saved_ms;
     assert_eq!(saved(&[hit(10, 1000), hit(30, 20)]), 980);
     assert_eq!(saved(&[hit(10, 1)]), 0);
 }
 
 #[test]
-fn a_unit_in_the_store_that_the_target_directory_has_is_fresh() {
-    let report = Report::from_events(&session(&[Fate::Fresh { found: true }], Some(0)));
-    assert_eq!(report.units[0].outcome, Outcome::Fresh);
+fn a_unit_that_the_store_and_the_target_directory_have_is_fresh() {
+    assert_eq!(report(&[Fate::Fresh { found: true }]).units[0].outcome, Outcome::Fresh);
 }
 
 #[test]
-fn rustdoc_is_not_taken_for_fresh() {
+fn documentation_is_not_reported_as_fresh() {
     let unit = PlannedUnit { mode: "doc".into(), ..planned(0, &Fate::Untouched) };
     let log = events([EventKind::Planned { units: vec![unit] }, EventKind::CargoFinished { code: Some(0) }]);
     let outcome = &Report::from_events(&log).units[0].outcome;
@@ -309,7 +360,7 @@ fn rustdoc_is_not_taken_for_fresh() {
 }
 
 #[test]
-fn events_about_a_unit_that_no_plan_names_are_ignored() {
+fn events_about_units_outside_of_the_plan_are_ignored() {
     let restored = EventKind::Restored { unit: UnitId(usize::MAX), bytes: 1, millis: 1, compile_millis: 9 };
     let found = EventKind::Found { unit: UnitId(3), tier: Tier::Remote, transferred: 9, millis: 1 };
     let totals = Report::from_events(&events([restored, found])).totals;

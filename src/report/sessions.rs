@@ -1,4 +1,4 @@
-//! Several sessions, one line each.
+//! Several sessions, one line for each.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,10 @@
-//! Sums over all sessions that used a local store.
+//! Sums over all sessions that used a local store, and what the cache saved and cost in money.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::costs::{Amounts, Costs};
 use super::{Report, SCHEMA_VERSION, Totals};
+use crate::config::Prices;
 use crate::event::Timestamp;
 
 /// The output of `cargo xcache stats`.
@@ -76,25 +76,12 @@ pub struct Tally {
 impl Tally {
     /// The sums of one session.
     pub fn of(report: &Report) -> Self {
+        let totals = &report.totals;
         Self {
             since: report.started,
             sessions: 1,
             failed: u64::from(report.exit_code.is_some_and(|code| code != 0)),
             noop: u64::from(report.had_nothing_to_do()),
-            ..Self::of_traffic(report)
-        }
-        .with_units(&report.totals)
-    }
-
-    /// The traffic with a remote outside of a session.
-    pub fn of_traffic(report: &Report) -> Self {
-        let totals = &report.totals;
-        let (received_bytes, sent_bytes, requests) = (totals.received_bytes, totals.sent_bytes, totals.requests);
-        Self { received_bytes, sent_bytes, requests, ..Self::default() }
-    }
-
-    fn with_units(self, totals: &Totals) -> Self {
-        Self {
             hits: totals.hits as u64,
             hits_local: totals.hits_local as u64,
             hits_remote: totals.hits_remote as u64,
@@ -103,8 +90,14 @@ impl Tally {
             compile_ms: totals.compile_ms,
             restore_ms: totals.restore_ms,
             saved_ms: totals.saved_ms,
-            ..self
+            ..Self::of_traffic(report)
         }
+    }
+
+    /// The traffic with a remote outside of a session.
+    pub fn of_traffic(report: &Report) -> Self {
+        let Totals { received_bytes, sent_bytes, requests, .. } = report.totals;
+        Self { received_bytes, sent_bytes, requests, ..Self::default() }
     }
 
     /// Adds other sums.
@@ -129,18 +122,46 @@ impl Tally {
         numbers.into_iter().for_each(|(sum, number)| *sum = sum.saturating_add(number));
     }
 
-    /// The amounts that have a price.
-    pub fn amounts(&self) -> Amounts {
-        let Self { saved_ms, received_bytes, sent_bytes, requests, .. } = *self;
-        Amounts { saved_ms, received_bytes, sent_bytes, requests }
+    /// The costs, if any price is set.
+    pub fn costs(&self, prices: Prices) -> Option<Costs> {
+        const MINUTE: f64 = 60_000.0;
+        const GB: f64 = 1e9;
+        let Prices { core_minute, gb_received, gb_sent, request } = prices;
+        let saved = self.saved_ms as f64 / MINUTE * core_minute;
+        let received = self.received_bytes as f64 / GB * gb_received;
+        let sent = self.sent_bytes as f64 / GB * gb_sent;
+        let requests = self.requests as f64 * request;
+        let costs = Costs { saved, received, sent, requests, gained: saved - received - sent - requests };
+        (prices != Prices::default()).then_some(costs)
+    }
+}
+
+/// Amounts of money, at the prices that the user has set.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Costs {
+    /// What the saved compile time would have cost.
+    pub saved: f64,
+    /// What receiving cost.
+    pub received: f64,
+    /// What sending cost.
+    pub sent: f64,
+    /// What the requests cost.
+    pub requests: f64,
+    /// `saved`, less everything that was spent.
+    pub gained: f64,
+}
+
+impl Costs {
+    /// Everything that was spent.
+    pub fn spent(&self) -> f64 {
+        self.received + self.sent + self.requests
     }
 }
 
 impl Stats {
     /// Combines the sums, the size of the store, and the costs.
-    pub fn new(tally: Tally, store: StoreSize, prices: crate::config::Prices) -> Self {
-        let costs = Costs::of(tally.amounts(), prices);
-        Self { schema_version: SCHEMA_VERSION, tally, store, costs }
+    pub fn new(tally: Tally, store: StoreSize, prices: Prices) -> Self {
+        Self { schema_version: SCHEMA_VERSION, costs: tally.costs(prices), tally, store }
     }
 
     /// The JSON schema.
@@ -153,7 +174,7 @@ impl Stats {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::{session, sessions};
+    use super::super::tests::{report, session, sessions};
     use super::*;
 
     proptest! {
@@ -176,9 +197,31 @@ mod tests {
     }
 
     #[test]
-    fn a_push_is_no_session() {
-        let report = Report::from_events(&session(&[], Some(0)));
-        let tally = Tally::of_traffic(&report);
+    fn each_amount_is_multiplied_by_its_price() {
+        let tally = Tally {
+            saved_ms: 90_000,
+            received_bytes: 500_000_000,
+            sent_bytes: 2_000_000_000,
+            requests: 1000,
+            ..Tally::default()
+        };
+        let costs =
+            tally.costs(Prices { core_minute: 2.0, gb_received: 0.5, gb_sent: 0.125, request: 0.0005 }).unwrap();
+        assert_eq!(costs, Costs { saved: 3.0, received: 0.25, sent: 0.25, requests: 0.5, gained: 2.0 });
+        assert_eq!(costs.spent(), 1.0);
+        assert_eq!(tally.costs(Prices::default()), None);
+    }
+
+    #[test]
+    fn a_cache_may_cost_more_than_it_saves() {
+        let tally = Tally { requests: 10, ..Tally::default() };
+        let costs = tally.costs(Prices { request: 1.0, ..Prices::default() }).unwrap();
+        assert_eq!((costs.saved, costs.gained), (0.0, -10.0));
+    }
+
+    #[test]
+    fn a_push_counts_its_traffic_and_no_session() {
+        let tally = Tally::of_traffic(&report(&[]));
         assert_eq!((tally.sessions, tally.sent_bytes, tally.since), (0, 2500, None));
     }
 }

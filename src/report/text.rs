@@ -1,10 +1,9 @@
-//! The report in words: a [`summary`] of a few lines after a build, the [`table`] of its units, the [`sessions`] of a
-//! directory, how two of them [differ](comparison), and [`stats`] over all.
+//! The report as text: a [`summary`] of a few lines after a build, the [`table`] of its units, the [`sessions`] of a
+//! target directory, the [`comparison`] of two, and [`stats`] over all.
 //!
-//! All write ANSI styles; whoever owns the stream strips them where they are not wanted. None asks the terminal anything:
-//! the width is in the [`View`].
+//! All write ANSI styles, and leave it to the owner of the stream to strip them. None queries the terminal: the width
+//! is in the [`View`].
 
-mod advice;
 mod causes;
 mod comparison;
 mod grid;
@@ -22,20 +21,21 @@ pub use self::stats::stats;
 pub use self::table::table;
 pub use super::present::bytes;
 use super::present::lines::{self, GOOD};
-use super::present::{any, duration, joined, name, units};
+use super::present::{duration, joined, name, nonzero, units};
 use super::{Outcome, Report, Totals};
 use crate::event::UncacheableReason;
 
-/// How much is shown, and on what.
+/// The width of the output, and how much of the report it shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct View {
-    /// The terminal's width; without it, lines are as long as they need to be.
+    /// The terminal's width; without it, lines may have any length.
     pub width: Option<u16>,
-    /// Every unit has a row, not just those that took longest of each kind.
+    /// Whether every unit has a row. If not, only the most expensive of the units that were not compiled have one.
     pub all: bool,
 }
 
-/// One to three lines after a build, in cargo's manner. Nothing where neither a hit nor a miss happened.
+/// Writes up to three lines after a build, in cargo's style. The first two are absent if there was neither a hit nor a
+/// miss.
 pub fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let totals = &report.totals;
     if totals.hits + totals.misses > 0 {
@@ -60,20 +60,20 @@ fn status(out: &mut dyn Write, verb: &str, message: impl Display) -> io::Result<
 
 /// `153 of 180 units (12 local, 141 remote, 84.2 MB), saved 41.3 s of compile time`.
 fn cached(totals: &Totals, report: &Report) -> String {
-    let asked = totals.hits + report.units.iter().filter(|unit| unit.outcome.compiled_ms().is_some()).count();
-    let remote = any(totals.hits_remote, "remote", "remote");
+    let built = totals.hits + report.units.iter().filter(|unit| unit.outcome.compiled_ms().is_some()).count();
+    let remote = nonzero(totals.hits_remote, "remote", "remote");
     let received = remote.as_ref().map(|_| bytes(totals.received_bytes));
-    let origins = match joined([any(totals.hits_local, "local", "local"), remote, received]) {
+    let origins = match joined([nonzero(totals.hits_local, "local", "local"), remote, received]) {
         origins if origins.is_empty() => origins,
         origins => format!(" ({origins})"),
     };
-    let cached = format!("{} of {}{origins}", totals.hits, units(asked));
+    let cached = format!("{} of {}{origins}", totals.hits, units(built));
     let saved = format!("saved {} of compile time", duration(totals.saved_ms));
     joined([Some(cached), (totals.saved_ms >= 100).then_some(saved)])
 }
 
-/// `3 misses, 24 not cacheable (8 proc-macro, 10 build-script)`. A miss that could not be recorded will be one again:
-/// it counts by that reason.
+/// `3 misses, 24 not cacheable (8 proc-macro, 10 build-script)`. A miss that could not be recorded will be a miss
+/// again, so it counts as not cacheable.
 fn compiled(report: &Report) -> Option<String> {
     let mut misses = 0;
     let mut reasons: BTreeMap<UncacheableReason, usize> = BTreeMap::new();
@@ -87,7 +87,7 @@ fn compiled(report: &Report) -> Option<String> {
     }
     let list = joined(reasons.iter().map(|(reason, units)| Some(format!("{units} {}", name(reason)))));
     let not_cacheable = format!("{} not cacheable ({list})", reasons.values().sum::<usize>());
-    let text = joined([any(misses, "miss", "misses"), (!reasons.is_empty()).then_some(not_cacheable)]);
+    let text = joined([nonzero(misses, "miss", "misses"), (!reasons.is_empty()).then_some(not_cacheable)]);
     (!text.is_empty()).then_some(text)
 }
 

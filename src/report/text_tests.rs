@@ -1,43 +1,30 @@
 use super::super::compare::Comparison;
 use super::super::sessions::Sessions;
 use super::super::stats::{Stats, StoreSize, Tally};
-use super::super::tests::{Fate, session};
+use super::super::tests::{Fate, plain, report};
 use super::*;
 use crate::event::{MissReason, Tier};
 
-fn hit(tier: Tier, compile_millis: u64) -> Fate {
-    Fate::Hit { tier, millis: 20, compile_millis }
-}
-
 fn sample() -> Report {
-    let miss = |recorded| Fate::Miss { reason: MissReason::Absent, millis: 1500, recorded };
-    let fates = [
-        hit(Tier::Local, 2_000),
-        hit(Tier::Remote, 40_000),
-        miss(Ok(false)),
-        miss(Err(UncacheableReason::Native)),
-        Fate::Uncacheable { reason: UncacheableReason::ProcMacro, millis: 3000 },
-        Fate::Uncacheable { reason: UncacheableReason::Incremental, millis: 200 },
+    report(&[
+        Fate::hit(Tier::Local, 2_000),
+        Fate::hit(Tier::Remote, 40_000),
+        Fate::miss(MissReason::Absent, 1500),
+        Fate::Miss { reason: MissReason::Absent, millis: 1500, recorded: Err(UncacheableReason::Native) },
+        Fate::uncacheable(UncacheableReason::ProcMacro, 3000),
+        Fate::uncacheable(UncacheableReason::Incremental, 200),
         Fate::BuildScriptRun,
         Fate::Fresh { found: false },
-    ];
-    Report::from_events(&session(&fates, Some(0)))
+    ])
 }
 
-/// Renders, and drops the styles.
-fn plain(render: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
-    let mut styled = Vec::new();
-    render(&mut styled).unwrap();
-    let mut rest = String::from_utf8(styled).unwrap();
-    while let Some(start) = rest.find('\x1b') {
-        let end = start + rest[start..].find('m').unwrap();
-        rest.replace_range(start..=end, "");
-    }
-    rest
+/// The table, without a limit of the width.
+fn unlimited(report: &Report) -> String {
+    plain(|out| table(report, View::default(), out))
 }
 
 #[test]
-fn the_summary_says_what_was_cached_and_what_was_not() {
+fn the_summary_lists_hits_misses_and_uploads() {
     assert_eq!(
         plain(|out| summary(&sample(), out)),
         "      Cached 2 of 6 units (1 local, 1 remote, 5.0 kB), saved 41.9 s of compile time\n    \
@@ -47,15 +34,14 @@ fn the_summary_says_what_was_cached_and_what_was_not() {
 }
 
 #[test]
-fn a_build_in_which_the_cache_had_no_part_has_no_summary() {
-    let fates = [Fate::Fresh { found: true }, Fate::Uncacheable { reason: UncacheableReason::Path, millis: 3000 }];
-    let mut report = Report::from_events(&session(&fates, Some(0)));
+fn a_build_without_hits_and_misses_has_no_summary() {
+    let mut report = report(&[Fate::Fresh { found: true }, Fate::uncacheable(UncacheableReason::Path, 3000)]);
     (report.totals.uploaded, report.totals.not_uploaded) = (0, 0);
     assert_eq!(plain(|out| summary(&report, out)), "");
 }
 
 #[test]
-fn the_verb_is_styled_like_cargos() {
+fn the_verb_has_the_style_of_cargo() {
     let mut out = Vec::new();
     status(&mut out, "Cached", "x").unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), "\x1b[1m\x1b[32m      Cached\x1b[0m x\n");
@@ -67,7 +53,7 @@ fn rows(text: &str) -> Vec<&str> {
 
 #[test]
 fn the_table_lists_every_unit_and_every_cause_and_ends_with_the_totals() {
-    let text = plain(|out| table(&sample(), View::default(), out));
+    let text = unlimited(&sample());
     assert_eq!(rows(&text).len(), 8, "{text}");
     assert!(text.contains("not recorded: native"), "{text}");
     assert!(text.contains("1 unit  "), "{text}");
@@ -75,22 +61,21 @@ fn the_table_lists_every_unit_and_every_cause_and_ends_with_the_totals() {
     assert!(text.lines().all(|line| line == line.trim_end()), "no blanks at line ends: {text:?}");
     let position = |name: &str| text.find(name).unwrap();
     assert!(position("package-4") < position("package-5"), "the most expensive unit of a kind comes first: {text}");
-    assert!(position("package-3") < position("package-1"), "what was compiled comes before hits: {text}");
+    assert!(position("package-3") < position("package-1"), "compiled units come before hits: {text}");
     let (_, totals) = text.split_once("     Session cargo build --release\n").unwrap();
     assert!(totals.contains(" started 1970-01-01 00:00:00 UTC, took 0.2 s, exit code 0\n"), "{totals}");
     assert!(totals.contains("Units 8: 2 hits (1 remote, 1 local; 0 before cargo started), 2 misses, 3 not cacheable"));
 }
 
 #[test]
-fn advice_stands_before_the_totals_with_what_to_do_below_it() {
-    let text = plain(|out| table(&sample(), View::default(), out));
-    let advice = "      Advice 1 unit was not uploaded; what this build compiled of them, for 1.5 s, others will compile again \
-                  (not-uploaded)\n             cargo xcache push\n\n";
+fn advice_comes_before_the_totals_with_its_action_below_it() {
+    let text = unlimited(&sample());
+    let advice = "      Advice 1 unit was not uploaded: other machines will have to repeat compilations that took \
+                  1.5 s (not-uploaded)\n             cargo xcache push\n\n";
     assert!(text.contains(advice), "{text}");
     assert!(text.find("Advice") < text.find("Session"), "{text}");
     assert_eq!(text.matches("cargo xcache push").count(), 1, "{text}");
-    let report = Report { advice: Vec::new(), ..sample() };
-    let text = plain(|out| table(&report, View::default(), out));
+    let text = unlimited(&Report { advice: Vec::new(), ..sample() });
     assert!(!text.contains("Advice") && text.contains("not uploaded: 1 unit"), "{text}");
 }
 
@@ -105,28 +90,27 @@ fn every_row_fits_the_terminal_and_numbers_are_never_cut() {
 }
 
 #[test]
-fn a_long_line_goes_on_below_itself() {
+fn a_long_line_is_wrapped() {
     let mut report = sample();
     report.warnings = vec!["word ".repeat(30)];
     let text = plain(|out| table(&report, View { width: Some(80), all: false }, out));
     let warning: Vec<_> = text.lines().filter(|line| line.contains("word word")).collect();
     assert_eq!(warning.len(), 3, "{text}");
     assert!(warning[0].starts_with("     Warning word") && warning[1].starts_with("             word"), "{text}");
-    assert_eq!(plain(|out| table(&report, View::default(), out)).matches("word").count(), 30);
+    assert_eq!(unlimited(&report).matches("word").count(), 30);
 }
 
 #[test]
 fn without_a_terminal_nothing_is_cut() {
     let mut report = sample();
     report.units[0].package = format!("package-{}", "x".repeat(300));
-    assert!(plain(|out| table(&report, View::default(), out)).contains(&report.units[0].package));
+    assert!(unlimited(&report).contains(&report.units[0].package));
 }
 
 #[test]
-fn of_many_hits_the_expensive_ones_are_shown_and_the_rest_is_summed() {
-    let fates: Vec<_> = (0..40).map(|index| hit(Tier::Local, 1_000 * (index + 1))).collect();
-    let report = Report::from_events(&session(&fates, Some(0)));
-    let text = plain(|out| table(&report, View::default(), out));
+fn of_many_hits_only_the_most_expensive_have_rows_and_the_rest_is_summed() {
+    let report = report(&Vec::from_iter((1..=40).map(|index| Fate::hit(Tier::Local, 1_000 * index))));
+    let text = unlimited(&report);
     assert_eq!(rows(&text).len(), 10, "{text}");
     let rest = text.lines().find(|line| line.contains("… and 30 more")).unwrap();
     assert!(rest.contains("7m 45s") && rest.contains("0.60 s") && rest.contains("3.0 kB"), "{rest}");
@@ -134,29 +118,26 @@ fn of_many_hits_the_expensive_ones_are_shown_and_the_rest_is_summed() {
 }
 
 #[test]
-fn what_was_compiled_is_never_left_out() {
-    let fates = vec![Fate::Uncacheable { reason: UncacheableReason::ProcMacro, millis: 3000 }; 40];
-    let report = Report::from_events(&session(&fates, Some(0)));
-    assert_eq!(rows(&plain(|out| table(&report, View::default(), out))).len(), 40);
+fn every_compiled_unit_has_a_row() {
+    let report = report(&[Fate::uncacheable(UncacheableReason::ProcMacro, 3000); 40]);
+    assert_eq!(rows(&unlimited(&report)).len(), 40);
 }
 
 #[test]
-fn text_from_elsewhere_stays_on_its_line() {
+fn names_and_messages_are_written_without_control_characters() {
     let mut report = sample();
     report.units[0].package = "pack\nage".into();
     report.warnings = vec!["one\n\x1b[2J\ttwo".into()];
-    let text = plain(|out| table(&report, View::default(), out));
+    let text = unlimited(&report);
     assert!(text.contains("pack age 1.2.3") && text.contains("Warning one [2J two\n"), "{text}");
 }
 
 fn failed() -> Report {
-    let mut report = sample();
-    (report.exit_code, report.complete) = (Some(101), true);
-    report
+    Report { exit_code: Some(101), ..sample() }
 }
 
 #[test]
-fn sessions_are_numbered_from_the_last_one_on() {
+fn sessions_are_numbered_from_the_newest() {
     let noop = Report { noop: true, complete: true, exit_code: Some(0), ..Report::default() };
     let reports = [sample(), noop, failed(), Report::default()];
     let text = plain(|out| sessions(&Sessions::of(&reports), View::default(), out));
@@ -168,7 +149,7 @@ fn sessions_are_numbered_from_the_last_one_on() {
 }
 
 #[test]
-fn sessions_keep_to_the_width_without_a_number_cut() {
+fn the_list_of_sessions_fits_the_terminal_and_numbers_are_never_cut() {
     let text = plain(|out| sessions(&Sessions::of(&[sample()]), View { width: Some(80), all: false }, out));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains(" 41.9 s") && !text.contains("received"), "{text}");
@@ -177,7 +158,7 @@ fn sessions_keep_to_the_width_without_a_number_cut() {
 }
 
 #[test]
-fn a_comparison_shows_what_changed_and_the_totals_beside_each_other() {
+fn a_comparison_shows_changed_units_and_both_totals() {
     let mut after = sample();
     after.units[0].version = "1.3.0".into();
     after.units[1].outcome = after.units[2].outcome.clone();
@@ -193,7 +174,7 @@ fn a_comparison_shows_what_changed_and_the_totals_beside_each_other() {
 }
 
 #[test]
-fn sums_over_all_sessions_are_a_line_each() {
+fn statistics_have_one_line_for_each_subject() {
     let mut tally = Tally::of(&sample());
     tally.add(&Tally::of(&failed()));
     let store = StoreSize { directory: "/store".into(), entries: 3, files: 5, bytes: 2000, max_bytes: 10_000_000_000 };
@@ -211,6 +192,6 @@ fn sums_over_all_sessions_are_a_line_each() {
 }
 
 #[test]
-fn durations_are_short() {
+fn durations_have_a_short_format() {
     assert_eq!([0, 449, 59_999, 60_000, 185_000].map(duration), ["0.0 s", "0.4 s", "59.9 s", "1m 00s", "3m 05s"]);
 }

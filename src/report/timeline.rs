@@ -1,10 +1,10 @@
-//! What took time in a session, and when: a second fold over the same events.
+//! The timeline: when a session spent time on what. This is a second fold over the same events.
 //!
-//! [`spans`] gives the start and end of each fetch, each unit that was placed or restored, each run of rustc or of a
+//! [`spans`] returns the start and end of each fetch, each unit that was placed or restored, each run of rustc or of a
 //! build script, and each upload. [`critical_path`] finds the compilations that had to wait for one another.
 //!
-//! **Invariants.** Pure, like the rest of the report. A span never ends before it begins. The events may come from a
-//! file: units that no plan names have no spans, and dependencies may point anywhere, even in a circle.
+//! **Invariants.** Pure, like the rest of the report. A span never ends before it begins. Since the events may come
+//! from a file, units outside of the plan have no spans, and dependencies may be out of range or circular.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -91,16 +91,16 @@ fn span(event: &Event, planned: &[PlannedUnit], by_key: &HashMap<UnitKey, usize>
     Some(Span { kind, unit, name: name.cloned(), start_ms, end_ms, bytes })
 }
 
-/// The chain of dependencies that took rustc and build scripts longest, from its start. Units that were not compiled
-/// cost nothing and are left out.
+/// The chain of dependencies with the longest sum of compile times, dependencies first. Units that were not compiled
+/// are left out.
 ///
-/// Cargo starts a crate when the metadata of its dependencies is there, so the chain may take less wall-clock time than
-/// its sum.
+/// Cargo starts a crate as soon as its dependencies have metadata, so the chain may take less wall-clock time than its
+/// sum.
 pub fn critical_path(units: &[UnitReport]) -> Vec<UnitId> {
     let cost = |id: usize| units[id].outcome.compiled_ms().unwrap_or(0);
     let dependencies = |id: usize| units[id].dependencies.iter().map(|unit| unit.0).filter(|id| *id < units.len());
-    // Of each unit: what the longest chain up to and with it costs, and the unit before it. What has none yet when it is
-    // asked for is in a circle.
+    // For each unit: the cost of the longest chain that ends with it, and the unit before it in that chain. A
+    // dependency without a value here is part of a circle.
     let mut longest: Vec<Option<(u64, Option<usize>)>> = vec![None; units.len()];
     for id in dependencies_first(units.len(), |id| dependencies(id).collect()) {
         let before = dependencies(id).filter_map(|before| Some((longest[before]?.0, Reverse(before)))).max();
@@ -114,7 +114,8 @@ pub fn critical_path(units: &[UnitReport]) -> Vec<UnitId> {
     path
 }
 
-/// All units, each after those it depends on, as far as there is no circle. Without recursion: chains may be long.
+/// All units in an order in which dependencies precede their dependents, except in circles. Not recursive, because
+/// chains may be long.
 fn dependencies_first(units: usize, dependencies: impl Fn(usize) -> Vec<usize>) -> Vec<usize> {
     let mut order = Vec::with_capacity(units);
     let mut seen = vec![false; units];

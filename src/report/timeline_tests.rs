@@ -1,14 +1,13 @@
 use proptest::prelude::*;
 
-use super::super::tests::{Fate, planned, session};
+use super::super::tests::{Fate, planned, report};
 use super::super::{Outcome, Report};
 use super::*;
 use crate::digest::Digest;
 use crate::event::{MissReason, Tier};
 
 fn compiled(dependencies: &[usize], compile_ms: u64) -> UnitReport {
-    let fate = Fate::Miss { reason: MissReason::Absent, millis: compile_ms, recorded: Ok(false) };
-    let mut unit = Report::from_events(&session(&[fate], Some(0))).units.remove(0);
+    let mut unit = report(&[Fate::miss(MissReason::Absent, compile_ms)]).units.remove(0);
     unit.dependencies = dependencies.iter().copied().map(UnitId).collect();
     unit
 }
@@ -17,7 +16,7 @@ fn path(units: &[UnitReport]) -> Vec<usize> {
     critical_path(units).into_iter().map(|unit| unit.0).collect()
 }
 
-/// Any graph in which a unit depends on units before it.
+/// A graph in which each unit depends on units before it.
 fn graphs() -> impl Strategy<Value = Vec<UnitReport>> {
     let unit = (prop::collection::vec(any::<prop::sample::Index>(), 0..4), 0_u64..100);
     prop::collection::vec(unit, 0..12).prop_map(|units| {
@@ -29,9 +28,9 @@ fn graphs() -> impl Strategy<Value = Vec<UnitReport>> {
     })
 }
 
-/// What the most expensive chain that ends with this unit costs, by trying all.
-fn most(units: &[UnitReport], id: usize) -> u64 {
-    let before = units[id].dependencies.iter().map(|before| most(units, before.0)).max();
+/// The cost of the most expensive chain that ends with this unit, by trying all chains.
+fn chain_cost(units: &[UnitReport], id: usize) -> u64 {
+    let before = units[id].dependencies.iter().map(|before| chain_cost(units, before.0)).max();
     before.unwrap_or(0) + units[id].outcome.spent_ms()
 }
 
@@ -40,13 +39,13 @@ proptest! {
     fn no_chain_costs_more_than_the_critical_path(units in graphs()) {
         let path = path(&units);
         let cost: u64 = path.iter().map(|id| units[*id].outcome.spent_ms()).sum();
-        let most = (0..units.len()).map(|id| most(&units, id)).max().unwrap_or(0);
+        let most = (0..units.len()).map(|id| chain_cost(&units, id)).max().unwrap_or(0);
         prop_assert_eq!(cost, most);
         prop_assert!(path.is_sorted());
     }
 
     #[test]
-    fn a_span_never_ends_before_it_begins_whatever_the_log_says(
+    fn a_span_never_ends_before_it_begins_whatever_the_events_are(
         events in prop::collection::vec((any::<u64>(), any::<u64>(), 0_usize..3), 0..9),
     ) {
         let plan = Event { at_ms: 0, kind: EventKind::Planned { units: vec![planned(0, &Fate::Untouched)] } };
@@ -61,14 +60,14 @@ proptest! {
 }
 
 #[test]
-fn a_circle_of_dependencies_does_not_hang() {
+fn a_circle_of_dependencies_has_a_critical_path() {
     let circle = [compiled(&[1], 5), compiled(&[0], 7), compiled(&[9], 1)];
     assert_eq!(path(&circle), [1, 0]);
     assert_eq!(path(&[compiled(&[0], 5)]), [0]);
 }
 
 #[test]
-fn what_was_not_compiled_is_not_on_the_critical_path() {
+fn units_that_were_not_compiled_are_not_on_the_critical_path() {
     let mut units = [compiled(&[], 5), compiled(&[0], 100), compiled(&[1], 10)];
     units[1].outcome = Outcome::Fresh;
     assert_eq!(path(&units), [0, 2]);
@@ -76,7 +75,7 @@ fn what_was_not_compiled_is_not_on_the_critical_path() {
 }
 
 #[test]
-fn each_thing_that_took_time_is_a_span_that_ends_with_its_event() {
+fn each_activity_is_a_span_that_ends_with_its_event() {
     let key = UnitKey(Digest::of("a key"));
     let mut unit = planned(0, &Fate::Untouched);
     unit.key = Some(key);
@@ -113,8 +112,8 @@ fn each_thing_that_took_time_is_a_span_that_ends_with_its_event() {
 }
 
 #[test]
-fn a_report_that_an_older_version_has_written_can_be_read() {
-    let report = Report::from_events(&session(&[Fate::Untouched], Some(0)));
+fn reports_of_older_versions_can_be_read() {
+    let report = report(&[Fate::Untouched]);
     let mut json = serde_json::to_value(&report).unwrap();
     json.as_object_mut().unwrap().remove("spans");
     json["units"][0].as_object_mut().unwrap().remove("dependencies");

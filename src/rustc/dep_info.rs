@@ -1,8 +1,8 @@
-//! rustc's `.d` files: the sources and the environment a crate was compiled from.
+//! rustc's `.d` files (dep-info): the sources and the environment a crate was compiled from.
 //!
 //! The format is what `rustc_interface::passes::write_out_deps` writes and cargo's
 //! `core/compiler/fingerprint/dep_info.rs` reads: make rules with spaces escaped, then `# env-dep:NAME=value` lines.
-//! [`RecordedDepInfo`] is such a file with its paths as paths.
+//! [`RecordedDepInfo`] is such a file with rooted paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::roots::{Root, RootedPath, Roots, Value};
 
-/// What a `.d` file says.
+/// The content of a `.d` file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct DepInfo {
     /// Source files.
     pub files: BTreeSet<Utf8PathBuf>,
-    /// Variables read through `env!` and `option_env!`, with the value they had.
+    /// Variables that were read through `env!` and `option_env!`, with their values.
     pub environment: BTreeMap<String, Option<String>>,
 }
 
@@ -39,24 +39,24 @@ impl DepInfo {
     }
 }
 
-/// A `.d` file as it is recorded: its lines.
+/// The lines of a recorded `.d` file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RecordedDepInfo(Vec<Line>);
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
-    /// As it is.
+    /// An unchanged line.
     Text(String),
     /// `target: source source …`, or a source alone. rustc escapes spaces in sources, and not in other targets.
     Rule { target: RootedPath, sources: Vec<RootedPath> },
-    /// `# env-dep:NAME=value`, the name as it stands there.
+    /// `# env-dep:NAME=value`, with the name in its escaped form.
     Variable { name: String, value: Value },
 }
 
 impl RecordedDepInfo {
-    /// Takes a file apart. What is no path, and holds one of the roots all the same, is bound to it; what cannot be put
-    /// together again as it was is kept as text.
+    /// Records a file. Text that is not a path but contains a root is bound to it. A file that could not be reproduced
+    /// exactly is kept as text.
     pub fn record(
         text: &str,
         roots: &Roots,
@@ -74,7 +74,7 @@ impl RecordedDepInfo {
         Self(vec![Line::Text(text.to_owned())])
     }
 
-    /// The text here; nothing where a root of it is not known.
+    /// The text with the paths of this machine; `None` if one of its roots is unknown.
     pub fn resolve(&self, roots: &Roots) -> Option<String> {
         let lines: Option<Vec<_>> = self.0.iter().map(|line| line.resolve(roots)).collect();
         Some(lines?.join("\n"))
@@ -87,9 +87,9 @@ impl Line {
             let value = variable(&unescape_value(name), &unescape_value(value));
             return Self::Variable { name: name.to_owned(), value };
         }
-        let of_sources = |target: &str| target.replace("\\ ", " ");
+        let unescape = |target: &str| target.replace("\\ ", " ");
         let rule = line.split_once(": ").map(|(target, sources)| (target.to_owned(), sources));
-        let rule = rule.or_else(|| Some((of_sources(line.strip_suffix(':')?), "")));
+        let rule = rule.or_else(|| Some((unescape(line.strip_suffix(':')?), "")));
         match rule.filter(|_| !line.starts_with('#')) {
             Some((target, sources)) => Self::Rule {
                 target: roots.record(&target, bound),
@@ -119,7 +119,7 @@ impl Line {
     }
 }
 
-/// Splits at spaces that have no backslash before them.
+/// Splits at spaces without a backslash before them.
 fn split_escaped(line: &str) -> Vec<Utf8PathBuf> {
     let mut files = Vec::new();
     let mut file = String::new();
@@ -135,7 +135,7 @@ fn split_escaped(line: &str) -> Vec<Utf8PathBuf> {
     files.into_iter().filter(|file| !file.is_empty()).map(Into::into).collect()
 }
 
-/// rustc escapes line breaks and backslashes in values.
+/// Undoes rustc's escapes of line breaks and backslashes in values.
 fn unescape_value(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut characters = value.chars();
@@ -173,7 +173,7 @@ mod tests {
         Roots::new([(Root::Workspace, workspace.into()), (Root::BuildDir, target.into())])
     }
 
-    /// As recorded in one place and put down in another, and what it is bound to.
+    /// The text recorded `here`, as it reads `there`, and the roots that it is bound to.
     fn moved(text: &str, here: &Roots, there: &Roots) -> (String, BTreeSet<Root>) {
         let mut bound = BTreeSet::new();
         let variable = |name: &str, value: &str| crate::rustc::variables::recorded(name, value, here, &[]);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_are_escaped_where_rustc_does_it() {
+    fn spaces_are_escaped_where_rustc_escapes_them() {
         let text = "/a b/target/x.d: /a\\ b/src/lib.rs\n\n/a\\ b/src/lib.rs:\n";
         let (there, bound) = moved(text, &at("/a b", "/a b/target"), &at("/c d", "/c d/t"));
         assert_eq!(there, "/c d/t/x.d: /c\\ d/src/lib.rs\n\n/c\\ d/src/lib.rs:\n");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_taken_apart_is_bound() {
+    fn text_that_cannot_be_parsed_is_bound() {
         let (here, there) = (at("/app", "/app/target"), at("/w", "/t"));
         for text in ["# checksum:blake3=00 /app/src/lib.rs", "a:  /app/b", "x /app\n"] {
             let (moved, bound) = moved(text, &here, &there);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn files_and_environment_are_read() {
+    fn files_and_environment_are_parsed() {
         let info = DepInfo::parse(
             "/t/a.d: src/lib.rs /t/out/with\\ space.rs\n\nsrc/lib.rs:\n\n# env-dep:OUT_DIR=/t/out\n# env-dep:UNSET\n# env-dep:TEXT=a\\nb\\\\c\n",
         );

@@ -1,21 +1,21 @@
-//! What rustc prints of files whose paths were remapped.
+//! rustc's diagnostics for files with remapped paths.
 //!
-//! Its messages are lines of JSON (`rustc_errors::json`). They name files in two places: in the fields `file_name`, and in
-//! the text of `rendered`, behind an arrow and before a line number. There, and nowhere else, the virtual path is replaced
-//! by the one that exists.
+//! The messages are lines of JSON (`rustc_errors::json`). They name files in two places: in the fields `file_name`, and
+//! in the text of `rendered`, after an arrow and before a line number. Only there, the real path replaces the virtual
+//! one.
 
 use std::borrow::Cow;
 
 use crate::roots::Roots;
 
-/// Makes lines that rustc has printed name the files that exist.
+/// Replaces virtual paths by real ones in lines that rustc has printed.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Unmapping {
     /// Virtual and real paths.
     pairs: Vec<(String, String)>,
 }
 
-/// All lines, as they would be printed here.
+/// All lines, with the real paths of this machine.
 pub fn printed(lines: &[String], unmapping: &Unmapping) -> String {
     lines.iter().map(|line| format!("{}\n", unmapping.line(line))).collect()
 }
@@ -23,17 +23,17 @@ pub fn printed(lines: &[String], unmapping: &Unmapping) -> String {
 const FIELD: &str = r#""file_name":""#;
 
 impl Unmapping {
-    /// For what is compiled with [`Roots::remap_arguments`].
+    /// The unmapping for crates that are compiled with [`Roots::remap_arguments`].
     pub fn new(roots: &Roots) -> Self {
         Self { pairs: roots.virtual_pairs() }
     }
 
-    /// Nothing was remapped.
+    /// Whether nothing was remapped.
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }
 
-    /// The line, with real paths in the place of virtual ones.
+    /// The line with real paths.
     pub fn line<'a>(&self, line: &'a str) -> Cow<'a, str> {
         if !self.pairs.iter().any(|(virtual_path, _)| line.contains(virtual_path)) {
             return Cow::Borrowed(line);
@@ -46,7 +46,7 @@ impl Unmapping {
         Cow::Owned(unmapped)
     }
 
-    /// The remapped files that a line names, with their real names, both as they stand in JSON.
+    /// The virtual and real paths of the remapped files that a line names, both with JSON's escapes.
     fn files(&self, line: &str) -> Vec<(String, String)> {
         let names = line.match_indices(FIELD).filter_map(|(at, _)| quoted(&line[at + FIELD.len()..]));
         let mut files: Vec<_> = names.filter_map(|name| Some((name.to_owned(), self.real(name)?))).collect();
@@ -64,7 +64,7 @@ impl Unmapping {
     }
 }
 
-/// What stands before the closing quote.
+/// The text before the closing quote.
 fn quoted(text: &str) -> Option<&str> {
     let mut escaped = false;
     let end = text.bytes().position(|byte| {
@@ -75,18 +75,18 @@ fn quoted(text: &str) -> Option<&str> {
     Some(&text[..end])
 }
 
-/// `name:12` becomes `real:12`.
+/// Replaces `name:12` by `real:12`.
 fn replace_before_number(text: &str, name: &str, real: &str) -> String {
     let mut replaced = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(name) {
         let (before, found) = rest.split_at(at);
-        let behind = &found[name.len()..];
+        let following = &found[name.len()..];
         let is_place =
-            behind.strip_prefix(':').is_some_and(|number| number.starts_with(|it: char| it.is_ascii_digit()));
+            following.strip_prefix(':').is_some_and(|number| number.starts_with(|it: char| it.is_ascii_digit()));
         replaced.push_str(before);
         replaced.push_str(if is_place { real } else { name });
-        rest = behind;
+        rest = following;
     }
     replaced + rest
 }
@@ -97,7 +97,7 @@ mod tests {
     use crate::roots::Root;
 
     #[test]
-    fn files_are_named_as_they_are_and_other_text_is_left_alone() {
+    fn files_get_their_real_paths_and_other_text_stays_unchanged() {
         let unmapping = Unmapping::new(&Roots::new([(Root::CargoHome, "/home/\"ann\"/.cargo".into())]));
         let line = r#"{"message":"see /xcache/cargo-home/a.rs","spans":[{"file_name":"/xcache/cargo-home/a.rs","text":[{"text":"\"/xcache/cargo-home/a.rs\""}]},{"file_name":"src/b.rs"}],"rendered":" --> /xcache/cargo-home/a.rs:1:2\n \"/xcache/cargo-home/a.rs\""}"#;
         let expected = r#"{"message":"see /xcache/cargo-home/a.rs","spans":[{"file_name":"/home/\"ann\"/.cargo/a.rs","text":[{"text":"\"/xcache/cargo-home/a.rs\""}]},{"file_name":"src/b.rs"}],"rendered":" --> /home/\"ann\"/.cargo/a.rs:1:2\n \"/xcache/cargo-home/a.rs\""}"#;

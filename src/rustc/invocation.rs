@@ -1,7 +1,7 @@
-//! A rustc command line, parsed as far as the cache needs it.
+//! Parses a rustc command line as far as the cache needs it.
 //!
-//! Mirrors the options of `rustc_session::config::rustc_optgroups`. An option this parser does not know is kept as it
-//! is: it then counts in [`Invocation::digest`] and changes nothing else.
+//! This mirrors the options of `rustc_session::config::rustc_optgroups`. An unknown option counts only in
+//! [`Invocation::digest`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ pub enum Emit {
 pub struct Extern {
     /// The name it is imported under, without options such as `noprelude:`.
     pub name: String,
-    /// The file, where one is given.
+    /// The file, if one is given.
     pub path: Option<Utf8PathBuf>,
 }
 
@@ -49,40 +49,40 @@ pub struct Invocation {
     pub emit: BTreeSet<Emit>,
     /// `--target`.
     pub target: Option<String>,
-    /// `--test`, or `--cfg test` where a test has a `main` of its own.
+    /// `--test`, or `--cfg test` if a test has its own `main`.
     pub test: bool,
     /// Features, from `--cfg feature="…"`.
     pub features: BTreeSet<String>,
-    /// `-C`, by option name; the first of several, which is cargo's own, before any of `RUSTFLAGS`.
+    /// `-C`, by option name. The first of several counts: it is cargo's own, before those of `RUSTFLAGS`.
     pub codegen: BTreeMap<String, String>,
-    /// `-C incremental`, as often as it is given: where that goes.
+    /// The directories of all `-C incremental`.
     pub incremental: Vec<Utf8PathBuf>,
     /// `--extern`.
     pub externs: Vec<Extern>,
-    /// `--json` asks for artifact notices.
+    /// Whether `--json` asks for artifact notices.
     pub artifact_notices: bool,
-    /// `-l` or `-L native` is there.
+    /// Whether there is `-l`, or `-L` for native libraries.
     pub links_native: bool,
-    /// Where libraries are looked for, in order.
+    /// The directories that are searched for native libraries, in order.
     pub library_dirs: Vec<Utf8PathBuf>,
     /// Everything that may change the outputs, in order.
     relevant: Vec<Argument>,
-    /// How diagnostics are to be rendered.
+    /// The options for the rendering of diagnostics.
     rendering: Vec<String>,
-    /// An option makes rustc read a file that nobody knows of.
-    unknowable: Option<UncacheableReason>,
-    /// What options name that is not in them, each with the reason why nothing is kept where that is not known.
+    /// Why the outputs cannot be reused in any case.
+    refused: Option<UncacheableReason>,
+    /// Values that options only name, each with the reason that applies if the value is unknown.
     named: BTreeMap<String, UncacheableReason>,
 }
 
-/// How the option begins by which a crate is compiled incrementally.
+/// The beginning of the option for incremental compilation.
 const INCREMENTAL: &str = "incremental=";
-/// What `native` stands for.
+/// The name of the value that `native` stands for.
 pub const PROCESSOR: &str = "the processor";
-/// What stands before the path of a profile that is read.
+/// The beginning of the name of a profile's content. The path follows.
 pub const PROFILE: &str = "profile ";
 
-/// An argument: whatever stands before a path, and the path.
+/// An argument: a text, and the path after it if there is one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Argument {
     text: String,
@@ -158,13 +158,14 @@ impl Invocation {
         invocation
     }
 
-    /// Whether this compiles a crate, and is not a query or something read from standard input.
+    /// Whether this call compiles a crate, and is neither a query nor reads its source from standard input.
     pub fn is_compile(&self) -> bool {
         self.crate_name.is_some() && self.source.is_some() && self.out_dir.is_some() && !self.emit.is_empty()
     }
 
-    /// The digest of everything that may change the outputs, the same on every machine: paths are taken from their root,
-    /// directories that only say where files are found or go are left out. All other text counts as it is.
+    /// The digest of everything that may change the outputs. It is the same on every machine: paths are relative to
+    /// their roots, and directories that only say where to find or put files are left out. All other text counts
+    /// unchanged.
     pub fn digest(&self, roots: &Roots) -> Digest {
         #[derive(Serialize)]
         struct Recorded<'a> {
@@ -177,18 +178,19 @@ impl Invocation {
         Digest::of_value(Domain::CommandLine, &relevant.collect::<Vec<_>>())
     }
 
-    /// The digest of how diagnostics are to be rendered.
+    /// The digest of the options for the rendering of diagnostics.
     pub fn rendering(&self) -> Digest {
         Digest::of_value(Domain::Rendering, &self.rendering)
     }
 
-    /// Why its outputs cannot be reused whatever the plan says, where of what options name only this is known.
+    /// Why the outputs cannot be reused whatever the plan says. `is_known` tells whether a [named](Self::named) value
+    /// is known.
     pub fn uncacheable(&self, is_known: impl Fn(&str) -> bool) -> Option<UncacheableReason> {
         let mut unknown = self.named.iter().filter(|(name, _)| !is_known(name));
-        self.unknowable.or_else(|| unknown.next().map(|(_, reason)| *reason))
+        self.refused.or_else(|| unknown.next().map(|(_, reason)| *reason))
     }
 
-    /// What options name that is not in them: the processor, or files.
+    /// The values that options only name: the processor, or the content of files.
     pub fn named(&self) -> impl Iterator<Item = &String> {
         self.named.keys()
     }
@@ -214,8 +216,8 @@ impl Invocation {
                 self.out_dir = Some(value.into());
                 return;
             }
-            "error-format" | "json" | "color" | "diagnostic-width" => return self.rendered_as(name, value),
-            "sysroot" | "output" => self.unknowable = Some(UncacheableReason::CompilerInput),
+            "error-format" | "json" | "color" | "diagnostic-width" => return self.rendering_option(name, value),
+            "sysroot" | "output" => self.refused = Some(UncacheableReason::CompilerInput),
             _ => {}
         }
         self.relevant.push(Argument::text(format!("{name}={value}")));
@@ -228,7 +230,7 @@ impl Invocation {
 
     fn positional(&mut self, argument: &str) {
         if argument.starts_with('@') {
-            self.unknowable = Some(UncacheableReason::CompilerInput);
+            self.refused = Some(UncacheableReason::CompilerInput);
         } else if argument != "-" {
             self.source = Some(argument.into());
         }
@@ -238,13 +240,13 @@ impl Invocation {
     fn emits(&mut self, value: &str) {
         self.emit.extend(value.split(',').map(emit));
         if self.emit.contains(&Emit::Other) {
-            self.unknowable = Some(UncacheableReason::SideFiles);
+            self.refused = Some(UncacheableReason::SideFiles);
         }
     }
 
     fn target(&mut self, value: &str) {
         if value.ends_with(".json") {
-            self.unknowable = Some(UncacheableReason::CustomTarget);
+            self.refused = Some(UncacheableReason::CustomTarget);
         }
         self.target = Some(value.into());
     }
@@ -261,28 +263,29 @@ impl Invocation {
             ("target-cpu" | "tune-cpu", "native") => {
                 self.named.insert(PROCESSOR.into(), UncacheableReason::HostCpu);
             }
-            ("save-temps", value) if value != "no" => self.unknowable = Some(UncacheableReason::SideFiles),
-            // On Apple's systems the objects with the debug information are in the library.
+            ("save-temps", value) if value != "no" => self.refused = Some(UncacheableReason::SideFiles),
+            // On Apple's systems, the objects with the debug information are in the library.
             ("split-debuginfo", "unpacked") if !cfg!(target_vendor = "apple") => {
-                self.unknowable = Some(UncacheableReason::SideFiles);
+                self.refused = Some(UncacheableReason::SideFiles);
             }
             ("profile-use", path) if path.starts_with('/') => {
                 self.named.insert(format!("{PROFILE}{path}"), UncacheableReason::CompilerInput);
             }
-            ("profile-use" | "profile-sample-use", _) => self.unknowable = Some(UncacheableReason::CompilerInput),
+            ("profile-use" | "profile-sample-use", _) => self.refused = Some(UncacheableReason::CompilerInput),
             _ => {}
         }
         self.codegen.entry(name.into()).or_insert_with(|| value.into());
     }
 
-    /// What is in the directory is told by nothing, and where it is does not matter.
+    /// Records the option without its directory, whose path does not matter.
     fn incremental(&mut self, value: &str) {
         let (name, directory) = value.split_at(INCREMENTAL.len());
         self.incremental.push(directory.into());
         self.relevant.push(Argument::text(format!("codegen={name}")));
     }
 
-    /// Where dependencies are found does not matter: which they are is compared by content.
+    /// Records a directory of native libraries. Directories of dependencies do not matter, since dependencies are
+    /// compared by content.
     fn library_path(&mut self, value: &str) {
         if value.starts_with("dependency=") {
             return;
@@ -304,7 +307,7 @@ impl Invocation {
         self.externs.push(Extern { name, path });
     }
 
-    fn rendered_as(&mut self, name: &str, value: &str) {
+    fn rendering_option(&mut self, name: &str, value: &str) {
         self.artifact_notices |= name == "json" && value.split(',').any(|part| part == "artifacts");
         self.rendering.push(format!("{name}={value}"));
     }

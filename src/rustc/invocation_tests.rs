@@ -21,7 +21,7 @@ fn digest(line: &str) -> Digest {
 }
 
 #[test]
-fn what_cargo_passes_for_a_library_is_understood() {
+fn cargos_command_line_for_a_library_is_parsed() {
     let invocation = Invocation::parse(&arguments(COMPILE));
     assert!(invocation.is_compile());
     assert_eq!(invocation.crate_name.as_deref(), Some("aho_corasick"));
@@ -84,14 +84,14 @@ fn the_digest_tells_whether_a_crate_is_compiled_incrementally_and_not_where() {
 }
 
 #[test]
-fn values_may_be_attached_or_apart() {
+fn attached_and_separate_values_are_equal() {
     let apart = digest("--crate-name a a.rs -C opt-level=3 --emit link --out-dir o");
     assert_eq!(digest("--crate-name=a a.rs -Copt-level=3 --emit=link --out-dir=o"), apart);
     assert_eq!(digest("--crate-name=a a.rs --codegen opt-level=3 --emit=link --out-dir=o"), apart);
 }
 
 #[test]
-fn what_depends_on_this_machine_or_on_unknown_files_is_uncacheable() {
+fn options_that_depend_on_the_machine_or_unknown_files_are_uncacheable() {
     for (flag, reason) in [
         ("-C target-cpu=native", UncacheableReason::HostCpu),
         ("-Ctarget-cpu=native", UncacheableReason::HostCpu),
@@ -109,7 +109,7 @@ fn what_depends_on_this_machine_or_on_unknown_files_is_uncacheable() {
 }
 
 #[test]
-fn what_an_option_names_and_is_known_is_no_reason() {
+fn options_with_a_known_named_value_are_cacheable() {
     for (flag, name) in [("-C target-cpu=native", PROCESSOR), ("-Cprofile-use=/p.profdata", "profile /p.profdata")] {
         let invocation = Invocation::parse(&arguments(&format!("{COMPILE} {flag}")));
         assert_eq!(invocation.named().collect::<Vec<_>>(), [name]);
@@ -120,7 +120,7 @@ fn what_an_option_names_and_is_known_is_no_reason() {
 }
 
 #[test]
-fn probes_are_not_compiles() {
+fn queries_are_not_compilations() {
     for probe in [
         "-vV",
         "- --crate-name ___ --print=file-names --crate-type bin",
@@ -132,7 +132,7 @@ fn probes_are_not_compiles() {
 }
 
 #[test]
-fn native_libraries_are_seen() {
+fn native_libraries_are_detected() {
     for flag in ["-l static=z", "-lz", "-L native=/usr/lib", "-L /usr/lib"] {
         assert!(Invocation::parse(&arguments(&format!("{COMPILE} {flag}"))).links_native, "{flag}");
     }

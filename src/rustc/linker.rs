@@ -1,9 +1,9 @@
 //! The libraries that a linker finds by name.
 //!
-//! A program that is linked with a shared library holds its name and the versions of its symbols: what there is to hold
-//! is in the library's own file. So the content of every file that the linker may take for a name stands for what is linked.
+//! A program that is linked with a shared library contains the library's name and the versions of its symbols, which
+//! come from the library's file. So the digest covers the content of every file that the linker may use for a name.
 //!
-//! **Invariant.** A name for which no file is found, or one that only refers to others (a linker script), is not known.
+//! **Invariant.** A name is unknown if no file is found for it, or a file only refers to others (a linker script).
 
 use std::process::Command;
 
@@ -12,21 +12,21 @@ use camino::Utf8PathBuf;
 use crate::digest::{Digest, Domain};
 use crate::process;
 
-/// How files begin that are what is linked: ELF, Mach-O and archives.
+/// The first bytes of files that are linked themselves: ELF, Mach-O and archives.
 const MAGICS: &[&[u8]] = &[b"\x7fELF", b"!<arch>", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
 
-/// Where a compiler that links looks by itself, in order; nothing where it does not say.
+/// The directories that a compiler searches by default when it links, in order; `None` if it does not print them.
 pub fn search_directories(linker: &str) -> Option<Vec<Utf8PathBuf>> {
     directories_in(&process::output(Command::new(linker).arg("-print-search-dirs")).ok()?)
 }
 
-/// The directories in such an answer.
+/// The directories in the output of `-print-search-dirs`.
 pub fn directories_in(printed: &str) -> Option<Vec<Utf8PathBuf>> {
     let directories = printed.lines().find_map(|line| line.strip_prefix("libraries: ="))?;
     Some(std::env::split_paths(directories).filter_map(|path| path.try_into().ok()).collect())
 }
 
-/// A digest of all that may be taken for libraries with these names; nothing where one of them is not known.
+/// The digest of all files that may be used for libraries with these names; `None` if one of them is unknown.
 pub fn digest<'a>(names: impl IntoIterator<Item = &'a str>, directories: &[Utf8PathBuf]) -> Option<Digest> {
     let mut found = Vec::new();
     for name in names {
@@ -84,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_is_not_found_or_refers_to_others_is_not_known() {
+    fn a_library_that_is_missing_or_refers_to_others_is_unknown() {
         assert_eq!(of(&["z"], &[]), None);
         assert_eq!(of(&["z", "y"], &[("first/libz.so", LIBRARY)]), None);
         assert_eq!(of(&["z"], &[("first/libz.so", b"INPUT(-lx)")]), None);
     }
 
     #[test]
-    fn a_compiler_says_where_it_looks() {
+    fn a_compiler_prints_its_search_directories() {
         let directories = search_directories("cc");
         if cfg!(target_os = "linux") {
             assert!(directories.is_some_and(|directories| !directories.is_empty()));

@@ -1,12 +1,13 @@
 //! rustc: its identity, its command line, and what it writes.
 //!
-//! [`Invocation`] is a parsed command line, [`DepInfo`] a parsed `.d` file and [`RecordedDepInfo`] one as it is recorded,
-//! [`Toolchain`] what a key knows of the compiler, [`linker`] what is found by name. [`variables`] are those that crates
-//! read, [`diagnostics`] what is printed of remapped files. [`written`] names the files that a call writes, and [`outputs`]
-//! looks into them: for native code, and for the metadata by which dependents recognise a crate.
-//! [`objects`] knows the sections for debuggers of compiled files, and what is hidden in them.
+//! [`Invocation`] is a parsed command line, [`DepInfo`] a parsed `.d` file and [`RecordedDepInfo`] its recorded form.
+//! [`Toolchain`] is what a key contains of the compiler, and [`linker`] finds libraries by name. [`variables`] handles
+//! the variables that crates read, and [`diagnostics`] the messages for remapped files. [`written`] names the files
+//! that a call writes, and [`outputs`] looks into them: for native code, and for the metadata by which dependents
+//! recognise a crate. [`objects`] finds the debug sections of compiled files, and compressed texts in them.
 //!
-//! **Invariant.** Nothing here decides whether an artifact is reused; it only says what a command line or a file is.
+//! **Invariant.** Nothing here decides whether an artifact is reused. This module only describes command lines and
+//! files.
 
 mod dep_info;
 pub mod diagnostics;

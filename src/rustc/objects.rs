@@ -1,8 +1,7 @@
-//! What is inside of objects, archives and what is linked: sections for debuggers, and texts that nobody finds who looks
-//! through the bytes.
+//! Looks into objects, archives and linked files: for debug sections, and for texts that a search of the bytes misses.
 //!
-//! **Invariant.** A section is for debuggers only where no program has it in its memory: by its name and by what the file
-//! says of it. What cannot be looked into may hold anything.
+//! **Invariant.** A section counts as a debug section only if it has such a name and, by its flags, is not part of the
+//! program in memory. Content that cannot be read may contain anything.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -14,25 +13,25 @@ use object::{CompressionFormat, Object, ObjectSection, SectionFlags, elf, macho,
 
 use crate::roots::{PathScanner, Root};
 
-/// The sections of DWARF in which there are texts.
+/// The DWARF sections that contain texts.
 const DWARF: &[&str] = &["info", "line", "line_str", "macinfo", "macro", "str", "types"];
-/// The same of CodeView.
+/// The CodeView sections that contain texts.
 const CODE_VIEW: &[&str] = &[".debug$S", ".debug$T"];
-/// Digests of what is in those.
+/// The section with digests of their content.
 const CODE_VIEW_HASHES: &str = ".debug$H";
-/// How code begins that is not yet a machine's: LLVM's, as it is and with a header.
+/// The first bytes of intermediate code: LLVM's bitcode, without and with a header.
 const INTERMEDIATE: &[&[u8]] = &[b"BC\xc0\xde", b"\xde\xc0\x17\x0b"];
-/// Sections that hold such code, at the start of their names.
+/// The beginnings of the names of sections with intermediate code.
 const INTERMEDIATE_SECTIONS: &[&str] = &[".gnu.lto_", ".llvm.lto", ".llvmbc", "__bitcode"];
-/// What is said to be larger is not looked into.
-const LARGEST: u64 = 1 << 31;
+/// The maximum size of a section that is decompressed.
+const MAX_SIZE: u64 = 1 << 31;
 
-/// A section for debuggers.
+/// A debug section.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DebugSection {
     /// Where its content is in the file.
     pub content: Range<usize>,
-    /// How to look into it, where it is compressed.
+    /// How it is compressed, if it is.
     pub packed: Option<Packed>,
 }
 
@@ -41,17 +40,18 @@ pub struct DebugSection {
 pub struct Packed {
     format: CompressionFormat,
     size: u64,
-    /// Where the file says how large the section is, and whether it says so with the highest byte first.
+    /// The position of the section's size in the file, and whether the size is big-endian.
     written_size: Option<(Range<usize>, bool)>,
 }
 
 impl Packed {
-    /// The content as it was; nothing where it is not what the file says.
+    /// The decompressed content; `None` if it does not have the stated size or cannot be decompressed.
     pub fn unpack(&self, content: &[u8]) -> Option<Vec<u8>> {
         unpack(self.format, self.size, content)
     }
 
-    /// Puts other content of the same size into the file where there is room for it, as compressed as it gets.
+    /// Replaces the content by another one of the same size, compressed as well as possible. `None` if that does not
+    /// fit.
     pub fn replace(&self, bytes: &mut [u8], at: Range<usize>, content: &[u8]) -> Option<()> {
         let (field, is_big) = self.written_size.clone()?;
         let packed = match self.format {
@@ -78,11 +78,11 @@ fn pack_zlib(content: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 fn unpack(format: CompressionFormat, size: u64, content: &[u8]) -> Option<Vec<u8>> {
-    if size > LARGEST {
+    if size > MAX_SIZE {
         return None;
     }
     let mut unpacked = Vec::new();
-    // One byte more tells whether there is more.
+    // One more byte shows whether there is more content than stated.
     match format {
         CompressionFormat::Zlib => flate2::read::ZlibDecoder::new(content).take(size + 1).read_to_end(&mut unpacked),
         CompressionFormat::Zstandard => zstd::Decoder::new(content).ok()?.take(size + 1).read_to_end(&mut unpacked),
@@ -92,23 +92,23 @@ fn unpack(format: CompressionFormat, size: u64, content: &[u8]) -> Option<Vec<u8
     (u64::try_from(unpacked.len()) == Ok(size)).then_some(unpacked)
 }
 
-/// The sections for debuggers in an object, or in those of an archive.
+/// The debug sections of an object, or of all objects of an archive.
 pub fn debug_sections(bytes: &[u8]) -> Vec<DebugSection> {
     let objects = objects(bytes).into_iter();
     objects.flat_map(|object| debug_sections_of(&bytes[object.clone()], object.start)).collect()
 }
 
-/// The roots whose path is in a file that is no text. What is compressed in it is looked into; code that is not yet a
-/// machine's has its texts in a form of its own, and may hold any.
+/// The roots whose path a binary file contains. Compressed sections are searched as well. Intermediate code encodes its
+/// texts in its own way, so it may contain any root.
 pub fn roots_in(bytes: &[u8], scanner: &PathScanner) -> BTreeSet<Root> {
     roots_among(objects(bytes), bytes, scanner)
 }
 
-/// The same of a `staticlib`. As in an `rlib`, objects of rustc's own are searched as they are: those of the standard
-/// library have their code in both forms.
+/// The roots whose path a `staticlib` contains. As in an `rlib`, only the bytes of rustc's own objects are searched:
+/// those of the standard library contain their code in both forms.
 pub fn roots_in_staticlib(bytes: &[u8], scanner: &PathScanner) -> BTreeSet<Root> {
-    let of_others = members(bytes, |name| !name.ends_with(b".rcgu.o"));
-    roots_among(of_others.unwrap_or_default(), bytes, scanner)
+    let foreign = members(bytes, |name| !name.ends_with(b".rcgu.o"));
+    roots_among(foreign.unwrap_or_default(), bytes, scanner)
 }
 
 fn roots_among(objects: Vec<Range<usize>>, bytes: &[u8], scanner: &PathScanner) -> BTreeSet<Root> {
@@ -122,20 +122,20 @@ fn roots_among(objects: Vec<Range<usize>>, bytes: &[u8], scanner: &PathScanner) 
     found
 }
 
-/// Where the objects of a file are: all of it, or the members of an archive.
+/// The ranges of the objects in a file: the whole file, or the members of an archive.
 fn objects(bytes: &[u8]) -> Vec<Range<usize>> {
     let whole = 0..bytes.len();
     members(bytes, |_| true).unwrap_or_else(|| vec![whole])
 }
 
-/// Where the members of an archive are that have such names; nothing where it is no archive.
+/// The ranges of the members of an archive with such names; `None` if the file is not an archive.
 fn members(bytes: &[u8], has_name: impl Fn(&[u8]) -> bool) -> Option<Vec<Range<usize>>> {
     let members = ArchiveFile::parse(bytes).ok()?.members().flatten();
     let wanted = members.filter(|member| !member.is_thin() && has_name(member.name()));
     Some(wanted.filter_map(|member| range(member.file_range().0, member.file_range().1, bytes)).collect())
 }
 
-/// What is compressed in an object; nothing where it cannot be looked into.
+/// The decompressed sections of an object; `None` if it contains something that cannot be read.
 fn hidden_texts(object: &[u8]) -> Option<Vec<Vec<u8>>> {
     if INTERMEDIATE.iter().any(|begin| object.starts_with(begin)) {
         return None;
@@ -174,7 +174,7 @@ fn debug_sections_of(bytes: &[u8], start: usize) -> Vec<DebugSection> {
     sections.collect()
 }
 
-/// Whether a section is for debuggers, and nothing of the program's own that only has such a name.
+/// Whether a section is a debug section, and not one of the program's own with such a name.
 fn is_for_debuggers<'data>(section: &impl ObjectSection<'data>, has_hashes: bool) -> bool {
     let name = section.name().unwrap_or_default();
     let kind = name.strip_prefix(".debug_").or_else(|| name.strip_prefix("__debug_"));
@@ -192,9 +192,9 @@ fn is_for_debuggers<'data>(section: &impl ObjectSection<'data>, has_hashes: bool
     }
 }
 
-/// Where an object says how large a section is, and whether with the highest byte first; nothing where that is not known.
+/// The position of a section's size in an object, and whether it is big-endian; `None` if the format is not supported.
 fn written_size(file: &object::File<'_>, index: object::SectionIndex, bytes: &[u8]) -> Option<(Range<usize>, bool)> {
-    /// Where `sh_size` is in a section's header.
+    /// The offset of `sh_size` in a section's header.
     const SIZE: u64 = 32;
     let object::File::Elf64(file) = file else { return None };
     let (header, endian) = (file.elf_header(), file.endian());
@@ -204,7 +204,7 @@ fn written_size(file: &object::File<'_>, index: object::SectionIndex, bytes: &[u
     Some((range(field, 8, bytes)?, endian.is_big_endian()))
 }
 
-/// A part of a file, if it is all there.
+/// A range of a file, if the file is long enough.
 fn range(start: u64, length: u64, bytes: &[u8]) -> Option<Range<usize>> {
     let start = usize::try_from(start).ok()?;
     let end = start.checked_add(usize::try_from(length).ok()?)?;

@@ -1,4 +1,4 @@
-//! What is inside compiled files: native code, metadata.
+//! Reads compiled files: native code, metadata, debug information.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,10 @@ use object::{Object, ObjectSection, ReadCache};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
-/// Whether an rlib holds anything that rustc did not compile itself: objects of a bundled native library.
+/// Whether an rlib contains objects that rustc did not compile: those of a bundled native library.
 ///
 /// rustc names its own members `*.rcgu.o`, `*.dwo`, `lib.rmeta` and, from 1.97 on, `lib.rmeta-link`
-/// (`rustc_codegen_ssa::back::{write, metadata}`). What cannot be read counts as native.
+/// (`rustc_codegen_ssa::back::{write, metadata}`). An unreadable file counts as native.
 pub fn has_foreign_objects(rlib: &[u8]) -> bool {
     let ours = |name: &[u8]| {
         name.starts_with(b"lib.rmeta") || [".rcgu.o", ".dwo"].iter().any(|end| name.ends_with(end.as_bytes()))
@@ -21,13 +21,14 @@ pub fn has_foreign_objects(rlib: &[u8]) -> bool {
     archive.members().any(|member| member.map_or(true, |member| !ours(member.name())))
 }
 
-/// How metadata begins; a byte with the version of the format follows (`rustc_metadata::rmeta::METADATA_HEADER`).
+/// The first bytes of metadata. A byte with the version of the format follows
+/// (`rustc_metadata::rmeta::METADATA_HEADER`).
 const METADATA: &[u8] = b"rust\0\0\0";
-/// What stands behind every encoded text (`rustc_serialize::opaque::STR_SENTINEL`).
+/// The byte after every encoded text (`rustc_serialize::opaque::STR_SENTINEL`).
 const END_OF_TEXT: u8 = 0xC1;
 
-/// The version of the compiler that wrote a `.rmeta`, a `.rlib` or a procedural macro, as it is in the first line of
-/// `rustc -vV`; nothing where the file does not say.
+/// The version of the compiler that wrote a `.rmeta`, a `.rlib` or a procedural macro, in the form of the first line of
+/// `rustc -vV`; `None` if the file does not contain it.
 pub fn compiler_of(bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(METADATA) {
         return version_in(bytes);
@@ -40,49 +41,49 @@ pub fn compiler_of(bytes: &[u8]) -> Option<String> {
     version_in_object(bytes)
 }
 
-/// Libraries and procedural macros have their metadata in a section. In front of that of a linked file stand another
-/// header and the length.
+/// The version in the metadata section of a library or procedural macro. In linked files, another header and the length
+/// precede the metadata.
 fn version_in_object(bytes: &[u8]) -> Option<String> {
     let file = object::File::parse(bytes).ok()?;
     let section = [".rmeta", ".rustc"].iter().find_map(|name| file.section_by_name(name))?;
     let data = section.data().ok()?;
-    let behind = data.get(METADATA.len() + 1 + size_of::<u64>()..).filter(|rest| rest.starts_with(METADATA));
-    version_in(behind.unwrap_or(data))
+    let inner = data.get(METADATA.len() + 1 + size_of::<u64>()..).filter(|rest| rest.starts_with(METADATA));
+    version_in(inner.unwrap_or(data))
 }
 
-/// Header, position of the root (of four bytes up to version 8 of the format), version of the compiler.
+/// The version in metadata, after the header and the position of the root (four bytes up to version 8 of the format).
 fn version_in(metadata: &[u8]) -> Option<String> {
     let rest = metadata.strip_prefix(METADATA)?.get(1..)?;
     [size_of::<u64>(), size_of::<u32>()].into_iter().find_map(|position| text_at(rest.get(position..)?))
 }
 
-/// A text: its length in LEB128, its bytes, and what stands behind every text. Versions are shorter than 16 kB.
+/// Decodes a version: its length in LEB128, its bytes, and [`END_OF_TEXT`]. Versions are shorter than 16 kB.
 fn text_at(bytes: &[u8]) -> Option<String> {
     let (length, rest) = match *bytes {
         [length @ 0..0x80, ref rest @ ..] => (usize::from(length), rest),
         [low, high @ 0..0x80, ref rest @ ..] => (usize::from(low & 0x7f) | usize::from(high) << 7, rest),
         _ => return None,
     };
-    let (text, behind) = rest.split_at_checked(length)?;
+    let (text, following) = rest.split_at_checked(length)?;
     let text = str::from_utf8(text).ok().filter(|text| text.starts_with("rustc "))?;
-    (behind.first() == Some(&END_OF_TEXT)).then(|| text.to_owned())
+    (following.first() == Some(&END_OF_TEXT)).then(|| text.to_owned())
 }
 
-/// What a linked file consists of, by its own table of sections.
+/// What a linked file consists of, by its table of sections.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Contents {
     /// Its size.
     pub bytes: u64,
-    /// Of that, debug information.
+    /// The part of it that is debug information.
     pub debug_bytes: u64,
-    /// Of that, what tells which line code is from.
+    /// The part of the debug information that maps code to lines.
     pub line_bytes: u64,
-    /// What the linker calls itself in there: `LLD`, `mold`, `Wild`. GNU's leaves nothing.
+    /// The name that the linker left in the file: `LLD`, `mold` or `Wild`. GNU's linkers leave none.
     pub linker: Option<String>,
 }
 
 impl Contents {
-    /// Nothing where the file cannot be read. Its content is not looked at.
+    /// Reads the table of sections, and no content but that of `.comment`; `None` if the file cannot be parsed.
     pub fn of(path: &Path) -> Option<Self> {
         const OF_LINES: [&str; 3] = ["line", "line_str", "aranges"];
         let file = fs::File::open(path).ok()?;
@@ -103,7 +104,7 @@ impl Contents {
     }
 }
 
-/// The linker's name in `.comment`, where every tool that had a part in a file may leave a text.
+/// The linker's name in `.comment`, where each tool that contributed to the file may leave a text.
 fn linker_in(comment: &[u8]) -> Option<String> {
     let texts = comment.split(|byte| *byte == 0).filter_map(|text| std::str::from_utf8(text).ok());
     texts.map(|text| text.strip_prefix("Linker: ").unwrap_or(text)).find_map(|text| {
@@ -112,10 +113,10 @@ fn linker_in(comment: &[u8]) -> Option<String> {
     })
 }
 
-/// The digest by which a crate that was compiled against `path` recognises it again.
+/// The digest by which crates that were compiled against `path` recognise it.
 ///
-/// For a library it is the digest of its `.rmeta` file, also where cargo names the `.rlib` beside it. For a procedural
-/// macro it is that of the metadata section: the linked code around it may differ from host to host.
+/// For a library, this is the digest of its `.rmeta` file, even if cargo passes the `.rlib` beside it. For a procedural
+/// macro, it is that of the metadata section, since the linked code may differ from host to host.
 pub fn metadata_digest(path: &Path) -> Result<Digest> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let rmeta = path.with_extension("rmeta");
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_rustcs_own_are_known_by_their_names() {
+    fn rustcs_own_members_are_recognized_by_their_names() {
         assert!(!has_foreign_objects(&archive(&["lib.rmeta", "lib.rmeta-link", "a.0.rcgu.o", "a.dwo"])));
         assert!(has_foreign_objects(&archive(&["lib.rmeta", "sqlite3.o"])));
     }
@@ -172,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn compiled_files_say_which_compiler_wrote_them() {
-        let said = std::process::Command::new("rustc").arg("-vV").output().unwrap().stdout;
-        let version = String::from_utf8(said).unwrap().lines().next().map(str::to_owned);
+    fn compiled_files_contain_the_version_of_their_compiler() {
+        let printed = std::process::Command::new("rustc").arg("-vV").output().unwrap().stdout;
+        let version = String::from_utf8(printed).unwrap().lines().next().map(str::to_owned);
         for (crate_type, emit) in [("lib", "metadata"), ("lib", "link"), ("proc-macro", "link"), ("dylib", "link")] {
             assert_eq!(compiler_of(&compiled(crate_type, emit)), version, "{crate_type} {emit}");
         }
-        // What has no metadata does not say, and neither does what is cut off.
+        // A file without metadata has no version, nor has a truncated one.
         for bytes in [compiled("staticlib", "link"), compiled("lib", "metadata")[..20].to_vec(), b"rust\0\0\0".to_vec()]
         {
             assert_eq!(compiler_of(&bytes), None);
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_linker_is_known_by_what_it_left() {
+    fn a_linker_is_recognized_by_its_comment() {
         assert_eq!(linker_in(b"Linker: LLD 21.1.8\0rustc version 1.95.0\0").as_deref(), Some("LLD"));
         assert_eq!(linker_in(b"GCC: (Debian) 14\0mold 2.30.0 (compatible with GNU ld)\0").as_deref(), Some("mold"));
         assert_eq!(linker_in(b"rustc version 1.95.0\0Linker: Wild version 0.6.0\0").as_deref(), Some("Wild"));
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_says_what_it_consists_of() {
+    fn the_contents_of_a_program_are_read() {
         let own = Contents::of(&std::env::current_exe().unwrap()).unwrap();
         assert!(own.bytes > own.debug_bytes && own.debug_bytes >= own.line_bytes, "{own:?}");
         if cfg!(target_os = "linux") {
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_archive_counts_as_native() {
+    fn a_file_that_is_no_archive_counts_as_native() {
         assert!(has_foreign_objects(b"not an archive"));
     }
 }

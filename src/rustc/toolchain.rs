@@ -9,29 +9,30 @@ use camino::Utf8PathBuf;
 use crate::digest::Digest;
 use crate::key::unit_inputs::HostClass;
 
-/// What keys and paths need to know about the toolchain.
+/// What keys and paths depend on in the toolchain.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Toolchain {
-    /// `rustc -vV`, whole; and a line with the digest of the program, where that is not in a toolchain of its own.
+    /// The whole output of `rustc -vV`, and a line with the digest of the program if it is not part of a toolchain.
     pub rustc: String,
     /// `cargo -V`.
     pub cargo: String,
     /// `rustc --print sysroot`.
     pub sysroot: Utf8PathBuf,
-    /// The standard library of each platform that is compiled for, by the [content of its files](Toolchain::library_files).
+    /// The digest of the standard library for each platform of the build, from the
+    /// [content of its files](Toolchain::library_files).
     pub libraries: BTreeMap<String, Digest>,
-    /// The flags of the user's for units of each platform that is compiled for.
+    /// The user's flags for units of each platform of the build.
     pub flags: BTreeMap<String, Vec<String>>,
     /// The program that links for this host.
     pub linker: String,
-    /// What a program that is linked here depends on besides: linker and C library. Nothing where they are not known.
+    /// The class of this host (linker and C library), if it is known.
     pub host_class: Option<HostClass>,
-    /// The same for each other platform that is compiled for, where it is known.
+    /// The host class for each other platform of the build, if it is known.
     pub target_classes: BTreeMap<String, HostClass>,
 }
 
 impl Toolchain {
-    /// The first line of `rustc -vV`, as rustc writes it into what it compiles.
+    /// The first line of `rustc -vV`, which rustc also writes into its outputs.
     pub fn version(&self) -> &str {
         self.rustc.lines().next().unwrap_or_default()
     }
@@ -41,13 +42,13 @@ impl Toolchain {
         self.rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default()
     }
 
-    /// The standard library of a unit's platform; the host's where there is none.
+    /// The digest of the standard library for a unit's platform, or for the host if the unit has none.
     pub fn library(&self, platform: Option<&str>) -> Option<Digest> {
         self.libraries.get(platform.unwrap_or_else(|| self.host())).copied()
     }
 
-    /// A platform's standard library, with what it brings to link programs with. It tells apart builds of one rustc version
-    /// (by distributions, or by hand) that call themselves the same.
+    /// The files of a platform's standard library, with the objects for linking programs. Their content distinguishes
+    /// builds of rustc (by distributions, or by hand) that have the same version.
     pub fn library_files(&self, platform: &str) -> Vec<PathBuf> {
         let directory = self.sysroot.join("lib").join("rustlib").join(platform).join("lib");
         let files = |directory: Utf8PathBuf| directory.read_dir_utf8().into_iter().flatten().flatten();
@@ -60,8 +61,8 @@ impl Toolchain {
     }
 }
 
-/// The rustc cargo will run: `RUSTC`, the configured one, or `rustc`. With rustup, the toolchain's own binary, as in
-/// cargo's `GlobalContext::get_tool`: the proxy costs tens of milliseconds a call.
+/// The rustc that cargo will run: `RUSTC`, the configured one, or `rustc`. With rustup, this is the toolchain's own
+/// binary, as in cargo's `GlobalContext::get_tool`, since the proxy costs tens of milliseconds for each call.
 pub fn resolve(rustc: Option<OsString>, environment: impl Fn(&str) -> Option<OsString>) -> OsString {
     if let Some(rustc) = rustc {
         return rustc;

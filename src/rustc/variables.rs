@@ -1,11 +1,11 @@
 //! Variables that a crate reads with `env!` and `option_env!`.
 //!
-//! The values of some are paths by what cargo says of them, and move with their root; a value that a build script has set
-//! is one if it lies in the script's own directory ([`Roots::record_value`]). All others are compared as they are.
+//! Variables that cargo sets to a path move with their root. A value that a build script has set is a path if it lies
+//! in the script's own directory ([`Roots::record_value`]). All other values are compared unchanged.
 //!
-//! A path that is read may be in the output in a form nobody can search for (its length, a hash, a part of it). So it binds
-//! the output to its root, unless every source says that it serves to include files and nothing else
-//! ([`only_includes`]): these are compared by content.
+//! The output may contain a path in a form that no search finds (its length, a hash, a part of it). So a path that is
+//! read binds the output to its root, unless all sources only include files with it ([`only_includes`]). Included files
+//! are compared by content.
 
 use std::sync::LazyLock;
 
@@ -25,7 +25,7 @@ const PATHS: &[&str] = &[
     "OUT_DIR",
 ];
 
-/// The value of a variable, as it is recorded; `own` are the directories of the package's own.
+/// The recorded form of a variable's value. `own` are the package's own directories.
 pub fn recorded(name: &str, value: &str, roots: &Roots, own: &[&Utf8Path]) -> Value {
     if !PATHS.contains(&name) && !name.starts_with("CARGO_BIN_EXE_") {
         return roots.record_value(value, own);
@@ -36,21 +36,21 @@ pub fn recorded(name: &str, value: &str, roots: &Roots, own: &[&Utf8Path]) -> Va
     }
 }
 
-/// The digest of a variable's value; nothing where it is not set.
+/// The digest of a variable's value; `None` if it is not set.
 pub fn digest(name: &str, value: Option<&str>, roots: &Roots, own: &[&Utf8Path]) -> Option<Digest> {
     value.map(|value| Digest::of_value(Domain::Variable, &recorded(name, value, roots, own)))
 }
 
-/// Whether these sources read the variable to include a file and for nothing else. Where it cannot be told, it is not so.
+/// Whether these sources read the variable only to include files. If that is not certain, the answer is no.
 pub fn only_includes(name: &str, sources: &[String]) -> bool {
     static READ: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r#"\benv\s*!\s*[(\[{]\s*(.)"#).expect("it is a pattern"));
+        LazyLock::new(|| Regex::new(r#"\benv\s*!\s*[(\[{]\s*(.)"#).expect("the pattern is valid"));
     static INCLUDED: LazyLock<Regex> = LazyLock::new(|| {
         let module = r"(?:(?:::\s*)?(?:std|core)\s*::\s*)?";
         let include = r"\binclude(?:_str|_bytes)?\s*!\s*[(\[{]\s*";
         let concat = r"concat\s*!\s*[(\[{]\s*";
         let env = r#"env\s*!\s*[(\[{]\s*"([A-Za-z0-9_]+)""#;
-        Regex::new(&format!("{include}(?:{module}{concat})?{module}{env}")).expect("it is a pattern")
+        Regex::new(&format!("{include}(?:{module}{concat})?{module}{env}")).expect("the pattern is valid")
     });
     let quoted = format!("\"{name}\"");
     let mut includes = 0;
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_only_includes_where_every_mention_does() {
+    fn a_variable_only_includes_if_every_mention_does() {
         let only = |source: &str| only_includes("OUT_DIR", &[source.to_owned()]);
         for source in [
             r#"include!(concat!(env!("OUT_DIR"), "/x.rs"));"#,

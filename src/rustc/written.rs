@@ -1,10 +1,10 @@
-//! The files that a call of rustc writes, by their names.
+//! The names of the files that a call of rustc writes.
 //!
-//! Mirrors `rustc_session::output`, and `rustc_target::spec` for what differs from platform to platform. One call may write
-//! several: a library for crates and one for other languages.
+//! This mirrors `rustc_session::output`, and `rustc_target::spec` for the differences between platforms. One call may
+//! write several files, such as a library for crates and one for other languages.
 //!
-//! **Invariant.** Nothing is looked at. What is expected and is not there is noticed by whoever opens it, and the platforms
-//! whose linkers write more are known to the plan.
+//! **Invariant.** No file is looked at. Callers notice a missing file when they open it, and the plan knows the
+//! platforms whose linkers write more.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
 
@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Emit, Invocation};
 
-/// The files a call is expected to write.
+/// The files that a call is expected to write.
 pub fn written(invocation: &Invocation, out_dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     let stem = stem(invocation);
     let names = invocation.emit.iter().flat_map(|emit| match emit {
@@ -27,22 +27,22 @@ pub fn written(invocation: &Invocation, out_dir: &Utf8Path) -> Vec<Utf8PathBuf> 
     paths
 }
 
-/// What a linker makes in a call: a program, or what programs load.
+/// The program or dynamic library that a call links.
 pub fn linked(invocation: &Invocation, out_dir: &Utf8Path) -> Option<Utf8PathBuf> {
-    of_types(invocation, out_dir, &["bin", "cdylib", "dylib", "proc-macro"])
+    output_of_types(invocation, out_dir, &["bin", "cdylib", "dylib", "proc-macro"])
 }
 
-/// The library that crates are linked with.
+/// The library that a call makes for crates.
 pub fn library(invocation: &Invocation, out_dir: &Utf8Path) -> Option<Utf8PathBuf> {
-    of_types(invocation, out_dir, &["lib", "rlib"])
+    output_of_types(invocation, out_dir, &["lib", "rlib"])
 }
 
-fn of_types(invocation: &Invocation, out_dir: &Utf8Path, types: &[&str]) -> Option<Utf8PathBuf> {
+fn output_of_types(invocation: &Invocation, out_dir: &Utf8Path, types: &[&str]) -> Option<Utf8PathBuf> {
     let mut made = crate_types(invocation).filter(|_| invocation.emit.contains(&Emit::Link));
     made.find(|of| types.contains(of)).map(|of| out_dir.join(name(of, invocation, &stem(invocation))))
 }
 
-/// A crate with its tests is a program, whatever else it is.
+/// The crate types that a call makes. A test harness is a program instead.
 fn crate_types(invocation: &Invocation) -> impl Iterator<Item = &str> {
     let types = invocation.crate_types.iter().map(String::as_str).filter(|_| !invocation.test);
     types.chain(invocation.test.then_some("bin"))
@@ -52,14 +52,14 @@ fn stem(invocation: &Invocation) -> String {
     format!("{}{}", invocation.crate_name.as_deref().unwrap_or_default(), invocation.extra_filename())
 }
 
-/// Procedural macros are always for the host, which is where this runs.
+/// The name of an output. Procedural macros are always for the host, on which this code runs.
 fn name(crate_type: &str, invocation: &Invocation, stem: &str) -> String {
     let target = invocation.target.as_deref();
     match crate_type {
         "bin" => format!("{stem}{}", program_suffix(target)),
         "proc-macro" => format!("{DLL_PREFIX}{stem}{DLL_SUFFIX}"),
         "cdylib" | "dylib" => {
-            let (prefix, suffix) = around_dynamic_library(target);
+            let (prefix, suffix) = dynamic_library_affixes(target);
             format!("{prefix}{stem}{suffix}")
         }
         "staticlib" if is_msvc(target) => format!("{stem}.lib"),
@@ -68,7 +68,7 @@ fn name(crate_type: &str, invocation: &Invocation, stem: &str) -> String {
     }
 }
 
-/// What the name of a program ends with (`exe_suffix`).
+/// The suffix of a program's name (`exe_suffix`).
 fn program_suffix(target: Option<&str>) -> &'static str {
     match target {
         None => EXE_SUFFIX,
@@ -79,8 +79,8 @@ fn program_suffix(target: Option<&str>) -> &'static str {
     }
 }
 
-/// What the name of a dynamic library begins and ends with (`dll_prefix`, `dll_suffix`).
-fn around_dynamic_library(target: Option<&str>) -> (&'static str, &'static str) {
+/// The prefix and the suffix of a dynamic library's name (`dll_prefix`, `dll_suffix`).
+fn dynamic_library_affixes(target: Option<&str>) -> (&'static str, &'static str) {
     match target {
         None => (DLL_PREFIX, DLL_SUFFIX),
         Some(target) if target.contains("-windows") => ("", ".dll"),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_linked_is_told_from_what_crates_are_linked_with() {
+    fn linked_outputs_and_libraries_for_crates_are_distinguished() {
         let both = call("--emit=link --target x86_64-unknown-linux-gnu --crate-type rlib,cdylib");
         assert_eq!(linked(&both, "o".into()), Some("o/liba-01.so".into()));
         assert_eq!(library(&both, "o".into()), Some("o/liba-01.rlib".into()));

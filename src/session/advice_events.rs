@@ -1,6 +1,6 @@
-//! What the report's advice needs to know and nothing else has recorded.
+//! Events that only the report's advice needs.
 //!
-//! **Invariant.** A session that compiled nothing pays nothing for it: nothing is read or looked up, and no event recorded.
+//! **Invariant.** A session that compiled nothing looks nothing up here and records no event about the machine.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -11,10 +11,10 @@ use crate::event::{EventKind, EventLog, UnitId};
 use crate::plan::BuildPlan;
 use crate::store::LocalStore;
 
-/// Programs that link faster than GNU's linker; and `clang`, without which Wild cannot be asked for.
+/// Linkers that are faster than GNU's, and `clang`, through which Wild is requested.
 const LINKERS: [&str; 4] = ["wild", "mold", "ld.lld", "clang"];
 
-/// On what machine something was compiled.
+/// Records the machine, if something was compiled.
 pub(super) fn record_machine(environment: &Environment, host: String, log: &EventLog) {
     if !log.has(|kind| matches!(kind, EventKind::Compiled { .. })) {
         return;
@@ -29,7 +29,7 @@ fn is_installed(program: &str, path: Option<&OsStr>) -> bool {
     std::env::split_paths(path.unwrap_or_default()).any(|directory| directory.join(program).is_file())
 }
 
-/// The local store was made smaller: which of the units of this build, that were in it, are not any more.
+/// Records which units of this build were in the local store and are no longer, now that it was made smaller.
 pub(super) fn record_evicted(plan: &BuildPlan, store: &LocalStore, max_bytes: u64, log: &EventLog) {
     let stored = |kind: &EventKind| match kind {
         EventKind::Found { unit, .. } | EventKind::Recorded { unit, .. } => Some(*unit),
@@ -64,13 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_looked_up_where_nothing_was_compiled() {
+    fn nothing_is_recorded_if_nothing_was_compiled() {
         let restored = EventKind::Restored { unit: UnitId(0), bytes: 1, millis: 1, compile_millis: 1 };
         assert_eq!(recorded(vec![restored], &[("CI", OsStr::new("true"))]), None);
     }
 
     #[test]
-    fn linkers_are_looked_for_where_something_was_linked() {
+    fn linkers_are_looked_up_only_if_something_was_linked() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("mold"), "").unwrap();
         std::fs::create_dir(directory.path().join("wild")).unwrap();
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn ci_is_what_it_is_to_the_settings() {
+    fn ci_is_detected_as_by_the_settings() {
         let ci = |value: &str| {
             matches!(
                 recorded(vec![compiled()], &[("CI", OsStr::new(value))]),

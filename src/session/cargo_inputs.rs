@@ -1,15 +1,14 @@
-//! What cargo reads before it compiles anything: the one list of what a plan follows from.
+//! Everything that cargo reads before it compiles anything, in one list.
 //!
-//! A session may go by what an earlier one has found out: that there is nothing to plan ([`super::noop`]), or which
-//! units there are ([`super::graph`]). Both do so only where everything in this list is as it was: [`variables`], and
-//! the files and programs of [`CargoInputs`]. A file that is not there is in the list as well, since it could come to
-//! be: its absence is a part of the state. That more is listed than cargo looks at costs time when it changes, and
-//! nothing else.
+//! A session may rely on what an earlier one has stored: that there is nothing to plan ([`super::noop`]), or the unit
+//! graph ([`super::graph`]). Both rely on it only if everything in this list is unchanged: [`variables`], and the files
+//! and programs of [`CargoInputs`]. Missing files are in the list as well, since they may be created: their absence is
+//! part of the state. An input that cargo does not look at costs only time, when it changes.
 //!
-//! Not listed is what changes only how cargo talks (`TERM`, `NO_COLOR`), where it sends its user (`BROWSER`), and with what
-//! it identifies itself to a registry (`credentials.toml`).
+//! The list leaves out what only changes cargo's output (`TERM`, `NO_COLOR`), the browser that it opens (`BROWSER`) and
+//! its credentials for registries (`credentials.toml`).
 //!
-//! **Invariant.** Nothing that cargo reads to decide what is built, and by what, is missing here.
+//! **Invariant.** The list contains everything that decides what cargo builds, and with which programs.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -55,7 +54,8 @@ const MANIFEST: &str = "Cargo.toml";
 /// Files in which rustup looks for the toolchain of a directory.
 const TOOLCHAINS: &[&str] = &["rust-toolchain", "rust-toolchain.toml"];
 
-/// The variables of the environment that are read, sorted. Our own settings are left out: they come from elsewhere, too.
+/// The variables of the environment that are read, sorted. xcache's own settings are left out, because they do not only
+/// come from variables; they count as settings.
 pub(super) fn variables(environment: &Environment) -> impl Iterator<Item = (&OsStr, &OsStr)> {
     let settings: Vec<_> = SETTINGS.iter().map(Setting::variable).collect();
     let is_read = move |name: &OsStr| {
@@ -79,7 +79,7 @@ pub(super) struct CargoInputs {
 }
 
 impl CargoInputs {
-    /// What a command in a surveyed workspace depends on.
+    /// The inputs of a command in a surveyed workspace.
     pub(super) fn of(options: &Options, survey: &Survey) -> Self {
         let mut files = Files::default();
         files.add_configuration(options);
@@ -96,7 +96,7 @@ impl CargoInputs {
         Self { files: files.all.into_iter().map(OsString::from).collect(), programs, lockfile: lockfile.into() }
     }
 
-    /// Also the manifests of these packages.
+    /// Adds the manifests of these packages.
     #[must_use]
     pub(super) fn with_packages(mut self, manifests: impl IntoIterator<Item = Utf8PathBuf>) -> Self {
         let mut files = Files { all: self.files.into_iter().map(PathBuf::from).collect() };
@@ -107,18 +107,19 @@ impl CargoInputs {
         self
     }
 
-    /// All of them as they are now, by what is cheapest to ask.
+    /// The current state of all files and programs, by their stamps, which are cheap to read.
     pub(super) fn stamps(&self) -> Digest {
         stamps(self.files.iter().chain(&self.programs))
     }
 
-    /// What the files say now and which programs there are: the same in a copy of all files.
+    /// The current contents of the files, and the stamps of the programs. A copy of the files has the same digest.
     pub(super) fn contents(&self) -> Digest {
         let contents: Vec<_> = self.files.iter().map(|path| (path, fs::read(path).ok().map(Digest::of))).collect();
         Digest::of_value(Domain::Stamps, &("contents", contents, stamps(&self.programs)))
     }
 
-    /// Whether nothing was changed since a moment, except the lockfile, so that all who have read it since have read the same.
+    /// Whether nothing but the lockfile has changed since a moment. Then everything that has read these files since has
+    /// read the same.
     pub(super) fn are_older_than(&self, moment: SystemTime) -> bool {
         let others = self.files.iter().chain(&self.programs).filter(|path| **path != self.lockfile);
         let stamps = others.filter_map(|path| Stamp::of(Path::new(path)).ok());
@@ -126,29 +127,30 @@ impl CargoInputs {
     }
 }
 
-/// Files and directories as they are now.
+/// The current state of files and directories.
 pub(super) fn stamps<'a>(paths: impl IntoIterator<Item = &'a OsString>) -> Digest {
     let stamp = |path: &'a OsString| (path, Stamp::of(Path::new(path)).ok());
     Digest::of_value(Domain::Stamps, &paths.into_iter().map(stamp).collect::<Vec<_>>())
 }
 
-/// Files, found by following what they say of others.
+/// The files, including those that other files refer to.
 #[derive(Default)]
 struct Files {
     all: BTreeSet<PathBuf>,
 }
 
 impl Files {
-    /// Whether it is new.
+    /// Adds a file, and returns whether it is new.
     fn add(&mut self, path: PathBuf) -> bool {
         self.all.insert(path)
     }
 
-    /// In this order of precedence: what `--config` says or names, from the current directory upwards, and in `CARGO_HOME`.
+    /// Adds the configuration: `--config` and the files that it names, those in the current directory and above, and
+    /// those in `CARGO_HOME`.
     fn add_configuration(&mut self, options: &Options) {
         let directory = &options.directory;
         for value in options.invocation.values("config") {
-            // Cargo takes it for a file where there is one of this name.
+            // If a file has this name, cargo reads the file.
             self.add_config(directory.join(value));
             if let Some(table) = value.to_str().and_then(|text| text.parse().ok()) {
                 self.follow_config(directory, &table);
@@ -172,8 +174,8 @@ impl Files {
         }
     }
 
-    /// Other files of configuration, and packages in the place of others. Both are relative to the file, or, in the case of
-    /// packages, to the directory that `.cargo` is in.
+    /// Adds included configuration files, and packages that replace others. Paths are relative to the file, or, for
+    /// packages, to the directory that contains `.cargo`.
     fn follow_config(&mut self, directory: &Path, table: &Table) {
         for included in table.get("include").into_iter().flat_map(strings) {
             self.add_config(directory.join(included));
@@ -187,7 +189,7 @@ impl Files {
         }
     }
 
-    /// What rustup decides by, where nothing in the environment has decided already.
+    /// Adds the files in which rustup looks for the toolchain, unless the environment names one.
     fn add_toolchain(&mut self, options: &Options) {
         let Options { environment, directory, .. } = options;
         if environment.get("RUSTUP_TOOLCHAIN").is_some() {
@@ -200,8 +202,8 @@ impl Files {
         self.all.insert("/etc/rustup/settings.toml".into());
     }
 
-    /// The manifest of a package, those above it (one of them is its workspace's), and those of the packages that it names
-    /// by their directories.
+    /// Adds the manifest of a package, those above it (one of them is its workspace's), and those of the packages that
+    /// it refers to by path.
     fn add_package(&mut self, directory: &Path) {
         for manifest in upwards(&normalized(directory), &[MANIFEST]) {
             if !self.add(manifest.clone()) {
@@ -215,7 +217,8 @@ impl Files {
     }
 }
 
-/// The programs that compile, in all places up to where each is found.
+/// The paths of cargo, the compiler and the wrappers: all places where each is looked for, up to the one where it is
+/// found.
 fn programs(options: &Options, survey: &Survey) -> BTreeSet<PathBuf> {
     let Options { environment, .. } = options;
     let cargo = options.cargo.clone().filter(|_| options.invocation.toolchain.is_none());
@@ -232,8 +235,8 @@ fn programs(options: &Options, survey: &Survey) -> BTreeSet<PathBuf> {
     programs
 }
 
-/// Where a program may be, in the order in which it is looked for, up to where it is. A relative path of the configuration is
-/// relative to a directory above the current one, or to the one that `CARGO_HOME` is in.
+/// The places where a program is looked for, in order, up to the one where it is found. A relative path in the
+/// configuration starts at the current directory, at one above it, or at the parent of `CARGO_HOME`.
 fn candidates(options: &Options, program: &OsStr) -> Vec<PathBuf> {
     let Options { environment, directory, .. } = options;
     let is_name = Path::new(program).components().count() == 1;
@@ -261,7 +264,7 @@ fn upwards(directory: &Path, names: &[&str]) -> Vec<PathBuf> {
     directory.ancestors().flat_map(|directory| names.iter().map(|name| directory.join(name))).collect()
 }
 
-/// Without `..`, so that the directories above it are those that cargo would look into.
+/// The path without `..`, so that its ancestors are the directories that cargo would look into.
 fn normalized(directory: &Path) -> PathBuf {
     let mut normalized = PathBuf::new();
     for part in directory.components() {
@@ -288,7 +291,7 @@ fn strings(value: &Value) -> Vec<&str> {
     }
 }
 
-/// Every `path` in a table, at any depth: most are of dependencies, and where others lead there is no manifest.
+/// Every `path` in a table, at any depth. Most belong to dependencies; the others lead to no manifest.
 fn declared_paths(value: &Value) -> Vec<String> {
     match value {
         Value::Table(table) => {
@@ -316,6 +319,6 @@ mod tests {
         for prefix in PREFIXES {
             assert_eq!(count(&format!("{prefix}_SOMETHING")), 1, "{prefix}");
         }
-        assert_eq!((count("TERM"), count("XCACHE_DIR")), (0, 0), "a setting of ours counts as a setting");
+        assert_eq!((count("TERM"), count("XCACHE_DIR")), (0, 0), "xcache's settings count as settings");
     }
 }

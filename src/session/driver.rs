@@ -1,10 +1,10 @@
-//! What compiles the members of the workspace, where it is not rustc alone: `clippy-driver`, or a program of the user's
-//! that cargo puts in front of rustc for members only.
+//! The program in front of rustc for members: `clippy-driver`, or a program of the user that cargo starts for members
+//! only.
 //!
-//! Mirrors `find_external_subcommand` of cargo, and cargo-clippy, which takes the `clippy-driver` beside itself. What is
-//! found here is compared with what cargo starts, call by call (`wrapper::units`).
+//! Mirrors cargo's `find_external_subcommand`, and cargo-clippy, which takes the `clippy-driver` beside itself. The
+//! wrapper compares the program found here with the one that cargo starts, at each call (`wrapper::units`).
 //!
-//! **Invariant.** Only machine code is known, by its content. A script may start whatever it likes.
+//! **Invariant.** Only a binary is known, by its content. A script may start anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::{self, consts::EXE_SUFFIX};
@@ -21,22 +21,22 @@ use crate::plan::Driver;
 use crate::probe::Program;
 use crate::store::LocalStore;
 
-/// The variable in which `cargo clippy` tells its compiler what stands behind the dashes.
+/// The variable in which `cargo clippy` passes the arguments after `--` to its compiler.
 pub(super) const CLIPPY_ARGUMENTS: &str = "CLIPPY_ARGS";
 
-/// What compiles members.
+/// The program that compiles members.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum MemberCompiler {
-    /// Rustc.
+    /// Rustc alone.
     Rustc,
-    /// Something in front of it.
+    /// A known program in front of rustc.
     Driver(Driver),
-    /// Something in front of it, and nobody knows what that does.
+    /// An unknown program in front of rustc.
     Unknown,
 }
 
 impl MemberCompiler {
-    /// What cargo would put in front of rustc. `members` are the directories of all members.
+    /// Finds the program that cargo would start in front of rustc. `members` are the directories of all members.
     pub(super) fn find(
         options: &Options,
         cargo: &Cargo,
@@ -56,22 +56,23 @@ impl MemberCompiler {
         Ok(driver.map_or(Self::Unknown, |driver| Self::Driver(Driver { depends_on_primary: true, ..driver })))
     }
 
-    /// It, where there is one that is known.
+    /// The known program in front of rustc, if there is one.
     pub(super) fn driver(&self) -> Option<&Driver> {
         if let Self::Driver(driver) = self { Some(driver) } else { None }
     }
 }
 
-/// A program by its content, and by its path, of which cargo makes the names of what is compiled.
+/// A program identified by its content and its path. Cargo's names for the outputs depend on the path.
 fn driver(name: &OsStr, program: &Program, store: &LocalStore, members: BTreeSet<Utf8PathBuf>) -> Option<Driver> {
     let content = program.content_of_binary(store)?;
-    let told = name.to_str()?.to_owned();
-    let identity = [("the compiler of members", content.to_string()), ("its path", told.clone())];
+    let path = name.to_str()?.to_owned();
+    let identity = [("the compiler of members", content.to_string()), ("its path", path.clone())];
     let identity = identity.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Some(Driver { program: told, identity, depends_on_primary: false, members })
+    Some(Driver { program: path, identity, depends_on_primary: false, members })
 }
 
-/// Of `cargo clippy`. Where that mends sources, nothing is known: another program than the driver is started, and writes.
+/// The driver of `cargo clippy`. With `--fix` it is unknown: cargo then starts another program, which writes to
+/// sources.
 fn clippy(options: &Options, store: &LocalStore, sysroot: &Utf8Path, members: BTreeSet<Utf8PathBuf>) -> Option<Driver> {
     let arguments = options.invocation.clippy_arguments().filter(|_| !options.invocation.has("fix"))?;
     let program = clippy_driver(options, sysroot.as_std_path())?;
@@ -81,7 +82,8 @@ fn clippy(options: &Options, store: &LocalStore, sysroot: &Utf8Path, members: BT
     Some(driver)
 }
 
-/// What cargo-clippy has cargo put in front of rustc. Rustup's stand-in for it starts the one of the toolchain.
+/// The program that cargo-clippy has cargo start in front of rustc. Rustup's proxy starts the cargo-clippy of the
+/// toolchain.
 fn clippy_driver(options: &Options, sysroot: &Path) -> Option<Program> {
     let named = |name: &str| format!("{name}{EXE_SUFFIX}");
     let is_chosen = options.invocation.toolchain.is_some();
@@ -94,7 +96,7 @@ fn clippy_driver(options: &Options, sysroot: &Path) -> Option<Program> {
     Program::find(clippy.with_file_name(named("clippy-driver")), &options.directory, None)
 }
 
-/// Where cargo looks for its subcommands: in its home before anything in `PATH`, unless that says otherwise.
+/// Where cargo looks for its subcommands: in `CARGO_HOME/bin` first, unless `PATH` contains that directory.
 fn subcommand_path(options: &Options) -> Option<OsString> {
     let home = options.environment.cargo_home(&options.directory).map(|home| home.join("bin"));
     let path = options.environment.get("PATH").unwrap_or_default();
@@ -104,7 +106,7 @@ fn subcommand_path(options: &Options) -> Option<OsString> {
     env::join_paths(directories).ok()
 }
 
-/// The environment that the cargo which compiles has: `cargo clippy` adds its arguments.
+/// The environment of the cargo that compiles: `cargo clippy` adds its arguments.
 pub(super) fn cargo_environment(options: &Options) -> BTreeMap<OsString, OsString> {
     let mut environment = options.environment.0.clone();
     let arguments = options.invocation.clippy_arguments().filter(|_| options.invocation.command == "clippy");

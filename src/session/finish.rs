@@ -1,7 +1,7 @@
-//! The end of a session: the rest of the upload, the size of the local store, and what it writes, which is its report, its
-//! part in the sums, and the summary for a CI service.
+//! The end of a session: the rest of the upload, the size of the local store, the report, the sums, and the summary for
+//! a CI service.
 //!
-//! **Invariant.** None of it is worth a build: what cannot be written is not mentioned.
+//! **Invariant.** A failure here neither fails a build nor shows in its output.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -31,7 +31,7 @@ use crate::upload::Upload;
 use crate::wrapper::{PlannedBuild, Stores};
 
 impl Session<'_> {
-    /// Uploads what is left, keeps the local store within its size, and returns the exit code.
+    /// Finishes the upload, keeps the local store within its size, and returns the exit code.
     pub(super) fn finish(&self, ended: Ended) -> i32 {
         let (code, build, teardown) = match ended {
             Ended::WithoutPlan { code } => return code,
@@ -63,15 +63,15 @@ impl Session<'_> {
         code
     }
 
-    /// Like the report, it is worth nothing if it costs anything.
+    /// Keeps what `explain` needs. Like the report, it must never fail a build.
     fn keep_explanation(&self, plan: &BuildPlan, shared: Digest, target_dir: &Utf8Path) {
         let last = LastBuild::new(plan, shared, &self.log.events()).filter(|_| target_dir.is_dir());
         if let Some(Err(error)) = last.map(|last| last.write(target_dir.as_std_path())) {
-            tracing::debug!(%error, "what the build was made from was not kept");
+            tracing::debug!(%error, "the inputs of the build's misses were not kept");
         }
     }
 
-    /// Sends the entries that only this machine has, and the graph index if it is to be another one.
+    /// Sends the entries that only this machine has, and the graph index if it changes.
     fn upload(
         &self,
         upload: Upload,
@@ -86,7 +86,9 @@ impl Session<'_> {
         let is_known: HashSet<_> = known.iter().map(|entry| entry.key).collect();
         let is_stored = |key: &UnitKey| is_known.contains(key) || matches!(store.entry(*key), Ok(Some(_)));
         let keys: Vec<UnitKey> = plan.shared_keys().filter(is_stored).collect();
-        let only_local = known.into_iter().filter(|entry| !is_marked(store, remote, entry));
+        // An entry that did not hold may have been replaced in this session. The new one was sent when it was recorded.
+        let is_current = |entry: &Entry| matches!(store.entry(entry.key), Ok(Some(stored)) if stored == *entry);
+        let only_local = known.into_iter().filter(|entry| !is_marked(store, remote, entry) && is_current(entry));
         only_local.for_each(|entry| upload.send(Entry::clone(&entry)));
         let graph = (!prefetch.index_lists(&keys)).then_some((graph_key, keys));
         let may_send = graph.is_some() || !upload.is_idle();
@@ -107,14 +109,14 @@ impl Session<'_> {
     }
 }
 
-/// Whether this very entry is marked as being in the remote: one that was recorded anew has no pack yet.
+/// Whether this entry is marked as being in the remote. An entry that was recorded again has no pack yet.
 pub(super) fn is_marked(store: &LocalStore, remote: &RemoteStore, entry: &Entry) -> bool {
     entry.pack.is_some() && store.is_pushed(remote.id(), entry.key)
 }
 
-/// Leaves everything where it belongs.
+/// Writes the report, the sums and the summary for a CI service.
 pub(super) fn write_results(options: &Options, report: &Report, target_dir: Option<&Path>, store: Option<&LocalStore>) {
-    // Where a command built nothing, there is nothing to be in.
+    // A command that built nothing may have no target directory.
     let target_dir = target_dir.filter(|target_dir| target_dir.is_dir());
     let keep = |target_dir| History::of(target_dir).keep(report);
     log_if_failed("the report was not kept", target_dir.map_or(Ok(()), keep));
@@ -123,7 +125,7 @@ pub(super) fn write_results(options: &Options, report: &Report, target_dir: Opti
     if options.settings.ci_summary == Switch::On {
         let report = report.clone().with_prices(options.settings.prices());
         let published = services(&options.environment).publish(&report, target_dir);
-        log_if_failed("the CI service was not told", published);
+        log_if_failed("the CI service did not get the summary", published);
     }
 }
 

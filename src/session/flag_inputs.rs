@@ -1,7 +1,7 @@
-//! What flags name that is not in them: the processor that `native` stands for, and the content of a profile.
+//! The values that flags only name: the processor that `native` stands for, and the content of a profile.
 //!
-//! **Invariant.** What is named here is part of every key of the session. What a flag names and is not here keeps the units
-//! that it is for from being cached.
+//! **Invariant.** Each value found here is part of every key of the session. If a flag names a value that is not found,
+//! the units that the flag is for are uncacheable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,10 +25,10 @@ const IDENTIFYING: &[&str] = &[
     "stepping",
     "vendor_id",
 ];
-/// How the file of processors names what people call one by.
+/// The field with the name that people use.
 const MODEL_NAME: &str = "model name";
 
-/// What the flags of all platforms name, by what it is called. `ask` has rustc say what it knows of the processor.
+/// The values that the flags of all platforms name, by that name. `query` asks rustc about the processor.
 pub(super) fn flag_inputs(
     flags: &BTreeMap<String, Vec<String>>,
     query: impl Fn() -> Option<String>,
@@ -46,13 +46,13 @@ pub(super) fn flag_inputs(
     found.collect()
 }
 
-/// A processor, by what the system and the compiler say of it; nothing where the system says nothing.
-fn processor(cpuinfo: &str, said: &str) -> Option<String> {
+/// Identifies a processor by what the system and the compiler say about it. Returns `None` if the system says nothing.
+fn processor(cpuinfo: &str, from_rustc: &str) -> Option<String> {
     let lines =
         cpuinfo.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.trim(), value.trim()));
     let identifying: BTreeSet<_> = lines.filter(|(name, _)| IDENTIFYING.contains(name)).collect();
     let model = identifying.iter().find(|(name, _)| *name == MODEL_NAME).map_or("a processor", |(_, value)| value);
-    let digest = Digest::of_value(Domain::Processor, &(&identifying, said)).to_string();
+    let digest = Digest::of_value(Domain::Processor, &(&identifying, from_rustc)).to_string();
     (!identifying.is_empty()).then(|| format!("{model} ({})", &digest[..12]))
 }
 
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_is_known_by_its_content() {
+    fn a_profile_is_identified_by_its_content() {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("merged.profdata");
         let name = format!("{PROFILE}{}", path.display());
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_asked_where_nothing_is_named() {
-        assert_eq!(flag_inputs(&flags("-g -Ctarget-cpu=x86-64-v3"), || panic!("asked")), BTreeMap::new());
+    fn rustc_is_queried_only_if_a_flag_names_the_processor() {
+        assert_eq!(flag_inputs(&flags("-g -Ctarget-cpu=x86-64-v3"), || panic!("queried")), BTreeMap::new());
         assert_eq!(flag_inputs(&flags("-Ctarget-cpu=native"), || None), BTreeMap::new(), "rustc does not say");
     }
 }

@@ -1,12 +1,11 @@
 //! The unit graph of a command, remembered.
 //!
-//! Asking cargo for it takes longer than everything else of a plan. What cargo answers follows from the command, from
-//! what cargo reads ([`super::cargo_inputs`]), from what it makes of that (the merged configuration, the toolchain),
-//! and from the targets that it finds beside manifests: where all of that is as it was, the answer is taken from the
-//! local store.
+//! Asking cargo for it takes longer than the rest of planning. Cargo's answer depends on the command, on the files that
+//! cargo reads ([`super::cargo_inputs`]), on the configuration and the toolchain that result from them, and on the
+//! targets beside the manifests. If all of these are unchanged, the graph comes from the local store.
 //!
-//! **Invariant.** Only the graph of a workspace is remembered whose every package is a member or comes from elsewhere with
-//! a checksum or a commit: of a package in any other directory, nobody says here that it has changed.
+//! **Invariant.** A graph is remembered only if each package is a member or has a checksum or a commit. A change in any
+//! other directory would go unnoticed.
 
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
@@ -23,18 +22,18 @@ use crate::fs;
 use crate::roots::Root;
 use crate::store::LocalStore;
 
-/// Text like this is compressed to a tenth in a millisecond.
+/// Compresses a unit graph to a tenth in a millisecond.
 const LEVEL: i32 = 1;
 
-/// What is remembered.
+/// A unit graph in the local store.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
-    /// As cargo printed it.
+    /// The graph as cargo printed it.
     graph: String,
     packages: Packages,
 }
 
-/// The units of the command and their packages: remembered, or asked now.
+/// The units of the command and their packages, from the local store or from cargo.
 pub(super) fn units(
     options: &Options,
     cargo: &Cargo,
@@ -52,7 +51,7 @@ pub(super) fn units(
     let text = cargo.unit_graph(|line| log.record(EventKind::CargoStatus { line: line.to_owned() }))?;
     let graph = UnitGraph::parse(&text)?;
     let packages = packages(&graph, survey.roots.get(Root::CargoHome))?;
-    // What was changed meanwhile, by cargo or by hand, is found the next time.
+    // If cargo or the user has changed an input meanwhile, the graph is not remembered.
     let is_same = |before: &Digest| self::key(options, survey, cargo_inputs) == Some(*before);
     if let Some(key) = key.filter(is_same).filter(|_| is_reusable(survey, &graph, &packages)) {
         remember(store, key, &Remembered { graph: text, packages: packages.clone() });
@@ -60,7 +59,7 @@ pub(super) fn units(
     Ok((graph, packages))
 }
 
-/// Everything that the graph follows from.
+/// The inputs that determine the graph.
 #[derive(Serialize)]
 struct Key<'a> {
     /// The command, the settings, and the variables that cargo reads.
@@ -79,7 +78,7 @@ struct Key<'a> {
     contents: Digest,
 }
 
-/// The key; nothing where there is no lockfile yet or it is elsewhere, or a package may be put in the place of another.
+/// The key. `None` if there is no lockfile yet, if the command names one, or if packages may be replaced by others.
 fn key(options: &Options, survey: &Survey, cargo_inputs: &CargoInputs) -> Option<Digest> {
     let Survey { workspace, toolchain, config, .. } = survey;
     if options.invocation.value("lockfile-path").is_some() || !survey.lockfile_path.exists() {
@@ -102,7 +101,7 @@ fn key(options: &Options, survey: &Survey, cargo_inputs: &CargoInputs) -> Option
     Some(Digest::of_value(Domain::UnitGraph, &key))
 }
 
-/// Whether all that the graph was made from is in its key.
+/// Whether the key covers everything that the graph was made from.
 fn is_reusable(survey: &Survey, graph: &UnitGraph, packages: &Packages) -> bool {
     let is_known = |package: &Package| {
         package.source != PackageSource::Directory || survey.workspace.members.contains(&package.directory)
@@ -115,7 +114,7 @@ fn recall(store: &LocalStore, key: Digest) -> Option<Remembered> {
     serde_json::from_slice(&zstd::decode_all(&*store.probe(key)?).ok()?).ok()
 }
 
-/// Where the store cannot be written, cargo is asked again.
+/// Stores the graph. If that fails, the next session asks cargo again.
 fn remember(store: &LocalStore, key: Digest, remembered: &Remembered) {
     let bytes = serde_json::to_vec(remembered).ok().and_then(|json| zstd::encode_all(&*json, LEVEL).ok());
     if let Some(Err(error)) = bytes.map(|bytes| store.put_probe(key, &bytes)) {

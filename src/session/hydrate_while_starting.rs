@@ -1,11 +1,11 @@
-//! What goes on while cargo starts: the rest of the prefetch, and hydration.
+//! The rest of the prefetch, and hydration, while cargo starts.
 //!
-//! Cargo reads manifests and resolves for a tenth of a second before it looks into the build directory. All that time
-//! packs may still come in and units be put there: cargo's own lock on that directory is held, and the wrapper does not
-//! answer cargo's last question before it is done ([`PlanSource::Pending`]).
+//! Cargo reads manifests and resolves for a tenth of a second before it looks into the build directory. Meanwhile packs
+//! still arrive and units are placed. The session holds cargo's own lock on that directory, and the wrapper delays its
+//! answer to cargo's last question until hydration is done ([`PlanSource::Pending`]).
 //!
-//! **Invariants.** The lock is taken before cargo starts, so cargo never waits for us while we wait for it. What has not
-//! been placed when cargo ends is not placed any more.
+//! **Invariants.** The lock is taken before cargo starts, so cargo never waits for us while we wait for it. No unit is
+//! placed after cargo has ended.
 
 use std::sync::mpsc;
 use std::thread;
@@ -18,7 +18,7 @@ use crate::hydrate::{Failure, Hydrated, Hydrating, Hydration, Locks};
 use crate::wrapper::{BuildContext, PlanSource, PlannedBuild, Stores};
 
 impl Session<'_> {
-    /// Cargo with the wrapper, while what it needs arrives.
+    /// Runs cargo with the wrapper, and hydrates meanwhile.
     pub(super) fn build_while_hydrating(&self, prepared: Prepared) -> Ended {
         let Prepared { context, stores, teardown } = prepared;
         let wrapper_context = self.wrapper_context(stores.store.clone(), teardown.user_wrapper.clone(), Vec::new());
@@ -28,16 +28,16 @@ impl Session<'_> {
         }
         let stopper = stores.prefetch.stopper();
         let (sender, receiver) = mpsc::channel();
-        // The prefetch goes on in its runtime until nobody waits for it any more, so it lives longer than the threads.
+        // The prefetch runs until no thread waits for it, so its runtime, which is in here, must outlive the threads.
         let mut teardown = Some(teardown);
         thread::scope(|scope| {
-            // Where there is no wrapper, nobody takes what has arrived.
+            // Sending fails if there is no wrapper.
             scope.spawn(|| drop(sender.send(self.hydrate_until_fetched(context, stores, locks))));
             self.build_wrapped(wrapper_context, PlanSource::Pending(receiver), || stopper.stop(), || teardown.take())
         })
     }
 
-    /// Puts everything that the cache has in its place.
+    /// Hydrates what the cache has, and waits for the rest of the prefetch.
     pub(super) fn hydrate_until_fetched(
         &self,
         context: BuildContext,
@@ -45,18 +45,18 @@ impl Session<'_> {
         locks: Option<Locks>,
     ) -> PlannedBuild {
         let hydrated = locks.and_then(|locks| self.hydrate(&context, &stores, locks)).unwrap_or_default();
-        // Where nothing is hydrated, cargo has everything brought by the wrapper.
+        // The wrapper restores the hits that are not hydrated, so it needs all packs.
         self.wait_for_prefetch(&stores);
         PlannedBuild { context, stores, hydrated }
     }
 
-    /// Waits until all packs are here, and says so.
+    /// Waits until all packs have arrived, and records that.
     pub(super) fn wait_for_prefetch(&self, stores: &Stores) {
         stores.prefetch.wait();
         self.log.record(EventKind::PhaseFinished { phase: Phase::Prefetch });
     }
 
-    /// Cargo's locks on all directories that units are put into, where cargo is known to take them as fresh.
+    /// Takes cargo's locks on all directories that units are placed in, if the format of this cargo is proven.
     pub(super) fn lock(&self, context: &BuildContext) -> Option<Locks> {
         if !context.is_proven {
             return None;
@@ -74,7 +74,7 @@ impl Session<'_> {
         self.log.warn(format!("nothing is put into the build directory: {error}"));
     }
 
-    /// Puts everything that arrives into the build directory.
+    /// Places every unit in the build directory as it arrives.
     fn hydrate(&self, context: &BuildContext, stores: &Stores, locks: Locks) -> Option<Hydrated> {
         let BuildContext { plan, environment, machine, .. } = context;
         let Stores { store, prefetch, .. } = stores;
@@ -97,7 +97,7 @@ impl Session<'_> {
         })
     }
 
-    /// Damage is one thing, a full disk another: that one is said once.
+    /// Records why units were not placed. Only the first failure that is not damage becomes a warning.
     fn report_failures(&self, stores: &Stores, failures: Vec<Failure>) {
         let mut warned = false;
         for Failure { unit, entry, error } in failures {

@@ -1,9 +1,9 @@
-//! Whether cargo is asked to compile members without `-C incremental`.
+//! Whether the session makes cargo compile members without `-C incremental`.
 //!
-//! The setting decides, unless the user has told cargo himself, in the environment or with `--config`: that is meant for
-//! this very command. What manifests and configuration files say is meant for all and gives way to the setting. Cargo's
-//! own order would not do: `CARGO_INCREMENTAL` overrides everything in it, but the variables of configuration and of
-//! profiles are overridden by what the session adds.
+//! The setting decides, unless the user has told cargo in the environment or with `--config`, which is meant for this
+//! one command. Manifests and configuration files are meant for all commands, so the setting overrides them. Cargo's
+//! own precedence does not give this order: `CARGO_INCREMENTAL` overrides everything, but what the session adds
+//! overrides the variables for configuration and profiles.
 
 use super::Options;
 use crate::config::Incremental;
@@ -15,8 +15,8 @@ pub(super) fn is_stripped(options: &Options) -> bool {
         && !options.invocation.configures_incremental()
 }
 
-/// Whether a variable is cargo's and about incremental compilation, in all or in one profile. To cargo, an empty one
-/// says no.
+/// Whether a variable tells cargo about incremental compilation, in all profiles or in one. An empty one counts: it
+/// switches incremental compilation off.
 fn decides(variable: &str) -> bool {
     let in_profile = |rest: &str| rest.ends_with("_INCREMENTAL");
     ["CARGO_INCREMENTAL", "CARGO_BUILD_INCREMENTAL"].contains(&variable)
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_of_cargos_decide() {
+    fn cargo_variables_about_incremental_compilation_decide() {
         for name in ["CARGO_INCREMENTAL", "CARGO_BUILD_INCREMENTAL", "CARGO_PROFILE_DEV_INCREMENTAL"] {
             assert!(decides(name), "{name}");
         }

@@ -1,13 +1,12 @@
-//! With what something is linked for a platform: the linker, and the C library or SDK.
+//! The host class of a platform: its linker, and its C library or SDK.
 //!
-//! A linked unit is good only where the same programs would link it with the same libraries. So each platform that a
-//! program may be linked for has a [`HostClass`]: the program that rustc starts, as cargo finds it, by its content and
-//! by what it says of itself; the `ld` that this one starts; and the files of the C library that it links everything
-//! with. What stands in the toolchain is in a key already, with the compiler: `rust-lld` makes no difference of its
-//! own.
+//! A linked unit is valid only where the same programs would link it with the same libraries. So each platform that
+//! something may be linked for has a [`HostClass`]. It covers the linker that rustc starts, found as cargo finds it, by
+//! its content and its version text; the `ld` that this linker starts; and the files of the C library that everything
+//! is linked with. The toolchain's own linker, `rust-lld`, adds nothing, because the compiler in each key covers it.
 //!
-//! **Invariants.** A class is the same on every machine that has the same programs and libraries, wherever they are and
-//! however old. Where any of it cannot be told, there is no class, and nothing that is linked for the platform is kept.
+//! **Invariants.** A class is the same on every machine with the same programs and libraries, whatever their paths and
+//! times. If any of these is unknown, there is no class, and no unit that is linked for the platform is stored.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -55,35 +54,35 @@ const SELF_LINKED: &[&str] = &[
     "wasm32v1-none",
     "x86_64-unknown-none",
 ];
-/// Processors, and systems that are none, of which the same holds.
+/// Prefixes of processors, and systems without an operating system. rustc links for each pair in the same way.
 const BARE: (&[&str], &[&str]) = (&["riscv32", "riscv64", "thumbv"], &["none-eabi", "none-eabihf", "unknown-none-elf"]);
 
-/// Everything that says how something is linked.
+/// Everything that decides which linker is used.
 pub(super) struct LinkerProbe<'a> {
     pub environment: &'a Environment,
-    /// From which relative paths are.
+    /// The directory that relative paths start at.
     pub directory: &'a Path,
     pub cargo: &'a Cargo,
     pub config: &'a CargoConfig,
     pub store: &'a LocalStore,
-    /// The platform that this is.
+    /// The platform of this machine.
     pub host: &'a str,
-    /// The flags of the user's for each platform.
+    /// The user's flags for each platform.
     pub flags: &'a BTreeMap<String, Vec<String>>,
-    /// Whether it is known what linkers read, whoever they are.
+    /// Whether the inputs of every linker are observed.
     pub sees_inputs: &'a (dyn Fn() -> bool + Sync),
 }
 
-/// What rustc starts to link.
+/// The linker that rustc starts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Linker {
     /// A program of this machine.
     Program(OsString),
-    /// One that comes with rustc.
+    /// The linker in the toolchain.
     OfToolchain,
 }
 
-/// A linker, by what it is and says.
+/// A linker, by its content and its version text.
 #[derive(Serialize)]
 struct ProbedLinker<'a> {
     /// The name of its file: a program may act differently under another name.
@@ -109,11 +108,11 @@ struct ProbedLibrary<'a> {
 }
 
 impl LinkerProbe<'_> {
-    /// What tells apart machines on which something is linked for this platform.
+    /// The host class for this platform. `None` if it is not known.
     pub(super) fn class(&self, platform: &str) -> Option<HostClass> {
         let flags = self.flags.get(platform).map(Vec::as_slice).unwrap_or_default();
-        let may_be_another = configure_linker(flags) || self.config.has_conditional_linker();
-        if may_be_another && !(self.sees_inputs)() {
+        let may_differ = configure_linker(flags) || self.config.has_conditional_linker();
+        if may_differ && !(self.sees_inputs)() {
             return None;
         }
         match self.linker(platform)? {
@@ -122,7 +121,7 @@ impl LinkerProbe<'_> {
         }
     }
 
-    /// The program that links for the host, as it is to be started.
+    /// The program that links for the host, as rustc starts it.
     pub(super) fn host_linker(&self) -> String {
         let name = match self.linker(self.host) {
             Some(Linker::Program(name)) => name,
@@ -147,7 +146,7 @@ impl LinkerProbe<'_> {
         Some(host_class(platform, [("linker", component), ("C library", self.library(platform, directories)?)]))
     }
 
-    /// The C library: what it calls itself, where it can be asked, and its files, where the linker says where it looks.
+    /// The C library: its version, if a program reports it, and its files, if the linker names its directories.
     fn library(&self, platform: &str, directories: Option<Vec<camino::Utf8PathBuf>>) -> Option<Component> {
         let version = match platform {
             platform if platform != self.host => String::new(),
@@ -155,7 +154,7 @@ impl LinkerProbe<'_> {
             platform if platform.contains("apple") => self.query_library("sw_vers", "-productVersion").ok()?,
             _ => String::new(),
         };
-        // Of another platform nothing is known but its files.
+        // The library of another platform is known only by its files.
         if directories.is_none() && platform != self.host {
             return None;
         }
@@ -166,7 +165,7 @@ impl LinkerProbe<'_> {
         Some(Component { digest, ..Component::described(&version) })
     }
 
-    /// What describes the SDK that Apple's compilers take.
+    /// The file that describes the SDK of Apple's compilers.
     fn sdk(&self) -> Option<PathBuf> {
         let root = self.environment.get("SDKROOT").map(PathBuf::from).or_else(|| {
             let mut command = Command::new("xcrun");
@@ -176,7 +175,7 @@ impl LinkerProbe<'_> {
         root.map(|root| root.join("SDKSettings.json")).filter(|path| path.is_file())
     }
 
-    /// The linker for a platform, by cargo's precedence, or else by rustc's own; nothing where it is not known.
+    /// The linker for a platform by cargo's precedence, or else rustc's default. `None` if it is not known.
     fn linker(&self, platform: &str) -> Option<Linker> {
         let variable = format!("CARGO_TARGET_{}_LINKER", platform.to_uppercase().replace(['-', '.'], "_"));
         if let Some(name) = self.environment.get(&variable) {
@@ -199,7 +198,8 @@ impl LinkerProbe<'_> {
         probe::query(self.store, Command::new(program.path()).arg(argument), self.variable())
     }
 
-    /// `ldd` is a script that comes with the C library, with the version in its text.
+    /// Queries a program whose answer depends on nothing else: `ldd` is a script of the C library that contains the
+    /// version.
     fn query_library(&self, program: &str, argument: &str) -> Result<String> {
         let found = self.find(OsStr::new(program)).map_or_else(|| program.into(), |found| found.path().to_owned());
         probe::query_constant(self.store, Command::new(found).arg(argument), self.variable())
@@ -210,7 +210,7 @@ impl LinkerProbe<'_> {
     }
 }
 
-/// What rustc starts where nobody names a linker (`rustc_target::spec`); nothing where that is not known here.
+/// The linker that rustc starts if none is configured (`rustc_target::spec`). `None` if it is not known.
 fn default_linker(platform: &str, host: &str) -> Option<Linker> {
     let (processor, system) = platform.split_once('-')?;
     let is_bare = BARE.0.iter().any(|prefix| processor.starts_with(prefix)) && BARE.1.contains(&system);

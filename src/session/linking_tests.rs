@@ -1,4 +1,4 @@
-//! Linkers and libraries that are files in a directory: what is asked of them is asked of real programs.
+//! The linkers of these tests are real programs: scripts in a directory, beside the files of a library.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::reference::field_changes::{Change, assert_each_field_counts};
 const HOST: &str = "x86_64-unknown-linux-gnu";
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 
-/// A machine whose linkers answer to `--version` with their names and this.
+/// A machine whose linkers answer `--version` with their name and a given version.
 struct Machine {
     directory: tempfile::TempDir,
     store: LocalStore,
@@ -17,23 +17,23 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(said: &str) -> Self {
+    fn new(version: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = LocalStore::open(&directory.path().join("store")).unwrap();
         let machine = Self { directory, store, sees_inputs: false };
         for name in ["cc", "clang", "ldd", "x86_64-w64-mingw32-gcc"] {
-            machine.script(name, said);
+            machine.script(name, version);
         }
         machine.write("lib/crt1.o", "start");
         machine
     }
 
-    fn script(&self, name: &str, said: &str) {
+    fn script(&self, name: &str, version: &str) {
         use std::os::unix::fs::PermissionsExt;
-        // The text is the same on every machine.
+        // The text contains no path, so that it is the same on every machine.
         let directories = "libraries: =$(dirname \"$0\")/../lib";
         let answer = format!(
-            "case $1 in --version) echo '{name} {said}' ;; -print-search-dirs) echo \"{directories}\" ;; *) exit 1 ;; esac"
+            "case $1 in --version) echo '{name} {version}' ;; -print-search-dirs) echo \"{directories}\" ;; *) exit 1 ;; esac"
         );
         self.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{answer}\n"));
         let path = self.directory.path().join("bin").join(name);
@@ -63,15 +63,15 @@ impl Machine {
 }
 
 /// The class of a new machine.
-fn class(said: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<HostClass> {
-    Machine::new(said).class_of(HOST, variables, config)
+fn class(version: &str, variables: &[(&str, &str)], config: serde_json::Value) -> Option<HostClass> {
+    Machine::new(version).class_of(HOST, variables, config)
 }
 
 #[test]
 fn a_platform_is_known_by_its_linker_and_its_library() {
     let plain = class("1.0", &[], json!({}));
     assert!(plain.is_some());
-    assert_eq!(class("1.0", &[], json!({})), plain, "elsewhere, and of another age");
+    assert_eq!(class("1.0", &[], json!({})), plain, "other paths and times");
     assert_ne!(class("2.0", &[], json!({})), plain);
     let linker = ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "clang");
     assert_ne!(class("1.0", &[linker], json!({})), plain);
@@ -104,7 +104,7 @@ fn a_platform_is_another_one_when_its_linker_or_its_library_has_another_content(
 }
 
 #[test]
-fn of_another_platform_nothing_counts_but_what_links_for_it() {
+fn the_class_of_another_platform_depends_only_on_its_own_linker() {
     let machine = Machine::new("1.0");
     let plain = machine.class_of(WINDOWS, &[], json!({}));
     machine.script("cc", "2.0");
@@ -118,7 +118,7 @@ fn of_another_platform_nothing_counts_but_what_links_for_it() {
 }
 
 #[test]
-fn a_platform_whose_linker_is_not_known_has_no_class() {
+fn a_platform_with_an_unknown_linker_has_no_class() {
     let machine = Machine::new("1.0");
     let known = |platform: &str| machine.class_of(platform, &[], json!({})).is_some();
     for platform in
@@ -129,13 +129,13 @@ fn a_platform_whose_linker_is_not_known_has_no_class() {
     for platform in ["x86_64-pc-windows-msvc", "i686-pc-windows-gnu", "avr-none", "riscv32imac-esp-espidf", "made-up"] {
         assert!(!known(platform), "{platform}");
     }
-    // One that does not say where it looks is known only for this host, where the library says what it is.
+    // If a linker does not name its directories, only the library of this host is known, by its version.
     machine.write("bin/x86_64-w64-mingw32-gcc", "#!/bin/sh\ntest $1 = --version && echo 1.0\n");
     assert!(!known(WINDOWS));
 }
 
 #[test]
-fn a_platform_whose_linker_flags_name_is_not_known() {
+fn a_platform_whose_linker_is_set_by_flags_has_a_class_only_if_inputs_are_observed() {
     let flags = json!({ "rustflags": ["-C", "link-arg=-fuse-ld=mold"] });
     for config in [
         json!({ "build": flags }),
@@ -144,13 +144,13 @@ fn a_platform_whose_linker_flags_name_is_not_known() {
         json!({ "target": { "cfg(unix)": { "linker": "clang" } } }),
     ] {
         assert_eq!(class("1.0", &[], config.clone()), None, "{config}");
-        let seeing = Machine { sees_inputs: true, ..Machine::new("1.0") };
-        assert!(seeing.class_of(HOST, &[], config).is_some(), "whoever links, what it reads is seen");
+        let observing = Machine { sees_inputs: true, ..Machine::new("1.0") };
+        assert!(observing.class_of(HOST, &[], config).is_some(), "the inputs of any linker are observed");
     }
     for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS"] {
         assert_eq!(class("1.0", &[(variable, "-Clinker=clang")], json!({})), None, "{variable}");
     }
-    // What is said of another target, or of anything else, is nothing about this linker.
+    // Flags for another target, or about something else, say nothing about this linker.
     for other in [
         json!({ "target": { "x86_64-unknown-linux-musl": flags }, "build": { "rustflags": ["-g"] } }),
         json!({ "target": { "cfg(windows)": flags } }),

@@ -1,9 +1,9 @@
-//! What native code depends on besides the linker and the C library: compilers, the system, and what is installed.
+//! The host class for native code: what it depends on besides the linker and the C library.
 //!
-//! Scripts that compile C probe for headers and libraries in ways that nobody can see. So the names of what is installed
-//! where compilers look by themselves are part of a host's identity for native code. The programs are known by what they
-//! say and by what they are, a compiler also by the assembler and the compiler proper that it starts. Which variables a script reads, and
-//! their values, is its own to declare.
+//! Scripts that compile C probe for headers and libraries in ways that xcache cannot see unless it observes them. So
+//! the class contains the names of what is installed in the directories that compilers search by default. It identifies
+//! programs by their version text and their content, and a compiler also by the assembler and the compiler proper that
+//! it starts. Scripts have to declare the variables that they read.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ const PKG_CONFIG_DIRS: &[&str] =
 /// Programs that a compiler starts to do its work.
 const SUBPROGRAMS: &[&str] = &["as", "cc1"];
 
-/// A program: what it says, and what it is.
+/// A program, by its version text and its content.
 #[derive(Debug, Serialize)]
 struct ProbedProgram {
     /// Its answer to `--version`.
@@ -43,16 +43,16 @@ struct ProbedProgram {
     contents: Vec<Option<Digest>>,
 }
 
-/// A digest of all that; nothing where the compiler or the system does not say what it is.
+/// The host class for native code. `None` if a compiler or the system is not known.
 pub(super) fn class(options: &Options, config: &CargoConfig, store: &LocalStore) -> Option<HostClass> {
     let environment = &options.environment;
     let names_compiler = |name: &str| COMPILERS.iter().any(|family| is_of_family(name, family));
-    // Cargo sets these for scripts, and for nobody else: whose compiler it is would have to be found out in its place.
+    // Cargo sets configured variables for scripts only, and xcache does not work out the compilers that they name.
     if config.configured_variables().any(|(name, _)| names_compiler(name)) {
         return None;
     }
     let prober = Prober { options, store };
-    let mut compilers: Vec<_> = named(environment, names_compiler);
+    let mut compilers: Vec<_> = values(environment, names_compiler);
     compilers.push("cc".into());
     let compilers: Option<Vec<_>> = compilers.par_iter().map(|program| prober.compiler(program)).collect();
     let names: Vec<_> = ["c++"].iter().chain(TOOLS).map(|name| (*name).to_owned()).collect();
@@ -62,7 +62,7 @@ pub(super) fn class(options: &Options, config: &CargoConfig, store: &LocalStore)
     Some(HostClass { digest: Digest::of_value(Domain::HostClass, &all), components: components(&names, &all) })
 }
 
-/// What programs are asked with.
+/// Finds and queries programs.
 #[derive(Clone, Copy)]
 struct Prober<'a> {
     options: &'a Options,
@@ -70,22 +70,22 @@ struct Prober<'a> {
 }
 
 impl Prober<'_> {
-    /// A program, which may have its first arguments with it (`ccache cc`): each of the words that is one counts.
+    /// Probes a command line such as `ccache cc`. Each word that is a program counts.
     fn program(self, words: &[&str]) -> Option<ProbedProgram> {
         let version = self.query(words, "--version")?;
         let contents = words.iter().map(|word| self.content(word)).collect();
         Some(ProbedProgram { version, contents })
     }
 
-    /// The same, with the programs that it starts.
+    /// Probes a compiler with the programs that it starts.
     fn compiler(self, program: &str) -> Option<ProbedProgram> {
         let words: Vec<_> = program.split_whitespace().collect();
         let mut probed = self.program(&words)?;
-        let behind = SUBPROGRAMS.par_iter().map(|name| {
+        let subprograms = SUBPROGRAMS.par_iter().map(|name| {
             let path = self.query(&words, &format!("-print-prog-name={name}"))?;
             self.content(path.trim())
         });
-        probed.contents.extend(behind.collect::<Vec<_>>());
+        probed.contents.extend(subprograms.collect::<Vec<_>>());
         Some(probed)
     }
 
@@ -128,7 +128,7 @@ struct NativeTools {
 /// The names in a directory, and sizes.
 type Installed = (OsString, Vec<(OsString, u64)>);
 
-/// The same in words.
+/// The parts of the class, each with a digest and a description.
 fn components(tools: &[String], NativeTools { compilers, optional, system, installed }: &NativeTools) -> Components {
     let lines: Vec<_> = compilers.iter().map(|compiler| Component::described(&compiler.version).description).collect();
     let compilers =
@@ -146,25 +146,28 @@ fn components(tools: &[String], NativeTools { compilers, optional, system, insta
     named.map(|(name, component)| (name.to_owned(), component)).into_iter().chain(tools).collect()
 }
 
-/// What a system calls itself in `os-release`, or its first line.
+/// The system's `PRETTY_NAME` in `os-release`, or the first line.
 fn pretty_name(system: &str) -> String {
     let named = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     named.map_or_else(|| Component::described(system).description, |name| name.trim_matches('"').to_owned())
 }
 
-/// `CC`, `CC_x86_64-unknown-linux-gnu`, `HOST_CC` …
+/// Whether a variable belongs to a family: `CC`, `CC_x86_64-unknown-linux-gnu`, `HOST_CC` …
 fn is_of_family(name: &str, family: &str) -> bool {
     let rest = ["HOST_", "TARGET_"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
     rest.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
 }
 
-/// The values of variables that name a compiler, in the order of their names.
-fn named(environment: &Environment, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
+/// The values of the selected variables that are set and not empty, in the order of their names.
+fn values(environment: &Environment, is_selected: impl Fn(&str) -> bool) -> Vec<String> {
     let variables = environment.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
-    variables.filter(|(name, value)| is_meant(name) && !value.is_empty()).map(|(_, value)| value.to_owned()).collect()
+    variables
+        .filter(|(name, value)| is_selected(name) && !value.is_empty())
+        .map(|(_, value)| value.to_owned())
+        .collect()
 }
 
-/// The names of headers' directories and headers, and the packages that pkg-config knows, with their sizes.
+/// The names in the directories for headers, and the names and sizes of the package descriptions of pkg-config.
 fn installed(environment: &Environment) -> Vec<Installed> {
     let multiarch =
         fs::children(Path::new("/usr/lib")).unwrap_or_default().into_iter().map(|path| path.join("pkgconfig"));
@@ -221,13 +224,13 @@ mod tests {
         assert_each_field_counts(Domain::HostClass, || all().compilers.remove(0), changes);
     }
 
-    /// The class of a machine with these programs and no others, each with its own text.
+    /// The class of a machine that has only these programs, each with a text of its own.
     fn class_of(directory: &Path, programs: &[&str], changed: Option<&str>) -> Option<Digest> {
         use std::os::unix::fs::PermissionsExt;
         for program in programs {
             let path = directory.join(program);
             let remark = if changed == Some(program) { "another" } else { "the first" };
-            // A compiler says where it finds what it starts.
+            // A compiler names the programs that it starts.
             let found = format!("-print-prog-name=*) echo '{}/'\"${{1#*=}}\" ;;", directory.display());
             let text = format!("#!/bin/sh\ncase $1 in {found} *) echo '{program} 1.0' ;; esac # {remark}\n");
             crate::process::while_nothing_starts(|| std::fs::write(&path, text)).unwrap();
@@ -268,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_has_words_and_what_is_not_there_is_no_part() {
+    fn each_part_is_described_and_missing_tools_are_left_out() {
         let system = "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n";
         let tools = ["ar", "cmake"].map(str::to_owned);
         let probed = |version: &str| ProbedProgram { version: version.into(), contents: Vec::new() };

@@ -1,12 +1,12 @@
-//! Whether there is anything to plan at all.
+//! The no-op record: whether there is anything to plan at all.
 //!
-//! A command that succeeded leaves a target directory in which the same command finds everything fresh. So a session
-//! that ended well writes down what it went by: the command, the settings, everything that cargo reads
-//! ([`super::cargo_inputs`]), and the directories of cargo's fingerprints. Where all of that is as it was, the next
-//! session starts cargo at once, and plans only if a crate is compiled after all.
+//! A command that succeeded leaves a target directory in which the same command finds everything fresh. So a successful
+//! session records the command, the settings, everything that cargo reads ([`super::cargo_inputs`]), and the state of
+//! the directories of cargo's fingerprints. If all of these are unchanged, the next session starts cargo at once, and
+//! plans only if cargo compiles a crate after all.
 //!
-//! **Invariants.** This is about speed only: without a plan the wrapper makes one when it is first asked to compile.
-//! Cargo has been started by then, so that plan is good only if what cargo reads is the same before and after
+//! **Invariants.** The record only saves time: if cargo asks the wrapper to compile, the session plans then. Cargo is
+//! running by then, so this plan is valid only if what cargo reads has not changed since the record was read
 //! ([`NoopRecord::holds`]).
 
 use std::ffi::{OsStr, OsString};
@@ -24,7 +24,7 @@ use crate::digest::{Digest, Domain};
 use crate::store::LocalStore;
 use crate::wrapper::UserWrapper;
 
-/// What a session went by.
+/// What a successful session stores.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct NoopRecord {
     /// The target directory, where the report goes.
@@ -44,7 +44,7 @@ pub(super) struct NoopRecord {
     written_stamps: Digest,
 }
 
-/// What cargo reads, and its state when it was planned by.
+/// What cargo reads, and its state when the plan was made.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct CargoInputState {
     /// The files and programs that cargo reads.
@@ -55,25 +55,25 @@ pub(super) struct CargoInputState {
 }
 
 impl CargoInputState {
-    /// As it is now.
+    /// The current state.
     pub(super) fn now(inputs: CargoInputs) -> Self {
         Self { stamps: inputs.stamps(), inputs }
     }
 }
 
 impl NoopRecord {
-    /// What the last session of this command went by, if all of it is as it was.
+    /// The record of the last session of this command, if nothing has changed since.
     pub(super) fn recall(options: &Options, store: &LocalStore) -> Option<Self> {
         let record: Self = ciborium::from_reader(&*store.probe(name(options))?).ok()?;
         (record.holds() && stamps(&record.written) == record.written_stamps).then_some(record)
     }
 
-    /// Whether cargo reads what it has read then.
+    /// Whether everything that cargo reads is unchanged.
     pub(super) fn holds(&self) -> bool {
         self.cargo_inputs.inputs.stamps() == self.cargo_inputs.stamps
     }
 
-    /// Writes it down, once a command has succeeded.
+    /// Stores the record of a command that has succeeded.
     pub(super) fn remember(
         options: &Options,
         store: &LocalStore,
@@ -89,7 +89,7 @@ impl NoopRecord {
         let Workspace { target_dir, build_dir, .. } = workspace.clone();
         let record = Self { target_dir, build_dir, user_wrapper, scripts, cargo_inputs, written, written_stamps };
         let mut bytes = Vec::new();
-        // Where the store cannot be written, the next session plans.
+        // If this fails, the next session plans.
         let _ = ciborium::into_writer(&record, &mut bytes).map(|()| store.put_probe(name(options), &bytes));
     }
 }
@@ -98,7 +98,7 @@ fn name(options: &Options) -> Digest {
     Digest::of_value(Domain::NothingToDo, &circumstances(options))
 }
 
-/// What a command follows from before any file is read.
+/// The inputs of a command that are known before any file is read.
 #[derive(Serialize)]
 struct Circumstances<'a> {
     /// The current directory.
@@ -113,7 +113,7 @@ struct Circumstances<'a> {
     settings: Settings,
 }
 
-/// The command, the settings, and the variables that cargo reads.
+/// The digest of the command, the settings, and the variables that cargo reads.
 pub(super) fn circumstances(options: &Options) -> Digest {
     let circumstances = Circumstances {
         directory: options.directory.as_os_str(),
@@ -121,9 +121,9 @@ pub(super) fn circumstances(options: &Options) -> Digest {
         variables: variables(&options.environment).collect(),
         store: options.settings.dir.as_os_str(),
         settings: Settings {
-            // A directory need not have a name that is text.
+            // The path may not be UTF-8, so it is in a field of its own.
             dir: PathBuf::new(),
-            // Its URL without secrets.
+            // The URL without secrets.
             remote: options.settings.remote.as_ref().map(|remote| remote.to_string().into()),
             ..options.settings.of_the_build()
         },

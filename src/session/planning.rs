@@ -1,4 +1,4 @@
-//! Everything that has to be known before cargo starts: survey, graph index, plan.
+//! Everything that must be known before cargo starts: survey, graph index, plan.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -36,34 +36,34 @@ const KNOWN_FILES: &[&str] = &[".sqlx", ".env"];
 /// Variables that sqlx's macros read.
 const KNOWN_VARIABLES: &[&str] = &["DATABASE_URL", "SQLX_OFFLINE", "SQLX_OFFLINE_DIR"];
 
-/// A plan, and what goes on in the background for it.
+/// A plan, with the stores and the background tasks of its session.
 pub(super) struct Prepared {
     /// What the plan fixed.
     pub context: BuildContext,
-    /// Where entries come from and go to.
+    /// The stores that entries come from and go to.
     pub stores: Stores,
-    /// What is needed at the end.
+    /// What the end of the session needs.
     pub teardown: Teardown,
 }
 
-/// What is needed when cargo has ended.
+/// What the end of the session needs.
 pub(super) struct Teardown {
     pub workspace: Workspace,
     pub graph_key: Digest,
     pub remote: Option<Arc<RemoteStore>>,
-    /// A wrapper of the user's own.
+    /// The user's own rustc wrapper.
     pub user_wrapper: Option<UserWrapper>,
-    /// What cargo reads, as it was while the plan was made; nothing where it has changed meanwhile.
+    /// What cargo reads, and its state while the plan was made. `None` if it has changed meanwhile.
     pub cargo_inputs: Option<CargoInputState>,
-    /// What is being found out of this cargo.
+    /// The proof that is running, if any.
     pub proof: Option<RunningProof>,
-    /// The platform that this is.
+    /// The platform of this machine.
     pub host: String,
-    /// Everything that goes on in the background ends with it.
+    /// Runs all background tasks. They end when it is dropped.
     pub runtime: Runtime,
 }
 
-/// Survey, graph index, plan; the packs are on their way when this returns.
+/// Makes the survey and the plan, and starts the prefetch: packs are on their way when this returns.
 pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, log: &EventLog) -> Result<Prepared> {
     let began = SystemTime::now();
     let survey = Survey::take(options, cargo, &store)?;
@@ -89,7 +89,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
         .map(|remote| Upload::new(&runtime, store.clone(), remote, log.clone(), &options.settings));
     let (format, is_proven, proof) = format_status.resolve(options, &store, log);
     let user_wrapper = survey.wrapper.as_ref().map(|wrapper| wrapper.user.clone());
-    // Files of the configuration are in the directories around the workspace, or in the home of packages.
+    // Configuration files are in the directories above the workspace, or in `CARGO_HOME`.
     let around = [Root::Workspace, Root::CargoHome].map(|root| survey.roots.get(root).map_or("", Utf8Path::as_str));
     let configured = survey.config.variable_settings(&format!("{around:?}"));
     let Survey { workspace, roots, toolchain, .. } = survey;
@@ -115,7 +115,7 @@ pub(super) fn prepare(options: &Options, cargo: &Cargo, store: Arc<LocalStore>, 
     Ok(Prepared { context, stores, teardown })
 }
 
-/// Asks cargo for the units, and joins them with what else is known.
+/// Gets the units of the command, and makes the plan.
 fn plan(
     options: &Options,
     cargo: &Cargo,
@@ -143,7 +143,7 @@ fn plan(
         member_inputs: survey.caches_members(options).then(|| member_inputs(options, survey, &contents)).transpose()?,
     };
     let content = |unit: &Unit| match unit.external {
-        // Nobody says what `.gitignore` in what somebody else has packed is about.
+        // A `.gitignore` in a downloaded package does not say which of its files count.
         true => contents.path(&unit.package_dir),
         false => Ok(contents.package(&unit.package_dir)?.digest),
     };
@@ -151,12 +151,12 @@ fn plan(
     Ok((plan, contents))
 }
 
-/// Reads packages in directories, each without the others and without what is built.
+/// The contents of packages in directories, each without the other packages and without build outputs.
 fn contents(options: &Options, store: &LocalStore, survey: &Survey, packages: &Packages) -> Contents {
     let Workspace { target_dir, build_dir, members, .. } = &survey.workspace;
     let in_directories = packages.values().filter(|package| package.source == PackageSource::Directory);
     let directories = in_directories.map(|package| &package.directory).chain(members);
-    // These grow all the while.
+    // xcache itself writes to these during the build.
     let journal = options.settings.events.clone();
     let source = options.settings.remote.as_deref().and_then(|remote| options.settings.remotes.find(remote).ok());
     let remote = source.and_then(|source| source.url.strip_prefix("file://").map(PathBuf::from));
@@ -164,12 +164,13 @@ fn contents(options: &Options, store: &LocalStore, survey: &Survey, packages: &P
     let ours = ours.filter_map(|path| Utf8PathBuf::try_from(path).ok());
     let home = survey.roots.get(Root::CargoHome).map(Utf8Path::to_owned);
     let left_out = [target_dir, build_dir].into_iter().cloned().chain(ours).chain(home);
-    // A package's files are found by the path of the package, and a link elsewhere may lead back into it.
+    // Files are found by the path of their package, and a link in one of these directories may lead back into it.
     let left_out = left_out.flat_map(|path| [path.canonicalize_utf8().ok(), Some(path)]).flatten().collect();
     Contents::new(left_out, directories.cloned().collect())
 }
 
-/// What members read without telling is named by the user, or by the few tools that everybody knows to do that.
+/// Files and variables that members read without declaring them: those that the settings name, and those of well-known
+/// tools.
 fn member_inputs(options: &Options, survey: &Survey, contents: &Contents) -> Result<MemberInputs> {
     let workspace = survey.workspace.root.clone();
     let mut digests = BTreeMap::new();
@@ -186,7 +187,7 @@ fn member_inputs(options: &Options, survey: &Survey, contents: &Contents) -> Res
     digests
         .insert("configured variables".into(), survey.config.variables().map(ToString::to_string).unwrap_or_default());
     digests.insert("inherited".into(), survey.inherited()?);
-    // Below the root of the file system is everything.
+    // In `/`, the remapped prefix would match every path.
     let is_remapped = options.settings.workspace_paths == WorkspacePaths::Remap && workspace.parent().is_some();
     Ok(MemberInputs { workspace, is_remapped, digests })
 }
@@ -196,7 +197,7 @@ fn make_target_dir(workspace: &Workspace) -> Result<()> {
     [&workspace.target_dir, &workspace.build_dir].into_iter().try_for_each(|directory| layout::make_tagged(directory))
 }
 
-/// A remote that cannot even be opened is a warning.
+/// Opens the remote. If that fails, the session warns and continues without it.
 fn open_remote(options: &Options, log: &EventLog) -> Option<Arc<RemoteStore>> {
     let url = options.settings.remote.as_deref()?;
     match RemoteStore::open(url, &options.settings, log) {

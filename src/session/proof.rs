@@ -1,12 +1,12 @@
-//! Whether what this program knows of cargo's files holds for a cargo: proven with that very cargo.
+//! Proofs that a format describes how a cargo writes its files, made with that very cargo.
 //!
-//! A cargo that was not seen before builds a small workspace, while it builds the user's ([`prover`]). What was found out
-//! is remembered in the local store, by the content of cargo's binary and the options that change what it writes. Until
-//! then, and where the proof fails, nothing is put into its build directory: cargo asks the rustc wrapper.
+//! A cargo that is new here builds a small workspace beside the user's ([`prover`]). The result is kept in the local
+//! store, under the content of cargo's binary and the options that change what it writes. Until there is a result, and
+//! if no format holds, nothing is placed in the build directory: the wrapper restores the hits.
 //!
-//! **Invariants.** No build waits for a proof, and none outlives its session: one that is not done by then is broken off,
-//! and the next session's goes on from there. Nothing of it is seen by what is built: it has a directory, a store, a
-//! `CARGO_HOME` and an environment of its own.
+//! **Invariants.** No build waits for a proof, and no proof outlives its session: an unfinished one is stopped, and the
+//! next session continues it. The user's build does not notice it: a proof has its own directory, store, `CARGO_HOME`
+//! and environment.
 
 mod prover;
 mod workspace;
@@ -37,27 +37,27 @@ use crate::process;
 use crate::store::remote::Direction;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 
-/// A hidden switch, for tests and benchmarks: `off`, or the name of a format to be believed.
+/// A hidden switch for tests and benchmarks: `off`, [`PROVE`], or the name of a format to use without a proof.
 pub(super) const SWITCH: &str = "XCACHE_HYDRATE";
-/// The same: as it is, but a session waits until a proof is done.
+/// Makes the session wait for its proof.
 const PROVE: &str = "prove";
-/// What others have found out is not waited for any longer than this, once there is a plan.
-const HINT_PATIENCE: Duration = Duration::from_secs(1);
-/// Processes that have ended may still be there for whoever asks, where nobody looks after them.
+/// How long a session with a plan waits for the remote's proof, and how long it takes at most to send its own.
+const REMOTE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait for killed processes to disappear. They stay visible until their parent has reaped them.
 #[cfg(unix)]
 const GROUP_PATIENCE: Duration = Duration::from_millis(100);
 #[cfg(unix)]
 const GROUP_TICK: Duration = Duration::from_millis(2);
-/// With another version of what is proven, everything is proven again.
+/// The version of the proof. Another version invalidates all earlier proofs.
 const VERSION: u32 = 1;
-/// Variables by which cargo is told to write something else than it would.
+/// Variables that change what cargo writes.
 const VARIABLES: &[&str] = &[
     "CARGO_BUILD_FINGERPRINT",
     "CARGO_BUILD_SBOM",
     "RUSTC_BOOTSTRAP",
     "__CARGO_TEMPORARY_BUILD_DIR_NEW_LAYOUT_OPT_OUT",
 ];
-/// What the prover needs of the environment to start compilers and linkers.
+/// Variables that the prover needs to start compilers and linkers.
 const PASSED_VARIABLES: &[&str] = &[
     "PATH",
     "TMPDIR",
@@ -75,46 +75,46 @@ const PASSED_VARIABLES: &[&str] = &[
 /// Options with which the small workspace would compile the standard library.
 const UNSUPPORTED: &[&str] = &["build-std"];
 
-/// What is known of a cargo.
+/// The format of a cargo, and whether it is proven.
 pub(super) struct FormatStatus {
-    /// What it writes: proven, or likely.
+    /// The proven format, or the likely one.
     pub format: Format,
     state: State,
 }
 
 enum State {
     Proven,
-    /// Why not.
+    /// Not proven, for this reason.
     Unproven(String),
-    /// Nobody knows yet.
+    /// The local store has no result yet.
     Pending(Box<PendingProof>),
 }
 
-/// What a proof is of, and where it is remembered.
+/// A proof that this machine has not made yet.
 struct PendingProof {
     key: Digest,
     request: Request,
-    /// What the remote says, if there is one.
+    /// The remote's answer, if there is a remote.
     hint: Option<Receiver<Option<Vec<u8>>>>,
 }
 
-/// What decides what a cargo writes into its build directory.
+/// Everything that decides what a cargo writes into its build directory.
 #[derive(Serialize)]
 struct Subject<'a> {
     version: u32,
-    /// What is known of all formats.
+    /// The description of all formats.
     formats: &'a str,
-    /// The content of its binary.
+    /// The content of cargo's binary.
     cargo: Digest,
-    /// Of its configuration and of the command.
+    /// Settings from the configuration and from the command.
     settings: BTreeMap<String, &'a Value>,
     variables: Vec<(&'a str, Option<&'a str>)>,
 }
 
-/// What the prover is told.
+/// The input of the prover.
 #[derive(Clone, Serialize, Deserialize)]
 struct Request {
-    /// The local store, and the name that the answer has in it.
+    /// The local store. The result is kept in it under `key`.
     store: PathBuf,
     key: Digest,
     directory: PathBuf,
@@ -128,12 +128,12 @@ struct Request {
     config: String,
 }
 
-/// What was found out.
+/// The result of a proof.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct ProofResult {
     /// The name of the format that holds.
     format: Option<String>,
-    /// Why none does.
+    /// Why no format holds.
     reason: Option<String>,
 }
 
@@ -147,7 +147,7 @@ impl ProofResult {
 }
 
 impl FormatStatus {
-    /// What is remembered of the cargo of this session.
+    /// What the local store knows about the cargo of this session.
     pub(super) fn of(options: &Options, cargo: &Cargo, survey: &Survey, store: &LocalStore) -> Self {
         let settings = FormatSettings(&survey.config);
         let format = Format::likely(&survey.toolchain.cargo, settings.layout());
@@ -164,7 +164,7 @@ impl FormatStatus {
             return unproven(format!("a proof with {option} would take too long"));
         }
         let Some(program) = program(options, cargo) else {
-            return unproven("which one runs is not known".into());
+            return unproven("xcache cannot tell which cargo runs".into());
         };
         let Some(content) = program.content(store) else {
             return unproven(format!("{} cannot be read", program.path().display()));
@@ -182,17 +182,17 @@ impl FormatStatus {
         }
     }
 
-    /// Asks others who have a cargo like this, in the background.
+    /// Requests a pending proof from the remote, in the background.
     pub(super) fn request_hint(&mut self, runtime: &Runtime, remote: Option<&Arc<RemoteStore>>) {
         let (State::Pending(pending), Some(remote)) = (&mut self.state, remote) else { return };
         let (sender, hint) = mpsc::channel();
         let (remote, key) = (remote.clone(), pending.key);
         pending.hint = Some(hint);
-        // Nobody listens any more where it takes too long.
+        // Sending fails if the session no longer waits.
         runtime.handle().spawn(async move { drop(sender.send(remote.proof(key).await.ok().flatten())) });
     }
 
-    /// What holds in this session. Where nothing is known, a proof is begun.
+    /// Decides the format of this session, and whether it is proven. Starts a proof if there is no result.
     pub(super) fn resolve(
         self,
         options: &Options,
@@ -203,7 +203,7 @@ impl FormatStatus {
         let mut proof = None;
         if let State::Pending(pending) = state {
             let PendingProof { key, request, hint } = *pending;
-            let hint = hint.and_then(|hint| hint.recv_timeout(HINT_PATIENCE).ok().flatten());
+            let hint = hint.and_then(|hint| hint.recv_timeout(REMOTE_PATIENCE).ok().flatten());
             state = match recall(hint) {
                 Some(result) if result.format.is_some() => {
                     remember(store, key, &result);
@@ -214,9 +214,9 @@ impl FormatStatus {
                 _ => {
                     let is_awaited = options.environment.text(SWITCH) == Some(PROVE);
                     proof = RunningProof::begin(&request, options, is_awaited)
-                        .inspect_err(|error| tracing::debug!(%error, "nothing is proven of this cargo"))
+                        .inspect_err(|error| tracing::debug!(%error, "the prover does not start"))
                         .ok();
-                    State::Unproven("it is new here, and looked into while it builds".into())
+                    State::Unproven("it is new here, and the proof runs beside this build".into())
                 }
             };
         }
@@ -237,11 +237,11 @@ fn recall(bytes: Option<Vec<u8>>) -> Option<ProofResult> {
 fn remember(store: &LocalStore, key: Digest, result: &ProofResult) {
     let bytes = serde_json::to_vec(result).expect("text");
     if let Err(error) = store.put_proof(key, &bytes) {
-        tracing::debug!(%error, "what was proven is not remembered");
+        tracing::debug!(%error, "the proof was not stored");
     }
 }
 
-/// The cargo that runs, if that can be told.
+/// The cargo that runs, as far as it can be found.
 fn program(options: &Options, cargo: &Cargo) -> Option<Program> {
     let variable = |name: &str| options.environment.get(name).map(OsStr::to_owned);
     let found = Program::find(cargo.program(), &options.directory, variable("PATH").as_deref())?;
@@ -262,11 +262,11 @@ fn of_toolchain(survey: &Survey, name: &str) -> PathBuf {
     survey.toolchain.sysroot.join("bin").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)).into()
 }
 
-/// What changes what a cargo writes.
+/// The settings that change what a cargo writes.
 struct FormatSettings<'a>(&'a CargoConfig);
 
 impl FormatSettings<'_> {
-    /// The arrangement that is asked for, if one is.
+    /// The layout that the user asks for, if any.
     fn layout(&self) -> Option<Layout> {
         self.names().iter().any(|name| name == "build-dir-new-layout").then_some(Layout::PerUnit)
     }
@@ -275,7 +275,7 @@ impl FormatSettings<'_> {
         self.names().into_iter().find(|name| UNSUPPORTED.contains(&name.as_str())).map(|name| format!("-Z{name}"))
     }
 
-    /// The names of all that is switched on.
+    /// The names of all unstable options that are on.
     fn names(&self) -> Vec<String> {
         let table = self.0.unstable().and_then(Value::as_object).into_iter().flatten();
         let in_config = table.filter(|(_, value)| **value != Value::Bool(false)).map(|(name, _)| name.clone());
@@ -288,7 +288,7 @@ impl FormatSettings<'_> {
         named.chain(in_config).collect()
     }
 
-    /// Where a proof is remembered.
+    /// The key of a proof in the stores.
     fn key(&self, cargo: Digest, options: &Options) -> Digest {
         let variables = VARIABLES.iter().map(|name| (*name, options.environment.text(name))).collect();
         let (formats, settings) = (format::DESCRIPTION, self.0.format_settings());
@@ -305,7 +305,7 @@ impl FormatSettings<'_> {
         key: Digest,
     ) -> Request {
         let others = Format::all().filter(|format| *format != likely);
-        // The variables are the prover's as well.
+        // The prover inherits the variables.
         let flags = self.0.options().into_iter().filter(|option| !option.starts_with(UNSTABLE_VARIABLES));
         Request {
             store: store.parent().unwrap_or(store).to_owned(),
@@ -320,7 +320,7 @@ impl FormatSettings<'_> {
         }
     }
 
-    /// Cargo's configuration, as far as it matters.
+    /// The part of cargo's configuration that changes what it writes, and the linkers.
     fn config(&self) -> String {
         let mut config = toml::Table::new();
         for (name, value) in self.0.format_settings() {
@@ -331,7 +331,7 @@ impl FormatSettings<'_> {
                     table.as_table_mut().and_then(|table| table.insert(key.into(), value));
                 }
                 None if value.is_table() => drop(config.insert(name, value)),
-                // Those of the command are given to the prover as such.
+                // The prover receives the options of the command separately.
                 None => {}
             }
         }
@@ -340,13 +340,13 @@ impl FormatSettings<'_> {
     }
 }
 
-/// A proof that is being made.
+/// A prover that is running.
 pub(super) struct RunningProof {
     key: Digest,
     child: Child,
-    /// When it is closed, the prover ends.
+    /// The prover ends when this is closed.
     stdin: Option<ChildStdin>,
-    /// A session waits for it.
+    /// Whether the session waits for the result.
     is_awaited: bool,
     result: Receiver<Option<ProofResult>>,
 }
@@ -365,19 +365,19 @@ impl RunningProof {
         let mut child = process::start(&mut command).map_err(Error::io("run", &options.executable))?;
         let (mut stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let line = serde_json::to_string(request).expect("paths and text") + "\n";
-        // A prover that does not read gives no answer.
+        // If the prover does not read its request, it gives no answer either.
         stdin.as_mut().and_then(|stdin| stdin.write_all(line.as_bytes()).ok());
         let (sender, result) = mpsc::channel();
         thread::spawn(move || {
             let mut text = String::new();
             let received = stdout.and_then(|mut stdout| stdout.read_to_string(&mut text).ok());
-            // Nobody listens when the session is over.
+            // Sending fails when the session is over.
             let _ = sender.send(received.and_then(|_| serde_json::from_str(&text).ok()));
         });
         Ok(Self { key: request.key, child, stdin, is_awaited, result })
     }
 
-    /// Tells the remote what was found out by now. Where nothing was, the prover is broken off.
+    /// Stops the prover. If it has a result, sends it to the remote.
     pub(super) fn end(mut self, runtime: &Runtime, remote: Option<&RemoteStore>) {
         let received = if self.is_awaited { self.result.recv().ok() } else { self.result.try_recv().ok() };
         drop(self.stdin.take());
@@ -387,13 +387,13 @@ impl RunningProof {
         let result = result.filter(|result| result.format.is_some());
         if let Some((result, remote)) = result.zip(remote.filter(|remote| !remote.is_open(Direction::Write))) {
             let bytes = serde_json::to_vec(&result).expect("text");
-            let put = async { tokio::time::timeout(HINT_PATIENCE, remote.put_proof(self.key, &bytes)).await };
+            let put = async { tokio::time::timeout(REMOTE_PATIENCE, remote.put_proof(self.key, &bytes)).await };
             drop(runtime.handle().block_on(put));
         }
     }
 }
 
-/// What was killed takes a moment to be gone, and its files may be removed next.
+/// Waits until the killed processes are gone, because their files may be removed next.
 #[cfg(unix)]
 fn wait_for_group(leader: u32) {
     let leader = i32::try_from(leader).ok().and_then(rustix::process::Pid::from_raw);

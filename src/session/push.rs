@@ -1,4 +1,4 @@
-//! Everything in the local store, to the remote.
+//! `cargo xcache push`: sends every entry of the local store to the remote.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::store::remote::Direction;
 use crate::store::{LocalStore, RemoteStore, Runtime};
 use crate::upload::{Upload, UploadSummary};
 
-/// Sends every local entry that the remote does not have, whatever is marked.
+/// Sends every local entry that the remote does not have. Marked entries are checked, too.
 pub fn push(settings: &Settings, log: &EventLog, interrupt: &Interrupt) -> Result<UploadSummary> {
     let Some(url) = settings.remote.as_deref() else {
         return Err(Error::Config { name: "remote".into(), reason: "there is nowhere to push to".into() });

@@ -1,9 +1,9 @@
-//! Cargo's record of what rustc has said of itself.
+//! Cargo's record of rustc's answers about itself.
 //!
-//! Cargo keeps it in the build directory (`util/rustc.rs`), for the rustc and the wrapper that it was started with. Our
-//! wrapper is at another path in each session, so with it cargo writes a record that is of no use to anybody. The wrapper
-//! answers the same questions from the store; and when cargo has ended, the record is put back that was there before, for
-//! the next `cargo build`. One that plain cargo has written meanwhile, for the same rustc, stays.
+//! Cargo keeps it in the build directory (`util/rustc.rs`), for one rustc and one wrapper. Our wrapper is at another
+//! path in each session, so the record that cargo writes with it is useless. The wrapper answers these questions from
+//! the store. When cargo has ended, the session puts the previous record back for the next `cargo build`, unless cargo
+//! has written one for the same rustc and wrapper meanwhile.
 
 use std::path::PathBuf;
 
@@ -12,28 +12,28 @@ use serde_json::Value;
 
 use crate::fs;
 
-/// In the build directory.
+/// The file's name in the build directory.
 const NAME: &str = ".rustc_info.json";
 
-/// The record as it was.
+/// The record before cargo starts.
 pub(super) struct RustcInfo {
     path: PathBuf,
     content: Option<Vec<u8>>,
 }
 
 impl RustcInfo {
-    /// Remembers what there is.
+    /// Reads the record.
     pub(super) fn of(build_dir: &Utf8Path) -> Self {
         let path = build_dir.join(NAME).into_std_path_buf();
         Self { content: fs::read_optional(&path).ok().flatten(), path }
     }
 
-    /// Puts it back. Where that fails, plain cargo asks rustc again.
+    /// Puts the record back. If that fails, plain cargo asks rustc again.
     pub(super) fn put_back(self) {
         let Self { path, content } = self;
         let Some(content) = content else { return };
         let now = fs::read_optional(&path).ok().flatten();
-        if now.as_deref().and_then(asked) == asked(&content) {
+        if now.as_deref().and_then(fingerprint) == fingerprint(&content) {
             return;
         }
         if let Err(error) = fs::write_atomic(&path, &content) {
@@ -42,8 +42,8 @@ impl RustcInfo {
     }
 }
 
-/// For which rustc and wrapper a record is; nothing where it is none.
-fn asked(record: &[u8]) -> Option<Value> {
+/// Identifies the rustc and the wrapper of a record. `None` if it is not a record.
+fn fingerprint(record: &[u8]) -> Option<Value> {
     let record: Value = serde_json::from_slice(record).ok()?;
     record.get("rustc_fingerprint").cloned()
 }

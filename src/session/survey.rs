@@ -1,6 +1,6 @@
-//! What has to be known before anything can be asked of a store: workspace, toolchain, configuration, roots.
+//! The survey: workspace, toolchain, configuration and roots, which must be known before there is a plan.
 //!
-//! Every question costs a process of some tens of milliseconds, so they are asked at once.
+//! Each query starts a process that takes some tens of milliseconds, so they run in parallel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -37,15 +37,15 @@ const KEY_VARIABLES: &[&str] = &[
     "XROS_DEPLOYMENT_TARGET",
 ];
 
-/// What rustup leaves below `lib/rustlib` of what it has installed, which is of a release that its version names.
-const OF_A_RELEASE: &str = "multirust-channel-manifest.toml";
-/// How variables begin that stand for `-Z` options.
+/// A file that rustup writes below `lib/rustlib`. A toolchain that has it is a release, which its version identifies.
+const RELEASE_MARKER: &str = "multirust-channel-manifest.toml";
+/// The prefix of variables that stand for `-Z` options.
 pub(super) const UNSTABLE_VARIABLES: &str = "CARGO_UNSTABLE_";
 
 /// Tables that members inherit from `[workspace]`: they compile in what these contain, or are checked by it.
 const INHERITED: &[&str] = &["package", "lints"];
 
-/// What can be known of a build without a plan. A hint: a graph index that is too many costs a request.
+/// The inputs of a graph index's key, all known without a plan. The index is only a hint: one too many costs a request.
 #[derive(Serialize)]
 struct GraphKey<'a> {
     /// The version of the encoding of unit keys.
@@ -66,22 +66,22 @@ struct GraphKey<'a> {
     lockfile: Option<Digest>,
 }
 
-/// The answers.
+/// The result of the survey.
 pub(super) struct Survey {
     pub workspace: Workspace,
     pub toolchain: Toolchain,
     pub config: CargoConfig,
     pub roots: Roots,
-    /// A rustc wrapper of the user's own.
+    /// The user's own rustc wrapper.
     pub wrapper: Option<Wrapper>,
-    /// What compiles members.
+    /// The program that compiles members.
     pub member_compiler: MemberCompiler,
-    /// Where Cargo.lock is.
+    /// The path of `Cargo.lock`.
     pub lockfile_path: PathBuf,
 }
 
 impl Survey {
-    /// Asks everything at once.
+    /// Runs all queries.
     pub(super) fn take(options: &Options, cargo: &Cargo, store: &LocalStore) -> Result<Self> {
         let variable = |name: &str| options.environment.get(name).map(Into::into);
         let prober = Prober { options, store };
@@ -95,7 +95,7 @@ impl Survey {
         );
         let (workspace, config) = (workspace?, config?.with_options(unstable_options(options)));
         let compiler = match tools::RUSTC.named(options, cargo, &config)?.filter(|_| named.is_none()) {
-            // Rare enough to be asked only now: the compiler is one that the configuration names.
+            // The configuration names the compiler. This is rare, so the query runs only now.
             Some(other) => prober.compiler(Some(other))?,
             None => compiler?,
         };
@@ -118,7 +118,7 @@ impl Survey {
         })
     }
 
-    /// The name of the graph index: what can be known without a plan.
+    /// The key of the graph index.
     pub(super) fn graph_key(&self, options: &Options) -> Digest {
         let directory = options.directory.strip_prefix(&self.workspace.root).ok().map(Path::as_os_str);
         let lockfile = fs::read_optional(&self.lockfile_path).ok().flatten();
@@ -135,7 +135,7 @@ impl Survey {
         Digest::of_value(Domain::GraphKey, &key)
     }
 
-    /// What flags name that is not in them.
+    /// The values that flags only name.
     pub(super) fn flag_inputs(&self, options: &Options, store: &LocalStore) -> BTreeMap<String, String> {
         let prober = Prober { options, store };
         let flags = ["-C", "target-cpu=native"].map(str::to_owned);
@@ -144,21 +144,21 @@ impl Survey {
         })
     }
 
-    /// Cargo.lock as it is now; planning may have just made it.
+    /// The current `Cargo.lock`, which planning may have just written.
     pub(super) fn lockfile(&self) -> Result<Lockfile> {
         let bytes = fs::read_optional(&self.lockfile_path)?.unwrap_or_default();
         let corrupt = |error| Error::corrupt(self.lockfile_path.display().to_string(), error);
         Lockfile::parse(&String::from_utf8(bytes).map_err(corrupt)?)
     }
 
-    /// Whether packages in directories are cached: with a compiler of their own of which nothing is known, they are not.
+    /// Whether packages in directories are cached. They are not if an unknown program compiles them.
     pub(super) fn caches_members(&self, options: &Options) -> bool {
         options.settings.members == Switch::On
             && options.warm.is_none()
             && self.member_compiler != MemberCompiler::Unknown
     }
 
-    /// What members inherit from the workspace's manifest, besides their dependencies.
+    /// The text of what members inherit from the workspace's manifest, except dependencies.
     pub(super) fn inherited(&self) -> Result<String> {
         let path = self.workspace.root.join("Cargo.toml");
         let text = fs::read_optional(path.as_std_path())?.unwrap_or_default();
@@ -170,13 +170,13 @@ impl Survey {
     }
 }
 
-/// Where the command has cargo keep the lockfile: relative to its directory, not to the workspace.
+/// The path of the lockfile. If the command names one, the path is relative to its directory, not to the workspace.
 fn lockfile_path(options: &Options, workspace: &Workspace) -> PathBuf {
     let named = options.invocation.value("lockfile-path").map(|path| options.directory.join(path));
     named.unwrap_or_else(|| workspace.root.join("Cargo.lock").into())
 }
 
-/// The `-Z` options of the command, and the variables that stand for some; sorted.
+/// The `-Z` options of the command, and the variables that stand for such options, sorted.
 fn unstable_options(options: &Options) -> Vec<String> {
     let flags = options.invocation.config_flags();
     let flags = flags.iter().filter_map(|flag| flag.to_str()?.strip_prefix("-Z")).map(str::to_owned);
@@ -188,10 +188,10 @@ fn unstable_options(options: &Options) -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// What a compiler consists of, where it is none of a release: two that somebody has built may call themselves the same.
+/// The files of a compiler that is not a release. Two builds of a compiler may report the same version.
 fn own_files(sysroot: &Utf8Path) -> Option<Vec<PathBuf>> {
     let (libraries, rustlib) = (sysroot.join("lib"), sysroot.join("lib/rustlib"));
-    if rustlib.join(OF_A_RELEASE).exists() {
+    if rustlib.join(RELEASE_MARKER).exists() {
         return None;
     }
     let in_directory = |directory: &Utf8Path| directory.read_dir_utf8().into_iter().flatten().flatten();
@@ -206,7 +206,7 @@ fn own_files(sysroot: &Utf8Path) -> Option<Vec<PathBuf>> {
     (!files.is_empty()).then_some(files)
 }
 
-/// What a compiler is asked with.
+/// Queries the compiler.
 #[derive(Clone, Copy)]
 struct Prober<'a> {
     options: &'a Options,
@@ -214,7 +214,8 @@ struct Prober<'a> {
 }
 
 impl Prober<'_> {
-    /// `-vV` and the sysroot.
+    /// The answer to `-vV` and the sysroot. The answer is followed by the digests of a program that stands in front of
+    /// the compiler, and of a compiler that is not a release.
     fn compiler(self, named: Option<OsString>) -> Result<(String, Utf8PathBuf)> {
         let Self { options, store } = self;
         let variable = |name: &str| options.environment.get(name).map(OsString::from);
@@ -226,31 +227,31 @@ impl Prober<'_> {
             let mut command = rustc_command(&options.invocation, rustc.clone());
             probe::query_compiler(store, command.args(arguments), variable)
         };
-        let (version, asked) = rayon::join(
+        let (version, sysroot_found) = rayon::join(
             || ask(&["-vV"]),
             || match sysroot.clone().and_then(|sysroot| Utf8PathBuf::from_path_buf(sysroot).ok()) {
                 Some(sysroot) => Ok(sysroot),
                 None => Ok(ask(&["--print", "sysroot"])?.trim().into()),
             },
         );
-        // What only stands in front of a compiler is known by itself, too: it may not say all that it does.
-        let stands_in = program.filter(|program| sysroot.is_none() && !program.is_proxy());
-        let asked = asked?;
-        let of_program = stands_in.and_then(|program| program.content(store));
-        let of_compiler = own_files(&asked).and_then(|files| probe::contents(store, &files));
+        // A program in front of the compiler counts by its content, too: its answers may not show all that it does.
+        let front = program.filter(|program| sysroot.is_none() && !program.is_proxy());
+        let sysroot = sysroot_found?;
+        let of_program = front.and_then(|program| program.content(store));
+        let of_compiler = own_files(&sysroot).and_then(|files| probe::contents(store, &files));
         let lines = [("program", of_program), ("compiler", of_compiler)];
         let lines = lines.into_iter().filter_map(|(name, content)| Some(format!("{name}: {}\n", content?)));
-        Ok((version? + &lines.collect::<String>(), asked))
+        Ok((version? + &lines.collect::<String>(), sysroot))
     }
 
-    /// What the compiler knows of a platform, with these flags.
+    /// What the compiler prints about a platform with these flags.
     fn print(self, what: &[&str], platform: &str, flags: &[String]) -> Option<String> {
         let Self { options, store } = self;
         let variable = |name: &str| options.environment.get(name).map(OsString::from);
         let rustc = toolchain::resolve(tools::RUSTC.in_environment(options), variable);
         let mut command = rustc_command(&options.invocation, rustc);
         command.args(what.iter().flat_map(|what| ["--print", what])).args(["--target", platform]).args(flags);
-        // What is true of this processor is not of another one that has the same store.
+        // An answer about this processor must not be stored: another machine may use the same store.
         let is_of_machine = flags.iter().any(|flag| flag.contains("native"));
         if is_of_machine {
             process::output(&mut command).ok()
@@ -260,7 +261,7 @@ impl Prober<'_> {
     }
 }
 
-/// All that is known of the toolchain.
+/// The toolchain with its flags, libraries and host classes.
 fn toolchain(
     options: &Options,
     cargo: &Cargo,
@@ -297,7 +298,7 @@ fn toolchain(
     toolchain
 }
 
-/// The flags of the user's, by platform.
+/// The user's flags for each platform.
 fn flags(
     options: &Options,
     store: &LocalStore,
@@ -315,9 +316,10 @@ fn flags(
 
 /// The host and the targets.
 fn platforms(options: &Options, config: &CargoConfig, host: &str) -> BTreeSet<String> {
-    let asked: Vec<_> = options.invocation.values("target").into_iter().filter_map(|target| target.to_str()).collect();
+    let in_command: Vec<_> =
+        options.invocation.values("target").into_iter().filter_map(|target| target.to_str()).collect();
     let in_variable = options.environment.text("CARGO_BUILD_TARGET");
-    let targets = asked.into_iter().chain(in_variable).chain(config.targets());
+    let targets = in_command.into_iter().chain(in_variable).chain(config.targets());
     let targets = targets.map(|target| if target == "host-tuple" { host } else { target });
     targets.chain([host]).filter(|platform| !platform.ends_with(".json")).map(str::to_owned).collect()
 }
@@ -336,28 +338,28 @@ fn roots(options: &Options, workspace: &Workspace, toolchain: &Toolchain) -> Roo
     Roots::new(roots.into_iter().chain(others)).resolved(|path| path.canonicalize_utf8().ok())
 }
 
-/// The part of the environment that belongs into keys: variables of the compiler, and those that switch something on in
-/// cargo; and what flags name. A wrapper of the user's may add flags of its own, so it counts, too.
+/// The part of the environment that belongs to keys: variables of the compiler, variables that switch on unstable
+/// options of cargo, and the values that flags name. The user's own wrapper may add flags, so it counts, too.
 pub(super) fn key_environment(
     environment: &Environment,
     user_wrapper: Option<&str>,
-    named: BTreeMap<String, String>,
+    flag_inputs: BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     let variables = environment.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
     let relevant = variables.filter(|(name, _)| KEY_VARIABLES.contains(name) || name.starts_with(UNSTABLE_VARIABLES));
     relevant
         .chain(user_wrapper.map(|wrapper| ("a rustc wrapper", wrapper)))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .chain(named)
+        .chain(flag_inputs)
         .collect()
 }
 
-/// Whether nothing is reused of what scripts have made and linkers linked but by what they were seen to read.
+/// Whether outputs of scripts and linkers are reused only if their inputs were observed.
 pub(super) fn sees_inputs(settings: &Settings) -> bool {
     settings.observe == Switch::On && settings.unknown == Unobserved::Compile && observe::is_possible()
 }
 
-/// The directory of the workspace, for settings, before anything else is known.
+/// The directory with the workspace's settings, found without cargo.
 pub fn workspace_directory(directory: &Path) -> Option<&Utf8Path> {
     let marked = directory.ancestors().find(|ancestor| ancestor.join(".config/xcache.toml").is_file())?;
     Utf8Path::from_path(marked)

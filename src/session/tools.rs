@@ -1,10 +1,11 @@
-//! The programs that a user puts in the place of rustc, or in front of it, found as cargo finds them.
+//! The programs that replace rustc or run in front of it, found as cargo finds them.
 //!
-//! Mirrors `GlobalContext::get_tool` and `ConfigRelativePath::resolve_program`. A variable of the tool's own wins, also an
-//! empty one, which stands for no program. A name without a directory is looked up in `PATH`. A relative path is one from
-//! the current directory where a variable or an option says it, and from the directory that holds `.cargo` where a file does.
+//! Mirrors `GlobalContext::get_tool` and `ConfigRelativePath::resolve_program`. The tool's own variable wins, even if
+//! it is empty, which means no program. A name without a directory is looked up in `PATH`. A relative path starts at
+//! the current directory if it comes from a variable or an option, and at the directory that contains `.cargo` if it
+//! comes from a file.
 //!
-//! **Invariant.** What is found is what cargo would start, or a name that cargo cannot start either.
+//! **Invariant.** The result is the program that cargo would start, or a name that cargo cannot start either.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -17,24 +18,25 @@ use crate::probe::Program;
 use crate::store::LocalStore;
 use crate::wrapper::UserWrapper;
 
-/// A program that may be replaced: by a variable of its own, by another that stands for the configuration, or by that.
+/// A program that the user can choose: by a variable of its own, by a `CARGO_BUILD_…` variable, or in the
+/// configuration.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tool {
     variable: Option<&'static str>,
-    /// In the table `build`.
+    /// The key in the table `build`.
     configured: &'static str,
 }
 
 /// The compiler.
 pub(super) const RUSTC: Tool = Tool { variable: Some("RUSTC"), configured: "rustc" };
-/// What is started instead of it.
+/// The program in front of the compiler.
 pub(super) const WRAPPER: Tool = Tool { variable: Some("RUSTC_WRAPPER"), configured: "rustc-wrapper" };
-/// The same, for members of the workspace.
+/// The program in front of the compiler for members.
 pub(super) const WORKSPACE_WRAPPER: Tool =
     Tool { variable: Some("RUSTC_WORKSPACE_WRAPPER"), configured: "rustc-workspace-wrapper" };
 
 impl Tool {
-    /// What the environment names; nothing where it leaves that to the configuration.
+    /// The program that the environment names. `None` leaves the choice to the configuration.
     pub(super) fn in_environment(self, options: &Options) -> Option<OsString> {
         let variable = |name: &str| options.environment.0.get(OsStr::new(name));
         let is_option = || options.invocation.values("config").iter().any(|flag| holds(flag, self.configured));
@@ -43,7 +45,7 @@ impl Tool {
         Some(from(&options.directory, named))
     }
 
-    /// The program; nothing where none is named, or an empty name switches it off.
+    /// The program that the environment or the configuration names. An empty name switches it off.
     pub(super) fn named(self, options: &Options, cargo: &Cargo, config: &CargoConfig) -> Result<Option<OsString>> {
         let named = match (self.in_environment(options), config.build(self.configured)) {
             (Some(named), _) => Some(named),
@@ -60,7 +62,7 @@ fn holds(flag: &OsStr, name: &str) -> bool {
     flag.to_string_lossy().contains(name)
 }
 
-/// A program that the configuration names. Cargo is asked where a relative path comes from: there are few of them.
+/// A program that the configuration names. For a relative path, which is rare, cargo says which file it comes from.
 pub(super) fn configured(directory: &Path, cargo: &Cargo, key: &str, name: &str) -> Result<OsString> {
     if !has_directory(OsStr::new(name)) || Path::new(name).is_absolute() {
         return Ok(name.into());
@@ -78,22 +80,22 @@ fn has_directory(name: &OsStr) -> bool {
     name.as_encoded_bytes().iter().any(|byte| matches!(byte, b'/' | b'\\'))
 }
 
-/// A program as the system finds it for cargo.
+/// Finds a program as the system does for cargo.
 pub(super) fn find(environment: &Environment, directory: &Path, name: &OsStr) -> Option<Program> {
     Program::find(name, directory, environment.get("PATH"))
 }
 
-/// A program of the user's around the compiler.
+/// The user's own rustc wrapper.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Wrapper {
-    /// What is started, and what cargo tells build scripts.
+    /// The program that is started, and the name that cargo passes to build scripts.
     pub user: UserWrapper,
-    /// What it is: its name, and its content.
+    /// Its name and the digest of its content.
     pub identity: String,
 }
 
 impl Wrapper {
-    /// The one that is named, if there is one.
+    /// Finds the wrapper that is named, if there is one.
     pub(super) fn find(
         options: &Options,
         cargo: &Cargo,
@@ -112,7 +114,7 @@ impl Wrapper {
     }
 }
 
-/// A program's name and content. Some programs do what they are called.
+/// A program's name and content. The name counts because some programs act differently under another one.
 fn identity(path: &Path, content: Option<Digest>) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     content.map_or_else(|| path.to_string_lossy().into_owned(), |content| format!("{name} {content}"))

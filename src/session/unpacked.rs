@@ -1,12 +1,12 @@
-//! Commands that compile a package which they unpack first: `cargo package` and `cargo publish`, to verify that it
-//! compiles, and `cargo install` of a package of a registry.
+//! Commands that unpack a package and compile it: `cargo package` and `cargo publish`, to verify that it compiles, and
+//! `cargo install` of a package of a registry.
 //!
-//! Which units these are follows from the unpacked manifest and lockfile, so the plan is made when cargo asks for the first
-//! crate. Nothing can be placed by then: hits come by the wrapper. The plan is made of links to the package in a directory
-//! of its own, as a manifest in `target/package` would be taken for one of the workspace around it. So it is about
-//! dependencies only; the package itself is compiled.
+//! The unpacked manifest and lockfile decide which units these are, so the plan is made when cargo asks for the first
+//! crate. By then nothing can be placed, so the wrapper restores the hits. The plan is made in a directory of links to
+//! the package's files, because cargo would take a manifest in `target/package` for one of the surrounding workspace.
+//! So the plan covers only dependencies; the package itself is compiled.
 //!
-//! **Invariant.** There is a plan only if one package was unpacked, and cargo has compiled with the lockfile that is in it.
+//! **Invariant.** There is a plan only if exactly one package was unpacked, with the lockfile that cargo compiles with.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -19,41 +19,41 @@ use crate::cargo::{Cargo, Unpacking, build_of, unpacking};
 use crate::config::Switch;
 use crate::{fs, link};
 
-/// The clock that file systems go by may be behind.
-const CLOCK: Duration = Duration::from_millis(20);
-/// What a package has that can be planned.
+/// How far the clock of file systems may lag behind.
+const CLOCK_LAG: Duration = Duration::from_millis(20);
+/// The files that a plan for a package needs.
 const NEEDED: [&str; 2] = ["Cargo.toml", "Cargo.lock"];
 
-/// What a command unpacks, before it has.
+/// A command that is going to unpack a package.
 #[derive(Clone, Debug)]
 pub(super) struct UnpackingCommand {
     what: Unpacking,
     began: SystemTime,
-    /// The build directory of the workspace, if it is about one.
+    /// The build directory of the workspace, if the command packs one of its packages.
     pub build_dir: Option<Utf8PathBuf>,
 }
 
-/// The build of what was unpacked.
+/// The build of an unpacked package.
 pub(super) struct UnpackedBuild {
-    /// What is planned.
+    /// The options to plan with.
     pub options: Options,
-    /// It goes with this.
+    /// The directory of links, which must outlive the plan.
     _links: TempDir,
 }
 
 impl UnpackingCommand {
-    /// What the command unpacks; nothing where it does not, or where nobody knows what it will be.
+    /// The command's package. `None` if the command unpacks none, or if it is not clear which.
     pub(super) fn of(options: &Options, cargo: &Cargo) -> Option<Self> {
         let what = unpacking(&options.invocation)?;
         let build_dir = match &what {
             Unpacking::Packed => Some(only_package(options, cargo)?),
-            // Cargo reads no configuration there but that of its home.
+            // Cargo builds it with no configuration except that of `CARGO_HOME`.
             Unpacking::Published(_) => is_without_configuration(options).then_some(None)?,
         };
-        Some(Self { what, began: SystemTime::now() - CLOCK, build_dir })
+        Some(Self { what, began: SystemTime::now() - CLOCK_LAG, build_dir })
     }
 
-    /// The build, now that cargo compiles into a directory (`--out-dir`).
+    /// The build, once cargo compiles into a directory (`--out-dir`).
     pub(super) fn build(&self, options: &Options, out_dir: &Utf8Path) -> Option<UnpackedBuild> {
         let (package, build_dir) = match &self.what {
             Unpacking::Packed => {
@@ -73,7 +73,7 @@ impl UnpackingCommand {
         Some(UnpackedBuild { options, _links: links })
     }
 
-    /// The only package that was unpacked since.
+    /// The only package that was unpacked since the command began.
     fn packed(&self, build_dir: &Utf8Path) -> Option<PathBuf> {
         let packages = fs::children(build_dir.join("package").as_std_path()).ok()?;
         let is_new = |path: &PathBuf| {
@@ -84,7 +84,7 @@ impl UnpackingCommand {
     }
 }
 
-/// The build directory, where the command can be about one package only: it is named, or stands for itself.
+/// The build directory, if the command names its packages or its directory selects a single one.
 fn only_package(options: &Options, cargo: &Cargo) -> Option<Utf8PathBuf> {
     let metadata = cargo.metadata().ok()?;
     let manifest = options.invocation.value("manifest-path").map(|path| options.directory.join(path));
@@ -102,7 +102,7 @@ fn only_package(options: &Options, cargo: &Cargo) -> Option<Utf8PathBuf> {
     (is_alone || options.invocation.has("package")).then_some(build_dir)
 }
 
-/// Whether no directory here or above has files of configuration, but for cargo's home.
+/// Whether neither the current directory nor one above it has cargo configuration, except for `CARGO_HOME`.
 fn is_without_configuration(options: &Options) -> bool {
     let home = options.environment.cargo_home(&options.directory);
     let places = options.directory.ancestors().map(|directory| directory.join(".cargo"));
@@ -110,7 +110,7 @@ fn is_without_configuration(options: &Options) -> bool {
     others.all(|place| ["config", "config.toml"].iter().all(|name| !place.join(name).exists()))
 }
 
-/// A package in the home of packages, if there is one of this name and version only.
+/// A package in `CARGO_HOME`, if only one registry has it in this version.
 fn published(options: &Options, name: &str) -> Option<PathBuf> {
     let sources = options.environment.cargo_home(&options.directory)?.join("registry").join("src");
     only(fs::children(&sources).ok()?.into_iter().map(|source| source.join(name)).filter(|path| is_package(path)))
@@ -125,7 +125,7 @@ fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
     if all.next().is_some() { None } else { first }
 }
 
-/// The directory that cargo has made for this one build, in which it has its profiles.
+/// The temporary directory that `cargo install` made for this build, which contains the profiles.
 fn above_profile(out_dir: &Utf8Path) -> Option<&Utf8Path> {
     let temporary = std::env::temp_dir();
     let is_made = |path: &&Utf8Path| {

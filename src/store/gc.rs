@@ -1,10 +1,10 @@
-//! Keeps the local store below its size.
+//! Keeps the local store below its maximum size.
 //!
-//! Entries go first, least recently used first; then the raw files that no remaining entry names. Other processes may
-//! read and write all the while: a file that is younger than [`YOUNG`] may belong to an entry that is about to be
-//! written, so it stays. Should an entry lose a file all the same, it is an absent one. Whatever the size is, temporary
-//! files of processes that were killed go, probe outputs that are a month old, the input history of units that were not
-//! compiled for three months, and what was proven of a cargo three months ago.
+//! The least recently used entries go first, then the raw files that no remaining entry names. Other processes may read
+//! and write at the same time: a file younger than [`YOUNG`] may belong to an entry that is not written yet, so it
+//! stays. If an entry loses a file nevertheless, it counts as absent. At any size, some things are removed: temporary
+//! files of killed processes, probes that are a month old, the input history of units that were not compiled for three
+//! months, and proofs that are three months old.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -20,17 +20,16 @@ use crate::error::{Error, Result};
 use crate::fs::{children, read_optional, remove_file};
 use crate::key::UnitKey;
 
-/// A file this young may be one whose entry is not written yet.
+/// A file younger than this may belong to an entry that is not written yet.
 const YOUNG: Duration = Duration::from_secs(60 * 60);
-/// A temporary file this old belongs to a process that was killed.
-const STALE: Duration = Duration::from_secs(24 * 60 * 60);
-/// A probe output this old is found out again.
-const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// The input history of a unit that was not compiled for so long is of no use for an explanation. A cargo that old is
-/// proven again.
-const OUTDATED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// How often [`collect_if_due`] does anything.
-const EVERY: Duration = Duration::from_secs(60 * 60);
+/// A temporary file older than this belongs to a process that was killed.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+/// A probe older than this is removed, and made again if it is needed.
+const PROBE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Input history older than this does not help to explain a miss. A proof older than this is made again.
+const HISTORY_LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// The shortest interval at which [`collect_if_due`] collects.
+const COLLECTION_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// What a collection removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -41,23 +40,23 @@ pub struct Collected {
     pub files: usize,
     /// Bytes freed.
     pub bytes: u64,
-    /// Bytes that are left.
+    /// Bytes that remain.
     pub left: u64,
 }
 
-/// Like [`collect`], at most once an hour; `None` where it was not due.
+/// Like [`collect`], at most once an hour; `None` if it was not due.
 pub fn collect_if_due(store: &LocalStore, max: u64) -> Result<Option<Collected>> {
     let stamp = store.root().join("gc.stamp");
-    if age(&stamp).is_some_and(|age| age < EVERY) {
+    if age(&stamp).is_some_and(|age| age < COLLECTION_INTERVAL) {
         return Ok(None);
     }
     fs::write(&stamp, b"").map_err(Error::io("write", &stamp))?;
     collect(store, max).map(Some)
 }
 
-/// Brings the store below 90 % of `max` bytes if it is larger than `max`.
+/// If the store is larger than `max` bytes, brings it below 90 % of that.
 ///
-/// One process at a time: where another one is at it, nothing is done.
+/// Only one process collects at a time. If another one is collecting, this does nothing.
 pub fn collect(store: &LocalStore, max: u64) -> Result<Collected> {
     collect_as_of(store, max, SystemTime::now())
 }
@@ -77,17 +76,17 @@ fn collect_as_of(store: &LocalStore, max: u64, now: SystemTime) -> Result<Collec
         collection.drop_markers();
         collection.drop_input_history(max);
     }
-    // A process that is being started may have the file open for a moment longer.
+    // A process that is being started may keep the file open a moment longer.
     FileExt::unlock(&lock).map_err(Error::io("unlock", &path))?;
     Ok(Collected { left: collection.total, ..collection.collected })
 }
 
-/// What is in the store, and what is left of it.
+/// A collection in progress: what the store contains, and what was removed.
 struct Collection<'a> {
     store: &'a LocalStore,
-    /// Oldest use first.
+    /// The units, least recently used first.
     units: Vec<Unit>,
-    /// How many entries name a file.
+    /// The number of entries that name each file.
     references: HashMap<Digest, usize>,
     dropped: HashSet<UnitKey>,
     total: u64,
@@ -115,7 +114,7 @@ impl<'a> Collection<'a> {
         Ok(Self { store, units, references, dropped: HashSet::new(), total, collected })
     }
 
-    /// Drops entries until what would be left fits; the files themselves go in [`Self::drop_files`].
+    /// Drops entries until the rest fits. [`Self::drop_files`] removes their files.
     fn drop_entries(&mut self, target: u64) {
         let mut expected = self.total;
         for unit in &self.units {
@@ -141,11 +140,12 @@ impl<'a> Collection<'a> {
     }
 
     fn drop_files(&mut self, now: SystemTime) {
-        let named = |digest: Digest| self.references.get(&digest).is_some_and(|references| *references > 0);
+        let is_named = |digest: Digest| self.references.get(&digest).is_some_and(|references| *references > 0);
         for path in walk(&self.store.root().join("file")).unwrap_or_default() {
-            let used = file_digest(&path).is_some_and(named) || appeared(&path).is_none_or(|time| time + YOUNG > now);
+            let is_needed =
+                file_digest(&path).is_some_and(is_named) || appeared(&path).is_none_or(|time| time + YOUNG > now);
             let size = size(&path);
-            if !used && remove_file(&path).is_ok() {
+            if !is_needed && remove_file(&path).is_ok() {
                 self.collected.files += 1;
                 self.collected.bytes += size;
                 self.total = self.total.saturating_sub(size);
@@ -153,7 +153,7 @@ impl<'a> Collection<'a> {
         }
     }
 
-    /// Input history goes last, the oldest first: it is small, and tells what the entries were that have gone.
+    /// Drops input history last, the oldest first: it is small, and describes the entries that were dropped.
     fn drop_input_history(&mut self, max: u64) {
         let mut histories: Vec<_> = walk(&self.store.root().join("known")).unwrap_or_default();
         histories.sort_by_key(|path| std::cmp::Reverse(age(path)));
@@ -181,7 +181,7 @@ impl<'a> Collection<'a> {
 }
 
 impl Unit {
-    /// Of an entry that cannot be read, only the size is known: it goes with the rest.
+    /// Reads an entry. If it cannot be decoded, only its size is known, and it is dropped like any other.
     fn read(key: UnitKey, path: PathBuf) -> Option<Self> {
         let used = fs::metadata(&path).ok()?.modified().ok()?;
         let bytes = read_optional(&path).ok()??;
@@ -196,30 +196,30 @@ impl Unit {
 
 fn remove_stale(store: &LocalStore) -> Result<()> {
     let is_older = |path: &PathBuf, limit| age(path).is_some_and(|age| age > limit);
-    let temporary = children(&store.root().join("tmp"))?.into_iter().filter(|path| is_older(path, STALE));
-    let probes = walk(&store.root().join("probe"))?.into_iter().filter(|path| is_older(path, FORGOTTEN));
-    let proofs = walk(&store.root().join("proof"))?.into_iter().filter(|path| is_older(path, OUTDATED));
-    let histories = walk(&store.root().join("known"))?.into_iter().filter(|path| is_older(path, OUTDATED));
+    let temporary = children(&store.root().join("tmp"))?.into_iter().filter(|path| is_older(path, ABANDONED));
+    let probes = walk(&store.root().join("probe"))?.into_iter().filter(|path| is_older(path, PROBE_LIFETIME));
+    let proofs = walk(&store.root().join("proof"))?.into_iter().filter(|path| is_older(path, HISTORY_LIFETIME));
+    let histories = walk(&store.root().join("known"))?.into_iter().filter(|path| is_older(path, HISTORY_LIFETIME));
     probes.chain(proofs).chain(histories).for_each(|path| drop(remove_file(&path)));
-    // A proof that was broken off has left a directory.
+    // An interrupted proof leaves a directory.
     temporary.for_each(|path| drop(fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path))));
     Ok(())
 }
 
-/// When a raw file came into the store, or was linked for the last time. Its modification time says nothing.
+/// When a raw file was stored or last linked. Its modification time is constant.
 #[cfg(unix)]
 fn appeared(path: &Path) -> Option<SystemTime> {
     let changed = std::os::unix::fs::MetadataExt::ctime(&fs::metadata(path).ok()?);
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(changed.try_into().ok()?))
 }
 
-/// When a raw file came into the store. Its modification time says nothing.
+/// When a raw file was stored. Its modification time is constant.
 #[cfg(not(unix))]
 fn appeared(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).ok()?.created().ok()
 }
 
-/// How long ago a file was written.
+/// The time since a file was written.
 fn age(path: &Path) -> Option<Duration> {
     SystemTime::now().duration_since(fs::metadata(path).ok()?.modified().ok()?).ok()
 }

@@ -15,12 +15,12 @@ fn set_age(path: &Path, age: Duration) {
     File::open(path).unwrap().set_modified(SystemTime::now() - age).unwrap();
 }
 
-/// When all that is written now is no longer young.
+/// A time at which files written now are no longer young.
 fn later() -> SystemTime {
     SystemTime::now() + YOUNG * 2
 }
 
-/// An entry of one file of 10,000 bytes, used so many days ago.
+/// Stores an entry with one file of 10,000 bytes that was last used this many days ago.
 fn put(store: &LocalStore, name: &str, content: u8, days: u32) -> Entry {
     let (size, digest) = store.add_bytes(&[content; 10_000]).unwrap();
     let entry = Entry {
@@ -88,7 +88,7 @@ fn a_young_file_may_belong_to_an_entry_that_is_not_written_yet() {
 }
 
 #[test]
-fn temporary_files_of_killed_processes_go() {
+fn temporary_files_of_killed_processes_are_removed() {
     let (_directory, store) = store();
     let (old, new) = (store.root().join("tmp/old"), store.root().join("tmp/new"));
     fs::write(&old, b"x").unwrap();
@@ -113,7 +113,7 @@ fn only_one_process_collects_and_only_once_an_hour() {
 }
 
 #[test]
-fn what_is_known_of_units_goes_when_it_is_old_and_last_of_all_when_there_is_no_room() {
+fn input_history_is_removed_when_it_is_old_and_after_everything_else_when_room_is_needed() {
     let (_directory, store) = store();
     let identities = ["one", "two", "three"].map(Digest::of);
     for (identity, days) in identities.iter().zip([100, 20, 10]) {
@@ -127,12 +127,12 @@ fn what_is_known_of_units_goes_when_it_is_old_and_last_of_all_when_there_is_no_r
             DAY * days,
         );
     }
-    let there = || identities.map(|identity| store.input_history(identity).is_some());
+    let present = || identities.map(|identity| store.input_history(identity).is_some());
     collect(&store, 1 << 20).unwrap();
-    assert_eq!(there(), [false, true, true]);
+    assert_eq!(present(), [false, true, true]);
     put(&store, "one", 1, 9);
     collect_as_of(&store, 5_000, later()).unwrap();
-    assert_eq!((store.keys().unwrap().len(), there()), (0, [false, true, true]), "entries go first");
+    assert_eq!((store.keys().unwrap().len(), present()), (0, [false, true, true]), "entries go first");
     collect_as_of(&store, 1_500, later()).unwrap();
-    assert_eq!(there(), [false, false, true]);
+    assert_eq!(present(), [false, false, true]);
 }

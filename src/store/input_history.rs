@@ -1,9 +1,9 @@
-//! The input history of units: the last few [`UnitInputs`] that were recorded of each, by the unit's identity.
+//! The input history of units: the last [`UnitInputs`] that were recorded of each unit, by the unit's identity.
 //!
-//! The local store has one object for each unit. It is written when a unit is recorded, so a build of hits only writes
-//! nothing. The remote has one object for each workspace and command ([`SharedHistory`]), so that a machine without
-//! earlier builds knows what others have built. A session writes that object once, after it has uploaded something.
-//! Only an explanation reads either of them, except that the shared object is read before it is replaced.
+//! The local store has one object for each unit, written when the unit is recorded: a build without misses writes none.
+//! The remote has one object for each workspace and command ([`SharedHistory`]), which shows a machine without earlier
+//! builds what others have built. A session writes that object once, after it has uploaded something. Explanations read
+//! both; besides, the shared object is read before it is replaced.
 //!
 //! **Invariant.** The history is a hint for people. A missing or damaged object, or one of another version, counts as
 //! an empty one, and no build depends on it. If two processes write at the same time, one may undo what the other has
@@ -20,39 +20,39 @@ use crate::entry::{Kind, frame, unframe};
 use crate::error::Result;
 use crate::key::unit_inputs::UnitInputs;
 
-/// Records of one unit.
+/// The maximum number of records of one unit.
 const MAX_RECORDS: usize = 8;
-/// Records of one unit in the remote, where all units share one object.
+/// The same in the remote, where all units share one object.
 const MAX_SHARED_RECORDS: usize = 4;
-/// Records of all units in one object of the remote.
+/// The maximum number of records in one object of the remote.
 const MAX_ALL_SHARED: usize = 10_000;
 
 /// Unit inputs, and when they were recorded.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RecordedInputs {
-    /// The last time.
+    /// The last time they were recorded.
     pub at: Timestamp,
-    /// The time before the last.
+    /// The time before that.
     pub before: Option<Timestamp>,
-    /// What the unit was made from.
+    /// The unit inputs.
     #[serde(rename = "recipe")]
     pub unit_inputs: UnitInputs,
 }
 
 impl RecordedInputs {
-    /// When the inputs were last recorded before a moment; nothing if they were not.
+    /// When the inputs were last recorded before a moment; `None` if they were not.
     pub fn as_of(&self, moment: Timestamp) -> Option<Timestamp> {
         Some(self.at).into_iter().chain(self.before).find(|at| *at < moment)
     }
 }
 
-/// All that is recorded of units with this identity, the latest first.
+/// All records of units with this identity, the latest first.
 pub fn recall(store: &LocalStore, identity: Digest) -> Vec<RecordedInputs> {
     let bytes = store.input_history(identity).unwrap_or_default();
     unframe(Kind::InputHistory, "known", &bytes).unwrap_or_default()
 }
 
-/// Adds the inputs of a unit; the oldest record is dropped.
+/// Adds the inputs of a unit, and drops the oldest record.
 pub fn remember(store: &LocalStore, unit_inputs: UnitInputs, now: Timestamp) -> Result<()> {
     let identity = unit_inputs.identity();
     let mut history = recall(store, identity);
@@ -67,7 +67,7 @@ fn add(history: &mut Vec<RecordedInputs>, unit_inputs: UnitInputs, now: Timestam
     history.truncate(limit);
 }
 
-/// The history that everyone who uses a remote shares, of one workspace and command.
+/// The history of one workspace and command that all users of a remote share.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct SharedHistory {
     units: BTreeMap<Digest, Vec<RecordedInputs>>,
@@ -79,7 +79,7 @@ impl SharedHistory {
         Digest::of_value(Domain::SharedHistory, &(members, command))
     }
 
-    /// Decodes; an object that cannot be read is an empty history.
+    /// Decodes a history. An object that cannot be read is an empty history.
     pub fn decode(bytes: &[u8]) -> Self {
         unframe(Kind::SharedHistory, "known", bytes).unwrap_or_default()
     }
@@ -89,7 +89,7 @@ impl SharedHistory {
         frame(Kind::SharedHistory, self)
     }
 
-    /// Adds the inputs of a build's units; the oldest records are dropped.
+    /// Adds the inputs of a build's units, and drops the oldest records.
     pub fn add(&mut self, build: impl IntoIterator<Item = UnitInputs>, now: Timestamp) {
         for unit_inputs in build {
             add(self.units.entry(unit_inputs.identity()).or_default(), unit_inputs, now, MAX_SHARED_RECORDS);
@@ -103,7 +103,7 @@ impl SharedHistory {
         }
     }
 
-    /// All that is recorded of units with this identity.
+    /// All records of units with this identity.
     pub fn of(&self, identity: Digest) -> Vec<RecordedInputs> {
         self.units.get(&identity).cloned().unwrap_or_default()
     }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::key::{KeyInputs, Source};
 
-/// The inputs of some unit.
+/// The inputs of a unit.
 pub(crate) fn unit_inputs_of(name: &str, version: usize) -> UnitInputs {
     let inputs = KeyInputs {
         rustc: "rustc 1\nhost: here".into(),
@@ -46,7 +46,7 @@ fn store() -> (tempfile::TempDir, LocalStore) {
 }
 
 #[test]
-fn the_last_few_inputs_of_a_unit_are_kept_the_latest_first() {
+fn the_last_inputs_of_a_unit_are_kept_the_latest_first() {
     let (_directory, store) = store();
     for version in 0..MAX_RECORDS + 3 {
         remember(&store, unit_inputs(version), at(version as i64)).unwrap();
@@ -57,7 +57,7 @@ fn the_last_few_inputs_of_a_unit_are_kept_the_latest_first() {
 }
 
 #[test]
-fn what_is_recorded_again_is_still_known_to_have_been_there() {
+fn inputs_that_are_recorded_again_keep_their_earlier_time() {
     let (_directory, store) = store();
     remember(&store, unit_inputs(1), at(10)).unwrap();
     remember(&store, unit_inputs(1), at(20)).unwrap();
@@ -70,7 +70,7 @@ fn what_is_recorded_again_is_still_known_to_have_been_there() {
 }
 
 #[test]
-fn what_is_damaged_or_of_another_version_is_nothing_and_is_replaced() {
+fn a_damaged_history_or_one_of_another_version_is_empty_and_is_replaced() {
     let (_directory, store) = store();
     let identity = unit_inputs(1).identity();
     remember(&store, unit_inputs(1), at(1)).unwrap();
@@ -85,7 +85,7 @@ fn what_is_damaged_or_of_another_version_is_nothing_and_is_replaced() {
 }
 
 #[test]
-fn what_is_shared_is_bounded_for_each_unit_and_what_is_no_such_object_is_nothing() {
+fn a_shared_history_is_bounded_for_each_unit_and_empty_if_it_cannot_be_read() {
     let mut shared = SharedHistory::default();
     for version in 0..MAX_SHARED_RECORDS + 2 {
         shared.add([unit_inputs(version), unit_inputs_of("other", 1)], at(version as i64));
@@ -95,7 +95,7 @@ fn what_is_shared_is_bounded_for_each_unit_and_what_is_no_such_object_is_nothing
     let other = shared.of(unit_inputs_of("other", 1).identity());
     assert_eq!((other.len(), other[0].before), (1, Some(at(MAX_SHARED_RECORDS as i64))));
     assert_eq!(SharedHistory::decode(b"something else"), SharedHistory::default());
-    assert_eq!(shared.of(Digest::of("unheard of")), []);
+    assert_eq!(shared.of(Digest::of("unknown")), []);
 }
 
 #[test]

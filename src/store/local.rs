@@ -1,13 +1,12 @@
-//! The local tier: a plain directory that any number of processes and threads may use at once.
+//! The local tier: a directory that any number of processes and threads may use at once.
 //!
-//! [`LocalStore`] has four kinds of objects: entries by unit key, raw files by content, small probe outputs by whatever
-//! digest the caller derives, and the input history of a unit by its identity. An entry is written after its files, and
-//! an entry whose files are not all there is an absent one, so nothing has to be locked: the worst that a race or a
-//! crash can do is a miss.
+//! [`LocalStore`] contains entries by unit key, raw files by content, small probes by a digest that the caller
+//! computes, and the input history of a unit by its identity. An entry is written after its files, and an entry with a
+//! missing file counts as absent. So nothing is locked: the worst effect of a race or a crash is a miss.
 //!
-//! **Invariants.** What is read is compared with its digest; what does not fit is removed. A raw file, once there, is
-//! never written again and never touched: not even its modification time ([`FILE_TIME`]) or mode changes, so it may be
-//! linked into any number of target directories. A store that cannot be written to can still be read.
+//! **Invariants.** Everything that is read is compared with its digest, and removed if it differs. A raw file never
+//! changes once it is stored, not even its modification time ([`FILE_TIME`]) or mode, so any number of target
+//! directories may link to it. A store that cannot be written can still be read.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -30,8 +29,8 @@ use crate::fs::{
 use crate::key::UnitKey;
 use crate::process;
 
-/// The modification time of every raw file: 2024-01-01 00:00:00 UTC. It is older than anything that is compiled from now
-/// on, and the same for all, so that files which are linked into a target directory are of one age there.
+/// The modification time of every raw file: 2024-01-01 00:00:00 UTC. It is older than anything that is compiled from
+/// now on. It is the same for all, so files that are linked into a target directory have the same time there.
 pub const FILE_TIME: Duration = Duration::from_secs(1_704_067_200);
 
 /// The directory of entries.
@@ -41,20 +40,20 @@ const FILES: &str = "file";
 /// The directories whose files count towards the store's size. Markers are empty.
 pub(super) const COUNTED: &[&str] = &[ENTRIES, FILES, "probe", "known"];
 
-/// Least recent use is kept to this precision: a lookup of what was used just now writes nothing.
+/// The precision of the time of last use: a second lookup soon after the first writes nothing.
 const TOUCH_EVERY: Duration = Duration::from_secs(600);
 
 /// A directory of entries and raw files. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LocalStore {
     root: Arc<Path>,
-    /// Raw files that this process wrote and hashed on the way: they need not be hashed again to be used.
+    /// Raw files that this process wrote, and hashed while it did. They need not be verified again.
     written: Arc<Mutex<HashSet<Digest>>>,
-    /// Markers of entries that this process has seen in a remote: others are what somebody has noted some time ago.
+    /// Markers of entries that this process has seen in a remote. Any other marker may be out of date.
     seen: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
-/// How much is in a store.
+/// What a store contains.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
     /// Entries.
@@ -66,9 +65,9 @@ pub struct Usage {
 }
 
 impl LocalStore {
-    /// Opens the store in `directory`, creating it where that is possible.
+    /// Opens the store in `directory`, and creates it if possible.
     ///
-    /// A directory that may only be read is fine: then everything that writes returns an error.
+    /// In a directory that cannot be written, everything that writes returns an error.
     pub fn open(directory: &Path) -> Result<Self> {
         let root = directory.join("v1");
         match create_dir_all(&root.join("tmp")) {
@@ -78,9 +77,10 @@ impl LocalStore {
         Ok(Self { root: root.into(), written: Arc::default(), seen: Arc::default() })
     }
 
-    /// The entry of a unit, if it is complete: all its files are there and have the right size.
+    /// The entry of a unit, if it is complete: all its files exist and have the right size.
     ///
-    /// Nothing where there is none, or one of another format version. A damaged one is [`Error::Corrupt`], once.
+    /// `None` if there is no entry, or one of another format version. A damaged entry is removed and returned once, as
+    /// [`Error::Corrupt`].
     pub fn entry(&self, key: UnitKey) -> Result<Option<Entry>> {
         let path = self.entry_path(key);
         let Some(bytes) = read_optional(&path)?.filter(|bytes| !is_other_version(bytes)) else { return Ok(None) };
@@ -104,19 +104,19 @@ impl LocalStore {
         self.write(&self.entry_path(entry.key), &entry.encode())
     }
 
-    /// Forgets an entry; its files stay until they are collected.
+    /// Removes an entry. Its files stay until they are collected.
     pub fn remove(&self, key: UnitKey) -> Result<()> {
         remove_file(&self.entry_path(key))
     }
 
-    /// Forgets an entry together with its files, one of which is damaged: what else there is may be, too.
+    /// Removes an entry with a damaged file, and all its files: the others may be damaged, too.
     pub fn discard(&self, entry: &Entry) {
-        // What cannot be removed is found to be damaged again, and compiled again.
+        // An entry that cannot be removed is found damaged and compiled again.
         self.remove(entry.key).ok();
         entry.files.iter().for_each(|record| drop(remove_file(&self.file_path(record.digest))));
     }
 
-    /// Stores bytes as a file: their size and digest, for a [`FileRecord`].
+    /// Stores bytes as a file, and returns their size and digest for a [`FileRecord`].
     pub fn add_bytes(&self, bytes: &[u8]) -> Result<(u64, Digest)> {
         let (size, digest) = (bytes.len() as u64, Digest::of(bytes));
         if !self.has_file(size, digest) {
@@ -129,7 +129,7 @@ impl LocalStore {
 
     /// Copies a stored file to `destination`, where it appears whole and with the current time, or not at all.
     ///
-    /// A stored file that is damaged is removed and [`Error::Corrupt`].
+    /// A damaged stored file is removed, and the result is [`Error::Corrupt`].
     pub fn copy_out(&self, record: &FileRecord, destination: &Path) -> Result<()> {
         match record.kind.is_program() {
             true => process::while_nothing_starts(|| self.copy(record, destination)),
@@ -137,7 +137,7 @@ impl LocalStore {
         }
     }
 
-    /// The same, but as a hard link where that can be: whole, and as old as all files of the store.
+    /// The same, but as a hard link if possible, which has the modification time of all files in the store.
     pub fn link_out(&self, record: &FileRecord, destination: &Path) -> Result<()> {
         let source = self.file_path(record.digest);
         self.check(record, &source)?;
@@ -150,25 +150,26 @@ impl LocalStore {
         let mut output = temporary_file(destination.parent().unwrap_or(Path::new(".")))?;
         let copied = copy_hashing(input, output.as_file_mut()).map_err(Error::io("copy a file to", destination))?;
         self.verify(record, copied)?;
-        give_mode(output.as_file(), record).map_err(Error::io("write", destination))?;
+        set_mode(output.as_file(), record).map_err(Error::io("write", destination))?;
         persist(output, destination)
     }
 
-    /// Puts a stored file at `destination`, with this modification time: whole, or not at all.
+    /// Places a stored file at `destination` with this modification time, whole or not at all.
     ///
-    /// With `link` it is a hard link where that can be: on the same file system, to a file of this very time. Otherwise it
-    /// shares the blocks where the file system can do that, or is a copy. A damaged one is as in [`LocalStore::copy_out`].
+    /// With `link`, the file is a hard link if possible: on the same file system, and if the stored file has the same
+    /// time. Otherwise it shares blocks with the stored file, if the file system supports that, or is a copy. Damage is
+    /// treated as in [`LocalStore::copy_out`].
     pub fn place(&self, record: &FileRecord, destination: &Path, modified: SystemTime, link: bool) -> Result<()> {
-        let put = || self.put(record, destination, modified, link);
-        if record.kind.is_program() { process::while_nothing_starts(put) } else { put() }
+        let place = || self.link_or_copy(record, destination, modified, link);
+        if record.kind.is_program() { process::while_nothing_starts(place) } else { place() }
     }
 
-    fn put(&self, record: &FileRecord, destination: &Path, modified: SystemTime, link: bool) -> Result<()> {
+    fn link_or_copy(&self, record: &FileRecord, destination: &Path, modified: SystemTime, link: bool) -> Result<()> {
         let source = self.file_path(record.digest);
         self.check(record, &source)?;
-        let is_of_time =
+        let has_same_time =
             || fs::metadata(&source).and_then(|metadata| metadata.modified()).is_ok_and(|it| it == modified);
-        if link && is_of_time() && hard_link(&source, destination).is_ok() {
+        if link && has_same_time() && hard_link(&source, destination).is_ok() {
             return Ok(());
         }
         let directory = destination.parent().unwrap_or(Path::new("."));
@@ -177,13 +178,13 @@ impl LocalStore {
             File::open(path)
         });
         let copy = temporary.map_err(Error::io("copy a file to", destination))?;
-        give_mode(copy.as_file(), record)
+        set_mode(copy.as_file(), record)
             .and_then(|()| copy.as_file().set_modified(modified))
             .map_err(Error::io("write", destination))?;
         persist(copy, destination)
     }
 
-    /// Compares a stored file with its record, unless this process has written it.
+    /// Compares a stored file with its record, unless this process wrote the file.
     fn check(&self, record: &FileRecord, source: &Path) -> Result<()> {
         if self.lock_written().contains(&record.digest) && self.has_file(record.size, record.digest) {
             return Ok(());
@@ -197,7 +198,7 @@ impl LocalStore {
         self.written.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The content of a stored file; for small ones.
+    /// The content of a stored file, which should be small.
     pub fn read(&self, record: &FileRecord) -> Result<Vec<u8>> {
         let path = self.file_path(record.digest);
         let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
@@ -205,31 +206,31 @@ impl LocalStore {
         Ok(bytes)
     }
 
-    /// The content of a stored file that is text.
+    /// The content of a stored text file.
     pub fn read_text(&self, record: &FileRecord) -> Result<String> {
         String::from_utf8(self.read(record)?).map_err(|error| Error::corrupt(format!("file/{}", record.digest), error))
     }
 
-    /// Where the raw file of this content is, if it is there.
+    /// The path of the raw file with this content, whether or not it exists.
     pub fn file_path(&self, digest: Digest) -> PathBuf {
         self.root.join(FILES).join(sharded(digest))
     }
 
-    /// Stores the files of a pack; the entry itself is the caller's to store, once this is `Ok`.
+    /// Stores the files of a pack. If this succeeds, the caller stores the entry.
     ///
-    /// Nothing is kept unless every digest matches. What the input reports is [`Error::Io`] with the pack's name, what
-    /// the disk reports [`Error::Io`] with a path of this store, and anything else [`Error::Corrupt`].
+    /// Nothing is kept unless every digest matches. An error of the input is an [`Error::Io`] with the pack's name, an
+    /// error of the disk an [`Error::Io`] with a path of this store, and anything else an [`Error::Corrupt`].
     pub fn unpack(&self, entry: &Entry, input: impl Read) -> Result<()> {
         let object = || format!("unit/{}", entry.key);
         let pack = entry.pack.ok_or_else(|| Error::corrupt(object(), "it names no pack"))?;
         let name = format!("blob/{}", pack.digest);
         let (read_error, write_error) = (RefCell::new(None), RefCell::new(None));
         let mut files = Vec::new();
-        let result = pack::read(pack, &entry.files, Noting { inner: input, error: &read_error }, |record| {
+        let result = pack::read(pack, &entry.files, RecordingReader { inner: input, error: &read_error }, |record| {
             let file = self.temporary().map_err(|error| note(&write_error, source_of(error)))?;
             let writer = file.as_file().try_clone().map_err(|error| note(&write_error, error))?;
             files.push((record.size, record.digest, file));
-            Ok(Unpacked { inner: BufWriter::with_capacity(128 << 10, writer), error: &write_error })
+            Ok(RecordingWriter { inner: BufWriter::with_capacity(128 << 10, writer), error: &write_error })
         });
         if let Some(error) = write_error.into_inner() {
             return Err(Error::io("write to", &self.root)(error));
@@ -241,7 +242,7 @@ impl LocalStore {
         files.into_iter().try_for_each(|(size, digest, file)| self.keep(file, size, digest))
     }
 
-    /// Whether this entry was in that remote once. Somebody may have removed it from there.
+    /// Whether a marker says that this entry was in that remote. The entry may have disappeared since.
     pub fn is_pushed(&self, remote_id: &str, key: UnitKey) -> bool {
         self.marker(remote_id, key).exists()
     }
@@ -251,7 +252,7 @@ impl LocalStore {
         self.lock_seen().contains(&self.marker(remote_id, key))
     }
 
-    /// Notes that this entry is in that remote now.
+    /// Records that this entry is in that remote now.
     pub fn mark_pushed(&self, remote_id: &str, key: UnitKey) -> Result<()> {
         let marker = self.marker(remote_id, key);
         if !marker.exists() {
@@ -261,7 +262,7 @@ impl LocalStore {
         Ok(())
     }
 
-    /// Notes that this entry is not in that remote.
+    /// Records that this entry is not in that remote.
     pub fn unmark_pushed(&self, remote_id: &str, key: UnitKey) -> Result<()> {
         let marker = self.marker(remote_id, key);
         self.lock_seen().remove(&marker);
@@ -277,43 +278,42 @@ impl LocalStore {
         Ok(self.keys()?.into_iter().filter_map(|(key, _)| self.entry(key).ok().flatten()).collect())
     }
 
-    /// A small output that [`LocalStore::put_probe`] stored under this digest; nothing where there is none, or a damaged
-    /// one.
+    /// The probe that [`LocalStore::put_probe`] stored under this digest; `None` if it does not exist or is damaged.
     pub fn probe(&self, digest: Digest) -> Option<Vec<u8>> {
         without_checksum(digest, &read_optional(&self.probe_path(digest)).ok()??)
     }
 
-    /// Stores a small output under a digest of whatever it depends on.
+    /// Stores a probe under a digest of everything that it depends on.
     pub fn put_probe(&self, digest: Digest, bytes: &[u8]) -> Result<()> {
         self.write(&self.probe_path(digest), &with_checksum(digest, bytes))
     }
 
-    /// What was proven of a cargo, as [`LocalStore::put_proof`] stored it; nothing where it is damaged.
+    /// The proof that [`LocalStore::put_proof`] stored under this key; `None` if it does not exist or is damaged.
     pub fn proof(&self, key: Digest) -> Option<Vec<u8>> {
         without_checksum(key, &read_optional(&self.proof_path(key)).ok()??)
     }
 
-    /// Stores what was proven of a cargo.
+    /// Stores a proof.
     pub fn put_proof(&self, key: Digest, bytes: &[u8]) -> Result<()> {
         self.write(&self.proof_path(key), &with_checksum(key, bytes))
     }
 
-    /// The input history of this identity, as [`LocalStore::put_input_history`] stored it.
+    /// The input history that [`LocalStore::put_input_history`] stored for this identity.
     pub fn input_history(&self, identity: Digest) -> Option<Vec<u8>> {
         read_optional(&self.input_history_path(identity)).ok()?
     }
 
-    /// Stores the input history of this identity.
+    /// Stores the input history for this identity.
     pub fn put_input_history(&self, identity: Digest, bytes: &[u8]) -> Result<()> {
         self.write(&self.input_history_path(identity), bytes)
     }
 
-    /// The directory with everything of this format version in it.
+    /// The directory that contains everything of this format version.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// How much there is.
+    /// The number of entries and files, and their size.
     pub fn usage(&self) -> Result<Usage> {
         let mut bytes = 0;
         for directory in COUNTED {
@@ -323,7 +323,7 @@ impl LocalStore {
         Ok(Usage { entries: count(ENTRIES)?, files: count(FILES)?, bytes })
     }
 
-    /// The keys of all stored entries, each with its file.
+    /// The keys of all stored entries, each with the path of its file.
     pub(super) fn keys(&self) -> Result<Vec<(UnitKey, PathBuf)>> {
         let files = walk(&self.root.join(ENTRIES))?;
         Ok(files.into_iter().filter_map(|path| Some((UnitKey(file_digest(&path)?), path))).collect())
@@ -361,7 +361,7 @@ impl LocalStore {
         })
     }
 
-    /// Gives a raw file its name, unless there is one of this content already.
+    /// Gives a raw file its name, unless a file with this content exists.
     fn keep(&self, file: NamedTempFile, size: u64, digest: Digest) -> Result<()> {
         if self.has_file(size, digest) {
             return Ok(());
@@ -392,7 +392,7 @@ impl LocalStore {
     }
 }
 
-/// Every file two levels below `directory`, which need not exist.
+/// All files two levels below `directory`; none if it does not exist.
 pub(super) fn walk(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for shard in children(directory)? {
@@ -401,12 +401,12 @@ pub(super) fn walk(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The length of a file; nothing for one that has just gone.
+/// The length of a file; 0 if it has just disappeared.
 pub(super) fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// The digest that is a file's name.
+/// The digest in a file's name.
 pub(super) fn file_digest(path: &Path) -> Option<Digest> {
     path.file_name()?.to_str()?.parse().ok()
 }
@@ -418,7 +418,7 @@ fn rename(file: NamedTempFile, path: &Path) -> Result<()> {
     persist(file, path)
 }
 
-/// Marks an entry as used. A store that cannot be written to has no use for the mark.
+/// Updates an entry's time of last use. If the store cannot be written, that is not needed.
 fn touch(path: &Path) {
     let now = SystemTime::now();
     let stale = |modified: SystemTime| now.duration_since(modified).is_ok_and(|age| age > TOUCH_EVERY);
@@ -431,7 +431,7 @@ fn is_read_only(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-/// In the place of whatever is there.
+/// Creates a hard link, and replaces an existing file.
 fn hard_link(source: &Path, destination: &Path) -> io::Result<()> {
     match fs::hard_link(source, destination) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -442,21 +442,21 @@ fn hard_link(source: &Path, destination: &Path) -> io::Result<()> {
     }
 }
 
-/// The mode that the compiler's own output has, or that a build script has given.
+/// Sets the mode that the compiler's output has, or that a build script has set.
 #[cfg(unix)]
-fn give_mode(file: &File, record: &FileRecord) -> io::Result<()> {
+fn set_mode(file: &File, record: &FileRecord) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let usual = if record.kind.is_program() { 0o755 } else { 0o644 };
     file.set_permissions(fs::Permissions::from_mode(record.mode.map_or(usual, |mode| mode & 0o777)))
 }
 
-/// The mode that the compiler's own output has.
+/// Does nothing: this system has no modes.
 #[cfg(not(unix))]
-fn give_mode(_: &File, _: &FileRecord) -> io::Result<()> {
+fn set_mode(_: &File, _: &FileRecord) -> io::Result<()> {
     Ok(())
 }
 
-/// The system's own error, so that its kind is not lost.
+/// The system's own error, which keeps its kind.
 fn source_of(error: Error) -> io::Error {
     match error {
         Error::Io { source, .. } => source,
@@ -466,32 +466,32 @@ fn source_of(error: Error) -> io::Error {
 
 type ErrorCell = RefCell<Option<io::Error>>;
 
-/// Keeps the error, and returns another of its kind.
+/// Stores the error, and returns another one of the same kind.
 fn note(cell: &ErrorCell, error: io::Error) -> io::Error {
     let kind = error.kind();
     cell.borrow_mut().get_or_insert(error);
     kind.into()
 }
 
-/// Tells an error of the input from one of what is done with it.
-struct Noting<'a, R> {
+/// A reader that stores its errors, which distinguishes them from those of the processing.
+struct RecordingReader<'a, R> {
     inner: R,
     error: &'a ErrorCell,
 }
 
-impl<R: Read> Read for Noting<'_, R> {
+impl<R: Read> Read for RecordingReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.inner.read(buffer).map_err(|error| note(self.error, error))
     }
 }
 
-/// A raw file that is being written; it is flushed when it is dropped.
-struct Unpacked<'a> {
+/// A raw file that is being written. It is flushed when it is dropped.
+struct RecordingWriter<'a> {
     inner: BufWriter<File>,
     error: &'a ErrorCell,
 }
 
-impl Write for Unpacked<'_> {
+impl Write for RecordingWriter<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         self.inner.write(buffer).map_err(|error| note(self.error, error))
     }
@@ -501,7 +501,7 @@ impl Write for Unpacked<'_> {
     }
 }
 
-impl Drop for Unpacked<'_> {
+impl Drop for RecordingWriter<'_> {
     fn drop(&mut self) {
         self.flush().ok();
     }

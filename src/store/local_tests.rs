@@ -44,7 +44,7 @@ fn packed(store: &LocalStore, entry: &mut Entry) -> Vec<u8> {
 }
 
 #[test]
-fn an_entry_comes_back_with_its_files() {
+fn a_stored_entry_is_found_with_its_files() {
     let (directory, store) = store();
     let entry = entry(&store, "serde", &[b"one", b"two"]);
     assert_eq!(store.entry(entry.key).unwrap(), None);
@@ -153,7 +153,7 @@ fn a_pack_is_unpacked_whole() {
     let other = LocalStore::open(elsewhere.path()).unwrap();
     other.unpack(&entry, &bytes[..]).unwrap();
     assert_eq!(other.read(&entry.files[1]).unwrap(), b"two");
-    assert_eq!(other.entry(entry.key).unwrap(), None, "the entry is the caller's to store");
+    assert_eq!(other.entry(entry.key).unwrap(), None, "the caller stores the entry");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_truncated_or_wrong_pack_leaves_nothing() {
 }
 
 #[test]
-fn an_error_of_the_input_is_not_taken_for_damage() {
+fn an_error_of_the_input_does_not_count_as_damage() {
     struct Broken;
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -203,7 +203,7 @@ fn a_store_that_cannot_be_written_to_can_be_read() {
 }
 
 #[test]
-fn what_is_pushed_is_known_for_each_remote_and_what_was_seen_for_each_process() {
+fn markers_belong_to_a_remote_and_seen_entries_to_a_process() {
     let (directory, store) = store();
     let (one, two) = (entry(&store, "one", &[b"1"]), entry(&store, "two", &[b"2"]));
     store.mark_pushed("0123", one.key).unwrap();
@@ -252,7 +252,7 @@ fn many_threads_may_write_the_same_objects() {
 }
 
 #[test]
-fn all_that_is_kept_is_counted() {
+fn everything_that_is_stored_counts_towards_the_size() {
     let (_directory, store) = store();
     let used = || store.usage().unwrap().bytes;
     store.add_bytes(&[1; 100]).unwrap();
@@ -260,9 +260,5 @@ fn all_that_is_kept_is_counted() {
     let before = used();
     store.put_input_history(Digest::of("known"), &[3; 1000]).unwrap();
     assert_eq!(used(), before + 1000);
-    assert_eq!(
-        super::super::gc::collect(&store, 1 << 20).unwrap().left,
-        used(),
-        "the size that is kept down is this one"
-    );
+    assert_eq!(super::super::gc::collect(&store, 1 << 20).unwrap().left, used(), "the collection uses this size");
 }

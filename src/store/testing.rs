@@ -16,7 +16,7 @@ use crate::key::UnitKey;
 use crate::prefetch::Prefetch;
 use crate::upload::{Upload, UploadSummary};
 
-/// A local store of its own, and one session with the shared remote.
+/// A machine with its own local store, and one session with the shared remote.
 pub(crate) struct Machine {
     pub(crate) directory: TempDir,
     pub(crate) local: Arc<LocalStore>,
@@ -42,7 +42,7 @@ impl Machine {
         }
     }
 
-    /// Another session on the same machine.
+    /// Starts another session on the same machine.
     pub(crate) fn next_session(&mut self, shared: &Path) {
         let url = Url::from_directory_path(shared).unwrap();
         self.events = EventLog::new(Arc::new(()));
@@ -81,7 +81,7 @@ impl Machine {
         entry
     }
 
-    /// Sends entries and the index of a graph that lists them.
+    /// Sends entries, and a graph index that lists them.
     pub(crate) fn send(&self, entries: &[Entry], graph: Option<Digest>) -> UploadSummary {
         let upload = self.upload();
         entries.iter().for_each(|entry| upload.send(entry.clone()));
@@ -97,7 +97,7 @@ impl Machine {
         self.kinds().iter().filter(|kind| of(kind)).count()
     }
 
-    /// The end of the session: how many requests it made.
+    /// Ends the session, and returns the number of its requests.
     pub(crate) fn requests(&self) -> u64 {
         self.remote.close();
         let requests = |kind| match kind {
@@ -108,13 +108,13 @@ impl Machine {
     }
 }
 
-/// Where an entry's pack is below the shared directory.
+/// The path of an entry's pack in the shared directory.
 pub(crate) fn pack_path(shared: &Path, machine: &Machine, entry: &Entry) -> PathBuf {
     let pack = machine.local.entry(entry.key).unwrap().unwrap().pack.unwrap();
     shared.join("v1/blob").join(sharded(pack.digest))
 }
 
-/// Where an entry is below the shared directory.
+/// The path of an entry in the shared directory.
 pub(crate) fn entry_path(shared: &Path, entry: &Entry) -> PathBuf {
     shared.join("v1/unit").join(sharded(entry.key.0))
 }

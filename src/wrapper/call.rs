@@ -1,4 +1,4 @@
-//! A rustc call, read: the wrapper's request with the parsed command line and the directories it is about.
+//! A rustc call: the wrapper's request, its parsed command line and its directories.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -10,11 +10,11 @@ use crate::roots::Roots;
 use crate::rustc::Invocation;
 use crate::rustc::written::written;
 
-/// A rustc call, understood.
+/// A rustc call with its parsed command line.
 pub(super) struct Call {
     pub request: Request,
     pub invocation: Invocation,
-    /// What is started instead of rustc, with that as its first argument.
+    /// The program that is started instead of rustc, with rustc as its first argument.
     driver: Option<String>,
     /// The directory that rustc runs in.
     pub directory: Utf8PathBuf,
@@ -23,28 +23,28 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// The system says without links where rustc runs. Cargo's own names go by those that lead to a root.
+    /// The system reports rustc's directory without links. Cargo's names go through the links that lead to a root.
     pub(super) fn new(request: Request, invocation: Invocation, driver: Option<String>, roots: Option<&Roots>) -> Self {
-        let by_links = roots.and_then(|roots| roots.resolve(&roots.locate(&request.directory)));
-        let directory = by_links.unwrap_or_else(|| Utf8PathBuf::from(&request.directory));
+        let through_links = roots.and_then(|roots| roots.resolve(&roots.locate(&request.directory)));
+        let directory = through_links.unwrap_or_else(|| Utf8PathBuf::from(&request.directory));
         let out_dir = directory.join(invocation.out_dir.clone().unwrap_or_default());
         Self { request, invocation, driver, directory, out_dir }
     }
 
-    /// Whether it is what the unit was planned with: rustc, or what stands in front of that.
+    /// Whether the call uses the compiler of the plan: rustc, or the driver in front of it.
     pub(super) fn is_compiled_by(&self, driver: Option<&Driver>, unit: &Unit) -> bool {
         let is_primary = self.request.environment.contains_key(PRIMARY);
         driver.map(|driver| driver.program.as_str()) == self.driver.as_deref()
             && driver.is_none_or(|driver| !driver.depends_on_primary || unit.primary == is_primary)
     }
 
-    /// Where rustc says what it has read.
+    /// The file in which rustc lists what it has read.
     pub(super) fn dep_info(&self) -> Option<Utf8PathBuf> {
         let outputs = written(&self.invocation, &self.out_dir);
         outputs.into_iter().find(|output| output.extension() == Some("d"))
     }
 
-    /// The environment, of a call for this unit.
+    /// The environment of a call for this unit.
     pub(super) fn variables<'a>(&'a self, unit: &'a Unit, roots: &'a Roots) -> Variables<'a> {
         let own = own_dirs(unit, self.script_dir(), roots);
         Variables { environment: &self.request.environment, roots, own }

@@ -1,7 +1,7 @@
-//! The process cargo starts instead of rustc.
+//! The process that cargo starts instead of rustc.
 //!
-//! It is found by its name: the session's directory holds a link [`NAME`] to this binary, and the socket beside it. So
-//! no variable has to be set that would leak into build scripts, tests or the program `cargo run` starts.
+//! It finds the session by its own path: the session's directory contains a link [`NAME`] to this binary, and the
+//! socket. So no variable leaks into build scripts, tests or the program that `cargo run` starts.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -25,12 +25,10 @@ use crate::rustc::diagnostics::Unmapping;
 
 /// The name under which this binary is a rustc wrapper.
 pub const NAME: &str = "xcache-rustc";
-/// By this, cargo tells a build script of the wrapper.
+/// The variable in which cargo passes the wrapper's path to a build script.
 const WRAPPER_VARIABLE: &str = "RUSTC_WRAPPER";
 
-/// Runs as the wrapper if that is the name this process was started by.
-///
-/// Never returns an error: the exit code is rustc's.
+/// Runs as the wrapper if this process has that name. Never returns an error: the exit code is rustc's.
 pub fn run_if_wrapper() -> Option<ExitCode> {
     let mut arguments = env::args_os();
     let own = arguments.next()?;
@@ -49,23 +47,23 @@ pub fn run_if_wrapper() -> Option<ExitCode> {
     Some(ExitCode::from(code))
 }
 
-/// Has the result of a build script printed where it is known; else runs the script, as cargo would have started it without
-/// us: in our place, or below us where it is observed. `arguments` begin with the name it was called by.
+/// Prints the output of a build script if the session knows it. Otherwise runs the script as cargo would have without
+/// us: in place of this process, or below it if it is observed. `arguments` begin with the script's `argv[0]`.
 fn run_script(directory: &Path, script: &Path, arguments: &[OsString]) -> u8 {
     let Ok((mut stream, response)) = ask_for_script(directory, script) else {
-        // The session is gone: whoever has started this is somebody else.
+        // The session has ended: another build started this process.
         return become_program(&mut command_of(&stand_in::displaced_program(script), arguments));
     };
     match response {
         Response::Print { stdout, stderr, .. } => {
-            // Cargo is the only reader, and has given up where it does not read.
+            // Only cargo reads this, and if it does not, it has given up.
             let _ = io::stdout().write_all(stdout.as_bytes());
             let _ = io::stderr().write_all(stderr.as_bytes());
             0
         }
         Response::Start { wrapper, is_observed } => {
-            let is_back = !Utf8Path::from_path(script).is_some_and(stand_in::is_stand_in);
-            let program = if is_back { script.to_owned() } else { stand_in::displaced_program(script) };
+            let is_program_back = !Utf8Path::from_path(script).is_some_and(stand_in::is_stand_in);
+            let program = if is_program_back { script.to_owned() } else { stand_in::displaced_program(script) };
             let command = || {
                 let mut command = command_of(&program, arguments);
                 match &wrapper {
@@ -92,13 +90,13 @@ fn ask_for_script(directory: &Path, script: &Path) -> io::Result<(BufReader<Stre
     Ok((stream, response))
 }
 
-/// Runs a script, tells what it looked at, and ends as it has ended. An error means that it was not started.
+/// Runs a script, reports its observation, and ends like it. An error means that the script was not started.
 fn run_observed(directory: &Path, command: &dyn Fn() -> Command, stream: &mut BufReader<Stream>) -> io::Result<u8> {
     let (mut child, observation) = observe::spawn_with(directory, &mut command())?;
     let status = wait(&mut child)?;
     let observation = observation.finish();
     let is_hindered = observation.as_ref().is_ok_and(|seen| seen.is_hindered()) && !status.success();
-    // A session that is gone has no use for the news.
+    // A session that has ended does not need the report.
     if send(stream.get_mut(), &ScriptObserved(observation)).is_ok() {
         let _ = receive::<Released>(stream);
     }
@@ -108,7 +106,7 @@ fn run_observed(directory: &Path, command: &dyn Fn() -> Command, stream: &mut Bu
     Ok(end_like(status))
 }
 
-/// A program, called by the name that is the first of its arguments.
+/// A command for a program; the first argument is its `argv[0]`.
 fn command_of(program: &Path, arguments: &[OsString]) -> Command {
     let mut command = Command::new(program);
     if let Some((name, arguments)) = arguments.split_first() {
@@ -121,7 +119,7 @@ fn command_of(program: &Path, arguments: &[OsString]) -> Command {
     command
 }
 
-/// Returns only where that is not possible.
+/// Replaces this process. Returns only on failure.
 #[cfg(unix)]
 fn become_program(command: &mut Command) -> u8 {
     let error = std::os::unix::process::CommandExt::exec(command);
@@ -130,30 +128,30 @@ fn become_program(command: &mut Command) -> u8 {
     101
 }
 
-/// There are no stand-ins.
+/// Never called, as there are no stand-ins.
 #[cfg(not(unix))]
 fn become_program(_: &mut Command) -> u8 {
     101
 }
 
-/// The exit code of a program that has ended; of one that a signal has killed, the end itself: cargo says which it was.
+/// The exit code of a program. If a signal killed it, this process ends by that signal, which cargo reports.
 fn end_like(status: ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         use rustix::process::{Signal, getpid, kill_process};
-        // Of a signal that does not end us, cargo is told as a shell would.
+        // If the signal does not end this process, cargo gets an exit code, as from a shell.
         let _ = Signal::from_named_raw(signal).map(|signal| kill_process(getpid(), signal));
     }
     exit_code(status)
 }
 
-/// The whole exchange. An error means that nothing was run yet.
+/// The whole exchange. An error means that nothing was run.
 fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
     let mut stream = BufReader::new(Stream::connect(socket(directory)?)?);
     send(stream.get_mut(), &request(Role::Compiler, program, arguments).ok_or(io::ErrorKind::InvalidData)?)?;
     match receive(&mut stream)? {
         Response::Print { stdout, stderr, code } => {
-            // Cargo closes its end only when it gave up on this call: there is nobody left to tell.
+            // Only cargo reads this, and closes its end only when it has given up on the call.
             let _ = io::stdout().write_all(stdout.as_bytes());
             let _ = io::stderr().write_all(stderr.as_bytes());
             Ok(code.try_into().unwrap_or(1))
@@ -171,9 +169,9 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
             let is_rustc = command.get_program() == program;
             let command = command.args(extra).args(arguments);
             let (status, mut finished) = run(command, capture, &unmapping, is_observed.then_some(directory))?;
-            // What another wrapper starts is rustc itself.
+            // The child of another wrapper is rustc itself, not the linker.
             finished.linker_millis = finished.linker_millis.filter(|_| is_rustc);
-            // A session that is gone has no use for the news, and nothing to open.
+            // A session that has ended needs no report, and opens nothing.
             if send(stream.get_mut(), &finished).is_ok() && capture == Capture::Stderr {
                 let _ = receive::<Released>(&mut stream);
             }
@@ -182,7 +180,7 @@ fn ask(directory: &Path, program: &OsStr, arguments: &[OsString]) -> io::Result<
     }
 }
 
-/// What the session needs to know; nothing where some of it is not UTF-8.
+/// The request; `None` if a part of it is not UTF-8.
 fn request(role: Role, program: &OsStr, arguments: &[OsString]) -> Option<Request> {
     Some(Request {
         role,
@@ -195,8 +193,8 @@ fn request(role: Role, program: &OsStr, arguments: &[OsString]) -> Option<Reques
     })
 }
 
-/// Runs the compiler, forwarding what it prints line by line: cargo starts dependents on the notices in it. It is observed
-/// where this session's directory is given.
+/// Runs the compiler and forwards its output line by line: cargo starts dependents on the notices in it. The compiler
+/// is observed if `observed_from`, the session's directory, is given.
 fn run(
     command: &mut Command,
     capture: Capture,
@@ -225,7 +223,7 @@ fn run(
     Ok((status, Finished { code: status.code(), millis, linker_millis, stdout, stderr, observation }))
 }
 
-/// A child that was started has to be waited for whatever happens: an error here must not run it again.
+/// Waits for a child, despite interruptions: after an error, the caller would start it again.
 fn wait(child: &mut Child) -> io::Result<ExitStatus> {
     loop {
         match child.wait() {
@@ -235,14 +233,14 @@ fn wait(child: &mut Child) -> io::Result<ExitStatus> {
     }
 }
 
-/// Returns what came in.
+/// Forwards the input with unmapped paths, and returns it unchanged.
 fn forward(input: impl Read, mut output: impl Write, unmapping: &Unmapping) -> String {
     let mut text = String::new();
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
         let printed = String::from_utf8_lossy(&line);
-        // See `ask`: cargo is the only reader.
+        // Only cargo reads this, see `ask`.
         let _ = output.write_all(unmapping.line(&printed).as_bytes());
         text.push_str(&printed);
         line.clear();
@@ -262,7 +260,7 @@ fn pass_through(program: &OsStr, arguments: &[OsString]) -> u8 {
     }
 }
 
-/// A compiler killed by a signal exits like a shell would say it.
+/// The exit code of a compiler, for a signal that of a shell.
 fn exit_code(status: ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {

@@ -1,6 +1,6 @@
-//! What the decisions about one build rest on.
+//! What the decisions about one build are based on.
 //!
-//! **Invariant.** [`BuildContext`] is made with the plan, and nobody changes it. What changes is in the [`Stores`].
+//! **Invariant.** [`BuildContext`] is made with the plan and never changes. State that changes is in the [`Stores`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -26,35 +26,34 @@ use crate::rustc::diagnostics::Unmapping;
 use crate::store::{LocalStore, input_history};
 use crate::upload::Upload;
 
-/// What the plan fixed. Nothing changes it while cargo runs.
+/// What the plan fixed. It does not change while cargo runs.
 pub struct BuildContext {
     /// The plan of this build.
     pub plan: BuildPlan,
-    /// What is in the directories of packages that have no other identity.
+    /// The content of the directories of packages that have no other identity.
     pub contents: Contents,
-    /// Where things are on this machine.
+    /// The roots on this machine.
     pub roots: Roots,
-    /// What cargo writes into its build directory, as far as is known: what is read there is not believed without its
-    /// hash.
+    /// How this cargo writes its build directory, as far as is known. What is read there counts only with cargo's hash.
     pub format: Format,
-    /// Whether that is proven: then units may be put there.
+    /// Whether the format is proven. Only then are units placed.
     pub is_proven: bool,
     /// The environment that cargo was started with.
     pub environment: BTreeMap<OsString, OsString>,
-    /// What the compiler that was asked calls itself.
+    /// The version that the compiler reports.
     pub compiler: String,
     /// The program that links for this host.
     pub linker: String,
-    /// The units that are not to be compiled, where only dependencies are.
+    /// The members to skip, if only dependencies are compiled.
     pub skipped_members: Option<SkippedMembers>,
-    /// This machine, as far as anybody could look at it.
+    /// The state of this machine, to compare observed inputs with.
     pub machine: MachineState,
-    /// What looks at it is observed.
+    /// Whether programs are observed.
     pub is_observing: bool,
 }
 
 impl BuildContext {
-    /// Where cargo's files are.
+    /// The build directory and its format.
     pub fn site(&self) -> Site<'_> {
         Site { format: self.format, roots: &self.roots }
     }
@@ -67,7 +66,7 @@ impl BuildContext {
         profiles.iter().flat_map(of_profile).collect()
     }
 
-    /// The programs of build scripts that are in the build directory, and whether one of the package has several runs.
+    /// The programs of build scripts, each with whether a script of its package has several runs.
     pub fn scripts(&self) -> Vec<(Utf8PathBuf, bool)> {
         let of_profile = |(layout, profile): (Layout, Utf8PathBuf)| {
             layout.scripts(&profile).into_iter().map(move |program| (layout, program))
@@ -75,19 +74,19 @@ impl BuildContext {
         let scripts = self.profiles().into_iter().flat_map(of_profile);
         let with_several = |(layout, program): (Layout, Utf8PathBuf)| {
             let package = layout.package_of(&program);
-            let is_several = package.is_some_and(|package| self.plan.runs_several_times(package));
-            (program, is_several)
+            let has_several = package.is_some_and(|package| self.plan.runs_several_times(package));
+            (program, has_several)
         };
         scripts.map(with_several).collect()
     }
 
-    /// The features that the build script of a call's package has told the compiler of.
+    /// The features that the build script of a call's package printed for the compiler.
     pub(super) fn script_features(&self, unit: &Unit, call: &Call) -> BTreeSet<String> {
         call.script_dir().and_then(|out_dir| self.site().script_features(unit, out_dir)).unwrap_or_default()
     }
 
-    /// What rustc is told beside cargo's arguments for a unit, and what undoes it in its messages: where others may have it,
-    /// too. Else it is compiled as plain cargo compiles it.
+    /// The arguments that rustc receives before cargo's for a remapped unit, and their inverse for its messages. Any
+    /// other unit is compiled as plain cargo compiles it.
     pub(super) fn remapping(&self, id: UnitId, is_remapped: bool) -> (Vec<String>, Unmapping) {
         let roots = &self.roots;
         match is_remapped {
@@ -105,19 +104,19 @@ pub struct Stores {
     pub prefetch: Prefetch,
     /// Where recorded entries go.
     pub upload: Option<Upload>,
-    /// What happens.
+    /// The session's events.
     pub log: EventLog,
-    /// The local store cannot be written; said once.
-    has_failed: AtomicBool,
+    /// Whether the warning about an unwritable local store was given.
+    has_warned: AtomicBool,
 }
 
 impl Stores {
-    /// Of a session that is not known to be unable to write.
+    /// Creates the stores of a session.
     pub fn new(store: Arc<LocalStore>, prefetch: Prefetch, upload: Option<Upload>, log: EventLog) -> Self {
-        Self { store, prefetch, upload, log, has_failed: AtomicBool::new(false) }
+        Self { store, prefetch, upload, log, has_warned: AtomicBool::new(false) }
     }
 
-    /// Why an entry that holds could not be put in its place. A damaged one is gone then.
+    /// The reason why a valid entry could not be placed. A damaged entry is removed from the store.
     pub(super) fn unusable(&self, id: UnitId, entry: &Entry, error: Error) -> MissReason {
         let Error::Corrupt { object, reason } = error else {
             self.record_differences(id, [Difference::Failed { message: error.to_string() }]);
@@ -130,42 +129,42 @@ impl Stores {
         MissReason::Corrupt
     }
 
-    /// Says once that nothing can be written.
-    pub(super) fn failed(&self, error: &Error) {
-        if !self.has_failed.swap(true, Ordering::SeqCst) {
+    /// Warns, once, that the local store cannot be written.
+    pub(super) fn warn_not_writable(&self, error: &Error) {
+        if !self.has_warned.swap(true, Ordering::SeqCst) {
             let hint = error.hint(self.store.root()).map(|hint| format!("; {hint}")).unwrap_or_default();
-            self.log.warn(format!("what is compiled cannot be kept: {error}{hint}"));
+            self.log.warn(format!("cannot keep compiled units: {error}{hint}"));
         }
     }
 
-    /// Records in what the entry of a unit does not fit.
+    /// Records how the entry of a unit differs from what is here.
     pub(super) fn record_differences(&self, unit: UnitId, differences: impl IntoIterator<Item = Difference>) {
         let events = differences.into_iter().map(|difference| EventKind::Differs { unit, difference });
         events.for_each(|event| self.log.record(event));
     }
 }
 
-/// A planned build, once everything that the cache has is in its place.
+/// A planned build, once prefetch and hydration have ended.
 pub struct PlannedBuild {
     /// What the plan fixed.
     pub context: BuildContext,
     /// Where entries come from and go to.
     pub stores: Stores,
-    /// The units that cargo should not ask for.
+    /// The hydrated units, which cargo should find fresh.
     pub hydrated: Hydrated,
 }
 
 impl PlannedBuild {
-    /// Puts an entry into the stores.
+    /// Writes an entry to the stores.
     pub(super) fn keep(&self, id: UnitId, entry: Entry) {
         if let Err(error) = self.stores.store.put_entry(&entry) {
-            return self.stores.failed(&error);
+            return self.stores.warn_not_writable(&error);
         }
         let unit_inputs = self.context.plan.unit_inputs(id);
         if let Some(Err(error)) = unit_inputs
             .map(|unit_inputs| input_history::remember(&self.stores.store, unit_inputs, jiff::Timestamp::now()))
         {
-            tracing::debug!(%error, "what a unit was made from is not remembered");
+            tracing::debug!(%error, "the unit inputs were not recorded");
         }
         let path_bound = !entry.constraints.bound.is_empty();
         self.stores.log.record(EventKind::Recorded { unit: id, bytes: entry.size(), path_bound });
@@ -174,7 +173,7 @@ impl PlannedBuild {
         }
     }
 
-    /// Says whose paths are in an entry that was not even looked at because of them.
+    /// Records the roots of an entry that was rejected for its paths.
     pub(super) fn record_path_differences(&self, id: UnitId, reason: MissReason) {
         let BuildContext { plan, roots, .. } = &self.context;
         let Stores { prefetch, store, .. } = &self.stores;

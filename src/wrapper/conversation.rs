@@ -1,4 +1,4 @@
-//! The session's side of one connection: what a wrapper that waits for an answer is told.
+//! The session's side of one connection to a wrapper.
 
 use std::io::{self, BufReader};
 
@@ -14,19 +14,19 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    /// The first word, and the rest of what is to be said. `wrapper` is the user's own, to be put in front of rustc.
+    /// Receives the request. `wrapper` is the user's own wrapper, which runs in front of rustc.
     pub(super) fn begin(stream: Stream, wrapper: Option<String>) -> io::Result<(Request, Self)> {
         let mut stream = BufReader::new(stream);
         let request = receive(&mut stream)?;
         Ok((request, Self { stream, wrapper }))
     }
 
-    /// Has it print this, and end with success.
+    /// Tells the wrapper to print this and to exit with success.
     pub(super) fn print(&mut self, stdout: String, stderr: String) -> io::Result<()> {
         send(self.stream.get_mut(), &Response::Print { stdout, stderr, code: 0 })
     }
 
-    /// Has it run the command with arguments before cargo's, and waits for the end.
+    /// Tells the wrapper to run the command with arguments before cargo's, and waits for the result.
     pub(super) fn run(
         &mut self,
         arguments: Vec<String>,
@@ -39,23 +39,23 @@ impl Conversation {
         receive(&mut self.stream)
     }
 
-    /// Has it start a build script, which is told of this wrapper of the user's own.
+    /// Tells the wrapper to start a build script, with the user's own wrapper in the script's environment.
     pub(super) fn start_script(&mut self, wrapper: Option<String>, is_observed: bool) -> io::Result<()> {
         send(self.stream.get_mut(), &Response::Start { wrapper, is_observed })
     }
 
-    /// Waits until a script that is observed has ended.
-    pub(super) fn script_observed(&mut self) -> io::Result<ScriptObserved> {
+    /// Waits until an observed script has ended.
+    pub(super) fn wait_for_script(&mut self) -> io::Result<ScriptObserved> {
         receive(&mut self.stream)
     }
 
-    /// Lets it end, after a run whose diagnostics were captured.
+    /// Lets the wrapper exit after a run whose diagnostics were captured.
     pub(super) fn release(&mut self) -> io::Result<()> {
         send(self.stream.get_mut(), &Released)
     }
 
-    /// Has it run the command, and ends: nobody asks how that went.
-    pub(super) fn run_unwatched(&mut self) -> io::Result<()> {
+    /// Tells the wrapper to run the command, and does not wait for the result.
+    pub(super) fn run_without_report(&mut self) -> io::Result<()> {
         let (wrapper, arguments, unmapping) = (self.wrapper.clone(), Vec::new(), Unmapping::default());
         let response = Response::Run { wrapper, arguments, unmapping, capture: Capture::Status, is_observed: false };
         send(self.stream.get_mut(), &response)

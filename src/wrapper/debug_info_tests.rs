@@ -12,7 +12,7 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A machine on which C is compiled in a package, into a target directory.
+/// A machine on which C code of a package is compiled into a target directory.
 struct Machine {
     _temporary: tempfile::TempDir,
     roots: Roots,
@@ -49,16 +49,16 @@ impl Machine {
         self.roots.get(Root::BuildDir).unwrap().join("debug/build/value-0/out")
     }
 
-    /// Compiles with these arguments more, to a file of this name; what it holds before and after.
-    fn compile(&self, name: &str, place: &str, more: &[&str]) -> [Vec<u8>; 2] {
+    /// Compiles with these additional options. Returns the file's content before and after the replacement.
+    fn compile(&self, name: &str, place: &str, options: &[&str]) -> [Vec<u8>; 2] {
         let path = self.out().join(name);
         let mut compiler = Command::new("cc");
         compiler.current_dir(self.package()).args(["value.c", "-o", path.as_str(), "-I", self.out().as_str()]);
-        run(compiler.arg(format!("-DPLACE=\"{place}\"")).args(more));
-        self.generalized(&path)
+        run(compiler.arg(format!("-DPLACE=\"{place}\"")).args(options));
+        self.before_and_after(&path)
     }
 
-    /// The same for another platform, by rustc.
+    /// The same with rustc, for another platform.
     fn compile_for(&self, target: &str) -> [Vec<u8>; 2] {
         self.write(
             "value.rs",
@@ -73,26 +73,26 @@ impl Machine {
         compiler.env("RUSTC_BOOTSTRAP", "1").current_dir(self.package());
         compiler.args(["--crate-type=lib", "--emit=obj", "-g", "--edition=2024", "--target", target]);
         run(compiler.args(["-o", path.as_str(), self.package().join("value.rs").as_str()]));
-        self.generalized(&path)
+        self.before_and_after(&path)
     }
 
-    fn generalized(&self, path: &Utf8Path) -> [Vec<u8>; 2] {
+    fn before_and_after(&self, path: &Utf8Path) -> [Vec<u8>; 2] {
         let before = fs::read(path).unwrap();
-        generalize(&self.out(), &self.roots);
+        replace_paths(&self.out(), &self.roots);
         [before, fs::read(path).unwrap()]
     }
 
-    fn is_free(&self, bytes: &[u8]) -> bool {
+    fn contains_no_root(&self, bytes: &[u8]) -> bool {
         objects::roots_in(bytes, &PathScanner::new(&self.roots)).is_empty()
     }
 
-    /// A text as it is with virtual paths.
+    /// A text with virtual paths.
     fn virtual_text(&self, text: &str) -> String {
-        pairs(&self.roots).iter().fold(text.to_owned(), |text, (real, path)| text.replace(real, path))
+        replacements(&self.roots).iter().fold(text.to_owned(), |text, (real, path)| text.replace(real, path))
     }
 }
 
-/// Makes something of an object with the system's tool.
+/// Converts an object with the system's tool.
 fn objcopy(path: &Utf8Path, bytes: &[u8], option: &str) -> Vec<u8> {
     let (from, to) = (path.with_extension("from"), path.with_extension("to"));
     fs::write(&from, bytes).unwrap();
@@ -102,7 +102,7 @@ fn objcopy(path: &Utf8Path, bytes: &[u8], option: &str) -> Vec<u8> {
     made
 }
 
-/// A section of an object, with the addends of its relocations.
+/// A section of an object, with the addends of its relocations applied.
 fn section(file: &object::File<'_>, name: &str) -> Vec<u8> {
     let Some(section) = file.section_by_name(name) else { return Vec::new() };
     let mut data = section.data().unwrap().to_vec();
@@ -113,7 +113,7 @@ fn section(file: &object::File<'_>, name: &str) -> Vec<u8> {
     data
 }
 
-/// All that the line tables of an object say, and what its units are called.
+/// The content of the line tables of an object, and the names of its units.
 fn lines(object: &[u8]) -> Vec<String> {
     let file = object::File::parse(object).unwrap();
     let load = |id: SectionId| Ok::<_, gimli::Error>(section(&file, id.name()));
@@ -124,7 +124,7 @@ fn lines(object: &[u8]) -> Vec<String> {
     while let Some(header) = units.next().unwrap() {
         let unit = dwarf.unit(header).unwrap();
         found.extend([unit.name, unit.comp_dir].into_iter().flatten().map(text));
-        let program = unit.line_program.clone().expect("it has a line table");
+        let program = unit.line_program.clone().expect("the unit has a line table");
         let files = program.header().file_names().iter().map(|file| file.path_name());
         let names = program.header().include_directories().iter().cloned().chain(files);
         found.extend(names.map(|name| text(dwarf.attr_string(&unit, name).unwrap())));
@@ -137,8 +137,8 @@ fn lines(object: &[u8]) -> Vec<String> {
     found
 }
 
-/// Whatever is not for debuggers: contents of sections, and where symbols are.
-fn rest(object: &[u8]) -> Vec<(String, Vec<u8>)> {
+/// Everything but debug information: the contents of sections and the addresses of symbols.
+fn without_debug_info(object: &[u8]) -> Vec<(String, Vec<u8>)> {
     let file = object::File::parse(object).unwrap();
     let name = |name: object::Result<&str>| name.unwrap_or_default().to_owned();
     let sections = file.sections().map(|section| (name(section.name()), section.data().unwrap().to_vec()));
@@ -147,7 +147,7 @@ fn rest(object: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn objects_of_every_kind_name_virtual_directories_and_are_the_same_otherwise() {
+fn objects_of_every_kind_contain_virtual_directories_and_are_otherwise_unchanged() {
     for (name, more) in [
         ("value.o", &["-c", "-g"][..]),
         ("value-4.o", &["-c", "-gdwarf-4"]),
@@ -164,26 +164,26 @@ fn objects_of_every_kind_name_virtual_directories_and_are_the_same_otherwise() {
         let machine = Machine::new();
         let path = machine.out().join(name);
         let [before, after] = machine.compile(name, "nowhere", more);
-        assert!(!machine.is_free(&before), "{name} holds no paths");
-        assert!(machine.is_free(&after), "{name}");
+        assert!(!machine.contains_no_root(&before), "{name} contains no paths");
+        assert!(machine.contains_no_root(&after), "{name}");
         assert_eq!(objcopy(&path, &before, "--strip-debug"), objcopy(&path, &after, "--strip-debug"), "{name}");
         let [before, after] =
             [before, after].map(|bytes| lines(&objcopy(&path, &bytes, "--decompress-debug-sections")));
         assert_eq!(after, before.iter().map(|text| machine.virtual_text(text)).collect::<Vec<_>>(), "{name}");
-        let said = run(Command::new("readelf").args(["--debug-dump=info,rawline", path.as_str()]));
-        assert!(said.contains("/xcache/cargo-home") && said.contains("/xcache/build-dir"), "{name}: {said}");
-        assert!(!said.contains("Warning"), "{name}: {said}");
+        let dump = run(Command::new("readelf").args(["--debug-dump=info,rawline", path.as_str()]));
+        assert!(dump.contains("/xcache/cargo-home") && dump.contains("/xcache/build-dir"), "{name}: {dump}");
+        assert!(!dump.contains("Warning"), "{name}: {dump}");
     }
 }
 
 #[test]
-fn objects_for_other_platforms_name_virtual_directories_and_are_the_same_otherwise() {
+fn objects_for_other_platforms_contain_virtual_directories_and_are_otherwise_unchanged() {
     for target in ["x86_64-apple-darwin", "aarch64-apple-darwin", "x86_64-pc-windows-gnu", "x86_64-pc-windows-msvc"] {
         let machine = Machine::new();
         let [before, after] = machine.compile_for(target);
-        assert!(!machine.is_free(&before) && machine.is_free(&after), "{target}");
-        assert_eq!((before.len(), rest(&before)), (after.len(), rest(&after)), "{target}");
-        // What Microsoft's debuggers read is no DWARF.
+        assert!(!machine.contains_no_root(&before) && machine.contains_no_root(&after), "{target}");
+        assert_eq!((before.len(), without_debug_info(&before)), (after.len(), without_debug_info(&after)), "{target}");
+        // The debug information for Microsoft's debuggers is not DWARF.
         if !target.ends_with("msvc") {
             let expected: Vec<_> = lines(&before).iter().map(|text| machine.virtual_text(text)).collect();
             assert_eq!(lines(&after), expected, "{target}");
@@ -192,7 +192,7 @@ fn objects_for_other_platforms_name_virtual_directories_and_are_the_same_otherwi
 }
 
 #[test]
-fn archives_are_changed_within() {
+fn paths_in_archives_are_replaced() {
     for more in [&["-c", "-g"][..], &["-c", "-g", "-gz=zlib"]] {
         let machine = Machine::new();
         let (object, archive) = (machine.out().join("value.o"), machine.out().join("libvalue.a"));
@@ -200,10 +200,10 @@ fn archives_are_changed_within() {
         compiler.current_dir(machine.package()).args(["value.c", "-DPLACE=\"nowhere\"", "-I"]);
         run(compiler.args([machine.out().as_str(), "-o", object.as_str()]).args(more));
         run(Command::new("ar").args(["crsD", archive.as_str(), object.as_str()]));
-        assert!(!machine.is_free(&fs::read(&archive).unwrap()));
+        assert!(!machine.contains_no_root(&fs::read(&archive).unwrap()));
         let modified = fs::metadata(&archive).unwrap().modified().unwrap();
-        generalize(&machine.out(), &machine.roots);
-        assert!(machine.is_free(&fs::read(&archive).unwrap()));
+        replace_paths(&machine.out(), &machine.roots);
+        assert!(machine.contains_no_root(&fs::read(&archive).unwrap()));
         assert_eq!(fs::metadata(&archive).unwrap().modified().unwrap(), modified);
         assert_eq!(run(Command::new("ar").args(["t", archive.as_str()])), "value.o\n");
         let inside = machine.out().join("inside");
@@ -214,47 +214,48 @@ fn archives_are_changed_within() {
 }
 
 #[test]
-fn archives_that_only_name_their_members_stay_and_what_they_name_binds() {
+fn thin_archives_stay_and_their_paths_bind() {
     let machine = Machine::new();
     machine.compile("value.o", "nowhere", &["-c", "-g"]);
     let (object, archive) = (machine.out().join("value.o"), machine.out().join("libvalue.a"));
     run(Command::new("ar").current_dir("/").args(["crsDTP", archive.as_str(), object.as_str()]));
-    let [before, after] = machine.generalized(&archive);
+    let [before, after] = machine.before_and_after(&archive);
     assert_eq!(before, after);
-    assert!(!machine.is_free(&after));
+    assert!(!machine.contains_no_root(&after));
 }
 
 #[test]
-fn a_path_in_the_data_stays() {
+fn a_path_in_a_data_section_stays() {
     let machine = Machine::new();
     let [_, after] = machine.compile("value.o", machine.out().as_str(), &["-c", "-g"]);
-    assert!(!machine.is_free(&after));
+    assert!(!machine.contains_no_root(&after));
     assert!(memmem::find(&after, machine.out().as_str().as_bytes()).is_some());
     let [before, after] = machine.compile("without.o", machine.out().as_str(), &["-c", "-g0"]);
     assert_eq!(before, after);
 }
 
 #[test]
-fn data_in_a_section_that_is_called_as_those_for_debuggers_stays() {
+fn data_in_a_section_with_the_name_of_a_debug_section_stays() {
     for name in [".debug_str", ".debug_line"] {
         let machine = Machine::new();
         let section = format!("__attribute__((section(\"{name}\")))");
         machine.write("value.c", &format!("{section} const char place[] = PLACE;\n"));
         let [before, after] = machine.compile("value.o", machine.out().as_str(), &["-c", "-g0"]);
         assert_eq!(before, after);
-        assert!(!machine.is_free(&after));
+        assert!(!machine.contains_no_root(&after));
     }
 }
 
 #[test]
-fn what_is_compressed_stays_where_there_is_no_room() {
+fn a_compressed_section_stays_if_its_new_content_does_not_fit() {
     let machine = Machine::new();
     let [before, _] = machine.compile("value.o", "nowhere", &["-c", "-g", "-gz=zlib"]);
     let mut bytes = before.clone();
     let sections = objects::debug_sections(&bytes);
-    let (at, packed) = sections.into_iter().find_map(|it| Some((it.content, it.packed?))).expect("one is compressed");
+    let (at, packed) =
+        sections.into_iter().find_map(|it| Some((it.content, it.packed?))).expect("one section is compressed");
     let content = packed.unpack(&bytes[at.clone()]).unwrap();
-    // Nobody can make this smaller.
+    // Noise cannot be compressed.
     let mut noise = crate::digest::Digest::of("noise").as_bytes().to_vec();
     while noise.len() < content.len() {
         noise.extend(*crate::digest::Digest::of(&noise).as_bytes());
@@ -266,26 +267,26 @@ fn what_is_compressed_stays_where_there_is_no_room() {
 }
 
 #[test]
-fn what_is_compressed_in_the_old_way_stays_and_binds() {
+fn a_section_compressed_in_the_old_format_stays_and_binds() {
     let machine = Machine::new();
     let [before, after] = machine.compile("value.o", "nowhere", &["-c", "-g", "-gz=zlib-gnu"]);
     assert_eq!(before, after);
-    assert!(!machine.is_free(&after) && PathScanner::new(&machine.roots).scan(&after).is_empty());
+    assert!(!machine.contains_no_root(&after) && PathScanner::new(&machine.roots).scan(&after).is_empty());
 }
 
 #[test]
-fn code_that_is_no_machines_yet_may_hold_any_path() {
+fn intermediate_code_counts_as_containing_every_root() {
     let machine = Machine::new();
     let [before, after] = machine.compile("value.o", "nowhere", &["-c", "-g0"]);
-    assert!(before == after && machine.is_free(&after));
+    assert!(before == after && machine.contains_no_root(&after));
     let archive = machine.out().join("libvalue.a");
     for more in [&["-c", "-g0", "-flto"][..], &["-c", "-g0", "-flto", "-ffat-lto-objects"]] {
         let [_, after] = machine.compile("value.o", machine.out().as_str(), more);
-        assert!(!machine.is_free(&after), "{more:?}");
+        assert!(!machine.contains_no_root(&after), "{more:?}");
         run(Command::new("ar").args(["crsD", archive.as_str(), machine.out().join("value.o").as_str()]));
-        assert!(!machine.is_free(&fs::read(&archive).unwrap()), "{more:?}");
+        assert!(!machine.contains_no_root(&fs::read(&archive).unwrap()), "{more:?}");
     }
-    assert!(!machine.is_free(b"BC\xc0\xde of LLVM"));
+    assert!(!machine.contains_no_root(b"BC\xc0\xde of LLVM"));
 }
 
 #[test]
@@ -298,19 +299,19 @@ fn files_with_several_names_stay() {
 }
 
 #[test]
-fn what_stands_for_a_path_is_as_long_and_a_directory_of_a_longer_name_is_another() {
+fn replacements_keep_the_length_and_leave_directories_with_longer_names_alone() {
     let roots =
         |home: &str, target: &str| Roots::new([(Root::CargoHome, home.into()), (Root::BuildDir, target.into())]);
-    let pairs_of = |home: &str, target: &str| pairs(&roots(home, target));
+    let replacements_for = |home: &str, target: &str| replacements(&roots(home, target));
     let pair = |real: &str, path: &str| (real.to_owned(), path.to_owned());
     assert_eq!(
-        pairs_of("/home/somebody/.cargo", "/root/work/target-of-mine"),
+        replacements_for("/home/somebody/.cargo", "/root/work/target-of-mine"),
         [
             pair("/root/work/target-of-mine", "/xcache/build-dir////////"),
             pair("/home/somebody/.cargo", "/xcache/cargo-home///")
         ]
     );
-    let home = pairs_of("/root/.cargo", "/t");
+    let home = replacements_for("/root/.cargo", "/t");
     assert_eq!(home, [pair("/root/.cargo", "/.cargo/////")]);
     let mut text = *b"/root/.cargo/x\0/root/.cargo-2/x";
     assert!(replace_in(&mut text, &home));

@@ -1,15 +1,15 @@
-//! What a child's own children took: rustc starts no process but the linker.
+//! The processor time of the linker: rustc starts no other process.
 
 use std::process::Child;
 
-/// The processor time of the processes that `child` has started and waited for, in milliseconds. Returns when the child
-/// has ended, and leaves it to be waited for. Nothing where the system does not tell.
+/// The processor time of the processes that `child` has started and waited for, in milliseconds; `None` if the system
+/// does not provide it. Returns when the child has ended, and leaves it to be waited for.
 #[cfg(target_os = "linux")]
 pub(super) fn child_cpu_millis(child: &Child) -> Option<u64> {
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
     let pid = Pid::from_raw(child.id().try_into().ok()?)?;
-    // Of a process that nobody has waited for, the kernel still keeps its account.
+    // The kernel keeps the account of a process until somebody has waited for it.
     while let Err(error) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
         if error != rustix::io::Errno::INTR {
             return None;
@@ -24,7 +24,7 @@ pub(super) fn child_cpu_millis(_: &Child) -> Option<u64> {
     None
 }
 
-/// The fields `cutime` and `cstime` of `proc_pid_stat(5)`. The second field, a name, may hold anything.
+/// The sum of the fields `cutime` and `cstime` of `proc_pid_stat(5)`. The second field, a name, may contain anything.
 #[cfg(target_os = "linux")]
 fn ticks_of_children(account: &str) -> Option<u64> {
     let mut fields = account.rsplit_once(')')?.1.split_whitespace().skip(13);
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_account_is_read_behind_a_name_that_may_hold_anything() {
+    fn the_account_is_read_after_a_name_with_spaces_and_parentheses() {
         let account = "4711 (a) b (c) Z 1 2 3 0 -1 4 5 6 7 8 90 10 1500 250 20 0 1 0 99";
         assert_eq!(ticks_of_children(account), Some(1750));
         assert_eq!(ticks_of_children("4711 (a) Z 1 2"), None);
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_has_started_counts_and_what_it_did_itself_does_not() {
+    fn the_time_of_a_childs_children_counts_but_not_its_own() {
         let spin = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done";
         let took = |script: &str| {
             let mut child = Command::new("sh").args(["-c", script]).spawn().unwrap();

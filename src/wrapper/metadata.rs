@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::fs::Stamp;
 use crate::rustc::outputs;
 
-/// Remembers digests for as long as the files are not written again.
+/// The digests of files, each valid until the file is written again.
 #[derive(Debug, Default)]
 pub(super) struct MetadataDigests {
     known: Mutex<HashMap<PathBuf, (Stamp, Digest)>>,

@@ -1,12 +1,12 @@
-//! One rustc call: the wrapper that cargo starts, and the session's side of it.
+//! One rustc call: the wrapper process that cargo starts, and the session's side of it.
 //!
-//! The wrapper ([`client`]) is this same binary under another name. It does as little as possible: it tells the session
-//! what cargo asked for and prints what the session answers, or runs rustc as told and says how that went. Every
-//! decision is made in the session: [`server`] listens and answers cargo's questions about the compiler, [`conversation`]
-//! is its side of one connection, [`call`] is what cargo asked for, [`context`] what the decisions rest on, and [`units`]
-//! makes them. [`restore`] checks an entry and copies its files, [`record`] makes an entry of what rustc wrote. The runs of
-//! build scripts are the matter of [`scripts`], and [`stand_in`] is how they come to be asked for. [`skip_members`] leaves
-//! members out, and [`linker_time`] measures what linking took.
+//! The wrapper ([`client`]) is this same binary under another name. It does as little as possible: it sends the session
+//! what cargo asked for, and either prints the answer, or runs rustc as instructed and reports the result. The session
+//! makes every decision. [`server`] listens and answers cargo's questions about the compiler, [`conversation`] is the
+//! session's side of one connection, [`call`] is what cargo asked for, [`context`] is what decisions are based on, and
+//! [`units`] decides. [`restore`] checks an entry and copies its files; [`record`] makes an entry of rustc's outputs.
+//! [`scripts`] records and replays the runs of build scripts, with the [stand-ins](stand_in) for their programs.
+//! [`skip_members`] skips members, and [`linker_time`] measures the time of the linker.
 //!
 //! **Invariants.** Whatever goes wrong between the two, rustc runs: a wrapper that cannot reach the session, or loses
 //! it, runs the command as cargo gave it. An entry is used only if all of its [constraints](crate::entry::Constraints)

@@ -1,4 +1,4 @@
-//! What was seen of build scripts, of compilers that load macros, and of linkers, as conditions of their entries.
+//! Observations of build scripts, of compilers that load macros, and of linkers, as conditions of entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,25 +16,25 @@ use crate::plan::Unit;
 use crate::roots::Root;
 use crate::rustc::DepInfo;
 
-/// Directories in `CARGO_HOME` of which every part is fixed by a checksum or a commit.
+/// Directories in `CARGO_HOME` whose whole content is fixed by checksums or commits.
 const FIXED: &[&str] = &["git/checkouts", "git/db", "registry/cache", "registry/index", "registry/src"];
 
-/// The run of a script, as it was observed.
+/// An observed run of a build script.
 pub(super) struct ObservedRun<'a> {
     pub unit: &'a Unit,
     pub key: UnitKey,
     /// Its program.
     pub program: Option<&'a Utf8Path>,
     pub out_dir: &'a Utf8Path,
-    /// It says what it depends on.
+    /// Whether the script declares its inputs.
     pub is_declared: bool,
-    /// Why it is not to be kept where nobody has seen what it reads.
+    /// Why the run is not recorded unless its inputs were observed.
     pub reason_if_unobserved: Option<UncacheableReason>,
-    /// What it printed for cargo and wrote into `OUT_DIR`, as one text.
+    /// The lines that it printed for cargo and the files in `OUT_DIR`, as one text.
     pub made: &'a [u8],
 }
 
-/// What kind of miss it is where this is another one.
+/// The kind of the miss that this difference causes.
 pub(super) fn miss_reason(difference: &Difference) -> MissReason {
     match difference {
         Difference::Variable { .. } => MissReason::Environment,
@@ -44,7 +44,7 @@ pub(super) fn miss_reason(difference: &Difference) -> MissReason {
 }
 
 impl PlannedBuild {
-    /// Whether something is at work in a call besides the compiler: macros, a linker, or what stands in front of it.
+    /// Whether macros, a linker or a driver run in a call, which is then observed.
     pub(super) fn needs_observing(&self, id: UnitId) -> bool {
         self.context.is_observing && self.runs_other_programs(id)
     }
@@ -55,15 +55,15 @@ impl PlannedBuild {
             || self.context.plan.driver_of(id).is_some()
     }
 
-    /// What the run of a script was seen to read. An error is why the run is not kept.
+    /// The inputs of a script's run, or the reason why the run is not recorded.
     pub(super) fn inputs_of_run(
         &self,
         id: UnitId,
         ran: &ObservedRun<'_>,
         observation: Option<(BTreeMap<String, String>, observe::Result)>,
     ) -> Result<Inputs, UncacheableReason> {
-        let is_believed = ran.is_declared || well_known::has_known_script(&ran.unit.package);
-        let inputs = self.inputs_of_any_run(id, ran, observation, is_believed);
+        let may_be_unobserved = ran.is_declared || well_known::has_known_script(&ran.unit.package);
+        let inputs = self.inputs_of_any_run(id, ran, observation, may_be_unobserved);
         let is_seen = inputs.as_ref().map_or_else(|reason| *reason != UncacheableReason::Unobserved, Inputs::is_seen);
         ran.reason_if_unobserved.filter(|_| !is_seen).map_or(inputs, Err)
     }
@@ -73,10 +73,10 @@ impl PlannedBuild {
         id: UnitId,
         ran: &ObservedRun<'_>,
         observation: Option<(BTreeMap<String, String>, observe::Result)>,
-        is_believed: bool,
+        may_be_unobserved: bool,
     ) -> Result<Inputs, UncacheableReason> {
         let fixed = self.fixed(ran.unit);
-        let Some((environment, observation)) = observation else { return self.unobserved(is_believed) };
+        let Some((environment, observation)) = observation else { return self.unobserved(may_be_unobserved) };
         let subject = Subject {
             fixed: fixed.iter().map(Utf8PathBuf::as_path).collect(),
             dep_info_files: BTreeSet::new(),
@@ -87,10 +87,10 @@ impl PlannedBuild {
             program: ran.program,
             holds: &|text| memchr::memmem::find(ran.made, text).is_some(),
         };
-        self.inputs(id, ran.key, &subject, observation, is_believed)
+        self.inputs(id, ran.key, &subject, observation, may_be_unobserved)
     }
 
-    /// What a compiler was seen to read, and what it has started.
+    /// The inputs of the compiler and of the programs that it started.
     pub(super) fn inputs_of_call(
         &self,
         id: UnitId,
@@ -103,14 +103,14 @@ impl PlannedBuild {
             return Ok(Inputs::CompilerOnly);
         }
         let mut macros = self.context.plan.macros_of(id);
-        let is_believed = self.context.plan.driver_of(id).is_none()
+        let may_be_unobserved = self.context.plan.driver_of(id).is_none()
             && macros.all(|id| well_known::has_known_macros(&self.context.plan.unit(id).package));
-        let Some(observation) = observation else { return self.unobserved(is_believed) };
-        self.with_subject(id, call, holds, |subject| self.inputs(id, key, subject, observation, is_believed))
+        let Some(observation) = observation else { return self.unobserved(may_be_unobserved) };
+        self.with_subject(id, call, holds, |subject| self.inputs(id, key, subject, observation, may_be_unobserved))
     }
 
-    /// What was linked into a macro besides crates, for its users to have as a condition. Where nobody could look, it
-    /// is taken for nothing: its users are recorded only if the macro is believed.
+    /// What was linked into a macro besides crates, as a condition of its users. Without an observation it counts as
+    /// nothing: the users are then recorded only if the macro is well known.
     pub(super) fn linked_code(
         &self,
         id: UnitId,
@@ -121,7 +121,7 @@ impl PlannedBuild {
         self.with_subject(id, call, &|_| false, |subject| self.context.machine.linked(seen, subject))
     }
 
-    /// Who is observed in a call of the compiler.
+    /// Calls `then` with the subject of an observed compiler call.
     fn with_subject<T>(
         &self,
         id: UnitId,
@@ -150,12 +150,12 @@ impl PlannedBuild {
         key: UnitKey,
         subject: &Subject<'_>,
         observation: observe::Result,
-        is_believed: bool,
+        may_be_unobserved: bool,
     ) -> Result<Inputs, UncacheableReason> {
         match observation {
             Ok(seen) => match self.context.machine.record(&seen, key, subject) {
                 Ok(observed) => Ok(Inputs::Observed(Box::new(observed))),
-                // Whoever trusts what it reads still misses what it writes.
+                // The user trusts the inputs, but outputs elsewhere would be missing.
                 Err(Unknown::Made) if !subject.is_compiler => Err(UncacheableReason::OutsideOutput),
                 Err(_) if self.context.machine.trusts() => Ok(Inputs::Trusted),
                 Err(unknown) => {
@@ -165,29 +165,30 @@ impl PlannedBuild {
             },
             Err(unseen) => {
                 self.context.machine.warn_unobserved(&unseen, &self.stores.log);
-                self.unobserved(is_believed)
+                self.unobserved(may_be_unobserved)
             }
         }
     }
 
-    /// What nobody has seen is kept if it is believed for what it is or says, or if the user wants that.
-    fn unobserved(&self, is_believed: bool) -> Result<Inputs, UncacheableReason> {
-        match is_believed {
+    /// The inputs of a run or call that was not observed. It must declare its inputs or be well known, or the user
+    /// trusts it.
+    fn unobserved(&self, may_be_unobserved: bool) -> Result<Inputs, UncacheableReason> {
+        match may_be_unobserved {
             true => Ok(Inputs::Declared),
             false if self.context.machine.trusts() => Ok(Inputs::Trusted),
             false => Err(UncacheableReason::Unobserved),
         }
     }
 
-    /// The directories of packages whose content is fixed.
+    /// Directories whose content is fixed: those of `CARGO_HOME`, and the unit's own package if it is external.
     fn fixed(&self, unit: &Unit) -> Vec<Utf8PathBuf> {
         let home = self.context.roots.get(Root::CargoHome);
-        let of_cargo = home.into_iter().flat_map(|home| FIXED.iter().map(|below| home.join(below)));
+        let in_cargo_home = home.into_iter().flat_map(|home| FIXED.iter().map(|below| home.join(below)));
         let package = unit.external.then(|| unit.package_dir.clone());
-        of_cargo.chain(package).collect()
+        in_cargo_home.chain(package).collect()
     }
 
-    /// The files that the compiler says it has read.
+    /// The files that the compiler has read, from its dep-info.
     fn dep_info_files(&self, call: &Call) -> BTreeSet<Utf8PathBuf> {
         let Some(path) = call.dep_info() else { return BTreeSet::new() };
         let text = std::fs::read_to_string(path).unwrap_or_default();

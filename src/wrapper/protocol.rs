@@ -1,4 +1,4 @@
-//! What wrapper and session say to each other: one JSON value a line, over a local socket.
+//! The protocol between wrapper and session: one JSON value per line, over a local socket.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::observe;
 use crate::rustc::diagnostics::Unmapping;
 
-/// The first argument where a build script's stand-in asks; its path and the script's arguments follow.
+/// The wrapper's first argument from a stand-in, followed by the stand-in's path and the script's arguments.
 pub(super) const SCRIPT: &str = "--build-script";
 
-/// Who asks.
+/// Who sends a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Role {
     /// The wrapper of the compiler.
@@ -23,10 +23,10 @@ pub(super) enum Role {
     Script,
 }
 
-/// The first word: what cargo asked for.
+/// The first message: what cargo asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Request {
-    /// Who asks.
+    /// Who sends it.
     pub role: Role,
     /// The compiler, or the workspace wrapper in front of it; or the build script.
     pub program: String,
@@ -43,59 +43,59 @@ pub(super) struct Request {
 pub(super) enum Response {
     /// Nothing to run: print this and exit.
     Print { stdout: String, stderr: String, code: i32 },
-    /// A build script has to run. Its program is in its place, or beside it if it is started more than once.
+    /// Start the build script. Its program is in its place, or beside it if it is started more than once.
     Start {
-        /// A wrapper of the user's own, of which cargo would have told it.
+        /// The user's own wrapper, as cargo would have passed it.
         wrapper: Option<String>,
-        /// What it looks at is to be [reported](ScriptObserved).
+        /// Whether to [report](ScriptObserved) what the script reads.
         is_observed: bool,
     },
-    /// Run the command, and report its end if `capture` says so.
+    /// Run the command, and report the result if `capture` says so.
     Run {
-        /// A wrapper of the user's own, to be put in front.
+        /// The user's own wrapper, which starts the command.
         wrapper: Option<String>,
         /// Arguments to put before cargo's.
         arguments: Vec<String>,
-        /// What makes the messages name the files that exist.
+        /// Restores the real paths in messages.
         unmapping: Unmapping,
-        /// What to report when it ends.
+        /// What to report at the end.
         capture: Capture,
-        /// Also what it has looked at.
+        /// Whether to report what it reads, too.
         is_observed: bool,
     },
 }
 
-/// What a wrapper reports of a run.
+/// What a wrapper reports about a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Capture {
     /// Its status and time.
     Status,
-    /// And what it printed to stderr.
+    /// The same, and what it printed to stderr.
     Stderr,
-    /// And what it printed to stdout.
+    /// The same, and what it printed to stdout.
     Everything,
 }
 
-/// The wrapper's last word.
+/// The wrapper's last message.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Finished {
     pub code: Option<i32>,
     pub millis: u64,
-    /// Processor time of what rustc started, where it can be told.
+    /// The processor time of rustc's child processes, if the system provides it.
     pub linker_millis: Option<u64>,
     pub stdout: String,
     /// As the compiler printed it.
     pub stderr: String,
-    /// What it looked at, where that was to be observed.
+    /// What it read, if it was observed.
     pub observation: Option<observe::Result>,
 }
 
-/// The stand-in's last word, where a script was to be observed: what it looked at.
+/// A stand-in's last message: what the observed script read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct ScriptObserved(pub observe::Result);
 
-/// The session's last word after a captured run: it has opened the outputs, or received what a script looked at, and
-/// cargo may go on.
+/// The session's last message after a captured run: it has opened the outputs, or received an observation, and cargo
+/// may continue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Released;
 
@@ -114,7 +114,7 @@ pub(super) fn receive<T: DeserializeOwned>(stream: &mut impl BufRead) -> io::Res
     Ok(serde_json::from_slice(&line)?)
 }
 
-/// The socket of the session that lives in `directory`.
+/// The socket of the session with this directory.
 pub(super) fn socket(directory: &Path) -> io::Result<Name<'static>> {
     let path = if cfg!(windows) {
         let name = directory.file_name().unwrap_or_default().to_string_lossy();

@@ -1,4 +1,4 @@
-//! A miss that was compiled: making an entry of what rustc wrote.
+//! Makes an entry of the outputs of a miss.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -27,9 +27,9 @@ use crate::rustc::written::written;
 use crate::rustc::{DepInfo, Invocation, RecordedDepInfo};
 use crate::store::LocalStore;
 
-/// Everything known of a finished compile.
+/// A compiled unit, to be recorded.
 pub(super) struct Compiled<'a> {
-    /// What the compiler that was asked calls itself.
+    /// The version that the compiler reports.
     pub compiler: &'a str,
     pub unit: &'a Unit,
     pub key: UnitKey,
@@ -42,24 +42,24 @@ pub(super) struct Compiled<'a> {
     pub outputs: Vec<Output>,
     /// When the plan began to read files.
     pub planned: SystemTime,
-    /// What the package's own build script had made.
+    /// The digest of the output of the package's own build script.
     pub script: Option<Digest>,
-    /// Objects in it that rustc did not make are from what the build script has made.
+    /// Whether objects that rustc did not make come from the package's own build script.
     pub holds_own_objects: bool,
 }
 
-/// An output, held open since rustc ended: whoever replaces the file does not change what is recorded.
+/// An output, held open since rustc ended: replacing the file does not change what is recorded.
 pub(super) struct Output {
     path: Utf8PathBuf,
     file: File,
 }
 
-/// What came of recording.
+/// The result of recording.
 pub(super) enum Recorded {
-    /// An entry; its files are in the store.
+    /// An entry, whose files are in the store.
     Entry(Box<Entry>),
-    /// Nothing may be recorded.
-    Not(UncacheableReason),
+    /// Nothing is recorded.
+    Refused(UncacheableReason),
 }
 
 #[derive(Deserialize)]
@@ -81,7 +81,7 @@ pub(super) fn split_printed(stderr: &str) -> (Vec<(Utf8PathBuf, String)>, Vec<St
     (notices, diagnostics)
 }
 
-/// Opens the expected outputs. To be called before cargo learns that rustc has ended.
+/// Opens the expected outputs. Must be called before cargo learns that rustc has ended.
 pub(super) fn open_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> Result<Vec<Output>> {
     written(invocation, out_dir)
         .into_iter()
@@ -89,8 +89,8 @@ pub(super) fn open_outputs(invocation: &Invocation, out_dir: &Utf8Path) -> Resul
         .collect()
 }
 
-/// Examines the outputs, stores the files, and makes the entry, which is not written yet. `observed` says what else was
-/// read, and what the unit is linked with.
+/// Examines the outputs, stores the files, and returns the entry, which is not stored yet. `observed` returns the
+/// observed inputs and the digest of linked code, and can search the outputs for a text.
 pub(super) fn record(
     compiled: Compiled<'_>,
     store: &LocalStore,
@@ -101,25 +101,25 @@ pub(super) fn record(
     let (notices, diagnostics) = split_printed(&compiled.finished.stderr);
     let expected: BTreeSet<_> = compiled.outputs.iter().map(|output| output.path.as_path()).collect();
     if notices.iter().any(|(path, _)| !expected.contains(compiled.directory.join(path).as_path())) {
-        return Ok(Recorded::Not(UncacheableReason::SideFiles));
+        return Ok(Recorded::Refused(UncacheableReason::SideFiles));
     }
     let mut made = RecordedOutputs::default();
     for output in &compiled.outputs {
         if let Some(reason) = made.add(output, &compiled, store, scanner)? {
-            return Ok(Recorded::Not(reason));
+            return Ok(Recorded::Refused(reason));
         }
     }
     let RecordedOutputs { files, contents, info, mut bound, metadata } = made;
     bound.extend(roots_in_environment(&info, &compiled));
     bound.extend(diagnostics.iter().flat_map(|line| roots.held_by(line)));
     let Some(inputs) = inputs(&info, &compiled, roots, &mut bound)? else {
-        return Ok(Recorded::Not(UncacheableReason::ChangedMeanwhile));
+        return Ok(Recorded::Refused(UncacheableReason::ChangedMeanwhile));
     };
     bound.extend(roots_in_sources(&info, &compiled, scanner));
     let holds = |text: &[u8]| contents.iter().any(|bytes| memchr::memmem::find(bytes, text).is_some());
     let (observed, linked) = match observed(&holds) {
         Ok(both) => both,
-        Err(reason) => return Ok(Recorded::Not(reason)),
+        Err(reason) => return Ok(Recorded::Refused(reason)),
     };
     let rendering = (!diagnostics.is_empty()).then(|| compiled.invocation.rendering());
     let constraints = Constraints {
@@ -149,19 +149,19 @@ pub(super) fn record(
     })))
 }
 
-/// What a call has written, as it is recorded.
+/// The outputs that were added so far.
 #[derive(Default)]
 struct RecordedOutputs {
     files: Vec<FileRecord>,
     contents: Vec<Vec<u8>>,
     info: DepInfo,
     bound: BTreeSet<Root>,
-    /// By what dependents recognise it: the metadata beside a library, or in a macro; else the library that they are given.
+    /// What dependents identify the unit by: the metadata beside a library or in a macro, or else the library itself.
     metadata: Option<Digest>,
 }
 
 impl RecordedOutputs {
-    /// Puts an output into the store; or says why nothing may be recorded.
+    /// Puts an output into the store, or returns the reason why nothing is recorded.
     fn add(
         &mut self,
         Output { path, file }: &Output,
@@ -182,7 +182,7 @@ impl RecordedOutputs {
         }
         match kind {
             FileKind::DepInfo => {}
-            // A linker may compress what is for debuggers.
+            // A linker may compress debug sections.
             FileKind::Executable | FileKind::Dylib => self.bound.extend(objects::roots_in(&bytes, scanner)),
             FileKind::Archive => self.bound.extend(objects::roots_in_staticlib(&bytes, scanner)),
             _ => self.bound.extend(scanner.scan(&bytes)),
@@ -201,7 +201,7 @@ impl RecordedOutputs {
     }
 }
 
-/// What a file is, by its name.
+/// The kind of a file, by its name.
 fn kind_of(path: &Utf8Path) -> FileKind {
     match path.extension() {
         Some("d") => FileKind::DepInfo,
@@ -213,13 +213,13 @@ fn kind_of(path: &Utf8Path) -> FileKind {
     }
 }
 
-/// Why what holds such a file is not to be recorded.
+/// The reason why a unit with such a file is not recorded.
 fn uncacheable_reason(kind: FileKind, bytes: &[u8], compiled: &Compiled<'_>) -> Option<UncacheableReason> {
     let has_metadata = matches!(kind, FileKind::Rmeta | FileKind::Rlib | FileKind::Dylib);
-    let is_of_another = || compiler_of(bytes).is_some_and(|compiler| compiler != compiled.compiler);
+    let is_by_another = || compiler_of(bytes).is_some_and(|compiler| compiler != compiled.compiler);
     match kind {
         FileKind::Rlib if !compiled.holds_own_objects && has_foreign_objects(bytes) => Some(UncacheableReason::Native),
-        _ => (has_metadata && is_of_another()).then_some(UncacheableReason::OtherCompiler),
+        _ => (has_metadata && is_by_another()).then_some(UncacheableReason::OtherCompiler),
     }
 }
 
@@ -257,20 +257,20 @@ pub(super) fn record_script(
     }
 }
 
-/// The roots whose paths are in something, as a condition.
+/// The roots that an entry is bound to, as a condition.
 pub(super) fn bound_to(bound: BTreeSet<Root>, roots: &Roots) -> BTreeMap<Root, Digest> {
     bound.into_iter().filter_map(|root| Some((root, roots.digest(root)?))).collect()
 }
 
-/// A `.d` file, as it is stored.
+/// A `.d` file in its stored form.
 fn dep_info(text: &str, here: &Variables<'_>, bound: &mut BTreeSet<Root>) -> Result<Vec<u8>> {
     let variable = |name: &str, value: &str| variables::recorded(name, value, here.roots, &here.own);
     let recorded = RecordedDepInfo::record(text, here.roots, variable, bound);
     serde_json::to_vec(&recorded).map_err(|error| Error::corrupt("dep-info", error))
 }
 
-/// The roots of the paths that were read through `env!`, but for those that serve to include files, which are compared by
-/// content. Any other value is compared as it is, and binds nothing.
+/// The roots of the paths that were read through `env!`, unless these only serve to include files, which are compared
+/// by content. Any other variable is compared by its value, and binds nothing.
 fn roots_in_environment(info: &DepInfo, compiled: &Compiled<'_>) -> BTreeSet<Root> {
     let paths: Vec<_> = info
         .environment
@@ -288,16 +288,16 @@ fn roots_in_environment(info: &DepInfo, compiled: &Compiled<'_>) -> BTreeSet<Roo
     paths.into_iter().filter(|(name, _)| !only_includes(name, &sources)).map(|(_, root)| root).collect()
 }
 
-/// The roots whose paths stand in the sources of a member that others may have: a file that is included by its whole path is
-/// that one wherever the sources are.
+/// The roots whose paths occur in the sources of a member that other workspaces may use: a file that is included by its
+/// absolute path is the same wherever the sources are.
 fn roots_in_sources(info: &DepInfo, compiled: &Compiled<'_>, scanner: &PathScanner) -> BTreeSet<Root> {
     let is_shared = compiled.unit.remapped && !compiled.unit.external;
     let files = info.files.iter().filter(|_| is_shared).map(|file| compiled.directory.join(file));
     files.filter_map(|file| fs::read(file).ok()).flat_map(|source| scanner.scan(&source)).collect()
 }
 
-/// The files that were read: from outside the package and the toolchain, or all if nothing fixes what is in the package.
-/// Nothing where one of them may have been written since it was planned or read; generated files are written in time.
+/// The files that were read: those outside of the package and the toolchain, or all if nothing fixes the package's
+/// content. `None` if one may have changed since the plan read it. Generated files may be new.
 fn inputs(
     info: &DepInfo,
     compiled: &Compiled<'_>,

@@ -1,4 +1,4 @@
-//! A hit: checking that an entry may be used, and putting its files where rustc would have.
+//! Restores a hit: checks that its entry may be used, and puts its files where rustc would have written them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,10 +17,10 @@ use crate::rustc::diagnostics::{self, Unmapping};
 use crate::rustc::{Invocation, variables};
 use crate::store::LocalStore;
 
-/// Why an entry cannot be used, and in what it does not fit.
+/// Why an entry cannot be used, and how it differs from what is here.
 pub(super) type Violation = (MissReason, Vec<Difference>);
 
-/// The first of an entry's constraints that does not hold for this call, if any.
+/// The first constraint of an entry that does not hold for this call.
 pub(super) fn violation(
     entry: &Entry,
     invocation: &Invocation,
@@ -28,7 +28,7 @@ pub(super) fn violation(
     metadata: &MetadataDigests,
 ) -> Option<Violation> {
     let roots = here.roots;
-    // What the build script had made counts only as far as it is in these: its flags, variables and files.
+    // The output of the build script counts only through its flags, variables and files.
     let Constraints {
         invocation: command,
         rendering,
@@ -38,20 +38,17 @@ pub(super) fn violation(
         script: _,
         linked: _,
         bound,
-        // Compared with what is here, once all of this holds.
+        // Compared by the caller, once everything else holds.
         observed: _,
     } = &entry.constraints;
     let because = |reason, differences: Vec<_>| (!differences.is_empty()).then_some((reason, differences));
-    let told = [
+    let command_differences = [
         (*command != Some(invocation.digest(roots)), Difference::CommandLine),
         (rendering.is_some_and(|digest| digest != invocation.rendering()), Difference::Rendering),
     ];
-    let told = told
-        .into_iter()
-        .filter(|(record_differences, _)| *record_differences)
-        .map(|(_, difference)| difference)
-        .collect();
-    because(MissReason::Invocation, told)
+    let command_differences = command_differences.into_iter().filter(|(differs, _)| *differs);
+    let command_differences = command_differences.map(|(_, difference)| difference).collect();
+    because(MissReason::Invocation, command_differences)
         .or_else(|| because(MissReason::PathBound, other_paths(bound, roots)))
         .or_else(|| because(MissReason::Environment, other_variables(variables, here)))
         .or_else(|| because(MissReason::Input, other_files(inputs, roots)))
@@ -62,25 +59,25 @@ pub(super) fn violation(
         })
 }
 
-/// The directories whose paths are in it, and are others here.
+/// The roots that an entry is bound to and that have other paths here.
 pub(super) fn other_paths(bound: &BTreeMap<Root, Digest>, roots: &Roots) -> Vec<Difference> {
     let others = bound.iter().filter(|(root, digest)| roots.digest(**root) != Some(**digest));
     others.map(|(root, _)| Difference::Path { root: *root }).collect()
 }
 
-/// The variables that have other values.
+/// The variables that have other values here.
 pub(super) fn other_variables(variables: &BTreeMap<String, Option<Digest>>, here: &Variables<'_>) -> Vec<Difference> {
     let others = variables.iter().filter(|(name, digest)| here.digest(name) != **digest);
     others.map(|(name, _)| Difference::Variable { name: name.clone() }).collect()
 }
 
-/// The first file with other content: it is enough, and each has to be read.
+/// The first file with other content. One is enough, and each has to be read.
 fn other_files(inputs: &[InputRecord], roots: &Roots) -> Vec<Difference> {
     let mut others = inputs.iter().filter(|input| !is_input_here(input, roots));
     others.next().map(|input| Difference::File { path: input.path.to_string() }).into_iter().collect()
 }
 
-/// The dependencies that are not the ones it was compiled against.
+/// The dependencies that differ from those the unit was compiled against.
 pub(super) fn other_dependencies(recorded: &[DependencyRecord], here: &[DependencyRecord]) -> Vec<Difference> {
     let only_in = |one: &[DependencyRecord], other: &[DependencyRecord]| -> BTreeSet<String> {
         let records = one.iter().filter(|record| !other.contains(record));
@@ -90,16 +87,16 @@ pub(super) fn other_dependencies(recorded: &[DependencyRecord], here: &[Dependen
     names.into_iter().map(|name| Difference::Dependency { name }).collect()
 }
 
-/// The environment of a call, and what is needed to compare it with another one.
+/// The environment of a call, in the form in which entries compare it.
 pub(super) struct Variables<'a> {
     pub environment: &'a BTreeMap<String, String>,
     pub roots: &'a Roots,
-    /// The directories of the package's own.
+    /// The package's own directories, such as `OUT_DIR`.
     pub own: Vec<&'a Utf8Path>,
 }
 
 impl Variables<'_> {
-    /// A variable as it is recorded; nothing where it is not set.
+    /// The recorded form of a variable; `None` if it is not set.
     pub(super) fn recorded(&self, name: &str) -> Option<Value> {
         self.environment.get(name).map(|value| variables::recorded(name, value, self.roots, &self.own))
     }
@@ -110,7 +107,7 @@ impl Variables<'_> {
     }
 }
 
-/// The direct dependencies of a call, by content. A library may be named twice, by its `.rlib` and by its `.rmeta`: where
+/// The direct dependencies of a call, by content. A library occurs twice, with its `.rlib` and its `.rmeta`, if
 /// metadata is not embedded (`core/compiler/mod.rs`, `extern_args`).
 pub(super) fn dependency_records(invocation: &Invocation, metadata: &MetadataDigests) -> Result<Vec<DependencyRecord>> {
     let files = invocation.externs.iter().filter_map(|external| Some((&external.name, external.path.as_ref()?)));
@@ -124,10 +121,10 @@ pub(super) fn dependency_records(invocation: &Invocation, metadata: &MetadataDig
     Ok(records)
 }
 
-/// Puts an entry's files into the output directory and returns what rustc would have printed.
+/// Puts an entry's files into the output directory, and returns what rustc would have printed.
 ///
-/// They carry the current time, as cargo expects of a compiler's output, but for a library with its metadata beside it: that
-/// is the younger one, by which cargo goes, and the larger one, which is linked.
+/// Files carry the current time, as cargo expects of a compiler's output. An `.rlib` with an `.rmeta` beside it may be
+/// a link, with the store's time: cargo goes by the `.rmeta`, the newer one, and the `.rlib` is the larger one.
 pub(super) fn restore(
     entry: &Entry,
     invocation: &Invocation,
@@ -151,7 +148,7 @@ pub(super) fn restore(
     Ok(printed(entry, invocation, out_dir, roots))
 }
 
-/// The artifact notices, by which cargo starts dependents, and the diagnostics.
+/// The diagnostics, and the artifact notices on which cargo starts dependents.
 fn printed(entry: &Entry, invocation: &Invocation, out_dir: &Utf8Path, roots: &Roots) -> String {
     let mut text = diagnostics::printed(&entry.diagnostics, &Unmapping::new(roots));
     if invocation.artifact_notices {

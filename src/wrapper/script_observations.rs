@@ -1,4 +1,4 @@
-//! What build scripts have looked at, until somebody asks.
+//! Observations of build scripts, kept until their runs are recorded.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -7,27 +7,27 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::observe;
 
-/// By `OUT_DIR`: a script may run before anybody knows what it is of.
+/// By `OUT_DIR`: a script may run before its unit is known.
 #[derive(Debug, Default)]
 pub(super) struct ScriptObservations {
-    of_runs: Mutex<BTreeMap<Utf8PathBuf, ScriptObservation>>,
+    by_out_dir: Mutex<BTreeMap<Utf8PathBuf, ScriptObservation>>,
 }
 
-/// The environment that a script had, and what it looked at.
+/// The environment of a script, and its observation.
 pub(super) type ScriptObservation = (BTreeMap<String, String>, observe::Result);
 
 impl ScriptObservations {
-    fn of_runs(&self) -> MutexGuard<'_, BTreeMap<Utf8PathBuf, ScriptObservation>> {
-        self.of_runs.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn by_out_dir(&self) -> MutexGuard<'_, BTreeMap<Utf8PathBuf, ScriptObservation>> {
+        self.by_out_dir.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Of the run that has just ended.
-    pub(super) fn note(&self, out_dir: Utf8PathBuf, look: ScriptObservation) {
-        self.of_runs().insert(out_dir, look);
+    /// Keeps the observation of a run that has just ended.
+    pub(super) fn note(&self, out_dir: Utf8PathBuf, observation: ScriptObservation) {
+        self.by_out_dir().insert(out_dir, observation);
     }
 
-    /// What was seen of a run; nothing where it was not observed.
+    /// Removes and returns the observation of a run.
     pub(super) fn take(&self, out_dir: &Utf8Path) -> Option<ScriptObservation> {
-        self.of_runs().remove(out_dir)
+        self.by_out_dir().remove(out_dir)
     }
 }

@@ -1,13 +1,13 @@
 //! The runs of build scripts.
 //!
-//! Cargo starts them without asking anybody. When the package's crate is asked for, its script has run: what it made is
-//! looked at then, and recorded. A run that is known, and that cargo has to start all the same because a script whose
-//! output it depends on runs every time, is replayed: a [stand-in](super::stand_in) has been put before the script, and
-//! it asks here.
+//! Cargo starts a build script itself, without asking the wrapper. When it asks for the package's crate, the script has
+//! run: the session then examines the output of the run, and records it. A known run is replayed if cargo has to start
+//! it nevertheless, because it depends on the output of a script that runs every time. Its program has been replaced by
+//! a [stand-in](super::stand_in), which asks this module.
 //!
-//! **Invariants.** A run is replayed only where all of its entry's constraints hold, the runs that it depends on have
-//! the same output as then, and nothing is in `OUT_DIR` but what it made. It is recorded only if it happened in this
-//! session and began with nothing in `OUT_DIR`.
+//! **Invariants.** A run is replayed only if all constraints of its entry hold, the runs that it depends on have the
+//! recorded output, and `OUT_DIR` contains only files that the run made. A run is recorded only if it began in this
+//! session and with an empty `OUT_DIR`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -38,8 +38,8 @@ use crate::plan::Unit;
 use crate::prefetch::Lookup;
 use crate::rustc::{linker, variables};
 
-/// Variables that cargo or rustup set for rustc by where things are, or anew each time.
-const OF_THE_MACHINE: &[&str] = &[
+/// Variables that cargo or rustup set for rustc, and that differ between machines or calls.
+const VARYING_VARIABLES: &[&str] = &[
     "DYLD_FALLBACK_LIBRARY_PATH",
     "LD_LIBRARY_PATH",
     "MAKEFLAGS",
@@ -49,56 +49,56 @@ const OF_THE_MACHINE: &[&str] = &[
     "RUST_RECURSION_COUNT",
 ];
 
-/// What a build script prints.
+/// The output of a build script.
 pub(super) struct Printed {
     pub stdout: String,
     pub stderr: String,
 }
 
-/// The libraries of a run, which are linked into whatever it ends up in.
+/// The libraries of a run, which are linked into its dependents.
 #[derive(Clone)]
 enum RunLibraries {
-    /// Nothing.
+    /// None.
     None,
-    /// Its output says which.
+    /// Those that its output determines.
     FromOutput,
-    /// Shared libraries that the linker finds by these names.
+    /// Shared libraries, by the names for which the linker looks.
     Shared(Vec<String>),
-    /// Nobody knows.
+    /// Not known.
     Unknown,
 }
 
-/// What is known of the runs.
+/// The session's runs.
 pub(super) struct Scripts {
     build: Arc<PlannedBuild>,
     started: SystemTime,
-    /// What was around the build directory before any build script ran.
+    /// The surroundings of the build directory before any build script ran.
     before: WorkspaceSnapshot,
-    /// The `OUT_DIR`s that were not empty then: what they hold may be of an earlier run.
+    /// The `OUT_DIR`s that were not empty then: their files may come from an earlier run.
     used: BTreeSet<Utf8PathBuf>,
     stand_ins: Arc<StandIns>,
     observations: Arc<ScriptObservations>,
-    /// Where the linker looks by itself.
-    own_dirs: OnceLock<Option<Vec<Utf8PathBuf>>>,
+    /// The directories that the linker searches by default.
+    default_library_dirs: OnceLock<Option<Vec<Utf8PathBuf>>>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// What runs have made, by `OUT_DIR`.
+    /// The output digests of examined runs, by `OUT_DIR`.
     by_out_dir: BTreeMap<Utf8PathBuf, Option<Digest>>,
     /// The same, by unit.
     by_run: BTreeMap<UnitId, Digest>,
-    /// What runs that were looked at bring to link.
+    /// The libraries of examined runs.
     libraries: BTreeMap<UnitId, RunLibraries>,
     /// The programs of scripts that were compiled or placed.
     programs: BTreeMap<UnitId, Utf8PathBuf>,
-    /// The `OUT_DIR` of runs whose stand-in has asked.
+    /// The `OUT_DIR` of each run whose stand-in has asked.
     started: BTreeMap<UnitId, Utf8PathBuf>,
 }
 
 impl Scripts {
-    /// Puts stand-ins before the scripts that are in the build directory and that cargo may start.
+    /// Puts stand-ins in place of the scripts in the build directory that cargo may start.
     pub(super) fn new(
         build: Arc<PlannedBuild>,
         stand_ins: Arc<StandIns>,
@@ -108,9 +108,9 @@ impl Scripts {
         let started = SystemTime::now();
         let used =
             build.context.profiles().iter().flat_map(|(layout, profile)| layout.used_out_dirs(profile)).collect();
-        let (own_dirs, state) = (OnceLock::new(), Mutex::default());
-        let scripts = Self { build, started, before, used, stand_ins, observations, own_dirs, state };
-        scripts.stand_in_for_all();
+        let (default_library_dirs, state) = (OnceLock::new(), Mutex::default());
+        let scripts = Self { build, started, before, used, stand_ins, observations, default_library_dirs, state };
+        scripts.put_stand_ins();
         scripts
     }
 
@@ -118,22 +118,22 @@ impl Scripts {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Runs that are not in the build directory, as far as is known.
-    fn open_runs(&self) -> impl Iterator<Item = UnitId> {
+    /// The runs that are not in the build directory, as far as is known.
+    fn runs_to_come(&self) -> impl Iterator<Item = UnitId> {
         let BuildContext { plan, .. } = &self.build.context;
         let hydrated = &self.build.hydrated;
         plan.script_runs().filter(|run| !hydrated.has(*run))
     }
 
-    /// The scripts that were placed and have to run all the same, and those that have been there before.
-    fn stand_in_for_all(&self) {
+    /// Puts stand-ins in place of scripts that were placed but still have to run, and of those from earlier builds.
+    fn put_stand_ins(&self) {
         let BuildContext { plan, .. } = &self.build.context;
         let hydrated = &self.build.hydrated;
         let scripts = plan.script_runs().filter_map(|run| plan.script_of(run)).filter(|script| hydrated.has(*script));
         let placed: BTreeMap<_, _> = scripts.filter_map(|script| Some((self.program_of(script)?, script))).collect();
         for (program, several) in self.build.context.scripts() {
             match placed.get(&program) {
-                Some(script) => self.put(*script, &program, self.open_runs()),
+                Some(script) => self.put_stand_in(*script, &program, self.runs_to_come()),
                 None => self.stand_ins.put(Runs::unknown(several), &program),
             }
         }
@@ -149,38 +149,38 @@ impl Scripts {
         Some(profile.join(&entry.fresh.as_ref()?.directory).join(&program.name))
     }
 
-    /// Puts a stand-in before the program of a script that cargo has asked for. All of its runs happen then, also those that
-    /// are in the build directory.
-    pub(super) fn stand_in(&self, script: UnitId, program: &Utf8Path) {
-        self.put(script, program, self.build.context.plan.script_runs());
+    /// Replaces a script that cargo has requested by a stand-in. All of its runs follow, including those in the build
+    /// directory.
+    pub(super) fn place_stand_in(&self, script: UnitId, program: &Utf8Path) {
+        self.put_stand_in(script, program, self.build.context.plan.script_runs());
     }
 
-    /// Puts a stand-in before the program of a script, if one of these runs is its.
-    fn put(&self, script: UnitId, program: &Utf8Path, runs: impl Iterator<Item = UnitId>) {
+    /// Replaces a script's program by a stand-in if any of these runs belongs to it.
+    fn put_stand_in(&self, script: UnitId, program: &Utf8Path, runs: impl Iterator<Item = UnitId>) {
         self.state().programs.insert(script, program.to_owned());
         let mut runs = runs.filter(|run| self.build.context.plan.script_of(*run) == Some(script));
         match (runs.next(), runs.next()) {
             (None, _) => {}
-            // The same script may run for the host and for the target: then it is not said here which of the two asks.
+            // A script may run for the host and for a target. The stand-in cannot tell which of the two asks.
             (Some(_), Some(_)) => self.stand_ins.put(Runs::Several, program),
             (Some(run), None) => self.stand_ins.put(Runs::One(run), program),
         }
     }
 
-    /// Where the program of a run is, or its stand-in.
+    /// The path of a run's program, or of its stand-in.
     fn program_path(&self, run: UnitId) -> Option<Utf8PathBuf> {
         let script = self.build.context.plan.script_of(run)?;
         let told = self.state().programs.get(&script).cloned();
         told.or_else(|| self.program_of(script))
     }
 
-    /// The program of a run, by content; nothing where it is not known which one that is.
+    /// The program of a run, by content; `None` if it is not known.
     fn program(&self, run: UnitId) -> Option<Vec<DependencyRecord>> {
         let metadata = StandIns::content(&self.program_path(run)?)?;
         Some(vec![DependencyRecord { extern_name: PROGRAM.into(), metadata }])
     }
 
-    /// What a run would print, where it need not happen: all that it would make is in `OUT_DIR` then.
+    /// The output of a known run, whose files are then in `OUT_DIR`.
     pub(super) fn replay(&self, request: &Request) -> Option<Printed> {
         let BuildContext { plan, roots, .. } = &self.build.context;
         let Stores { prefetch, log, .. } = &self.build.stores;
@@ -200,7 +200,7 @@ impl Scripts {
             printed(&file.content, roots)
         };
         let (stdout, stderr) = (printed(fresh.layout.script_output())?, printed("stderr")?);
-        if let Err(error) = self.make(&entry, out_dir) {
+        if let Err(error) = self.write_files(&entry, out_dir) {
             prefetch.revoke(run, self.build.stores.unusable(run, &entry, error));
             return None;
         }
@@ -213,7 +213,7 @@ impl Scripts {
         Some(Printed { stdout, stderr })
     }
 
-    /// Whether a recorded run would be the same here and now.
+    /// Whether the conditions of a recorded run hold here and now.
     fn holds(&self, unit: &Unit, entry: &Entry, fresh: &Fresh, out_dir: &Utf8Path) -> bool {
         let BuildContext { roots, environment, .. } = &self.build.context;
         let Constraints { environment: variables, script, bound, inputs, observed, .. } = &entry.constraints;
@@ -230,8 +230,8 @@ impl Scripts {
             && generated_files(out_dir).is_some_and(|names| names.iter().all(is_known))
     }
 
-    /// Makes what the run made. Where that fails, the script makes it again.
-    fn make(&self, entry: &Entry, out_dir: &Utf8Path) -> Result<()> {
+    /// Writes the files of a run. If this fails, the script runs and writes them.
+    fn write_files(&self, entry: &Entry, out_dir: &Utf8Path) -> Result<()> {
         for file in &entry.files {
             let BuildContext { roots, .. } = &self.build.context;
             let Stores { store, .. } = &self.build.stores;
@@ -242,8 +242,8 @@ impl Scripts {
         Ok(())
     }
 
-    /// Remembers the libraries of a package's build script. Where its output cannot be read, the command line tells
-    /// whether there are any: cargo passes the libraries on to the package's own crate.
+    /// Remembers the libraries of the package's build script. If its output cannot be read, the command line shows
+    /// whether there are any: cargo passes them on.
     pub(super) fn note_linking(&self, unit: &Unit, call: &Call) {
         let Some(run) = unit.script_run(&self.build.context.plan) else { return };
         let libraries = match call.script_dir().and_then(|out_dir| self.read_libraries(run, out_dir)) {
@@ -253,13 +253,13 @@ impl Scripts {
         self.state().libraries.insert(run, libraries);
     }
 
-    /// The libraries of the run with this `OUT_DIR`; nothing where cargo's files of it are not there.
+    /// The libraries of the run with this `OUT_DIR`; `None` if cargo's files of the run are missing.
     fn read_libraries(&self, run: UnitId, out_dir: &Utf8Path) -> Option<RunLibraries> {
         let (site, unit) = (self.build.context.site(), self.build.context.plan.unit(run));
         Some(match site.linking(unit, out_dir)? {
             LinkedLibraries::Own => RunLibraries::FromOutput,
             LinkedLibraries::Nothing => RunLibraries::None,
-            // Directories without a name are for libraries that a source names: nobody has looked there.
+            // A script that prints directories alone prints them for libraries that sources name. These are not known.
             LinkedLibraries::System { is_static: false } => {
                 let libraries = site.libraries(unit, out_dir).filter(|names| !names.is_empty());
                 libraries.map_or(RunLibraries::Unknown, RunLibraries::Shared)
@@ -268,24 +268,24 @@ impl Scripts {
         })
     }
 
-    /// What the package's own build script links.
+    /// The libraries that the package's own build script links.
     pub(super) fn linking(&self, unit: &Unit, call: &Call) -> Option<LinkedLibraries> {
         let run = unit.script_run(&self.build.context.plan)?;
         self.build.context.site().linking(self.build.context.plan.unit(run), call.script_dir()?)
     }
 
-    /// What the package's own build script has made. Records its run when it is asked for the first time.
+    /// The output digest of the package's own build script. Records the run on the first request.
     pub(super) fn script_output(&self, id: UnitId, call: &Call) -> Option<Digest> {
         let plan = &self.build.context.plan;
         let run = plan.unit(id).script_run(plan)?;
         let out_dir = call.script_dir()?;
         let known = self.state().by_out_dir.get(out_dir).copied();
         let known = known.unwrap_or_else(|| self.note_run(run, call, out_dir));
-        // This is of no use to those who depend on the run: what it told them is not seen.
+        // Units that depend on the run cannot use this digest: it does not cover the values that they receive.
         known.or_else(|| self.visible_output(plan.unit(id), call, out_dir))
     }
 
-    /// Sees what the run of a build script has made, for the first time.
+    /// Examines the output of a run for the first time.
     fn note_run(&self, run: UnitId, call: &Call, out_dir: &Utf8Path) -> Option<Digest> {
         let (site, unit) = (self.build.context.site(), self.build.context.plan.unit(run));
         let digest = site.script_digest(unit, out_dir);
@@ -297,21 +297,21 @@ impl Scripts {
         digest
     }
 
-    /// What the package's own build script has made, if it has one; nothing where that is not known.
+    /// The output digest of the package's own build script, if there is one; `None` if the output is not known.
     pub(super) fn script_output_if_any(&self, id: UnitId, call: &Call) -> Option<Option<Digest>> {
         let has_run = self.build.context.plan.unit(id).script_run(&self.build.context.plan).is_some();
         let made = self.script_output(id, call);
         (made.is_some() || !has_run).then_some(made)
     }
 
-    /// What is seen of a run where cargo's record of it is not, or is no text: its files, and the variables that rustc
-    /// has and cargo has not. Flags are compared with the rest of the command line.
+    /// A digest of the visible output if cargo's record of a run is missing or not text: its files, and the variables
+    /// that rustc has and cargo has not. Flags are compared with the command line.
     fn visible_output(&self, unit: &Unit, call: &Call, out_dir: &Utf8Path) -> Option<Digest> {
         let BuildContext { roots, environment, .. } = &self.build.context;
         let here = call.variables(unit, roots);
         let set = call.request.environment.iter().filter(|(name, value)| {
             !name.starts_with("CARGO")
-                && !OF_THE_MACHINE.contains(&name.as_str())
+                && !VARYING_VARIABLES.contains(&name.as_str())
                 && environment.get(OsStr::new(name)).and_then(|it| it.to_str()) != Some(value)
         });
         let set: BTreeMap<_, _> = set.map(|(name, _)| (name, here.digest(name))).collect();
@@ -364,7 +364,7 @@ impl Scripts {
                 if entry.metadata == Some(digest)
                     && dependency_outputs.is_none_or(|it| it == entry.constraints.script) =>
             {
-                // Known, and yet it ran: it depends on a run whose output nobody had examined.
+                // The entry fits, yet the script ran: it depends on a run that was not examined in time.
                 self.build.stores.record_differences(run, [Difference::Reruns]);
                 return log.record(EventKind::Missed { unit: run, reason: MissReason::Dependency });
             }
@@ -412,18 +412,19 @@ impl Scripts {
             }
             Ok(Some(Err(reason))) => log.record(EventKind::NotRecorded { unit: run, reason }),
             Ok(None) => {}
-            Err(error) => self.build.stores.failed(&error),
+            Err(error) => self.build.stores.warn_not_writable(&error),
         }
     }
 
-    /// A digest of the outputs of the runs that a run depends on; nothing where one of them is not known.
+    /// A digest of the outputs of the runs that a run depends on; `None` if one of them is not known.
     fn dependency_outputs(&self, unit: &Unit) -> Option<Option<Digest>> {
         let dependencies = unit.dependencies.iter().map(|dependency| dependency.unit);
         dependency_outputs(dependencies.map(|id| (self.build.context.plan.unit(id), self.output(id))))
     }
 
-    /// What comes into something besides crates, or into the macros that make it: what the runs that link something have
-    /// made, what `code` tells of macros, and what the linker finds, where that was not seen. Nothing where that is not known.
+    /// A digest of the code that is linked into a unit besides crates, or into the macros that it loads: the outputs of
+    /// runs that link libraries, the `code` of macros, and, in a call that was not observed, the libraries that the
+    /// linker finds. `None` if any of this is not known.
     pub(super) fn linked_with(
         &self,
         id: UnitId,
@@ -456,14 +457,15 @@ impl Scripts {
         Some(Some(Digest::of_value(Domain::Linked, &(made, found))))
     }
 
-    /// Where the linker looks for libraries, in order; nothing where it is one for another platform.
+    /// The directories that the linker searches for libraries, in order; `None` for another platform.
     fn library_dirs(&self, unit: &Unit, call: &Call) -> Option<Vec<Utf8PathBuf>> {
-        let own = self.own_dirs.get_or_init(|| linker::search_directories(&self.build.context.linker)).as_ref();
+        let own =
+            self.default_library_dirs.get_or_init(|| linker::search_directories(&self.build.context.linker)).as_ref();
         let own = own.filter(|_| unit.platform.is_none())?;
         Some(call.invocation.library_dirs.iter().chain(own).cloned().collect())
     }
 
-    /// The libraries of a run whose package was examined, or that is there as it was recorded.
+    /// The libraries of a run that was examined, or that is in the build directory as it was recorded.
     fn libraries(&self, run: UnitId) -> RunLibraries {
         let noted = self.state().libraries.get(&run).cloned();
         let kept = || {
@@ -476,7 +478,7 @@ impl Scripts {
         noted.or_else(kept).unwrap_or(RunLibraries::Unknown)
     }
 
-    /// What a run has made, in this session or in the one whose result was placed.
+    /// The output digest of a run from this session, or from the entry that was placed.
     fn output(&self, run: UnitId) -> Option<Digest> {
         let Stores { prefetch, .. } = &self.build.stores;
         let hydrated = &self.build.hydrated;
@@ -485,7 +487,7 @@ impl Scripts {
         made.or_else(placed).or_else(|| self.output_of_started_run(run))
     }
 
-    /// The output of a run whose stand-in has asked. The runs that depend on it start when it is over.
+    /// The output digest of a run whose stand-in has asked. Dependent runs start after it.
     fn output_of_started_run(&self, run: UnitId) -> Option<Digest> {
         let out_dir = self.state().started.get(&run).cloned()?;
         self.build.context.site().script_digest(self.build.context.plan.unit(run), &out_dir)

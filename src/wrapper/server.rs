@@ -1,8 +1,8 @@
-//! The session's side of the wrapper: listening, and answering what needs no plan.
+//! The session's side of the wrapper: listens, and answers what needs no plan.
 //!
-//! [`Wrapper`] accepts calls until it is stopped. Cargo's questions about the compiler are answered here; what compiles
-//! a crate goes to [`Units`], which may have to be waited for ([`PlanSource::Pending`]) or to be planned first: a
-//! session that expects nothing to be compiled starts cargo without a plan ([`PlanSource::OnDemand`]).
+//! [`Wrapper`] accepts calls until it is stopped. This module answers cargo's questions about the compiler; [`Units`]
+//! decides about crates. The units may have to be waited for ([`PlanSource::Pending`]) or planned first: a session that
+//! expects no compilation starts cargo without a plan ([`PlanSource::OnDemand`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,53 +35,52 @@ use crate::rustc::Invocation;
 use crate::rustc::diagnostics::Unmapping;
 use crate::store::LocalStore;
 
-/// A wrapper of the user's own.
+/// The user's own wrapper.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UserWrapper {
-    /// What is started. It is absolute where it was found: cargo starts it in the directories of packages.
+    /// The program, absolute if it was found: cargo starts it in the directories of packages.
     pub program: String,
-    /// What cargo would tell build scripts.
+    /// The value that cargo would pass to build scripts.
     #[serde(rename = "told")]
     pub name_for_scripts: String,
 }
 
-/// What is needed without a plan.
+/// What the server needs without a plan.
 #[derive(Clone)]
 pub struct WrapperContext {
     /// The local store.
     pub store: Arc<LocalStore>,
-    /// A wrapper of the user's own.
+    /// The user's own wrapper.
     pub user_wrapper: Option<UserWrapper>,
-    /// The programs of build scripts that are in the build directory and have to run unplanned, if at all; and whether one
-    /// may run several times.
+    /// The programs of build scripts that may have to run without a plan, each with whether it may run several times.
     pub scripts: Vec<(Utf8PathBuf, bool)>,
-    /// What scripts look at is observed.
+    /// Whether scripts are observed.
     pub is_observing: bool,
-    /// What happens.
+    /// The session's events.
     pub log: EventLog,
 }
 
-/// Makes a plan when the first crate is compiled after all, into this directory. Nothing where there is none to be had.
+/// Makes a plan, if possible, when cargo compiles a crate after all; the argument is the crate's output directory.
 pub type Planner = Box<dyn FnOnce(&Utf8Path) -> Option<PlannedBuild> + Send>;
 
-/// How it becomes known what to do with the crates that cargo will ask for.
+/// How the server gets the plan.
 pub enum PlanSource {
-    /// It is being prepared. Cargo is held up before it looks into the build directory until it is there.
+    /// The plan is in preparation. Cargo is delayed until then, before it looks into the build directory.
     Pending(Receiver<PlannedBuild>),
-    /// It is found out when it is needed.
+    /// The plan is made when it is needed.
     OnDemand(Planner),
 }
 
-/// The wrapper, ready for cargo: accepts calls until it is stopped.
+/// The running server.
 pub struct Wrapper {
-    /// The directory has the socket, too.
+    /// The link to this binary. Its directory also contains the socket.
     link: Link,
     coordinator: Arc<Coordinator>,
     accepting: JoinHandle<Vec<JoinHandle<()>>>,
 }
 
 impl Wrapper {
-    /// Makes a directory with the link and the socket, and starts to listen.
+    /// Creates a directory with the link and the socket, and starts listening.
     pub fn start(context: WrapperContext, source: PlanSource, executable: &Path) -> Result<Self> {
         let link = Link::new(executable, NAME)?;
         let listener = socket(link.directory())
@@ -95,19 +94,19 @@ impl Wrapper {
         Ok(Self { link, coordinator, accepting })
     }
 
-    /// The program cargo has to put before rustc.
+    /// The program that cargo has to start in front of rustc.
     pub fn program(&self) -> &Path {
         self.link.program()
     }
 
-    /// Stops listening, waits until everything compiled is recorded, and gives the build back, if there was a plan.
+    /// Stops listening, waits until everything that was compiled is recorded, and returns the planned build.
     pub fn stop(self) -> Option<PlannedBuild> {
         let Self { link, coordinator, accepting } = self;
         coordinator.stopping.store(true, Ordering::SeqCst);
         if coordinator.is_pending {
             coordinator.pending_units();
         }
-        // The listener wakes up for one more caller, sees that it is over, and ends.
+        // This wakes the listener, which then sees `stopping`.
         if socket(link.directory()).and_then(Stream::connect).is_ok() {
             let connections = accepting.join().unwrap_or_default();
             connections.into_iter().for_each(|connection| drop(connection.join()));
@@ -117,7 +116,7 @@ impl Wrapper {
     }
 }
 
-/// One thread a call: there are never more calls at a time than cargo has job slots.
+/// Starts a thread for each call. There are never more than cargo has job slots.
 fn accept(listener: &Listener, coordinator: &Arc<Coordinator>) -> Vec<JoinHandle<()>> {
     let mut connections = Vec::new();
     loop {
@@ -129,7 +128,7 @@ fn accept(listener: &Listener, coordinator: &Arc<Coordinator>) -> Vec<JoinHandle
         connections.retain(|connection: &JoinHandle<()>| !connection.is_finished());
         let coordinator = coordinator.clone();
         connections.push(thread::spawn(move || {
-            // A wrapper that went away has run rustc itself, or was killed with it.
+            // The wrapper has run rustc itself, or was killed.
             let _ = coordinator.serve(stream);
         }));
     }
@@ -137,16 +136,16 @@ fn accept(listener: &Listener, coordinator: &Arc<Coordinator>) -> Vec<JoinHandle
 
 struct Coordinator {
     context: WrapperContext,
-    /// Taken by whoever needs the units first.
+    /// Taken by the first thread that needs the units.
     plan: Mutex<Option<Planner>>,
     units: OnceLock<Option<Units>>,
-    /// The plan is being prepared anyway.
+    /// Whether the plan is in preparation.
     is_pending: bool,
-    /// Before the programs of build scripts.
+    /// The stand-ins for the programs of build scripts.
     stand_ins: Arc<StandIns>,
-    /// What build scripts have looked at.
+    /// The observations of build scripts.
     observations: Arc<ScriptObservations>,
-    /// Of the session: with the library for compilers of C, once a script is to be observed.
+    /// The session's directory, with the library for C compilers once it is needed.
     directory: PathBuf,
     has_interposer: Once,
     /// How often cargo has asked for the compiler's version.
@@ -180,12 +179,12 @@ impl Coordinator {
         }
     }
 
-    /// The decisions of a plan that is being prepared anyway.
+    /// Waits for the units of a plan in preparation.
     fn pending_units(&self) -> Option<&Units> {
         self.units(Utf8Path::new(""))
     }
 
-    /// The same of any plan; `out_dir` is where the first crate is compiled to.
+    /// The units. The first call, which compiles into `out_dir`, gets the plan.
     fn units(&self, out_dir: &Utf8Path) -> Option<&Units> {
         let make = || {
             let plan = self.plan.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()?;
@@ -222,7 +221,7 @@ impl Coordinator {
         }
     }
 
-    /// A build script is to be started. Where nothing was planned, nothing is known of it.
+    /// Answers a stand-in: replays the run, or has the script started. Without a plan, no run is known.
     fn script(&self, mut conversation: Conversation, request: &Request) -> io::Result<()> {
         let units = if self.is_pending { self.pending_units() } else { self.units.get().and_then(Option::as_ref) };
         if let Some(Printed { stdout, stderr }) = units.and_then(|units| units.replay(request)) {
@@ -236,29 +235,29 @@ impl Coordinator {
         }
         conversation.start_script(wrapper, is_observed)?;
         if is_observed && let Some(out_dir) = request.environment.get("OUT_DIR") {
-            let ScriptObserved(observation) = conversation.script_observed()?;
+            let ScriptObserved(observation) = conversation.wait_for_script()?;
             self.observations.note(out_dir.into(), (request.environment.clone(), observation));
             if let Some(units) = units {
-                units.generalize(request, Utf8Path::new(out_dir));
+                units.replace_debug_paths(request, Utf8Path::new(out_dir));
             }
             conversation.release()?;
         }
         Ok(())
     }
 
-    /// Cargo asks for the version when it starts, and once more (`core/profiles.rs`, `Profiles::new`) when it has
-    /// resolved the packages and before it locks the build directory: this is where it waits for what is still put
-    /// there. Where it does not ask, it waits for the lock.
+    /// Waits for the plan at cargo's second question for the version. Cargo asks at its start, and once more
+    /// (`core/profiles.rs`, `Profiles::new`) between resolving the packages and locking the build directory. So it
+    /// waits while units are being placed. A cargo that does not ask waits for the lock.
     fn delay_cargo(&self) {
         if self.is_pending && self.version_queries.fetch_add(1, Ordering::SeqCst) > 0 {
             self.pending_units();
         }
     }
 
-    /// Not a compile: one of cargo's questions, or something of a build script's.
+    /// Answers a question of cargo's or of a build script's.
     fn query(&self, mut conversation: Conversation, request: &Request) -> io::Result<()> {
         let arguments: Vec<_> = request.arguments.iter().map(String::as_str).collect();
-        // A wrapper of the user's may change what the compiler says.
+        // The user's own wrapper may change the compiler's answer.
         let is_remembered =
             self.context.user_wrapper.is_none() && matches!(arguments[..], ["-vV"] | ["-", "--crate-name", "___", ..]);
         if without_compiler(&request.arguments) == ["-vV"] {
@@ -267,14 +266,14 @@ impl Coordinator {
         let variable = |name: &str| request.environment.get(name).cloned();
         let key = probe::key(&request.program, &request.arguments, variable).filter(|_| is_remembered);
         let Some(key) = key else {
-            return conversation.run_unwatched();
+            return conversation.run_without_report();
         };
         if let Some(ProgramOutput { stdout, stderr }) = probe::recall(&self.context.store, key) {
             return conversation.print(stdout, stderr);
         }
         let Finished { code, stdout, stderr, .. } =
             conversation.run(Vec::new(), Unmapping::default(), Capture::Everything, false)?;
-        // Failures are asked again: what made them fail may be gone.
+        // A failure is not remembered: its cause may disappear.
         if code == Some(0) {
             probe::remember(&self.context.store, key, &ProgramOutput { stdout, stderr });
         }
@@ -282,7 +281,7 @@ impl Coordinator {
     }
 }
 
-/// The arguments, but for the compiler that a workspace wrapper (clippy-driver) has as its first. Cargo's own begin
+/// The arguments without the compiler, the first argument of a workspace wrapper (`clippy-driver`). Cargo's own begin
 /// with an option.
 fn without_compiler(arguments: &[String]) -> &[String] {
     match arguments.split_first() {
@@ -296,15 +295,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_workspace_wrapper_has_the_compiler_before_what_is_asked() {
-        let asked = |words: &[&str]| {
+    fn the_first_argument_of_a_workspace_wrapper_is_the_compiler() {
+        let without = |words: &[&str]| {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
             without_compiler(&words).join(" ")
         };
-        assert_eq!(asked(&["-vV"]), "-vV");
-        assert_eq!(asked(&["/toolchain/bin/rustc", "-vV"]), "-vV");
-        assert_eq!(asked(&["rustc", "-vV"]), "-vV", "as it is called in PATH");
-        assert_eq!(asked(&["src/lib.rs", "--crate-name", "a"]), "src/lib.rs --crate-name a");
-        assert_eq!(asked(&["-", "--crate-name", "___"]), "- --crate-name ___");
+        assert_eq!(without(&["-vV"]), "-vV");
+        assert_eq!(without(&["/toolchain/bin/rustc", "-vV"]), "-vV");
+        assert_eq!(without(&["rustc", "-vV"]), "-vV", "the name as in PATH");
+        assert_eq!(without(&["src/lib.rs", "--crate-name", "a"]), "src/lib.rs --crate-name a");
+        assert_eq!(without(&["-", "--crate-name", "___"]), "- --crate-name ___");
     }
 }

@@ -1,11 +1,11 @@
-//! A build without the workspace's members: cargo is told that they are compiled, and nothing is.
+//! Skips workspace members: cargo is told that they are compiled, and nothing is.
 //!
-//! What a member's build script is compiled to has to be run, so this binary stands in for it ([`run_if_script`]). When
-//! cargo has ended, what it noted of these units is removed again ([`remove_traces`]).
+//! Cargo has to run what a member's build script is compiled to, so this binary takes its place ([`run_if_script`]).
+//! When cargo has ended, its records of these units are removed ([`remove_traces`]).
 //!
-//! **Invariants.** Whatever depends on a member is skipped, too: another package may, through `[patch]`. Whenever this
-//! is interrupted, cargo will build these units: they have neither dep-info nor outputs, and a stand-in is gone with
-//! its session, or refuses to run without it.
+//! **Invariants.** All units that depend on a member are skipped, too; with `[patch]`, these may be units of other
+//! packages. Whenever this is interrupted, cargo will build the skipped units: they have neither dep-info nor outputs,
+//! and the stand-in disappears with its session, or refuses to run without it.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -24,28 +24,28 @@ use crate::link::Link;
 use crate::plan::{BuildPlan, Unit};
 use crate::roots::{Root, Roots};
 
-/// What stands at the beginning of the name of every build script's program (`core/manifest.rs`).
+/// The prefixes of the names of build scripts' programs (`core/manifest.rs`).
 const SCRIPT_NAMES: [&str; 2] = ["build-script-", "build_script_"];
 
-/// A file that a session has locked while it lives.
+/// The name of a file that a session keeps locked while it runs.
 const ALIVE: &str = "alive";
 
-/// The units that are left out.
+/// The units to skip.
 #[derive(Debug)]
 pub struct SkippedMembers {
     units: BTreeSet<UnitId>,
-    /// This binary, in a directory that goes with the session.
+    /// A link to this binary, in a directory that disappears with the session.
     stand_in: Link,
-    /// Held while the session lives.
+    /// The locked file.
     _alive: File,
 }
 
 impl SkippedMembers {
-    /// Members, and whatever depends on one. `executable` is this binary.
+    /// Finds the members and all units that depend on one. `executable` is this binary.
     pub fn new(plan: &BuildPlan, roots: &Roots, executable: &Path) -> Result<Self> {
-        let of_toolchain =
+        let is_in_toolchain =
             |unit: &Unit| roots.get(Root::Sysroot).is_some_and(|root| unit.package_dir.starts_with(root));
-        let is_member = |unit: &Unit| !unit.external && !of_toolchain(unit);
+        let is_member = |unit: &Unit| !unit.external && !is_in_toolchain(unit);
         let stand_in = Link::new(executable, "xcache-script")?;
         let alive = stand_in.directory().join(ALIVE);
         let file = File::create(&alive).map_err(Error::io("create", &alive))?;
@@ -53,25 +53,25 @@ impl SkippedMembers {
         Ok(Self { units: plan.with_dependents(is_member), stand_in, _alive: file })
     }
 
-    /// Whether the unit is left out.
-    pub(super) fn has(&self, id: UnitId) -> bool {
+    /// Whether the unit is skipped.
+    pub(super) fn contains(&self, id: UnitId) -> bool {
         self.units.contains(&id)
     }
 
-    /// What is put where the program of a build script would be.
+    /// The program that takes the place of a build script's program.
     pub(super) fn stand_in(&self) -> &Path {
         self.stand_in.program()
     }
 }
 
-/// What cargo has noted of a unit that was left out.
+/// Cargo's records of a skipped unit.
 #[derive(Debug)]
 pub(super) struct Trace {
     pub profile: Utf8PathBuf,
     pub directories: Vec<Utf8PathBuf>,
 }
 
-/// Removes it.
+/// Removes cargo's records of skipped units.
 pub(super) fn remove_traces(traces: &[Trace], format: Format, log: &EventLog) {
     let profiles: BTreeSet<_> = traces.iter().map(|trace| &trace.profile).collect();
     let _locks = layout::lock(profiles, format.generation, || {});
@@ -85,7 +85,7 @@ pub(super) fn remove_traces(traces: &[Trace], format: Format, log: &EventLog) {
     }
 }
 
-/// Runs as the build script of a package that is left out, if that is the name this process was started by: does nothing.
+/// Runs as the build script of a skipped package if this process was started under such a name. It does nothing.
 pub fn run_if_script() -> Option<ExitCode> {
     let own = PathBuf::from(env::args_os().next()?);
     let name = own.file_name()?.to_string_lossy();
@@ -95,14 +95,14 @@ pub fn run_if_script() -> Option<ExitCode> {
     if !is_left_over(&own) {
         return Some(ExitCode::SUCCESS);
     }
-    // Members are compiled anew in any case. Only a package that depends on one comes to this.
+    // Cargo compiles members again in any case. Only a package that depends on a member gets here.
     let siblings = own.parent().map(fs::children).and_then(Result::ok).unwrap_or_default();
     siblings.iter().filter(|path| path.is_symlink()).for_each(|path| drop(fs::remove_file(path)));
-    let _ = writeln!(io::stderr(), "`cargo xcache warm` was killed before it could remove this; build again");
+    let _ = writeln!(io::stderr(), "`cargo xcache warm` was killed before it could remove this file; build again");
     Some(ExitCode::FAILURE)
 }
 
-/// Whether the session of a stand-in was killed, and somebody else takes it for the real script.
+/// Whether the session of this stand-in was killed, so that another build runs it as the real script.
 fn is_left_over(stand_in: &Path) -> bool {
     let directory = std::fs::read_link(stand_in).ok().and_then(|program| Some(program.parent()?.to_owned()));
     let alive = directory.and_then(|directory| File::open(directory.join(ALIVE)).ok());
@@ -115,7 +115,7 @@ mod tests {
     use crate::link::link;
 
     #[test]
-    fn a_stand_in_knows_whether_its_session_lives() {
+    fn a_stand_in_detects_whether_its_session_is_running() {
         let session = Link::new(Path::new("/bin/true"), "xcache-script").unwrap();
         let alive = File::create(session.directory().join(ALIVE)).unwrap();
         alive.lock().unwrap();

@@ -4,22 +4,22 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A build script, and what its stand-in asks.
+/// A build script, and the stand-ins of a session.
 struct Scene {
     directory: TempDir,
     stand_ins: StandIns,
 }
 
 impl Scene {
-    /// `answer` is what the wrapper does, in the shell's language.
+    /// `answer` is a shell script, the wrapper.
     fn new(answer: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let session = directory.path().join("it's a session");
         std::fs::create_dir(&session).unwrap();
-        let asking = session.join("wrapper");
-        write_program(&asking, answer);
+        let wrapper = session.join("wrapper");
+        write_program(&wrapper, answer);
         std::fs::create_dir(directory.path().join("build")).unwrap();
-        let scene = Self { directory, stand_ins: StandIns::new(&asking) };
+        let scene = Self { directory, stand_ins: StandIns::new(&wrapper) };
         write_program(scene.script().as_std_path(), "echo the script $1 $VARIABLE");
         scene
     }
@@ -36,7 +36,7 @@ impl Scene {
         self.stand_ins.put(Runs::One(UnitId(7)), &self.script());
     }
 
-    fn forget_session(&self) {
+    fn remove_session(&self) {
         std::fs::remove_dir_all(self.path("it's a session")).unwrap();
     }
 
@@ -57,42 +57,42 @@ fn write_program(path: &Path, text: &str) {
     });
 }
 
-fn say(program: &Utf8Path) -> String {
-    process::output(Command::new(program).arg("said").env("VARIABLE", "loud")).unwrap()
+fn run(program: &Utf8Path) -> String {
+    process::output(Command::new(program).arg("argument").env("VARIABLE", "value")).unwrap()
 }
 
 #[test]
-fn a_stand_in_starts_the_wrapper_with_its_own_path_and_all_that_it_was_given() {
+fn a_stand_in_starts_the_wrapper_with_its_own_path_and_all_arguments() {
     let scene = Scene::new("echo \"$# $1 $2 $3 $4 $VARIABLE\"");
     scene.put();
     let script = scene.script();
-    assert_eq!(say(&script), format!("4 --build-script {script} {script} said loud\n"));
-    // A script has neither to be called by its path, nor with anything.
+    assert_eq!(run(&script), format!("4 --build-script {script} {script} argument value\n"));
+    // A script may be started by a relative path, and without arguments.
     let output =
         Command::new("sh").args(["-c", "cd \"$1\" && ./script", "sh"]).arg(scene.path("build")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "3 --build-script ./script ./script  \n");
 }
 
 #[test]
-fn it_starts_the_program_where_the_session_is_gone() {
+fn it_starts_the_program_after_the_session_is_gone() {
     let scene = Scene::new("exit 1");
     scene.put();
-    scene.forget_session();
-    assert_eq!(say(&scene.script()), "the script said loud\n");
+    scene.remove_session();
+    assert_eq!(run(&scene.script()), "the script argument value\n");
 }
 
 #[test]
-fn it_finds_the_program_where_the_two_are_moved() {
+fn it_finds_the_program_after_both_are_moved() {
     let scene = Scene::new("exit 1");
     scene.put();
-    scene.forget_session();
+    scene.remove_session();
     std::fs::rename(scene.path("build"), scene.path("moved")).unwrap();
-    assert_eq!(say(&scene.path("moved/script")), "the script said loud\n");
+    assert_eq!(run(&scene.path("moved/script")), "the script argument value\n");
     assert_eq!(displaced_program(scene.path("moved/script").as_std_path()), scene.path("moved/.xcache/program"));
 }
 
 #[test]
-fn it_is_as_old_as_the_program() {
+fn it_has_the_modification_time_of_the_program() {
     let scene = Scene::new("exit 1");
     let modified = || std::fs::metadata(scene.script()).unwrap().modified().unwrap();
     let before = modified();
@@ -101,7 +101,7 @@ fn it_is_as_old_as_the_program() {
 }
 
 #[test]
-fn the_program_is_put_back_under_every_name_that_the_stand_in_has() {
+fn the_program_is_put_back_under_every_name_of_the_stand_in() {
     let scene = Scene::new("exit 1");
     let (script, linked, copied) = (scene.script(), scene.path("build/linked"), scene.path("build/copied"));
     let before = std::fs::read(&script).unwrap();
@@ -116,56 +116,62 @@ fn the_program_is_put_back_under_every_name_that_the_stand_in_has() {
 }
 
 #[test]
-fn it_gives_way_to_a_program_unless_that_is_started_again() {
+fn it_is_replaced_by_the_program_unless_that_starts_again() {
     let scene = Scene::new("exit 1");
     scene.put();
     scene.stand_ins.restore_program(&scene.script());
-    assert_eq!((say(&scene.script()), scene.names()), ("the script said loud\n".to_owned(), vec!["script".to_owned()]));
+    assert_eq!(
+        (run(&scene.script()), scene.names()),
+        ("the script argument value\n".to_owned(), vec!["script".to_owned()])
+    );
     scene.stand_ins.put(Runs::Several, &scene.script());
     scene.stand_ins.restore_program(&scene.script());
     assert_eq!(scene.names(), [".xcache", "script"]);
 }
 
 #[test]
-fn what_has_taken_its_place_is_left_alone() {
+fn a_program_that_replaced_the_stand_in_stays() {
     let scene = Scene::new("exit 1");
     scene.put();
     write_program(scene.script().as_std_path(), "echo another");
     scene.stand_ins.remove();
-    assert_eq!((say(&scene.script()), scene.names()), ("another\n".to_owned(), vec!["script".to_owned()]));
+    assert_eq!((run(&scene.script()), scene.names()), ("another\n".to_owned(), vec!["script".to_owned()]));
 }
 
 #[test]
-fn one_that_a_killed_session_has_left_is_replaced_and_the_program_kept() {
+fn a_stand_in_of_a_killed_session_is_replaced_and_the_program_kept() {
     let scene = Scene::new("exit 1");
     scene.put();
     let next = Scene::new("echo the next session");
     let stand_ins = StandIns::new(next.path("it's a session/wrapper").as_std_path());
     stand_ins.put(Runs::Unknown, &scene.script());
-    assert_eq!(say(&scene.script()), "the next session\n");
+    assert_eq!(run(&scene.script()), "the next session\n");
     stand_ins.remove();
-    assert_eq!(say(&scene.script()), "the script said loud\n");
+    assert_eq!(run(&scene.script()), "the script argument value\n");
 }
 
 #[test]
-fn a_session_that_ends_leaves_what_another_one_needs() {
+fn a_session_that_ends_keeps_what_another_session_needs() {
     let first = Scene::new("exit 1");
     first.put();
     let next = Scene::new("echo the next session");
     let second = StandIns::new(next.path("it's a session/wrapper").as_std_path());
     second.put(Runs::Unknown, &first.script());
     first.stand_ins.remove();
-    assert_eq!(say(&first.script()), "the next session\n");
-    next.forget_session();
-    assert_eq!(say(&first.script()), "the script said loud\n");
+    assert_eq!(run(&first.script()), "the next session\n");
+    next.remove_session();
+    assert_eq!(run(&first.script()), "the script argument value\n");
     second.remove();
-    assert_eq!((say(&first.script()), first.names()), ("the script said loud\n".to_owned(), vec!["script".to_owned()]));
+    assert_eq!(
+        (run(&first.script()), first.names()),
+        ("the script argument value\n".to_owned(), vec!["script".to_owned()])
+    );
 }
 
 #[test]
-fn sessions_that_come_and_go_at_once_lose_no_program() {
+fn concurrent_sessions_lose_no_program() {
     let scene = Scene::new("exit 1");
-    let come_and_go = |name: String| {
+    let place_and_remove = |name: String| {
         let stand_ins = StandIns::new(Path::new(&name));
         for _ in 0..50 {
             stand_ins.put(Runs::Unknown, &scene.script());
@@ -173,13 +179,16 @@ fn sessions_that_come_and_go_at_once_lose_no_program() {
         }
     };
     std::thread::scope(|scope| {
-        (0..4).for_each(|session| drop(scope.spawn(move || come_and_go(format!("/nowhere/{session}")))));
+        (0..4).for_each(|session| drop(scope.spawn(move || place_and_remove(format!("/nowhere/{session}")))));
     });
-    assert_eq!((say(&scene.script()), scene.names()), ("the script said loud\n".to_owned(), vec!["script".to_owned()]));
+    assert_eq!(
+        (run(&scene.script()), scene.names()),
+        ("the script argument value\n".to_owned(), vec!["script".to_owned()])
+    );
 }
 
 #[test]
-fn only_a_stand_in_of_this_session_is_known_by_its_directory() {
+fn a_run_is_found_only_by_a_stand_in_of_this_session() {
     let scene = Scene::new("exit 1");
     scene.put();
     assert_eq!(scene.stand_ins.run_of(&scene.path("build/linked")), Some(UnitId(7)));

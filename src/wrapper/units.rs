@@ -1,4 +1,4 @@
-//! What to do with each crate that cargo wants compiled: restore it, or have it compiled and record it.
+//! Decides about each crate that cargo wants compiled: restores it, or has it compiled and records it.
 
 mod code;
 mod differences;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use self::incremental::{Earlier, is_incremental_otherwise};
+use self::incremental::{EarlierState, is_incremental_unlike_plan};
 use super::call::Call;
 use super::context::{BuildContext, PlannedBuild, Stores};
 use super::conversation::Conversation;
@@ -41,11 +41,11 @@ use crate::roots::{PathScanner, Root};
 use crate::rustc::diagnostics::{Unmapping, printed};
 use crate::rustc::written::{linked, written};
 
-/// Cargo writes a unit's fingerprint right after its compiler has ended; this long it is waited for.
+/// How long to wait for a unit's fingerprint, which cargo writes right after the compiler has ended.
 const FINGERPRINT_PATIENCE: Duration = Duration::from_secs(5);
 const FINGERPRINT_TICK: Duration = Duration::from_millis(3);
 
-/// The decisions.
+/// The units of a build, and the decisions about them.
 pub(super) struct Units {
     build: Arc<PlannedBuild>,
     scanner: PathScanner,
@@ -57,24 +57,24 @@ pub(super) struct Units {
 
 #[derive(Default)]
 struct State {
-    /// Units that cargo asked for.
+    /// Units that cargo has asked for.
     claimed: BTreeSet<UnitId>,
-    /// Units whose outputs came from this session: restored, or compiled with remapped paths.
-    ours: BTreeSet<UnitId>,
-    /// What was linked into macros that were compiled or restored.
+    /// Units whose outputs come from this session: restored, or compiled with remapped paths.
+    of_session: BTreeSet<UnitId>,
+    /// The digest of what was linked into each macro that was compiled or restored.
     linked_code: BTreeMap<UnitId, Option<Digest>>,
-    /// Libraries that hold, or may hold, objects of the machine.
+    /// Libraries that contain, or may contain, objects of the machine.
     with_foreign_objects: BTreeSet<UnitId>,
-    /// Outputs without their extension, by unit.
+    /// Units by their outputs, without extension.
     outputs: BTreeMap<Utf8PathBuf, UnitId>,
-    /// What is to be removed of units that were left out.
+    /// Cargo's records of skipped units, to be removed.
     traces: Vec<Trace>,
-    /// What earlier compilations have left for those of this session.
-    earlier: Earlier,
+    /// The incremental state that earlier sessions have left.
+    earlier: EarlierState,
 }
 
 impl Units {
-    /// Decides by these build.
+    /// Prepares the decisions about a build.
     pub(super) fn new(
         build: PlannedBuild,
         stand_ins: Arc<StandIns>,
@@ -87,7 +87,7 @@ impl Units {
         Self { build, scanner, metadata: MetadataDigests::default(), state: Mutex::default(), scripts, stopping }
     }
 
-    /// The end: says which of the hydrated units cargo did not take.
+    /// Ends the build: records which hydrated units cargo rejected, and removes the traces of skipped ones.
     pub(super) fn finish(self) -> Option<PlannedBuild> {
         let Self { build, state, scripts, .. } = self;
         drop(scripts);
@@ -99,17 +99,17 @@ impl Units {
         Arc::into_inner(build)
     }
 
-    /// Takes this machine's directories out of the debug information of what a script of somebody else's has just compiled.
-    /// Cargo must not go on before.
-    pub(super) fn generalize(&self, request: &Request, out_dir: &Utf8Path) {
+    /// Replaces this machine's directories in the debug information that an external package's script has just
+    /// compiled. Must be called before cargo continues.
+    pub(super) fn replace_debug_paths(&self, request: &Request, out_dir: &Utf8Path) {
         let roots = &self.build.context.roots;
         let package = request.environment.get("CARGO_MANIFEST_DIR").map(Utf8Path::new);
         if package.zip(roots.get(Root::CargoHome)).is_some_and(|(package, home)| package.starts_with(home)) {
-            debug_info::generalize(out_dir, roots);
+            debug_info::replace_paths(out_dir, roots);
         }
     }
 
-    /// What the run of a build script would print, where it need not happen: all that it would make is there.
+    /// The output of a known run, whose files are then in place.
     pub(super) fn replay(&self, request: &Request) -> Option<Printed> {
         self.scripts.replay(request)
     }
@@ -122,8 +122,8 @@ impl Units {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The unit of a call. A build script that runs cargo itself may compile the same crate in a directory of its own: that
-    /// is another build, and none of its units is ours.
+    /// The unit of a call. A build script that runs cargo may compile the same crate in a directory of its own: that is
+    /// another build.
     pub(super) fn identify(&self, call: &Call) -> Option<UnitId> {
         let below = call.out_dir.strip_prefix(self.build.context.roots.get(Root::BuildDir)?).ok()?;
         if is_in_script_dir(below.parent()?) {
@@ -152,7 +152,7 @@ impl Units {
             (Ok(_), Some(reason)) => self.compile(&mut conversation, id, unit.remapped, call).map(|()| {
                 self.build.stores.log.record(EventKind::NotRecorded { unit: id, reason });
             }),
-            // What depends on it is recorded, and must find the same metadata anywhere.
+            // Its dependents are recorded, and must find the same metadata everywhere.
             (Err(UncacheableReason::Linked | UncacheableReason::ProcMacro | UncacheableReason::BuildScript), _) => {
                 self.compile(&mut conversation, id, unit.remapped, call)
             }
@@ -163,7 +163,7 @@ impl Units {
         result
     }
 
-    /// What the command line says that the plan could not know.
+    /// The reason, seen only in the command line, why a unit is not cached.
     fn uncacheable(&self, id: UnitId, call: &Call) -> Option<UncacheableReason> {
         let (unit, Call { invocation, .. }) = (self.build.context.plan.unit(id), call);
         if !call.is_compiled_by(self.build.context.plan.driver_of(id), unit) {
@@ -172,24 +172,24 @@ impl Units {
         let unknown = invocation.uncacheable(|name| self.build.context.plan.knows(id, name));
         let native = invocation.links_native && unit.is_linkable() && !self.links_follow_from_script(unit, call);
         let debug_files = unit.is_linked() && invocation.codegen.get("split-debuginfo").is_some_and(|it| it != "off");
-        let incremental = is_incremental_otherwise(unit, call).then_some(UncacheableReason::Incremental);
+        let incremental = is_incremental_unlike_plan(unit, call).then_some(UncacheableReason::Incremental);
         incremental
             .or(unknown)
             .or(native.then_some(UncacheableReason::Native))
             .or(debug_files.then_some(UncacheableReason::SideFiles))
     }
 
-    /// Why a call is not to be recorded where nobody has seen what its linker reads.
+    /// Why a call is not recorded unless the inputs of its linker were observed.
     fn reason_if_unobserved(&self, id: UnitId, call: &Call) -> Option<UncacheableReason> {
         let unit = self.build.context.plan.unit(id);
         let is_native = call.invocation.links_native
             && unit.is_linked()
             && (!unit.native || !self.links_follow_from_script(unit, call));
-        let is_another = || self.build.context.plan.configures_linker(id);
-        is_native.then_some(UncacheableReason::Native).or_else(|| is_another().then_some(UncacheableReason::Linked))
+        let is_configured = || self.build.context.plan.configures_linker(id);
+        is_native.then_some(UncacheableReason::Native).or_else(|| is_configured().then_some(UncacheableReason::Linked))
     }
 
-    /// Whether what is linked follows from what the package's own build script printed and made.
+    /// Whether everything that is linked follows from the output of the package's own build script.
     fn links_follow_from_script(&self, unit: &Unit, call: &Call) -> bool {
         match unit.script_run(&self.build.context.plan) {
             Some(_) => self.scripts.linking(unit, call).is_some_and(LinkedLibraries::follow_from_script),
@@ -212,7 +212,7 @@ impl Units {
         }
     }
 
-    /// Restores a unit, or says why not; nothing to say where the miss is known already.
+    /// Restores a unit and returns its output, or returns the reason; `None` if the miss is recorded already.
     fn hit(&self, id: UnitId, call: &Call) -> Result<String, Option<MissReason>> {
         let BuildContext { roots, .. } = &self.build.context;
         let Stores { prefetch, store, log, .. } = &self.build.stores;
@@ -238,13 +238,13 @@ impl Units {
             return Err(Some(MissReason::Input));
         }
         let start = Instant::now();
-        // As in what is placed before the build: what belongs to the workspace is the workspace's own.
+        // As in hydration: units of the workspace get files of their own, not links into the store.
         let may_link = self.build.context.plan.unit(id).external;
         let printed = restore(&entry, &call.invocation, &call.out_dir, store, roots, may_link)
             .map_err(|error| Some(self.build.stores.unusable(id, &entry, error)))?;
-        self.stand_in(id, call);
-        self.set_code(id, entry.code);
-        self.state().ours.insert(id);
+        self.place_stand_in(id, call);
+        self.note_restored_code(id, entry.code);
+        self.state().of_session.insert(id);
         log.record(EventKind::Restored {
             unit: id,
             bytes: entry.size(),
@@ -254,48 +254,47 @@ impl Units {
         Ok(printed)
     }
 
-    /// A build script that is in its place now has a stand-in before cargo starts it.
-    fn stand_in(&self, id: UnitId, call: &Call) {
+    /// Puts a stand-in in place of a new build script before cargo starts it.
+    fn place_stand_in(&self, id: UnitId, call: &Call) {
         let unit = self.build.context.plan.unit(id);
         if unit.kind == "custom-build"
             && unit.mode == "build"
             && let Some(program) = linked(&call.invocation, &call.out_dir)
         {
-            self.scripts.stand_in(id, &program);
+            self.scripts.place_stand_in(id, &program);
         }
     }
 
-    /// Has rustc run for what is not recorded.
+    /// Runs rustc for a unit that is not recorded.
     fn compile(&self, conversation: &mut Conversation, id: UnitId, remapped: bool, call: &Call) -> io::Result<()> {
         let (arguments, unmapping) = self.build.context.remapping(id, remapped);
         if remapped {
-            self.state().ours.insert(id);
+            self.state().of_session.insert(id);
         }
-        // Nobody looks at what comes of it.
+        // The outputs are not examined.
         if call.invocation.links_native {
             self.state().with_foreign_objects.insert(id);
         }
-        // Only of build scripts and macros there is something to be done before cargo goes on.
-        let is_waited_for =
+        // Only after build scripts and macros is there something to do before cargo continues.
+        let cargo_must_wait =
             self.build.context.plan.unit(id).kind == "custom-build" || self.build.context.plan.is_macro(id);
-        let capture = if is_waited_for { Capture::Stderr } else { Capture::Status };
+        let capture = if cargo_must_wait { Capture::Stderr } else { Capture::Status };
         let finished = conversation.run(arguments, unmapping, capture, false)?;
         let success = finished.code == Some(0);
         if success {
             self.note_objects(id, call);
             self.note_linked(id, call, &finished);
-            self.stand_in(id, call);
+            self.place_stand_in(id, call);
             self.note_code(id, call, None);
         }
-        if is_waited_for {
+        if cargo_must_wait {
             conversation.release()?;
         }
         self.build.stores.log.record(EventKind::Compiled { unit: id, millis: finished.millis, success });
         Ok(())
     }
 
-    /// Has rustc go on from what an earlier compilation has left. What it writes may depend on that, and is not
-    /// recorded.
+    /// Runs rustc on top of an earlier compilation. Its outputs may depend on that one, and are not recorded.
     fn compile_incrementally(&self, conversation: &mut Conversation, id: UnitId, call: &Call) -> io::Result<()> {
         let unit = self.build.context.plan.unit(id);
         self.compile(conversation, id, unit.remapped, call)?;
@@ -303,12 +302,12 @@ impl Units {
         Ok(())
     }
 
-    /// Has rustc run, and records what it wrote.
+    /// Runs rustc, and records its outputs.
     fn miss(&self, conversation: &mut Conversation, id: UnitId, key: UnitKey, call: &Call) -> io::Result<()> {
         let dependencies = dependency_records(&call.invocation, &self.metadata);
-        let is_foreign = dependencies.as_ref().is_ok_and(|records| self.foreign_dependency(id, records));
+        let is_foreign = dependencies.as_ref().is_ok_and(|records| self.has_foreign_dependency(id, records));
         if !is_foreign {
-            self.state().ours.insert(id);
+            self.state().of_session.insert(id);
         }
         let BuildContext { plan, roots, .. } = &self.build.context;
         let Stores { log, .. } = &self.build.stores;
@@ -321,7 +320,7 @@ impl Units {
         if success {
             self.note_objects(id, call);
             self.note_linked(id, call, &finished);
-            self.stand_in(id, call);
+            self.place_stand_in(id, call);
             self.note_code(id, call, Some(&finished));
         }
         conversation.release()?;
@@ -330,8 +329,8 @@ impl Units {
             return Ok(());
         }
         let recorded = dependencies.and_then(|dependencies| match is_foreign {
-            _ if has_continued_incremental => Ok(Recorded::Not(UncacheableReason::Incremental)),
-            true => Ok(Recorded::Not(UncacheableReason::ForeignDependency)),
+            _ if has_continued_incremental => Ok(Recorded::Refused(UncacheableReason::Incremental)),
+            true => Ok(Recorded::Refused(UncacheableReason::ForeignDependency)),
             false => self.record(id, key, call, dependencies, &finished, outputs?),
         });
         match recorded {
@@ -344,8 +343,8 @@ impl Units {
                 entry.code = self.state().linked_code.get(&id).copied().flatten();
                 self.build.keep(id, *entry);
             }
-            Ok(Recorded::Not(reason)) => log.record(EventKind::NotRecorded { unit: id, reason }),
-            Err(error) => self.build.stores.failed(&error),
+            Ok(Recorded::Refused(reason)) => log.record(EventKind::NotRecorded { unit: id, reason }),
+            Err(error) => self.build.stores.warn_not_writable(&error),
         }
         Ok(())
     }
@@ -367,10 +366,10 @@ impl Units {
             now.is_ok_and(|now| now.digest == content && now.changed < plan.began())
         };
         if unit.content.is_some_and(|content| !is_unchanged(content)) {
-            return Ok(Recorded::Not(UncacheableReason::ChangedMeanwhile));
+            return Ok(Recorded::Refused(UncacheableReason::ChangedMeanwhile));
         }
         let Some(script) = self.scripts.script_output_if_any(id, call) else {
-            return Ok(Recorded::Not(UncacheableReason::OutsideInput));
+            return Ok(Recorded::Refused(UncacheableReason::OutsideInput));
         };
         let compiled = Compiled {
             compiler,
@@ -397,27 +396,27 @@ impl Units {
         record(compiled, store, roots, &self.scanner, inputs)
     }
 
-    /// Cargo's own files of a unit that was just compiled: it writes them once it knows that the compiler has ended.
+    /// Cargo's own files of a new unit, which cargo writes when it knows that the compiler has ended.
     fn fresh(&self, id: UnitId, call: &Call, printed: &str) -> Option<(Fresh, BTreeSet<Root>)> {
         let site = self.build.context.site();
         let hash = call.invocation.extra_filename().trim_start_matches('-');
         let start = Instant::now();
         loop {
-            // Asked first: what is there when cargo has ended is all there will be.
-            let over = self.stopping.load(Ordering::SeqCst) || start.elapsed() > FINGERPRINT_PATIENCE;
+            // Evaluated before the attempt: when cargo has ended, the files are complete.
+            let is_last_attempt = self.stopping.load(Ordering::SeqCst) || start.elapsed() > FINGERPRINT_PATIENCE;
             let fresh = site.compiled(self.build.context.plan.unit(id), hash, &call.out_dir, printed);
-            if fresh.is_some() || over {
+            if fresh.is_some() || is_last_attempt {
                 return fresh;
             }
             thread::sleep(FINGERPRINT_TICK);
         }
     }
 
-    /// Whether a dependency was compiled by plain cargo: an entry made against it would be of no use anywhere else.
+    /// Whether a dependency was compiled by plain cargo: an entry made against it would be useless elsewhere.
     ///
-    /// A dependency is known if this session made it, if an earlier one did, or if it is the very file that its entry in
-    /// the store describes.
-    fn foreign_dependency(&self, id: UnitId, records: &[DependencyRecord]) -> bool {
+    /// A dependency is known if this session or an earlier one made it, or if its entry in the store describes this
+    /// file.
+    fn has_foreign_dependency(&self, id: UnitId, records: &[DependencyRecord]) -> bool {
         let BuildContext { plan, .. } = &self.build.context;
         let Stores { prefetch, store, .. } = &self.build.stores;
         plan.unit(id).dependencies.iter().any(|dependency| {
@@ -425,9 +424,9 @@ impl Units {
                 return false;
             };
             let mark = Digest::of_value(Domain::CompiledMark, &record.metadata);
-            if self.state().ours.contains(&dependency.unit) {
+            if self.state().of_session.contains(&dependency.unit) {
                 if plan.unit(dependency.unit).key.is_err() {
-                    // Where the store cannot be written, later sessions record less: nothing else is lost.
+                    // If the store cannot be written, later sessions record less. Nothing else is lost.
                     let _ = store.put_probe(mark, &[]);
                 }
                 return false;
@@ -441,8 +440,9 @@ impl Units {
     }
 }
 
-/// Whether a directory, relative to the build directory, is an `OUT_DIR` or in one: `out` below `build/<package>-<hash>`,
-/// or below `build/<package>/<hash>` in the layout of later cargos. A profile may be called `out`, too.
+/// Whether a directory, relative to the build directory, is an `OUT_DIR` or below one: `out` in
+/// `build/<package>-<hash>`, or in later cargos' layout in `build/<package>/<hash>`. A profile may be called `out`,
+/// too.
 fn is_in_script_dir(directory: &Utf8Path) -> bool {
     let parts: Vec<_> = directory.components().map(|part| part.as_str()).collect();
     let is_build = |index: Option<usize>| index.is_some_and(|index| parts[index] == "build");
@@ -457,7 +457,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_below_an_out_dir_is_told_from_a_profile_of_that_name() {
+    fn an_out_dir_is_distinguished_from_a_profile_called_out() {
         for directory in [
             "debug/build/demo-0123/out",
             "debug/build/demo-0123/out/target/debug/deps",

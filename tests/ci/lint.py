@@ -1,6 +1,6 @@
-"""Checks of the action and the recipes for which there is no linter: the shell in them, buildspec.yml, Jenkinsfile.
+"""Checks of the action and the recipes that no linter covers: their shell code, buildspec.yml, Jenkinsfile.
 
-Prints what is wrong, and ends with 1 where something is.
+Prints the problems, and exits with 1 if there are any.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ import tree_sitter
 from ruamel.yaml import YAML
 
 RECIPES = Path("book/src/ci")
-# What CodeBuild's reference of version 0.2 lists.
+# The names in CodeBuild's reference for version 0.2.
 PHASES = {"install", "pre_build", "build", "post_build"}
 SECTIONS = {"version", "run-as", "env", "proxy", "batch", "phases", "reports", "artifacts", "cache"}
 PHASE = {"run-as", "on-failure", "runtime-versions", "commands", "finally"}
@@ -29,9 +29,9 @@ def load(path):
 
 
 def check_shell(path, shell, script):
-    """By shellcheck. All services stop at the first command that fails."""
+    """Runs shellcheck. All services stop at the first command that fails."""
     if "${{" in script:
-        problem(path, f"an expression in a script, which whoever names a branch can write: {script!r}")
+        problem(path, f"an expression in a script, which a branch name can inject into: {script!r}")
     script = "set -e\n" + script
     checked = subprocess.run(["shellcheck", f"--shell={shell}", "-"], input=script, text=True, capture_output=True)
     if checked.returncode != 0:
@@ -45,12 +45,12 @@ def scripts_of_steps(path, steps):
             continue
         shell = step.get("shell", "bash")
         if path.name == "action.yml" and path.parent == Path(".") and not script.startswith("set -euo pipefail\n"):
-            problem(path, f"a script that goes on after an error: {step.get('name')}")
+            problem(path, f"a script that continues after an error: {step.get('name')}")
         yield shell, script
 
 
 def scripts(path):
-    """Each piece of shell with the shell that runs it."""
+    """Yields each script with the shell that runs it."""
     content = load(path)
     if "runs" in content:
         yield from scripts_of_steps(path, content["runs"].get("steps", []))
@@ -75,10 +75,10 @@ def check_buildspec(path):
             problem(path, f"CodeBuild does not know all of its {name}")
     for name, phase in spec["phases"].items():
         if not PHASE.issuperset(phase) or not all(isinstance(command, str) for command in phase["commands"]):
-            problem(path, f"CodeBuild does not know what is in {name}")
+            problem(path, f"CodeBuild does not know a part of {name}")
     for name, value in spec["env"]["variables"].items():
         if not isinstance(value, str):
-            problem(path, f"the variable {name} is no text")
+            problem(path, f"the variable {name} is not a string")
 
 
 def check_jenkinsfile(path):
@@ -94,7 +94,7 @@ def check_jenkinsfile(path):
         pending.extend(node.children)
     for part in ("pipeline_statement", "agent", "stages", "steps"):
         if part not in found:
-            problem(path, f"a declarative pipeline has a part {part}")
+            problem(path, f"a declarative pipeline must have {part}")
     for line in source.decode().splitlines():
         if line.strip().startswith("sh '"):
             check_shell(path, "sh", line.strip()[len("sh '") : -1])
@@ -105,5 +105,5 @@ for file in [Path("action.yml"), *sorted(Path("tests/ci").glob("*/action.yml")),
         check_shell(file, shell, script)
 check_buildspec(RECIPES / "buildspec.yml")
 check_jenkinsfile(RECIPES / "Jenkinsfile")
-print("\n".join(problems) or "the recipes are as they should be")
+print("\n".join(problems) or "the recipes are valid")
 sys.exit(bool(problems))

@@ -1,7 +1,7 @@
-// What a reader does with the pages that `tests/html.rs` has made, done by Chromium.
+// Tests in Chromium of the pages that `tests/html.rs` makes.
 //
-// PAGES is their directory, CHROMIUM the browser, BROWSER_MODULES where playwright-core and axe-core are, HOSTILE the text
-// that must stay one.
+// PAGES is their directory, CHROMIUM the browser, BROWSER_MODULES the directory of playwright-core and axe-core, HOSTILE
+// the text that must stay text.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -21,7 +21,7 @@ const browser = await chromium.launch({
 });
 after(() => browser.close());
 
-// Opens a page, and closes it when `use` is done. Nothing may go wrong in it, and nothing but the file may be asked for.
+// Opens a page, and closes it when `use` is done. The page may log nothing, and may request nothing but its own file.
 async function open(name, use, options = {}) {
   const url = pathToFileURL(join(process.env.PAGES, `${name}.html`)).href;
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
@@ -37,7 +37,7 @@ async function open(name, use, options = {}) {
   await context.close();
 }
 
-// The widest of some blocks: narrow ones may lie under their neighbours.
+// The widest block: narrow ones may be covered by their neighbours.
 async function widest(page, selector) {
   const blocks = page.locator(selector);
   const widths = await blocks.evaluateAll((blocks) => blocks.map((block) => block.clientWidth));
@@ -56,9 +56,9 @@ for (const name of NAMES) {
     }
   }));
 
-  // There is nothing in the large one that is not in the others, only more of it.
+  // The large page has nothing that the others do not have.
   for (const colorScheme of name === "large" ? [] : ["light", "dark"]) {
-    test(`${name}: everybody can read it, in ${colorScheme} colours`, () => open(name, async (page) => {
+    test(`${name}: the page is accessible in ${colorScheme} colours`, () => open(name, async (page) => {
       await page.evaluate(axe);
       const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"];
       const { violations } = await page.evaluate((tags) => axe.run(document, { runOnly: tags }), tags);
@@ -74,7 +74,7 @@ test("the filter narrows the table, by words and by outcome", () => open("cold",
   await page.fill("#filter", "anyhow run");
   assert.equal(await shownRows(page).count(), 1);
   assert.equal(await page.locator("#shown").textContent(), `1 of ${all} units`);
-  assert.ok((await page.locator(".block.faded").count()) > 0, "the timeline does not show what the filter leaves");
+  assert.ok((await page.locator(".block.faded").count()) > 0, "the timeline does not show the filter");
   await page.fill("#filter", "no such thing");
   assert.equal(await shownRows(page).count(), 0);
   await page.fill("#filter", "");
@@ -86,7 +86,7 @@ test("the filter narrows the table, by words and by outcome", () => open("cold",
   assert.ok(others < all);
 }));
 
-test("columns sort, numbers as numbers, and what is empty comes last", () => open("large", async (page) => {
+test("columns sort numerically or by text, with empty cells last", () => open("large", async (page) => {
   const numbers = async () => (await column(page, 5)).map((value) => (value === "" ? undefined : Number(value)));
   const head = page.getByRole("button", { name: "Restoring" });
   await head.click();
@@ -106,7 +106,7 @@ test("columns sort, numbers as numbers, and what is empty comes last", () => ope
 }));
 
 for (const name of ["cold", "warm"]) {
-  test(`${name}: pointing at a block and walking to it with the keyboard say the same`, () => open(name, async (page) => {
+  test(`${name}: a block shows the same details when hovered and when focused`, () => open(name, async (page) => {
     const block = await widest(page, ".block[data-unit]");
     const tip = page.locator("#tip");
     assert.ok(await tip.isHidden());
@@ -116,7 +116,7 @@ for (const name of ["cold", "warm"]) {
     assert.match(hovered, /from \d+\.\d{3} s to \d+\.\d{3} s/);
     await page.mouse.move(1, 1);
     assert.ok(await tip.isHidden());
-    // One stop of the tabulator for all of the timeline; from there with arrows.
+    // The timeline is one tab stop; the arrow keys move within it.
     await page.focus("#zoom-fit");
     await page.keyboard.press("Tab");
     const focused = () => page.evaluate(() => document.activeElement.dataset.details);
@@ -140,13 +140,13 @@ for (const name of ["cold", "warm"]) {
   }));
 }
 
-test("a finger gets the details and stays where it is", () => open("cold", async (page) => {
+test("a tap shows the details and does not scroll to the row", () => open("cold", async (page) => {
   await (await widest(page, ".block[data-unit]")).tap();
   assert.ok(await page.locator("#tip").isVisible());
   assert.notEqual(await page.evaluate(() => document.activeElement.tagName), "TR");
 }, { hasTouch: true }));
 
-test("a row that the filter hides is shown to who follows a link to it", () => open("cold", async (page) => {
+test("following a link to a row that the filter hides shows the row", () => open("cold", async (page) => {
   await page.fill("#filter", "no such thing");
   await page.locator("#critical a").first().click();
   const id = (await page.locator("#critical a").first().getAttribute("href")).slice(1);
@@ -154,7 +154,7 @@ test("a row that the filter hides is shown to who follows a link to it", () => o
   assert.ok(await page.locator(`#${id}`).isVisible());
 }));
 
-test("zooming stretches the timeline and keeps the page as wide as it is", () => open("large", async (page) => {
+test("zooming stretches the timeline but not the page", () => open("large", async (page) => {
   const width = () => page.evaluate(() => document.querySelector("#canvas").clientWidth);
   const before = await width();
   await page.click("#zoom-in");
@@ -173,20 +173,20 @@ test("zooming stretches the timeline and keeps the page as wide as it is", () =>
   assert.equal(await width(), before);
 }));
 
-test("colours follow the system, until the reader says otherwise", () => open("cold", async (page) => {
-  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-  const light = await ground();
+test("colours follow the system until the reader switches them", () => open("cold", async (page) => {
+  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await background();
   await page.emulateMedia({ colorScheme: "dark" });
-  const dark = await ground();
+  const dark = await background();
   assert.notEqual(light, dark);
   await page.click("#theme");
-  assert.equal(await ground(), light);
+  assert.equal(await background(), light);
   await page.click("#theme");
-  assert.equal(await ground(), dark);
+  assert.equal(await background(), dark);
 }));
 
 for (const name of ["cold", "hostile"]) {
-  test(`${name}: what looks like markup is text`, () => open(name, async (page) => {
+  test(`${name}: text that looks like markup stays text`, () => open(name, async (page) => {
     const text = process.env.HOSTILE;
     assert.ok((await page.locator("h1").textContent()).includes(text));
     assert.ok((await page.title()).includes(text));
@@ -204,7 +204,7 @@ for (const name of ["cold", "hostile"]) {
   }));
 }
 
-test("what fetched, compiled, ran a script and sent is in the timeline", async () => {
+test("the timeline shows fetching, compiling, scripts and uploading", async () => {
   await open("cold", async (page) => {
     for (const kind of [".miss", ".upload", ".miss.script", ".miss.critical"]) assert.ok((await page.locator(`.block${kind}`).count()) > 0, kind);
     assert.equal(await page.locator(".block.fetch").count(), 0);
@@ -216,7 +216,7 @@ test("what fetched, compiled, ran a script and sent is in the timeline", async (
   });
 });
 
-test("a build that did not come to its end, or failed, says so first", async () => {
+test("an incomplete or failed build is marked at the top", async () => {
   await open("incomplete", async (page) => assert.match(await page.locator(".notes").textContent(), /Incomplete: .* lower bound/));
   await open("failed", async (page) => {
     assert.match(await page.locator(".session").textContent(), /exit code 101/);
@@ -226,19 +226,19 @@ test("a build that did not come to its end, or failed, says so first", async () 
   await open("cold", async (page) => assert.equal(await page.locator(".notes, .badge.failed").count(), 0));
 });
 
-test("a session that had nothing to do has neither units nor a table", () => open("settled", async (page) => {
+test("a session with nothing to do has neither units nor a table", () => open("settled", async (page) => {
   assert.match(await page.locator(".empty").textContent(), /without a plan/);
   assert.equal(await page.locator("table, .figures, #reasons").count(), 0);
   assert.equal(await page.locator(".block.phase").count(), 1);
 }));
 
-test("without scripts everything can be read", () => open("cold", async (page) => {
+test("the page is readable without JavaScript", () => open("cold", async (page) => {
   assert.equal(await page.locator(".control:visible").count(), 0);
   assert.ok((await page.locator(".block:visible").count()) > 10);
   assert.ok((await shownRows(page).count()) > 10);
 }, { javaScriptEnabled: false }));
 
-test("on paper there are no controls, and nothing is cut off", () => open("large", async (page) => {
+test("in print there are no controls, and nothing is cut off", () => open("large", async (page) => {
   await page.emulateMedia({ media: "print" });
   assert.equal(await page.locator(".control:visible").count(), 0);
   assert.equal(await shownRows(page).count(), 1000);

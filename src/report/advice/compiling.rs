@@ -1,4 +1,4 @@
-//! What was compiled and need not have been.
+//! Advice about compilations that were not necessary.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use crate::event::UncacheableReason;
 use crate::report::cause::CompileCause;
 use crate::report::present::{counted, duration, first_few};
 
-/// Versions that cargo takes for one another share this.
-type Line = (u64, u64, u64);
+/// The part of a version that compatible versions share.
+type CompatibleVersion = (u64, u64, u64);
 
-fn line(version: &str) -> Option<Line> {
+fn compatible_version(version: &str) -> Option<CompatibleVersion> {
     let Version { major, minor, patch, .. } = Version::parse(version).ok()?;
     Some(match (major, minor) {
         (0, 0) => (0, 0, patch),
@@ -26,21 +26,22 @@ fn line(version: &str) -> Option<Line> {
 struct Duplicate<'a> {
     package: &'a str,
     versions: Vec<&'a str>,
-    /// What all but the most expensive of them took.
+    /// The compile time of all versions but the most expensive one.
     cost: u64,
 }
 
 fn duplicates<'a>(input: &AdviceInput<'a>) -> Vec<Duplicate<'a>> {
-    let mut packages: BTreeMap<&str, BTreeMap<Line, (&str, u64)>> = BTreeMap::new();
+    let mut packages: BTreeMap<&str, BTreeMap<CompatibleVersion, (&str, u64)>> = BTreeMap::new();
     for unit in &input.report.units {
-        let (Some(millis), Some(line)) = (unit.outcome.compiled_ms(), line(&unit.version)) else { continue };
-        let (_, spent) = packages.entry(&unit.package).or_default().entry(line).or_insert((&unit.version, 0));
+        let Some(millis) = unit.outcome.compiled_ms() else { continue };
+        let Some(version) = compatible_version(&unit.version) else { continue };
+        let (_, spent) = packages.entry(&unit.package).or_default().entry(version).or_insert((&unit.version, 0));
         *spent = spent.saturating_add(millis);
     }
-    let duplicate = |(package, lines): (&'a str, BTreeMap<Line, (&'a str, u64)>)| {
-        let most = lines.values().map(|(_, spent)| *spent).max().unwrap_or(0);
-        let cost = sum(lines.values().map(|(_, spent)| *spent)).saturating_sub(most);
-        let versions: Vec<_> = lines.into_values().map(|(version, _)| version).collect();
+    let duplicate = |(package, versions): (&'a str, BTreeMap<CompatibleVersion, (&'a str, u64)>)| {
+        let most = versions.values().map(|(_, spent)| *spent).max().unwrap_or(0);
+        let cost = sum(versions.values().map(|(_, spent)| *spent)).saturating_sub(most);
+        let versions: Vec<_> = versions.into_values().map(|(version, _)| version).collect();
         (versions.len() > 1).then_some(Duplicate { package, versions, cost })
     };
     let mut duplicates: Vec<_> = packages.into_iter().filter_map(duplicate).collect();
@@ -62,7 +63,7 @@ pub(super) fn duplicate_versions(input: &AdviceInput<'_>) -> Option<Advice> {
         first_few(&listed, SHOWN),
     );
     let figures = [("cheaper_ms", cost), ("crates", duplicates.len() as u64)];
-    let action = "who asks for which: cargo tree --duplicates";
+    let action = "to see which packages require which version: cargo tree --duplicates";
     (!duplicates.is_empty()).then(|| Advice::new(AdviceName::DuplicateVersions, cost, figures, message, action))
 }
 
@@ -73,11 +74,11 @@ pub(super) fn incremental_in_ci(input: &AdviceInput<'_>) -> Option<Advice> {
     let times: Vec<_> = incremental.filter_map(|outcome| outcome.compiled_ms()).filter(|_| input.ci).collect();
     let compile_ms = sum(times.iter().copied());
     let message = format!(
-        "{} compiled incrementally in CI on top of an earlier compilation, for {}: that is not cached",
+        "{} compiled incrementally in CI on top of an earlier compilation, for {}: such units are not cached",
         counted(times.len(), "unit was", "units were"),
         duration(compile_ms),
     );
-    let action = "CARGO_INCREMENTAL=0; or leave it and `incremental = \"keep\"` out, as \"strip\" is the default in CI";
+    let action = "CARGO_INCREMENTAL=0; or set neither it nor `incremental = \"keep\"`: \"strip\" is the default in CI";
     let figures = [("compile_ms", compile_ms), ("units", times.len() as u64)];
     (!times.is_empty()).then(|| Advice::new(AdviceName::IncrementalInCi, compile_ms, figures, message, action))
 }

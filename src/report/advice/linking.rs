@@ -1,4 +1,4 @@
-//! What programs are linked by, and what they consist of.
+//! Advice about the linker and the content of programs.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -8,14 +8,14 @@ use crate::event::LinkedProgram;
 use crate::report::UnitReport;
 use crate::report::present::{bytes, counted, duration, first_few, title};
 
-/// Below this share of the time spent on compiling, the linker is not what a build waits for.
+/// The linker is worth mentioning from one part in this many of the compile time.
 const SHARE: u64 = 10;
-/// So much debug information that is of no use for a backtrace is worth mentioning.
-const MANY_BYTES: u64 = 100_000_000;
-/// The same where nobody debugs.
-const MANY_BYTES_IN_CI: u64 = 50_000_000;
+/// The least size of debug information beyond that of backtraces that is worth mentioning.
+const MIN_BYTES: u64 = 100_000_000;
+/// The same limit in CI, where nobody debugs.
+const MIN_BYTES_IN_CI: u64 = 50_000_000;
 
-/// How fast a linker is beside others; the one that leaves no name is GNU's.
+/// The speed of a linker, compared with the others. GNU's linker leaves no name in a program.
 fn rank(linker: Option<&str>) -> u8 {
     match linker {
         Some("mold" | "Wild") => 2,
@@ -24,7 +24,7 @@ fn rank(linker: Option<&str>) -> u8 {
     }
 }
 
-/// A faster linker, and how cargo is told to use it.
+/// A faster linker, and the configuration that makes cargo use it.
 struct Choice {
     name: &'static str,
     rank: u8,
@@ -33,23 +33,23 @@ struct Choice {
 }
 
 impl Choice {
-    /// The fastest one that is there; one to install where there is none.
+    /// The fastest installed linker, or one to install.
     fn of(installed: &[String]) -> Self {
         const MOLD: &str = r#"rustflags = ["-C", "link-arg=-fuse-ld=mold"]"#;
         const WILD: &str = "linker = \"clang\"\nrustflags = [\"-C\", \"link-arg=--ld-path=wild\"]";
         const LLD: &str = r#"rustflags = ["-C", "link-arg=-fuse-ld=lld"]"#;
         let has = |name: &str| installed.iter().any(|linker| linker == name);
-        let there = |name, rank, flags| Self { name, rank, is_installed: true, flags };
+        let installed = |name, rank, flags| Self { name, rank, is_installed: true, flags };
         match () {
-            () if has("mold") => there("mold", 2, MOLD),
-            () if has("wild") && has("clang") => there("wild", 2, WILD),
-            () if has("ld.lld") => there("lld", 1, LLD),
+            () if has("mold") => installed("mold", 2, MOLD),
+            () if has("wild") && has("clang") => installed("wild", 2, WILD),
+            () if has("ld.lld") => installed("lld", 1, LLD),
             () => Self { name: "lld", rank: 1, is_installed: false, flags: LLD },
         }
     }
 }
 
-/// Which processor time the linker took is known, which time on the clock is not.
+/// The linker's processor time is known, its wall-clock time is not.
 pub(super) fn faster_linker(input: &AdviceInput<'_>) -> Option<Advice> {
     let choice = Choice::of(input.linkers);
     let is_for_host = |unit: &UnitReport| unit.platform.as_deref().is_none_or(|platform| platform == input.host);
@@ -64,9 +64,9 @@ pub(super) fn faster_linker(input: &AdviceInput<'_>) -> Option<Advice> {
     }
     let (_, first) = slow.first()?;
     let used = first.linker.as_deref().unwrap_or("the system's linker");
-    let there = if choice.is_installed { "is installed and" } else { "is not installed, but" };
+    let state = if choice.is_installed { "is installed and" } else { "is not installed, but" };
     let message = format!(
-        "linking {} took {} of processor time in {used}, beside {} of compiling in all; {} {there} links faster",
+        "linking {} took {} of processor time in {used}, compared to {} for all compilations; {} {state} links faster",
         counted(slow.len(), "program", "programs"),
         duration(linker_ms),
         duration(compile_ms),
@@ -77,7 +77,7 @@ pub(super) fn faster_linker(input: &AdviceInput<'_>) -> Option<Advice> {
     Some(Advice::new(AdviceName::FasterLinker, linker_ms, figures, message, action))
 }
 
-/// How long writing and linking it took is not known.
+/// The time that it takes to write and link debug information is not known.
 pub(super) fn debug_info(input: &AdviceInput<'_>) -> Option<Advice> {
     let mut full: Vec<_> = input.programs.iter().filter(|(_, program)| program.full_debug).collect();
     full.sort_by_key(|(_, program)| Reverse(program.debug_bytes));
@@ -86,13 +86,13 @@ pub(super) fn debug_info(input: &AdviceInput<'_>) -> Option<Advice> {
         (of(|program| program.bytes), of(|program| program.debug_bytes), of(|program| program.line_bytes));
     let standard = standard_library(input);
     let most = sum(full.iter().map(|(_, program)| beyond_lines(program).saturating_sub(standard)));
-    if most < if input.ci { MANY_BYTES_IN_CI } else { MANY_BYTES } {
+    if most < if input.ci { MIN_BYTES_IN_CI } else { MIN_BYTES } {
         return None;
     }
     let largest: Vec<_> =
         full.iter().map(|(unit, program)| format!("{} {}", title(unit), bytes(program.debug_bytes))).collect();
     let message = format!(
-        "of {} in {}, {} are debug information ({}); with that for lines alone, at most {} would not be written",
+        "of {} in {}, {} are debug information ({}); line tables alone would save at most {}",
         bytes(all),
         counted(full.len(), "program", "programs"),
         bytes(debug),
@@ -117,14 +117,14 @@ fn beyond_lines(program: &LinkedProgram) -> u64 {
     program.debug_bytes.saturating_sub(program.line_bytes)
 }
 
-/// What the standard library brings along whatever the profile says: as much as is in the smallest program that was
-/// compiled without.
+/// The debug information of the standard library, which does not depend on the profile: the least amount in a program
+/// that was compiled without full debug information.
 fn standard_library(input: &AdviceInput<'_>) -> u64 {
     let without = input.programs.iter().filter(|(_, program)| !program.full_debug);
     without.map(|(_, program)| beyond_lines(program)).min().unwrap_or(0)
 }
 
-/// The profile from which one of cargo's own has its settings.
+/// The section of the manifest that sets a profile: cargo's own profiles inherit from others.
 fn manifest_name(profile: &str) -> &str {
     match profile {
         "test" => "dev",

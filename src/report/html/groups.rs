@@ -1,4 +1,4 @@
-//! The units by outcome and reason, with what they cost and what would change that.
+//! The units by outcome and reason, with their cost and advice.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::share;
 use crate::report::cause::CompileCause;
-use crate::report::present::{bytes, name, time};
+use crate::report::present::name;
 use crate::report::{Outcome, UnitReport};
 
-/// What the units of a group come to.
+/// Sums over the units of a group.
 #[derive(Default)]
 struct Sum {
     units: usize,
@@ -17,7 +17,7 @@ struct Sum {
     bytes: Option<u64>,
 }
 
-/// The units by outcome and reason: hits first, then what cost most.
+/// The units by outcome and reason: hits first, then by cost.
 pub(super) fn groups(units: &[UnitReport]) -> Vec<Value> {
     let mut sums: BTreeMap<_, (Sum, &Outcome)> = BTreeMap::new();
     for UnitReport { outcome, .. } in units {
@@ -45,7 +45,6 @@ fn group(outcome: &Outcome) -> String {
 
 fn entry(sum: &Sum, outcome: &Outcome, most: u64) -> Value {
     let (description, advice) = describe(outcome);
-    let avoided = if matches!(outcome, Outcome::Hit { .. }) { " avoided" } else { "" };
     json!({
         "outcome": outcome.name(),
         "label": outcome.label(),
@@ -53,21 +52,19 @@ fn entry(sum: &Sum, outcome: &Outcome, most: u64) -> Value {
         "description": description,
         "advice": advice,
         "units": sum.units,
-        "time": if sum.millis > 0 { format!("{}{avoided}", time(sum.millis)) } else { String::new() },
+        "compile_ms": sum.millis,
         "percent": share(sum.millis, most),
-        "bytes": sum.bytes.map(bytes),
+        "bytes": sum.bytes,
     })
 }
 
-/// What an outcome means, and what would change it.
+/// The meaning of an outcome, and advice.
 fn describe(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
     match outcome {
-        Outcome::Hit { hydrated: true, .. } => {
-            ("in its place before cargo looked there: cargo started no process", None)
-        }
-        Outcome::Hit { .. } => ("brought when cargo asked for it", None),
-        Outcome::Fresh => ("the target directory had it already, and cargo did not ask for it", None),
-        Outcome::NotReached => ("cargo did not come to it", None),
+        Outcome::Hit { hydrated: true, .. } => ("in place before cargo looked: cargo started no process for it", None),
+        Outcome::Hit { .. } => ("restored when cargo asked for it", None),
+        Outcome::Fresh => ("the target directory had it already, and cargo did not call rustc for it", None),
+        Outcome::NotReached => ("cargo did not get to it", None),
         outcome => CompileCause::of(outcome).map_or(("", None), CompileCause::describe),
     }
 }

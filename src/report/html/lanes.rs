@@ -1,9 +1,10 @@
-//! What overlaps in time goes into lanes beside each other, as few as there can be.
+//! Lanes: overlapping intervals beside each other, in as few lanes as possible.
 
-/// Gives each of the intervals, which are in the order of their beginnings, the first lane that is free by then. Returns
-/// the lanes, each with the indices of its intervals.
+/// Puts each interval into the first lane that is free when the interval begins. The intervals are ordered by their
+/// beginnings. Returns the lanes, each with the indices of its intervals.
 ///
-/// An interval takes a millisecond at least: what began and ended in the same one is not put on top of each other.
+/// An interval takes at least a millisecond, so intervals that begin and end in the same millisecond do not cover each
+/// other.
 pub(super) fn lanes(intervals: impl IntoIterator<Item = (u64, u64)>) -> Vec<Vec<usize>> {
     let mut lanes: Vec<(u64, Vec<usize>)> = Vec::new();
     for (index, (start, end)) in intervals.into_iter().enumerate() {
@@ -26,7 +27,7 @@ mod tests {
     use super::lanes;
 
     #[test]
-    fn what_overlaps_is_side_by_side_and_what_follows_is_not() {
+    fn overlapping_intervals_have_lanes_of_their_own_and_consecutive_ones_share_one() {
         assert_eq!(lanes([(0, 10), (2, 5), (5, 9), (10, 11)]), [vec![0, 3], vec![1, 2]]);
         assert_eq!(lanes([(4, 4), (4, 4), (5, 5)]), [vec![0, 2], vec![1]]);
         assert_eq!(lanes([]), [[0; 0]; 0]);
@@ -34,7 +35,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn there_are_as_many_lanes_as_overlap_at_most(spans in prop::collection::vec((0_u64..50, 1_u64..20), 0..40)) {
+        fn as_many_intervals_overlap_as_there_are_lanes(spans in prop::collection::vec((0_u64..50, 1_u64..20), 0..40)) {
             let mut spans: Vec<_> = spans.into_iter().map(|(start, length)| (start, start + length)).collect();
             spans.sort_unstable();
             let lanes = lanes(spans.iter().copied());

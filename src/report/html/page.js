@@ -1,5 +1,5 @@
 "use strict";
-// What the page can do beyond being read: colours, zoom, details, filter, order. Nothing here makes markup out of text.
+// The interactive parts of the page: colour scheme, zoom, details, filter, order. Nothing here turns text into markup.
 (() => {
   const one = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -9,7 +9,7 @@
   const units = one("#table") && table();
   if (one("#canvas")) timeline(units);
 
-  // Light and dark: the reader's, until told otherwise.
+  // The colour scheme: that of the browser, until the reader switches it.
   function themes() {
     const root = document.documentElement, button = one("#theme"), preferred = matchMedia("(prefers-color-scheme: dark)");
     const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : preferred.matches);
@@ -19,7 +19,7 @@
     say();
   }
 
-  // The table of units: which rows are shown, and in which order.
+  // Filters and sorts the table of units.
   function table() {
     const body = one("#table tbody"), filter = one("#filter"), boxes = all("[name=outcome]"), heads = all("#table thead th");
     const rows = [...body.rows].map((row) => ({ row, text: row.textContent.toLowerCase(), outcome: row.dataset.outcome }));
@@ -37,7 +37,7 @@
       changed();
     }
 
-    // Text from a to z first, numbers from the largest; nothing is always last.
+    // The first click sorts texts ascending and numbers descending. Empty cells are always last.
     function sort(head, column) {
       const isNumber = head.classList.contains("number"), before = head.ariaSort;
       const direction = (isNumber ? before === "descending" : before !== "ascending") ? 1 : -1;
@@ -59,7 +59,7 @@
       head.replaceChildren(button);
     });
 
-    // Whoever follows a link to a row wants to see it.
+    // Shows the row that a link leads to, even if it is filtered out.
     function reveal(id) {
       const row = document.getElementById(id);
       if (!row || row.parentElement !== body) return;
@@ -79,7 +79,7 @@
     return { reveal, isShown: (unit) => !document.getElementById(`unit-${unit}`)?.hidden, onChange: (call) => { changed = call; } };
   }
 
-  // The timeline: zoom, details of what is pointed at, and a way through it with the keyboard.
+  // The timeline: zoom, tooltips, and keyboard navigation.
   function timeline(units) {
     const scroll = one("#scroll"), canvas = one("#canvas"), axis = one("#axis"), slider = one("#zoom"), tip = one("#tip");
     const duration = Number(canvas.dataset.duration), least = 1, most = clamp(duration / 20, 8, 400);
@@ -99,14 +99,14 @@
       for (let at = 0; at < duration && ticks.length < 1000; at += step) {
         const tick = document.createElement("span");
         tick.style.left = `${(at / duration) * 100}%`;
-        // One at the very end would be cut off.
+        // A label at the very end would be cut off.
         if ((1 - at / duration) * canvas.clientWidth > 60) tick.textContent = step < 1000 && duration < 10000 ? `${at} ms` : `${(at / 1000).toFixed(step < 100 ? 2 : step < 1000 ? 1 : 0)} s`;
         ticks.push(tick);
       }
       axis.replaceChildren(...ticks);
     }
 
-    // What is at x stays there.
+    // Zooms around the position x.
     function zoomTo(wanted, x = scroll.clientWidth / 2) {
       const at = (scroll.scrollLeft + x) / canvas.clientWidth;
       zoom = clamp(wanted, least, most);
@@ -127,7 +127,7 @@
 
     function hide() { tip.hidden = true; }
 
-    // The block under the pointer, or one that is too narrow to be hit and is next to it.
+    // The block under the pointer, or a block close to it, which may be too narrow to hit.
     function near(event) {
       const direct = event.target.closest(".block");
       const lane = event.target.closest(".lane");
@@ -143,7 +143,7 @@
       current.tabIndex = 0;
     }
 
-    // The neighbour in this lane, or what is at the same time in the next one.
+    // The neighbour in this lane, or the block nearest in time in the next lane.
     function neighbour(key) {
       const lane = lanes.findIndex((lane) => lane.includes(current)), index = lanes[lane].indexOf(current);
       if (key === "ArrowRight") return lanes[lane][index + 1];
@@ -168,7 +168,7 @@
     canvas.addEventListener("focusout", hide);
     canvas.addEventListener("click", (event) => {
       const block = near(event);
-      // A finger cannot point without touching: it gets the details.
+      // Touch screens have no hover, so a touch shows the details.
       if (block && event.pointerType === "touch") return show(block, event.clientX, event.clientY);
       if (block && block.dataset.unit && units) units.reveal(`unit-${block.dataset.unit}`);
     });

@@ -1,4 +1,4 @@
-//! The timeline: tracks of what is alike, each with as many lanes as it needs.
+//! The timeline: a track for each kind of activity, with as many lanes as overlapping activities need.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::report::{Outcome, PhaseSpan, Report, UnitReport};
 pub(super) struct Timeline {
     duration_ms: u64,
     tracks: Vec<Track>,
-    /// What colours there are, with their meaning.
+    /// The classes of blocks that occur, with their meaning.
     legend: Vec<(&'static str, &'static str)>,
     has_scripts: bool,
 }
@@ -23,40 +23,40 @@ pub(super) struct Timeline {
 #[derive(Serialize)]
 struct Track {
     label: &'static str,
-    /// How the track is drawn.
+    /// The CSS class of the track.
     style: &'static str,
     lanes: Vec<Vec<Block>>,
 }
 
-/// A span as it is drawn.
-#[derive(Serialize)]
+/// A span or a phase, as the page draws it.
+#[derive(Default, Serialize)]
 struct Block {
     unit: Option<usize>,
     class: &'static str,
     is_critical: bool,
     is_script: bool,
-    /// Where the name stands: `inside`, or where there is no room for it, `after` or `before`.
-    label: &'static str,
-    left: String,
-    width: String,
+    /// Where the name is, if the block has no room for it: `after` or `before`.
+    label: Option<&'static str>,
+    /// Its position, as a CSS style.
+    position: String,
     name: String,
-    /// A line for each thing to say.
+    /// Lines for the tooltip.
     details: String,
 }
 
-/// The tracks, from what comes first in a session.
+/// The tracks, in the order of their activities in a session.
 const TRACKS: &[(&str, &str, &[SpanKind])] = &[
     ("Fetch: packs from the remote", "thin", &[SpanKind::Fetch]),
-    ("Hydrate: units put into the build directory", "thin", &[SpanKind::Hydrate]),
+    ("Hydrate: units placed in the build directory", "thin", &[SpanKind::Hydrate]),
     (
-        "Build: rustc and build scripts, a lane for each that ran beside others",
+        "Build: rustc and build scripts, in parallel lanes",
         "high",
         &[SpanKind::Compile, SpanKind::Restore, SpanKind::PassedThrough],
     ),
     ("Upload: packs to the remote", "thin", &[SpanKind::Upload]),
 ];
 
-/// All colours of the timeline.
+/// The classes of blocks, with their meaning.
 const LEGEND: &[(&str, &str)] = &[
     ("phase", "phase"),
     ("fetch", "fetched"),
@@ -64,12 +64,12 @@ const LEGEND: &[(&str, &str)] = &[
     ("miss", "miss: compiled"),
     ("uncacheable", "not cacheable: compiled"),
     ("failed", "failed"),
-    ("outside", "rustc, for no unit of the plan"),
+    ("outside", "rustc for something outside of the plan"),
     ("upload", "uploaded"),
 ];
 
 impl Timeline {
-    /// Nothing where nothing is known to have taken time.
+    /// The timeline of a report; absent if it has neither phases nor spans.
     pub(super) fn new(report: &Report, is_critical: &BTreeSet<UnitId>) -> Option<Self> {
         let ends = report.spans.iter().map(|span| span.end_ms).chain([report.duration_ms, 1]);
         let canvas = Canvas { report, is_critical, duration_ms: ends.max()? };
@@ -92,21 +92,15 @@ impl Canvas<'_> {
     fn phases(&self) -> Option<Track> {
         let phase = |span: &PhaseSpan| {
             let end_ms = span.end_ms.unwrap_or(self.duration_ms);
-            let open = if span.end_ms.is_none() { "\nit did not come to its end" } else { "" };
-            let (left, width) = self.place(span.start_ms, end_ms);
-            let details = format!("{}{open}\n{}", about(span.phase), when(span.start_ms, end_ms));
-            let block = Block {
-                unit: None,
+            let open = if span.end_ms.is_none() { "\nthe phase did not end" } else { "" };
+            vec![Block {
                 class: "phase",
-                is_critical: false,
-                is_script: false,
                 label: self.label(span.start_ms, end_ms),
-                left,
-                width,
+                position: self.position(span.start_ms, end_ms),
                 name: name(span.phase),
-                details,
-            };
-            vec![block]
+                details: format!("{}{open}\n{}", describe(span.phase), when(span.start_ms, end_ms)),
+                ..Block::default()
+            }]
         };
         let lanes: Vec<_> = self.report.phases.iter().map(phase).collect();
         (!lanes.is_empty()).then_some(Track { label: "Phases", style: "phases", lanes })
@@ -121,34 +115,29 @@ impl Canvas<'_> {
 
     fn block(&self, span: &Span) -> Block {
         let unit = span.unit.and_then(|id| Some((id, self.report.units.get(id.0)?)));
-        let is_run = |unit: &UnitReport| unit.mode == "run-custom-build";
-        let is_critical = span.kind == SpanKind::Compile && unit.is_some_and(|(id, _)| self.is_critical.contains(&id));
-        let (left, width) = self.place(span.start_ms, span.end_ms);
+        let is_compile = span.kind == SpanKind::Compile;
+        let is_critical = is_compile && unit.is_some_and(|(id, _)| self.is_critical.contains(&id));
         Block {
             unit: unit.map(|(id, _)| id.0),
             class: span_class(span.kind, unit.map(|(_, unit)| &unit.outcome)),
             is_critical,
-            is_script: span.kind == SpanKind::Compile && unit.is_some_and(|(_, unit)| is_run(unit)),
-            label: "inside",
-            left,
-            width,
+            is_script: is_compile && unit.is_some_and(|(_, unit)| unit.mode == "run-custom-build"),
+            label: None,
+            position: self.position(span.start_ms, span.end_ms),
             name: unit.map_or_else(|| span.name.clone().unwrap_or_default(), |(_, unit)| title(unit)),
             details: details(span, unit.map(|(_, unit)| unit), is_critical),
         }
     }
 
-    /// For a block that has a lane of its own.
-    fn label(&self, start_ms: u64, end_ms: u64) -> &'static str {
+    /// The place of the name of a block that has a lane of its own.
+    fn label(&self, start_ms: u64, end_ms: u64) -> Option<&'static str> {
         let is_short = end_ms.saturating_sub(start_ms) < self.duration_ms / 12;
-        match end_ms > self.duration_ms / 2 {
-            _ if !is_short => "inside",
-            true => "before",
-            false => "after",
-        }
+        is_short.then_some(if end_ms > self.duration_ms / 2 { "before" } else { "after" })
     }
 
-    fn place(&self, start_ms: u64, end_ms: u64) -> (String, String) {
-        (share(start_ms, self.duration_ms), share(end_ms.saturating_sub(start_ms), self.duration_ms))
+    fn position(&self, start_ms: u64, end_ms: u64) -> String {
+        let [left, width] = [start_ms, end_ms.saturating_sub(start_ms)].map(|part| share(part, self.duration_ms));
+        format!("left:{left}%;width:{width}%")
     }
 }
 
@@ -158,25 +147,25 @@ fn span_class(kind: SpanKind, outcome: Option<&Outcome>) -> &'static str {
         (SpanKind::Hydrate | SpanKind::Restore, _) => "hit",
         (SpanKind::Upload, _) => "upload",
         (SpanKind::Compile, Some(outcome)) if outcome.has_failed() => "failed",
-        // A unit that was restored after all had first been compiled for something else.
         (SpanKind::Compile, Some(Outcome::Uncacheable { .. })) => "uncacheable",
+        // This includes hits that were first compiled for something else.
         (SpanKind::Compile, Some(_)) => "miss",
         (SpanKind::Compile | SpanKind::PassedThrough, _) => "outside",
     }
 }
 
-/// What was done, and how that came, a line each.
+/// The activity and the outcome of the unit, on separate lines.
 fn details(span: &Span, unit: Option<&UnitReport>, is_critical: bool) -> String {
     let bytes = span.bytes.map(bytes);
     let bytes = bytes.map(|bytes| format!(", {bytes}")).unwrap_or_default();
     let is_run = unit.is_some_and(|unit| unit.mode == "run-custom-build");
     let what = match span.kind {
         SpanKind::Fetch => "fetched and unpacked",
-        SpanKind::Hydrate => "put into the build directory",
+        SpanKind::Hydrate => "placed in the build directory",
         SpanKind::Restore => "restored when cargo asked for it",
         SpanKind::Compile if is_run => "build script run",
         SpanKind::Compile => "compiled",
-        SpanKind::PassedThrough => "compiled, but for no unit of the plan",
+        SpanKind::PassedThrough => "compiled for something outside of the plan",
         SpanKind::Upload => "packed and sent",
     };
     let took = time(span.end_ms.saturating_sub(span.start_ms));
@@ -201,12 +190,12 @@ fn when(start_ms: u64, end_ms: u64) -> String {
     format!("from {} to {}", seconds(start_ms), seconds(end_ms))
 }
 
-fn about(phase: Phase) -> &'static str {
+fn describe(phase: Phase) -> &'static str {
     match phase {
-        Phase::Plan => "cargo is asked for the workspace and its units",
-        Phase::Prefetch => "entries and packs are brought into the local store",
-        Phase::Hydrate => "units are put into the build directory",
+        Phase::Plan => "xcache asks cargo for the workspace and its units",
+        Phase::Prefetch => "entries and packs are copied to the local store",
+        Phase::Hydrate => "units are placed in the build directory",
         Phase::Build => "cargo runs",
-        Phase::Upload => "what is left is sent to the remote",
+        Phase::Upload => "the remaining units are sent to the remote",
     }
 }

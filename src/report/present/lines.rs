@@ -1,28 +1,28 @@
-//! The lines of a terminal, in cargo's manner: a verb at the left, and what is said of it at the right.
+//! Lines for a terminal, as cargo writes them: a verb on the left, and a text on the right.
 
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-/// Cargo's verbs are right-aligned to this width.
+/// The width to which cargo right-aligns its verbs.
 pub(in crate::report) const VERB: u16 = 12;
-/// Narrower than this, nothing would be left of a name.
-const NARROWEST: u16 = 40;
+/// The least width that lines are laid out for.
+const MIN_WIDTH: u16 = 40;
 
-/// What went well.
+/// For success.
 pub const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// A detail.
+/// For details.
 pub const NOTE: Style = AnsiColor::Cyan.on_default().bold();
 pub(in crate::report) const ATTENTION: Style = AnsiColor::Yellow.on_default().bold();
 pub(in crate::report) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(in crate::report) const QUIET: Style = Style::new().dimmed();
 
-/// The room beside the verb.
+/// The width that remains beside the verb.
 pub(in crate::report) fn cells_width(width: u16) -> u16 {
-    width.max(NARROWEST) - VERB
+    width.max(MIN_WIDTH) - VERB
 }
 
-/// Writes a verb and a text, which goes on below itself where it is wider than the terminal. Words are never broken: they
+/// Writes a verb and a text. A text that is wider than the terminal is wrapped. Words are never broken, because they
 /// may be commands or paths.
 pub fn line(out: &mut dyn Write, width: Option<u16>, style: Style, verb: &str, text: &str) -> io::Result<()> {
     let indent = usize::from(VERB);
@@ -38,7 +38,8 @@ pub fn line(out: &mut dyn Write, width: Option<u16>, style: Style, verb: &str, t
     lines[1..].iter().try_for_each(|line| writeln!(out, "{:indent$} {line}", ""))
 }
 
-/// Names and messages come from elsewhere: nothing in them moves the cursor or changes colours.
+/// The text without line breaks and control characters: names and messages from elsewhere must not move the cursor or
+/// change colours.
 pub(in crate::report) fn one_line(text: &str) -> String {
     let is_gap = |letter: char| letter.is_whitespace() || letter.is_control();
     text.split(is_gap).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")

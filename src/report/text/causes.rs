@@ -1,4 +1,4 @@
-//! What keeps units from being hits, and what would change that.
+//! The causes of misses and of uncacheable units, and what would change that.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::report::{Count, Report};
 
 const HEADING: Style = Style::new().bold();
 
-/// A heading and a row for each cause, the most expensive first; nothing where everything was a hit.
+/// Writes a heading and a row for each cause, the most expensive first; nothing if there is no cause.
 pub(super) fn write(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
     let causes = causes(report);
     if causes.is_empty() {

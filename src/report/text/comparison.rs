@@ -1,24 +1,24 @@
-//! Two builds: the units that changed, by how, and at the end the totals beside each other.
+//! A comparison of two builds: the units that changed, grouped by outcome, and the totals of both at the end.
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use super::View;
 use super::grid::{Column, Grid};
-use super::table::{SHOWN, verb};
+use super::table::{shown, verb};
 use crate::report::compare::{Comparison, UnitChange};
 use crate::report::present::lines::{ATTENTION, NOTE, QUIET, line};
 use crate::report::present::{bytes, duration, joined, name, precise, reason, timestamp, title, units};
 use crate::report::sessions::Session;
 use crate::report::{OutcomeKind, UnitReport};
 
-/// What became of a unit that changed: now, and before.
+/// The outcomes of a changed unit: now, and before.
 type Step = (Option<OutcomeKind>, Option<OutcomeKind>);
 
-/// Its name, its value, and how that is written.
+/// The name of a total, its value, and its format.
 type Sum = (&'static str, fn(&Session) -> u64, fn(u64) -> String);
 
-/// What changed.
+/// Writes the comparison.
 pub fn comparison(comparison: &Comparison, view: View, out: &mut dyn Write) -> io::Result<()> {
     changes(&comparison.changed, view).write(out)?;
     if !comparison.changed.is_empty() {
@@ -34,10 +34,10 @@ pub fn comparison(comparison: &Comparison, view: View, out: &mut dyn Write) -> i
 fn changes(changed: &[UnitChange], view: View) -> Grid {
     let (text, number) = (Column::Text, Column::Number);
     let columns = [("unit", text), ("was", text), ("reason", text), ("before", number), ("after", number)];
-    let mut grid = Grid::new(view.width, columns);
+    let mut grid = Grid::new(view.width, &columns);
     let mut changed: Vec<_> = changed.iter().collect();
     let cost = |change: &UnitChange| spent(change.after.as_ref()).max(spent(change.before.as_ref()));
-    // Where there is a unit now comes first, and of these, what was compiled.
+    // Units that still exist come first, and of these, the compiled ones.
     changed.sort_by_cached_key(|change| {
         (step(change).0.is_none(), step(change), Reverse(cost(change)), titles(change), reasons(change))
     });
@@ -51,16 +51,14 @@ fn add_group(grid: &mut Grid, group: &[&UnitChange], all: bool) {
     let (after, before) = step(group[0]);
     let (style, verb) = after.map_or_else(|| (NOTE, "Gone".to_owned()), verb);
     let was = before.map_or_else(|| "not there".to_owned(), |before| name(before).replace('-', " "));
-    let is_long = !all && !after.is_some_and(OutcomeKind::is_compiled) && group.len() > SHOWN + 1;
-    let (shown, rest) = group.split_at(if is_long { SHOWN } else { group.len() });
+    let (shown, _, more) = shown(group, all || after.is_some_and(OutcomeKind::is_compiled));
     for change in shown {
         let times = [change.before.as_ref(), change.after.as_ref()];
         let [before, after] = times.map(|unit| spent(unit).map_or_else(String::new, precise));
         grid.add(style, &verb, [titles(change), was.clone(), reasons(change), before, after]);
     }
-    if !rest.is_empty() {
-        let rest = format!("… and {} more, each with --all", rest.len());
-        grid.add(QUIET, "", [rest, String::new(), String::new(), String::new(), String::new()]);
+    if let Some(more) = more {
+        grid.add(QUIET, "", [more, String::new(), String::new(), String::new(), String::new()]);
     }
 }
 
@@ -84,7 +82,7 @@ fn titles(change: &UnitChange) -> String {
     }
 }
 
-/// `dependency, was absent`; the features that came and went.
+/// `dependency, was absent`, and the features that were added and removed.
 fn reasons(change: &UnitChange) -> String {
     let is_compiled = |unit: &&UnitReport| OutcomeKind::of(&unit.outcome).is_compiled();
     let of = |unit: &Option<UnitReport>| {
@@ -97,11 +95,10 @@ fn reasons(change: &UnitChange) -> String {
         (before, after) => vec![after.to_owned(), format!("was {before}")],
     };
     if let (Some(before), Some(after)) = (&change.before, &change.after) {
-        let missing = |from: &UnitReport, other: &UnitReport, sign: char| -> Vec<String> {
-            let features = from.features.iter().filter(|feature| !other.features.contains(feature));
-            features.map(|feature| format!("{sign}{feature}")).collect()
-        };
-        parts.extend(missing(after, before, '+').into_iter().chain(missing(before, after, '-')));
+        for (one, other, sign) in [(after, before, '+'), (before, after, '-')] {
+            let only = one.features.iter().filter(|feature| !other.features.contains(feature));
+            parts.extend(only.map(|feature| format!("{sign}{feature}")));
+        }
     }
     joined(parts.into_iter().map(Some))
 }
@@ -119,7 +116,7 @@ fn session(session: &Session) -> String {
 
 fn totals(comparison: &Comparison, view: View) -> Grid {
     let number = Column::Number;
-    let mut grid = Grid::new(view.width, [("before", number), ("after", number), ("change", number)]);
+    let mut grid = Grid::new(view.width, &[("before", number), ("after", number), ("change", number)]);
     let (before, after) = (&comparison.before, &comparison.after);
     let sums: [Sum; 11] = [
         ("Took", |session| session.duration_ms, duration),

@@ -1,4 +1,4 @@
-//! Rows that each fit a line: a verb as cargo's status lines have it, then cells in columns.
+//! A table with one line for each row: a verb as in cargo's status lines, then cells in columns.
 
 use std::io::{self, Write};
 
@@ -7,21 +7,21 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row
 
 use crate::report::present::lines::{QUIET, VERB, cells_width, one_line};
 
-/// A name is cut no shorter than this while there are columns to do without.
-const NAME: usize = 32;
+/// As long as text would be cut to less than this, optional columns are left out.
+const MIN_TEXT: usize = 32;
 
-/// What stands in a column.
+/// The kind of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
-    /// Is cut where the line would be too long.
+    /// Text that is cut if the line would be too long.
     Text,
-    /// Is never cut.
+    /// A number, which is never cut.
     Number,
-    /// A number that is left out where names would be cut for it, the last such column first.
-    Extra,
+    /// An optional number. The last optional column is the first to be left out if text would be cut.
+    Optional,
 }
 
-/// A table of such rows. A column with nothing in it is left out.
+/// A table. Empty columns are left out.
 pub(super) struct Grid {
     width: Option<u16>,
     columns: Vec<(&'static str, Column)>,
@@ -29,8 +29,8 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Without rows yet. `width` is the terminal's; without it, nothing is cut.
-    pub(super) fn new<const N: usize>(width: Option<u16>, columns: [(&'static str, Column); N]) -> Self {
+    /// A grid without rows. `width` is the terminal's; without it, nothing is cut.
+    pub(super) fn new(width: Option<u16>, columns: &[(&'static str, Column)]) -> Self {
         Self { width, columns: columns.into(), rows: Vec::new() }
     }
 
@@ -38,7 +38,7 @@ impl Grid {
         self.rows.push((style, verb.into(), cells.iter().map(|cell| one_line(cell)).collect()));
     }
 
-    /// Writes the rows below the columns' names; nothing where there are none.
+    /// Writes the names of the columns and the rows; nothing if there are no rows.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let verbs = self.rows.iter().map(|(style, verb, _)| (*style, verb.as_str()));
         let verbs = [(QUIET, "")].into_iter().chain(verbs).filter(|_| !self.rows.is_empty());
@@ -64,26 +64,29 @@ impl Grid {
             table.add_row(row(used.iter().map(|index| (&cells[*index], self.columns[*index].1))));
         }
         for (index, column) in used.iter().enumerate() {
-            if let (Column::Number | Column::Extra, Some(column)) = (self.columns[*column].1, table.column_mut(index)) {
+            if let (Column::Number | Column::Optional, Some(column)) =
+                (self.columns[*column].1, table.column_mut(index))
+            {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
         table
     }
 
-    /// Those with something in them, as far as there is room.
+    /// The columns that are not empty, as far as there is room.
     fn used_columns(&self) -> Vec<usize> {
         let cells = |index: usize| self.rows.iter().map(move |(_, _, cells)| cells[index].chars().count());
         let mut used: Vec<_> = (0..self.columns.len()).filter(|index| cells(*index).any(|width| width > 0)).collect();
         let width = |index: usize| {
             let (name, column) = self.columns[index];
             let width = cells(index).max().unwrap_or(0).max(name.len());
-            2 + if column == Column::Text { width.min(NAME) } else { width }
+            2 + if column == Column::Text { width.min(MIN_TEXT) } else { width }
         };
         let room = self.width.map_or(usize::MAX, |width| cells_width(width).into());
         while used.iter().map(|index| width(*index)).sum::<usize>() > room {
-            let Some(extra) = used.iter().rposition(|index| self.columns[*index].1 == Column::Extra) else { break };
-            used.remove(extra);
+            let is_optional = |index: &usize| self.columns[*index].1 == Column::Optional;
+            let Some(last) = used.iter().rposition(is_optional) else { break };
+            used.remove(last);
         }
         used
     }
@@ -93,7 +96,7 @@ fn row(cells: impl IntoIterator<Item = (impl ToString, Column)>) -> Row {
     let cells = cells.into_iter().map(|(cell, column)| {
         Cell::new(cell).set_alignment(match column {
             Column::Text => CellAlignment::Left,
-            Column::Number | Column::Extra => CellAlignment::Right,
+            Column::Number | Column::Optional => CellAlignment::Right,
         })
     });
     let mut row = Row::from(cells.collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! The last sessions, a line each.
+//! The last sessions, one line for each.
 
 use std::io::{self, Write};
 
@@ -10,15 +10,13 @@ use crate::report::present::lines::{BAD, GOOD, NOTE, QUIET};
 use crate::report::present::{bytes, duration};
 use crate::report::sessions::{Session, Sessions};
 
-/// The newest first, with the time in UTC, each with the number that `--compare` takes.
+/// Writes the sessions, newest first, with their times in UTC and with the numbers that `--compare` accepts.
 pub fn sessions(sessions: &Sessions, view: View, out: &mut dyn Write) -> io::Result<()> {
-    let (text, number, extra) = (Column::Text, Column::Number, Column::Extra);
-    let what = [("#", number), ("started", text), ("command", text), ("took", number)];
-    let [index, started, command, took] = what;
-    let [hits, misses, saved] = [("hits", number), ("misses", number), ("saved", number)];
-    let [uncacheable, received, fresh] = [("uncacheable", extra), ("received", extra), ("fresh", extra)];
-    let columns = [index, started, command, took, hits, misses, saved, uncacheable, received, fresh];
-    let mut grid = Grid::new(view.width, columns);
+    let texts = ["started", "command"].map(|name| (name, Column::Text));
+    let numbers = ["took", "hits", "misses", "saved"].map(|name| (name, Column::Number));
+    let optional = ["uncacheable", "received", "fresh"].map(|name| (name, Column::Optional));
+    let columns = [&[("#", Column::Number)][..], &texts, &numbers, &optional].concat();
+    let mut grid = Grid::new(view.width, &columns);
     for (index, session) in sessions.sessions.iter().enumerate() {
         let (style, verb) = verb(session);
         grid.add(style, verb, row(index, session));
@@ -28,8 +26,7 @@ pub fn sessions(sessions: &Sessions, view: View, out: &mut dyn Write) -> io::Res
 
 fn row(index: usize, session: &Session) -> [String; 10] {
     let count = |units: usize| if session.units == 0 { String::new() } else { units.to_string() };
-    let received = (session.received_bytes > 0).then(|| bytes(session.received_bytes));
-    let saved = (session.saved_ms > 0).then(|| duration(session.saved_ms));
+    let nonzero = |value: u64, words: fn(u64) -> String| if value > 0 { words(value) } else { String::new() };
     [
         index.to_string(),
         session.started.map_or_else(String::new, |started| started.strftime("%m-%d %H:%M:%S").to_string()),
@@ -37,14 +34,14 @@ fn row(index: usize, session: &Session) -> [String; 10] {
         duration(session.duration_ms),
         count(session.hits),
         count(session.misses),
-        saved.unwrap_or_default(),
+        nonzero(session.saved_ms, duration),
         count(session.uncacheable),
-        received.unwrap_or_default(),
+        nonzero(session.received_bytes, bytes),
         count(session.fresh),
     ]
 }
 
-/// How it ended.
+/// How the session ended.
 fn verb(session: &Session) -> (Style, &'static str) {
     match session.exit_code {
         _ if !session.complete => (BAD, "Incomplete"),

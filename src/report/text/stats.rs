@@ -1,4 +1,4 @@
-//! Sums over all sessions, and what the local store holds.
+//! Sums over all sessions, and the size of the local store.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use crate::report::present::lines::{NOTE, line};
 use crate::report::present::{bytes, money, times, timestamp, traffic, units};
 use crate::report::stats::{Stats, Tally};
 
-/// A line for each thing that is counted.
+/// Writes the sums, a line for each subject.
 pub fn stats(stats: &Stats, view: View, out: &mut dyn Write) -> io::Result<()> {
     let Stats { schema_version: _, tally, store, costs } = stats;
     if let Some(since) = tally.since {
@@ -18,8 +18,8 @@ pub fn stats(stats: &Stats, view: View, out: &mut dyn Write) -> io::Result<()> {
     line(out, view.width, NOTE, "Time", &times(tally.compile_ms, tally.restore_ms, tally.saved_ms))?;
     line(out, view.width, NOTE, "Remote", &traffic(tally.requests, tally.received_bytes, tally.sent_bytes))?;
     let (entries, size, max) = (units(store.entries), bytes(store.bytes), bytes(store.max_bytes));
-    let held = format!("{}: {entries} in {} files, {size} of at most {max}", store.directory, store.files);
-    line(out, view.width, NOTE, "Store", &held)?;
+    let contents = format!("{}: {entries} in {} files, {size} of at most {max}", store.directory, store.files);
+    line(out, view.width, NOTE, "Store", &contents)?;
     costs.iter().try_for_each(|costs| line(out, view.width, NOTE, "Costs", &money(costs)))
 }
 
@@ -39,7 +39,7 @@ fn outcomes(tally: &Tally) -> String {
     let Tally { hits, hits_local, hits_remote, misses, uncacheable, .. } = tally;
     let rate = match hits.saturating_add(*misses) {
         0 => String::new(),
-        asked => format!(": {} %", hits.saturating_mul(100) / asked),
+        requested => format!(": {} %", hits.saturating_mul(100) / requested),
     };
     format!(
         "{hits} hits ({hits_remote} remote, {hits_local} local), {misses} misses{rate}; {uncacheable} not cacheable"

@@ -1,5 +1,5 @@
-//! The report as a table: units by what happened to them, what keeps the others from being hits, and at the end, where
-//! the eye is, the totals.
+//! The report as tables: the units by outcome, the causes of misses, advice and problems. The totals come last, where a
+//! terminal shows them.
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -7,21 +7,21 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::grid::{Column, Grid};
-use super::{View, advice, causes};
+use super::{View, causes};
 use crate::report::present::lines::{ATTENTION, BAD, GOOD, NOTE, QUIET, line};
 use crate::report::present::{
-    any, bytes, capitalized, counted, duration, joined, money, name, precise, reason, times, timestamp, title, traffic,
-    units,
+    bytes, capitalized, counted, duration, joined, money, name, nonzero, precise, problems, reason, times, timestamp,
+    title, traffic,
 };
 use crate::report::{Outcome, OutcomeKind, Report, UnitReport};
 
-/// How many rows there are of a kind that nobody has to do anything about, unless all are asked for.
-pub(super) const SHOWN: usize = 10;
+/// The number of rows for units that were not compiled, unless the user asks for all.
+const SHOWN: usize = 10;
 
-/// The whole report.
+/// Writes the whole report.
 pub fn table(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
     if let Some(reason) = &report.unproven {
-        let text = format!("this cargo is not proven: {reason}; hits come by the rustc wrapper");
+        let text = format!("this cargo is not proven: {reason}; the rustc wrapper restores hits");
         line(out, view.width, NOTE, "Note", &text)?;
         writeln!(out)?;
     }
@@ -30,17 +30,27 @@ pub fn table(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()>
     if !report.units.is_empty() {
         writeln!(out)?;
     }
-    advice::write(report, view, out)?;
-    remarks(report, view, out)?;
+    advice(report, view, out)?;
+    let plan_failed = report.plan_failed.iter().map(|reason| format!("there was no plan: {reason}"));
+    let mut warnings = plan_failed.chain(problems(report));
+    warnings.try_for_each(|warning| line(out, view.width, ATTENTION, "Warning", &warning))?;
     totals(report, view, out)
 }
 
+/// Writes all advice, each with its action below it.
+fn advice(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
+    for advice in &report.advice {
+        let message = format!("{} ({})", advice.message, name(advice.name));
+        line(out, view.width, ATTENTION, "Advice", &message)?;
+        advice.action.lines().try_for_each(|action| line(out, view.width, NOTE, "", action))?;
+    }
+    if report.advice.is_empty() { Ok(()) } else { writeln!(out) }
+}
+
 fn units_table(report: &Report, view: View) -> Grid {
-    let (text, number, extra) = (Column::Text, Column::Number, Column::Extra);
-    let mut grid = Grid::new(
-        view.width,
-        [("unit", text), ("reason", text), ("compile", number), ("restore", extra), ("size", extra)],
-    );
+    let (text, number, optional) = (Column::Text, Column::Number, Column::Optional);
+    let columns = [("unit", text), ("reason", text), ("compile", number), ("restore", optional), ("size", optional)];
+    let mut grid = Grid::new(view.width, &columns);
     let mut units: Vec<_> = report.units.iter().collect();
     let name = |unit: &UnitReport| (unit.package.clone(), unit.version.clone(), unit.kind.clone());
     units.sort_by_cached_key(|unit| (OutcomeKind::of(&unit.outcome), Reverse(unit.outcome.compile_ms()), name(unit)));
@@ -50,36 +60,39 @@ fn units_table(report: &Report, view: View) -> Grid {
     grid
 }
 
-/// The units of one kind. Where all hits come by the wrapper, that is not said of each.
+/// Adds the units of one kind. If the wrapper restores all hits, the rows do not repeat that as a reason.
 fn add_kind(grid: &mut Grid, units: &[&UnitReport], all: bool, by_the_wrapper: bool) {
     let kind = OutcomeKind::of(&units[0].outcome);
     let (style, verb) = verb(kind);
-    let is_long = !all && !kind.is_compiled() && units.len() > SHOWN + 1;
-    let (shown, rest) = units.split_at(if is_long { SHOWN } else { units.len() });
-    for unit in shown {
-        let outcome = &unit.outcome;
-        let is_said = by_the_wrapper && matches!(outcome, Outcome::Hit { .. });
-        let reason = if is_said { String::new() } else { reason(outcome) };
-        let cells = [title(unit), reason, seconds(outcome.compile_ms()), seconds(outcome.restore_ms())];
-        let [unit, reason, compile, restore] = cells;
-        let size = outcome.size().map_or_else(String::new, bytes);
-        grid.add(style, &verb, [unit, reason, compile, restore, size]);
-    }
-    if !rest.is_empty() {
+    let (shown, rest, more) = shown(units, all || kind.is_compiled());
+    let numbers = |units: &[&UnitReport]| {
         let sum = |of: fn(&Outcome) -> Option<u64>| {
-            rest.iter().filter_map(|unit| of(&unit.outcome)).reduce(u64::saturating_add)
+            units.iter().filter_map(|unit| of(&unit.outcome)).reduce(u64::saturating_add)
         };
-        let title = format!("… and {} more, each with --all", rest.len());
-        let size = sum(Outcome::size).map_or_else(String::new, bytes);
-        grid.add(
-            QUIET,
-            "",
-            [title, String::new(), seconds(sum(Outcome::compile_ms)), seconds(sum(Outcome::restore_ms)), size],
-        );
+        let words = |value: Option<u64>, words: fn(u64) -> String| value.map_or_else(String::new, words);
+        let [compile, restore] = [Outcome::compile_ms, Outcome::restore_ms].map(|of| words(sum(of), precise));
+        [compile, restore, words(sum(Outcome::size), bytes)]
+    };
+    for unit in shown {
+        let is_hit = matches!(unit.outcome, Outcome::Hit { .. });
+        let reason = if by_the_wrapper && is_hit { String::new() } else { reason(&unit.outcome) };
+        let [compile, restore, size] = numbers(&[*unit]);
+        grid.add(style, &verb, [title(unit), reason, compile, restore, size]);
+    }
+    if let Some(more) = more {
+        let [compile, restore, size] = numbers(rest);
+        grid.add(QUIET, "", [more, String::new(), compile, restore, size]);
     }
 }
 
-/// As a status line has it.
+/// The items that get a row of their own, the others, and a text for a common row of these.
+pub(super) fn shown<T>(items: &[T], all: bool) -> (&[T], &[T], Option<String>) {
+    let is_long = !all && items.len() > SHOWN + 1;
+    let (shown, rest) = items.split_at(if is_long { SHOWN } else { items.len() });
+    (shown, rest, is_long.then(|| format!("… and {} more, each with --all", rest.len())))
+}
+
+/// The verb of a row.
 pub(super) fn verb(kind: OutcomeKind) -> (Style, String) {
     let style = match kind {
         OutcomeKind::Failed => BAD,
@@ -89,33 +102,6 @@ pub(super) fn verb(kind: OutcomeKind) -> (Style, String) {
         OutcomeKind::NotReached => QUIET,
     };
     (style, capitalized(&name(kind)))
-}
-
-fn seconds(millis: Option<u64>) -> String {
-    millis.map_or_else(String::new, precise)
-}
-
-/// What is unusual.
-fn remarks(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
-    let warn = |out: &mut dyn Write, text: &str| line(out, view.width, ATTENTION, "Warning", text);
-    for unit in &report.units {
-        if let Some(reason) = &unit.rejected {
-            warn(out, &format!("cargo did not take {} as fresh: {reason}", title(unit)))?;
-        }
-    }
-    if let Some(reason) = &report.plan_failed {
-        warn(out, &format!("there was no plan: {reason}"))?;
-    }
-    if let Some(failure) = &report.remote_failed {
-        warn(out, &format!("the remote was given up: {}", failure.message))?;
-    }
-    for corrupt in &report.corrupt_objects {
-        warn(out, &format!("damaged, ignored: {}: {}", corrupt.object, corrupt.reason))?;
-    }
-    if let Some(left) = report.not_uploaded_without_advice() {
-        warn(out, &format!("not uploaded: {}; `cargo xcache push` sends them", units(left)))?;
-    }
-    report.warnings.iter().try_for_each(|warning| warn(out, warning))
 }
 
 fn totals(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
@@ -167,10 +153,10 @@ fn unit_counts(report: &Report) -> String {
     );
     let outcomes = joined([
         (totals.hits > 0).then_some(hits),
-        any(totals.misses, "miss", "misses"),
-        any(totals.uncacheable, "not cacheable", "not cacheable"),
-        any(totals.fresh, "fresh", "fresh"),
-        any(totals.not_reached, "not reached", "not reached"),
+        nonzero(totals.misses, "miss", "misses"),
+        nonzero(totals.uncacheable, "not cacheable", "not cacheable"),
+        nonzero(totals.fresh, "fresh", "fresh"),
+        nonzero(totals.not_reached, "not reached", "not reached"),
     ]);
     let planned = match outcomes.is_empty() {
         true => "none were planned".into(),

@@ -1,11 +1,12 @@
-//! The process that proves: it builds the small workspace in one directory with a store of its own, and then in another.
+//! The prover: a process that builds the small workspace twice, with a store of its own.
 //!
-//! A format holds for a cargo if in the second directory this cargo finds every unit fresh, with all files beside it that
-//! it has written in the first one, and if it does not find those fresh whose inputs have been edited. Cargo itself says which are fresh (`--message-format json`).
+//! The second build has an empty target directory and another `CARGO_HOME`. A format holds for a cargo if this cargo
+//! then finds every unit fresh, with all the files that it wrote the first time, and after an edit compiles exactly the
+//! units that the edit concerns. Cargo itself says which units are fresh (`--message-format json`).
 //!
-//! **Invariants.** Everything but the answer is below the directory of the request, which is removed once there is one. What
-//! another prover has left there is used: it goes on where that was broken off. It ends with the session that has started
-//! it, however that ends: its input is closed then.
+//! **Invariants.** The prover writes only its result and below the directory of its request, which it removes when
+//! there is a result. It continues what an earlier prover has left there. It ends with its session, however that ends,
+//! because its input is closed then.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -25,18 +26,18 @@ use crate::store::LocalStore;
 
 /// The first argument of the prover.
 pub(super) const NAME: &str = "--prove-cargo";
-/// What the first build has written, once there is one.
+/// The file that lists the outputs of the first build.
 const WRITTEN: &str = "written.json";
-/// The directories of what cargo keeps of units, and of what we leave.
-const OF_CARGO: &[&str] = &[".fingerprint", "fingerprint", "run", "xcache"];
-/// Variables that say where temporary files are.
+/// The directories of cargo's own files about units, and of our report.
+const BOOKKEEPING: &[&str] = &[".fingerprint", "fingerprint", "run", "xcache"];
+/// Variables that name the directory for temporary files.
 const TEMPORARY: [&str; 3] = ["TMPDIR", "TMP", "TEMP"];
-/// In a directory with a longer path, there cannot be a session: there is a limit to the paths of sockets.
-const SHORT: usize = 76;
-/// Flags, so that there is something to hash; what they say is of no meaning.
+/// The longest path of a directory for temporary files. A session's socket would not fit below a longer one.
+const MAX_TEMPORARY: usize = 76;
+/// Flags that have no effect, so that there is something to hash.
 const FLAGS: &str = "--cfg probe";
 
-/// Runs as the prover, if that is what this process was started as.
+/// Runs as the prover, if this process was started as one.
 pub fn run_if_prover() -> Option<ExitCode> {
     if std::env::args_os().nth(1)? != NAME {
         return None;
@@ -54,7 +55,7 @@ fn serve_request() -> Option<()> {
     io::stdin().read_line(&mut line).ok()?;
     let request: Request = serde_json::from_str(&line).ok()?;
     thread::spawn(|| {
-        // Nothing more comes.
+        // The session sends nothing more, so this returns when the input is closed.
         let _ = io::stdin().read_line(&mut String::new());
         end_all()
     });
@@ -65,7 +66,7 @@ fn serve_request() -> Option<()> {
     serde_json::to_writer(io::stdout(), &result).ok()
 }
 
-/// Ends this process, and all that it has started.
+/// Ends this process and all processes that it has started.
 fn end_all() -> ! {
     #[cfg(unix)]
     let _ = rustix::process::kill_current_process_group(rustix::process::Signal::KILL);
@@ -77,7 +78,7 @@ struct Prover<'a> {
     store: &'a LocalStore,
 }
 
-/// Something of what cargo says of a build.
+/// A message of cargo about a build.
 #[derive(Deserialize)]
 struct Message {
     target: Option<Target>,
@@ -93,14 +94,14 @@ struct Target {
 type Refusal = String;
 
 impl Prover<'_> {
-    /// Tries all formats. An error is of this machine, and says nothing of cargo.
+    /// Tries all formats. An error is a problem of this machine and says nothing about cargo.
     fn prove(&self) -> Result<ProofResult> {
         let Request { directory, formats, .. } = self.request;
         fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
-        // Two provers at a time would be in each other's way.
-        let alone = directory.join("lock");
-        let lock = File::create(&alone).map_err(Error::io("create", &alone))?;
-        lock.lock().map_err(Error::io("lock", &alone))?;
+        // Two provers use the same directory.
+        let path = directory.join("lock");
+        let lock = File::create(&path).map_err(Error::io("create", &path))?;
+        lock.lock().map_err(Error::io("lock", &path))?;
         if let Some(result) = recall(self.store.proof(self.request.key)) {
             return Ok(result);
         }
@@ -126,18 +127,18 @@ impl Prover<'_> {
         };
         site.begin("another")?;
         let Some(placed) = site.build("another")? else {
-            return Ok(Err("what was put into its build directory breaks the build".into()));
+            return Ok(Err("the build fails with units that were placed in its build directory".into()));
         };
         if let Some(name) = names(&placed, |message| message.fresh != Some(true)).first() {
-            return Ok(Err(format!("it does not take `{name}` as fresh that was built elsewhere")));
+            return Ok(Err(format!("it does not take `{name}` as fresh in another directory")));
         }
-        let there = site.files();
-        if let Some(name) = written.difference(&there).next() {
-            return Ok(Err(format!("it writes `{name}`, and takes as fresh what comes without")));
+        let placed = site.files();
+        if let Some(name) = written.difference(&placed).next() {
+            return Ok(Err(format!("it writes `{name}`, but finds the unit fresh without it")));
         }
         workspace::edit(&site.workspace(), &site.home("another"))?;
         let Some(edited) = site.build_plainly("another")? else {
-            return Ok(Err("after an edit, what was put into its build directory breaks the build".into()));
+            return Ok(Err("after an edit, the build fails with units that were placed in its build directory".into()));
         };
         match names(&edited, |message| message.fresh == Some(false)) {
             dirty if dirty == workspace::EDITED => Ok(Ok(())),
@@ -146,7 +147,7 @@ impl Prover<'_> {
     }
 }
 
-/// Where the workspace is built, with a store of its own.
+/// The directory in which the workspace is built with one format, and its store.
 struct BuildSite<'a> {
     prover: &'a Prover<'a>,
     format: &'a str,
@@ -154,7 +155,7 @@ struct BuildSite<'a> {
 }
 
 impl BuildSite<'_> {
-    /// The same for all homes: what is compiled of a member is bound to it.
+    /// The workspace. It is the same for all homes, because the outputs of members are bound to it.
     fn workspace(&self) -> PathBuf {
         self.directory.join("workspace")
     }
@@ -167,18 +168,18 @@ impl BuildSite<'_> {
         self.workspace().join("target")
     }
 
-    /// The names of all that was built, without the hashes in them. Of what cargo keeps beside them it says itself whether
-    /// that is enough.
+    /// The names of all outputs, without the hashes in them. Cargo's own files are left out: whether these are right is
+    /// what cargo decides.
     fn files(&self) -> BTreeSet<String> {
         let target = self.target();
         let entries = WalkBuilder::new(&target).standard_filters(false).build().flatten();
         let files = entries.filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
         let names = files.filter_map(|file| Some(file.path().strip_prefix(&target).ok()?.to_str()?.to_owned()));
-        let is_kept_beside = |name: &String| name.split('/').any(|part| OF_CARGO.contains(&part));
-        names.filter(|name| !is_kept_beside(name)).map(|name| without_hashes(&name)).collect()
+        let is_bookkeeping = |name: &String| name.split('/').any(|part| BOOKKEEPING.contains(&part));
+        names.filter(|name| !is_bookkeeping(name)).map(|name| without_hashes(&name)).collect()
     }
 
-    /// A workspace in which nothing was built, and a `CARGO_HOME`.
+    /// Writes a workspace in which nothing was built, and a `CARGO_HOME`.
     fn begin(&self, home: &str) -> Result<()> {
         let target = self.target();
         match fs::remove_dir_all(&target) {
@@ -189,19 +190,19 @@ impl BuildSite<'_> {
         workspace::write(&self.workspace(), &self.home(home), &self.prover.request.config)
     }
 
-    /// Of another prover, which did not come any further.
+    /// The outputs that an earlier prover has listed before it was stopped.
     fn built_before(&self) -> Option<BTreeSet<String>> {
         serde_json::from_slice(&fs::read(self.directory.join(WRITTEN)).ok()?).ok()
     }
 
-    /// Compiles and records everything, and says which files there are then.
+    /// Compiles and records everything, and lists the outputs.
     fn build_first(&self) -> Result<Result<BTreeSet<String>, Refusal>> {
         self.begin("one")?;
         let Some(built) = self.build("one")? else {
             return Ok(Err("a small workspace cannot be built with it".into()));
         };
         if names(&built, |_| true) != workspace::TARGETS {
-            return Ok(Err("it does not say what it has built".into()));
+            return Ok(Err("it does not report what it has built".into()));
         }
         let written = self.files();
         let bytes = serde_json::to_vec(&written).expect("text");
@@ -209,7 +210,7 @@ impl BuildSite<'_> {
         Ok(Ok(written))
     }
 
-    /// With the cache, and a format that is believed.
+    /// Builds with the cache, which takes the format as proven.
     fn build(&self, home: &str) -> Result<Option<Vec<Message>>> {
         let mut command = Command::new(&self.prover.request.executable);
         command.args(["xcache", "build"]).env(SWITCH, self.format).env("CARGO", &self.prover.request.cargo);
@@ -217,31 +218,31 @@ impl BuildSite<'_> {
         self.run(command, home)
     }
 
-    /// Without it, and with another value of what a build script has asked for.
+    /// Builds without the cache, and with another value of the variable that a build script watches.
     fn build_plainly(&self, home: &str) -> Result<Option<Vec<Message>>> {
         let mut command = Command::new(&self.prover.request.cargo);
         command.arg("build").env(workspace::VARIABLE, "another");
         self.run(command, home)
     }
 
-    /// What cargo says of the units; nothing where the build fails.
+    /// Cargo's messages about the build. `None` if the build fails.
     fn run(&self, mut command: Command, home: &str) -> Result<Option<Vec<Message>>> {
         let Request { rustc, options, .. } = self.prover.request;
         command.args(["--offline", "--quiet", "--message-format", "json"]);
         command.args(options.iter().map(|option| format!("-Z{option}")));
         command.current_dir(self.workspace()).env("RUSTC", rustc).env("CARGO_HOME", self.home(home));
-        // What a file in a directory above may say of these is not meant for it.
+        // These variables override configuration files in directories above.
         let target = self.target();
         command.env("CARGO_TARGET_DIR", &target).env("CARGO_BUILD_BUILD_DIR", &target);
         command.env("RUSTC_WRAPPER", "").env("RUSTC_WORKSPACE_WRAPPER", "");
         command.env("CARGO_INCREMENTAL", "0").env("RUSTFLAGS", FLAGS);
-        // What is broken off leaves nothing elsewhere.
+        // If the prover is stopped, no temporary files remain elsewhere.
         let temporary = self.prover.request.directory.join("tmp");
-        if temporary.as_os_str().len() < SHORT {
+        if temporary.as_os_str().len() < MAX_TEMPORARY {
             fs::create_dir_all(&temporary).map_err(Error::io("create", &temporary))?;
             command.envs(TEMPORARY.map(|name| (name, &temporary)));
         }
-        // Nor is what is configured for the cache of a user.
+        // The user's configuration of the cache does not apply either.
         command.env("HOME", self.home(home));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let output = process::start(&mut command).and_then(Child::wait_with_output);
@@ -263,9 +264,9 @@ fn without_hashes(name: &str) -> String {
     plain.collect()
 }
 
-/// The targets of some messages about units.
-fn names(messages: &[Message], is_meant: impl Fn(&Message) -> bool) -> Vec<&str> {
-    let of_units = messages.iter().filter(|message| message.fresh.is_some() && is_meant(message));
+/// The target names in the selected messages about units, sorted.
+fn names(messages: &[Message], is_selected: impl Fn(&Message) -> bool) -> Vec<&str> {
+    let of_units = messages.iter().filter(|message| message.fresh.is_some() && is_selected(message));
     let mut names: Vec<_> = of_units.filter_map(|message| Some(message.target.as_ref()?.name.as_str())).collect();
     names.sort_unstable();
     names

@@ -1,4 +1,4 @@
-//! The small workspace that a proof builds: one of each kind of unit that cargo tells apart.
+//! The small workspace that a proof builds, with one unit of each kind that cargo distinguishes.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
-/// Everything cargo reports when it builds the workspace: the names of its targets.
+/// The target names that cargo reports when it builds the workspace.
 pub(super) const TARGETS: &[&str] = &[
     "build-script-build",
     "build-script-build",
@@ -19,16 +19,15 @@ pub(super) const TARGETS: &[&str] = &[
     "probe_user",
     "probe_watches",
 ];
-/// Those that are not fresh any more when [`edit`] has been there and [`VARIABLE`] has another value.
+/// The targets that are no longer fresh after [`edit`] and with another value of [`VARIABLE`].
 pub(super) const EDITED: &[&str] = &["probe", "probe_declares", "probe_member", "probe_user", "probe_watches"];
-/// Older than anything that is built: where it is not in a registry's own directory, cargo looks at the time of what a
-/// build script watches.
-const AGE: Duration = Duration::from_secs(1_000_000_000);
-/// What a build script asks cargo to watch.
+/// The time of the sources, since 1970, which is older than any build. Cargo looks at the time of a file that a build
+/// script watches, unless the file is in a registry's own directory.
+const SOURCE_TIME: Duration = Duration::from_secs(1_000_000_000);
+/// The variable that a build script watches.
 pub(super) const VARIABLE: &str = "PROBE_VALUE";
 
-/// Paths and texts. What is below `vendor` is put into `CARGO_HOME`: these packages are from a registry, as far as cargo is
-/// concerned.
+/// Paths and texts. The packages below `vendor` go into `CARGO_HOME`; to cargo, they are from a registry.
 const FILES: &[(&str, &str)] = &[
     ("Cargo.toml", "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"member\"]\n[profile.dev]\ndebug = 0\n"),
     (
@@ -89,15 +88,15 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Writes what is not a member into a `CARGO_HOME`.
+/// Writes the packages that are not members into a `CARGO_HOME`.
 pub(super) fn write_home(home: &Path) -> Result<()> {
     for (name, text) in FILES.iter().filter(|(name, _)| name.starts_with("vendor/")) {
         let path = home.join(name);
         write_file(&path, text)?;
         let file = File::options().write(true).open(&path).map_err(Error::io("open", &path))?;
-        file.set_modified(SystemTime::UNIX_EPOCH + AGE).map_err(Error::io("write", &path))?;
+        file.set_modified(SystemTime::UNIX_EPOCH + SOURCE_TIME).map_err(Error::io("write", &path))?;
         if let Some(package) = name.strip_suffix("/Cargo.toml") {
-            // That of the whole is as good as any; there are none of its files.
+            // Any checksum will do for the package, and its files need none.
             let checksum = format!("{{\"files\":{{}},\"package\":\"{}\"}}", Digest::of(package.as_bytes()));
             write_file(&path.with_file_name(".cargo-checksum.json"), &checksum)?;
         }
@@ -105,8 +104,8 @@ pub(super) fn write_home(home: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes the members, and a configuration with more in it. It stands in the workspace, where it wins: there may be others
-/// in the directories above.
+/// Writes the members and the configuration. The configuration is in the workspace, so it overrides files in
+/// directories above.
 pub(super) fn write(directory: &Path, home: &Path, config: &str) -> Result<()> {
     let vendor = toml::Value::from(home.join("vendor").to_string_lossy().into_owned());
     let sources = format!("[source.crates-io]\nreplace-with = \"vendor\"\n[source.vendor]\ndirectory = {vendor}\n");
@@ -115,7 +114,7 @@ pub(super) fn write(directory: &Path, home: &Path, config: &str) -> Result<()> {
     members.try_for_each(|(name, text)| write_file(&directory.join(name), text))
 }
 
-/// Changes the source of a member, and a file that a build script watches.
+/// Edits the source of a member and the file that a build script watches.
 pub(super) fn edit(directory: &Path, home: &Path) -> Result<()> {
     write_file(&directory.join("member/src/lib.rs"), "pub const ONE: u32 = 4;\n")?;
     write_file(&home.join("vendor/watches/watched.txt"), "two\n")

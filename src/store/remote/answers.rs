@@ -1,7 +1,7 @@
 //! What services say when they refuse, and what that means: one line in the server's own words, and whether asking again
 //! can help.
 //!
-//! HTTP services answer with a status and a body of XML, JSON, HTML or plain text ([`refusal`]). What clients of other
+//! HTTP services answer with a status and a body of XML, JSON, HTML or plain text ([`server_error`]). What clients of other
 //! protocols make of an answer is taken apart again ([`failure`]): opendal calls every error of Redis temporary, a wrong
 //! password too.
 //!
@@ -34,7 +34,7 @@ pub(super) fn failure(error: &Error, stall: Duration) -> Failure {
 }
 
 /// The message of a request without an answer.
-pub(super) fn no_answer(limit: Duration) -> String {
+pub(super) fn no_answer_message(limit: Duration) -> String {
     format!("no answer within {} s", limit.as_secs())
 }
 
@@ -48,7 +48,7 @@ pub(super) fn in_words(error: &Error) -> String {
 fn describe(error: &Error, stall: Duration) -> String {
     let source = causes(error).last();
     let text = match (error.message(), source) {
-        (message, _) if message.contains("timeout reached") => no_answer(stall),
+        (message, _) if message.contains("timeout reached") => no_answer_message(stall),
         ("signing http request", Some(source)) => format!("no usable credentials: {source}"),
         ("", Some(source)) => source.to_string(),
         (message, None) => message.to_owned(),
@@ -66,11 +66,11 @@ fn one_line(text: &str) -> String {
 
 /// The causes of an error, from the outermost.
 fn causes(error: &dyn StdError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    iter::successors(error.source(), |error| error.source())
+    iter::successors(error.source(), |&error| error.source())
 }
 
 /// The innermost cause, without the number of the system's error.
-pub(super) fn deepest(error: &dyn StdError) -> String {
+pub(super) fn innermost_message(error: &dyn StdError) -> String {
     let text = causes(error).last().map_or_else(|| error.to_string(), ToString::to_string);
     let text = text.split(" (os error").next().unwrap_or_default();
     text.split(" for url (").next().unwrap_or_default().to_owned()
@@ -83,7 +83,7 @@ fn unreachable(error: &Error) -> Option<Failure> {
         io.kind(),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
     ) || io.to_string().contains("failed to lookup address");
-    is_unreachable.then(|| Failure { message: one_line(&deepest(io)), temporary: false, denied: false })
+    is_unreachable.then(|| Failure { message: one_line(&innermost_message(io)), temporary: false, denied: false })
 }
 
 /// What Redis says: a code in capitals, and text.
@@ -93,7 +93,7 @@ fn redis(error: &Error) -> Option<Failure> {
     const PASSING: [&str; 6] = ["LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "ASK"];
     let cause = causes(error).find_map(|cause| cause.downcast_ref::<redis::RedisError>())?;
     if cause.is_connection_refusal() {
-        return Some(Failure { message: one_line(&deepest(cause)), temporary: false, denied: false });
+        return Some(Failure { message: one_line(&innermost_message(cause)), temporary: false, denied: false });
     }
     let code = cause.code()?;
     let message = one_line(&format!("{code} {}", cause.detail().unwrap_or_default()));
@@ -137,7 +137,7 @@ pub(super) fn memcached_status(error: &Error) -> Option<u16> {
 /// S3's codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>; Azure's:
 /// <https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes>
 #[cfg(feature = "over-http")]
-pub(super) fn refusal(status: StatusCode, body: &str, service: &str) -> Error {
+pub(super) fn server_error(status: StatusCode, body: &str, service: &str) -> Error {
     let Words { code, text } = words(body);
     let reason = status.canonical_reason().unwrap_or("unknown status");
     let message = match (code.as_str(), text.as_str()) {
@@ -151,7 +151,9 @@ pub(super) fn refusal(status: StatusCode, body: &str, service: &str) -> Error {
         (404, _) => (ErrorKind::NotFound, false),
         // Azure says so of a wrong key.
         (403, _) if text.contains("failed to authenticate") => (ErrorKind::ConfigInvalid, false),
-        (403, "AccessDenied" | "Forbidden" | "forbidden" | "PERMISSION_DENIED" | "access_denied" | "") => (ErrorKind::PermissionDenied, false),
+        (403, "AccessDenied" | "Forbidden" | "forbidden" | "PERMISSION_DENIED" | "access_denied" | "") => {
+            (ErrorKind::PermissionDenied, false)
+        }
         (403, "AuthorizationFailure" | "AuthorizationPermissionMismatch") => (ErrorKind::PermissionDenied, false),
         (429, _) | (_, "SlowDown" | "RequestTimeout" | "ServerBusy") => (ErrorKind::RateLimited, true),
         (408 | 423 | 499 | 500 | 502 | 503 | 504, _) => (ErrorKind::Unexpected, true),
@@ -266,7 +268,7 @@ mod tests {
         use super::*;
 
         fn answer(status: u16, body: &str) -> (ErrorKind, bool, String) {
-            let error = refusal(StatusCode::from_u16(status).unwrap(), body, "s3");
+            let error = server_error(StatusCode::from_u16(status).unwrap(), body, "s3");
             (error.kind(), error.is_temporary(), error.message().to_owned())
         }
 

@@ -52,11 +52,9 @@ impl Backend {
     }
 
     fn objects(base: Operator, stall: Duration) -> Self {
-        let retry = RetryLayer::new()
-            .with_max_times(RETRIES)
-            .with_min_delay(RETRY_DELAY)
-            .with_jitter()
-            .with_notify(|event: opendal::layers::RetryEvent<'_>| tracing::debug!(error = event.err.message(), "retry"));
+        let retry = RetryLayer::new().with_max_times(RETRIES).with_min_delay(RETRY_DELAY).with_jitter().with_notify(
+            |event: opendal::layers::RetryEvent<'_>| tracing::debug!(error = event.err.message(), "retry"),
+        );
         let timeout = TimeoutLayer::new().with_timeout(stall).with_io_timeout(stall);
         Self::Objects(Operators { read: base.clone().layer(timeout).layer(retry.clone()), write: base.layer(retry) })
     }

@@ -234,7 +234,9 @@ impl Values {
         let answer = match tokio::time::timeout(self.stall, sent).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(lost)) => Err(Error::new(ErrorKind::Unexpected, "the request was lost").set_source(lost)),
-            Err(_) => Err(Error::new(ErrorKind::Unexpected, answers::no_answer(self.stall)).with_temporary(true)),
+            Err(_) => {
+                Err(Error::new(ErrorKind::Unexpected, answers::no_answer_message(self.stall)).with_temporary(true))
+            }
         };
         // opendal's client leaves the rest of a refusal in the connection, where the next request would read it.
         if answer.as_ref().is_err_and(|error| answers::memcached_status(error).is_some()) {

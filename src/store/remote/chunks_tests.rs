@@ -26,10 +26,10 @@ fn fixture() -> Fixture {
 impl Fixture {
     fn put(&self, name: &str, bytes: &[u8]) -> usize {
         let count = AtomicUsize::new(0);
-        let put = self.values.put(name, bytes.to_vec(), &|| {
+        let count_request = || {
             count.fetch_add(1, Ordering::Relaxed);
-        });
-        self.runtime.block_on(put).unwrap();
+        };
+        self.runtime.block_on(self.values.put(name, bytes.to_vec(), &count_request)).unwrap();
         count.into_inner()
     }
 

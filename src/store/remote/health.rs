@@ -1,19 +1,21 @@
-//! The circuit breaker of a session: when to stop asking the remote, and what to say about it, once.
+//! The circuit breaker of a session: decides when to stop using the remote, and reports that once.
 //!
-//! Reads and writes are judged apart, as a key may have leave for one and not for the other. An error that asking again
-//! cannot help opens a breaker at once, others after [`TOLERANCE`] requests in a row have failed. When reads have failed,
-//! writes are not tried either: they would wait for the same server.
+//! Reads and writes have separate breakers, since a key may be allowed one and not the other. An error that a retry
+//! cannot fix opens a breaker at once; other errors open it after [`MAX_FAILURES`] failures in a row. After reads have
+//! failed, writes are not tried either: they would wait for the same server. Failures that open no breaker are reported
+//! at the end ([`Health::close`]).
 //!
-//! **Invariant.** A session records at most one [`EventKind::RemoteFailed`], whatever fails and however often.
+//! **Invariants.** A session records at most one [`EventKind::RemoteFailed`], whatever fails and however often. If a
+//! request failed, the user is told of it.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
 
-/// Temporary failures in a row that are put up with, less one.
-const TOLERANCE: u32 = 3;
+/// The number of temporary failures in a row that opens a breaker.
+const MAX_FAILURES: u32 = 3;
 
 /// What a request does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,14 +26,14 @@ pub enum Direction {
     Write,
 }
 
-/// How a request failed.
+/// A failed request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Failure {
     /// One line, in the server's own words.
     pub(super) message: String,
-    /// Asking again could help.
+    /// Whether a retry could succeed.
     pub(super) temporary: bool,
-    /// The key has no leave for this.
+    /// Whether the key lacks the permission.
     pub(super) denied: bool,
 }
 
@@ -42,6 +44,8 @@ pub(super) struct Health {
     reads: Breaker,
     writes: Breaker,
     announced: AtomicBool,
+    failures: AtomicUsize,
+    first_failure: OnceLock<String>,
 }
 
 #[derive(Default)]
@@ -58,10 +62,12 @@ impl Health {
             reads: Breaker::default(),
             writes: Breaker::default(),
             announced: AtomicBool::new(false),
+            failures: AtomicUsize::new(0),
+            first_failure: OnceLock::new(),
         }
     }
 
-    /// Fails where the breaker is open.
+    /// Returns an error if the breaker is open.
     pub(super) fn check(&self, direction: Direction) -> Result<()> {
         match self.breaker(direction).cause.get() {
             None => Ok(()),
@@ -73,22 +79,34 @@ impl Health {
         self.breaker(direction).cause.get().is_some()
     }
 
-    pub(super) fn succeeded(&self, direction: Direction) {
+    pub(super) fn record_success(&self, direction: Direction) {
         self.breaker(direction).failures.store(0, Ordering::Relaxed);
     }
 
-    /// Counts a failure, opens the breaker where that is due, and gives the error to return.
-    pub(super) fn failed(&self, direction: Direction, failure: Failure) -> Error {
+    /// Counts a failure, opens the breaker if necessary, and returns the error.
+    pub(super) fn record_failure(&self, direction: Direction, failure: Failure) -> Error {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.first_failure.get_or_init(|| failure.message.clone());
         let failures = self.breaker(direction).failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if !failure.temporary || failures >= TOLERANCE {
+        if !failure.temporary || failures >= MAX_FAILURES {
             self.open(direction, &failure);
         }
         self.error(failure.message, failure.temporary)
     }
 
-    /// Refuses all writes, which is no failure that anybody has to be told about.
+    /// Refuses all writes without a warning.
     pub(super) fn never_write(&self, reason: String) {
         self.writes.cause.set(reason).ok();
+    }
+
+    /// Warns of failures that opened no breaker.
+    pub(super) fn close(&self) {
+        let Some(message) = self.first_failure.get() else { return };
+        if !self.announced.swap(true, Ordering::Relaxed) {
+            let count = self.failures.load(Ordering::Relaxed);
+            let requests = if count == 1 { "a request".to_owned() } else { format!("{count} requests, the first") };
+            self.events.warn(format!("remote {} failed {requests}: {message}", self.remote));
+        }
     }
 
     /// Opens both breakers.
@@ -105,7 +123,7 @@ impl Health {
             Direction::Write if failure.denied => {
                 self.announced.store(true, Ordering::Relaxed);
                 self.events.warn(format!(
-                    "remote {remote} takes no uploads: {message}; set XCACHE_UPLOAD=false where this key may only read"
+                    "remote {remote} accepts no uploads: {message}; set XCACHE_UPLOAD=false if this key may only read"
                 ));
             }
             Direction::Write => self.announce(remote, message),
@@ -116,7 +134,7 @@ impl Health {
         }
     }
 
-    /// Whether the user has been told that something is wrong with this remote.
+    /// Whether the user was told that something is wrong with this remote.
     pub(super) fn is_announced(&self) -> bool {
         self.announced.load(Ordering::Relaxed)
     }
@@ -155,36 +173,58 @@ mod tests {
     }
 
     #[test]
-    fn temporary_failures_are_put_up_with_until_three_in_a_row() {
+    fn two_temporary_failures_in_a_row_are_tolerated_and_three_are_not() {
         let (health, events) = health();
         for _ in 0..2 {
-            health.failed(Direction::Read, failure(true, false));
+            health.record_failure(Direction::Read, failure(true, false));
         }
-        health.succeeded(Direction::Read);
+        health.record_success(Direction::Read);
         for _ in 0..2 {
-            health.failed(Direction::Read, failure(true, false));
+            health.record_failure(Direction::Read, failure(true, false));
         }
         assert!(health.check(Direction::Read).is_ok());
-        health.failed(Direction::Read, failure(true, false));
+        health.record_failure(Direction::Read, failure(true, false));
         assert!(health.check(Direction::Read).is_err());
         assert_eq!(events.events().len(), 1);
+    }
+
+    #[test]
+    fn failures_that_open_no_breaker_are_one_warning_at_the_end() {
+        let (health, events) = health();
+        health.record_failure(Direction::Read, failure(true, false));
+        health.record_success(Direction::Read);
+        health.record_failure(Direction::Write, failure(true, false));
+        assert!(events.events().is_empty());
+        health.close();
+        health.close();
+        let [event] = &events.events()[..] else { panic!("one event") };
+        let EventKind::Warning { message } = &event.kind else { panic!("{event:?}") };
+        assert_eq!(message, "remote s3://bucket failed 2 requests, the first: no");
+    }
+
+    #[test]
+    fn an_announced_failure_is_not_a_warning_at_the_end() {
+        let (health, events) = health();
+        health.record_failure(Direction::Read, failure(false, false));
+        health.close();
+        assert!(matches!(&events.events()[..], [event] if matches!(event.kind, EventKind::RemoteFailed { .. })));
     }
 
     #[test]
     fn a_remote_that_fails_is_announced_once() {
         let (health, events) = health();
         for direction in [Direction::Read, Direction::Write, Direction::Read, Direction::Write] {
-            health.failed(direction, failure(false, false));
+            health.record_failure(direction, failure(false, false));
         }
         assert!(health.is_open(Direction::Write));
         assert_eq!(events.events().len(), 1);
     }
 
     #[test]
-    fn a_key_that_may_only_read_goes_on_reading() {
+    fn a_key_that_may_only_read_continues_to_read() {
         let (health, events) = health();
-        health.failed(Direction::Write, failure(false, true));
-        health.failed(Direction::Write, failure(false, true));
+        health.record_failure(Direction::Write, failure(false, true));
+        health.record_failure(Direction::Write, failure(false, true));
         assert!(health.check(Direction::Read).is_ok());
         let [event] = &events.events()[..] else { panic!("one event") };
         assert!(matches!(&event.kind, EventKind::Warning { message } if message.contains("XCACHE_UPLOAD=false")));

@@ -1,10 +1,10 @@
-//! The HTTP transport under the operator: counts, bounds, and lets the server speak.
+//! The HTTP transport under the operator: counts, limits, and the server's messages.
 //!
-//! Every attempt is seen here, retries too, so the figures are what went over the wire: requests to the storage service
-//! and the bytes of their bodies. Requests for credentials (instance metadata, container, STS) pass through here as well;
-//! they are not counted, and they are bounded in time, as a machine that is not in a cloud has nobody who answers.
+//! Every attempt passes through this module, retries too, so the counts are what went over the wire: requests to the
+//! storage service and the bytes of their bodies. Requests for credentials (instance metadata, container, STS) are not
+//! counted. They have a time limit, since nothing answers them outside of a cloud.
 //!
-//! **Invariant.** An answer that is not a success is an error whose message is the server's own code and text.
+//! **Invariant.** An unsuccessful answer is an error whose message is the server's own code and text.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -22,19 +22,19 @@ use crate::config::remote::without_secrets;
 
 /// Amazon's own service.
 const AWS_HOST: &str = "s3.amazonaws.com";
-/// Where instance metadata is on AWS and Azure, on Google Cloud, and on Alibaba Cloud.
+/// The hosts of instance metadata on AWS and Azure, on Google Cloud, and on Alibaba Cloud.
 const METADATA_HOSTS: [&str; 3] = ["169.254.169.254", "metadata.google.internal", "100.100.100.200"];
 const METADATA_PATHS: [&str; 3] = ["/latest/", "/computeMetadata/", "/metadata/identity/"];
 const CREDENTIAL_HOSTS: [&str; 2] = ["oauth2.googleapis.com", "iamcredentials.googleapis.com"];
-/// Instance metadata is one hop away, or not there.
+/// The time limit for instance metadata, which is one hop away or absent.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
-/// No honest error answer is longer, and no more of one is read.
+/// How much of an error answer is read. No real one is longer.
 const MAX_MESSAGE: usize = 64 << 10;
 
 pub(super) struct Transport {
     inner: ReqwestTransport,
     traffic: Arc<Traffic>,
-    /// The storage service, without the bucket. Empty where it names its own hosts.
+    /// The host of the storage service, without the bucket. Empty if the service chooses its hosts.
     host: String,
     /// opendal's name of the service.
     service: &'static str,
@@ -42,22 +42,24 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// A transport to an endpoint, or to wherever the service is, if that is empty.
+    /// A transport to an endpoint. If it is empty, the service chooses its hosts.
     pub(super) fn new(endpoint: &str, service: &'static str, stall: Duration, traffic: Arc<Traffic>) -> Result<Self> {
-        // Another one may be there already, of whoever uses the library: it is as good.
+        // The application may have installed a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || reqwest::Client::builder().connect_timeout(stall).tcp_nodelay(true);
-        // An image without certificates can still talk to a service that has none.
+        // An image without certificates can still use a service without TLS.
         let plain =
             |error| if endpoint.starts_with("http://") { builder().tls_certs_only([]).build() } else { Err(error) };
         let client = builder().build().or_else(plain).map_err(|error| {
-            Error::new(ErrorKind::ConfigInvalid, format!("cannot set up a client: {}", answers::deepest(&error)))
+            let message = format!("cannot set up a client: {}", answers::innermost_message(&error));
+            Error::new(ErrorKind::ConfigInvalid, message)
         })?;
         let host = endpoint.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
         Ok(Self { inner: ReqwestTransport::new(client), traffic, host, service, stall })
     }
 
-    /// The bucket may stand in front of the service's name, and AWS's region in it.
+    /// Whether a request goes to the storage service. The host may begin with the bucket, and AWS's contains the
+    /// region.
     fn is_storage(&self, uri: &Uri) -> bool {
         let host = uri.host().unwrap_or_default();
         match self.host.as_str() {
@@ -67,14 +69,14 @@ impl Transport {
         }
     }
 
-    /// Whatever the service answers, success or not.
+    /// The service's answer, successful or not.
     pub(super) async fn fetch_counted(&self, request: Request<Buffer>) -> Result<Response<HttpBody>> {
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         self.traffic.sent.fetch_add(request.body().len() as u64, Ordering::Relaxed);
         let uri = request.uri().clone();
-        // A query can have a signature in it.
+        // The query may contain a signature.
         tracing::debug!(method = %request.method(), host = uri.host(), path = uri.path(), "request");
-        let response = self.inner.fetch(request).await.map_err(|error| unanswered(&error, &uri))?;
+        let response = self.inner.fetch(request).await.map_err(|error| no_answer_error(&error, &uri))?;
         let traffic = Arc::clone(&self.traffic);
         Ok(response.map(|body| {
             body.map_inner(|stream| {
@@ -101,36 +103,30 @@ impl HttpTransport for Transport {
         let method = request.method().clone();
         let response = self.fetch_counted(request).await?;
         let status = response.status();
-        // opendal understands that a WebDAV collection is there already, and that an upload to GCS goes on.
+        // For opendal, these are no errors: a WebDAV collection exists already, an upload to GCS continues.
         let is_expected = (method.as_str() == "MKCOL" && status == StatusCode::METHOD_NOT_ALLOWED)
             || status == StatusCode::PERMANENT_REDIRECT;
-        match status.is_success() || is_expected {
-            true => Ok(response),
-            false => Err(refused(response, self.service).await),
-        }
+        if status.is_success() || is_expected { Ok(response) } else { Err(error_answer(response, self.service).await) }
     }
 }
 
-/// There was no answer: the system's own words, and to whom it could not talk.
+/// The error for a request without an answer: the system's words, and the host.
 ///
-/// Nobody there, no such name, no trust: trying a third time will not help, and [`ErrorKind::ConfigInvalid`] says so.
-fn unanswered(error: &Error, uri: &Uri) -> Error {
-    let address = without_secrets(&format!(
-        "{}://{}",
-        uri.scheme_str().unwrap_or("http"),
-        uri.authority().map_or("", |authority| authority.as_str())
-    ));
-    let message = format!("{} ({address})", answers::deepest(error));
+/// An unreachable or unknown host, or one that is not trusted, is [`ErrorKind::ConfigInvalid`]: a retry will not help.
+fn no_answer_error(error: &Error, uri: &Uri) -> Error {
+    let (scheme, authority) = (uri.scheme_str().unwrap_or("http"), uri.authority().map_or("", |it| it.as_str()));
+    let address = without_secrets(&format!("{scheme}://{authority}"));
+    let message = format!("{} ({address})", answers::innermost_message(error));
     let connecting = error.source().and_then(|source| source.downcast_ref::<reqwest::Error>());
     let unreachable = connecting.is_some_and(|error| error.is_connect() && !error.is_timeout());
     let kind = if unreachable { ErrorKind::ConfigInvalid } else { ErrorKind::Unexpected };
     Error::new(kind, message).with_temporary(error.is_temporary())
 }
 
-async fn refused(response: Response<HttpBody>, service: &str) -> Error {
+async fn error_answer(response: Response<HttpBody>, service: &str) -> Error {
     let (parts, mut body) = response.into_parts();
     let mut bytes = Vec::new();
-    // One that breaks off has said something, too.
+    // An answer that breaks off is used as far as it goes.
     while bytes.len() < MAX_MESSAGE
         && let Ok(chunk) = body.read().await
         && !chunk.is_empty()
@@ -138,10 +134,10 @@ async fn refused(response: Response<HttpBody>, service: &str) -> Error {
         bytes.extend_from_slice(&chunk.to_bytes());
     }
     bytes.truncate(MAX_MESSAGE);
-    answers::refusal(parts.status, &String::from_utf8_lossy(&bytes), service)
+    answers::server_error(parts.status, &String::from_utf8_lossy(&bytes), service)
 }
 
-/// Whether the requests ask a cloud who it takes this machine for, on the machine itself or in the cloud.
+/// Whether a request is for credentials: it goes to instance metadata, or to a cloud's token service.
 fn is_for_credentials(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
     METADATA_HOSTS.contains(&host)
@@ -164,11 +160,12 @@ mod tests {
 
     use super::*;
 
-    /// Refuses one request with a body without an end, as slowly as a test can wait for. Says how much it got rid of.
-    fn talker() -> (String, thread::JoinHandle<usize>) {
+    /// Refuses one request with an endless body, or as much of it as a test can wait for. Returns the number of bytes
+    /// sent.
+    fn endless_server() -> (String, thread::JoinHandle<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let talking = thread::spawn(move || {
+        let sending = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let _ = stream.read(&mut [0; 4096]).unwrap();
             let body = "<Error><Code>AccessDenied</Code><Message>not today</Message>";
@@ -180,12 +177,12 @@ mod tests {
             }
             sent
         });
-        (endpoint, talking)
+        (endpoint, sending)
     }
 
     #[test]
-    fn an_answer_without_an_end_is_not_read_to_its_end() {
-        let (endpoint, talking) = talker();
+    fn an_endless_answer_is_not_read_to_its_end() {
+        let (endpoint, sending) = endless_server();
         let traffic = Arc::<Traffic>::default();
         let transport = Transport::new(&endpoint, "s3", Duration::from_secs(10), Arc::clone(&traffic)).unwrap();
         let request = Request::get(format!("{endpoint}/bucket/object")).body(Buffer::new()).unwrap();
@@ -197,7 +194,7 @@ mod tests {
         );
         assert!(traffic.received.load(Ordering::Relaxed) < 2 << 20, "{traffic:?}");
         drop((transport, runtime));
-        assert!(talking.join().unwrap() < 32 << 20, "nobody listens any more");
+        assert!(sending.join().unwrap() < 32 << 20, "the client has stopped reading");
     }
 
     #[test]

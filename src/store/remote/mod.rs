@@ -1,23 +1,23 @@
 //! The remote tier: an object store that many machines share.
 //!
-//! [`RemoteStore`] gets and puts four kinds of objects by name: graph indexes, entries, packs, and input histories.
-//! Each is one GET or one PUT: nothing is listed, nothing is asked about before it is read, so leave to GET is all a
-//! reader needs. Only who writes an index asks whether what it names is still there ([`RemoteStore::has`]).
+//! [`RemoteStore`] reads and writes objects by name: graph indexes, entries, packs, proofs and input histories. Each is
+//! one GET or one PUT. Nothing is listed, and nothing is checked before it is read, so reading needs only the
+//! permission to GET. Only the writer of an index checks whether the entries in it still exist ([`RemoteStore::has`]).
 //!
-//! | module | what it does |
+//! | module | responsibility |
 //! |---|---|
-//! | `service` | a URL and options to a service, and where the remote is in it |
-//! | `backend` | a service to opendal's operators |
-//! | `s3`, `redis` | what these services need on top: where S3 is, and whether Redis takes us |
-//! | `http` | the transport: counts requests, finds credentials in bounded time |
+//! | `service` | from a URL and options to a service and the place in it |
+//! | `backend` | from a service to opendal's operators |
+//! | `s3`, `redis` | what these services need in addition: the region of a bucket, the first connection |
+//! | `http` | the transport: counts requests, and bounds the time for credentials |
 //! | `chunks` | objects in services whose values are small |
-//! | `answers` | what services say when they refuse, and what that means |
-//! | `health` | when to stop asking |
+//! | `answers` | the error answers of services, and their meaning |
+//! | `health` | when to stop using a remote |
 //!
-//! **Invariants.** An object that is not there is `None`. A service that denies an object (403) may mean that it is not
-//! there, as AWS tells those who may not list, so that is `None` too; a session in which *every* read was denied says so
-//! in the end ([`RemoteStore::close`]). Requests fail fast once the breaker ([`health`]) is open. Retries are few: no
-//! request may cost more than it saves.
+//! **Invariants.** A missing object is `None`. So is an object that the service denies (403): this is AWS's answer for
+//! a missing object if the key may not list. If *every* read of a session was denied, the session warns at the end
+//! ([`RemoteStore::close`]). Requests fail fast once the breaker ([`health`]) is open. Retries are few: no request may
+//! cost more than it saves.
 
 mod answers;
 mod backend;
@@ -54,16 +54,16 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, EventLog};
 use crate::key::UnitKey;
 
-/// Uploads are given time for their size at this speed, on top of the stall time.
-const SLOWEST_UPLOAD: u64 = 64 << 10;
-/// An index or entry larger than this is not one of ours.
-const MAX_OBJECT: usize = 256 << 20;
+/// The rate at which the size of an upload adds to its time limit, the stall time.
+const MIN_UPLOAD_RATE: u64 = 64 << 10;
+/// The largest index or entry that is read.
+const MAX_OBJECT_SIZE: usize = 256 << 20;
 
-/// The threads on which requests run.
+/// The threads for requests.
 pub struct Runtime(Option<tokio::runtime::Runtime>);
 
 impl Runtime {
-    /// Two threads for the network; decoding and packing have threads of their own.
+    /// Starts two threads for the network. Decoding and packing have other threads.
     pub fn new() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -75,14 +75,14 @@ impl Runtime {
         Ok(Self(Some(runtime)))
     }
 
-    /// Spawns and enters.
+    /// A handle to start tasks, and to wait for them.
     pub fn handle(&self) -> tokio::runtime::Handle {
         self.0.as_ref().expect("the runtime is taken only when it is dropped").handle().clone()
     }
 }
 
 impl Drop for Runtime {
-    /// Nothing that is still under way is worth waiting for.
+    /// Stops the runtime without waiting for unfinished requests.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
@@ -90,13 +90,13 @@ impl Drop for Runtime {
     }
 }
 
-/// A variable of the environment.
+/// Looks up a variable of the environment.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The options of a service by their names, in lower case.
 type Options = BTreeMap<String, String>;
 
-/// What a session moved.
+/// The traffic of a session.
 #[derive(Debug, Default)]
 struct Traffic {
     requests: AtomicU64,
@@ -104,7 +104,7 @@ struct Traffic {
     sent: AtomicU64,
 }
 
-/// A shared store, for one session.
+/// A remote store, for one session.
 pub struct RemoteStore {
     /// What messages call it: without secrets.
     shown: String,
@@ -127,8 +127,8 @@ struct Denials {
 }
 
 impl RemoteStore {
-    /// The store behind a URL, or behind the name of a table in the settings. Nothing is asked of it yet. An option that
-    /// its service does not have is a warning.
+    /// Opens the store behind a URL, or behind the name of a table in the settings. This sends no request. An unknown
+    /// option is a warning.
     pub fn open(remote: &str, settings: &Settings, events: &EventLog) -> Result<Self> {
         let source = settings.remotes.find(remote)?;
         let (service, unknown) = Service::parse(&source, &|name| std::env::var(name).ok())?;
@@ -137,7 +137,7 @@ impl RemoteStore {
         }
         let health = Health::new(source.shown.clone(), events.clone());
         if service.kind.is_read_only {
-            health.never_write(format!("nothing can be written to a remote of {}", service.kind.name));
+            health.never_write(format!("{} is read-only", service.kind.name));
         }
         Ok(Self {
             shown: source.shown,
@@ -153,40 +153,40 @@ impl RemoteStore {
         })
     }
 
-    /// What messages call it: its URL without secrets, after the name of its table.
+    /// The remote's name in messages: its URL without secrets, after the name of its table.
     pub fn shown(&self) -> &str {
         &self.shown
     }
 
-    /// Whether nothing can be written to it.
+    /// Whether the service is read-only.
     pub fn is_read_only(&self) -> bool {
         self.service.kind.is_read_only
     }
 
-    /// Names this remote in the local store's markers: what is at one endpoint is not at another.
+    /// The name of this remote in the local store's markers. Two endpoints have different names.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The index of a graph. Nothing where there is none, or one of another format version.
+    /// A graph index; `None` if it does not exist or has another format version.
     pub async fn graph(&self, key: Digest) -> Result<Option<GraphIndex>> {
         let path = format!("v1/graph/{key}");
         let Some(bytes) = self.get(&path).await? else { return Ok(None) };
         GraphIndex::decode(&format!("graph/{key}"), &bytes).map(Some)
     }
 
-    /// The entry of a unit. Nothing where there is none, or one of another format version.
+    /// The entry of a unit; `None` if it does not exist or has another format version.
     pub async fn entry(&self, key: UnitKey) -> Result<Option<Entry>> {
         let Some(bytes) = self.get(&format!("v1/unit/{}", sharded(key.0))).await? else { return Ok(None) };
         Entry::decode(key, &bytes).map(Some)
     }
 
-    /// A pack, as it comes in. Not verified: [`super::LocalStore::unpack`] does that.
+    /// The download of a pack. It is not verified: [`super::LocalStore::unpack`] does that.
     pub async fn pack(&self, pack: PackRef) -> Result<Option<Download<'_>>> {
         self.download(&format!("v1/blob/{}", sharded(pack.digest))).await
     }
 
-    /// Whether an entry is there together with its pack: two requests, of which neither reads an object.
+    /// Whether an entry and its pack exist: two requests, neither of which reads an object.
     pub async fn has(&self, entry: &Entry) -> Result<bool> {
         let Some(pack) = entry.pack else { return Ok(false) };
         let has_entry = self.length(&format!("v1/unit/{}", sharded(entry.key.0))).await?.is_some();
@@ -198,7 +198,7 @@ impl RemoteStore {
         self.put(&format!("v1/blob/{}", sharded(pack.digest)), bytes).await
     }
 
-    /// Stores an entry; its pack must be there already. Returns its size.
+    /// Stores an entry, whose pack must exist already. Returns the entry's size.
     pub async fn put_entry(&self, entry: &Entry) -> Result<u64> {
         let bytes = entry.encode();
         let size = bytes.len() as u64;
@@ -206,7 +206,7 @@ impl RemoteStore {
         Ok(size)
     }
 
-    /// Stores the index of a graph. Returns its size.
+    /// Stores a graph index. Returns its size.
     pub async fn put_graph(&self, key: Digest, index: &GraphIndex) -> Result<u64> {
         let bytes = index.encode();
         let size = bytes.len() as u64;
@@ -214,18 +214,18 @@ impl RemoteStore {
         Ok(size)
     }
 
-    /// What others have proven of a cargo, as [`RemoteStore::put_proof`] stored it; nothing where it is damaged.
+    /// The proof that [`RemoteStore::put_proof`] stored under this key; `None` if it does not exist or is damaged.
     pub async fn proof(&self, key: Digest) -> Result<Option<Vec<u8>>> {
         let bytes = self.get(&format!("v1/proof/{key}")).await?;
         Ok(bytes.and_then(|bytes| without_checksum(key, &bytes)))
     }
 
-    /// Stores what was proven of a cargo.
+    /// Stores a proof.
     pub async fn put_proof(&self, key: Digest, bytes: &[u8]) -> Result<()> {
         self.put(&format!("v1/proof/{key}"), with_checksum(key, bytes)).await
     }
 
-    /// The input history that this remote shares, as [`RemoteStore::put_input_history`] stored it.
+    /// The shared input history that [`RemoteStore::put_input_history`] stored under this name.
     pub async fn input_history(&self, name: Digest) -> Result<Option<Vec<u8>>> {
         self.get(&format!("v1/known/{name}")).await
     }
@@ -237,17 +237,17 @@ impl RemoteStore {
         Ok(size)
     }
 
-    /// Fails where requests of this kind are given up.
+    /// Returns an error if the breaker for these requests is open.
     pub fn check(&self, direction: Direction) -> Result<()> {
         self.health.check(direction)
     }
 
-    /// Whether requests of this kind are given up.
+    /// Whether the breaker for these requests is open.
     pub fn is_open(&self, direction: Direction) -> bool {
         self.health.is_open(direction)
     }
 
-    /// Gives the remote up for this session.
+    /// Stops using the remote in this session.
     pub fn give_up(&self, message: impl Into<String>) {
         self.health.give_up(message.into());
     }
@@ -257,7 +257,7 @@ impl RemoteStore {
         self.traffic.received.load(Ordering::Relaxed)
     }
 
-    /// The end of the session: what was moved, and a warning where every single read was denied.
+    /// Ends the session: records its traffic, and warns of failures that are not announced yet.
     pub fn close(&self) {
         if self.closed.swap(true, Ordering::Relaxed) {
             return;
@@ -265,6 +265,7 @@ impl RemoteStore {
         let Traffic { requests, received, sent } = &*self.traffic;
         let [requests, received, sent] = [requests, received, sent].map(|counter| counter.load(Ordering::Relaxed));
         self.events.record(EventKind::RemoteTraffic { requests, received, sent });
+        self.health.close();
         let only_denied = !self.denials.other_answers.load(Ordering::Relaxed) && !self.health.is_announced();
         if let Some(message) = self.denials.first.get().filter(|_| only_denied) {
             let count = self.denials.count.load(Ordering::Relaxed);
@@ -277,14 +278,14 @@ impl RemoteStore {
         let mut bytes = Vec::new();
         while let Some(chunk) = download.next().await? {
             chunk.for_each(|part| bytes.extend_from_slice(&part));
-            if bytes.len() > MAX_OBJECT {
+            if bytes.len() > MAX_OBJECT_SIZE {
                 return Err(Error::corrupt(path, "it is larger than any object of its kind"));
             }
         }
         Ok(Some(bytes).filter(|bytes| !is_other_version(bytes)))
     }
 
-    /// The length of an object.
+    /// The length of an object; `None` if it does not exist.
     async fn length(&self, path: &str) -> Result<Option<u64>> {
         self.health.check(Direction::Read)?;
         let length = async {
@@ -299,8 +300,8 @@ impl RemoteStore {
         Ok(self.check_read(length.await)?.flatten())
     }
 
-    /// One GET: without a range, opendal asks nothing else. Whether the object is there shows with its first bytes. An
-    /// object in parts is complete before it begins.
+    /// Starts one GET; without a range, opendal sends no other request. The first bytes show whether the object exists.
+    /// An object in parts is complete before its first bytes are returned.
     async fn download(&self, path: &str) -> Result<Option<Download<'_>>> {
         self.health.check(Direction::Read)?;
         let open = async {
@@ -327,13 +328,13 @@ impl RemoteStore {
     async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
         self.health.check(Direction::Write)?;
         let size = bytes.len() as u64;
-        let limit = self.stall + Duration::from_secs(size / SLOWEST_UPLOAD);
+        let limit = self.stall + Duration::from_secs(size / MIN_UPLOAD_RATE);
         let write = async {
             match self.backend().await? {
                 Backend::Objects(operators) => {
                     self.count_call();
                     match operators.write.write(path, bytes).await {
-                        // Where nothing can be replaced, what is there was meant to be the same.
+                        // Some services replace no object. The existing one was meant to be the same.
                         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
                         result => result.map(drop),
                     }
@@ -343,17 +344,17 @@ impl RemoteStore {
         };
         let failure = match tokio::time::timeout(limit, write).await {
             Ok(Ok(())) => {
-                self.health.succeeded(Direction::Write);
+                self.health.record_success(Direction::Write);
                 self.count_body(&self.traffic.sent, size);
                 return Ok(());
             }
             Ok(Err(error)) => self.failure(&error),
-            Err(_) => Failure { message: answers::no_answer(limit), temporary: true, denied: false },
+            Err(_) => Failure { message: answers::no_answer_message(limit), temporary: true, denied: false },
         };
-        Err(self.health.failed(Direction::Write, failure))
+        Err(self.health.record_failure(Direction::Write, failure))
     }
 
-    /// Judges the outcome of a read; `None` is an object that is not there, or not for us.
+    /// The outcome of a read; `None` if the object does not exist or is denied.
     fn check_read<T>(&self, result: opendal::Result<T>) -> Result<Option<T>> {
         let error = match result {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -363,12 +364,12 @@ impl RemoteStore {
             }
             Err(error) if error.kind() != ErrorKind::NotFound => error,
             other => {
-                self.health.succeeded(Direction::Read);
+                self.health.record_success(Direction::Read);
                 self.denials.other_answers.store(true, Ordering::Relaxed);
                 return Ok(other.ok());
             }
         };
-        Err(self.health.failed(Direction::Read, self.failure(&error)))
+        Err(self.health.record_failure(Direction::Read, self.failure(&error)))
     }
 
     fn failure(&self, error: &opendal::Error) -> Failure {
@@ -379,7 +380,7 @@ impl RemoteStore {
         self.backend.get_or_try_init(|| Backend::new(&self.service, self.stall, &self.traffic)).await
     }
 
-    /// HTTP services are counted on the wire; of others, the calls and the bytes of their objects.
+    /// Counts a call of a service that is not HTTP. For HTTP services, the transport counts.
     fn count_call(&self) {
         if !self.service.kind.is_http {
             self.traffic.requests.fetch_add(1, Ordering::Relaxed);
@@ -393,7 +394,7 @@ impl RemoteStore {
     }
 }
 
-/// An object on its way.
+/// An object that is being downloaded.
 pub struct Download<'a> {
     store: &'a RemoteStore,
     body: Body,
@@ -405,7 +406,7 @@ enum Body {
 }
 
 impl Download<'_> {
-    /// The next bytes; nothing after the last.
+    /// The next bytes; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Buffer>> {
         let chunk = match &mut self.body {
             Body::Parts(parts) => parts.next(),
@@ -413,7 +414,7 @@ impl Download<'_> {
                 Some(first) => Some(first),
                 None => stream.try_next().await.map_err(|error| {
                     let failure = self.store.failure(&error);
-                    self.store.health.failed(Direction::Read, failure)
+                    self.store.health.record_failure(Direction::Read, failure)
                 })?,
             },
         };

@@ -27,7 +27,7 @@ pub(super) async fn greet(located: &Located, stall: Duration) -> Result<()> {
         Ok(Err(error)) => {
             Err(Error::new(ErrorKind::Unexpected, "cannot connect").set_source(error).with_temporary(true))
         }
-        Err(_) => Err(Error::new(ErrorKind::Unexpected, answers::no_answer(stall)).with_temporary(true)),
+        Err(_) => Err(Error::new(ErrorKind::Unexpected, answers::no_answer_message(stall)).with_temporary(true)),
     }
 }
 

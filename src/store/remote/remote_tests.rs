@@ -39,7 +39,7 @@ fn entry(name: &str) -> Entry {
 }
 
 #[test]
-fn objects_come_back_and_are_counted() {
+fn stored_objects_are_found_and_traffic_is_counted() {
     let Fixture { events, runtime, store, .. } = fixture();
     runtime.handle().block_on(async {
         let (entry, key) = (entry("serde"), Digest::of("graph"));
@@ -63,7 +63,7 @@ fn objects_come_back_and_are_counted() {
 }
 
 #[test]
-fn a_damaged_object_is_corrupt_and_one_of_another_version_absent() {
+fn a_damaged_object_is_corrupt_and_one_of_another_version_is_absent() {
     let Fixture { directory, runtime, store, .. } = fixture();
     runtime.handle().block_on(async {
         let entry = entry("serde");
@@ -85,7 +85,7 @@ fn a_damaged_object_is_corrupt_and_one_of_another_version_absent() {
 }
 
 #[test]
-fn a_remote_that_is_given_up_is_not_asked_again() {
+fn a_remote_that_was_given_up_receives_no_request() {
     let Fixture { events, runtime, store, .. } = fixture();
     store.give_up("no byte for 5 s");
     runtime.handle().block_on(async {
@@ -98,7 +98,7 @@ fn a_remote_that_is_given_up_is_not_asked_again() {
 }
 
 #[test]
-fn denied_reads_are_absent_objects_and_one_warning_in_the_end() {
+fn denied_reads_are_absent_objects_and_one_warning_at_the_end() {
     let Fixture { events, store, .. } = fixture();
     let denied = || Err::<(), _>(opendal::Error::new(ErrorKind::PermissionDenied, "AccessDenied (HTTP 403)"));
     assert_eq!(store.check_read(denied()).unwrap(), None);
@@ -109,7 +109,7 @@ fn denied_reads_are_absent_objects_and_one_warning_in_the_end() {
 }
 
 #[test]
-fn a_denial_among_other_answers_is_not_worth_a_warning() {
+fn a_denial_among_other_answers_causes_no_warning() {
     let Fixture { events, store, .. } = fixture();
     store.check_read(Err::<(), _>(opendal::Error::new(ErrorKind::PermissionDenied, "AccessDenied"))).unwrap();
     store.check_read(Ok(())).unwrap();
@@ -118,9 +118,9 @@ fn a_denial_among_other_answers_is_not_worth_a_warning() {
 }
 
 #[test]
-fn an_unknown_service_is_told_with_the_known_ones() {
+fn an_error_about_an_unknown_service_lists_the_known_ones() {
     let error = |url: &str| match RemoteStore::open(url, &Settings::default(), &EventLog::new(Arc::new(()))) {
-        Ok(_) => panic!("{url} was taken"),
+        Ok(_) => panic!("{url} was accepted"),
         Err(error) => error.to_string(),
     };
     let unknown = error("gopher://user:hunter2@bucket");

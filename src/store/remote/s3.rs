@@ -1,9 +1,8 @@
-//! S3 and everything that speaks it: where it is, and who asks.
+//! S3 and compatible services: endpoint, region and credentials.
 //!
-//! Credentials are found as every AWS tool finds them, by opendal: `AWS_ACCESS_KEY_ID` …, `AWS_PROFILE` and `~/.aws`,
-//! a web identity, a container's or an instance's role. [`Location`] adds the endpoint and the region, so that
-//! `s3://bucket/prefix` alone is enough. This is the only module that reads `AWS_…` variables, and it is handed the
-//! environment.
+//! opendal finds credentials as every AWS tool does: `AWS_ACCESS_KEY_ID` …, `AWS_PROFILE` and `~/.aws`, a web identity,
+//! the role of a container or an instance. [`Location`] adds the endpoint and the region, so that `s3://bucket/prefix`
+//! alone is enough. Only this module reads `AWS_…` variables, and it receives the environment from its caller.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,9 +27,9 @@ const DETECTION_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Location {
     bucket: String,
     prefix: String,
-    /// `None` on AWS itself.
+    /// `None` for AWS itself.
     endpoint: Option<String>,
-    /// `None` where AWS has to be asked.
+    /// `None` if AWS has to be asked.
     region: Option<String>,
     profile: Option<String>,
     /// Options of the remote's table. The fields above come first.
@@ -38,8 +37,9 @@ pub(super) struct Location {
 }
 
 impl Location {
-    /// Options come first. Endpoint: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, the profile's. Region: `AWS_REGION`,
-    /// `AWS_DEFAULT_REGION`, the profile's, and behind an endpoint of one's own the one that such servers take.
+    /// The options of the table come first. Then the endpoint is from `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` or the
+    /// profile; the region from `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile, or for an endpoint the one that such
+    /// servers accept.
     pub(super) fn new(bucket: Option<&str>, prefix: &str, options: &Options, lookup: Lookup<'_>) -> Result<Self> {
         let invalid = |reason: String| Error::Config { name: "remote".into(), reason };
         let config = S3Config::from_iter(options.clone()).map_err(|error| invalid(answers::in_words(&error)))?;
@@ -61,18 +61,18 @@ impl Location {
         Ok(Self { bucket, prefix: prefix.to_owned(), endpoint, region, profile: profile_name, config })
     }
 
-    /// Which bucket it is, and where in it.
+    /// The endpoint, the bucket, and the place in it.
     pub(super) fn place(&self) -> impl Serialize {
         ("s3", &self.endpoint, &self.bucket, self.prefix.trim_matches('/'))
     }
 
-    /// An operator whose every request passes [`Transport`].
+    /// An operator that sends every request through [`Transport`].
     pub(super) async fn operator(&self, stall: Duration, traffic: Arc<Traffic>) -> opendal::Result<Operator> {
         let endpoint = self.endpoint.as_deref().unwrap_or(AWS_ENDPOINT);
         let transport = Transport::new(endpoint, "s3", stall, traffic)?;
         let region = match &self.region {
             Some(region) => region.clone(),
-            None => self.ask_for_region(&transport).await.unwrap_or_else(|| DEFAULT_REGION.into()),
+            None => self.query_region(&transport).await.unwrap_or_else(|| DEFAULT_REGION.into()),
         };
         let mut config = self.config.clone();
         config.bucket.clone_from(&self.bucket);
@@ -80,7 +80,7 @@ impl Location {
         config.region = Some(region);
         config.endpoint = Some(endpoint.to_owned());
         config.profile.clone_from(&self.profile);
-        // A dot in the name would not fit the certificate.
+        // A certificate does not match a bucket name with a dot.
         if self.endpoint.is_none() && !self.bucket.contains('.') {
             config.enable_virtual_host_style = true;
         }
@@ -88,15 +88,15 @@ impl Location {
         Ok(Operator::from_config(config)?.with_context(context))
     }
 
-    /// AWS names a bucket's region to anybody, whatever else it answers.
-    async fn ask_for_region(&self, transport: &Transport) -> Option<String> {
+    /// The region of a bucket, which AWS tells anybody, even in a refusal.
+    async fn query_region(&self, transport: &Transport) -> Option<String> {
         let request = Request::head(format!("{AWS_ENDPOINT}/{}", self.bucket)).body(Buffer::new()).ok()?;
         let response = tokio::time::timeout(DETECTION_TIMEOUT, transport.fetch_counted(request)).await.ok()?.ok()?;
         Some(response.headers().get("x-amz-bucket-region")?.to_str().ok()?.to_owned())
     }
 }
 
-/// What a profile in `~/.aws/config` says.
+/// The settings of a profile in `~/.aws/config`.
 #[derive(Default)]
 struct Profile {
     region: Option<String>,
@@ -140,12 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn without_anything_aws_is_asked_for_the_region() {
+    fn aws_is_asked_for_the_region_if_nothing_names_it() {
         assert_eq!((location(&[]).endpoint, location(&[]).region), (None, None));
     }
 
     #[test]
-    fn the_service_s_own_endpoint_and_region_variables_win() {
+    fn the_endpoint_and_region_variables_for_s3_win() {
         let location = location(&[
             ("AWS_ENDPOINT_URL", "http://other"),
             ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000/"),
@@ -157,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_of_one_s_own_needs_no_region() {
+    fn a_custom_endpoint_needs_no_region() {
         assert_eq!(location(&[("AWS_ENDPOINT_URL", "http://minio")]).region.as_deref(), Some("us-east-1"));
     }
 
     #[test]
-    fn a_profile_names_region_and_endpoint() {
+    fn a_profile_may_set_region_and_endpoint() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("config");
         let text = "[default]\nregion = eu-north-1\n\n[profile ci]\nregion=ap-south-1\nendpoint_url = http://ci\n";
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_profile_is_looked_for_in_the_home_directory() {
+    fn the_profile_is_found_in_the_home_directory() {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(home.path().join(".aws")).unwrap();
         fs::write(home.path().join(".aws/config"), "[default]\nregion = eu-north-1\n").unwrap();

@@ -20,8 +20,10 @@ fn options_of(url: &str, options: &[(&str, &str)], variables: &[(&str, &str)]) -
     let (service, unknown) = parse_with(url, options, variables).unwrap();
     assert_eq!(unknown, [""; 0]);
     let Target::Other(located) = service.target else { panic!("{url} needs more than options") };
-    let has_value = |value: &Value| !value.is_null() && *value != Value::Bool(false) && *value != Value::from(0);
-    let options = located.config.as_object().unwrap().clone();
+    let has_value = |value: &Value| !value.is_null() && *value != Value::Bool(false) && *value != 0;
+    let mut options = located.config.as_object().unwrap().clone();
+    // On by default.
+    options.remove("enable_conditional_read");
     options.into_iter().filter(|(_, value)| has_value(value)).collect()
 }
 

@@ -1,7 +1,8 @@
-// What a stand-in runs: the wrapper, with the stand-in's own path and arguments behind a flag; where that is gone, the
-// program that lies beside it. The environment is passed on as it is. Linux.
+// The code of a stand-in. It starts the wrapper with a flag, the stand-in's own path, and the stand-in's arguments. If
+// the wrapper is gone, it starts the program beside it. The environment is passed on unchanged. Linux.
 //
-// Behind these 256 bytes: at 256 the flag, at 272 the program's path from here, at 288 the wrapper's path.
+// These 256 bytes are followed by the flag at 256, the relative path of the program at 272, and the wrapper's path at
+// 288.
 
     mov x19, sp                     // argc, then argv
     ldr x20, [x19]
@@ -33,7 +34,7 @@
     mov x8, #221                    // execve
     svc #0
 
-    sub sp, sp, #4096               // the directory of this file, and the path from there
+    sub sp, sp, #4096               // the directory of this file, and the relative path
     sub sp, sp, #256
     mov x4, sp
     mov x5, x22

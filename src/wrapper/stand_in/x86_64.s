@@ -1,7 +1,8 @@
-# What a stand-in runs: the wrapper, with the stand-in's own path and arguments behind a flag; where that is gone, the
-# program that lies beside it. The environment is passed on as it is. Intel syntax, Linux.
+# The code of a stand-in. It starts the wrapper with a flag, the stand-in's own path, and the stand-in's arguments. If
+# the wrapper is gone, it starts the program beside it. The environment is passed on unchanged. Intel syntax, Linux.
 #
-# Behind these 256 bytes: at 256 the flag, at 272 the program's path from here, at 288 the wrapper's path.
+# These 256 bytes are followed by the flag at 256, the relative path of the program at 272, and the wrapper's path at
+# 288.
 
     mov r12, rsp                    # argc, then argv
     mov rax, [r12]
@@ -39,7 +40,7 @@
     mov eax, 59                     # execve
     syscall
 
-    sub rsp, 4352                   # the directory of this file, and the path from there
+    sub rsp, 4352                   # the directory of this file, and the relative path
     mov rdi, rsp
     mov rsi, rbp
     mov rdx, rdi

@@ -1,12 +1,13 @@
-//! What was linked into procedural macros and libraries, for those who use them.
+//! The code that is linked into procedural macros and libraries, as a condition of the units that use them.
 //!
-//! Their metadata tells what they were compiled from, and not which archives and objects of the machine came into them. So
-//! who is compiled with a macro has [its code](crate::entry::Entry::code) as a condition, and nothing is linked with a library
-//! that holds objects which its own build script has not made, or it is not recorded.
+//! The metadata of a macro or library depends on its sources, not on the machine's archives and objects that are linked
+//! into it. So units that are compiled with a macro have [its code](crate::entry::Entry::code) as a condition. And
+//! units are not recorded if they are linked with a library that contains objects which its own build script has not
+//! made.
 //!
-//! **Invariant.** A macro is known by what its linker was seen to read, or else by its whole content; where neither is
-//! known, nothing that uses it is recorded or restored. Of libraries that were not compiled in this session only those are
-//! known that were recorded.
+//! **Invariant.** A macro is identified by the observed inputs of its linker, or else by its whole content. If neither
+//! is known, no unit that uses it is recorded or restored. Libraries that this session has not compiled are known only
+//! if they were recorded.
 
 use camino::Utf8PathBuf;
 
@@ -20,8 +21,8 @@ use crate::rustc::written::{library, linked};
 use crate::wrapper::protocol::Finished;
 
 impl Units {
-    /// Remembers whether a library that was compiled just now holds objects that neither rustc nor its own build script has
-    /// made. Cargo must not go on before.
+    /// Remembers whether a new library contains objects from neither rustc nor its own build script. Must be called
+    /// before cargo continues.
     pub(super) fn note_objects(&self, id: UnitId, call: &Call) {
         let (unit, Call { invocation, out_dir, .. }) = (self.build.context.plan.unit(id), call);
         let is_own = || self.scripts.linking(unit, call) == Some(LinkedLibraries::Own);
@@ -29,13 +30,13 @@ impl Units {
             return;
         }
         let has_foreign = |path: Utf8PathBuf| std::fs::read(path).map_or(true, |bytes| has_foreign_objects(&bytes));
-        // What is in a `dylib`, its linker knows.
+        // The objects in a `dylib` cannot be examined.
         if library(invocation, out_dir).map_or_else(|| linked(invocation, out_dir).is_some(), has_foreign) {
             self.state().with_foreign_objects.insert(id);
         }
     }
 
-    /// Whether what all libraries hold that a unit is linked with follows from what they were compiled from.
+    /// Whether the content of all libraries that are linked into a unit follows from their sources.
     fn has_known_libraries(&self, id: UnitId) -> bool {
         let BuildContext { plan, .. } = &self.build.context;
         let prefetch = &self.build.stores.prefetch;
@@ -50,7 +51,8 @@ impl Units {
         !plan.unit(id).is_linked() || plan.libraries_of(id).iter().all(is_known)
     }
 
-    /// Remembers what was linked into a macro just now. Cargo must not go on before. `finished` is of one that is recorded.
+    /// Remembers what was linked into a new macro. Must be called before cargo continues. `finished` is present if the
+    /// macro is recorded.
     pub(super) fn note_code(&self, id: UnitId, call: &Call, finished: Option<&Finished>) {
         if !self.build.context.plan.is_macro(id) {
             return;
@@ -65,21 +67,21 @@ impl Units {
         self.state().linked_code.extend(code.map(|code| (id, code)));
     }
 
-    /// The same of a macro that was restored.
-    pub(super) fn set_code(&self, id: UnitId, code: Option<Digest>) {
+    /// Remembers what was linked into a macro that was restored.
+    pub(super) fn note_restored_code(&self, id: UnitId, code: Option<Digest>) {
         if self.build.context.plan.is_macro(id) {
             self.state().linked_code.insert(id, code);
         }
     }
 
-    /// What was linked into a macro that is there; nothing where that is not known.
+    /// The digest of what was linked into a macro; `None` if it is not known.
     pub(super) fn code(&self, id: UnitId) -> Option<Option<Digest>> {
         let code = self.state().linked_code.get(&id).copied();
-        code.or_else(|| self.code_of_placed(id))
+        code.or_else(|| self.placed_code(id))
     }
 
-    /// Of one that was placed, or that has been there before and is the same.
-    fn code_of_placed(&self, id: UnitId) -> Option<Option<Digest>> {
+    /// The same for a macro that was hydrated, or is unchanged since an earlier build.
+    fn placed_code(&self, id: UnitId) -> Option<Option<Digest>> {
         let build = &self.build;
         let entry = build.stores.prefetch.found(id)?;
         let is_same = || {
@@ -95,14 +97,14 @@ impl Units {
         is_there.then_some(entry.code)
     }
 
-    /// What comes into a unit besides crates, or into the macros that make it; nothing where that is not known. What a
-    /// linker finds is among the `inputs` where it was seen.
+    /// A digest of the code that is linked into a unit besides crates, or into its macros; `None` if it is not known.
+    /// Observed `inputs` include the libraries that the linker found.
     pub(super) fn linked_with(&self, id: UnitId, call: &Call, inputs: &Inputs) -> Option<Option<Digest>> {
         let linked = || self.scripts.linked_with(id, call, inputs.is_seen(), |id| self.code(id));
         if self.has_known_libraries(id) { linked() } else { None }
     }
 
-    /// Whether that is what was there when an entry was made.
+    /// Whether this code is the one that the entry was made with.
     pub(super) fn is_linked_with(&self, id: UnitId, call: &Call, entry: &Entry) -> bool {
         let Constraints { observed, linked, .. } = &entry.constraints;
         self.linked_with(id, call, observed) == Some(*linked)

@@ -1,4 +1,4 @@
-//! A unit of a member that is skipped: cargo is told that it is compiled.
+//! Skips a unit: cargo is told that it is compiled.
 
 use std::io;
 
@@ -13,15 +13,15 @@ use crate::rustc::written::{linked, written};
 use crate::wrapper::skip_members::Trace;
 
 impl Units {
-    /// Whether the unit is left out.
+    /// Whether the unit is skipped.
     pub(super) fn is_skipped(&self, id: UnitId) -> bool {
-        self.build.context.skipped_members.as_ref().is_some_and(|skipped| skipped.has(id))
+        self.build.context.skipped_members.as_ref().is_some_and(|skipped| skipped.contains(id))
     }
 
-    /// Tells cargo that it is compiled.
+    /// Tells cargo that the unit is compiled.
     pub(super) fn skip(&self, mut conversation: Conversation, id: UnitId, call: &Call) -> io::Result<()> {
         let unit = self.build.context.plan.unit(id);
-        // An older dep-info would speak for outputs that are older, too.
+        // An older dep-info would make cargo accept older outputs.
         let outputs = written(&call.invocation, &call.out_dir);
         outputs.iter().try_for_each(|output| fs::remove_file(output.as_std_path())).map_err(io::Error::other)?;
         if unit.kind == "custom-build"
@@ -37,7 +37,7 @@ impl Units {
     }
 }
 
-/// Where cargo keeps what of the unit, and of the run of its build script, if that is left out as well.
+/// The directories of cargo's records of a skipped unit, and of its build script's run if that is skipped, too.
 fn trace(context: &BuildContext, id: UnitId, call: &Call) -> Option<Trace> {
     let (site, unit) = (context.site(), context.plan.unit(id));
     let profile = site.profile(unit)?;
@@ -53,7 +53,7 @@ fn trace(context: &BuildContext, id: UnitId, call: &Call) -> Option<Trace> {
     let skipped_members = context.skipped_members.as_ref()?;
     if let Some(script) = call.script_dir()
         && let Some(run) = unit.script_run(&context.plan)
-        && skipped_members.has(run)
+        && skipped_members.contains(run)
         && let Some(profile) = site.profile(context.plan.unit(run))
         && let Some(paths) = site.format.layout.of_run(&profile, script)
     {

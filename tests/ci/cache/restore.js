@@ -1,9 +1,9 @@
-// Notes what it does in the file CACHE_LOG: the last lines of a step's output may get lost.
+// Logs its actions in the file CACHE_LOG, since the last lines of a step's output may get lost.
 const fs = require('fs');
 const cache = require('@actions/cache');
 const core = require('@actions/core');
 
-// Servers may take capitals for small letters.
+// Servers may ignore the case of letters.
 const isSame = (found, key) => found.toLowerCase() === key.toLowerCase();
 
 async function run() {

@@ -4,7 +4,7 @@ const core = require('@actions/core');
 
 async function run() {
     const key = core.getState('key');
-    // Servers may take capitals for small letters.
+    // Servers may ignore the case of letters.
     if (core.getState('found').toLowerCase() === key.toLowerCase()) {
         fs.appendFileSync(process.env.CACHE_LOG, `has ${key}\n`);
         return;

@@ -5,16 +5,16 @@ use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
-use crate::side::Seen;
+use crate::runner::Observation;
 
-/// Something that differs.
+/// A difference.
 #[derive(Clone, Debug)]
 pub(crate) struct Difference {
     pub kind: DifferenceKind,
     pub text: String,
 }
 
-/// In what they differ.
+/// The kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum DifferenceKind {
     Exit,
@@ -34,21 +34,26 @@ impl fmt::Display for DifferenceKind {
         formatter.write_str(match self {
             Self::Exit => "another exit status",
             Self::Errors => "other errors",
-            Self::Printed => "something else is printed",
+            Self::Printed => "other output",
             Self::Messages => "other messages",
             Self::Warnings => "other warnings of build scripts",
             Self::Files => "other files",
             Self::Dependencies => "other contents of .d files",
-            Self::Remade => "what nothing has changed for is made again",
-            Self::NotFresh => "the build after the build compiles something",
-            Self::Panic => "a step could not be taken",
+            Self::Remade => "units without changes were built again",
+            Self::NotFresh => "plain cargo compiles something afterwards",
+            Self::Panic => "a step panicked",
         })
     }
 }
 
-/// Compares what was seen with what plain cargo does in a clean directory. What is printed comes first: that is where a
-/// wrong artifact shows. `from_nothing` says that the target directory was empty.
-pub(crate) fn compare(ours: &Seen, cargos: &Seen, from_nothing: bool, comparable_errors: bool) -> Option<Difference> {
+/// Compares a result with that of plain cargo in a clean directory. Printed output comes first, since it shows a wrong
+/// artifact. `from_nothing` says that the target directory was empty.
+pub(crate) fn compare(
+    ours: &Observation,
+    cargos: &Observation,
+    from_nothing: bool,
+    comparable_errors: bool,
+) -> Option<Difference> {
     let difference = |kind, text: String| Some(Difference { kind, text });
     if ours.code != cargos.code {
         let failed = if ours.code == Some(0) { cargos } else { ours };
@@ -56,7 +61,7 @@ pub(crate) fn compare(ours: &Seen, cargos: &Seen, from_nothing: bool, comparable
         let text = format!("{:?}, cargo {:?}\n{}\n{}", ours.code, cargos.code, errors.join("\n"), end(&failed.stderr));
         return difference(DifferenceKind::Exit, text);
     }
-    // What else is compiled before cargo stops is a matter of chance.
+    // It is random which other units are compiled before cargo stops.
     if ours.code != Some(0) && !ours.errors.is_empty() {
         let differ = comparable_errors && ours.errors != cargos.errors;
         return differ.then(|| Difference { kind: DifferenceKind::Errors, text: sets(&ours.errors, &cargos.errors) });
@@ -68,13 +73,13 @@ pub(crate) fn compare(ours: &Seen, cargos: &Seen, from_nothing: bool, comparable
         return difference(DifferenceKind::Printed, text);
     }
     if ours.messages != cargos.messages {
-        let keys = |seen: &Seen| seen.messages.0.iter().map(|(message, n)| format!("{n}x {message}")).collect();
+        let keys = |seen: &Observation| seen.messages.0.iter().map(|(message, n)| format!("{n}x {message}")).collect();
         return difference(DifferenceKind::Messages, sets(&keys(ours), &keys(cargos)));
     }
     if ours.warnings != cargos.warnings {
         return difference(DifferenceKind::Warnings, sets(&ours.warnings, &cargos.warnings));
     }
-    let names = |seen: &Seen| seen.files.keys().cloned().collect::<BTreeSet<_>>();
+    let names = |seen: &Observation| seen.files.keys().cloned().collect::<BTreeSet<_>>();
     let (our_names, cargos_names) = (names(ours), names(cargos));
     if !our_names.is_superset(&cargos_names) || (from_nothing && our_names != cargos_names) {
         return difference(DifferenceKind::Files, sets(&our_names, &cargos_names));
@@ -87,13 +92,13 @@ fn different_runs(ours: &BTreeMap<String, String>, cargos: &BTreeMap<String, Str
     let differing: Vec<_> = cargos.iter().filter(|(name, said)| ours.get(*name) != Some(*said)).collect();
     let mut text = String::new();
     for (name, said) in differing {
-        let unsaid = String::from("(it was not built)");
-        writeln!(text, "{name}\n{}", lines(ours.get(name).unwrap_or(&unsaid), said)).expect("writing to memory");
+        let not_built = String::from("(not built)");
+        writeln!(text, "{name}\n{}", lines(ours.get(name).unwrap_or(&not_built), said)).expect("writing to memory");
     }
     (!text.is_empty()).then_some(text)
 }
 
-/// What only one of two texts says, line by line.
+/// The lines that only one of two texts has.
 fn lines(ours: &str, cargos: &str) -> String {
     let set = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     let text = sets(&set(ours), &set(cargos));

@@ -1,12 +1,13 @@
-//! What happens in a step of a made-up walk: edits of the sources, changes of the circumstances, events, and a command.
+//! The steps of a made-up walk: edits of sources, changes of circumstances, events, and a command.
 
 use std::collections::BTreeSet;
 
+use crate::directories::{CHECKOUTS, HOMES};
 use crate::generate::{Generator, VARIABLES};
 use crate::model::{
-    By, ConfigPlace, Declaration, Expanded, Incremental, Kind, Origin, Package, Part, State, Target, TargetDir,
+    CompilerSetting, ConfigPlace, Declaration, Expanded, Incremental, Kind, Origin, Package, Part, State, Target,
+    TargetDir,
 };
-use crate::place::{CHECKOUTS, HOMES};
 use crate::script::{Command, Damage, Edit, Step, Verb};
 use crate::undeclared_edits::UNDECLARED;
 
@@ -18,13 +19,13 @@ impl<'a> Generator<'a> {
         let mut edits = Vec::new();
         let count = if n == 0 { 0 } else { self.weighted(&[(2, 0), (6, 1), (2, 2)]) };
         let mut needs_clean = false;
-        let mut is_surrounded = false;
+        let mut is_undeclared_edit = false;
         for _ in 0..count {
             let edit = self.edit(state);
-            let is_unseen = is_seen_from_nothing_only(&edit, state);
+            let is_unseen = is_seen_only_in_empty_target(&edit, state);
             needs_clean |= is_unseen;
-            is_surrounded |= self.possible.undeclared && is_unseen;
-            let before = place(state);
+            is_undeclared_edit |= self.possible.undeclared && is_unseen;
+            let before = target_key(state);
             edit.apply(state);
             self.follow(&edit, is_unseen, before, state);
             edits.push(edit);
@@ -33,34 +34,39 @@ impl<'a> Generator<'a> {
         if n > 0 && self.percent(45) {
             edits.push(self.event(state));
         }
-        let appends = state.packages.iter().flat_map(Package::scripted).any(|(.., told)| told == Declaration::Appended);
+        let appends = state
+            .packages
+            .iter()
+            .flat_map(Package::scripted)
+            .any(|(.., declaration)| declaration == Declaration::Appended);
         let uncompared = appends && !needs_clean && self.percent(50);
         if needs_clean || (appends && !uncompared) {
             edits.retain(|edit| *edit != Edit::Clean);
-            // A session that goes on meanwhile must not have begun in what is removed.
+            // A session in the background must not have started in a directory that is then removed.
             let is_together = |edit: &Edit| matches!(edit, Edit::Together { .. }) && self.possible.undeclared;
             edits.insert(edits.iter().position(is_together).unwrap_or(edits.len()), Edit::Clean);
         }
-        // What nobody sees is in the store after the same command.
-        if n == 0 || self.percent(if is_surrounded { 15 } else { 40 }) {
+        // If the same command is repeated, the store has entries from before an unseen edit.
+        if n == 0 || self.percent(if is_undeclared_edit { 15 } else { 40 }) {
             self.command = self.new_command(state);
         }
         Step { edits, command: self.command.clone(), uncompared, reused: BTreeSet::new() }
     }
 
-    /// Keeps account of the target directories that are up to date, as far as cargo does not see that itself.
+    /// Keeps track of the target directories without outputs from before an edit that cargo does not see.
     fn follow(&mut self, edit: &Edit, is_unseen: bool, before: (usize, TargetDir), state: &State) {
         if is_unseen {
             self.current.clear();
         }
         if matches!(edit, Edit::Moved { .. }) && self.current.contains(&before) {
-            self.current.push(place(state));
+            self.current.push(target_key(state));
         }
     }
 
-    /// Whether the target directory may hold what was made before an edit that cargo did not see. From now on it does not.
+    /// Whether the target directory may have outputs from before an edit that cargo did not see. Afterwards it counts
+    /// as current.
     fn is_outdated(&mut self, state: &State) -> bool {
-        let place = place(state);
+        let place = target_key(state);
         let is_current = !self.possible.undeclared || self.current.contains(&place);
         self.current.push(place);
         !is_current
@@ -68,7 +74,7 @@ impl<'a> Generator<'a> {
 
     fn new_command(&mut self, state: &State) -> Command {
         let verbs = [
-            // It shows nothing of what was read.
+            // A check does not show what was read.
             (if self.possible.undeclared { 8 } else { 40 }, Verb::Check),
             (26, Verb::Build),
             (8, Verb::Run),
@@ -112,7 +118,7 @@ impl<'a> Generator<'a> {
             }
             _ => {
                 let apart = self.percent(60);
-                // In the same directory, it must not build other programs than those that are compared.
+                // In the same directory, it must not build other programs than the compared ones.
                 let command = if apart { self.either_command(state) } else { Command::new(Verb::Check) };
                 Edit::Together { command, apart }
             }
@@ -144,17 +150,17 @@ impl<'a> Generator<'a> {
         match self.weighted(&[(52, 0), (48, 1), (if self.possible.undeclared { 100 } else { 0 }, 2)]) {
             0 => self.edit_of_source(state, &package),
             1 => self.edit_of_circumstances(state),
-            _ => self.edit_of_surroundings(state),
+            _ => self.edit_of_undeclared_input(state),
         }
     }
 
-    /// What keeps everything from being compiled does not stay for long.
+    /// Errors that prevent any compilation do not stay for long.
     fn repair(&mut self, state: &State) -> Option<Edit> {
         let broken = state.packages.iter().find(|package| package.broken);
         if let Some(package) = broken.filter(|_| self.percent(80)) {
             return Some(Edit::Break { package: package.name.clone(), broken: false });
         }
-        (state.around.lint.as_deref() == Some("deny") && self.percent(70)).then_some(Edit::Lint(None))
+        (state.circumstances.lint.as_deref() == Some("deny") && self.percent(70)).then_some(Edit::Lint(None))
     }
 
     fn edit_of_source(&mut self, state: &State, package: &Package) -> Edit {
@@ -196,7 +202,7 @@ impl<'a> Generator<'a> {
         Edit::Need { package: package.name.clone(), need: self.need(&other), present }
     }
 
-    /// One package comes and goes.
+    /// Adds or removes one package.
     fn edit_of_packages(&mut self, state: &State) -> Edit {
         if state.package("grey").is_some() {
             return Edit::Remove("grey".into());
@@ -214,14 +220,14 @@ impl<'a> Generator<'a> {
             (12, Self::edit_of_profile),
             (3, Self::edit_of_toolchain),
             (16, |generator, _| Edit::Checkout(generator.any_checkout())),
-            (7, |generator, state| Edit::Home((state.around.home + generator.random.usize(1..HOMES)) % HOMES)),
+            (7, |generator, state| Edit::Home((state.circumstances.home + generator.random.usize(1..HOMES)) % HOMES)),
             (8, |generator, _| Edit::TargetDir(generator.target_dir())),
-            (4, |_, state| Edit::Vendored(!state.around.vendored)),
+            (4, |_, state| Edit::Vendored(!state.circumstances.vendored)),
             (4, |generator, _| Edit::Lint(generator.lint())),
             (3, Self::edit_of_incremental),
             (5, Self::edit_of_compiler),
             (3, |generator, _| Edit::Cc(generator.random.u8(..3))),
-            (4, |generator, state| Edit::Moved { checkout: generator.checkout(), target: state.around.target }),
+            (4, |generator, state| Edit::Moved { checkout: generator.checkout(), target: state.circumstances.target }),
         ];
         self.weighted(&kinds)(self, state)
     }
@@ -234,7 +240,7 @@ impl<'a> Generator<'a> {
     }
 
     fn edit_of_toolchain(&mut self, state: &State) -> Edit {
-        Edit::Toolchain(self.possible.toolchain.clone().filter(|_| state.around.toolchain.is_none()))
+        Edit::Toolchain(self.possible.toolchain.clone().filter(|_| state.circumstances.toolchain.is_none()))
     }
 
     fn any_checkout(&mut self) -> usize {
@@ -251,17 +257,23 @@ impl<'a> Generator<'a> {
     }
 
     fn edit_of_incremental(&mut self, state: &State) -> Edit {
-        Edit::Incremental(match state.around.incremental {
+        Edit::Incremental(match state.circumstances.incremental {
             Incremental::Off => Incremental::Kept,
             Incremental::Kept => Incremental::Off,
         })
     }
 
     fn edit_of_compiler(&mut self, state: &State) -> Edit {
-        let mut compiler = state.around.compiler;
+        let mut compiler = state.circumstances.compiler;
         compiler.digit = self.random.u8(1..=2);
-        if compiler.by == By::Nothing || self.percent(50) {
-            let kinds = [By::Nothing, By::WrapperVariable, By::WrapperConfig, By::RustcVariable, By::RustcConfig];
+        if compiler.by == CompilerSetting::Nothing || self.percent(50) {
+            let kinds = [
+                CompilerSetting::Nothing,
+                CompilerSetting::WrapperVariable,
+                CompilerSetting::WrapperConfig,
+                CompilerSetting::RustcVariable,
+                CompilerSetting::RustcConfig,
+            ];
             compiler.by = self.pick(&kinds);
             compiler.name = self.random.u8(..2);
         }
@@ -323,34 +335,36 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// Whether plain cargo sees an edit in an empty target directory only: the time says nothing, or nobody told it of the
-/// file.
-fn is_seen_from_nothing_only(edit: &Edit, state: &State) -> bool {
-    let is_untold = |part: &Part| {
+/// Whether plain cargo sees an edit only in an empty target directory, because the modification time stays or the file
+/// is not declared.
+fn is_seen_only_in_empty_target(edit: &Edit, state: &State) -> bool {
+    let is_undeclared = |part: &Part| {
         part.is_outside() || matches!(part.kind, Kind::OwnFile | Kind::Expanded { of: Expanded::File, .. })
     };
     match edit {
         Edit::Value { quietly: true, .. } => true,
-        // Cargo asks compilers who they are, and no more.
+        // Cargo compares only what compilers report about themselves.
         Edit::Compiler(_) | Edit::Cc(_) => true,
         Edit::Searched { .. } | Edit::Front(_) | Edit::Object(_) => true,
-        Edit::Variable { name, .. } => name == UNDECLARED || is_read_untold(state, name),
-        Edit::Config { key, .. } => key.strip_prefix("env.").is_some_and(|name| is_read_untold(state, name)),
-        Edit::Value { part, .. } | Edit::RemovePart(part) => state.part(*part).is_some_and(|(_, part)| is_untold(part)),
-        Edit::Rename(package) => state.package(package).is_some_and(|package| package.parts.iter().any(is_untold)),
+        Edit::Variable { name, .. } => name == UNDECLARED || is_read_undeclared(state, name),
+        Edit::Config { key, .. } => key.strip_prefix("env.").is_some_and(|name| is_read_undeclared(state, name)),
+        Edit::Value { part, .. } | Edit::RemovePart(part) => {
+            state.part(*part).is_some_and(|(_, part)| is_undeclared(part))
+        }
+        Edit::Rename(package) => state.package(package).is_some_and(|package| package.parts.iter().any(is_undeclared)),
         _ => false,
     }
 }
 
-/// Whether somebody reads a variable without declaring it.
-pub(crate) fn is_read_untold(state: &State, name: &str) -> bool {
-    let is_undeclared = |part: &Part| matches!(part.kind, Kind::Expanded { of: Expanded::Undeclared, .. });
+/// Whether a variable is read without being declared.
+pub(crate) fn is_read_undeclared(state: &State, name: &str) -> bool {
+    let is_undeclared = |part: &Part| matches!(part.kind, Kind::Expanded { of: Expanded::UndeclaredVariable, .. });
     let mut parts = state.packages.iter().flat_map(|package| &package.parts);
     (name == UNDECLARED && parts.any(is_undeclared))
-        || state.packages.iter().flat_map(Package::untold).any(|(_, untold)| untold.variable() == Some(name))
+        || state.packages.iter().flat_map(Package::undeclared_inputs).any(|(_, input)| input.variable() == Some(name))
 }
 
-/// What a target directory is known by.
-pub(crate) fn place(state: &State) -> (usize, TargetDir) {
-    (state.around.checkout, state.around.target)
+/// What identifies a target directory.
+pub(crate) fn target_key(state: &State) -> (usize, TargetDir) {
+    (state.circumstances.checkout, state.circumstances.target)
 }

@@ -1,5 +1,4 @@
-//! What a walk puts on the disk: text, and what is not text. It is made anew from the same description whenever it comes
-//! back, to the byte.
+//! Files that a walk writes, text or not. The same description always makes the same bytes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,30 +10,30 @@ use support::tree;
 
 use crate::render::Files;
 
-/// What is there by its path below some directory.
+/// Entries by their path below some directory.
 pub(crate) type Entries = BTreeMap<String, Entry>;
 
 /// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
-    /// A file; an empty one is none.
+    /// A file; an empty text means none.
     Text(String),
     /// A shell script.
     Program(String),
-    /// An object that is compiled from this C code.
+    /// An object, compiled from this C code.
     Object(String),
-    /// An archive of such an object.
+    /// An archive with such an object.
     Archive(String),
     /// A symbolic link.
     Link(PathBuf),
-    /// A directory, whatever is in it.
+    /// A directory with any contents.
     Directory,
 }
 
 impl Entry {
-    /// Puts it in the place of what was there.
-    pub(crate) fn put(&self, path: &Path) {
-        fs::create_dir_all(path.parent().expect("it is in a directory")).expect("directories can be made");
+    /// Writes the entry, replacing what was there.
+    pub(crate) fn write(&self, path: &Path) {
+        fs::create_dir_all(path.parent().expect("an entry is in a directory")).expect("directories can be created");
         match self {
             Self::Text(text) if text.is_empty() => drop(fs::remove_file(path)),
             Self::Text(text) => tree::write(path, text),
@@ -43,18 +42,18 @@ impl Entry {
             Self::Archive(code) => archive(code, path),
             Self::Link(target) => {
                 let _ = fs::remove_file(path);
-                std::os::unix::fs::symlink(target, path).expect("a link can be made");
+                std::os::unix::fs::symlink(target, path).expect("a link can be created");
             }
-            Self::Directory => fs::create_dir_all(path).expect("directories can be made"),
+            Self::Directory => fs::create_dir_all(path).expect("directories can be created"),
         }
     }
 
     pub(crate) fn remove(&self, path: &Path) {
-        // What somebody has put into a directory keeps it.
+        // A directory that is not empty stays.
         let _ = if *self == Self::Directory { fs::remove_dir(path) } else { fs::remove_file(path) };
     }
 
-    /// Whether it is a file, which can have the time that another one had.
+    /// Whether it is a file, which can keep an earlier time.
     pub(crate) fn is_file(&self) -> bool {
         !matches!(self, Self::Link(_) | Self::Directory)
     }
@@ -67,9 +66,9 @@ pub(crate) fn texts(files: Files) -> Entries {
 fn compile(code: &str, object: &Path) {
     let mut cc = Command::new("cc");
     cc.args(["-c", "-fPIC", "-x", "c", "-", "-o"]).arg(object).stdin(Stdio::piped());
-    let mut cc = cc.spawn().expect("there is a C compiler");
-    let mut stdin = cc.stdin.take().expect("its input is a pipe");
-    stdin.write_all(code.as_bytes()).expect("it reads all of it");
+    let mut cc = cc.spawn().expect("a C compiler starts");
+    let mut stdin = cc.stdin.take().expect("its standard input is a pipe");
+    stdin.write_all(code.as_bytes()).expect("the compiler reads its input");
     drop(stdin);
     assert!(cc.wait().is_ok_and(|status| status.success()), "cannot compile {code}");
 }
@@ -80,7 +79,7 @@ fn archive(code: &str, path: &Path) {
     let _ = fs::remove_file(path);
     // Without times and owners.
     let status = Command::new("ar").arg("crsD").args([path, &object]).status();
-    assert!(status.is_ok_and(|status| status.success()), "cannot make {}", path.display());
+    assert!(status.is_ok_and(|status| status.success()), "cannot create {}", path.display());
     tree::remove_file(&object);
 }
 
@@ -89,14 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_compiled_is_the_same_whenever_it_comes_back() {
-        let dir = tempfile::tempdir().expect("a directory can be made");
+    fn compiling_the_same_code_again_makes_the_same_bytes() {
+        let dir = tempfile::tempdir().expect("a directory can be created");
         let code = |value: u8| format!("int f(void) {{ return {value}; }}\n");
         for make in [Entry::Object as fn(String) -> Entry, Entry::Archive] {
             let made = |value| {
                 let path = dir.path().join("x/made");
-                make(code(value)).put(&path);
-                fs::read(path).expect("it was made")
+                make(code(value)).write(&path);
+                fs::read(path).expect("the file exists")
             };
             let (one, two, again) = (made(1), made(2), made(1));
             assert_eq!(one, again);

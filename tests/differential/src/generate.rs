@@ -1,31 +1,32 @@
-//! Makes scripts: a workspace, and a random walk from it ([`edits`](crate::edits)). The same seed makes the same script.
+//! Makes scripts: a workspace, and a random walk from it ([`edits`](crate::edits)). The same seed makes the same
+//! script.
 //!
-//! Values are few, so a walk comes back to where it was: then there is something in the store, and it may be the wrong
-//! thing.
+//! There are few values, so a walk returns to earlier states, for which the store has entries, possibly wrong ones.
 
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
 
+use crate::directories::{CHECKOUTS, HOMES};
 use crate::model::{
-    Around, Declaration, Expanded, How, Kind, Need, Origin, Package, Part, Source, State, Target, TargetDir, Text,
+    Circumstances, Declaration, DependencyTable, Expanded, Kind, Need, Origin, Package, Part, Source, State, Target,
+    TargetDir, Text,
 };
-use crate::place::{CHECKOUTS, HOMES};
 use crate::script::{Command, Edit, Script, Verb};
 
-/// What scripts may ask for.
+/// What scripts may contain.
 pub(crate) struct Possible {
     pub toolchain: Option<String>,
     pub clippy: bool,
-    /// Whether macros and scripts read what nobody declares.
+    /// Whether macros and scripts read undeclared inputs.
     pub undeclared: bool,
-    /// Whether scripts calculate with the paths of their own places: nobody can see in the result that it depends on one.
+    /// Whether scripts compute values from their own paths, so that the result does not show the path.
     pub derived: bool,
-    /// Whether what cargo and its wrappers set is printed as a whole.
+    /// Whether the environment set by cargo and its wrappers is printed as a whole.
     pub environment: bool,
 }
 
-/// A script of so many steps.
+/// A script with this many steps.
 pub(crate) fn script(seed: u64, steps: usize, possible: &Possible) -> Script {
     let mut random = Rng::with_seed(seed);
     let checkouts = [random.usize(..CHECKOUTS), random.usize(..CHECKOUTS)];
@@ -41,17 +42,17 @@ pub(crate) struct Generator<'a> {
     pub random: Rng,
     pub possible: &'a Possible,
     parts: u32,
-    /// Where this walk is, as a rule: it comes back, and texts name these places.
+    /// The usual checkouts of this walk: it returns to them, and texts contain their paths.
     pub checkouts: [usize; 2],
-    /// The last command: most steps repeat it.
+    /// The last command, which most steps repeat.
     pub command: Command,
-    /// The target directories, by their checkouts, that hold nothing of before the last edit that cargo does not see.
+    /// The target directories, by checkout, without outputs from before the last edit that cargo does not see.
     pub current: Vec<(usize, TargetDir)>,
 }
 
 pub(crate) const VARIABLES: [&str; 3] = ["XD_A", "XD_B", "XD_C"];
 
-/// What cargo tells scripts.
+/// Variables that cargo sets for scripts.
 const OF_CARGO: [&str; 10] = [
     "PROFILE",
     "OPT_LEVEL",
@@ -66,13 +67,13 @@ const OF_CARGO: [&str; 10] = [
 ];
 
 impl Generator<'_> {
-    /// Whether something happens that happens so often in a hundred times.
+    /// True in so many of a hundred cases.
     pub(crate) fn percent(&mut self, percent: u8) -> bool {
         self.random.u8(..100) < percent
     }
 
     pub(crate) fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
-        self.random.choice(choices).expect("there is something to choose from").clone()
+        self.random.choice(choices).expect("there are choices").clone()
     }
 
     /// Chooses by weight.
@@ -85,7 +86,7 @@ impl Generator<'_> {
                 None => return choice.clone(),
             }
         }
-        unreachable!("the weights add up")
+        unreachable!("the number is below the sum of the weights")
     }
 
     fn start(&mut self) -> State {
@@ -96,7 +97,7 @@ impl Generator<'_> {
         for n in 1..packages.len() {
             let name = packages[n].name.clone();
             if packages[..n].iter().all(|package| package.needs.iter().all(|need| need.on != name)) {
-                packages[0].needs.push(Need { on: name, how: How::Normal, loud: false });
+                packages[0].needs.push(Need { on: name, how: DependencyTable::Normal, loud: false });
             }
         }
         for n in 0..packages.len() {
@@ -105,13 +106,13 @@ impl Generator<'_> {
         if self.possible.undeclared {
             self.add_reader(&mut packages);
         }
-        let around = Around { git: self.percent(30), ..Around::default() };
-        let mut state = State { packages, around };
+        let circumstances = Circumstances { git: self.percent(30), ..Circumstances::default() };
+        let mut state = State { packages, circumstances };
         if self.percent(15) {
-            like_dev(&mut state.around);
+            like_dev(&mut state.circumstances);
         }
         if self.possible.undeclared {
-            self.surround(&mut state.around);
+            self.start_circumstances(&mut state.circumstances);
         }
         Edit::Checkout(self.checkouts[0]).apply(&mut state);
         state
@@ -131,7 +132,7 @@ impl Generator<'_> {
         let others = self.weighted(&[(2, 1), (4, 2), (2, 3)]);
         let origins = [(5, Origin::Registry), (2, Origin::Git), (1, Origin::Side)];
         ["red", "green", "blue"].iter().take(others).for_each(|name| add(name, self.weighted(&origins), false));
-        // Members come first: what is needed comes after what needs it.
+        // Members come first: dependencies come after their dependents.
         let rank =
             |origin| [Origin::Member, Origin::Side, Origin::Git, Origin::Registry].iter().position(|o| *o == origin);
         packages.sort_by_key(|package| (rank(package.origin), package.is_macro));
@@ -163,8 +164,13 @@ impl Generator<'_> {
     }
 
     pub(crate) fn need(&mut self, other: &Package) -> Need {
-        let how =
-            self.weighted(&[(14, How::Normal), (3, How::Build), (1, How::Dev), (1, How::Unix), (1, How::Flagged)]);
+        let how = self.weighted(&[
+            (14, DependencyTable::Normal),
+            (3, DependencyTable::Build),
+            (1, DependencyTable::Dev),
+            (1, DependencyTable::Unix),
+            (1, DependencyTable::Flagged),
+        ]);
         Need { on: other.name.clone(), how, loud: self.percent(25) }
     }
 
@@ -181,7 +187,7 @@ impl Generator<'_> {
             parts.extend(reader);
         }
         if self.possible.undeclared {
-            parts.extend(self.untold_parts(package, later));
+            parts.extend(self.undeclared_parts(package, later));
         }
         parts
     }
@@ -214,7 +220,7 @@ impl Generator<'_> {
             kinds.push((3, Kind::Expanded { by: by.clone(), of: Expanded::File }));
             kinds.push((2, Kind::Expanded { by: by.clone(), of: Expanded::Package }));
             if self.possible.undeclared {
-                kinds.push((3, Kind::Expanded { by, of: Expanded::Undeclared }));
+                kinds.push((3, Kind::Expanded { by, of: Expanded::UndeclaredVariable }));
             }
         }
         let kind = self.weighted(&kinds);
@@ -222,11 +228,12 @@ impl Generator<'_> {
     }
 
     pub(crate) fn script_part(&mut self, package: &Package, later: &[Package]) -> Part {
-        let (source, mut told) = (self.source(package, later), self.told(package));
-        if is_place(&source) && matches!(told, Declaration::Cfg | Declaration::Native) && !self.possible.derived {
-            told = Declaration::Env;
+        let (source, mut declaration) = (self.source(package, later), self.declaration(package));
+        if is_place(&source) && matches!(declaration, Declaration::Cfg | Declaration::Native) && !self.possible.derived
+        {
+            declaration = Declaration::Env;
         }
-        self.part(Kind::Scripted { source, told })
+        self.part(Kind::Scripted { source, declaration })
     }
 
     fn source(&mut self, package: &Package, later: &[Package]) -> Source {
@@ -242,8 +249,8 @@ impl Generator<'_> {
         ];
         for other in later {
             match package.needs.iter().find(|need| need.on == other.name).map(|need| need.how) {
-                Some(How::Normal) if other.links => sources.push((6, Source::Metadata(other.name.clone()))),
-                Some(How::Build) => sources.push((8, Source::Dependency(other.name.clone()))),
+                Some(DependencyTable::Normal) if other.links => sources.push((6, Source::Metadata(other.name.clone()))),
+                Some(DependencyTable::Build) => sources.push((8, Source::Dependency(other.name.clone()))),
                 _ => {}
             }
         }
@@ -259,13 +266,13 @@ impl Generator<'_> {
         self.pick(&[Url, Braces, Here, HereAndMore, Root, RootAndMore, Out])
     }
 
-    /// One of the two places of this walk.
+    /// One of the two checkouts of this walk.
     pub(crate) fn checkout(&mut self) -> usize {
         let checkouts = self.checkouts;
         self.pick(&checkouts)
     }
 
-    pub(crate) fn told(&mut self, package: &Package) -> Declaration {
+    pub(crate) fn declaration(&mut self, package: &Package) -> Declaration {
         let tellings = [
             (5, Declaration::Env),
             (3, Declaration::Cfg),
@@ -280,7 +287,7 @@ impl Generator<'_> {
         self.weighted(&tellings)
     }
 
-    /// A macro that looks at what the script made.
+    /// A macro that reads the output of the script.
     fn reader(&mut self, package: &Package, parts: &[Part], later: &[Package]) -> Option<Part> {
         let by = usable_macro(package, later)?;
         let scripted = parts.iter().filter(|part| matches!(part.kind, Kind::Scripted { .. }));
@@ -290,7 +297,7 @@ impl Generator<'_> {
     }
 }
 
-/// Whether a value is the path of where the script runs.
+/// Whether a value is the path of the script's own package or output.
 fn is_place(source: &Source) -> bool {
     match source {
         Source::Text(text) => !matches!(text, Text::Url | Text::Braces | Text::Checkout(_) | Text::Home(_)),
@@ -299,8 +306,8 @@ fn is_place(source: &Source) -> bool {
     }
 }
 
-/// Makes `release` what `dev` is, but for its name.
-fn like_dev(around: &mut Around) {
+/// Makes `release` equal to `dev` except for its name.
+fn like_dev(circumstances: &mut Circumstances) {
     let fields = [
         ("opt-level", "0"),
         ("debug", "0"),
@@ -309,12 +316,15 @@ fn like_dev(around: &mut Around) {
         ("codegen-units", "256"),
     ];
     let fields = fields.map(|(field, value)| (field.to_owned(), value.to_owned()));
-    around.profiles.insert("release".into(), fields.into());
+    circumstances.profiles.insert("release".into(), fields.into());
 }
 
 pub(crate) fn usable_macro(package: &Package, later: &[Package]) -> Option<String> {
     let is_used = |other: &&Package| {
-        package.needs.iter().any(|need| need.on == other.name && matches!(need.how, How::Normal | How::Unix))
+        package
+            .needs
+            .iter()
+            .any(|need| need.on == other.name && matches!(need.how, DependencyTable::Normal | DependencyTable::Unix))
     };
     later.iter().filter(|other| other.is_macro).find(is_used).map(|other| other.name.clone())
 }
@@ -322,29 +332,29 @@ pub(crate) fn usable_macro(package: &Package, later: &[Package]) -> Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edits::place;
+    use crate::edits::target_key;
     use crate::undeclared_edits::UNDECLARED;
 
     const POSSIBLE: Possible =
         Possible { toolchain: None, clippy: true, undeclared: true, derived: true, environment: true };
 
     #[test]
-    fn the_same_seed_makes_the_same_script_and_another_makes_another() {
+    fn the_same_seed_makes_the_same_script_and_another_seed_another() {
         assert_eq!(script(7, 25, &POSSIBLE), script(7, 25, &POSSIBLE));
         assert_ne!(script(7, 25, &POSSIBLE), script(8, 25, &POSSIBLE));
     }
 
     #[test]
-    fn a_script_survives_being_written() {
+    fn a_script_can_be_written_and_read() {
         for seed in 0..50 {
             let made = script(seed, 25, &POSSIBLE);
             let text = serde_json::to_string(&made).expect("a script is plain data");
-            assert_eq!(serde_json::from_str::<Script>(&text).expect("it was written by us"), made);
+            assert_eq!(serde_json::from_str::<Script>(&text).expect("a written script can be read"), made);
         }
     }
 
     #[test]
-    fn what_nobody_declares_is_left_out_unless_it_is_asked_for() {
+    fn undeclared_inputs_are_left_out_unless_requested() {
         let declared = Possible { undeclared: false, ..POSSIBLE };
         let mentions = |possible| {
             let texts = (0..50).map(|seed| serde_json::to_string(&script(seed, 25, possible)).expect("plain data"));
@@ -354,7 +364,7 @@ mod tests {
         assert!(!mentions(&declared));
     }
 
-    /// What is only there for what nobody declares.
+    /// Words that occur only with undeclared inputs.
     const WORDS: [&str; 12] = [
         UNDECLARED,
         "\"undeclared\"",
@@ -371,10 +381,10 @@ mod tests {
     ];
 
     #[test]
-    fn all_that_nobody_declares_comes_up() {
+    fn all_undeclared_inputs_occur() {
         let texts = (0..300).map(|seed| serde_json::to_string(&script(seed, 25, &POSSIBLE)).expect("plain data"));
         let text: String = texts.collect();
-        let untold = [
+        let undeclared = [
             "file",
             "appearing",
             "listing",
@@ -386,7 +396,7 @@ mod tests {
             "links",
             "linked-directory",
         ];
-        let untold = untold.map(|name| format!("{{\"untold\":\"{name}\"}}"));
+        let undeclared = undeclared.map(|name| format!("{{\"untold\":\"{name}\"}}"));
         let linked = ["object", "linker-script", "arguments", "archive", "attribute", "variable"];
         let linked = linked.map(|name| format!("{{\"linked\":\"{name}\"}}"));
         let others = [
@@ -398,10 +408,10 @@ mod tests {
             "{\"searched\":\"path\",\"order\":null}",
             "{\"searched\":\"library-path\",\"order\":\"late\"}",
         ];
-        let words = untold.iter().chain(&linked).map(String::as_str).chain(others).chain(WORDS);
+        let words = undeclared.iter().chain(&linked).map(String::as_str).chain(others).chain(WORDS);
         let missing: Vec<_> = words.filter(|word| !text.contains(word)).collect();
         assert!(missing.is_empty(), "{missing:?}");
-        // Nothing could be linked.
+        // Otherwise nothing could be linked.
         assert!(!text.contains("{\"searched\":\"library-path\",\"order\":null}"));
     }
 
@@ -410,23 +420,23 @@ mod tests {
     }
 
     #[test]
-    fn a_target_directory_is_empty_when_it_is_used_after_an_edit_that_cargo_does_not_see() {
+    fn a_target_directory_is_empty_when_it_is_used_after_an_edit_unseen_by_cargo() {
         for seed in 0..100 {
             let made = script(seed, 25, &POSSIBLE);
             let mut state = made.start.clone();
-            let mut current = vec![place(&state)];
+            let mut current = vec![target_key(&state)];
             for step in &made.steps {
                 for edit in &step.edits {
                     if is_outside(edit, &state) {
                         current.clear();
                     }
-                    let before = place(&state);
+                    let before = target_key(&state);
                     edit.apply(&mut state);
                     if matches!(edit, Edit::Moved { .. }) && current.contains(&before) {
-                        current.push(place(&state));
+                        current.push(target_key(&state));
                     }
                 }
-                let place = place(&state);
+                let place = target_key(&state);
                 assert!(current.contains(&place) || step.edits.contains(&Edit::Clean), "{seed} {step:?}");
                 current.push(place);
             }

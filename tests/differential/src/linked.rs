@@ -1,13 +1,13 @@
-//! What is linked: objects and archives outside of all packages, which scripts, attributes and flags name.
+//! Linked objects and archives outside of all packages, named by scripts, attributes and flags.
 //!
-//! All of them are made from a value, and no source and no argument differs with it.
+//! Each is made from a value, and no source or argument differs with the value.
 
+use crate::directories::Directories;
 use crate::entry::{Entries, Entry};
 use crate::model::{Linking, Order, Package, Part, Searched};
-use crate::place::Places;
 
-/// What is there to be linked for a part.
-pub(crate) fn entries(part: &Part, linking: Linking, places: &Places) -> Entries {
+/// The files to be linked for a part.
+pub(crate) fn entries(part: &Part, linking: Linking, directories: &Directories) -> Entries {
     let (id, value) = (part.id, part.value % 4);
     let object = |name: String, value| (name, Entry::Object(function(id, value)));
     if linking == Linking::Object {
@@ -16,7 +16,7 @@ pub(crate) fn entries(part: &Part, linking: Linking, places: &Places) -> Entries
     if !linking.is_argument() {
         return archives(id, value);
     }
-    let path = places.outside().join(format!("o{id}-{value}.o"));
+    let path = directories.outside().join(format!("o{id}-{value}.o"));
     let text = match linking {
         Linking::LinkerScript => format!("INPUT(\"{}\")\n", path.display()),
         _ => format!("\"{}\"\n", path.display()),
@@ -25,8 +25,8 @@ pub(crate) fn entries(part: &Part, linking: Linking, places: &Places) -> Entries
     objects.chain([(list(id), Entry::Text(text))]).collect()
 }
 
-/// The same archive in one of two directories, or another one in the first of them: it never is in none, as nothing could
-/// be linked then.
+/// One archive in the second of two directories, or another one in the first as well. One always exists, since without
+/// it nothing could be linked.
 fn archives(id: u32, value: u8) -> Entries {
     let archive = |dir: &str, value| {
         let path = format!("{dir}/{}/lib{}.a", Searched::LibraryPath.dir(), library(id));
@@ -51,41 +51,43 @@ fn function(id: u32, value: u8) -> String {
     format!("int {}(void) {{ return {value}; }}\n", library(id))
 }
 
-/// The C code that says something as a program starts.
+/// C code that sets a variable when a program starts.
 pub(crate) fn starting(value: u8) -> String {
     format!(
         "#include <stdlib.h>\n__attribute__((constructor)) static void start(void) {{ setenv(\"XD_OBJECT\", \"{value}\", 1); }}\n"
     )
 }
 
-/// The code that reads what it says.
+/// Code that reads this variable.
 pub(crate) const STARTED: &str = "std::env::var(\"XD_OBJECT\").unwrap_or_else(|_| \"unset\".to_owned())";
 
-/// What the script says of it.
-pub(crate) fn script_says(part: &Part, linking: Linking, places: &Places) -> String {
+/// The lines that the script prints about a part.
+pub(crate) fn script_lines(part: &Part, linking: Linking, directories: &Directories) -> String {
     let id = part.id;
-    let outside = places.outside();
+    let outside = directories.outside();
     let outside = outside.display();
-    let argument = |argument: String| say(&format!("rustc-link-arg={argument}"));
+    let argument = |argument: String| print_for_cargo(&format!("rustc-link-arg={argument}"));
     let searches = || {
-        let dirs = places.searched(Searched::LibraryPath, Order::Both);
-        dirs.iter().map(|dir| say(&format!("rustc-link-search=native={}", dir.display()))).collect::<String>()
+        let dirs = directories.searched(Searched::LibraryPath, Order::Both);
+        dirs.iter()
+            .map(|dir| print_for_cargo(&format!("rustc-link-search=native={}", dir.display())))
+            .collect::<String>()
     };
     match linking {
         Linking::Object => argument(format!("{outside}/o{id}.o")),
         Linking::LinkerScript => argument(format!("{outside}/{}", list(id))),
         Linking::Arguments => argument(format!("@{outside}/{}", list(id))),
-        Linking::Archive => searches() + &say(&format!("rustc-link-lib=static={}", library(id))),
+        Linking::Archive => searches() + &print_for_cargo(&format!("rustc-link-lib=static={}", library(id))),
         Linking::Attribute => searches(),
         Linking::Variable => String::new(),
     }
 }
 
-fn say(text: &str) -> String {
+fn print_for_cargo(text: &str) -> String {
     format!("    println!({:?});\n", format!("cargo::{text}"))
 }
 
-/// What is declared at the top level of code that is linked with it.
+/// The declaration of the function, at the top level of the code that is linked with it.
 pub(crate) fn item(part: &Part, linking: Linking) -> String {
     let name = library(part.id);
     let attribute = match linking {
@@ -96,12 +98,12 @@ pub(crate) fn item(part: &Part, linking: Linking) -> String {
     format!("{attribute}extern \"C\" {{ fn {name}() -> i32; }}\n")
 }
 
-/// The code that calls it.
+/// Code that calls the function.
 pub(crate) fn value(part: &Part) -> String {
     format!("unsafe {{ {}() }}", library(part.id))
 }
 
-/// What of a package is linked with its programs and tests, and not with its library.
+/// The parts of a package that are linked with its programs and tests, but not with its library.
 pub(crate) fn of_programs(package: &Package) -> impl Iterator<Item = (&Part, Linking)> {
     package.linked().filter(|(_, linking)| linking.is_argument() && !package.is_macro)
 }

@@ -1,22 +1,22 @@
-//! Builds made-up workspaces with the cache and with plain cargo, and compares.
+//! Builds made-up workspaces with the cache and with plain cargo, and compares the results.
 //!
-//! A *walk* starts from a workspace and circumstances made of a seed ([`generate`]). In each step some of that changes,
-//! or something happens (a session is killed, the store loses objects), then a cargo command is run: by `cargo xcache`,
-//! which has one store for the whole walk and target directories that stay, and by plain cargo in an empty target
-//! directory, at the same paths. Then both have to have exited, printed and left alike ([`compare`]), and plain cargo
-//! has to find nothing to do in xcache's target directory. Any difference is a failure.
+//! A *walk* starts from a workspace and circumstances that a seed determines ([`generate`]). In each step some of that
+//! changes, or something happens (a session is killed, the store loses objects). Then a cargo command runs twice: with
+//! `cargo xcache`, which has one store for the whole walk and target directories that stay, and with plain cargo in an
+//! empty target directory, at the same paths. Both must exit, print and leave the same ([`compare`]), and plain cargo
+//! must find nothing to do in xcache's target directory. Any difference is a failure.
 //!
-//! A difference is looked at again before it is believed: plain cargo is asked a second time, and the script is walked by
-//! plain cargo in the place of xcache. What differs then, too, is not xcache's doing: cargo compares modification times,
-//! and some edits it sees in an empty target directory only.
+//! A difference is confirmed before it is reported: plain cargo runs a second time, and the script is walked with plain
+//! cargo in place of xcache. A difference that plain cargo shows, too, is not xcache's: cargo compares modification
+//! times, and sees some edits only in an empty target directory.
 //!
-//! What is found is made smaller ([`shrink`]) and written as a script, which `--script` walks again. The scripts in
-//! `found/` are regression tests: `--replay-all` walks all of them.
+//! A failing script is shrunk ([`shrink`]) and written to a file, which `--script` walks again. The scripts in `found/`
+//! are regression tests: `--replay-all` walks all of them.
 //!
-//! Scripts, macros and linkers also read what they tell nobody of ([`untold`], [`linked`]): variables, files, directories,
-//! programs, headers, objects. Plain cargo does not see it change, so each such edit is made with an empty target
-//! directory. The scripts in `undeclared/` show one such thing each; most of them also say what has to be reused in a step
-//! in which nothing has changed.
+//! Scripts, macros and linkers also read inputs that they do not declare ([`undeclared`], [`linked`]): variables,
+//! files, directories, programs, headers, objects. Plain cargo does not see these change, so each such edit is made
+//! with an empty target directory. Each script in `undeclared/` shows one such input; most of them also name what must
+//! be reused in a step in which nothing has changed.
 //!
 //! ```text
 //! cargo build --release -p cargo-xcache -p xcache-differential
@@ -27,23 +27,23 @@
 //!
 //! The exit status is 0 if nothing differed, 1 if something did, and 2 if the program could not do its work.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that says what it finds")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the program prints its results")]
 
 mod compare;
+mod directories;
+mod disk;
 mod edits;
 mod entry;
 mod generate;
-mod ground;
 mod linked;
 mod model;
-mod place;
 mod render;
+mod runner;
 mod script;
 mod shrink;
-mod side;
 mod source;
+mod undeclared;
 mod undeclared_edits;
-mod untold;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -57,39 +57,39 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use crate::generate::Possible;
+use crate::runner::{Builder, Toolchains};
 use crate::script::Script;
-use crate::side::{Builder, Toolchains};
 use crate::walk::{ComparedSteps, Found, Options, Walked, walk};
 
-/// Builds made-up workspaces with `cargo xcache` and with plain cargo, and compares.
+/// Builds made-up workspaces with `cargo xcache` and with plain cargo, and compares the results.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// How many steps to walk in all.
+    /// How many steps to walk in total.
     #[arg(long, default_value_t = 60)]
     steps: usize,
-    /// What the walks are made of; another one each time, if it is not given.
+    /// The seed of the walks [default: a random one]
     #[arg(long)]
     seed: Option<u64>,
-    /// How many steps each workspace is good for.
+    /// How many steps to walk from each workspace.
     #[arg(long, default_value_t = 25)]
     walk: usize,
-    /// Begins with this walk of the seed.
+    /// The number of the seed's first walk.
     #[arg(long, default_value_t = 0)]
     first: usize,
-    /// How many walks at a time.
+    /// How many walks to run in parallel.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
-    /// Begins no walk after so many minutes.
+    /// Starts no walk after this many minutes.
     #[arg(long)]
     minutes: Option<f64>,
-    /// The `cargo-xcache` to test; `cargo` for a check of this program itself. As a rule, the one beside this program.
+    /// The `cargo-xcache` to test; `cargo` checks this program itself [default: the one beside this program]
     #[arg(long)]
     xcache: Option<PathBuf>,
-    /// Where to write the scripts of what was found.
+    /// The directory for scripts of differences.
     #[arg(long, default_value = "target/differential")]
     keep_dir: PathBuf,
-    /// Where to build.
+    /// The directory to build in.
     #[arg(long)]
     base_dir: Option<PathBuf>,
     /// Walks one script.
@@ -98,32 +98,32 @@ struct Arguments {
     /// Walks all scripts of `tests/differential/found` and of `tests/differential/undeclared`.
     #[arg(long)]
     replay_all: bool,
-    /// Leaves out what scripts, macros and linkers read and nobody declares.
+    /// Leaves out undeclared inputs of scripts, macros and linkers.
     #[arg(long)]
     no_undeclared: bool,
-    /// Has scripts calculate with the paths of their own places, and tell only the result: what xcache does not see.
+    /// Lets scripts compute values from their own paths and pass on only the result, which xcache cannot see.
     #[arg(long)]
     derived: bool,
-    /// Leaves out what prints the environment that cargo and its wrappers make.
+    /// Leaves out units that print the environment set by cargo and its wrappers.
     #[arg(long)]
     no_environment: bool,
     /// Does not build in `/src` and `/app`.
     #[arg(long)]
     no_short_roots: bool,
-    /// Stops after so many differences.
+    /// Stops after this many differences.
     #[arg(long, default_value_t = 5)]
     max_found: usize,
-    /// Seconds to spend on making one script smaller.
+    /// Seconds to spend on shrinking one script.
     #[arg(long, default_value_t = 300)]
     shrink_seconds: u64,
-    /// Says what is done in each step.
+    /// Prints what happens in each step.
     #[arg(long)]
     verbose: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // What panics in a step is told as a difference.
+    // A panic in a step is reported as a difference.
     std::panic::set_hook(Box::new(|_| ()));
     match run(&arguments) {
         Ok(0) => ExitCode::SUCCESS,
@@ -135,7 +135,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Gives the number of differences.
+/// Returns the number of differences.
 fn run(arguments: &Arguments) -> Result<usize, String> {
     let options = options(arguments)?;
     let mut scripts = arguments.script.clone();
@@ -168,7 +168,7 @@ fn options(arguments: &Arguments) -> Result<Options, String> {
     }
 }
 
-/// Walks scripts, each whole.
+/// Walks complete scripts.
 fn replay(options: &Options, paths: &[PathBuf], jobs: usize) -> Result<usize, String> {
     let scripts = paths.iter().map(|path| Script::read(path)).collect::<Result<Vec<_>, _>>()?;
     let (next, differences) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -193,7 +193,7 @@ fn replay(options: &Options, paths: &[PathBuf], jobs: usize) -> Result<usize, St
     Ok(differences.into_inner())
 }
 
-/// The scripts in a directory of this package: of what was `found` before, or of what is `undeclared`.
+/// The scripts in a directory of this package: `found` or `undeclared`.
 fn scripts_in(dir: &str) -> Vec<PathBuf> {
     let files = support::tree::files(&support::repository().join("tests/differential").join(dir));
     files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
@@ -204,7 +204,7 @@ fn describe(found: &Found, script: &Script) -> String {
     format!("step {}: {}\n{step}\n{}", found.step, found.difference.kind, found.difference.text)
 }
 
-/// What all walks have come to.
+/// The totals of all walks.
 #[derive(Default)]
 struct Total {
     steps: usize,
@@ -246,7 +246,7 @@ impl Explorer<'_> {
         }
     }
 
-    /// The number of a walk, and of its steps.
+    /// The number of the next walk, and of its steps.
     fn next_walk(&self) -> Option<(usize, usize)> {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let arguments = self.arguments;
@@ -296,14 +296,14 @@ impl Explorer<'_> {
         }
     }
 
-    /// Decides whose difference it is, and makes a small script of one of xcache's.
+    /// Decides whether the difference is cargo's own, and otherwise shrinks the script.
     fn found(&self, n: usize, script: &Script, found: &Found) {
         let mut script = script.clone();
         script.steps.truncate(found.step + 1);
         println!("seed {} walk {n} {}", self.seed, describe(found, &script));
         if self.options.builder != Builder::Cargo && differs(self.options, &Builder::Cargo, &script).is_some() {
             self.total().cargos_own += 1;
-            return println!("walk {n}: cargo alone does the same in a target directory that stays");
+            return println!("walk {n}: cargo alone differs in the same way in a target directory that stays");
         }
         self.total().differences += 1;
         let path = self.arguments.keep_dir.join(format!("{}-{n}-{}.json", self.seed, found.step));
@@ -314,9 +314,9 @@ impl Explorer<'_> {
             Some(differs(self.options, &self.options.builder, script)?.difference.kind)
         });
         let found = differs(self.options, &self.options.builder, &small);
-        let text = found.map_or("it did not come again".to_owned(), |found| found.difference.text);
+        let text = found.map_or("it did not occur again".to_owned(), |found| found.difference.text);
         small.note = format!("{kind}: {text}");
-        // Plain cargo may have begun to do the same while the script became smaller.
+        // While the script became smaller, plain cargo may have begun to differ, too.
         if self.options.builder != Builder::Cargo && differs(self.options, &Builder::Cargo, &small).is_some() {
             println!("walk {n}: the small script differs with cargo alone, too; the long one is kept");
             small.steps.clone_from(&script.steps);
@@ -324,25 +324,25 @@ impl Explorer<'_> {
         }
         small.write(&path);
         let said = serde_json::to_string(&small).unwrap_or_default();
-        println!("walk {n}, as small as it gets: {}\n{said}\nwritten to {}", small.note, path.display());
+        println!("walk {n}, shrunk: {}\n{said}\nwritten to {}", small.note, path.display());
     }
 
     fn summary(&self) -> usize {
         let total = self.total();
         let seconds = self.started.elapsed();
         println!("{} steps in {:?}, {} of them failures", total.steps, round(seconds), total.failed);
-        println!("{} times, plain cargo was asked", total.oracle_runs);
+        println!("{} times, plain cargo was run", total.oracle_runs);
         for (name, count) in &total.counts {
             println!("{count:6} {name}");
         }
-        println!("{} times, cargo gave two answers to one question", total.undecided);
-        println!("{} times, cargo alone did the same in a target directory that stays", total.cargos_own);
+        println!("{} times, cargo gave two results for the same build", total.undecided);
+        println!("{} times, cargo alone differed in the same way in a target directory that stays", total.cargos_own);
         println!("{} differences (seed {})", total.differences, self.seed);
         total.differences
     }
 }
 
-/// Walks a script and looks at its last step only.
+/// Walks a script and compares its last step only.
 fn differs(options: &Options, builder: &Builder, script: &Script) -> Option<Found> {
     walk(options, builder, script, ComparedSteps::Last).difference.filter(|found| found.step + 1 == script.steps.len())
 }
@@ -356,7 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scripts_of_what_was_found_can_be_read_and_say_what_they_show() {
+    fn all_scripts_are_valid_and_have_a_note() {
         for dir in ["found", "undeclared"] {
             let scripts = scripts_in(dir);
             assert!(!scripts.is_empty());

@@ -1,10 +1,10 @@
-//! What a script is about: a workspace and its circumstances, as data.
+//! The data of a script: a workspace and its circumstances.
 //!
-//! A [`State`] holds everything that plain cargo's answer depends on, and no path of this machine, so a script that was
-//! written on one machine means the same on another. [`render`](crate::render) makes files of it.
+//! A [`State`] contains everything that the result of plain cargo depends on, and no path of this machine, so a script
+//! means the same on every machine. [`render`](crate::render) makes files from it.
 //!
-//! **Invariant.** Any state can be rendered: what refers to a package that is not there means nothing. So a state may be
-//! made smaller in any way, which is what shrinking does.
+//! **Invariant.** Any state can be rendered: a reference to a missing package is ignored. So a state can be shrunk in
+//! any way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct State {
     pub packages: Vec<Package>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub around: Around,
+    #[serde(rename = "around", default, skip_serializing_if = "is_default")]
+    pub circumstances: Circumstances,
 }
 
-/// One package. It may need only packages that come later in [`State::packages`].
+/// A package. It can depend only on packages that come later in [`State::packages`].
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Package {
     pub name: String,
@@ -27,20 +27,20 @@ pub(crate) struct Package {
     /// Whether it is a procedural macro.
     #[serde(default, skip_serializing_if = "is_default")]
     pub is_macro: bool,
-    /// Whether its manifest has `links`, so that its build script speaks to those of its dependents.
+    /// Whether its manifest has `links`, so that its build script passes metadata to those of its dependents.
     #[serde(default, skip_serializing_if = "is_default")]
     pub links: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub needs: Vec<Need>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub parts: Vec<Part>,
-    /// What it has besides a library.
+    /// Its targets besides the library.
     #[serde(default, skip_serializing_if = "is_default")]
     pub targets: BTreeSet<Target>,
-    /// Goes into `description`, which `env!` reads.
+    /// A number in `description`, which `env!` reads.
     #[serde(default, skip_serializing_if = "is_default")]
     pub description: u8,
-    /// Goes into the names of the files it has.
+    /// A number in the names of its files.
     #[serde(default, skip_serializing_if = "is_default")]
     pub renamed: u8,
     /// Whether it does not compile.
@@ -55,7 +55,7 @@ pub(crate) enum Origin {
     /// A member of the workspace.
     #[default]
     Member,
-    /// A directory in the workspace, which is no member.
+    /// A directory in the workspace that is not a member.
     Side,
     /// A git repository.
     Git,
@@ -68,8 +68,8 @@ pub(crate) enum Origin {
 pub(crate) struct Need {
     pub on: String,
     #[serde(default, skip_serializing_if = "is_default")]
-    pub how: How,
-    /// Whether the feature `loud` is asked for.
+    pub how: DependencyTable,
+    /// Whether the dependency enables the feature `loud`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub loud: bool,
 }
@@ -77,18 +77,18 @@ pub(crate) struct Need {
 /// The table of the manifest that a dependency is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum How {
+pub(crate) enum DependencyTable {
     #[default]
     Normal,
     Build,
     Dev,
     /// `target.'cfg(unix)'.dependencies`.
     Unix,
-    /// `target.'cfg(xd_flag)'.dependencies`: there where `RUSTFLAGS` say so.
+    /// `target.'cfg(xd_flag)'.dependencies`: effective if `RUSTFLAGS` set the flag.
     Flagged,
 }
 
-/// What a package has besides a library.
+/// A target of a package besides the library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Target {
@@ -102,131 +102,139 @@ impl Target {
     pub(crate) const ALL: [Self; 4] = [Self::Bin, Self::Test, Self::Example, Self::Cdylib];
 }
 
-/// One thing that decides what a package reports.
+/// One input that decides what a package reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Part {
-    /// Its name, which no other part of the workspace has.
+    /// Its number, which is unique in the workspace.
     pub id: u32,
-    /// A digit, so that what is edited keeps its length.
+    /// A digit, so that edited files keep their length.
     #[serde(default, skip_serializing_if = "is_default")]
     pub value: u8,
     pub kind: Kind,
 }
 
-/// What a part is made of.
+/// The kind of a part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// A literal in the library.
     Literal,
-    /// The same in a module of its own.
+    /// The same in a separate module.
     Module,
     /// A function that is compiled where it is called.
     Inlined,
     /// A file that `include_str!` reads.
     Included,
-    /// The same, outside of the package: in the workspace, by a member.
+    /// The same, for a file of the workspace outside of the package. Only members have it.
     Shared,
     /// `option_env!` of a variable.
     Variable(String),
-    /// Paths and texts of the manifest that `env!` reads.
+    /// Paths and texts from the manifest that `env!` reads.
     Manifest,
-    /// What is left of a panic strategy and of flags in `cfg!`.
+    /// The panic strategy and flags, as `cfg!` shows them.
     Configuration,
-    /// An unused variable, which the compiler warns of.
+    /// An unused variable, for a compiler warning.
     Warns,
-    /// What the program sees in its own environment of the variables that cargo and its wrappers set.
+    /// The variables of cargo and its wrappers that the program sees in its own environment.
     Ambient,
     /// A file of the macro's own package that is read when the macro is expanded.
     OwnFile,
-    /// What a macro made of something of this package.
+    /// The expansion of a macro, from something of this package.
     Expanded { by: String, of: Expanded },
-    /// What the build script found out, and how it said so.
-    Scripted { source: Source, told: Declaration },
-    /// What an object or an archive returns that is linked.
+    /// A value that the build script finds, and how it passes the value on.
+    Scripted {
+        source: Source,
+        #[serde(rename = "told")]
+        declaration: Declaration,
+    },
+    /// The number that a linked object or archive returns.
     Linked(Linking),
-    /// What the object says that flags name, as the program starts.
+    /// A value that the object named by flags sets when the program starts.
     Started,
 }
 
-/// What a macro reads where it is expanded, without telling the compiler.
+/// What a macro reads where it is expanded, without declaring it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Expanded {
     /// A file of the package that uses the macro.
     File,
-    /// The value that the part with this number has through its script: `rustc-env`, or a file in `OUT_DIR`.
+    /// The value that the part with this number gets from the script: by `rustc-env`, or in a file in `OUT_DIR`.
     Script(u32),
-    /// `CARGO_PKG_NAME` and its kin.
+    /// `CARGO_PKG_NAME` and the like.
     Package,
-    /// A variable that nobody declares.
-    Undeclared,
-    /// Something else that nobody declares.
-    Untold(Untold),
+    /// An undeclared variable.
+    #[serde(rename = "undeclared")]
+    UndeclaredVariable,
+    /// Another undeclared input.
+    #[serde(rename = "untold")]
+    UndeclaredInput(UndeclaredInput),
 }
 
-/// What a script or a macro reads without a word to cargo or to the compiler. Its part's value, 0 to 3, says what is there.
+/// What a script or a macro reads without declaring it to cargo or the compiler. The value of its part, 0 to 3, decides
+/// the contents.
 ///
-/// **Invariant.** No source differs with the value, so that nobody can know of it who does not look there.
+/// **Invariant.** No source differs with the value, so only reading the input reveals it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Untold {
+pub(crate) enum UndeclaredInput {
     /// A variable.
     Variable(String),
-    /// A file outside of all packages, whose name a variable gives; a script may declare that variable.
+    /// A file outside of all packages, named by a variable that a script may declare.
     Named { variable: String, declared: bool },
     /// A file outside of all packages.
     File,
-    /// The same; 0 takes it away.
+    /// The same; with the value 0 it does not exist.
     Appearing,
-    /// The names in a directory outside of all packages: 0 takes it away, 1 leaves it empty.
+    /// The names in a directory outside of all packages, which does not exist with 0 and is empty with 1.
     Listing,
-    /// What a program says that `PATH` finds: 0 takes it away, 3 puts another one before it.
+    /// The output of a program in `PATH`, which does not exist with 0; with 3, another program precedes it.
     Tool,
     /// A file of the member that git ignores.
     Ignored,
     /// A line of the workspace's manifest.
     Manifest,
-    /// A file of another member, whose directory is in that of this one.
+    /// A file of another member, whose directory is inside this one.
     Nested,
-    /// The names in a directory of the member: 0 takes it away, 1 leaves it empty.
+    /// The names in a directory of the member, which does not exist with 0 and is empty with 1.
     Names,
-    /// A file outside of all packages, by a link in the member to a link to it: 2 and 3 are in another file than 0 and 1.
+    /// A file outside of all packages, through a link in the member to another link. The values 2 and 3 are in another
+    /// file than 0 and 1.
     Links,
-    /// The same, but the link in the member leads to a directory with the other link.
+    /// The same, but the link in the member leads to the directory of the other link.
     LinkedDirectory,
 }
 
-/// How an object or an archive comes to be linked. Its part's value, 0 to 3, is what it returns, and nothing else differs
+/// How an object or an archive is linked. The part's value, 0 to 3, is the number that it returns; nothing else differs
 /// with the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Linking {
-    /// `rustc-link-arg` of an object.
+    /// `rustc-link-arg` with an object.
     Object,
-    /// `rustc-link-arg` of a linker script, which names an object.
+    /// `rustc-link-arg` with a linker script that names an object.
     LinkerScript,
-    /// `rustc-link-arg` of a file of arguments, which names an object.
+    /// `rustc-link-arg` with a file of arguments that names an object.
     Arguments,
-    /// `rustc-link-lib` and `rustc-link-search` of an archive; 3 puts another one before it.
+    /// `rustc-link-lib` and `rustc-link-search` with an archive; with 3, another one precedes it.
     Archive,
     /// The same, but `#[link]` in the source names the archive.
     Attribute,
-    /// `#[link]`, and `LIBRARY_PATH` says where the archive is.
+    /// `#[link]`, with the directory of the archive in `LIBRARY_PATH`.
     Variable,
 }
 
-/// Where a build script takes a value from.
+/// Where a build script gets a value from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Source {
-    /// It is in the script.
+    /// The script itself.
     Literal,
     /// A file with `rerun-if-changed`.
     File,
-    /// The same, by its directory.
+    /// The same for its directory.
     Directory,
-    /// A file of the package, where the script declares nothing at all, so that cargo looks at all of them.
+    /// A file of the package. The script declares nothing, so cargo checks all files.
     AnyFile,
     /// A variable with `rerun-if-env-changed`.
     Variable(String),
@@ -234,20 +242,21 @@ pub(crate) enum Source {
     Cargo(String),
     /// A text that looks like a path.
     Text(Text),
-    /// What the script of a dependency with `links` said.
+    /// The metadata of a dependency with `links`.
     Metadata(String),
-    /// What a build dependency reports.
+    /// The report of a build dependency.
     Dependency(String),
-    /// The names of all variables, and those that name compilers.
+    /// The names of all variables, and the values of those that name compilers.
     Environment,
-    /// Something that the script does not declare.
-    Untold(Untold),
-    /// What a C program says that the script compiles and runs, with a header outside of all packages: 0 takes it away, 3
-    /// puts another one before it.
+    /// An undeclared input.
+    #[serde(rename = "untold")]
+    Undeclared(UndeclaredInput),
+    /// The output of a C program that the script compiles and runs, with a header outside of all packages, which does
+    /// not exist with 0; with 3, another one precedes it.
     Header(Search),
 }
 
-/// How the C compiler is told where a header is.
+/// How the C compiler finds a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Search {
@@ -257,7 +266,7 @@ pub(crate) enum Search {
     Variable,
 }
 
-/// A text with pieces of paths.
+/// A text with parts of paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Text {
@@ -265,29 +274,29 @@ pub(crate) enum Text {
     Url,
     /// `{{workspace}}/{{name}}`.
     Braces,
-    /// The path of one checkout, wherever the script runs, and letters after it.
+    /// The path of a checkout, wherever the script runs, followed by letters.
     Checkout(usize),
-    /// The path of one package home, with a slash and more behind it.
+    /// The path of a cargo home, followed by a slash and letters.
     Home(usize),
     /// The directory of the package, without a slash.
     Here,
-    /// The same, with letters after it.
+    /// The same, followed by letters.
     HereAndMore,
-    /// The root of the workspace, without a slash; a package of somebody else finds it around `OUT_DIR`.
+    /// The root of the workspace, without a slash. External packages find it above `OUT_DIR`.
     Root,
-    /// The same, with letters after it.
+    /// The same, followed by letters.
     RootAndMore,
     /// `OUT_DIR`.
     Out,
 }
 
-/// How a build script says what it found.
+/// How a build script passes on a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Declaration {
     /// `rustc-env`.
     Env,
-    /// `rustc-cfg` of a digit of it, with `rustc-check-cfg`.
+    /// `rustc-cfg` with a digit computed from the value, and `rustc-check-cfg`.
     Cfg,
     /// A file in `OUT_DIR` that the library includes.
     Generated,
@@ -295,7 +304,7 @@ pub(crate) enum Declaration {
     Code,
     /// The same, with a mode that the program reports.
     Mode(u32),
-    /// The same, but what an earlier run left there is kept before it.
+    /// The same, but appended to what an earlier run left there.
     Appended,
     /// A C file that is compiled and linked with the library.
     Native,
@@ -305,18 +314,18 @@ pub(crate) enum Declaration {
     Warning,
 }
 
-/// Circumstances.
+/// The circumstances of a build.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Around {
+pub(crate) struct Circumstances {
     #[serde(skip_serializing_if = "is_default")]
     pub variables: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "is_default")]
     pub rustflags: Option<String>,
-    /// Lines `key = value` of a configuration file.
+    /// Lines `key = value` of configuration files.
     #[serde(skip_serializing_if = "is_default")]
     pub configs: BTreeMap<ConfigPlace, BTreeMap<String, String>>,
-    /// `[profile.<name>]`: lines `key = value`, of which some are of one package.
+    /// `[profile.<name>]`: lines `key = value`, some of them for one package.
     #[serde(skip_serializing_if = "is_default")]
     pub profiles: BTreeMap<String, BTreeMap<String, String>>,
     /// The level of `unused_variables`.
@@ -334,30 +343,31 @@ pub(crate) struct Around {
     pub vendored: bool,
     #[serde(skip_serializing_if = "is_default")]
     pub incremental: Incremental,
-    /// What stands between cargo and the compiler.
+    /// What cargo starts instead of rustc.
     #[serde(skip_serializing_if = "is_default")]
     pub compiler: Compiler,
-    /// A C compiler that comes first in `PATH`, by what it defines; 0 is the one of the machine.
+    /// A C compiler that comes first in `PATH`, by the number that it defines; 0 for the machine's own.
     #[serde(skip_serializing_if = "is_default")]
     pub cc: u8,
     /// Whether the checkout is a git repository.
     #[serde(skip_serializing_if = "is_default")]
     pub git: bool,
-    /// The variables that name directories outside of all packages, and which of them.
+    /// The variables with directories outside of all packages, and the order of the directories.
     #[serde(skip_serializing_if = "is_default")]
     pub searched: BTreeMap<Searched, Order>,
-    /// What a file says that the program reads which `CC` names, and which stands before the C compiler; 0 is no program.
+    /// The number in the file that the program named by `CC` reads before it calls the C compiler; 0 for no such
+    /// program.
     #[serde(skip_serializing_if = "is_default")]
     pub front: u8,
-    /// What the object says that flags name; nothing is no object.
+    /// The number in the object that flags name, if there is one.
     #[serde(skip_serializing_if = "is_default")]
     pub object: Option<u8>,
-    /// Whether `target.<triple>.rustflags` name it.
+    /// Whether `target.<triple>.rustflags` name the object.
     #[serde(skip_serializing_if = "is_default")]
     pub flagged: bool,
 }
 
-/// A variable that names directories to look in.
+/// A variable with directories to search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Searched {
@@ -369,37 +379,37 @@ pub(crate) enum Searched {
     LibraryPath,
 }
 
-/// In which of two directories is looked, and in which first.
+/// Which of two directories are searched, and in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Order {
-    /// In the early one, then in the late one.
+    /// The early one, then the late one.
     #[default]
     Both,
-    /// The other way round.
+    /// The late one, then the early one.
     Reversed,
-    /// In the late one only.
+    /// Only the late one.
     Late,
 }
 
-/// A program in the place of rustc or before it, which tells the compiler a digit.
+/// A program instead of rustc or in front of it, which passes a digit to the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Compiler {
-    pub by: By,
-    /// Which program: two differ in their names.
+    pub by: CompilerSetting,
+    /// The number of the program, which is in its name.
     #[serde(skip_serializing_if = "is_default")]
     pub name: u8,
-    /// What it tells the compiler.
+    /// The digit.
     #[serde(skip_serializing_if = "is_default")]
     pub digit: u8,
 }
 
-/// How cargo learns of such a program.
+/// How cargo finds such a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum By {
-    /// Not at all.
+pub(crate) enum CompilerSetting {
+    /// There is none.
     #[default]
     Nothing,
     /// `RUSTC_WRAPPER`.
@@ -412,7 +422,7 @@ pub(crate) enum By {
     RustcConfig,
 }
 
-/// Where a configuration file is.
+/// The place of a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ConfigPlace {
@@ -421,18 +431,18 @@ pub(crate) enum ConfigPlace {
     Home,
 }
 
-/// Which target directory is used.
+/// The target directory in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TargetDir {
     /// `target` in the workspace.
     #[default]
     Inside,
-    /// `CARGO_TARGET_DIR` names one elsewhere.
+    /// `CARGO_TARGET_DIR` names another one.
     Elsewhere,
-    /// `CARGO_BUILD_BUILD_DIR` names one beside it.
+    /// `CARGO_BUILD_BUILD_DIR` names a separate build directory.
     BuildDir,
-    /// The same build directory, with a target directory elsewhere.
+    /// The same build directory, with another target directory.
     BuildDirAndElsewhere,
     /// `CARGO_TARGET_DIR` names a symbolic link.
     Linked,
@@ -440,14 +450,14 @@ pub(crate) enum TargetDir {
     Relative,
 }
 
-/// What becomes of incremental compilation.
+/// Whether members are compiled incrementally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Incremental {
     /// `CARGO_INCREMENTAL=0`.
     #[default]
     Off,
-    /// As the profile says.
+    /// Left to the profile.
     Kept,
 }
 
@@ -464,12 +474,12 @@ impl State {
         self.packages.iter().filter(|package| package.origin == Origin::Member)
     }
 
-    /// The part with a number, and the package it is in.
+    /// The part with a number, and its package.
     pub(crate) fn part(&self, id: u32) -> Option<(&Package, &Part)> {
         self.packages.iter().find_map(|package| Some((package, package.parts.iter().find(|part| part.id == id)?)))
     }
 
-    /// What of `package.needs` is there, and may be needed by it.
+    /// The dependencies of a package that exist and are allowed.
     pub(crate) fn needed<'a>(&'a self, package: &'a Package) -> impl Iterator<Item = (&'a Need, &'a Package)> {
         let later = self.packages.iter().skip_while(|other| other.name != package.name).skip(1);
         later.filter(|other| package.origin.may_need(other.origin)).filter_map(|other| {
@@ -480,7 +490,7 @@ impl State {
 }
 
 impl Origin {
-    /// Cargo's rules, and our own that each package is in one place.
+    /// Follows cargo's rules, and the rule of this program that each package has one path.
     pub(crate) fn may_need(self, other: Self) -> bool {
         match self {
             Self::Member => true,
@@ -491,15 +501,15 @@ impl Origin {
 }
 
 impl Package {
-    /// What its build script does; nothing where it has none.
+    /// The parts of its build script.
     pub(crate) fn scripted(&self) -> impl Iterator<Item = (&Part, &Source, Declaration)> {
         self.parts.iter().filter_map(|part| match &part.kind {
-            Kind::Scripted { source, told } => Some((part, source, *told)),
+            Kind::Scripted { source, declaration } => Some((part, source, *declaration)),
             _ => None,
         })
     }
 
-    /// What is linked with it.
+    /// The parts that are linked.
     pub(crate) fn linked(&self) -> impl Iterator<Item = (&Part, Linking)> {
         self.parts.iter().filter_map(|part| match part.kind {
             Kind::Linked(linking) => Some((part, linking)),
@@ -507,11 +517,11 @@ impl Package {
         })
     }
 
-    /// What it reads, in a script or where it uses a macro, and tells nobody.
-    pub(crate) fn untold(&self) -> impl Iterator<Item = (&Part, &Untold)> {
+    /// The undeclared inputs of its script and its macro calls.
+    pub(crate) fn undeclared_inputs(&self) -> impl Iterator<Item = (&Part, &UndeclaredInput)> {
         self.parts.iter().filter_map(|part| match &part.kind {
-            Kind::Scripted { source: Source::Untold(untold), .. }
-            | Kind::Expanded { of: Expanded::Untold(untold), .. } => Some((part, untold)),
+            Kind::Scripted { source: Source::Undeclared(input), .. }
+            | Kind::Expanded { of: Expanded::UndeclaredInput(input), .. } => Some((part, input)),
             _ => None,
         })
     }
@@ -526,22 +536,24 @@ impl Package {
 }
 
 impl Part {
-    /// Whether there is something outside of all sources that its value decides, and nobody tells cargo of it.
+    /// Whether its value decides something outside of all sources that cargo is not told about.
     pub(crate) fn is_outside(&self) -> bool {
         match &self.kind {
-            Kind::Scripted { source: Source::Untold(untold), .. }
-            | Kind::Expanded { of: Expanded::Untold(untold), .. } => !matches!(untold, Untold::Variable(_)),
+            Kind::Scripted { source: Source::Undeclared(input), .. }
+            | Kind::Expanded { of: Expanded::UndeclaredInput(input), .. } => {
+                !matches!(input, UndeclaredInput::Variable(_))
+            }
             Kind::Scripted { source, .. } => matches!(source, Source::Header(_)),
             Kind::Linked(_) => true,
             _ => false,
         }
     }
 
-    /// The variable that names the directories where it looks.
+    /// The variable with the directories that it searches.
     pub(crate) fn searched(&self) -> Option<Searched> {
         match &self.kind {
-            Kind::Scripted { source: Source::Untold(Untold::Tool), .. }
-            | Kind::Expanded { of: Expanded::Untold(Untold::Tool), .. } => Some(Searched::Path),
+            Kind::Scripted { source: Source::Undeclared(UndeclaredInput::Tool), .. }
+            | Kind::Expanded { of: Expanded::UndeclaredInput(UndeclaredInput::Tool), .. } => Some(Searched::Path),
             Kind::Scripted { source: Source::Header(Search::Variable), .. } => Some(Searched::Cpath),
             Kind::Linked(Linking::Variable) => Some(Searched::LibraryPath),
             _ => None,
@@ -549,7 +561,7 @@ impl Part {
     }
 }
 
-impl Untold {
+impl UndeclaredInput {
     /// The variable that it reads.
     pub(crate) fn variable(&self) -> Option<&str> {
         match self {
@@ -568,7 +580,7 @@ impl Untold {
 }
 
 impl Linking {
-    /// Whether it is an argument of the linker: it goes into programs, tests and macros, and not into a library.
+    /// Whether it is an argument of the linker: these go into programs, tests and macros, but not into libraries.
     pub(crate) fn is_argument(self) -> bool {
         matches!(self, Self::Object | Self::LinkerScript | Self::Arguments)
     }
@@ -586,7 +598,7 @@ impl Searched {
         }
     }
 
-    /// What is looked for is in directories of this name.
+    /// The name of the directories to search.
     pub(crate) fn dir(self) -> &'static str {
         match self {
             Self::Path => "bin",

@@ -1,17 +1,17 @@
-//! Files of a state: manifests, configuration, and the code of [`source`](crate::source).
+//! The files of a state: manifests, configuration, and the code of [`source`](crate::source).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::model::{ConfigPlace, How, Origin, Package, State, Target};
-use crate::place::Places;
+use crate::directories::Directories;
+use crate::model::{ConfigPlace, DependencyTable, Origin, Package, State, Target};
 use crate::source;
-use crate::untold;
+use crate::undeclared;
 
 /// Files by their path below some directory.
 pub(crate) type Files = BTreeMap<String, String>;
 
-/// Where manifests find what is published.
+/// Versions and commits of published packages, for manifests.
 pub(crate) trait Published {
     /// The version of a package of the registry.
     fn version(&self, package: &str) -> String;
@@ -19,12 +19,12 @@ pub(crate) trait Published {
     fn revision(&self, package: &str) -> (String, String);
 }
 
-/// Everything of a package but its manifest.
-pub(crate) fn package_files(state: &State, package: &Package, places: &Places) -> Files {
+/// All files of a package except its manifest.
+pub(crate) fn package_files(state: &State, package: &Package, directories: &Directories) -> Files {
     let mut files: Files = source::data_files(package).into_iter().collect();
-    files.insert("src/lib.rs".into(), source::library(state, package, places));
+    files.insert("src/lib.rs".into(), source::library(state, package, directories));
     if package.has_script() {
-        files.insert("build.rs".into(), source::script(state, package, places));
+        files.insert("build.rs".into(), source::script(state, package, directories));
     }
     if package.origin == Origin::Member && !package.is_macro {
         files.extend(target_files(package));
@@ -46,7 +46,7 @@ fn target_files(package: &Package) -> Files {
 }
 
 /// The files of the checkout.
-pub(crate) fn checkout(state: &State, places: &Places, published: &dyn Published) -> Files {
+pub(crate) fn checkout(state: &State, directories: &Directories, published: &dyn Published) -> Files {
     let mut files = Files::new();
     for package in &state.packages {
         let dir = match package.origin {
@@ -55,7 +55,7 @@ pub(crate) fn checkout(state: &State, places: &Places, published: &dyn Published
             Origin::Git | Origin::Registry => continue,
         };
         files.insert(format!("{dir}/Cargo.toml"), manifest(state, package, published));
-        let of_package = package_files(state, package, places);
+        let of_package = package_files(state, package, directories);
         files.extend(of_package.into_iter().map(|(path, content)| (format!("{dir}/{path}"), content)));
     }
     files.extend(state.members().flat_map(source::shared_files));
@@ -66,21 +66,21 @@ pub(crate) fn checkout(state: &State, places: &Places, published: &dyn Published
 
 fn workspace(state: &State) -> String {
     let members = state.members().map(|package| package.name.clone());
-    let members: Vec<_> = members.chain(untold::nested_members(state)).collect();
-    let around = &state.around;
-    let lint = around.lint.as_deref().unwrap_or("warn");
+    let members: Vec<_> = members.chain(undeclared::nested_members(state)).collect();
+    let circumstances = &state.circumstances;
+    let lint = circumstances.lint.as_deref().unwrap_or("warn");
     let mut text = format!(
         "[workspace]\nmembers = {members:?}\nexclude = [\"side\", \"vendor\"]\nresolver = \"2\"\n\n[workspace.lints.rust]\nunused_variables = {lint:?}\n"
     );
     let defaults = [("dev", "debug = 0\n"), ("release", "opt-level = 1\n"), ("fast", "inherits = \"release\"\n")];
     for (name, default) in defaults {
-        let fields = around.profiles.get(name);
+        let fields = circumstances.profiles.get(name);
         let key = default.split(' ').next().unwrap_or_default();
         let default = if fields.is_some_and(|fields| fields.contains_key(key)) { "" } else { default };
         write!(text, "\n[profile.{name}]\n{default}").expect("writing to memory");
         text.push_str(&lines(fields));
     }
-    text + &untold::metadata(state)
+    text + &undeclared::metadata(state)
 }
 
 /// Lines `key = value`.
@@ -88,12 +88,12 @@ fn lines(fields: Option<&BTreeMap<String, String>>) -> String {
     fields.into_iter().flatten().map(|(key, value)| format!("{key} = {value}\n")).collect()
 }
 
-/// What a configuration file holds besides the replacement of a source.
+/// A configuration file without the source replacement.
 pub(crate) fn config(state: &State, place: ConfigPlace) -> String {
-    lines(state.around.configs.get(&place))
+    lines(state.circumstances.configs.get(&place))
 }
 
-/// The manifest of a package that is not in the registry.
+/// The manifest of a package outside of the registry.
 pub(crate) fn manifest(state: &State, package: &Package, published: &dyn Published) -> String {
     let Package { name, description, .. } = package;
     let mut text = format!(
@@ -112,11 +112,11 @@ pub(crate) fn manifest(state: &State, package: &Package, published: &dyn Publish
         text.push_str("\n[lints]\nworkspace = true\n");
     }
     let tables = [
-        ("dependencies", How::Normal),
-        ("build-dependencies", How::Build),
-        ("dev-dependencies", How::Dev),
-        ("target.'cfg(unix)'.dependencies", How::Unix),
-        ("target.'cfg(xd_flag)'.dependencies", How::Flagged),
+        ("dependencies", DependencyTable::Normal),
+        ("build-dependencies", DependencyTable::Build),
+        ("dev-dependencies", DependencyTable::Dev),
+        ("target.'cfg(unix)'.dependencies", DependencyTable::Unix),
+        ("target.'cfg(xd_flag)'.dependencies", DependencyTable::Flagged),
     ];
     for (table, how) in tables {
         write!(text, "\n[{table}]\n").expect("writing to memory");
@@ -140,7 +140,7 @@ fn dependency(of: &Package, on: &Package, loud: bool, published: &dyn Published)
             let (url, revision) = published.revision(name);
             format!("git = {url:?}, rev = {revision:?}")
         }
-        // Only what is not published itself can follow each new version.
+        // Only unpublished packages can follow each new version.
         Origin::Registry if of.origin == Origin::Git => "version = \"1\"".to_owned(),
         Origin::Registry => format!("version = \"={}\"", published.version(name)),
     };
@@ -148,7 +148,7 @@ fn dependency(of: &Package, on: &Package, loud: bool, published: &dyn Published)
     format!("{name} = {{ {place}{features} }}\n")
 }
 
-/// Dependencies of another platform: nothing of them is compiled, but they settle which version everybody has.
+/// Dependencies for another platform: they are never compiled, but fix the version for all packages.
 fn pins(state: &State, published: &dyn Published) -> String {
     let mut text = "\n[target.'cfg(windows)'.dependencies]\n".to_owned();
     for package in state.packages.iter().filter(|package| package.origin == Origin::Registry) {

@@ -1,4 +1,4 @@
-//! A script: where a walk starts, and what is done in each of its steps. It is all that is needed to walk again.
+//! A script: the start of a walk, and its steps. It contains everything needed to repeat the walk.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,18 +6,18 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Around, Compiler, ConfigPlace, Incremental, Need, Order, Package, Part, Searched, State, Target, TargetDir,
+    Circumstances, Compiler, ConfigPlace, Incremental, Need, Order, Package, Part, Searched, State, Target, TargetDir,
     is_default,
 };
 
-/// Files of another version are refused: what they mean may have changed.
+/// Files of another version are refused: their meaning may have changed.
 const VERSION: u32 = 1;
 
 /// A walk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Script {
     version: u32,
-    /// What it showed, for readers.
+    /// A note for readers about what it showed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub note: String,
     pub start: State,
@@ -30,11 +30,11 @@ pub(crate) struct Step {
     #[serde(default, skip_serializing_if = "is_default")]
     pub edits: Vec<Edit>,
     pub command: Command,
-    /// Here xcache may be right where cargo alone, in the same target directory, would be wrong: nothing is
-    /// compared after this step.
+    /// Whether xcache may be right here where cargo alone, in the same target directory, would be wrong. Nothing is
+    /// compared after such a step.
     #[serde(rename = "unjudged", default, skip_serializing_if = "is_default")]
     pub uncompared: bool,
-    /// Packages of which xcache has nothing to compile or to run: nothing has changed for them.
+    /// Packages without changes: xcache must not compile or run anything of them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub reused: BTreeSet<String>,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Step {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Edit {
-    /// Another value; `quietly` with the modification time that the file had before.
+    /// Another value. With `quietly`, the file keeps its modification time.
     Value {
         part: u32,
         value: u8,
@@ -103,7 +103,7 @@ pub(crate) enum Edit {
     Incremental(Incremental),
     Compiler(Compiler),
     Cc(u8),
-    /// The directories that a variable names; nothing is no variable.
+    /// The directories in a variable; `None` unsets it.
     Searched {
         searched: Searched,
         order: Option<Order>,
@@ -111,7 +111,7 @@ pub(crate) enum Edit {
     Front(u8),
     Object(u8),
     Flagged(bool),
-    /// The target directory is moved to another checkout, or to another place, and used there.
+    /// The target directory is moved to another checkout or another path, and used there.
     Moved {
         checkout: usize,
         target: TargetDir,
@@ -131,23 +131,23 @@ pub(crate) enum Edit {
         command: Command,
         after_ms: u64,
     },
-    /// A session that goes on at the same time as the next one; `apart` in a target directory of its own.
+    /// A session that runs at the same time as the next one; with `apart`, in its own target directory.
     Together {
         command: Command,
         apart: bool,
     },
 }
 
-/// What becomes of files in the store.
+/// What happens to files in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Damage {
     Remove,
     Truncate,
     Flip,
-    /// One gets the content of another.
+    /// Two files exchange their contents.
     Exchange,
-    /// All of it is removed.
+    /// Everything is removed.
     Everything,
 }
 
@@ -161,7 +161,7 @@ pub(crate) struct Command {
     pub packages: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub all_targets: bool,
-    /// Packages whose feature `loud` is asked for.
+    /// Packages whose feature `loud` is enabled.
     #[serde(default, skip_serializing_if = "is_default")]
     pub loud: BTreeSet<String>,
     /// Whether `--target` names the host.
@@ -178,7 +178,7 @@ pub(crate) enum Verb {
     Check,
     Clippy,
     Run,
-    /// `cargo rustc`, of the program of the package, with an object for the linker.
+    /// `cargo rustc` for the program of the package, with an object for the linker.
     Rustc,
     Test,
     TestNoRun,
@@ -189,9 +189,9 @@ impl Script {
         Self { version: VERSION, note: String::new(), start, steps }
     }
 
-    /// Whether it is ever at a checkout, or names it.
+    /// Whether it uses or names this checkout.
     pub(crate) fn mentions_checkout(&self, n: usize) -> bool {
-        // Whatever refers to one has this name.
+        // All fields with a checkout have this name.
         serde_json::to_string(self).is_ok_and(|text| text.contains(&format!("\"checkout\":{n}")))
     }
 
@@ -237,7 +237,7 @@ impl Command {
         }
     }
 
-    /// What cargo is called with. `host` is the triple of this machine, and `object` is for the linker.
+    /// Cargo's arguments. `host` is the triple of this machine, and `object` is for the linker.
     pub(crate) fn arguments(&self, host: &str, object: Option<&Path>) -> Vec<String> {
         let Self { verb, profile, packages, all_targets, loud, triple, config } = self;
         let mut arguments: Vec<String> = verb.name().split(' ').map(str::to_owned).collect();
@@ -276,7 +276,7 @@ impl Command {
 }
 
 impl Edit {
-    /// What it is called in the summary.
+    /// Its name in the summary.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Value { quietly: false, .. } => "a content of the same length",
@@ -286,11 +286,11 @@ impl Edit {
             Self::Rename(_) => "files renamed",
             Self::Describe { .. } => "a field of a manifest",
             Self::Break { .. } => "an error in the source, or its correction",
-            Self::Target { .. } => "a target more or less",
-            Self::Need { .. } => "a dependency more or less",
+            Self::Target { .. } => "a target added or removed",
+            Self::Need { .. } => "a dependency added or removed",
             Self::Links { .. } => "links",
-            Self::Add(_) => "a package more",
-            Self::Remove(_) => "a package less",
+            Self::Add(_) => "an added package",
+            Self::Remove(_) => "a removed package",
             Self::Profile { .. } => "a profile",
             Self::Lint(_) => "lints",
             Self::Variable { .. } => "a variable",
@@ -305,7 +305,7 @@ impl Edit {
             Self::Compiler(_) => "a wrapper or another rustc",
             Self::Cc(_) => "another C compiler",
             Self::Searched { .. } => "a search path",
-            Self::Front(_) => "a program before the C compiler, or what it reads",
+            Self::Front(_) => "a program in front of the C compiler, or its input",
             Self::Object(_) => "an object that flags name",
             Self::Flagged(_) => "flags that name an object",
             Self::Moved { .. } => "a moved target directory",
@@ -317,7 +317,7 @@ impl Edit {
         }
     }
 
-    /// Changes the state; an event changes nothing of it.
+    /// Changes the state, unless it is an event.
     pub(crate) fn apply(&self, state: &mut State) {
         match self {
             Self::Value { part, value, .. } => with_part(state, *part, |part| part.value = *value),
@@ -343,39 +343,39 @@ impl Edit {
             Self::Links { package, links } => with_package(state, package, |package| package.links = *links),
             Self::Add(package) if state.package(&package.name).is_none() => state.packages.push(package.clone()),
             Self::Remove(name) => state.packages.retain(|package| package.name != *name),
-            _ => self.apply_around(&mut state.around),
+            _ => self.apply_to_circumstances(&mut state.circumstances),
         }
     }
 
-    fn apply_around(&self, around: &mut Around) {
+    fn apply_to_circumstances(&self, circumstances: &mut Circumstances) {
         match self {
             Self::Profile { profile, field, value } => {
-                set(around.profiles.entry(profile.clone()).or_default(), field, value);
-                around.profiles.retain(|_, fields| !fields.is_empty());
+                set(circumstances.profiles.entry(profile.clone()).or_default(), field, value);
+                circumstances.profiles.retain(|_, fields| !fields.is_empty());
             }
-            Self::Lint(level) => around.lint.clone_from(level),
-            Self::Variable { name, value } => set(&mut around.variables, name, value),
-            Self::Rustflags(flags) => around.rustflags.clone_from(flags),
+            Self::Lint(level) => circumstances.lint.clone_from(level),
+            Self::Variable { name, value } => set(&mut circumstances.variables, name, value),
+            Self::Rustflags(flags) => circumstances.rustflags.clone_from(flags),
             Self::Config { place, key, value } => {
-                set(around.configs.entry(*place).or_default(), key, value);
-                around.configs.retain(|_, lines| !lines.is_empty());
+                set(circumstances.configs.entry(*place).or_default(), key, value);
+                circumstances.configs.retain(|_, lines| !lines.is_empty());
             }
-            Self::Toolchain(toolchain) => around.toolchain.clone_from(toolchain),
-            Self::Checkout(checkout) => around.checkout = *checkout,
-            Self::Home(home) => around.home = *home,
-            Self::TargetDir(target) => around.target = *target,
-            Self::Vendored(vendored) => around.vendored = *vendored,
-            Self::Compiler(compiler) => around.compiler = *compiler,
-            Self::Cc(cc) => around.cc = *cc,
+            Self::Toolchain(toolchain) => circumstances.toolchain.clone_from(toolchain),
+            Self::Checkout(checkout) => circumstances.checkout = *checkout,
+            Self::Home(home) => circumstances.home = *home,
+            Self::TargetDir(target) => circumstances.target = *target,
+            Self::Vendored(vendored) => circumstances.vendored = *vendored,
+            Self::Compiler(compiler) => circumstances.compiler = *compiler,
+            Self::Cc(cc) => circumstances.cc = *cc,
             Self::Searched { searched, order } => {
-                around.searched.remove(searched);
-                around.searched.extend(order.map(|order| (*searched, order)));
+                circumstances.searched.remove(searched);
+                circumstances.searched.extend(order.map(|order| (*searched, order)));
             }
-            Self::Front(front) => around.front = *front,
-            Self::Object(value) => around.object = Some(*value),
-            Self::Flagged(flagged) => around.flagged = *flagged,
-            Self::Moved { checkout, target } => (around.checkout, around.target) = (*checkout, *target),
-            Self::Incremental(incremental) => around.incremental = *incremental,
+            Self::Front(front) => circumstances.front = *front,
+            Self::Object(value) => circumstances.object = Some(*value),
+            Self::Flagged(flagged) => circumstances.flagged = *flagged,
+            Self::Moved { checkout, target } => (circumstances.checkout, circumstances.target) = (*checkout, *target),
+            Self::Incremental(incremental) => circumstances.incremental = *incremental,
             _ => {}
         }
     }
@@ -406,7 +406,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_around_can_be_undone() {
+    fn circumstances_can_be_undone() {
         let name = || "XD_U".to_owned();
         let undone = [
             (Edit::Front(2), Edit::Front(0)),
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn the_object_is_for_the_linker_of_one_program() {
+    fn cargo_rustc_passes_the_object_for_one_program() {
         let mut command = Command::new(Verb::Rustc);
         command.packages.insert("one".into());
         let arguments = command.arguments("x86_64-unknown-linux-gnu", Some(Path::new("/o.o"))).join(" ");

@@ -1,16 +1,16 @@
-//! Makes a script smaller for as long as it shows the same class of difference in its last step.
+//! Shrinks a script as long as its last step shows the same kind of difference.
 //!
-//! Each trial is a walk from scratch, with new directories and an empty store. What is tried is in [`PASSES`], from the
-//! coarse to the fine; any state can be rendered, so whatever is taken away leaves a script that can be walked.
+//! Each trial is a walk from scratch, with new directories and an empty store. [`PASSES`] go from coarse to fine. Any
+//! state can be rendered, so the remaining script can always be walked.
 
 use std::time::Instant;
 
 use crate::compare::DifferenceKind;
-use crate::model::{Around, Package, State};
+use crate::model::{Circumstances, Package, State};
 use crate::script::{Command, Edit, Script, Step};
 
-/// A smaller script: the `n`th thing of its kind is taken away. `Err` where there is no such thing any more, `Ok(None)`
-/// where it has to stay.
+/// Returns a smaller script without the `n`th thing of some kind. `Err` if there is no such thing any more, `Ok(None)`
+/// if it cannot be removed.
 type Pass = fn(&Script, usize) -> Result<Option<Script>, End>;
 
 struct End;
@@ -27,11 +27,11 @@ const PASSES: &[Pass] = &[
     need,
     target,
     flag,
-    around,
+    circumstances,
     command,
 ];
 
-/// Makes a script smaller until nothing more can be taken away, or the time is over. `differs` walks.
+/// Shrinks a script until nothing more can be removed, or the time is over. `differs` walks a script.
 pub(crate) fn shrink(
     script: &Script,
     kind: DifferenceKind,
@@ -61,7 +61,7 @@ fn exhaust(mut script: Script, pass: Pass, is_good: &dyn Fn(&Script) -> bool) ->
     script
 }
 
-/// The steps before the last one, in pieces: halves, quarters, eighths.
+/// Removes pieces of the steps before the last one: halves, quarters, eighths.
 fn half_of_the_steps(script: &Script, n: usize) -> Result<Option<Script>, End> {
     let level = usize::BITS - (n + 1).leading_zeros();
     if level > 3 {
@@ -83,7 +83,7 @@ fn step(script: &Script, n: usize) -> Result<Option<Script>, End> {
     })
 }
 
-/// A step without its command: the next one takes over its edits.
+/// Removes the command of a step: the next step takes over its edits.
 fn merged_step(script: &Script, n: usize) -> Result<Option<Script>, End> {
     changed(script, |script| {
         (n + 1 < script.steps.len()).then_some(()).ok_or(End)?;
@@ -101,7 +101,7 @@ fn package(script: &Script, n: usize) -> Result<Option<Script>, End> {
     })
 }
 
-/// A package that comes in a step loses its parts.
+/// Removes parts of a package that a step adds.
 fn added_package(script: &Script, n: usize) -> Result<Option<Script>, End> {
     changed(script, |script| {
         let added = script.steps.iter_mut().flat_map(|step| &mut step.edits).filter_map(|edit| match edit {
@@ -126,7 +126,7 @@ fn edit(script: &Script, n: usize) -> Result<Option<Script>, End> {
     })
 }
 
-/// All parts of a package.
+/// Removes all parts of a package.
 fn parts(script: &Script, n: usize) -> Result<Option<Script>, End> {
     changed(script, |script| {
         nth(&mut script.start.packages, n)?.parts.clear();
@@ -169,7 +169,7 @@ fn target(script: &Script, n: usize) -> Result<Option<Script>, End> {
     })
 }
 
-/// What of a package is yes or no.
+/// Resets the flags of a package.
 fn flag(script: &Script, n: usize) -> Result<Option<Script>, End> {
     changed(script, |script| {
         let package = nth(&mut script.start.packages, n / 4)?;
@@ -183,26 +183,26 @@ fn flag(script: &Script, n: usize) -> Result<Option<Script>, End> {
     })
 }
 
-/// The circumstances that a script begins with.
-fn around(script: &Script, n: usize) -> Result<Option<Script>, End> {
+/// Resets circumstances at the start of a script.
+fn circumstances(script: &Script, n: usize) -> Result<Option<Script>, End> {
     changed(script, |script| {
-        let State { around, .. } = &mut script.start;
+        let State { circumstances, .. } = &mut script.start;
         match n {
-            0 => *around = Around::default(),
-            1 => around.git = false,
-            2 => around.checkout = 0,
-            3 => around.profiles.clear(),
-            4 => around.searched.clear(),
-            5 => around.front = 0,
-            6 => around.flagged = false,
-            7 => around.object = None,
+            0 => *circumstances = Circumstances::default(),
+            1 => circumstances.git = false,
+            2 => circumstances.checkout = 0,
+            3 => circumstances.profiles.clear(),
+            4 => circumstances.searched.clear(),
+            5 => circumstances.front = 0,
+            6 => circumstances.flagged = false,
+            7 => circumstances.object = None,
             _ => return Err(End),
         }
         Ok(true)
     })
 }
 
-/// A simpler command, in the steps and in events.
+/// Simplifies a command, in the steps and in events.
 fn command(script: &Script, n: usize) -> Result<Option<Script>, End> {
     changed(script, |script| {
         let mut commands = script.steps.iter_mut().flat_map(commands);
@@ -244,10 +244,10 @@ mod tests {
     use crate::generate::{Possible, script};
 
     #[test]
-    fn all_that_a_difference_does_not_need_is_taken_away() {
+    fn everything_that_a_difference_does_not_need_is_removed() {
         let possible = Possible { toolchain: None, clippy: true, undeclared: false, derived: false, environment: true };
         let long = script(3, 25, &possible);
-        let kept = long.start.packages.last().expect("there are packages").name.clone();
+        let kept = long.start.packages.last().expect("a script has packages").name.clone();
         let differs = |script: &Script| script.start.package(&kept).map(|_| DifferenceKind::Printed);
         let small = shrink(&long, DifferenceKind::Printed, Instant::now() + Duration::from_secs(60), &differs);
         assert_eq!(small.steps.len(), 1);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_taken_away_when_the_time_is_over() {
+    fn nothing_is_removed_when_the_time_is_over() {
         let possible = Possible { toolchain: None, clippy: true, undeclared: false, derived: false, environment: true };
         let long = script(3, 25, &possible);
         assert_eq!(shrink(&long, DifferenceKind::Printed, Instant::now(), &|_| Some(DifferenceKind::Printed)), long);

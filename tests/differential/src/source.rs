@@ -1,17 +1,19 @@
 //! The Rust code of made-up packages.
 //!
-//! Every library has a function `report`, whose lines name all that went into it and into what it needs. Programs and
-//! tests print them. So what was compiled from the wrong input says so.
+//! Every library has a function `report`, whose lines show all inputs of the library and of its dependencies. Programs
+//! and tests print them, so output compiled from a wrong input shows it.
 
 use std::fmt::Write as _;
 
+use crate::directories::Directories;
 use crate::linked;
-use crate::model::{Declaration, Expanded, How, Kind, Linking, Origin, Package, Part, Source, State, Text, Untold};
-use crate::place::Places;
-use crate::untold;
+use crate::model::{
+    Declaration, DependencyTable, Expanded, Kind, Linking, Origin, Package, Part, Source, State, Text, UndeclaredInput,
+};
+use crate::undeclared;
 
 /// The root file of a package's library.
-pub(crate) fn library(state: &State, package: &Package, places: &Places) -> String {
+pub(crate) fn library(state: &State, package: &Package, directories: &Directories) -> String {
     let mut code = String::new();
     if package.broken {
         code.push_str("compile_error!(\"broken on purpose\");\n");
@@ -19,7 +21,7 @@ pub(crate) fn library(state: &State, package: &Package, places: &Places) -> Stri
     for part in &package.parts {
         code.push_str(&item(package, part));
     }
-    let lines: String = package.parts.iter().map(|part| lines_of_part(state, package, part, places)).collect();
+    let lines: String = package.parts.iter().map(|part| lines_of_part(state, package, part, directories)).collect();
     let needs: String = state.needed(package).map(|(need, other)| lines_of_need(need.how, other)).collect();
     let signature = if package.is_macro { "fn report()" } else { "pub fn report()" };
     write!(
@@ -36,22 +38,22 @@ pub(crate) fn library(state: &State, package: &Package, places: &Places) -> Stri
     )
     .expect("writing to memory");
     match package.is_macro {
-        true => code + UNTOLD + MACROS,
+        true => code + READING_FUNCTIONS + MACROS,
         false => code + UNIT_TEST,
     }
 }
 
-/// The name of the file a part has.
+/// The file of a part.
 pub(crate) fn data_file(package: &Package, part: &Part) -> String {
     match part.kind {
         Kind::Module => format!("src/{}.rs", module(package, part)),
-        Kind::Scripted { told: Declaration::Native, .. } => native_file(package, part),
+        Kind::Scripted { declaration: Declaration::Native, .. } => native_file(package, part),
         Kind::Scripted { source: Source::Directory, .. } => format!("data/d{}/x{}.txt", part.id, package.renamed),
         _ => format!("data/f{}-{}.txt", part.id, package.renamed),
     }
 }
 
-/// The files of its parts that are in the workspace and not in the package.
+/// The files of its parts that are in the workspace but not in the package.
 pub(crate) fn shared_files(package: &Package) -> Vec<(String, String)> {
     let shared = package.parts.iter().filter(|part| part.kind == Kind::Shared);
     shared.map(|part| (shared_file(part), format!("content {}\n", part.value))).collect()
@@ -75,11 +77,11 @@ pub(crate) fn data_files(package: &Package) -> Vec<(String, String)> {
                 files.push((data_file(package, part), text));
             }
             Kind::Module => files.push((data_file(package, part), format!("pub const VALUE: u8 = {};\n", part.value))),
-            Kind::Scripted { source, told } => {
+            Kind::Scripted { source, declaration } => {
                 if matches!(source, Source::File | Source::AnyFile | Source::Directory) {
                     files.push((input_file(package, part, source), text));
                 }
-                if *told == Declaration::Native {
+                if *declaration == Declaration::Native {
                     files.push((native_file(package, part), native(package, part)));
                 }
             }
@@ -89,9 +91,9 @@ pub(crate) fn data_files(package: &Package) -> Vec<(String, String)> {
     files
 }
 
-/// What a script reads; one that also compiles C has two files.
+/// The file that a script reads. A part that also compiles C has two files.
 fn input_file(package: &Package, part: &Part, source: &Source) -> String {
-    let kind = Kind::Scripted { source: source.clone(), told: Declaration::Env };
+    let kind = Kind::Scripted { source: source.clone(), declaration: Declaration::Env };
     data_file(package, &Part { kind, ..part.clone() })
 }
 
@@ -111,7 +113,7 @@ fn module(package: &Package, part: &Part) -> String {
     format!("part{}_{}", part.id, package.renamed)
 }
 
-/// What a part adds to the top level of the library.
+/// What a part adds at the top level of the library.
 fn item(package: &Package, part: &Part) -> String {
     let Part { id, value, kind } = part;
     match kind {
@@ -121,10 +123,10 @@ fn item(package: &Package, part: &Part) -> String {
                 "#[inline(always)]\npub fn inlined_{id}<T: Default + ToString>() -> String {{ {value}.to_string() + &T::default().to_string() }}\n"
             )
         }
-        Kind::Scripted { told: Declaration::Code, .. } => {
+        Kind::Scripted { declaration: Declaration::Code, .. } => {
             format!("mod code_{id} {{ include!(concat!(env!(\"OUT_DIR\"), \"/c{id}.rs\")); }}\n")
         }
-        Kind::Scripted { told: Declaration::Native, .. } => {
+        Kind::Scripted { declaration: Declaration::Native, .. } => {
             format!("extern \"C\" {{ fn {}() -> i32; }}\n", native_name(package, part))
         }
         Kind::Linked(linking) if is_of_library(package, *linking) => linked::item(part, *linking),
@@ -132,12 +134,12 @@ fn item(package: &Package, part: &Part) -> String {
     }
 }
 
-/// Whether the library says what is linked; programs say the rest.
+/// Whether the library reports the linked value; programs report the rest.
 fn is_of_library(package: &Package, linking: Linking) -> bool {
     package.is_macro || !linking.is_argument()
 }
 
-fn lines_of_part(state: &State, package: &Package, part: &Part, places: &Places) -> String {
+fn lines_of_part(state: &State, package: &Package, part: &Part, directories: &Directories) -> String {
     let Part { id, value, kind } = part;
     let value = match kind {
         Kind::Shared if package.origin == Origin::Member => {
@@ -159,13 +161,13 @@ fn lines_of_part(state: &State, package: &Package, part: &Part, places: &Places)
             format!("std::fs::read_to_string(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{file}\")).unwrap().trim()")
         }
         Kind::OwnFile => return String::new(),
-        Kind::Expanded { by, of } => match expanded(state, package, part, by, of, places) {
+        Kind::Expanded { by, of } => match expanded(state, package, part, by, of, directories) {
             Some(code) => code,
             None => return String::new(),
         },
-        // What a macro reads is not read by the library itself: the compiler is not to know of it.
+        // The library itself does not read what a macro reads, so the compiler does not know about it.
         Kind::Scripted { .. } if is_read_by_macro(state, package, *id) => return String::new(),
-        Kind::Scripted { told, .. } => match told_to_library(package, part, *told) {
+        Kind::Scripted { declaration, .. } => match reading_in_library(package, part, *declaration) {
             Some(code) => code,
             None => return String::new(),
         },
@@ -176,7 +178,7 @@ fn lines_of_part(state: &State, package: &Package, part: &Part, places: &Places)
     format!("    say(\"{id}\", {value}.to_string());\n")
 }
 
-/// Only members know their files by paths that do not depend on where they are.
+/// Only members have file paths that do not depend on the checkout.
 fn manifest(package: &Package) -> String {
     let file = if package.origin == Origin::Member { ", \" \", file!()" } else { "" };
     format!(
@@ -186,28 +188,37 @@ fn manifest(package: &Package) -> String {
 
 fn has_macro(state: &State, package: &Package, name: &str) -> bool {
     let mut needs = state.needed(package);
-    needs.any(|(need, other)| other.name == name && other.is_macro && matches!(need.how, How::Normal | How::Unix))
+    needs.any(|(need, other)| {
+        other.name == name && other.is_macro && matches!(need.how, DependencyTable::Normal | DependencyTable::Unix)
+    })
 }
 
-fn expanded(state: &State, package: &Package, part: &Part, by: &str, of: &Expanded, places: &Places) -> Option<String> {
+fn expanded(
+    state: &State,
+    package: &Package,
+    part: &Part,
+    by: &str,
+    of: &Expanded,
+    directories: &Directories,
+) -> Option<String> {
     if !has_macro(state, package, by) {
         return None;
     }
     match of {
         Expanded::File => Some(format!("{by}::of_file!({:?})", data_file(package, part))),
         Expanded::Package => Some(format!("{by}::of_package!()")),
-        Expanded::Undeclared => Some(format!("{by}::of_variable!(\"XD_U\")")),
-        Expanded::Untold(untold) => {
-            let what = untold::argument(package, part, untold, places)?;
-            Some(format!("{by}::of_untold!({what:?})"))
+        Expanded::UndeclaredVariable => Some(format!("{by}::of_variable!(\"XD_U\")")),
+        Expanded::UndeclaredInput(input) => {
+            let what = undeclared::argument(package, part, input, directories)?;
+            Some(format!("{by}::of_undeclared!({what:?})"))
         }
         Expanded::Script(id) => expanded_of_script(package, by, *id),
     }
 }
 
 fn expanded_of_script(package: &Package, by: &str, id: u32) -> Option<String> {
-    let (_, _, told) = package.scripted().find(|(part, ..)| part.id == id)?;
-    match told {
+    let (_, _, declaration) = package.scripted().find(|(part, ..)| part.id == id)?;
+    match declaration {
         Declaration::Env => Some(format!("{by}::of_variable!(\"XD_PART_{id}\")")),
         Declaration::Generated | Declaration::Mode(_) | Declaration::Appended => {
             Some(format!("{by}::of_out_dir!(\"g{id}.txt\")"))
@@ -225,10 +236,10 @@ fn is_read_by_macro(state: &State, package: &Package, id: u32) -> bool {
     })
 }
 
-fn told_to_library(package: &Package, part: &Part, told: Declaration) -> Option<String> {
+fn reading_in_library(package: &Package, part: &Part, declaration: Declaration) -> Option<String> {
     let id = part.id;
     let file = format!("concat!(env!(\"OUT_DIR\"), \"/g{id}.txt\")");
-    Some(match told {
+    Some(match declaration {
         Declaration::Env => format!("env!(\"XD_PART_{id}\")"),
         Declaration::Cfg => {
             let tests: Vec<_> = (0..4).map(|n| format!("cfg!(xd_part_{id} = \"{n}\")")).collect();
@@ -244,13 +255,13 @@ fn told_to_library(package: &Package, part: &Part, told: Declaration) -> Option<
     })
 }
 
-fn lines_of_need(how: How, other: &Package) -> String {
+fn lines_of_need(how: DependencyTable, other: &Package) -> String {
     let name = &other.name;
     let condition = match how {
-        How::Normal | How::Unix => "",
-        How::Flagged => "#[cfg(xd_flag)]\n    ",
-        How::Dev => "#[cfg(test)]\n    ",
-        How::Build => return String::new(),
+        DependencyTable::Normal | DependencyTable::Unix => "",
+        DependencyTable::Flagged => "#[cfg(xd_flag)]\n    ",
+        DependencyTable::Dev => "#[cfg(test)]\n    ",
+        DependencyTable::Build => return String::new(),
     };
     if other.is_macro {
         return format!("    {condition}lines.extend({name}::report_all!().lines().map(str::to_owned));\n");
@@ -262,25 +273,27 @@ fn lines_of_need(how: How, other: &Package) -> String {
 }
 
 /// The build script of a package.
-pub(crate) fn script(state: &State, package: &Package, places: &Places) -> String {
-    let declares = package.scripted().any(|(_, source, told)| declares(source) || told == Declaration::Native);
-    let mut code = SCRIPT.replace("@untold@", UNTOLD);
+pub(crate) fn script(state: &State, package: &Package, directories: &Directories) -> String {
+    let declares =
+        package.scripted().any(|(_, source, declaration)| declares(source) || declaration == Declaration::Native);
+    let mut code = SCRIPT.replace("@undeclared@", READING_FUNCTIONS);
     if declares {
         code.push_str("    println!(\"cargo::rerun-if-changed=build.rs\");\n");
     }
-    for (part, source, told) in package.scripted() {
-        let value = script_value(state, package, part, source, places, declares);
-        write!(code, "    let value: String = {value};\n{}", script_says(package, part, told)).expect("to memory");
+    for (part, source, declaration) in package.scripted() {
+        let value = script_value(state, package, part, source, directories, declares);
+        write!(code, "    let value: String = {value};\n{}", script_lines(package, part, declaration))
+            .expect("writing to memory");
     }
     for (part, linking) in package.linked() {
-        code.push_str(&linked::script_says(part, linking, places));
+        code.push_str(&linked::script_lines(part, linking, directories));
     }
     code + "}\n"
 }
 
 fn declares(source: &Source) -> bool {
     match source {
-        Source::Untold(Untold::Named { declared, .. }) => *declared,
+        Source::Undeclared(UndeclaredInput::Named { declared, .. }) => *declared,
         _ => matches!(source, Source::File | Source::Directory | Source::Variable(_)),
     }
 }
@@ -290,7 +303,7 @@ fn script_value(
     package: &Package,
     part: &Part,
     source: &Source,
-    places: &Places,
+    directories: &Directories,
     declares: bool,
 ) -> String {
     match source {
@@ -308,31 +321,31 @@ fn script_value(
             format!("{{ println!(\"cargo::rerun-if-env-changed={name}\"); variable({name:?}) }}")
         }
         Source::Cargo(name) => format!("variable({name:?})"),
-        Source::Text(text) => script_text(package, *text, places),
+        Source::Text(text) => script_text(package, *text, directories),
         Source::Metadata(on) => format!("starting_with(\"DEP_XD_{}_\")", on.to_uppercase()),
         Source::Dependency(on) => script_dependency(state, package, on),
         Source::Environment => "environment()".to_owned(),
-        Source::Untold(untold) => script_untold(package, part, untold, places),
-        Source::Header(search) => untold::probe(part, *search, places),
+        Source::Undeclared(input) => script_undeclared(package, part, input, directories),
+        Source::Header(search) => undeclared::probe(part, *search, directories),
     }
 }
 
-fn script_untold(package: &Package, part: &Part, untold: &Untold, places: &Places) -> String {
-    let Some(what) = untold::argument(package, part, untold, places) else { return "String::new()".to_owned() };
-    match untold {
-        Untold::Named { variable, declared: true } => {
-            format!("{{ println!(\"cargo::rerun-if-env-changed={variable}\"); untold({what:?}) }}")
+fn script_undeclared(package: &Package, part: &Part, input: &UndeclaredInput, directories: &Directories) -> String {
+    let Some(what) = undeclared::argument(package, part, input, directories) else { return "String::new()".to_owned() };
+    match input {
+        UndeclaredInput::Named { variable, declared: true } => {
+            format!("{{ println!(\"cargo::rerun-if-env-changed={variable}\"); undeclared({what:?}) }}")
         }
-        _ => format!("untold({what:?})"),
+        _ => format!("undeclared({what:?})"),
     }
 }
 
-fn script_text(package: &Package, text: Text, places: &Places) -> String {
+fn script_text(package: &Package, text: Text, directories: &Directories) -> String {
     match text {
         Text::Url => "\"https://example.com/apple\".to_owned()".to_owned(),
         Text::Braces => "\"{{workspace}}/{{name}} {{build-dir}} {{cargo-home}}/x\".to_owned()".to_owned(),
-        Text::Checkout(n) => format!("{:?}.to_owned()", format!("{}le", places.checkout(n).display())),
-        Text::Home(n) => format!("{:?}.to_owned()", format!("{}/le", places.home(n).display())),
+        Text::Checkout(n) => format!("{:?}.to_owned()", format!("{}le", directories.checkout(n).display())),
+        Text::Home(n) => format!("{:?}.to_owned()", format!("{}/le", directories.home(n).display())),
         Text::Here => "variable(\"CARGO_MANIFEST_DIR\")".to_owned(),
         Text::HereAndMore => "variable(\"CARGO_MANIFEST_DIR\") + \"le\"".to_owned(),
         Text::Root => root(package),
@@ -351,7 +364,7 @@ fn root(package: &Package) -> String {
 }
 
 fn script_dependency(state: &State, package: &Package, on: &str) -> String {
-    let found = state.needed(package).find(|(need, other)| need.how == How::Build && other.name == on);
+    let found = state.needed(package).find(|(need, other)| need.how == DependencyTable::Build && other.name == on);
     match found {
         Some((_, other)) if other.is_macro => format!("{on}::report_all!().lines().collect::<Vec<_>>().join(\"|\")"),
         Some(_) => format!("{on}::report().join(\"|\")"),
@@ -359,10 +372,10 @@ fn script_dependency(state: &State, package: &Package, on: &str) -> String {
     }
 }
 
-fn script_says(package: &Package, part: &Part, told: Declaration) -> String {
+fn script_lines(package: &Package, part: &Part, declaration: Declaration) -> String {
     let id = part.id;
     let generated = format!("    fs::write(out.join(\"g{id}.txt\"), &value).unwrap();\n");
-    match told {
+    match declaration {
         Declaration::Env => format!("    println!(\"cargo::rustc-env=XD_PART_{id}={{value}}\");\n"),
         Declaration::Cfg => format!(
             "    println!(\"cargo::rustc-check-cfg=cfg(xd_part_{id}, values(\\\"0\\\", \\\"1\\\", \\\"2\\\", \\\"3\\\"))\");
@@ -397,7 +410,7 @@ pub(crate) fn program(package: &Package, title: &str) -> String {
     format!("{items}fn main() {{\n    println!({title:?});\n{lines}    {}\n}}\n", print_report(package))
 }
 
-/// What a program declares, and says, of what only it is linked with.
+/// The items of a program, and the lines about values that only the program is linked with.
 fn linked_with_program(package: &Package) -> (String, String) {
     let items = linked::of_programs(package).map(|(part, linking)| linked::item(part, linking)).collect();
     let lines = linked::of_programs(package)
@@ -448,10 +461,10 @@ mod tests {
 }
 ";
 
-/// How scripts and macros read what nobody declares.
-const UNTOLD: &str = include_str!("templates/untold.rs");
+/// Functions with which scripts and macros read undeclared inputs.
+const READING_FUNCTIONS: &str = include_str!("templates/undeclared.rs");
 
-/// What is behind the report of a procedural macro: the macros themselves.
+/// The macros of a procedural macro, after its report.
 const MACROS: &str = include_str!("templates/macros.rs");
 
 /// The beginning of a build script.

@@ -1,4 +1,4 @@
-//! Walks a script: edits and commands on the one side, plain cargo in a clean directory on the other.
+//! Walks a script: edits and commands with one builder, and plain cargo in a clean directory for comparison.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -11,39 +11,39 @@ use nix::sys::signal::Signal;
 use support::{Running, tree};
 
 use crate::compare::{self, Difference, DifferenceKind};
-use crate::ground::Ground;
+use crate::directories::{Directories, SHORT, Wanted};
+use crate::disk::Disk;
 use crate::model::State;
-use crate::place::{Places, SHORT, Wanted};
+use crate::runner::{self, Builder, Observation, Runner, Toolchains};
 use crate::script::{Command, Damage, Edit, Script, Step};
-use crate::side::{self, Builder, Seen, Side, Toolchains};
 
-/// What is the same for all walks.
+/// Options for all walks.
 pub(crate) struct Options {
     pub builder: Builder,
     pub toolchains: Toolchains,
-    /// Where the directories are made.
+    /// The directory for all directories.
     pub base: PathBuf,
     /// Whether `/src` and `/app` may be used.
     pub short: bool,
-    /// Says what is done.
+    /// Whether to print what happens.
     pub verbose: bool,
 }
 
-/// What has come of a walk.
+/// The result of a walk.
 #[derive(Default)]
 pub(crate) struct Walked {
     pub steps: usize,
-    /// How often each kind of edit and command was seen.
+    /// How often each kind of edit and command occurred.
     pub counts: BTreeMap<&'static str, usize>,
-    /// How often the command failed on both sides.
+    /// How often the command failed with both builders.
     pub failed: usize,
     pub oracle_runs: usize,
-    /// Where plain cargo gave two answers to one question.
+    /// How often plain cargo gave two results for the same build.
     pub undecided: usize,
     pub difference: Option<Found>,
 }
 
-/// A difference, and the step it was seen in.
+/// A difference, and its step.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub step: usize,
@@ -53,24 +53,24 @@ pub(crate) struct Found {
 /// Which steps are compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ComparedSteps {
-    /// Each, in places that are free now.
+    /// Each, in directories that are free now.
     Explored,
     Each,
     Last,
 }
 
-/// Walks that are no exploration need the very places that their scripts name.
+/// Walks of given scripts need the very directories that the scripts name.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Walks until something differs. What panics in a step is a difference, too.
+/// Walks until something differs. A panic in a step is a difference, too.
 pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, compared: ComparedSteps) -> Walked {
     let short = SHORT.map(|n| options.short && script.mentions_checkout(n));
     let patience = if compared == ComparedSteps::Explored { Duration::ZERO } else { PATIENCE };
-    let places = Places::new(&options.base, Wanted { short, patience });
+    let directories = Directories::new(&options.base, Wanted { short, patience });
     let mut walk = Walk {
         options,
         builder,
-        ground: Ground::new(places, options.toolchains.host()),
+        disk: Disk::new(directories, options.toolchains.host()),
         state: script.start.clone(),
         answers: HashMap::new(),
         pending: None,
@@ -79,8 +79,8 @@ pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, compar
     for (n, step) in script.steps.iter().enumerate() {
         let is_compared = compared != ComparedSteps::Last || n + 1 == script.steps.len();
         let result = panic::catch_unwind(AssertUnwindSafe(|| walk.step(step, is_compared)));
-        let difference =
-            result.unwrap_or_else(|cause| Some(Difference { kind: DifferenceKind::Panic, text: words(&*cause) }));
+        let difference = result
+            .unwrap_or_else(|cause| Some(Difference { kind: DifferenceKind::Panic, text: panic_message(&*cause) }));
         walk.walked.steps += 1;
         if let Some(difference) = difference {
             walk.walked.difference = Some(Found { step: n, difference });
@@ -90,7 +90,7 @@ pub(crate) fn walk(options: &Options, builder: &Builder, script: &Script, compar
     walk.walked
 }
 
-fn words(cause: &(dyn std::any::Any + Send)) -> String {
+fn panic_message(cause: &(dyn std::any::Any + Send)) -> String {
     let text = cause.downcast_ref::<String>().cloned();
     text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
@@ -98,18 +98,22 @@ fn words(cause: &(dyn std::any::Any + Send)) -> String {
 struct Walk<'a> {
     options: &'a Options,
     builder: &'a Builder,
-    ground: Ground,
+    disk: Disk,
     state: State,
-    /// What plain cargo said to a question that was asked before.
-    answers: HashMap<String, Seen>,
-    /// A session that goes on in the background.
+    /// Earlier results of plain cargo, by everything that they depend on.
+    answers: HashMap<String, Observation>,
+    /// A session that continues in the background.
     pending: Option<Running>,
     walked: Walked,
 }
 
 impl Walk<'_> {
-    fn side(&self) -> Side<'_> {
-        Side { places: &self.ground.places, toolchains: &self.options.toolchains, around: &self.state.around }
+    fn runner(&self) -> Runner<'_> {
+        Runner {
+            directories: &self.disk.directories,
+            toolchains: &self.options.toolchains,
+            circumstances: &self.state.circumstances,
+        }
     }
 
     fn count(&mut self, name: &'static str) {
@@ -118,37 +122,37 @@ impl Walk<'_> {
 
     fn step(&mut self, step: &Step, is_compared: bool) -> Option<Difference> {
         let mut quietly = false;
-        let mut is_put = false;
+        let mut is_written = false;
         for edit in &step.edits {
             self.count(edit.name());
             let before = self.state.clone();
-            let targets = self.side().targets();
+            let targets = self.runner().targets();
             edit.apply(&mut self.state);
             if let Edit::Moved { .. } = edit {
-                self.side().targets().take_from(&targets);
-                side::remove_lists(&self.side().targets());
+                self.runner().targets().take_from(&targets);
+                runner::remove_lists(&self.runner().targets());
             }
             if before == self.state {
-                self.ground.put(&self.state, quietly);
-                is_put = true;
-                self.happen(edit);
+                self.disk.write_state(&self.state, quietly);
+                is_written = true;
+                self.apply_event(edit);
             } else {
                 quietly |= matches!(edit, Edit::Value { quietly: true, .. });
-                is_put = false;
+                is_written = false;
             }
         }
-        let digest = self.ground.put(&self.state, quietly && !is_put);
+        let digest = self.disk.write_state(&self.state, quietly && !is_written);
         self.count(step.command.verb.name());
         self.compare_builds(step, &digest, is_compared && !step.uncompared)
     }
 
-    fn tell(&self, step: &Step, seen: &Seen) {
+    fn print_step(&self, step: &Step, seen: &Observation) {
         if self.options.verbose {
             let text = serde_json::to_string(step).unwrap_or_default();
             println!(
                 "step {} in {}: {text}\n{:?}",
                 self.walked.steps,
-                self.ground.places.path("").display(),
+                self.disk.directories.path("").display(),
                 seen.code
             );
             println!("{}", compare::end(&seen.stderr));
@@ -157,29 +161,30 @@ impl Walk<'_> {
 
     fn compare_builds(&mut self, step: &Step, digest: &str, is_compared: bool) -> Option<Difference> {
         let command = &step.command;
-        let from_nothing = !self.side().targets().exists();
+        let from_nothing = !self.runner().targets().exists();
         let pending = self.pending.take();
-        let ours = self.side().observe(self.builder, command, pending);
+        let ours = self.runner().observe(self.builder, command, pending);
         self.walked.failed += usize::from(ours.code != Some(0));
-        self.tell(step, &ours);
+        self.print_step(step, &ours);
         if !is_compared {
             return None;
         }
-        let remade = if step.reused.is_empty() { Vec::new() } else { self.side().remade(self.builder, &step.reused) };
-        if !remade.is_empty() {
-            return Some(Difference { kind: DifferenceKind::Remade, text: remade.join("\n") });
+        let rebuilt =
+            if step.reused.is_empty() { Vec::new() } else { self.runner().rebuilt(self.builder, &step.reused) };
+        if !rebuilt.is_empty() {
+            return Some(Difference { kind: DifferenceKind::Remade, text: rebuilt.join("\n") });
         }
-        let cargos = self.ask(command, digest);
-        // Two units write one file then, in no order.
+        let cargos = self.expected(command, digest);
+        // Two units then write the same file, in random order.
         if cargos.stderr.contains("output filename collision") {
             return None;
         }
         let broken = self.state.packages.iter().filter(|package| package.broken).count();
-        let is_one_error = broken == 1 && self.state.around.lint.as_deref() != Some("deny");
-        let compare = |cargos: &Seen| compare::compare(&ours, cargos, from_nothing, is_one_error);
+        let is_one_error = broken == 1 && self.state.circumstances.lint.as_deref() != Some("deny");
+        let compare = |cargos: &Observation| compare::compare(&ours, cargos, from_nothing, is_one_error);
         if let Some(difference) = compare(&cargos) {
             self.answers.clear();
-            let again = self.ask(command, digest);
+            let again = self.expected(command, digest);
             self.walked.undecided += usize::from(compare(&again).is_none());
             return compare(&again).map(|_| difference);
         }
@@ -189,14 +194,14 @@ impl Walk<'_> {
         self.after(command)
     }
 
-    /// The build after the build, by plain cargo.
+    /// Plain cargo after the build: it must find nothing to do.
     fn after(&mut self, command: &Command) -> Option<Difference> {
-        let after = self.side().observe(&Builder::Cargo, command, None);
+        let after = self.runner().observe(&Builder::Cargo, command, None);
         if after.stale.is_empty() && after.code == Some(0) {
             return None;
         }
-        // Some scripts are run by each build, whoever built before.
-        let (_, cargos) = self.aside(command, true);
+        // Some scripts run in each build, whichever builder came before.
+        let (_, cargos) = self.run_aside(command, true);
         if cargos.is_some_and(|cargos| cargos.stale == after.stale && cargos.code == after.code) {
             return None;
         }
@@ -205,45 +210,45 @@ impl Walk<'_> {
         Some(Difference { kind: DifferenceKind::NotFresh, text })
     }
 
-    /// What plain cargo says to this question.
-    fn ask(&mut self, command: &Command, digest: &str) -> Seen {
-        let arguments = self.side().arguments(command);
-        let question = format!("{digest} {:?} {arguments:?}", self.side().environment());
+    /// The result of plain cargo for this command and state.
+    fn expected(&mut self, command: &Command, digest: &str) -> Observation {
+        let arguments = self.runner().arguments(command);
+        let question = format!("{digest} {:?} {arguments:?}", self.runner().environment());
         if let Some(answer) = self.answers.get(&question) {
             return answer.clone();
         }
-        let (answer, _) = self.aside(command, false);
+        let (answer, _) = self.run_aside(command, false);
         self.walked.oracle_runs += 1;
         self.answers.insert(question, answer.clone());
         answer
     }
 
-    /// Plain cargo in a clean directory, once or twice.
-    fn aside(&self, command: &Command, twice: bool) -> (Seen, Option<Seen>) {
-        let (side, stash) = (self.side(), self.ground.places.path("stash"));
-        let targets = side.targets();
+    /// Runs plain cargo in a clean directory, once or twice.
+    fn run_aside(&self, command: &Command, twice: bool) -> (Observation, Option<Observation>) {
+        let (runner, stash) = (self.runner(), self.disk.directories.path("stash"));
+        let targets = runner.targets();
         targets.put_aside(&stash);
-        let observe = || side.observe(&Builder::Cargo, command, None);
+        let observe = || runner.observe(&Builder::Cargo, command, None);
         let seen = panic::catch_unwind(AssertUnwindSafe(|| (observe(), twice.then(observe))));
         targets.take_back(&stash);
         seen.unwrap_or_else(|cause| panic::resume_unwind(cause))
     }
 
-    /// What is no change of the state.
-    fn happen(&mut self, edit: &Edit) {
+    /// Applies an edit that does not change the state.
+    fn apply_event(&mut self, edit: &Edit) {
         match edit {
-            Edit::Clean => self.side().targets().remove(),
-            Edit::Damage { how, count, seed } => damage(&self.ground.places.store(), *how, *count, *seed),
+            Edit::Clean => self.runner().targets().remove(),
+            Edit::Damage { how, count, seed } => damage(&self.disk.directories.store(), *how, *count, *seed),
             Edit::Plain(command) => {
-                self.side().targets().prepare();
-                self.side().invocation(&Builder::Cargo, command).run();
+                self.runner().targets().prepare();
+                self.runner().invocation(&Builder::Cargo, command).run();
             }
             Edit::Killed { command, after_ms } => self.kill(command, *after_ms),
             Edit::Together { command, apart } => {
-                self.side().targets().prepare();
-                let mut invocation = self.side().invocation(self.builder, command);
+                self.runner().targets().prepare();
+                let mut invocation = self.runner().invocation(self.builder, command);
                 if *apart {
-                    invocation = invocation.env("CARGO_TARGET_DIR", self.ground.places.path("t/together"));
+                    invocation = invocation.env("CARGO_TARGET_DIR", self.disk.directories.path("t/together"));
                 }
                 self.pending = Some(invocation.start());
             }
@@ -252,22 +257,22 @@ impl Walk<'_> {
     }
 
     fn kill(&self, command: &Command, after_ms: u64) {
-        self.side().targets().prepare();
-        let mut running = self.side().invocation(self.builder, command).start();
+        self.runner().targets().prepare();
+        let mut running = self.runner().invocation(self.builder, command).start();
         thread::sleep(Duration::from_millis(after_ms));
         running.signal_all(Signal::SIGKILL);
         running.wait();
-        support::wait_until("all of it has ended", || !running.has_survivors());
+        support::wait_until("all processes have ended", || !running.has_survivors());
     }
 }
 
-/// Damages files of the store. They are replaced and not written into: some are linked into target directories, where
-/// no cargo would look at their content.
+/// Damages files of the store. They are replaced instead of overwritten: some are linked into target directories, where
+/// cargo would not check their content.
 fn damage(store: &Path, how: Damage, count: usize, seed: u64) {
     let mut files = tree::files(store);
     if how == Damage::Everything {
         tree::remove(store);
-        return fs::create_dir_all(store).expect("a directory can be made");
+        return fs::create_dir_all(store).expect("a directory can be created");
     }
     let mut random = fastrand::Rng::with_seed(seed);
     random.shuffle(&mut files);

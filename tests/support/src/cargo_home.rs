@@ -1,4 +1,4 @@
-//! A `CARGO_HOME` that has every package of the fixtures, fetched once and copied for each test.
+//! A `CARGO_HOME` with every package of the fixtures, fetched once and copied for each test.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::{fixture, kept_dir, tree};
+use crate::{fixture, persistent_dir, tree};
 
 /// The fixtures that use crates.io.
 const FIXTURES: &[&str] = &["app", "natives"];
 
-/// Makes `to` a package home of its own that needs no network for the fixtures.
+/// Makes `to` a cargo home that needs no network for the fixtures.
 pub fn copy(to: &Path) {
     let registry = FETCHED.join("registry");
     tree::copy(&registry.join("index"), &to.join("registry/index"));
@@ -36,20 +36,20 @@ pub fn archive(package: &str) -> (PathBuf, String) {
 
 static FETCHED: LazyLock<PathBuf> = LazyLock::new(|| {
     let locks: Vec<_> = FIXTURES.iter().map(|name| fixture(name).join("Cargo.lock")).collect();
-    let dir = kept_dir().join(format!("cargo-home-{}", digest(&locks)));
+    let dir = persistent_dir().join(format!("cargo-home-{}", digest(&locks)));
     fs::create_dir_all(&dir).expect("the target directory can be written");
-    // Several test binaries may run at a time.
-    let lock = File::create(dir.join("lock")).expect("a lock file can be made");
+    // Several test binaries may run at the same time.
+    let lock = File::create(dir.join("lock")).expect("a lock file can be created");
     lock.lock().expect("a lock can be taken");
     let done = dir.join("fetched");
     if !done.exists() {
         FIXTURES.iter().for_each(|name| fetch(name, &dir));
-        File::create(done).expect("a file can be made");
+        File::create(done).expect("a file can be created");
     }
     dir
 });
 
-/// The one step that may need the network, and so the machine's own settings for it.
+/// The only step that may need the network, and so the machine's own network settings.
 fn fetch(name: &str, cargo_home: &Path) {
     let mut command = Command::new("cargo");
     command.args(["fetch", "--locked", "--manifest-path"]).arg(fixture(name).join("Cargo.toml"));

@@ -1,8 +1,8 @@
-//! What cargo prints, compared: everything but times, and the order of units that do not depend on each other.
+//! Comparison of cargo's output: everything but times and the order of independent units.
 
 use crate::Output;
 
-/// Both exit and print alike.
+/// Asserts that both exit and print alike.
 #[track_caller]
 pub fn assert_equal(ours: &Output, cargos: &Output, when: &str) {
     assert_eq!(ours.code(), cargos.code(), "{when}: {ours}");
@@ -10,51 +10,54 @@ pub fn assert_equal(ours: &Output, cargos: &Output, when: &str) {
     assert_same_lines(&ours.timeless_stdout(), &cargos.timeless_stdout(), &format!("on stdout, {when}"));
 }
 
-/// The same, but cargo may find fresh what it compiled for `cargos`.
+/// Asserts the same, except that cargo may find units fresh that it compiled for `cargos`.
 #[track_caller]
-pub fn assert_equal_but_for_what_is_fresh(ours: &Output, cargos: &Output, when: &str) {
+pub fn assert_equal_except_freshness(ours: &Output, cargos: &Output, when: &str) {
     assert_eq!(ours.code(), cargos.code(), "{when}: {ours}");
     let (our_lines, cargos_lines) = (ours.cargo_stderr(), cargos.cargo_stderr());
     for line in our_lines.lines().filter(|line| is_compiling(line)) {
-        // What is said of a package depends on what of it comes first: its build script, or its library.
+        // The message about a package depends on which of its units comes first: its build script or its library.
         let is_same = |other: &str| is_compiling(other) && other.get(12..) == line.get(12..);
-        assert!(cargos_lines.lines().any(is_same), "{when}: only xcache says {line}");
+        assert!(cargos_lines.lines().any(is_same), "{when}: only xcache prints {line}");
     }
     let [our_lines, cargos_lines] = [our_lines, cargos_lines].map(|text| {
-        // Cargo waits for other jobs only where there are any.
+        // Cargo waits for other jobs only if there are any.
         let is_other = |line: &&str| !is_compiling(line) && !line.contains("waiting for other jobs to finish");
         let lines = text.lines().filter(is_other);
         lines.map(|line| format!("{line}\n")).collect::<String>()
     });
     assert_same_lines(&our_lines, &cargos_lines, &format!("on stderr, {when}"));
-    let [our_messages, cargos_messages] = [ours, cargos].map(|output| but_for_fresh(&output.timeless_stdout()));
+    let [our_messages, cargos_messages] = [ours, cargos].map(|output| without_freshness(&output.timeless_stdout()));
     assert_same_lines(&our_messages, &cargos_messages, &format!("on stdout, {when}"));
 }
 
-/// Messages about artifacts, whether they were fresh or not.
-pub fn but_for_fresh(messages: &str) -> String {
+/// Messages about artifacts, without whether they were fresh.
+pub fn without_freshness(messages: &str) -> String {
     messages.replace("\"fresh\":true", "\"fresh\":false")
 }
 
-/// Cargo says this of what it compiles, and nothing of what is fresh.
+/// Cargo prints these lines about units that it compiles, but not about fresh ones.
 fn is_compiling(line: &str) -> bool {
     ["Compiling", "Checking", "Dirty"].iter().any(|verb| line.trim_start().starts_with(verb)) && is_status(line)
 }
 
-/// What is about one unit may come in any order, and everything else comes in this one.
+/// Asserts that lines about single units are the same in any order, and all others in the same order.
 #[track_caller]
 fn assert_same_lines(ours: &str, cargos: &str, when: &str) {
     let is_free = |line: &&str| is_status(line) || line.starts_with("{\"reason\":");
     let [mut ours, mut cargos] = [ours, cargos].map(|text| text.lines().partition::<Vec<_>, _>(is_free));
     ours.0.sort_unstable();
     cargos.0.sort_unstable();
-    let lacking = |these: &[&str], those: &[&str]| {
+    let missing = |these: &[&str], those: &[&str]| {
         let lines = these.iter().filter(|line| !those.contains(line));
         lines.map(|line| format!("\n  {line}")).collect::<String>()
     };
     for (ours, cargos) in [(ours.0, cargos.0), (ours.1, cargos.1)] {
-        let (more, less) = (lacking(&ours, &cargos), lacking(&cargos, &ours));
-        assert!(ours == cargos, "{when}\nonly xcache says:{more}\nonly cargo says:{less}\nin all, xcache: {ours:#?}");
+        let (more, less) = (missing(&ours, &cargos), missing(&cargos, &ours));
+        assert!(
+            ours == cargos,
+            "{when}\nonly xcache prints:{more}\nonly cargo prints:{less}\nin all, xcache: {ours:#?}"
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! A git repository made from a fixture.
+//! Git repositories made at run time.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +17,7 @@ impl Repository {
         Self::of_dir(dir)
     }
 
-    /// Makes `dir` a repository with the files that are in it.
+    /// Makes `dir` a repository with the files in it.
     pub fn of_dir(dir: &Path) -> Self {
         let repository = Self { dir: dir.to_owned() };
         repository.git(&["init", "--quiet", "--initial-branch=main"]);
@@ -30,18 +30,18 @@ impl Repository {
         format!("file://{}", self.dir.display())
     }
 
-    /// Where it is.
+    /// Its directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Commits all that is in the directory.
+    /// Commits everything in the directory.
     pub fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--message", "A commit of the tests"]);
     }
 
-    /// Only what is set here counts: nobody's configuration, and always the same author and time.
+    /// Runs git with the settings made here only: no user's configuration, and always the same author and time.
     fn git(&self, arguments: &[&str]) {
         let mut command = Command::new("git");
         command.args(arguments).current_dir(&self.dir);

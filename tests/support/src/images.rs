@@ -1,9 +1,9 @@
-//! A real builder of images: buildah, with storage of its own for each test.
+//! A real image builder: buildah, with its own storage for each test.
 //!
-//! What a Dockerfile is built `FROM` is made here, under the very names that stand in it. These images hold next to
-//! nothing: the system's programs, the toolchain and the made-up registries are this machine's, mounted read-only into
-//! every instruction that runs. A rustc that counts stands where the image of Rust has rustc, so what
-//! [`Sandbox::compiled`] gives is what the instructions have really started. Nothing is pulled from anywhere.
+//! The base images of the Dockerfiles are made here, under the names in the `FROM` lines. They contain almost nothing:
+//! the system's programs, the toolchain and the made-up registries are this machine's, mounted read-only for every
+//! instruction that runs. A counting rustc takes the place of rustc, so [`Sandbox::compiled`] returns what the
+//! instructions really started. Nothing is pulled.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -17,21 +17,21 @@ use tempfile::TempDir;
 use crate::invocation::{Invocation, Output};
 use crate::{Project, Sandbox, Tool, is_available, layered, repository, rustc, tree, xcache_binary};
 
-/// Where the book has its Dockerfiles.
+/// The directory of the book's Dockerfiles.
 pub fn dockerfiles() -> PathBuf {
     repository().join("book/src/images")
 }
 
-/// `rustup target add …`, which finds that it is there.
+/// `rustup target add …`, which only checks that the target exists.
 const RUSTUP: &str = r#"test "$1 $2" = "target add" && test -d "$(rustc --print target-libdir --target "$3")""#;
 
-/// What the base images say besides their files. No machine lends its own rights to a build.
+/// The settings of the base images. No credentials of the machine reach a build.
 const RUST: &str = "ENV PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 ENV CARGO_HOME=/usr/local/cargo AWS_EC2_METADATA_DISABLED=true
 ";
 const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
 
-/// A machine that builds images: with its own storage, and directories that its builder keeps.
+/// A machine that builds images: its storage, and the directories that its builder keeps.
 pub struct Images<'a> {
     sandbox: &'a Sandbox,
     dir: TempDir,
@@ -39,11 +39,11 @@ pub struct Images<'a> {
 }
 
 impl<'a> Images<'a> {
-    /// Nothing if images cannot be built on this machine.
-    pub fn on_machine_of(sandbox: &'a Sandbox) -> Option<Self> {
+    /// `None` if images cannot be built on this machine.
+    pub fn new(sandbox: &'a Sandbox) -> Option<Self> {
         is_available(Tool::ImageBuilder, is_usable()).then_some(())?;
-        let dir = tempfile::Builder::new().prefix("xcache-test-images-").tempdir_in(storage_place());
-        let dir = dir.expect("a directory can be made");
+        let dir = tempfile::Builder::new().prefix("xcache-test-images-").tempdir_in(storage_parent());
+        let dir = dir.expect("a directory can be created");
         let images = Self { sandbox, dir, mounts: mounts(sandbox) };
         let storage = |name: &str| images.dir.path().join(name);
         let config = format!(
@@ -52,29 +52,29 @@ impl<'a> Images<'a> {
             storage("run")
         );
         tree::write(&storage("storage.conf"), config);
-        fs::create_dir(storage("tmp")).expect("a directory can be made");
+        fs::create_dir(storage("tmp")).expect("a directory can be created");
         Some(images)
     }
 
-    /// `buildah …`, with nothing of this machine's own images and settings. All it says comes in one stream, in order.
+    /// `buildah …`, with nothing of this machine's own images and settings. All its output is in one stream, in order.
     pub fn buildah<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
         let mut command = Command::new("sh");
         command.args(["-c", "exec buildah \"$@\" 2>&1", "sh"]).args(arguments).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.sandbox.home());
         command.env("CONTAINERS_STORAGE_CONF", self.dir.path().join("storage.conf"));
-        // What the builder keeps from one build to the next is there, too.
+        // The builder also keeps its cache mounts there.
         command.env("BUILDAH_ISOLATION", "chroot").env("TMPDIR", self.dir.path().join("tmp"));
         Invocation::new(command)
     }
 
-    /// Makes the images that a Dockerfile of the book is built from, which Docker would pull.
+    /// Makes the base images of a Dockerfile of the book, which Docker would pull.
     pub fn provide(&self, dockerfile: &str) {
         for name in bases(dockerfile) {
-            match name.split(':').next().expect("splitting gives something") {
+            match name.split(':').next().expect("split yields at least one part") {
                 "rust" => self.commit(&name, &self.rust(), RUST),
                 "debian" => self.commit(&name, &self.skeleton("debian"), PATH),
                 "cargo-xcache" => self.commit(&name, &self.xcache(), ""),
-                _ => panic!("{name} is nothing that is known here"),
+                _ => panic!("{name} is not a known base image"),
             }
         }
     }
@@ -85,47 +85,47 @@ impl<'a> Images<'a> {
         self.buildah(["bud", "--quiet", "--tag", name, "--file"]).arg(dockerfile).arg(tree).ok();
     }
 
-    /// Directories, most of them to mount something at.
+    /// A tree of directories, most of them mount points.
     fn skeleton(&self, name: &str) -> PathBuf {
         let root = self.sandbox.unused(name);
         for dir in ["app", "etc", "root", "tmp", "usr/local/bin", "var/tmp"] {
-            fs::create_dir_all(root.join(dir)).expect("directories can be made");
+            fs::create_dir_all(root.join(dir)).expect("directories can be created");
         }
         tree::write(&root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
         for link in ["bin", "sbin", "lib", "lib32", "lib64"] {
             if let Ok(to) = fs::read_link(Path::new("/").join(link)) {
-                symlink(to, root.join(link)).expect("a link can be made");
+                symlink(to, root.join(link)).expect("a link can be created");
             }
         }
         root
     }
 
-    /// As the image of Rust: the toolchain's programs in the directory of cargo.
+    /// Like the image of Rust: the toolchain's programs are in cargo's directory.
     fn rust(&self) -> PathBuf {
         let root = self.skeleton("rust");
         let bin = root.join("usr/local/cargo/bin");
-        fs::create_dir_all(&bin).expect("directories can be made");
-        let link = |name: &str, to: &Path| symlink(to, bin.join(name)).expect("a link can be made");
+        fs::create_dir_all(&bin).expect("directories can be created");
+        let link = |name: &str, to: &Path| symlink(to, bin.join(name)).expect("a link can be created");
         link("cargo", &toolchain().join("bin/cargo"));
         link("rustc", self.sandbox.rustc().executable());
         tree::write_script(&bin.join("rustup"), RUSTUP);
         root
     }
 
-    /// As our own: one program. It is stripped, as released ones are.
+    /// Like our own image: one program, stripped as released ones are.
     fn xcache(&self) -> PathBuf {
         let root = self.sandbox.unused("xcache-image");
-        fs::create_dir_all(&root).expect("directories can be made");
+        fs::create_dir_all(&root).expect("directories can be created");
         let stripped = Command::new("strip").arg("-o").arg(root.join("cargo-xcache")).arg(xcache_binary()).status();
         assert!(stripped.expect("binutils are installed").success());
         root
     }
 
-    /// Builds a checkout with the Dockerfile of that name, which is put there as the user would.
+    /// Builds a checkout with this Dockerfile, after copying it there as the user would.
     #[track_caller]
     pub fn build(&self, checkout: &Project, dockerfile: &str, arguments: &[String]) -> Built {
         for (from, to) in [(dockerfile, "Dockerfile"), (".dockerignore", ".dockerignore")] {
-            checkout.write(to, fs::read(dockerfiles().join(from)).expect("the book has it"));
+            checkout.write(to, fs::read(dockerfiles().join(from)).expect("the book has the file"));
         }
         let command = self.buildah(["bud", "--layers", "--pull=never"]).args(self.volumes()).args(arguments);
         Built::parse(command.args(["--tag", "built", "."]).in_dir(checkout.dir()).ok())
@@ -134,33 +134,33 @@ impl<'a> Images<'a> {
     fn volumes(&self) -> Vec<OsString> {
         let volume = |path: &PathBuf| {
             let kind = if path.starts_with(self.sandbox.path("rustc")) { "rw" } else { "ro" };
-            let path = path.to_str().expect("these are plain names");
+            let path = path.to_str().expect("test directories have plain names");
             ["--volume".into(), format!("{path}:{path}:{kind}").into()]
         };
         self.mounts.iter().flat_map(volume).collect()
     }
 
-    /// What a command says in a container of an image.
+    /// The output of a command in a container of an image.
     #[track_caller]
     pub fn run(&self, image: &str, command: &[&str]) -> Output {
         self.buildah(["run"]).args(self.volumes()).args(["--", &self.container(image)]).args(command).ok()
     }
 
-    /// The files of an image, to be looked at.
+    /// A directory with the files of an image.
     #[track_caller]
     pub fn files(&self, image: &str) -> PathBuf {
         self.buildah(["mount", &self.container(image)]).ok().stdout.trim().into()
     }
 
-    /// A new container. There may be a warning before its name: that it could not run here.
+    /// A new container. A warning that it could not run here may precede its name.
     #[track_caller]
     fn container(&self, image: &str) -> String {
         let said = self.buildah(["from", "--pull=never", image]).ok().stdout;
-        said.lines().last().expect("it has a name").to_owned()
+        said.lines().last().expect("the container has a name").to_owned()
     }
 
-    /// Sends all images, those between two instructions, too, to another machine as they would go through a registry: as
-    /// tar files, in which times are whole seconds. Those with these names keep them.
+    /// Sends all images, also those between two instructions, to another machine in the form of a registry: tar files,
+    /// with times in whole seconds. Images with one of these names keep them.
     pub fn send_all(&self, named: &[String], to: &Self) {
         let all = self.buildah(["images", "--all", "--quiet", "--no-trunc"]).ok().stdout;
         for (index, image) in all.lines().map(Into::into).chain(named.iter().cloned()).enumerate() {
@@ -177,19 +177,19 @@ impl<'a> Images<'a> {
     /// Empties the directories that the builder keeps.
     pub fn forget_mounts(&self) {
         let tmp = self.dir.path().join("tmp");
-        assert!(!tree::files(&tmp).is_empty(), "nothing was kept");
+        assert!(!tree::files(&tmp).is_empty(), "the builder kept nothing");
         tree::remove(&tmp);
-        fs::create_dir(tmp).expect("a directory can be made");
+        fs::create_dir(tmp).expect("a directory can be created");
     }
 
-    /// Everything that is stored: layers, the histories of images, and what the builder keeps for later.
+    /// Everything that is stored: layers, the histories of images, and the directories that the builder keeps.
     pub fn stored(&self) -> &Path {
         self.dir.path()
     }
 }
 
 impl Drop for Images<'_> {
-    /// Containers are mounted, so their files cannot just be removed.
+    /// Containers are mounted, so their files cannot simply be removed.
     fn drop(&mut self) {
         let _ = self.buildah(["rm", "--all"]).run();
     }
@@ -197,7 +197,7 @@ impl Drop for Images<'_> {
 
 /// A build, instruction by instruction.
 pub struct Built {
-    /// All that was said.
+    /// The whole output.
     pub output: Output,
     /// The instructions, in order.
     pub steps: Vec<Step>,
@@ -206,13 +206,13 @@ pub struct Built {
 /// An instruction.
 #[derive(Debug)]
 pub struct Step {
-    /// As it stands in the file.
+    /// The instruction, as written in the file.
     pub instruction: String,
-    /// Whether a layer that was there was taken instead.
+    /// Whether an existing layer was used instead.
     pub cached: bool,
-    /// The image that ends with it, where there is one.
+    /// The image that it results in, if there is one.
     pub image: Option<String>,
-    /// What it said.
+    /// Its output.
     pub said: Vec<String>,
 }
 
@@ -221,7 +221,8 @@ impl Step {
         Self { instruction: instruction.into(), cached: false, image: None, said: Vec::new() }
     }
 
-    /// Only the first result is its own: an instruction that has to wait for another stage is announced before that.
+    /// Only the first result belongs to the instruction: one that waits for another stage is announced before that
+    /// stage.
     fn ended(&mut self, result: &str) {
         if self.image.is_none() {
             let cached = result.strip_prefix("Using cache ");
@@ -229,7 +230,7 @@ impl Step {
         }
     }
 
-    /// The packages for which cargo says that it compiles them.
+    /// The packages that cargo reports as compiled.
     pub fn compiling(&self) -> Vec<&str> {
         let names = self.said.iter().filter_map(|line| line.trim_start().strip_prefix("Compiling ")?.split(' ').next());
         let mut names: Vec<_> = names.collect();
@@ -253,7 +254,7 @@ impl Built {
         Self { output, steps }
     }
 
-    /// The one instruction with this in it.
+    /// The only instruction that contains this text.
     #[track_caller]
     pub fn step(&self, part: &str) -> &Step {
         let found: Vec<_> = self.steps.iter().filter(|step| step.instruction.contains(part)).collect();
@@ -262,15 +263,15 @@ impl Built {
     }
 }
 
-/// The images that a Dockerfile of the book is built from: what has a version.
+/// The base images of a Dockerfile of the book: the names with a version.
 pub fn bases(dockerfile: &str) -> Vec<String> {
-    let text = fs::read_to_string(dockerfiles().join(dockerfile)).expect("the book has it");
+    let text = fs::read_to_string(dockerfiles().join(dockerfile)).expect("the book has the file");
     let starts = text.lines().filter_map(|line| line.strip_prefix("ARG XCACHE_IMAGE=").or(line.strip_prefix("FROM ")));
     let names = starts.filter_map(|from| from.split(' ').find(|word| word.contains(':')));
     names.map(Into::into).collect()
 }
 
-/// Why images cannot be built here.
+/// Whether images can be built here.
 fn is_usable() -> bool {
     let works = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);
@@ -280,15 +281,15 @@ fn is_usable() -> bool {
     works("buildah", &["--version"]) && nix::unistd::geteuid().is_root() && works("unshare", &["--mount", "true"])
 }
 
-/// In memory where there is enough of it: buildah waits for the disk after every step.
-fn storage_place() -> PathBuf {
+/// Memory, if there is enough of it: buildah waits for the disk after every step.
+fn storage_parent() -> PathBuf {
     const ENOUGH: u64 = 4 << 30;
     let free = |path: &Path| statvfs(path).map(|place| place.blocks_available() * place.fragment_size());
     let memory = Path::new("/dev/shm");
     if free(memory).is_ok_and(|free| free > ENOUGH) { memory.to_owned() } else { std::env::temp_dir() }
 }
 
-/// Compiler and linker, the toolchain, the registries, and the log of rustc's starts.
+/// The compiler and linker, the toolchain, the registries, and the log of rustc's starts.
 fn mounts(sandbox: &Sandbox) -> Vec<PathBuf> {
     let system = ["bin", "sbin", "lib", "lib32", "lib64", "usr/bin", "usr/sbin", "usr/lib", "usr/lib32", "usr/lib64"];
     let more = ["usr/libexec", "usr/include", "usr/share/ca-certificates", "etc/alternatives", "etc/ssl"];
@@ -301,5 +302,5 @@ fn mounts(sandbox: &Sandbox) -> Vec<PathBuf> {
 /// The directory of the toolchain that runs the tests.
 fn toolchain() -> PathBuf {
     let rustc = rustc::real(&[]).expect("rustc is on PATH");
-    rustc.ancestors().nth(2).expect("it is in bin").to_owned()
+    rustc.ancestors().nth(2).expect("rustc is in bin").to_owned()
 }

@@ -1,6 +1,6 @@
-//! One process: what it is called with, how long it may take, what it said.
+//! One process: its command line, its time limit, its output.
 //!
-//! Each is the leader of a process group of its own, so that it can be ended with everything it started.
+//! Each process leads its own process group, so that it can be ended with all its children.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -16,10 +16,10 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-/// Nothing in the tests takes nearly as long, unless it waits for ever.
+/// No process of the tests takes nearly as long, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// A process to be.
+/// A process to be started.
 pub struct Invocation {
     command: Command,
     input: Vec<u8>,
@@ -27,7 +27,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// Nothing of this process's environment is passed on but what `command` sets.
+    /// Passes on nothing of this process's environment except what `command` sets.
     pub fn new(command: Command) -> Self {
         Self { command, input: Vec::new(), limit: LIMIT }
     }
@@ -67,14 +67,14 @@ impl Invocation {
         self
     }
 
-    /// Gives it something to read.
+    /// Provides its standard input.
     #[must_use]
     pub fn input(mut self, input: &str) -> Self {
         self.input = input.into();
         self
     }
 
-    /// Makes the limit tighter: a test of something that must not hang.
+    /// Shortens the time limit, for something that must not hang.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -86,8 +86,8 @@ impl Invocation {
     pub fn run(mut self) -> Output {
         let what = format!("{:?}", self.command);
         self.command.stdin(Stdio::piped());
-        let (stdout, stdout_writer) = std::io::pipe().expect("a pipe can be made");
-        let (stderr, stderr_writer) = std::io::pipe().expect("a pipe can be made");
+        let (stdout, stdout_writer) = std::io::pipe().expect("a pipe can be created");
+        let (stderr, stderr_writer) = std::io::pipe().expect("a pipe can be created");
         self.command.stdout(stdout_writer).stderr(stderr_writer).process_group(0);
         let child = self.command.spawn().unwrap_or_else(|error| panic!("cannot start {what}: {error}"));
         // The command holds the writing ends.
@@ -102,11 +102,11 @@ impl Invocation {
         self.run().ok()
     }
 
-    /// Runs it to its end, with nobody there to read its standard output.
+    /// Runs it to its end with nothing reading its standard output.
     #[track_caller]
     pub fn run_unread(mut self) -> (ExitStatus, String) {
         let what = format!("{:?}", self.command);
-        let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+        let (reader, writer) = std::io::pipe().expect("a pipe can be created");
         drop(reader);
         let child = self.command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).process_group(0).spawn();
         let child = child.unwrap_or_else(|error| panic!("cannot start {what}: {error}"));
@@ -116,7 +116,7 @@ impl Invocation {
         (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    /// Starts it without waiting for anything; what it says is not kept.
+    /// Starts it without waiting. Its output is discarded.
     #[track_caller]
     pub fn start(mut self) -> Running {
         self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
@@ -135,7 +135,7 @@ fn communicate(
     what: &str,
 ) -> (ExitStatus, String, String) {
     let group = group(&child);
-    let mut stdin = child.stdin.take().expect("its input is a pipe");
+    let mut stdin = child.stdin.take().expect("its standard input is a pipe");
     // A program that does not read its input may have closed it.
     let _ = stdin.write_all(input);
     drop(stdin);
@@ -159,7 +159,7 @@ fn group(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).expect("process ids are small"))
 }
 
-/// Ends a process group when its time is over.
+/// Kills a process group when its time is over.
 struct Watch {
     stop: mpsc::Sender<()>,
     thread: thread::JoinHandle<bool>,
@@ -178,7 +178,7 @@ impl Watch {
         Self { stop, thread }
     }
 
-    /// Whether it ended by itself.
+    /// Whether the process ended by itself.
     fn stop(self) -> bool {
         let _ = self.stop.send(());
         self.thread.join().expect("waiting does not panic")
@@ -198,7 +198,7 @@ impl Running {
         let _ = kill(group(&self.child), signal);
     }
 
-    /// Sends a signal to the process and all it started, as a terminal does.
+    /// Sends a signal to the process and all its children, as a terminal does.
     pub fn signal_all(&self, signal: Signal) {
         let _ = killpg(group(&self.child), signal);
     }
@@ -212,7 +212,7 @@ impl Running {
         status
     }
 
-    /// Whether something it started still runs. What has ended and waits for its parent, or for init, does not.
+    /// Whether a process that it started still runs. Ended processes that wait for their parent do not count.
     pub fn has_survivors(&self) -> bool {
         let group = group(&self.child);
         killpg(group, None) != Err(nix::errno::Errno::ESRCH) && runs(group).unwrap_or(true)
@@ -221,7 +221,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A child that is not reaped keeps its id, so nobody else can be hit by mistake.
+        // A child that is not reaped keeps its id, so no other process can be hit by mistake.
         if matches!(self.child.try_wait(), Ok(None)) {
             self.signal_all(Signal::SIGKILL);
             let _ = self.child.wait();
@@ -229,7 +229,7 @@ impl Drop for Running {
     }
 }
 
-/// Whether a process of a group is more than an entry in the table of processes, where the system says so.
+/// Whether a process group has a running process. `None` if the system does not tell.
 fn runs(group: Pid) -> Option<bool> {
     let processes = fs::read_dir("/proc").ok().filter(|_| cfg!(target_os = "linux"))?;
     let stats = processes.flatten().filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
@@ -244,7 +244,7 @@ fn living_group(stat: &str) -> Option<i32> {
     (!matches!(state, "Z" | "X")).then_some(group)
 }
 
-/// What a process said.
+/// The output of a process.
 #[derive(Clone)]
 pub struct Output {
     what: String,
@@ -257,7 +257,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Its exit code, or nothing where a signal ended it.
+    /// Its exit code. `None` if a signal ended it.
     pub fn code(&self) -> Option<i32> {
         self.status.code()
     }
@@ -282,7 +282,7 @@ impl Output {
         self
     }
 
-    /// The lines of standard error that begin with `warning:`, whoever wrote them.
+    /// All lines of standard error that begin with `warning:`.
     pub fn warnings(&self) -> Vec<&str> {
         self.stderr.lines().filter(|line| line.starts_with("warning:")).collect()
     }
@@ -306,13 +306,13 @@ impl fmt::Display for Output {
     }
 }
 
-/// The lines xcache adds after a build. Cargo uses none of these verbs there.
+/// The lines that xcache adds after a build. Cargo does not use these verbs there.
 fn is_summary(line: &str) -> bool {
     let line = line.trim_start();
     ["Cached ", "Compiled ", "Uploaded "].iter().any(|verb| line.starts_with(verb))
 }
 
-/// `in 0.52s` depends on the machine.
+/// Replaces times such as `0.52s`, which depend on the machine.
 fn without_times(line: &str) -> String {
     let is_time = |word: &str| {
         let digits = word.trim_end_matches([';', ',', ')']).strip_suffix('s').unwrap_or_default();
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn output_and_status_are_kept() {
+    fn output_and_exit_status_are_returned() {
         let mut command = Command::new("sh");
         command.args(["-c", "cat; echo problem >&2; exit 3"]);
         let output = Invocation::new(command).input("question").run();
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_has_not_ended_belongs_to_a_group() {
+    fn ended_processes_do_not_count_as_members_of_a_group() {
         assert_eq!(living_group("7 (a) b) S 1 42 42 0 -1"), Some(42));
         assert_eq!(living_group("7 (a) b) Z 1 42 42 0 -1"), None);
     }
@@ -353,12 +353,12 @@ mod tests {
         running.wait();
         assert!(running.has_survivors());
         running.signal_all(Signal::SIGKILL);
-        crate::wait_until("it has ended", || !running.has_survivors());
+        crate::wait_until("the process has ended", || !running.has_survivors());
     }
 
     #[test]
     #[should_panic(expected = "did not end within")]
-    fn what_hangs_is_ended_with_all_it_started() {
+    fn a_hanging_process_is_killed_with_its_children() {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 1000 & wait"]);
         Invocation::new(command).within(Duration::from_millis(200)).run();

@@ -1,18 +1,18 @@
-//! A workspace that uses whatever manifests can say, for layers of images.
+//! A workspace that uses most of what manifests can express, for layers of images.
 //!
-//! It is virtual, and names its members by globs. `app`, the only default member, has a library, two programs, a build
+//! It is virtual, and lists its members by globs. `app`, the only default member, has a library, two programs, a build
 //! script, and dependencies that are renamed, optional, for one target only, from git, inherited, and in directories:
-//! `util`, the procedural macro `named`, `gen` for the build script, `shared`, which is no member, and `patched`, which
-//! stands in for a package of crates.io.
+//! `util`, the procedural macro `named`, `gen` for the build script, `shared`, which is not a member, and `patched`,
+//! which replaces a package of crates.io.
 
 use crate::registry::mixed;
 use crate::{Package, Project, Registry, Repository, Sandbox, tree};
 
-/// What its program says.
-pub const SAID: &str = "app 0.3.1 with util 0.3.1: Middle 1.0.0, lone, shared, patched by hand, hello git, App, made by gen of configured by its script\n";
+/// The output of its program.
+pub const OUTPUT: &str = "app 0.3.1 with util 0.3.1: Middle 1.0.0, lone, shared, patched by hand, hello git, App, made by gen of configured by its script\n";
 
-/// The units of registries and repositories that its default members need in a build, by name, sorted. `template` and
-/// `configured` are there twice: for build scripts and procedural macros as for the rest.
+/// The external units that a build of its default members needs, by name, sorted. `template` and `configured` occur
+/// twice: for build scripts and procedural macros, and for the rest.
 pub const NEEDED: [&str; 12] = [
     "configured",
     "configured (build script)",
@@ -28,10 +28,10 @@ pub const NEEDED: [&str; 12] = [
     "unixonly",
 ];
 
-/// Where its packages come from: directories of the sandbox.
+/// The directories of the sandbox that its packages come from.
 pub const SOURCES: [&str; 2] = ["layered-registry", "greeting"];
 
-/// The workspace, locked.
+/// The workspace, with a lockfile.
 pub fn layered(sandbox: &Sandbox) -> Project {
     let [registry, repository] = SOURCES.map(|name| sandbox.path(name));
     let registry = Registry::new(&registry).with(mixed()).with([

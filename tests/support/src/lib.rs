@@ -1,29 +1,29 @@
-//! What the integration tests share.
+//! Shared code of the integration tests.
 //!
-//! | module | what it gives |
+//! | module | contents |
 //! |---|---|
-//! | [`sandbox`] | [`Sandbox`]: a directory for one test, with a home, stores, package homes and a counting rustc |
+//! | [`sandbox`] | [`Sandbox`]: a directory for one test, with a home, stores, cargo homes and a counting rustc |
 //! | [`project`] | [`Project`]: one checkout, and how cargo and xcache are called in it |
-//! | [`proofs`] | what is proven of the machine's cargo, so that not every test has to wait for it |
-//! | [`invocation`] | [`Invocation`], [`Output`], [`Running`]: one process, with a limit on how long it may take |
+//! | [`proofs`] | proofs of the machine's cargo, so that not every test has to wait for one |
+//! | [`invocation`] | [`Invocation`], [`Output`], [`Running`]: one process with a time limit |
 //! | [`rustc`] | [`Rustc`]: an executable that notes each start of the real rustc |
 //! | [`registry`], [`git`] | packages made up at run time: [`Registry`], [`Package`], [`Repository`] |
-//! | [`server`], [`proxy`] | a real S3 server, and a [`Proxy`] in front of it that counts and breaks |
+//! | [`server`], [`proxy`] | a real S3 server, and a [`Proxy`] in front of it that counts requests and injects faults |
 //! | [`servers`] | real servers of other services: Azure, GCS, WebDAV, Redis, Memcached, files over HTTP |
-//! | [`layered`] | a workspace that uses whatever manifests can say |
-//! | [`images`] | a real builder of images |
-//! | [`compare`] | what cargo prints, compared |
-//! | [`runners`] | what runs jobs as CI services do: [`GitHub`](runners::GitHub) |
+//! | [`layered`] | a workspace that uses most of what manifests can express |
+//! | [`images`] | a real image builder |
+//! | [`compare`] | comparison of cargo's output |
+//! | [`runners`] | programs that run jobs as CI services do: [`GitHub`](runners::GitHub) |
 //! | [`matrix`] | [`Matrix`]: one workspace in every situation, compared with plain cargo |
-//! | [`witness`] | [`Witness`]: a workspace whose program says what was seen while it was built |
-//! | [`looking`] | scripts and macros that look at one thing, for a [`Witness`] |
-//! | [`native`] | objects and archives of the machine |
-//! | [`tools`] | [`require`](tools::require): what not every machine has |
-//! | [`report`] | [`Report`]: what `cargo xcache report` says |
+//! | [`witness`] | [`Witness`]: a workspace whose program prints what was read during the build |
+//! | [`readers`] | scripts and macros that read one thing, for a [`Witness`] |
+//! | [`native`] | objects and archives outside of all packages |
+//! | [`tools`] | [`require`](tools::require): tools that not every machine has |
+//! | [`report`] | [`Report`]: the output of `cargo xcache report` |
 //!
-//! **Invariants.** Everything is real: cargo, rustc, git, the server. Every test has a directory of its own and an
-//! environment that is built from nothing, so what the machine or `cargo test` has set is not seen. Only processes that
-//! were started here are ended, and nothing waits for ever.
+//! **Invariants.** Everything is real: cargo, rustc, git, the server. Every test has its own directory and an
+//! environment that is built from nothing, so it does not see the settings of the machine or of `cargo test`. Tests end
+//! only processes that they started, and never wait forever.
 
 pub mod cargo_home;
 pub mod compare;
@@ -62,22 +62,23 @@ pub use tools::{Tool, is_available, nightly, require};
 pub use witness::Witness;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The top of the source tree.
+/// The root of the source tree.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this package is two levels down").to_owned()
 }
 
-/// The checked-in tree `fixtures/<name>`: to be copied, never used in place.
+/// The directory `fixtures/<name>`: to be copied, never used in place.
 pub fn fixture(name: &str) -> PathBuf {
     let path = repository().join("fixtures").join(name);
     assert!(path.is_dir(), "there is no fixture {name}: {} is missing", path.display());
     path
 }
 
-/// The directory of the profile the tests were built in, such as `target/debug`.
+/// The directory of the profile that the tests were built in, such as `target/debug`.
 fn profile_dir() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     test.ancestors().nth(2).expect("tests are built into <profile>/deps").to_owned()
@@ -90,16 +91,16 @@ pub fn xcache_binary() -> PathBuf {
     path
 }
 
-/// A directory that outlives one run of the tests: what is in it was expensive to get.
-fn kept_dir() -> PathBuf {
+/// A directory that outlives a run of the tests, for files that are expensive to get.
+fn persistent_dir() -> PathBuf {
     profile_dir().parent().expect("a profile is in the target directory").join("tmp").join("xcache-tests")
 }
 
-/// Waits for something that nobody announces.
+/// Waits for a condition by polling.
 ///
 /// # Panics
 ///
-/// When it has not come about within a minute.
+/// If the condition does not hold within a minute.
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
@@ -109,8 +110,14 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// How often a test does what it repeats: as a rule often enough to fail if something is wrong in general, and by hand
-/// (`XCACHE_TEST_LONG=1`) often enough to find what goes wrong at one moment only.
+/// Whether tests run in their long form (`XCACHE_TEST_LONG=1`), by hand. The short form fails if a rule is wrong in
+/// general. The long one also finds what goes wrong at a single moment, or only on the way back to an earlier state.
+pub fn is_long() -> bool {
+    static IS_LONG: LazyLock<bool> = LazyLock::new(|| std::env::var_os("XCACHE_TEST_LONG").is_some());
+    *IS_LONG
+}
+
+/// How many rounds a test has.
 pub fn rounds(short: u32, long: u32) -> u32 {
-    if std::env::var_os("XCACHE_TEST_LONG").is_some() { long } else { short }
+    if is_long() { long } else { short }
 }

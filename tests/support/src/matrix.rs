@@ -1,21 +1,21 @@
-//! One workspace in every situation in which xcache must do what plain cargo does in a fresh directory.
+//! One workspace in every situation where xcache must do what plain cargo does in a fresh directory.
 //!
-//! The main types are [`Matrix`], the workspace with the commands and changes that make sense for it, and [`Observed`],
-//! all of a command that is compared: how it exits, what it prints, the files it leaves, what the programs among them
-//! say, and what the same command does once more.
+//! The main types are [`Matrix`], a workspace with the commands and changes that make sense for it, and [`Observed`],
+//! everything about a command that is compared: how it exits, what it prints, the files it leaves, what the programs
+//! among them print, and what the same command does when repeated.
 //!
-//! **Invariants.** The expectation always comes from plain cargo, never from a constant. Names of directories are
-//! replaced by what they are, each by those of its own run: a path of another situation remains and is a difference.
+//! **Invariants.** The expectation always comes from plain cargo, never from a constant. Paths of directories are
+//! replaced by placeholders, for each run by its own paths, so a path of another situation remains and is a difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::compare::{assert_equal, assert_equal_but_for_what_is_fresh};
+use crate::compare::{assert_equal, assert_equal_except_freshness};
 use crate::{Output, Project, Sandbox, tree};
 
-/// What is done to a project before the same command must give something else.
+/// What is done to a project before the same command must give another result.
 type Change = Box<dyn Fn(&Project) -> Project>;
 
 /// Where a build leaves a file.
@@ -23,7 +23,7 @@ type Locate = Box<dyn Fn(&Project) -> PathBuf>;
 
 /// A workspace, what is done with it, and what is compared.
 ///
-/// The place of the workspace is the directory above it, so that packages beside it move along.
+/// A move takes the parent directory of the workspace along, with the packages in it.
 pub struct Matrix {
     sandbox: Sandbox,
     project: Project,
@@ -34,13 +34,13 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// A locked project, whose packages are unpacked. Members are compiled so that they can be cached.
+    /// Expects a locked project whose packages are unpacked. Members are compiled without incremental compilation.
     pub fn new(sandbox: Sandbox, project: Project) -> Self {
         let project = project.env("CARGO_INCREMENTAL", "0").env("RUST_TEST_THREADS", "1");
         Self { sandbox, project, commands: vec![], changes: vec![], left_behind: vec![], kept: vec![] }
     }
 
-    /// What is called, each word by word.
+    /// Adds commands, each a list of words.
     #[must_use]
     pub fn commands(mut self, commands: &[&[&str]]) -> Self {
         let words = |command: &&[&str]| command.iter().map(|&word| word.to_owned()).collect();
@@ -48,33 +48,33 @@ impl Matrix {
         self
     }
 
-    /// Something that makes the programs say something else. The changes take turns from command to command. Only the place of the workspace is put right afterwards,
-    /// and what [`Self::keep`] names.
+    /// Adds a change that changes the output of the programs. Each command uses the next change. Afterwards only the
+    /// parent directory of the workspace is restored, and the directories given to [`Self::keep`].
     #[must_use]
     pub fn change(mut self, what: &str, change: impl Fn(&Project) -> Project + 'static) -> Self {
         self.changes.push((what.into(), Box::new(change)));
         self
     }
 
-    /// A directory outside of the workspace that a change writes to.
+    /// Adds a directory outside of the workspace that a change writes to.
     #[must_use]
     pub fn keep(mut self, dir: &Path) -> Self {
         self.kept.push(dir.to_owned());
         self
     }
 
-    /// A file outside of the target directory that the build makes.
+    /// Adds a file outside of the target directory that the build creates.
     #[must_use]
     pub fn leaves(mut self, path: impl Fn(&Project) -> PathBuf + 'static) -> Self {
         self.left_behind.push(Box::new(path));
         self
     }
 
-    /// Every command gives what it gives with plain cargo.
+    /// Asserts that every command gives the same results as with plain cargo.
     ///
     /// # Panics
     ///
-    /// Where there are more changes than commands.
+    /// If there are more changes than commands.
     #[track_caller]
     pub fn assert_like_cargo(&self) {
         assert!(self.changes.len() <= self.commands.len(), "each change needs a command");
@@ -95,7 +95,7 @@ impl Matrix {
         }
     }
 
-    /// What was recorded before a change is not used after it, and the other way round.
+    /// Asserts that entries from before a change are not used after it, nor the other way round.
     fn assert_change(&self, here: &Project, command: &[String], before: &Observed, what: &str, change: &Change) {
         let kept = self.save();
         let changed = change(here);
@@ -114,19 +114,19 @@ impl Matrix {
         let ours = self.observe(project, command, By::Xcache);
         match when.ends_with("with an empty store") {
             true => assert_equal(&ours.first, &expected.first, &when),
-            false => assert_equal_but_for_what_is_fresh(&ours.first, &expected.first, &when),
+            false => assert_equal_except_freshness(&ours.first, &expected.first, &when),
         }
         assert_same_files(&ours.files, &expected.files, &when);
-        assert_eq!(ours.said, expected.said, "what programs say, {when}: {}", ours.first);
+        assert_eq!(ours.said, expected.said, "output of programs, {when}: {}", ours.first);
         assert_equal(&ours.again, &expected.again, &format!("{when}, and again with plain cargo"));
         assert_eq!(ours.started_again, expected.started_again, "{when}, and again with plain cargo: {}", ours.again);
         if when.ends_with("store") {
-            let again = self.place_free(project, &project.xcache(command).run());
+            let again = self.output_without_paths(project, &project.xcache(command).run());
             assert_equal(&again, &expected.again, &format!("{when}, and again"));
         }
     }
 
-    /// Runs a command in an empty target directory, and once more with plain cargo.
+    /// Runs a command in an empty target directory, and repeats it with plain cargo.
     fn observe(&self, project: &Project, command: &[String], by: By) -> Observed {
         project.clean();
         let left_behind = || self.left_behind.iter().map(|path| path(project));
@@ -136,39 +136,39 @@ impl Matrix {
             By::Xcache => project.xcache(command).run(),
         };
         let said = programs(project, &first).iter().map(|path| self.said(project, path)).collect();
-        let mut files = artifacts(&project.target(), &|text| self.without_places(project, text));
+        let mut files = artifacts(&project.target(), &|text| self.without_paths(project, text));
         files.extend(left_behind().map(|path| {
-            let name = self.without_places(project, &path.display().to_string());
+            let name = self.without_paths(project, &path.display().to_string());
             (name, fs::read_to_string(path).unwrap_or_else(|error| error.to_string()))
         }));
         self.sandbox.reset();
         let again = project.cargo(command).run();
         let started_again = [self.sandbox.compiled(), self.sandbox.scripts_run()].concat();
-        let [first, again] = [first, again].map(|output| self.place_free(project, &output));
+        let [first, again] = [first, again].map(|output| self.output_without_paths(project, &output));
         Observed { first, files, said, again, started_again }
     }
 
-    /// How a program exits, and what it prints to standard output. Its errors name a thread by its number.
+    /// A program's path, and how it exits and what it prints to standard output. Its errors contain a thread number.
     fn said(&self, project: &Project, program: &Path) -> (String, String) {
         let output = project.program(program, [""; 0]).run();
-        let name = self.without_places(project, &program.display().to_string());
-        let said = self.without_places(project, &output.timeless_stdout());
+        let name = self.without_paths(project, &program.display().to_string());
+        let said = self.without_paths(project, &output.timeless_stdout());
         (name, format!("{}\n{said}", output.status))
     }
 
-    fn place_free(&self, project: &Project, output: &Output) -> Output {
-        output.map(|text| self.without_places(project, text))
+    fn output_without_paths(&self, project: &Project, output: &Output) -> Output {
+        output.map(|text| self.without_paths(project, text))
     }
 
-    fn without_places(&self, project: &Project, text: &str) -> String {
-        let text = text.replace(&format!("{}", place(project).display()), "[PLACE]");
+    fn without_paths(&self, project: &Project, text: &str) -> String {
+        let text = text.replace(&format!("{}", parent_dir(project).display()), "[PLACE]");
         without_hashes(&text.replace(&format!("{}", project.cargo_home().display()), "[CARGO_HOME]"))
     }
 
-    /// The same checkout elsewhere, in a directory with a name of another length.
+    /// The same checkout in another directory, with a path of another length.
     fn moved(&self) -> Project {
         let to = self.sandbox.unused("a-checkout-of-somebody-else");
-        tree::copy(place(&self.project), &to);
+        tree::copy(parent_dir(&self.project), &to);
         self.project.at(&to.join(self.project.dir().file_name().expect("a checkout has a name")))
     }
 
@@ -179,7 +179,7 @@ impl Matrix {
     }
 
     fn save(&self) -> Vec<(PathBuf, PathBuf)> {
-        let dirs = self.kept.iter().map(PathBuf::as_path).chain([place(&self.project)]);
+        let dirs = self.kept.iter().map(PathBuf::as_path).chain([parent_dir(&self.project)]);
         let save = |dir: &Path| {
             let copy = self.sandbox.unused("saved");
             tree::copy(dir, &copy);
@@ -189,26 +189,26 @@ impl Matrix {
     }
 }
 
-/// Who builds.
+/// Which program builds.
 enum By {
     Cargo,
     Xcache,
 }
 
-/// All of a command that is compared.
+/// Everything about a command that is compared.
 struct Observed {
     first: Output,
-    /// What is in the target directory for the user, with the content where that is always the same.
+    /// The files for the user in the target directory, with their contents if these are deterministic.
     files: BTreeMap<String, String>,
-    /// What each program says, and how it exits.
+    /// The output of each program, and how it exits.
     said: Vec<(String, String)>,
     again: Output,
-    /// The crates and build scripts of the second time.
+    /// The crates and build scripts that the repeated command started.
     started_again: Vec<String>,
 }
 
 impl Observed {
-    /// Whether values that were compiled in can be seen.
+    /// Whether the output shows values that were compiled in.
     fn shows_values(&self) -> bool {
         !self.said.is_empty() || !self.first.stdout.is_empty() || !self.first.status.success()
     }
@@ -218,7 +218,7 @@ impl Observed {
     }
 }
 
-fn place(project: &Project) -> &Path {
+fn parent_dir(project: &Project) -> &Path {
     project.dir().parent().expect("a checkout is in a directory")
 }
 
@@ -229,7 +229,7 @@ fn restore(saved: &[(PathBuf, PathBuf)]) {
     }
 }
 
-/// The programs that a command made for the user: those beside the build directory, and those that `--no-run` names.
+/// The programs that a command built for the user: those beside the build directory, and those that `--no-run` prints.
 fn programs(project: &Project, output: &Output) -> Vec<PathBuf> {
     let named = output.stderr.lines().filter(|line| line.trim_start().starts_with("Executable "));
     let named = named.filter_map(|line| Some(project.dir().join(line.rsplit_once('(')?.1.strip_suffix(')')?)));
@@ -245,31 +245,32 @@ fn programs(project: &Project, output: &Output) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What lies beside the directories that are cargo's own, or of xcache.
+/// Whether a file is outside of the directories that are cargo's or xcache's own.
 fn is_for_user(target: &Path, path: &Path) -> bool {
     const OWN: [&str; 6] = ["deps", "build", "incremental", "tmp", "package", "xcache"];
-    let path = path.strip_prefix(target).expect("it is in the target directory");
+    let path = path.strip_prefix(target).expect("the file is in the target directory");
     let names = path.iter().map(|name| name.to_string_lossy());
     let is_tag = path.ends_with("CACHEDIR.TAG");
     path.iter().count() > 1 && !is_tag && names.into_iter().all(|name| !OWN.contains(&&*name) && !name.starts_with('.'))
 }
 
-/// The files for the user, with the content of those that are text and say the same each time.
-fn artifacts(target: &Path, without_places: &dyn Fn(&str) -> String) -> BTreeMap<String, String> {
+/// The files for the user, with the contents of those that are deterministic text.
+fn artifacts(target: &Path, without_paths: &dyn Fn(&str) -> String) -> BTreeMap<String, String> {
     let files = tree::files(target).into_iter().filter(|path| is_for_user(target, path));
     let describe = |path: PathBuf| {
-        let name =
-            without_places(&path.strip_prefix(target).expect("it is in the target directory").display().to_string());
-        // The pages beside the crates are written by whichever crate comes last.
+        let name = without_paths(
+            &path.strip_prefix(target).expect("the file is in the target directory").display().to_string(),
+        );
+        // The crate that is documented last writes the pages beside the crates.
         let is_page =
             path.extension() == Some("html".as_ref()) && !path.parent().is_some_and(|dir| dir.ends_with("doc"));
         let is_text = is_page || path.extension() == Some("d".as_ref());
         let text = is_text.then(|| fs::read_to_string(&path).ok()).flatten().unwrap_or_default();
-        // Where a library has several files, it is a matter of chance which of them its list of sources is about.
+        // If a library has several files, it is random which of them its list of sources is about.
         let is_source = |word: &&str| !word.ends_with(':');
         let mut words: Vec<_> = text.split_whitespace().filter(is_source).collect();
         words.sort_unstable();
-        (name, without_places(&words.join(" ")))
+        (name, without_paths(&words.join(" ")))
     };
     files.map(describe).collect()
 }

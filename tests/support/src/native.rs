@@ -1,4 +1,4 @@
-//! Objects and archives of the machine, with a function in C that gives a number.
+//! Objects and archives outside of all packages, with a C function that returns a number.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::witness::NOTHING;
 use crate::{Project, tree};
 
-/// Has the function in an object in a directory give a number.
+/// Makes the function in a directory's object return a number.
 pub fn in_object(directory: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
     let object = directory.join("value.o");
     move |project, text| {
@@ -15,7 +15,7 @@ pub fn in_object(directory: &Path) -> impl Fn(&Project, &str) -> Project + use<>
     }
 }
 
-/// Has the function in an archive in a directory give a number, or the archive not be there.
+/// Makes the function in a directory's archive return a number, or removes the archive.
 pub fn in_archive(directory: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
     let [object, archive] = ["value.o", "libvalue.a"].map(|name| directory.join(name));
     move |project, text| {
@@ -35,5 +35,5 @@ fn compile(object: &Path, value: &str) {
 }
 
 fn run(command: &mut Command) {
-    assert!(command.status().expect("it is installed").success(), "{command:?}");
+    assert!(command.status().expect("the program starts").success(), "{command:?}");
 }

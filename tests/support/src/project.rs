@@ -29,23 +29,23 @@ impl Project {
         Self { dir, environment }
     }
 
-    /// Where it is.
+    /// Its directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The same in another directory, where there is another checkout.
+    /// The same project in another directory, which has another checkout.
     #[must_use]
     pub fn at(&self, dir: &Path) -> Self {
         Self { dir: dir.to_owned(), environment: self.environment.clone() }
     }
 
-    /// Its package home.
+    /// Its cargo home.
     pub fn cargo_home(&self) -> &Path {
         Path::new(&self.environment["CARGO_HOME"])
     }
 
-    /// Sets a variable for everything that is run in it.
+    /// Sets a variable for everything that runs in the project.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.environment.insert(name.into(), value.as_ref().into());
@@ -65,7 +65,7 @@ impl Project {
         self.env("XCACHE_DIR", dir)
     }
 
-    /// Uses another package home.
+    /// Uses another cargo home.
     #[must_use]
     pub fn with_cargo_home(self, dir: &Path) -> Self {
         self.env("CARGO_HOME", dir)
@@ -77,23 +77,23 @@ impl Project {
         self.env("RUSTC", rustc.executable())
     }
 
-    /// Uses another cargo, which is a script around the real one: that it writes as that does is taken for proven.
+    /// Uses another cargo, a script around the real one. The format of the real one counts as proven for it.
     #[must_use]
     pub fn with_cargo(self, cargo: &Path) -> Self {
         self.env("CARGO", cargo).env("XCACHE_HYDRATE", proofs::format())
     }
 
-    /// Takes its packages from a registry made at run time, instead of crates.io.
+    /// Replaces crates.io by a registry made at run time.
     pub fn use_registry(&self, registry: &Registry) {
         self.write(".cargo/config.toml", registry.source_replacement());
     }
 
-    /// Has the installed `cargo nextest` in `PATH`, if there is one.
+    /// Adds the installed `cargo nextest` to `PATH`, if it exists.
     #[must_use]
     pub fn with_nextest(self) -> Self {
         let installed = repository().join("tests/.servers/bin");
         let dirs = self.path_dirs().into_iter().chain([installed]);
-        self.env("PATH", std::env::join_paths(dirs).expect("PATH is made of paths"))
+        self.env("PATH", std::env::join_paths(dirs).expect("PATH can be joined"))
     }
 
     /// Whether there is a `cargo nextest` in `PATH`.
@@ -110,18 +110,18 @@ impl Project {
         if let Some(store) = self.environment.get("XCACHE_DIR") {
             proofs::share(&self.dir.join(store));
         }
-        self.xcache_from_nothing(arguments)
+        self.xcache_without_proofs(arguments)
     }
 
-    /// The same, where nothing is known of this machine's cargo.
-    pub fn xcache_from_nothing<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
+    /// The same on a machine that knows nothing about its cargo.
+    pub fn xcache_without_proofs<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Invocation {
         let mut command = self.command(xcache_binary());
         command.arg("xcache").args(arguments);
         Invocation::new(command)
     }
 
-    /// `cargo-xcache xcache …` with something mounted, which only that process and its children see; nothing where that
-    /// is not allowed. `mount` is a shell command in which `$place` is the directory.
+    /// `cargo-xcache xcache …` with something mounted, visible only to that process and its children. `None` if
+    /// mounting is not allowed. `mount` is a shell command in which `$place` is the directory.
     pub fn xcache_with_mount(&self, place: &Path, mount: &str) -> Option<Invocation> {
         let allowed = self.program("unshare", ["--map-root-user", "--mount", "true"]).run().status.success();
         let script = format!("set -e; place=$1; shift; {mount}; exec \"$@\"");
@@ -129,20 +129,20 @@ impl Project {
         allowed.then(|| self.program("unshare", arguments).arg(place).arg(xcache_binary()).arg("xcache"))
     }
 
-    /// A program in this checkout, which is seen at `place`, such as `/app`, by it and by whatever it starts; nothing where
-    /// mounting is not allowed. Everything else is where it always is, and nothing of it is left afterwards.
-    pub fn seen_at<I: IntoIterator<Item: AsRef<OsStr>>>(&self, place: &str, arguments: I) -> Option<Invocation> {
+    /// xcache in this checkout, which has the path `place`, such as `/app`, for it and all its children. `None` if
+    /// mounting is not allowed. All other paths are as usual, and afterwards nothing is left of it.
+    pub fn xcache_at<I: IntoIterator<Item: AsRef<OsStr>>>(&self, place: &str, arguments: I) -> Option<Invocation> {
         let root = self.dir.with_file_name("root");
-        std::fs::create_dir_all(&root).expect("directories can be made");
+        std::fs::create_dir_all(&root).expect("directories can be created");
         let with = |program: [&OsStr; 1]| {
-            let script = ["--map-root-user", "--mount", "sh", "-c", SEEN_AT, "sh", place].map(OsStr::new);
+            let script = ["--map-root-user", "--mount", "sh", "-c", RUN_AT, "sh", place].map(OsStr::new);
             self.program("unshare", script).args([self.dir.as_os_str(), root.as_os_str()]).args(program)
         };
         let allowed = with([OsStr::new("true")]).run().status.success();
         allowed.then(|| with([xcache_binary().as_os_str()]).arg("xcache").args(arguments))
     }
 
-    /// Does something while there is nothing in the target directory, and puts back what was there.
+    /// Calls `then` with an empty target directory, and puts the old one back.
     pub fn in_clean_target<T>(&self, then: impl FnOnce() -> T) -> T {
         let (target, aside) = (self.target(), self.dir.with_file_name("target-aside"));
         let is_there = std::fs::rename(&target, &aside).is_ok();
@@ -154,7 +154,7 @@ impl Project {
         result
     }
 
-    /// What the program `demo` says that plain cargo builds of this with nothing in the target directory.
+    /// The output of the program `demo` that plain cargo builds in an empty target directory.
     #[track_caller]
     pub fn output_of_plain_cargo(&self) -> String {
         self.in_clean_target(|| {
@@ -189,10 +189,10 @@ impl Project {
         host.expect("rustc names its host").to_owned()
     }
 
-    /// What the report of the last build says.
+    /// The report of the last build.
     #[track_caller]
     pub fn report(&self) -> Report {
-        Report::parse(&self.xcache(["report", "--format", "json"]).ok())
+        Report::parse(&self.xcache_without_proofs(["report", "--format", "json"]).ok())
     }
 
     /// Removes the entry of one unit from the local store.
@@ -210,7 +210,7 @@ impl Project {
         Path::new(&self.environment["XCACHE_DIR"])
     }
 
-    /// Empties its local store.
+    /// Empties the local store.
     pub fn empty_store(&self) {
         let store = self.environment.get("XCACHE_DIR").expect("every project has a store");
         tree::remove(Path::new(store));
@@ -226,22 +226,22 @@ impl Project {
         self.dir.join("target")
     }
 
-    /// Runs the binary that was built last in the `dev` profile.
+    /// Runs a program of the last build in the `dev` profile.
     #[track_caller]
     pub fn run_binary(&self, name: &str) -> String {
         self.program(self.target().join("debug").join(name), [""; 0]).ok().stdout
     }
 
-    /// The bytes of the binary that was built last in the `dev` profile.
+    /// The bytes of a program of the last build in the `dev` profile.
     #[track_caller]
     pub fn binary(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.target().join("debug").join(name)).expect("the binary was built")
+        std::fs::read(self.target().join("debug").join(name)).expect("the program was built")
     }
 
     /// Reads a file.
     #[track_caller]
     pub fn read(&self, path: &str) -> String {
-        std::fs::read_to_string(self.dir.join(path)).expect("the file is there")
+        std::fs::read_to_string(self.dir.join(path)).expect("the file exists")
     }
 
     /// Writes a file.
@@ -249,7 +249,7 @@ impl Project {
         tree::write(&self.dir.join(path), content);
     }
 
-    /// Replaces a piece of a file, which must be there.
+    /// Replaces a part of a file, which must exist.
     #[track_caller]
     pub fn edit(&self, path: &str, from: &str, to: &str) {
         let content = self.read(path);
@@ -258,8 +258,8 @@ impl Project {
     }
 }
 
-/// Makes a root directory that has everything the real one has, and one directory more.
-const SEEN_AT: &str = r#"
+/// Makes a root directory that has everything in the real one, and one directory more.
+const RUN_AT: &str = r#"
     set -e
     place=$1 dir=$2 root=$3
     shift 3
@@ -277,7 +277,7 @@ const SEEN_AT: &str = r#"
     exec chroot "$root" sh -c 'cd "$1"; shift; exec "$@"' sh "$place" "$@"
 "#;
 
-/// All that is passed on from the environment of the tests.
+/// The variables that are passed on from the environment of the tests.
 ///
 /// `cargo test` itself sets many variables that change what a cargo below it does, and a developer's shell has more.
 fn inherited() -> BTreeMap<String, OsString> {
@@ -288,9 +288,9 @@ fn inherited() -> BTreeMap<String, OsString> {
     if let (false, Some(home)) = (environment.contains_key("RUSTUP_HOME"), std::env::home_dir()) {
         environment.insert("RUSTUP_HOME".into(), home.join(".rustup").into());
     }
-    // So that `cargo xcache` finds the binary under test.
+    // Makes `cargo xcache` find the binary under test.
     let path = environment.get("PATH").cloned().unwrap_or_default();
     let dirs = xcache_binary().parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
-    environment.insert("PATH".into(), std::env::join_paths(dirs).expect("PATH is made of paths"));
+    environment.insert("PATH".into(), std::env::join_paths(dirs).expect("PATH can be joined"));
     environment
 }

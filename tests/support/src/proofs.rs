@@ -1,4 +1,4 @@
-//! What is proven of this machine's cargo: made once for all tests, and copied into their stores.
+//! Proofs of this machine's cargo: made once for all tests, and copied into their stores.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use crate::{repository, tree, xcache_binary};
 
-/// In a store.
+/// The directory of proofs in a store.
 const PLACE: &str = "v1/proof";
 
-/// Has a store that is new know what was proven. What stands in the way of that is the test's own matter.
+/// Copies the proofs into a new store. Errors are left to the test.
 pub(crate) fn share(store: &Path) {
     let place = store.join(PLACE);
     if place.exists() || store.is_file() {
@@ -21,27 +21,27 @@ pub(crate) fn share(store: &Path) {
     }
 }
 
-/// The name of the format of [`ASKED`]'s first.
+/// The file with the format of the first of [`OPTIONS`].
 const FORMAT: &str = "format";
-/// What cargo is asked for, and whether as one that may do what only nightly may.
-const ASKED: &[(&[&str], bool)] = &[(&[], false), (&[], true), (&["-Zbuild-dir-new-layout"], true)];
+/// Options of cargo to prove, and whether unstable features are allowed.
+const OPTIONS: &[(&[&str], bool)] = &[(&[], false), (&[], true), (&["-Zbuild-dir-new-layout"], true)];
 
-/// The directory with all proofs. They are made once for a binary.
+/// The directory with all proofs, which are made once for each binary.
 fn proven() -> &'static Path {
     static PROVEN: OnceLock<PathBuf> = OnceLock::new();
     PROVEN.get_or_init(|| {
         let home = home();
         let store = home.join("store");
         let alone = home.join("lock");
-        std::fs::create_dir_all(&home).expect("directories can be made");
-        let lock = std::fs::File::create(&alone).expect("a file can be made");
+        std::fs::create_dir_all(&home).expect("directories can be created");
+        let lock = std::fs::File::create(&alone).expect("a file can be created");
         lock.lock().expect("a file can be locked");
-        let binary = std::fs::metadata(xcache_binary()).expect("it was built");
+        let binary = std::fs::metadata(xcache_binary()).expect("the binary was built");
         let of = format!("{:?} {} {:?}", binary.modified(), binary.len(), std::env::var_os("RUSTUP_TOOLCHAIN"));
         let known = home.join("of");
         if std::fs::read_to_string(&known).ok().as_ref() != Some(&of) {
             tree::remove(&store);
-            ASKED.iter().enumerate().for_each(|(index, (flags, unstable))| {
+            OPTIONS.iter().enumerate().for_each(|(index, (flags, unstable))| {
                 prove(&home.join("demo"), &store, flags, *unstable);
                 if index == 0 {
                     tree::write(&home.join(FORMAT), answer(&store).unwrap_or_default());
@@ -53,7 +53,7 @@ fn proven() -> &'static Path {
     })
 }
 
-/// The format that this machine's cargo has, by its name.
+/// The format of this machine's cargo.
 pub(crate) fn format() -> String {
     proven();
     tree::read(&home().join(FORMAT))
@@ -63,16 +63,16 @@ fn home() -> PathBuf {
     repository().join("target/proofs")
 }
 
-/// The answer of the only proof in a store: behind the digest by which it is known to be whole.
+/// The format in the only proof of a store. The digest of the proof precedes it.
 fn answer(store: &Path) -> Option<String> {
     let bytes = std::fs::read(tree::children(&store.join(PLACE)).first()?).ok()?;
     let answer: serde_json::Value = serde_json::from_slice(bytes.get(32..)?).ok()?;
     Some(answer["format"].as_str()?.to_owned())
 }
 
-/// What is wrong with it, the tests will say.
+/// Makes a proof. If this fails, the tests will show it.
 fn prove(demo: &Path, store: &Path, flags: &[&str], unstable: bool) {
-    // Where there is nothing to do, nothing is proven.
+    // If there is nothing to do, nothing is proven.
     tree::remove(&demo.join("target"));
     tree::write(&demo.join("Cargo.toml"), "[package]\nname = \"demo\"\nedition = \"2024\"\n[workspace]\n");
     tree::write(&demo.join("src/lib.rs"), "");

@@ -1,7 +1,7 @@
-//! An HTTP proxy in front of the server: it notes every request, and it can break in the ways that networks and servers
-//! break.
+//! An HTTP proxy in front of the server: it records every request, and can fail in the ways in which networks and
+//! servers fail.
 //!
-//! Requests go on unchanged, with the `Host` header they came with, so that signatures stay valid.
+//! Requests are forwarded unchanged, with their own `Host` header, so signatures stay valid.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -18,52 +18,52 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// How often it looks for a file.
+/// How often the proxy checks whether a file exists.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How it breaks.
+/// How the proxy fails.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// Not at all.
     #[default]
     Pass,
-    /// Answers every request with this status and body, without asking the server.
+    /// Answers every request with this status and body, without forwarding it.
     Status(u16, String),
-    /// Takes requests and never answers.
+    /// Accepts requests and never answers.
     Stall,
-    /// Answers with the server's headers and half of the body, then says nothing more and keeps the connection.
+    /// Answers with the server's headers and half of the body, and then keeps the connection open in silence.
     StallHalfway,
-    /// Answers every GET with 200 and a body that means nothing.
+    /// Answers every GET with 200 and a meaningless body.
     Garbage,
     /// Announces the length of the body and closes the connection after half of it.
     Truncate,
-    /// Flips a bit in the middle of every object it gives.
+    /// Flips a bit in the middle of every object.
     Corrupt,
-    /// Keeps every pack back until this file is there.
+    /// Holds every pack back until this file exists.
     HoldPacks(PathBuf),
 }
 
-/// A request that came by.
+/// A recorded request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
     /// `GET`, `PUT` …
     pub method: String,
     /// Its path, with the bucket.
     pub path: String,
-    /// What is after the question mark.
+    /// The part after the question mark.
     pub query: String,
-    /// The answer's status; nothing where there was no answer.
+    /// The status of the response, if there was one.
     pub status: Option<u16>,
     /// Bytes of the request's body.
     pub sent: usize,
-    /// Bytes of the answer's body.
+    /// Bytes of the response's body.
     pub received: usize,
-    /// Whether something had been compiled when it came ([`Proxy::watch`]).
+    /// Whether something had been compiled before it ([`Proxy::watch`]).
     pub after_compilation: bool,
 }
 
 impl Request {
-    /// Whether it asks which objects there are.
+    /// Whether it lists objects.
     pub fn is_list(&self) -> bool {
         let in_bucket = self.path.trim_matches('/').contains('/');
         self.method == "GET" && (!in_bucket || self.query.contains("list-type") || self.query.contains("prefix="))
@@ -86,18 +86,18 @@ pub struct Proxy {
 #[derive(Default)]
 struct State {
     fault: Fault,
-    /// Requests to come that are not broken.
+    /// The number of coming requests before the fault begins.
     before_fault: usize,
     requests: Vec<Request>,
     marker: Option<PathBuf>,
 }
 
 impl Proxy {
-    /// Starts one in front of a server.
+    /// Starts a proxy in front of a server.
     pub fn start(upstream: SocketAddr) -> Self {
         let state = Arc::<Mutex<State>>::default();
         let (stop, stopped) = oneshot::channel();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
         listener.set_nonblocking(true).expect("a socket can be set up");
         let address = listener.local_addr().expect("a listener has an address");
         let shared = Arc::clone(&state);
@@ -110,29 +110,29 @@ impl Proxy {
         Self { address, state, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Breaks from now on, or works again.
+    /// Fails from now on, or works again.
     pub fn set(&self, fault: Fault) {
         self.set_after(0, fault);
     }
 
-    /// Breaks once so many further requests have come by.
+    /// Fails after this number of further requests.
     pub fn set_after(&self, requests: usize, fault: Fault) {
         let mut state = lock(&self.state);
         state.before_fault = requests;
         state.fault = fault;
     }
 
-    /// Notes for each request from now on whether this file exists ([`crate::Rustc::marker`]).
+    /// Records for each request from now on whether this file exists ([`crate::Rustc::marker`]).
     pub fn watch(&self, marker: &Path) {
         lock(&self.state).marker = Some(marker.to_owned());
     }
 
-    /// The requests since the last reset, in the order in which they came.
+    /// The requests since the last reset, in order of arrival.
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.state).requests.clone()
     }
@@ -164,7 +164,7 @@ async fn serve(listener: std::net::TcpListener, upstream: SocketAddr, state: Arc
         let state = Arc::clone(&state);
         tokio::spawn(async move {
             let service = service_fn(|request| handle(request, upstream, &state));
-            // A client that goes away, or a body that is cut on purpose, is no error of the proxy.
+            // A client that goes away, or a body that is cut on purpose, is not an error of the proxy.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -202,7 +202,7 @@ async fn handle(
     Ok(if object { broken(answer, &fault) } else { whole(answer) })
 }
 
-/// Notes a request, and tells how it is to be treated.
+/// Records a request, and returns its number and how to treat it.
 fn note(head: &hyper::http::request::Parts, state: &Mutex<State>) -> (usize, Fault) {
     let mut state = lock(state);
     let after_compilation = state.marker.as_ref().is_some_and(|marker| marker.exists());
@@ -225,7 +225,7 @@ fn note(head: &hyper::http::request::Parts, state: &Mutex<State>) -> (usize, Fau
     }
 }
 
-/// A reset may have come in between: then there is nothing to update.
+/// A reset may have removed the request in between.
 fn update(state: &Mutex<State>, number: usize, change: impl FnOnce(&mut Request)) {
     if let Some(request) = lock(state).requests.get_mut(number) {
         change(request);
@@ -253,7 +253,7 @@ fn whole(answer: hyper::Response<Bytes>) -> Answer {
     answer.map(|body| Full::new(body).map_err(|never| match never {}).boxed())
 }
 
-/// An object as a broken network or server would give it.
+/// An object as a faulty network or server would deliver it.
 fn broken(answer: hyper::Response<Bytes>, fault: &Fault) -> Answer {
     let half = answer.body().len() / 2;
     match fault {
@@ -276,7 +276,7 @@ enum End {
     Silence,
 }
 
-/// All headers, the full length among them, and the first bytes.
+/// A response with all headers, including the full length, and the first bytes of the body.
 fn partial(answer: hyper::Response<Bytes>, length: usize, end: End) -> Answer {
     let (mut head, body) = answer.into_parts();
     head.headers.insert(header::CONTENT_LENGTH, body.len().into());
@@ -308,7 +308,7 @@ impl hyper::body::Body for Partial {
                 Poll::Pending
             }
             (None, End::Close) => Poll::Ready(Some(Err(std::io::Error::other("cut on purpose")))),
-            // Nobody will wake this task: that is the point.
+            // Nothing will wake this task, on purpose.
             (None, End::Silence) => Poll::Pending,
         }
     }

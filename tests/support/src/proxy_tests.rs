@@ -1,4 +1,4 @@
-//! The proxy in front of the smallest server there is.
+//! The proxy in front of a minimal server.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,9 +9,9 @@ use super::{Fault, Proxy};
 
 const BODY: &str = "0123456789";
 
-/// Answers every connection with [`BODY`], and with the `Host` it was asked for.
+/// Answers every connection with [`BODY`], and with the `Host` of the request.
 fn server() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("a listener has an address");
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
@@ -26,7 +26,7 @@ fn server() -> SocketAddr {
     address
 }
 
-/// What arrives within a moment, and whether the connection was closed then.
+/// The response within a short time, and whether the connection was closed.
 fn get(address: SocketAddr) -> (String, bool) {
     let mut stream = TcpStream::connect(address).expect("the proxy listens");
     stream.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
@@ -44,7 +44,7 @@ fn body(answer: &str) -> &str {
 }
 
 #[test]
-fn requests_pass_unchanged_and_are_noted() {
+fn requests_are_forwarded_unchanged_and_recorded() {
     let proxy = Proxy::start(server());
     let (answer, _) = get(proxy.address());
     assert!(answer.contains("x-host: made.up"), "{answer}");
@@ -58,7 +58,7 @@ fn requests_pass_unchanged_and_are_noted() {
 }
 
 #[test]
-fn each_fault_breaks_in_its_own_way() {
+fn each_fault_fails_in_its_own_way() {
     let proxy = Proxy::start(server());
     let with = |fault| {
         proxy.set(fault);
@@ -82,7 +82,7 @@ fn each_fault_breaks_in_its_own_way() {
 }
 
 #[test]
-fn a_fault_can_come_later() {
+fn a_fault_can_begin_after_some_requests() {
     let proxy = Proxy::start(server());
     proxy.set_after(1, Fault::Garbage);
     assert_eq!(body(&get(proxy.address()).0), BODY);

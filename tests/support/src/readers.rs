@@ -1,8 +1,8 @@
-//! Build scripts and procedural macros that look at one thing, in a workspace whose program says what they saw.
+//! Build scripts and procedural macros that read one thing, in a workspace whose program prints what they read.
 
 use crate::{Package, Sandbox, Witness};
 
-/// What they can look at. Each gives a text.
+/// The functions for reading. Each returns a text.
 const READERS: &str = r#"
     fn variable(name: &str) -> String { std::env::var(name).unwrap_or_else(|_| "nothing".into()) }
 
@@ -26,7 +26,7 @@ const READERS: &str = r#"
         String::from_utf8(said).unwrap().trim().to_owned()
     }
 
-    /// Whether a tool is content.
+    /// Whether a tool succeeds.
     fn agrees(name: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> String {
         std::process::Command::new(name).args(arguments).output().unwrap().status.success().to_string()
     }
@@ -35,23 +35,23 @@ const READERS: &str = r#"
     fn own(path: &str) -> String { format!("{}/{path}", variable("CARGO_MANIFEST_DIR")) }
 "#;
 
-/// A program that says what `leaf` of a registry gives as `said`.
-pub fn of_leaf(sandbox: Sandbox, packages: impl IntoIterator<Item = Package>, said: &str) -> Witness {
+/// A program that prints `said` of the registry package `leaf`.
+pub fn leaf_witness(sandbox: Sandbox, packages: impl IntoIterator<Item = Package>, said: &str) -> Witness {
     let registry = sandbox.registry(packages);
     let main = format!("fn main() {{ println!(\"{{}}\", leaf::{said}); }}");
     Witness::new(sandbox, move |sandbox| sandbox.demo(&registry, "leaf = \"1\"", &main))
 }
 
-/// Has a file with a text, a directory with a name, and something to compile.
+/// The package has a file with a text, a directory with a name, and a file to compile.
 fn leaf(library: &str) -> Package {
     Package::new("leaf", "1.0.0", library).file("said.txt", "1").file("listed/1", "").file("tried.rs", "")
 }
 
-/// The script of `leaf` declares this, such as `env-changed=NAME`, and looks at something.
+/// A workspace where the script of `leaf` declares these inputs, such as `env-changed=NAME`, and reads something.
 pub fn script_in(sandbox: Sandbox, declared: &[&str], look: &str) -> Witness {
     let declared: String = declared.iter().map(|input| format!("println!(\"cargo:rerun-if-{input}\");")).collect();
     let script = format!("{READERS} {declared} println!(\"cargo:rustc-env=SAID={{}}\", {look});");
-    of_leaf(sandbox, [leaf("pub const SAID: &str = env!(\"SAID\");").counted_script(&script)], "SAID")
+    leaf_witness(sandbox, [leaf("pub const SAID: &str = env!(\"SAID\");").counted_script(&script)], "SAID")
 }
 
 /// The same on a new machine.
@@ -59,10 +59,10 @@ pub fn script(declared: &[&str], look: &str) -> Witness {
     script_in(Sandbox::new(), declared, look)
 }
 
-/// Where the macro is used.
+/// Uses the macro.
 const ASKS: &str = "pub const SAID: &str = asking::ask!(\"MADE_UP_BY_CALLER\", \"of:MADE_UP_IN_TEXT\", MADE_UP_AS_WORD, \"the made_up\", \"small\");";
 
-/// A macro that looks at something. In `named` are the words that it is asked for.
+/// A macro that reads something. `named` are the words in its input.
 fn asking(look: &str) -> Package {
     let library = format!(
         "{READERS}
@@ -76,9 +76,9 @@ fn asking(look: &str) -> Package {
     Package::new("asking", "1.0.0", &library).procedural_macro()
 }
 
-/// The macro is used by `leaf` of a registry.
+/// A workspace where `leaf` of a registry uses the macro.
 pub fn dependency_in(sandbox: Sandbox, look: &str) -> Witness {
-    of_leaf(sandbox, [asking(look), leaf(ASKS).dependency("asking", "1")], "SAID")
+    leaf_witness(sandbox, [asking(look), leaf(ASKS).dependency("asking", "1")], "SAID")
 }
 
 /// The same on a new machine.
@@ -86,16 +86,16 @@ pub fn dependency(look: &str) -> Witness {
     dependency_in(Sandbox::new(), look)
 }
 
-/// The macro is called by a macro of another crate, which `leaf` uses.
+/// A workspace where `leaf` uses the macro through a macro of another crate.
 pub fn called(look: &str) -> Witness {
     let calls =
         "pub use asking; #[macro_export] macro_rules! call { () => { $crate::asking::ask!(MADE_UP_BY_MACRO) } }";
     let calling = Package::new("calling", "1.0.0", calls).dependency("asking", "1");
     let leaf = leaf("pub const SAID: &str = calling::call!();").dependency("calling", "1");
-    of_leaf(Sandbox::new(), [asking(look), calling, leaf], "SAID")
+    leaf_witness(Sandbox::new(), [asking(look), calling, leaf], "SAID")
 }
 
-/// The macro is used by the member `inner`, in a directory of the workspace's.
+/// A workspace where the member `inner` uses the macro, in a subdirectory.
 pub fn member_in(sandbox: Sandbox, look: &str) -> Witness {
     let registry = sandbox.registry([asking(look)]);
     let main = "fn main() { println!(\"{}\", inner::SAID); }";

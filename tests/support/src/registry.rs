@@ -1,6 +1,6 @@
 //! A registry made at run time: cargo's `local-registry`, an index and archives in a directory.
 //!
-//! Through source replacement its packages are packages of crates.io for cargo: with a registry source, and with a
+//! With source replacement, cargo treats its packages as packages of crates.io: they have a registry source, and a
 //! checksum in the lockfile.
 
 use std::fmt::Write as _;
@@ -20,13 +20,13 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// An empty one.
+    /// Creates an empty registry.
     pub fn new(dir: &Path) -> Self {
-        fs::create_dir_all(dir.join("index")).expect("directories can be made");
+        fs::create_dir_all(dir.join("index")).expect("directories can be created");
         Self { dir: dir.to_owned() }
     }
 
-    /// One that was made before.
+    /// Opens an existing registry.
     pub fn open(dir: &Path) -> Self {
         Self { dir: dir.to_owned() }
     }
@@ -38,18 +38,18 @@ impl Registry {
         self
     }
 
-    /// Adds a package, in the place of one of the same name and version.
+    /// Adds a package, or replaces one with the same name and version.
     pub fn publish(&self, package: Package) {
         package.pack(&self.archive(&package));
         self.list(&package);
     }
 
-    /// Where the archive of a package is.
+    /// The path of a package's archive.
     pub fn archive(&self, package: &Package) -> PathBuf {
         self.dir.join(format!("{}-{}.crate", package.name, package.version))
     }
 
-    /// Puts a package whose archive is there into the index.
+    /// Adds a package to the index. Its archive must exist.
     fn list(&self, package: &Package) {
         let checksum = Sha256::digest(fs::read(self.archive(package)).expect("the archive was written"));
         let checksum: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -61,7 +61,7 @@ impl Registry {
         tree::write(&path, index);
     }
 
-    /// Adds a real package of the fixtures with what it needs, and without its features.
+    /// Adds a real package of the fixtures with its dependencies, but without its features.
     pub fn publish_real(&self, name: &str, needs: &[&str]) {
         let (archive, version) = cargo_home::archive(name);
         let package =
@@ -70,7 +70,7 @@ impl Registry {
         self.list(&package);
     }
 
-    /// Makes it a registry that a manifest can name, and gives the URL of its index. Nothing can be sent to it.
+    /// Makes it a registry that a manifest can name. Returns the URL of the index. Nothing can be published to it.
     pub fn git_index(&self) -> String {
         let index = self.dir.join("git-index");
         tree::copy(&self.dir.join("index"), &index);
@@ -86,10 +86,10 @@ impl Registry {
 }
 
 fn parse(index: &str) -> Vec<Value> {
-    index.lines().map(|line| serde_json::from_str(line).expect("the index is made of JSON")).collect()
+    index.lines().map(|line| serde_json::from_str(line).expect("the index consists of JSON lines")).collect()
 }
 
-/// Where the index has a package: `a/` of cargo's registry index format.
+/// The path of a package in the index, in cargo's registry index format.
 fn index_path(name: &str) -> PathBuf {
     match name.len() {
         length @ 1..=2 => Path::new(&length.to_string()).join(name),
@@ -98,7 +98,7 @@ fn index_path(name: &str) -> PathBuf {
     }
 }
 
-/// What a package needs: for itself, or for its build script.
+/// A dependency of a package or of its build script.
 #[derive(Clone)]
 struct Dependency {
     name: String,
@@ -148,7 +148,7 @@ impl Package {
         self
     }
 
-    /// The edition; 2021 unless this is called.
+    /// Sets the edition, which is 2021 by default.
     #[must_use]
     pub fn edition(mut self, edition: &str) -> Self {
         self.edition = edition.into();
@@ -172,7 +172,7 @@ impl Package {
         self
     }
 
-    /// Says that it links a library of that name, so that its build script can speak to those of its dependents.
+    /// Sets `links`, so that its build script can pass metadata to those of its dependents.
     #[must_use]
     pub fn links(mut self, name: &str) -> Self {
         self.links = Some(name.into());
@@ -192,8 +192,8 @@ impl Package {
         self.file("build.rs", code)
     }
 
-    /// Adds a build script that notes each of its runs: see [`Sandbox::scripts_run`](crate::Sandbox::scripts_run).
-    /// `body` is what else it does.
+    /// Adds a build script that notes each of its runs; see [`Sandbox::scripts_run`](crate::Sandbox::scripts_run).
+    /// `body` is the rest of its code.
     #[must_use]
     pub fn counted_script(self, body: &str) -> Self {
         self.build_script(&COUNTED_SCRIPT.replace("@variable@", SCRIPT_RUNS).replace("@body@", body))
@@ -257,7 +257,8 @@ impl Package {
     }
 }
 
-/// `apex` needs `middle`, which needs `base`; `lone` needs nothing. Of `base` there are 1.0.0 and 1.0.1.
+/// `apex` depends on `middle`, which depends on `base`; `lone` depends on nothing. `base` has the versions 1.0.0 and
+/// 1.0.1.
 pub fn chain() -> Vec<Package> {
     let base =
         |version: &str| Package::new("base", version, &format!("pub fn name() -> String {{ {version:?}.into() }}"));
@@ -275,10 +276,10 @@ pub fn chain() -> Vec<Package> {
 /// The dependencies of a workspace that uses [`chain`], with the older `base`.
 pub const CHAIN: &str = "apex = \"1\"\nlone = \"1\"\nbase = \"1\"";
 
-/// The binary of a workspace that uses [`chain`].
+/// The program of a workspace that uses [`chain`].
 pub const CHAIN_MAIN: &str = r#"fn main() { println!("{} and {}", apex::name(), lone::name()); }"#;
 
-/// `count` libraries, each with enough in it to take a moment, and with one that needs all of them.
+/// `count` libraries, each large enough to take a moment, and one that depends on all of them.
 pub fn fan(count: usize) -> Vec<Package> {
     let functions: String =
         (0..60).map(|n| format!("pub fn f{n}(x: u64) -> String {{ format!(\"{{x:>{n}}}\") }}\n")).collect();
@@ -289,10 +290,11 @@ pub fn fan(count: usize) -> Vec<Package> {
     (0..count).map(leaf).chain([all]).collect()
 }
 
-/// One of each kind of unit. `top` needs `middle` and `configured`; `middle` needs `leaf`, the procedural macro `derive`
-/// and `generated`, whose build script needs `template`. Of `middle` there are 1.0.0 and 1.0.1.
+/// One of each kind of unit. `top` depends on `middle` and `configured`. `middle` depends on `leaf`, the procedural
+/// macro `derive` and `generated`, whose build script depends on `template`. `middle` has the versions 1.0.0 and 1.0.1.
 ///
-/// The script of `generated` declares its file and the variable `MADE_UP_FLAVOUR`, the one of `configured` nothing.
+/// The script of `generated` declares its file and the variable `MADE_UP_FLAVOUR`, that of `configured` declares
+/// nothing.
 pub fn mixed() -> Vec<Package> {
     let leaf = "pub fn voice() -> &'static str {
         if cfg!(feature = \"loud\") { \"LOUD\" } else if cfg!(shout) { \"SHOUT\" } else { \"quiet\" }
@@ -356,17 +358,17 @@ const DERIVE: &str = r#"
 /// The dependencies of a workspace that uses [`mixed`].
 pub const MIXED: &str = "top = \"1\"\nleaf = \"1\"";
 
-/// The binary of a workspace that uses [`mixed`], and a test.
+/// The program of a workspace that uses [`mixed`], and a test.
 pub const MIXED_MAIN: &str = r#"
     fn main() { println!("{}", top::top()); }
     #[test]
     fn the_top_is_there() { assert!(top::top().starts_with("top of Middle")); }
 "#;
 
-/// What that binary says.
-pub const MIXED_SAID: &str = "top of Middle 1.0.0 quiet plain, configured by its script\n";
+/// The output of that program.
+pub const MIXED_OUTPUT: &str = "top of Middle 1.0.0 quiet plain, configured by its script\n";
 
-/// The units of [`mixed`], as [`Unit::name`](crate::report::Unit::name) calls them.
+/// The units of [`mixed`], by [`Unit::name`](crate::report::Unit::name).
 pub const MIXED_UNITS: [&str; 11] = [
     "configured",
     "configured (build script)",

@@ -1,4 +1,4 @@
-//! What `cargo xcache report --format json` says, as far as the tests look.
+//! The output of `cargo xcache report --format json`, as far as the tests use it.
 
 use serde_json::Value;
 
@@ -20,20 +20,20 @@ pub struct Unit {
     pub mode: String,
     /// `hit`, `fresh`, `miss`, `uncacheable` or `not-reached`.
     pub outcome: String,
-    /// Why, where there is a reason.
+    /// The reason, if there is one.
     pub reason: Option<String>,
-    /// Why it is not in the store after it was compiled, where it is not.
+    /// Why it is not in the store although it was compiled, if so.
     pub not_recorded: Option<String>,
-    /// Its key, where it can be cached.
+    /// Its key, if it is cacheable.
     pub key: Option<String>,
-    /// Put into the target directory before cargo ran, and left alone by cargo.
+    /// Whether it was placed before cargo ran, and cargo found it fresh.
     pub hydrated: bool,
-    /// Cargo's reason to build it all the same, where it was hydrated and that was in vain.
+    /// Cargo's reason to build it although it was hydrated, if so.
     pub rejected: Option<String>,
 }
 
 impl Unit {
-    /// Its package, and what of it, where it is not the library.
+    /// Its package, and what part of it unless it is a library or program.
     pub fn name(&self) -> String {
         match (self.kind.as_str(), self.mode.as_str()) {
             (_, "run-custom-build") => format!("{} (run)", self.package),
@@ -44,14 +44,14 @@ impl Unit {
 }
 
 impl Report {
-    /// Parses what `cargo xcache report --format json` has printed.
+    /// Parses the output of `cargo xcache report --format json`.
     #[track_caller]
     pub fn parse(output: &Output) -> Self {
         let json = serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error} in {output}"));
         Self { json }
     }
 
-    /// All of it.
+    /// The whole report.
     pub fn json(&self) -> &Value {
         &self.json
     }
@@ -70,14 +70,14 @@ impl Report {
         packages
     }
 
-    /// The names of all units that are like this, sorted; see [`Unit::name`].
+    /// The names of all units for which `like` holds, sorted; see [`Unit::name`].
     pub fn names(&self, like: impl Fn(&Unit) -> bool) -> Vec<String> {
         let mut names: Vec<_> = self.units().iter().filter(|unit| like(unit)).map(Unit::name).collect();
         names.sort();
         names
     }
 
-    /// The units that were hydrated and left alone by cargo, sorted.
+    /// The units that were hydrated and found fresh by cargo, sorted.
     pub fn hydrated(&self) -> Vec<String> {
         self.names(|unit| unit.hydrated)
     }
@@ -88,7 +88,7 @@ impl Report {
         self.json["totals"][name].as_u64().unwrap_or_else(|| panic!("no total {name} in {}", self.json))
     }
 
-    /// Milliseconds from the session's begin to the begin and to the end of a phase.
+    /// Milliseconds from the beginning of the session to the beginning and to the end of a phase.
     #[track_caller]
     pub fn phase(&self, name: &str) -> (u64, u64) {
         let phases = self.json["phases"].as_array().map_or(&[][..], Vec::as_slice);
@@ -97,7 +97,7 @@ impl Report {
         times.unwrap_or_else(|| panic!("no finished phase {name} in {}", self.json))
     }
 
-    /// The key of the unit of this [name](Unit::name).
+    /// The key of the unit with this [name](Unit::name).
     #[track_caller]
     pub fn key_of(&self, name: &str) -> String {
         let unit = self.units().into_iter().find(|unit| unit.name() == name);
@@ -109,7 +109,7 @@ impl Report {
         self.units().into_iter().filter(|unit| unit.package == package && unit.kind == "lib").find_map(|unit| unit.key)
     }
 
-    /// Why units of a package were not taken from the cache, or not put into it.
+    /// Why units of a package were not taken from the cache, or not stored.
     pub fn reasons(&self, package: &str) -> Vec<String> {
         let units = self.units().into_iter().filter(|unit| unit.package == package);
         units.flat_map(|unit| [unit.reason, unit.not_recorded]).flatten().collect()

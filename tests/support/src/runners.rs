@@ -1,4 +1,4 @@
-//! What runs jobs as CI services do. `.ci/runners` has installed it.
+//! Programs that run jobs as CI services do. `.ci/runners` installs them.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -7,35 +7,35 @@ use serde_json::{Value, json};
 
 use crate::{Invocation, Output, Project, Repository, Sandbox, Tool, repository, require, tree};
 
-/// Where it is, or nothing, where it is not installed and the test says that it is skipped.
+/// The directory of the runners. `None` if they are not installed; the test then prints that it is skipped.
 ///
 /// # Panics
 ///
-/// In CI, where it must not be missing.
+/// In CI, where they must not be missing.
 pub fn runners() -> Option<PathBuf> {
     let dir = repository().join("tests/.runners");
     require(Tool::Runners, dir.join("installed").is_file().then_some(dir))
 }
 
-/// The lines in which somebody else than act itself warns, wherever the runner has put them.
+/// The lines with warnings that do not come from act itself, in either stream.
 pub fn warnings(output: &Output) -> Vec<&str> {
     let lines = output.stdout.lines().chain(output.stderr.lines());
     lines.filter(|line| line.contains("warning") && !line.contains("level=warning")).collect()
 }
 
-/// What stands in for other repositories: the action under test, and what is in `tests/ci`.
+/// Replacements for other repositories: the action under test, and those in `tests/ci`.
 const REPOSITORIES: [(&str, &str); 3] = [
     ("cargo-xcache/cargo-xcache@v0", "xcache"),
     ("actions/cache@v5", "cache"),
     ("aws-actions/configure-aws-credentials@v6", "credentials"),
 ];
 
-/// A repository with a workflow, and what GitHub has beside it. Act runs the workflow, and serves the cache.
+/// A repository with a workflow, and what GitHub provides. Act runs the workflow, and serves the cache.
 pub struct GitHub {
     project: Project,
     repository: Repository,
     runners: PathBuf,
-    /// What is kept from one run to the next: other repositories, and the cache.
+    /// Kept from one run to the next: other repositories, and the cache.
     dir: PathBuf,
 }
 
@@ -48,7 +48,7 @@ impl GitHub {
         let dir = sandbox.path("github");
         tree::copy(&crate::repository().join("tests/ci"), &dir);
         let action = crate::repository().join("action.yml");
-        tree::write(&dir.join("xcache/action.yml"), std::fs::read(action).expect("there is an action"));
+        tree::write(&dir.join("xcache/action.yml"), std::fs::read(action).expect("the action exists"));
         Self { project, repository, runners, dir }
     }
 
@@ -63,14 +63,14 @@ impl GitHub {
         Self { project: self.project.env(name, value), ..self }
     }
 
-    /// Commits with something replaced in a file.
+    /// Replaces text in a file, and commits.
     #[track_caller]
     pub fn change(&self, file: &str, from: &str, to: &str) {
         self.project.edit(file, from, to);
         self.repository.commit();
     }
 
-    /// What the last run has done with the cache, in order: `restored nothing`, or `restored`, `saved` and `has` with a key.
+    /// What the last run did with the cache, in order: `restored nothing`, or `restored`, `saved` and `has` with a key.
     pub fn cached(&self) -> Vec<String> {
         let log = std::fs::read_to_string(self.cache_log()).unwrap_or_default();
         log.lines().map(Into::into).collect()
@@ -80,13 +80,13 @@ impl GitHub {
         self.dir.join("cache.log")
     }
 
-    /// The run for a push to main.
+    /// Runs the workflow for a push to main.
     #[track_caller]
     pub fn push(&self) -> Output {
         self.run(&["push"], &json!({ "ref": "refs/heads/main" }))
     }
 
-    /// The run for a pull request.
+    /// Runs the workflow for a pull request.
     #[track_caller]
     pub fn pull_request(&self, actor: &str, is_of_fork: bool) -> Output {
         let head = json!({ "ref": "change", "repo": { "fork": is_of_fork } });
@@ -94,7 +94,7 @@ impl GitHub {
         self.run(&["pull_request", "--actor", actor], &json!({ "number": 7, "pull_request": request }))
     }
 
-    /// On a new machine, which has nothing. Each run is in a directory of its own, so that members are compiled.
+    /// Runs the workflow on a new, empty machine. Each run has its own directory, so that members are compiled.
     #[track_caller]
     fn run(&self, event: &[&str], payload: &Value) -> Output {
         self.project.empty_store();

@@ -1,10 +1,10 @@
-//! A rustc that counts: an executable that notes each start in a file and becomes the real rustc.
+//! A counting rustc: an executable that notes each start in a file and becomes the real rustc.
 //!
-//! A script could start any compiler, so nobody remembers what one says. This one is to be taken for what it becomes: a
-//! compiled program in a toolchain, which has the libraries of the real one. All it does is to start a script beside it.
+//! xcache would not remember the answers of a script, which could start any compiler. So this is a compiled program in
+//! a toolchain with the libraries of the real one. It only starts a script beside it.
 //!
-//! It is what `RUSTC` names for cargo and for xcache alike, so both see one compiler, and what is counted are real
-//! starts, whoever asked for them, but for build scripts: what these start is not noted.
+//! `RUSTC` names it for both cargo and xcache, so both see the same compiler, and all real starts are counted except
+//! those by build scripts.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,49 +15,49 @@ use std::sync::LazyLock;
 /// One start of the real rustc.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Start {
-    /// The crate it compiled; nothing where it only answered a question, or compiled something for a build script.
+    /// The crate that it compiled. `None` for a query, or if it compiled something for a build script.
     pub crate_name: Option<String>,
-    /// The package cargo compiled it for.
+    /// The package for which cargo started it.
     pub package: String,
     /// `lib`, `proc-macro`, `bin`, `test` …
     pub crate_type: String,
     /// The directory of the package.
     pub manifest_dir: PathBuf,
-    /// What it was called with, where it was a question.
-    pub question: String,
+    /// Its arguments, if it was a query.
+    pub query: String,
 }
 
 impl Start {
-    /// The crate's name; a build script is called by its package, since all of them have one name.
+    /// The crate's name. A build script has the name of its package, since all build scripts have the same crate name.
     pub fn name(&self) -> String {
         match (self.crate_name.as_deref(), self.crate_type.as_str()) {
-            (None, _) => format!("rustc {}", self.question),
+            (None, _) => format!("rustc {}", self.query),
             (Some(name), _) if name.starts_with("build_script_") => format!("{} (build script)", self.package),
             (Some(name), "test") => format!("{name} (test)"),
             (Some(name), _) => name.into(),
         }
     }
 
-    /// A library of a registry or of a git repository: what xcache is there for.
+    /// Whether it compiled a library of a registry or of a git repository.
     pub fn is_dependency_library(&self) -> bool {
         self.is_external() && self.crate_type.ends_with("lib")
     }
 
-    /// Whatever is of a registry or of a git repository: a procedural macro and a build script, too.
+    /// Whether it compiled any crate of a registry or of a git repository, also a procedural macro or a build script.
     pub fn is_external(&self) -> bool {
         let dir = self.manifest_dir.to_string_lossy();
         self.crate_name.is_some() && (dir.contains("/registry/src/") || dir.contains("/git/checkouts/"))
     }
 }
 
-/// Where a counting rustc has its toolchain, in its own directory.
+/// The directory of the toolchain in the directory of a counting rustc.
 pub const TOOLCHAIN: &str = "toolchain";
 
-/// The counting rustc.
+/// A counting rustc.
 pub struct Rustc {
     executable: PathBuf,
     compiled: PathBuf,
-    asked: PathBuf,
+    queried: PathBuf,
 }
 
 impl Rustc {
@@ -66,14 +66,14 @@ impl Rustc {
         Self::of(dir, &REAL)
     }
 
-    /// The same, with a `-vV` that differs in one line: a toolchain that nobody has seen before.
+    /// The same, with a `-vV` that differs in one line: an unknown toolchain.
     pub fn of_another_version(dir: &Path) -> Self {
         let answer =
             format!("if [ \"$*\" = -vV ]; then {} -vV | sed 's/^commit-date:.*/&-other/'; exit; fi", quote(&REAL));
         Self::create(dir, &REAL, &answer, "")
     }
 
-    /// Counts the starts of the toolchain's own clippy-driver: a `cargo-clippy` that starts it is beside it.
+    /// Counts the starts of the toolchain's own clippy-driver. A `cargo-clippy` that starts it is beside it.
     pub fn clippy(dir: &Path) -> Self {
         let driver = REAL.with_file_name("clippy-driver");
         let counting = Self::create(dir, &driver, "", "");
@@ -82,8 +82,8 @@ impl Rustc {
         counting
     }
 
-    /// The same, which compiles one crate with one `--cfg` more and tells nobody: as if rustc made different bytes of
-    /// the same source.
+    /// The same, but compiles one crate with an additional `--cfg` without declaring it: as if rustc compiled the same
+    /// source to other bytes.
     pub fn unfaithful(dir: &Path, crate_name: &str, cfg: &str) -> Self {
         let addition = format!("test \"$name\" != {crate_name} || set -- \"$@\" --cfg {cfg}");
         Self::create(dir, &REAL, "", &addition)
@@ -95,34 +95,34 @@ impl Rustc {
     }
 
     fn create(dir: &Path, real: &Path, answer: &str, addition: &str) -> Self {
-        let (compiled, asked) = (dir.join("compiled"), dir.join("asked"));
-        // Nobody writes into a toolchain.
+        let (compiled, queried) = (dir.join("compiled"), dir.join("queried"));
+        // Toolchains are not written to.
         let dir = &dir.join(TOOLCHAIN);
         let name = real.file_name().expect("a program has a name");
-        let rustc = Self { executable: dir.join("bin").join(name), compiled, asked };
+        let rustc = Self { executable: dir.join("bin").join(name), compiled, queried };
         let script = SCRIPT
             .replace("@compiled@", &quote(&rustc.compiled))
-            .replace("@asked@", &quote(&rustc.asked))
+            .replace("@queried@", &quote(&rustc.queried))
             .replace("@real@", &quote(real))
             .replace("@answer@", answer)
             .replace("@addition@", addition);
         crate::tree::write(&dir.join("script"), script);
-        fs::create_dir_all(dir.join("bin")).expect("directories can be made");
-        let libraries = real.ancestors().nth(2).expect("it is in a toolchain").join("lib");
-        symlink(libraries, dir.join("lib")).expect("a link can be made");
+        fs::create_dir_all(dir.join("bin")).expect("directories can be created");
+        let libraries = real.ancestors().nth(2).expect("rustc is in a toolchain").join("lib");
+        symlink(libraries, dir.join("lib")).expect("a link can be created");
         copy(&LAUNCHER, &rustc.executable);
         rustc
     }
 
-    /// Makes it another program, which does the same.
+    /// Changes the bytes of the program, but not what it does.
     pub fn change(&self) {
         let changed = self.executable.with_extension("new");
         let append = "cp \"$1\" \"$2\" && echo >> \"$2\" && mv \"$2\" \"$1\"";
         let status = Command::new("sh").args(["-c", append, "sh"]).arg(&self.executable).arg(changed).status();
-        assert!(status.expect("there is a shell").success());
+        assert!(status.expect("a shell starts").success());
     }
 
-    /// What `RUSTC` is to be.
+    /// The value for `RUSTC`.
     pub fn executable(&self) -> &Path {
         &self.executable
     }
@@ -132,16 +132,16 @@ impl Rustc {
         &self.compiled
     }
 
-    /// Forgets what was counted.
+    /// Resets the counts.
     pub fn reset(&self) {
         let _ = fs::remove_file(&self.compiled);
-        let _ = fs::remove_file(&self.asked);
+        let _ = fs::remove_file(&self.queried);
     }
 
-    /// Every start since the last reset, questions included.
+    /// Every start since the last reset, including queries.
     pub fn starts(&self) -> Vec<Start> {
         let mut starts = self.compilations();
-        starts.extend(read(&self.asked));
+        starts.extend(read(&self.queried));
         starts
     }
 
@@ -159,13 +159,13 @@ fn parse(line: &str) -> Start {
     let mut fields = line.split('\t').map(str::to_owned);
     let mut next = || fields.next().unwrap_or_else(|| panic!("an incomplete line in the log of starts: {line:?}"));
     let crate_name = Some(next()).filter(|name| !name.is_empty());
-    Start { crate_name, package: next(), crate_type: next(), manifest_dir: next().into(), question: next() }
+    Start { crate_name, package: next(), crate_type: next(), manifest_dir: next().into(), query: next() }
 }
 
 /// The rustc of the toolchain that runs the tests, without rustup's proxy.
 static REAL: LazyLock<PathBuf> = LazyLock::new(|| real(&[]).expect("rustc is on PATH"));
 
-/// The path of a toolchain's rustc; `toolchain` is empty or, with rustup, one `+name`.
+/// The path of a toolchain's rustc. `toolchain` is empty or, with rustup, one `+name`.
 pub fn real(toolchain: &[&str]) -> Option<PathBuf> {
     let output = Command::new("rustc").args(toolchain).args(["--print", "sysroot"]).output().ok()?;
     let sysroot = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
@@ -173,21 +173,21 @@ pub fn real(toolchain: &[&str]) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-/// The program that starts the script, compiled once for all.
+/// The program that starts the script, compiled once for all tests.
 static LAUNCHER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let kept = crate::kept_dir();
-    fs::create_dir_all(&kept).expect("directories can be made");
-    let dir = tempfile::tempdir_in(&kept).expect("a directory can be made");
+    let kept = crate::persistent_dir();
+    fs::create_dir_all(&kept).expect("directories can be created");
+    let dir = tempfile::tempdir_in(&kept).expect("a directory can be created");
     let (source, program) = (dir.path().join("launcher.c"), dir.path().join("launcher"));
     fs::write(&source, LAUNCHING).expect("a file can be written");
     let compiled = Command::new("cc").arg("-o").arg(&program).arg(&source).status();
     assert!(compiled.expect("a C compiler is installed").success());
     let launcher = kept.join("rustc-launcher");
-    fs::rename(program, &launcher).expect("it can be moved");
+    fs::rename(program, &launcher).expect("the launcher can be moved");
     launcher
 });
 
-/// Starts `../script`, seen from the directory of its own file.
+/// Starts `../script`, relative to its own file.
 const LAUNCHING: &str = r#"
 #include <stdlib.h>
 #include <string.h>
@@ -212,17 +212,17 @@ fn quote(path: &Path) -> String {
     format!("'{}'", path.to_str().expect("test directories have plain names").replace('\'', r"'\''"))
 }
 
-/// Not by this process, which may be starting others: what is open for writing cannot be executed.
+/// Copies in another process: this one may be starting others, and a file that is open for writing cannot be executed.
 fn copy(program: &Path, to: &Path) {
     let copied = Command::new("cp").arg(program).arg(to).status();
-    assert!(copied.expect("there is a cp").success());
+    assert!(copied.expect("cp starts").success());
 }
 
 /// `NUM_JOBS` is set for build scripts only.
 const SCRIPT: &str = r#"#!/bin/sh
 # Notes this start, then becomes the real rustc.
 @answer@
-name= type=lib question= previous=
+name= type=lib query= previous=
 for argument do
     case $previous in
         --crate-name) name=$argument ;;
@@ -232,15 +232,15 @@ for argument do
         --crate-name=*) name=${argument#*=} ;;
         --crate-type=*) type=${argument#*=} ;;
         --test) type=test ;;
-        --print|--print=*|-vV|-V|--version) question=1 ;;
+        --print|--print=*|-vV|-V|--version) query=1 ;;
     esac
     previous=$argument
 done
 log=@compiled@ called=
-if [ -n "$question" ] || [ -z "$name" ]; then
-    name= log=@asked@ called=$*
+if [ -n "$query" ] || [ -z "$name" ]; then
+    name= log=@queried@ called=$*
 fi
-# What a build script starts would be something that it leaves elsewhere.
+# For a build script, the note would be a file that it leaves elsewhere.
 if [ -z "$NUM_JOBS" ]; then
     printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$CARGO_PKG_NAME" "$type" "$CARGO_MANIFEST_DIR" "$called" >> "$log"
 fi
@@ -253,11 +253,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_answers_like_rustc_and_notes_the_question() {
+    fn answers_equal_those_of_rustc_and_queries_are_noted() {
         let dir = tempfile::tempdir().expect("a directory");
         let rustc = Rustc::new(dir.path());
-        let ours = Command::new(rustc.executable()).arg("-vV").output().expect("it starts");
-        let theirs = Command::new(&*REAL).arg("-vV").output().expect("it starts");
+        let ours = Command::new(rustc.executable()).arg("-vV").output().expect("rustc starts");
+        let theirs = Command::new(&*REAL).arg("-vV").output().expect("rustc starts");
         assert_eq!(ours.stdout, theirs.stdout);
         assert_eq!(rustc.starts().iter().map(Start::name).collect::<Vec<_>>(), ["rustc -vV"]);
         assert!(!rustc.marker().exists());
@@ -266,10 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn another_version_differs_in_what_it_says_only() {
+    fn another_version_differs_only_in_one_answer() {
         let dir = tempfile::tempdir().expect("a directory");
         let rustc = Rustc::of_another_version(dir.path());
-        let run = |path: &Path, argument: &str| Command::new(path).arg(argument).output().expect("it starts").stdout;
+        let run = |path: &Path, argument: &str| Command::new(path).arg(argument).output().expect("rustc starts").stdout;
         assert_ne!(run(rustc.executable(), "-vV"), run(&REAL, "-vV"));
         assert_eq!(run(rustc.executable(), "-V"), run(&REAL, "-V"));
     }

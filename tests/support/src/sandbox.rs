@@ -1,4 +1,4 @@
-//! A directory for one test, and what it simulates: a machine, or several.
+//! A directory for one test, which simulates one machine or several.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -13,17 +13,17 @@ use crate::{Output, Package, Project, Registry, Rustc, cargo_home, fixture, regi
 
 /// A directory for one test.
 ///
-/// A [`Project`] made here has the sandbox's local store, package home and rustc, until it is told to use others.
+/// A [`Project`] in it has the sandbox's local store, cargo home and rustc, unless it is told to use others.
 pub struct Sandbox {
     root: TempDir,
     rustc: Rustc,
     names: RefCell<usize>,
-    /// The end of the pipe that build scripts write their names into, and what came out of it.
+    /// The end of the pipe into which build scripts write their names, and what was read from it.
     runs: RefCell<(File, String)>,
     made: Instant,
 }
 
-/// Where each sandbox leaves how long it was used, if the variable is set: `.ci/run` prints the slowest tests.
+/// Where each sandbox writes how long it was used, if the variable is set: `.ci/run` prints the slowest tests.
 const TIMES: &str = "XCACHE_TEST_TIMES";
 
 impl Drop for Sandbox {
@@ -31,7 +31,7 @@ impl Drop for Sandbox {
         let Some(file) = std::env::var_os(TIMES) else { return };
         let (seconds, test) = (self.made.elapsed().as_secs_f64(), std::thread::current());
         let line = format!("{seconds:8.1} s  {}\n", test.name().unwrap_or("?"));
-        // One write, as several tests run at a time. Losing it loses nothing else.
+        // One write, since several tests run at the same time. A failure is harmless.
         let _ =
             File::options().append(true).create(true).open(file).and_then(|mut file| file.write_all(line.as_bytes()));
     }
@@ -39,15 +39,15 @@ impl Drop for Sandbox {
 
 impl Sandbox {
     /// A new machine, with an empty local store.
-    #[expect(clippy::new_without_default, reason = "it makes directories")]
+    #[expect(clippy::new_without_default, reason = "it creates directories")]
     pub fn new() -> Self {
-        let root = tempfile::Builder::new().prefix("xcache-test-").tempdir().expect("a directory can be made");
+        let root = tempfile::Builder::new().prefix("xcache-test-").tempdir().expect("a directory can be created");
         let rustc = Rustc::new(&root.path().join("rustc"));
         let runs = RefCell::new((pipe(&root.path().join(SCRIPT_RUNS)), String::new()));
         let sandbox = Self { root, rustc, names: RefCell::new(0), runs, made: Instant::now() };
         cargo_home::copy(&sandbox.cargo_home());
         for dir in [sandbox.home(), sandbox.store()] {
-            std::fs::create_dir_all(dir).expect("a directory can be made");
+            std::fs::create_dir_all(dir).expect("a directory can be created");
         }
         sandbox
     }
@@ -57,13 +57,13 @@ impl Sandbox {
         self.root.path().join(name)
     }
 
-    /// A path in it that was never given before.
+    /// A path in it that was never returned before.
     pub fn unused(&self, name: &str) -> PathBuf {
         *self.names.borrow_mut() += 1;
         self.path(&format!("{name}-{}", self.names.borrow()))
     }
 
-    /// `HOME`: empty, so that no settings of the user are seen.
+    /// `HOME`: empty, so the user's settings are not seen.
     pub fn home(&self) -> PathBuf {
         self.path("home")
     }
@@ -78,18 +78,19 @@ impl Sandbox {
         self.path("cargo-home")
     }
 
-    /// Another `CARGO_HOME`, of another length.
+    /// Another `CARGO_HOME`, whose path has another length.
     pub fn another_cargo_home(&self) -> PathBuf {
         let home = self.unused("the-cargo-home-of-somebody-else");
         cargo_home::copy(&home);
         home
     }
 
-    /// A directory on another file system than the sandbox's, where the machine has one that anybody may write to.
+    /// A directory on another file system than the sandbox's, if the machine has a writable one.
     pub fn another_file_system(&self) -> Option<TempDir> {
         let device = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.dev()).ok();
-        let dir = tempfile::Builder::new().prefix("xcache-test-").tempdir_in("/dev/shm").ok()?;
-        (device(dir.path())? != device(self.root.path())?).then_some(dir)
+        let here = device(self.root.path());
+        let in_directory = |parent| tempfile::Builder::new().prefix("xcache-test-").tempdir_in(parent).ok();
+        ["/dev/shm", "/var/tmp"].into_iter().filter_map(in_directory).find(|dir| device(dir.path()) != here)
     }
 
     /// The counting rustc.
@@ -104,7 +105,7 @@ impl Sandbox {
         Project::new(self, dir)
     }
 
-    /// A workspace `demo` of one binary, whose dependencies come from a registry made at run time. `dependencies` are
+    /// A workspace `demo` of one program, whose dependencies come from a registry made at run time. `dependencies` are
     /// lines of its manifest. It has a lockfile, and its packages are unpacked.
     pub fn demo(&self, registry: &Registry, dependencies: &str, main: &str) -> Project {
         let project = self.demo_unlocked(dependencies, main);
@@ -122,14 +123,14 @@ impl Sandbox {
     }
 
     /// The registry of [`registry::chain`]: one for all, since cargo unpacks packages into a directory that is named
-    /// after the place of their registry.
+    /// after the path of their registry.
     pub fn chain_registry(&self) -> Registry {
         let dir = self.path("chain-registry");
         if dir.exists() { Registry::open(&dir) } else { Registry::new(&dir).with(registry::chain()) }
     }
 
-    /// The workspace that uses [`registry::mixed`], locked to the older `middle`. It has a feature `loud`, which is one
-    /// of `leaf`, and a profile `custom`.
+    /// The workspace that uses [`registry::mixed`], locked to the older `middle`. It has a feature `loud`, which
+    /// enables that of `leaf`, and a profile `custom`.
     pub fn mixed(&self) -> Project {
         let dir = self.path("mixed-registry");
         let registry = if dir.exists() { Registry::open(&dir) } else { Registry::new(&dir).with(registry::mixed()) };
@@ -142,13 +143,13 @@ impl Sandbox {
 
     /// Makes cargo unpack a package again.
     pub fn forget_unpacked(&self, package: &str) {
-        let registries = std::fs::read_dir(self.cargo_home().join("registry/src")).expect("packages were unpacked");
+        let registries = std::fs::read_dir(self.cargo_home().join("registry/src")).expect("packages are unpacked");
         for registry in registries.flatten() {
             tree::remove(&registry.path().join(package));
         }
     }
 
-    /// A workspace `demo` of one binary, without lockfile, which may use the network.
+    /// A workspace `demo` of one program, without a lockfile. It may use the network.
     pub fn demo_unlocked(&self, dependencies: &str, main: &str) -> Project {
         let dir = self.unused("checkout").join("demo");
         tree::write(&dir.join("Cargo.toml"), format!("{DEMO}\n[dependencies]\n{dependencies}\n"));
@@ -166,7 +167,7 @@ impl Sandbox {
         make(&self.unused("rustc"))
     }
 
-    /// Starts counting anew.
+    /// Resets all counts.
     pub fn reset(&self) {
         self.rustc.reset();
         self.read_runs();
@@ -178,18 +179,18 @@ impl Sandbox {
         self.path(SCRIPT_RUNS)
     }
 
-    /// Takes what is in the pipe.
+    /// Reads what is in the pipe.
     fn read_runs(&self) {
         let (pipe, text) = &mut *self.runs.borrow_mut();
         let mut bytes = Vec::new();
-        // Somebody holds it open to write, so it has no end: it is read until there is nothing.
+        // This process holds the pipe open for writing, so there is no end of file: it reads until nothing is left.
         let ended = pipe.read_to_end(&mut bytes).map_err(|error| error.kind());
         assert!(matches!(ended, Ok(_) | Err(std::io::ErrorKind::WouldBlock)), "{ended:?}");
         text.push_str(&String::from_utf8_lossy(&bytes));
     }
 
-    /// The packages whose build scripts were run since the last reset, once for each run, sorted. Only scripts of
-    /// [`Package::counted_script`] are seen.
+    /// The packages whose build scripts ran since the last reset, once for each run, sorted. Only scripts made with
+    /// [`Package::counted_script`] are counted.
     pub fn scripts_run(&self) -> Vec<String> {
         self.read_runs();
         let mut packages: Vec<_> = self.runs.borrow().1.lines().map(str::to_owned).collect();
@@ -197,14 +198,14 @@ impl Sandbox {
         packages
     }
 
-    /// What was compiled since the last reset and belongs to a package of a registry or git repository, whether library,
-    /// procedural macro or build script, sorted.
+    /// The crates of registries and git repositories that were compiled since the last reset: libraries, procedural
+    /// macros and build scripts, sorted.
     pub fn compiled_externals(&self) -> Vec<String> {
         sorted(self.rustc.compilations().into_iter().filter(rustc::Start::is_external).collect())
     }
 
-    /// The same command again, by plain cargo and by xcache, starts no rustc and no build script. Only the first plain cargo
-    /// may have to ask rustc what it is: a session leaves no record of that but one that plain cargo has made.
+    /// Asserts that the same command, repeated by plain cargo and by xcache, starts no rustc and no build script. Only
+    /// the first plain cargo may query rustc: a session leaves no answers except those that plain cargo recorded.
     #[track_caller]
     pub fn assert_nothing_to_do(&self, project: &Project, command: &[&str]) {
         self.reset();
@@ -219,7 +220,7 @@ impl Sandbox {
         assert_nothing_started("plain cargo, after xcache", &project.cargo(command).ok());
     }
 
-    /// What was compiled since the last reset, sorted; see [`rustc::Start::name`].
+    /// The crates that were compiled since the last reset, sorted; see [`rustc::Start::name`].
     pub fn compiled(&self) -> Vec<String> {
         sorted(self.rustc.compilations())
     }
@@ -229,20 +230,20 @@ impl Sandbox {
         sorted(self.rustc.compilations().into_iter().filter(rustc::Start::is_dependency_library).collect())
     }
 
-    /// Every start of rustc since the last reset, questions included.
+    /// Every start of rustc since the last reset, including queries.
     pub fn starts(&self) -> Vec<String> {
         sorted(self.rustc.starts())
     }
 }
 
-/// A pipe with a name, which holds what is written until it is read here.
+/// A named pipe, which holds what is written until it is read here.
 fn pipe(path: &Path) -> File {
-    nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o666)).expect("a pipe can be made");
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o666)).expect("a pipe can be created");
     let nonblocking = nix::libc::O_NONBLOCK;
     File::options().read(true).write(true).custom_flags(nonblocking).open(path).expect("a pipe can be opened")
 }
 
-/// Where in a sandbox build scripts note their runs.
+/// Where build scripts note their runs in a sandbox.
 const SCRIPT_RUNS: &str = "script-runs";
 
 /// The names of starts, sorted.

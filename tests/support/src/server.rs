@@ -1,7 +1,7 @@
 //! A real S3 server: SeaweedFS, on free loopback ports, one for each test binary.
 //!
-//! A shell stands between it and the tests, reading from a pipe that only the test process holds open: when the tests
-//! end, in whichever way, the shell sees the end of the file and ends the server by its process id.
+//! A shell between it and the tests reads from a pipe that only the test process holds open. When the tests end in any
+//! way, the shell reads the end of the file and ends the server by its process id.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,14 +17,14 @@ use serde_json::json;
 
 use crate::{Project, repository};
 
-/// Who signs the requests.
+/// The key that signs requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Key {
-    /// May do everything.
+    /// Allows everything.
     Full,
-    /// May get objects, and nothing else: neither list nor write.
+    /// Allows getting objects, but neither listing nor writing.
     ReadOnly,
-    /// Signs with a secret the server does not know.
+    /// Signs with a secret that the server does not know.
     WrongSecret,
 }
 
@@ -36,7 +36,7 @@ impl Key {
         }
     }
 
-    /// What nobody else may see.
+    /// The secret part of the key.
     pub fn secret(self) -> &'static str {
         match self {
             Self::Full => "full-secret",
@@ -45,7 +45,7 @@ impl Key {
         }
     }
 
-    /// As it stands in the file `~/.aws/credentials`.
+    /// The contents of `~/.aws/credentials` with this key.
     pub fn credentials(self) -> String {
         format!("[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n", self.id(), self.secret())
     }
@@ -56,39 +56,39 @@ pub struct S3Server {
     address: SocketAddr,
     filer: SocketAddr,
     places: AtomicUsize,
-    // Held open as long as this process lives.
+    // Its input stays open as long as this process lives.
     _supervisor: Child,
 }
 
 impl S3Server {
-    /// Starts it, or gives the one that was started.
+    /// Returns the server, and starts it if necessary.
     pub fn get() -> &'static Self {
         static SERVER: LazyLock<S3Server> = LazyLock::new(S3Server::start);
         &SERVER
     }
 
-    /// Where it answers S3 requests.
+    /// The address for S3 requests.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A place in the bucket that nobody has used before.
+    /// A prefix in the bucket that was never used before.
     fn unused_url(&self) -> String {
         format!("s3://{BUCKET}/place-{}", self.places.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Removes everything from a place in the bucket, behind everybody's back.
+    /// Removes all objects below a prefix, directly in the server.
     pub fn empty(&self, remote: &Remote) {
-        let place = remote.url.strip_prefix("s3://").expect("it is a place in a bucket");
+        let place = remote.url.strip_prefix("s3://").expect("the remote is a prefix in a bucket");
         let status =
             request(self.filer, "DELETE", &format!("/buckets/{place}?recursive=true")).expect("the server runs");
-        assert_eq!(status, 204, "the place cannot be emptied");
+        assert_eq!(status, 204, "the prefix cannot be emptied");
     }
 
-    /// To SeaweedFS a bucket is a directory.
+    /// For SeaweedFS, a bucket is a directory.
     fn make_bucket(&self) {
         let status = request(self.filer, "POST", &format!("/buckets/{BUCKET}/")).expect("the server runs");
-        assert_eq!(status, 201, "the bucket cannot be made");
+        assert_eq!(status, 201, "the bucket cannot be created");
     }
 
     fn start() -> Self {
@@ -96,9 +96,10 @@ impl S3Server {
         (0..3).find_map(|_| Self::try_start(&weed)).unwrap_or_else(|| panic!("{} does not start", weed.display()))
     }
 
-    /// Another process may take a free port before the server does: then this fails.
+    /// Fails if another process takes a port before the server does.
     fn try_start(weed: &Path) -> Option<Self> {
-        let dir = tempfile::Builder::new().prefix("xcache-test-s3-").tempdir().expect("a directory can be made").keep();
+        let dir =
+            tempfile::Builder::new().prefix("xcache-test-s3-").tempdir().expect("a directory can be created").keep();
         fs::write(dir.join("s3.json"), identities()).expect("the directory can be written");
         let ports = free_ports::<8>();
         let mut supervisor = Command::new("sh");
@@ -118,12 +119,12 @@ impl S3Server {
             request(self.address, "GET", "/healthz").is_ok_and(|status| status == 200)
                 && request(self.filer, "GET", "/").is_ok()
         };
-        // The server has no other way to say that it is ready.
-        let asked = |_: &usize| {
+        // The server has no other way to report that it is ready.
+        let is_ready = |_: &usize| {
             thread::sleep(Duration::from_millis(50));
             answers()
         };
-        (0..600).find(asked).is_some()
+        (0..600).find(is_ready).is_some()
     }
 }
 
@@ -134,10 +135,10 @@ impl Drop for S3Server {
     }
 }
 
-/// One for all tests: a server with many buckets reserves much space.
+/// One bucket for all tests: a server with many buckets reserves much space.
 const BUCKET: &str = "xcache-test";
 
-/// Ends the server at once: it would take 15 seconds to end in its own way.
+/// Kills the server: it would take 15 seconds to end in its own way.
 pub(crate) const SUPERVISOR: &str = r#"
 dir=$1; shift
 "$@" > "$dir/log" 2>&1 < /dev/null &
@@ -203,18 +204,18 @@ fn find() -> PathBuf {
     })
 }
 
-/// Ports nobody listens on now.
+/// Ports on which nothing listens at the moment.
 pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("there are free ports"));
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
     listeners.map(|listener| listener.local_addr().expect("a listener has an address").port())
 }
 
-/// An address at which every connection is refused.
+/// An address that refuses connections.
 pub fn closed_address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], free_ports::<1>()[0]))
 }
 
-/// The smallest HTTP client: the status of the answer.
+/// A minimal HTTP client. Returns the status of the response.
 pub(crate) fn request(address: SocketAddr, method: &str, path: &str) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -225,7 +226,7 @@ pub(crate) fn request(address: SocketAddr, method: &str, path: &str) -> std::io:
     status.ok_or_else(|| std::io::Error::other(format!("not HTTP: {answer:?}")))
 }
 
-/// A place in a bucket, and how to get there.
+/// A prefix in a bucket, and the endpoint to reach it.
 #[derive(Clone)]
 pub struct Remote {
     /// Its URL, as the user gives it.
@@ -235,12 +236,12 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// A new place in the bucket, reached through `address`, the server itself or something in front of it.
+    /// A new prefix in the bucket, reached through `address`: that of the server itself or of something in front of it.
     pub fn new(server: &S3Server, address: SocketAddr) -> Self {
         Self { url: server.unused_url(), endpoint: format!("http://{address}") }
     }
 
-    /// The same place through another address.
+    /// The same prefix through another address.
     #[must_use]
     pub fn through(&self, address: SocketAddr) -> Self {
         Self { endpoint: format!("http://{address}"), ..self.clone() }
@@ -248,7 +249,7 @@ impl Remote {
 }
 
 impl Project {
-    /// Uses a remote store on S3.
+    /// Uses a remote on S3.
     #[must_use]
     pub fn with_remote(self, remote: &Remote, key: Key) -> Self {
         self.env("XCACHE_REMOTE", &remote.url)

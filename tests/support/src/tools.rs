@@ -1,7 +1,7 @@
-//! What a test needs of the machine: programs, rights, toolchains.
+//! What tests need from the machine: programs, permissions, toolchains.
 //!
-//! **Invariant.** A test that cannot show anything says so. In CI that is a failure, as CI installs everything; elsewhere
-//! the test is skipped, with a line that the test program does not swallow.
+//! **Invariant.** A test that cannot show anything says so. In CI, which installs everything, that is a failure;
+//! elsewhere the test is skipped, with a line that the test program does not capture.
 
 use std::fmt;
 use std::io::Write;
@@ -17,21 +17,21 @@ pub const NIGHTLY: &str = "nightly-2026-10-29";
 pub enum Tool {
     /// Chromium, and Playwright to drive it.
     Browser,
-    /// The version control system.
+    /// Git.
     Git,
     /// The linter of Dockerfiles.
     Hadolint,
-    /// Buildah, and the rights that it needs.
+    /// Buildah, and the permissions that it needs.
     ImageBuilder,
-    /// The right to mount something in a namespace of one's own.
+    /// The permission to mount in a private namespace.
     Mounts,
     /// rustc's libraries for musl, for all platforms of the book's images.
     Musl,
     /// cargo-nextest.
     Nextest,
-    /// A second file system to write to.
+    /// A second writable file system.
     OtherFileSystem,
-    /// A program that starts others with fewer rights, traced, or in a container.
+    /// A program that starts others with fewer permissions, traced, or in a container.
     Starter(&'static str),
     /// act and gitlab-ci-local.
     Runners,
@@ -59,8 +59,8 @@ impl fmt::Display for Tool {
             Self::Mounts => "this user may not mount anything (unshare --mount)",
             Self::Musl => "rustc has no libraries for musl: run rustup target add",
             Self::Nextest => "cargo-nextest is missing: run .ci/servers",
-            Self::OtherFileSystem => "there is no second file system to write to",
-            Self::Starter(program) => return write!(f, "{program} is missing, or may not do its work"),
+            Self::OtherFileSystem => "there is no second writable file system",
+            Self::Starter(program) => return write!(f, "{program} is missing or not permitted to work"),
             Self::Runners => "act or gitlab-ci-local is missing: run .ci/runners",
             Self::Server(name) => return write!(f, "{name} is missing: run .ci/servers"),
             Self::StaticBinary => "the static binary is missing or older than the sources: run .ci/dist",
@@ -72,7 +72,7 @@ impl fmt::Display for Tool {
     }
 }
 
-/// Gives what was found. If nothing was, the test has to return.
+/// Returns what was found. If it is `None`, the test has to return.
 ///
 /// # Panics
 ///
@@ -83,7 +83,7 @@ pub fn require<T>(tool: Tool, found: Option<T>) -> Option<T> {
     if found.is_none() {
         assert!(std::env::var_os("CI").is_none(), "{tool}");
         let test = std::thread::current();
-        // The test program would keep what `eprintln` writes.
+        // The test program would capture what `eprintln` writes.
         let _ = writeln!(std::io::stderr(), "skipped {}: {tool}", test.name().unwrap_or_default());
     }
     found
@@ -96,9 +96,9 @@ pub fn nightly() -> Option<PathBuf> {
     require(Tool::Toolchain(NIGHTLY), real(&[&format!("+{NIGHTLY}")]))
 }
 
-/// The same as [`require`], of something that is there or not.
+/// The same as [`require`] for a yes-or-no answer.
 #[track_caller]
 #[must_use]
-pub fn is_available(tool: Tool, is_there: bool) -> bool {
-    require(tool, is_there.then_some(())).is_some()
+pub fn is_available(tool: Tool, is_found: bool) -> bool {
+    require(tool, is_found.then_some(())).is_some()
 }

@@ -1,16 +1,17 @@
-//! A workspace whose program says what something has seen while it was built: a script, a macro, a compiler, a linker.
+//! A workspace whose program prints what something read during the build: a script, a macro, a compiler or a linker.
 //!
-//! It is built in one empty target directory after the other. What the program says has to be what is there to be seen
-//! now, and where that is what it was, nothing is to be run or compiled.
+//! It is built in one empty target directory after the other. The program must print the current value, and if the
+//! value has not changed, nothing may run or be compiled.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 
-use crate::{Project, Sandbox, tree};
+use crate::{Project, Sandbox, is_long, tree};
 
-/// What is said of something that is not there.
+/// The text for something absent.
 pub const NOTHING: &str = "nothing";
 
-/// The workspace, on a machine of its own.
+/// The workspace, on its own machine.
 pub struct Witness {
     /// The machine.
     pub sandbox: Sandbox,
@@ -21,104 +22,112 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// `checkout` makes a checkout of the workspace, as often as it is called.
+    /// `checkout` creates another checkout of the workspace each time.
     pub fn new(sandbox: Sandbox, checkout: impl Fn(&Sandbox) -> Project + 'static) -> Self {
-        // What is compiled incrementally is not cached.
+        // Members that are compiled incrementally are cached only partly.
         let checkout = move |sandbox: &Sandbox| checkout(sandbox).env("CARGO_INCREMENTAL", "0");
         let demo = checkout(&sandbox);
         Self { sandbox, demo, checkout: Box::new(checkout), command: vec!["build".into()] }
     }
 
-    /// Is built by another command than `build`.
+    /// Builds with another command than `build`.
     #[must_use]
     pub fn built_by(self, command: &[&str]) -> Self {
         Self { command: command.iter().map(|&word| word.to_owned()).collect(), ..self }
     }
 
-    /// Into an empty target directory: the program says this.
+    /// Asserts that a build into an empty target directory makes a program that prints this.
     #[track_caller]
-    pub fn assert_says(&self, project: &Project, said: &str) {
+    pub fn assert_prints(&self, project: &Project, said: &str) {
         project.clean();
         self.sandbox.reset();
         project.xcache(&self.command).ok();
         assert_eq!(project.run_binary("demo").trim_end(), said, "{}", project.report().json());
     }
 
-    /// The same, and no script is run, and nothing compiled.
+    /// Asserts the same, and that no script runs and nothing is compiled.
     #[track_caller]
     pub fn assert_reused(&self, project: &Project, said: &str) {
-        self.assert_says(project, said);
+        self.assert_prints(project, said);
         let started = (self.sandbox.scripts_run(), self.sandbox.compiled());
-        assert_eq!(started, (vec![], vec![]), "what was run and compiled of {}", project.report().json());
+        assert_eq!(started, (vec![], vec![]), "scripts run and crates compiled, in {}", project.report().json());
     }
 
-    /// The same, but for members: in other places they are others.
+    /// Asserts the same except for members, which are not shared between checkouts.
     #[track_caller]
     fn assert_dependencies_reused(&self, project: &Project, said: &str) {
-        self.assert_says(project, said);
+        self.assert_prints(project, said);
         let started = (self.sandbox.scripts_run(), self.sandbox.compiled_externals());
-        assert_eq!(started, (vec![], vec![]), "what was run and compiled of {}", project.report().json());
+        assert_eq!(started, (vec![], vec![]), "scripts run and crates compiled, in {}", project.report().json());
     }
 
-    /// The program says each of the texts in its turn, and where a text stays, all is reused. `set` puts one where it is
-    /// looked for, and gives the project that is to find it there.
+    /// Asserts that the program prints each of the texts in turn, and that everything is reused while a text stays the
+    /// same. `set` puts a text where it will be read, and returns the project that reads it there.
+    ///
+    /// The short form leaves out the last text, which usually is one of those before it, and builds only once more than
+    /// the text changes.
     #[track_caller]
-    pub fn assert_follows(&self, texts: &[&str], set: impl Fn(&Project, &str) -> Project) {
-        for text in texts {
-            self.assert_says(&set(&self.demo, text), text);
-            self.assert_reused(&set(&self.demo, text), text);
+    pub fn assert_follows_changes(&self, texts: &[&str], set: impl Fn(&Project, &str) -> Project) {
+        let texts = if is_long() { texts } else { short(texts) };
+        for (index, text) in texts.iter().enumerate() {
+            self.assert_prints(&set(&self.demo, text), text);
+            if is_long() || index + 1 == texts.len() {
+                self.assert_reused(&set(&self.demo, text), text);
+            }
         }
     }
 
-    /// The program says each of the texts in its turn, whatever has to be done for that.
+    /// Asserts that the program prints each of the texts in turn, whatever runs or is compiled.
     #[track_caller]
-    pub fn assert_right(&self, texts: &[&str], set: impl Fn(&Project, &str) -> Project) {
-        for text in texts.iter().flat_map(|text| [text, text]) {
-            self.assert_says(&set(&self.demo, text), text);
+    pub fn assert_correct(&self, texts: &[&str], set: impl Fn(&Project, &str) -> Project) {
+        let times = if is_long() { 2 } else { 1 };
+        for text in texts.iter().flat_map(|text| iter::repeat_n(text, times)) {
+            self.assert_prints(&set(&self.demo, text), text);
         }
     }
 
-    /// What is of registries is reused in another checkout, and on a machine that has nothing but what this one has sent,
-    /// where the text is the same. Where it is another one, the program says that.
+    /// Asserts that with the same text, units of registries are reused in another checkout, and on a machine that has
+    /// only what this one sent. With another text, the program must print that one.
     #[track_caller]
     pub fn assert_shared(&self, set: impl Fn(&Project, &str) -> Project) {
         let [here, checkout] = self.assert_reused_everywhere("1", |project| set(project, "1"));
         for project in [self.elsewhere(), checkout, here] {
-            self.assert_says(&set(&project, "2"), "2");
+            self.assert_prints(&set(&project, "2"), "2");
         }
     }
 
-    /// The same of something that is always so. Gives the first checkout, and another one on the same machine.
+    /// Asserts the same for something that never changes. Returns the first checkout and another one on the same
+    /// machine.
     #[track_caller]
     pub fn assert_reused_everywhere(&self, said: &str, set: impl Fn(&Project) -> Project) -> [Project; 2] {
         let here = self.sending(&self.demo);
         let checkout = self.sending(&(self.checkout)(&self.sandbox));
-        self.assert_says(&set(&here), said);
+        self.assert_prints(&set(&here), said);
         self.assert_reused(&set(&here), said);
         self.assert_dependencies_reused(&set(&checkout), said);
         self.assert_dependencies_reused(&set(&self.elsewhere()), said);
         [here, checkout]
     }
 
-    /// All is reused at the same path of a machine that has nothing but what this one has sent, where the text is the
-    /// same. Where it is another one, the program says that.
+    /// Asserts that with the same text, everything is reused at the same path of a machine that has only what this one
+    /// sent. With another text, the program must print that one.
     #[track_caller]
     pub fn assert_sent(&self, set: impl Fn(&Project, &str) -> Project) {
         let here = self.assert_reused_at_this_path("1", |project| set(project, "1"));
-        self.assert_says(&set(&self.another_store(&here), "2"), "2");
+        self.assert_prints(&set(&self.another_store(&here), "2"), "2");
     }
 
-    /// The same of something that is always so. Gives the checkout.
+    /// Asserts the same for something that never changes. Returns the checkout.
     #[track_caller]
     pub fn assert_reused_at_this_path(&self, said: &str, set: impl Fn(&Project) -> Project) -> Project {
         let here = self.sending(&self.demo);
-        self.assert_says(&set(&here), said);
+        self.assert_prints(&set(&here), said);
         self.assert_reused(&set(&here), said);
         self.assert_reused(&set(&self.another_store(&here)), said);
         here
     }
 
-    /// The same with a remote store.
+    /// The project with a remote.
     fn sending(&self, project: &Project) -> Project {
         project.clone().env("XCACHE_REMOTE", format!("file://{}", self.sandbox.path("remote").display()))
     }
@@ -129,13 +138,13 @@ impl Witness {
         self.another_store(&project).with_cargo_home(&self.sandbox.another_cargo_home())
     }
 
-    /// The same on a machine that has nothing yet.
+    /// The same on an empty machine.
     fn another_store(&self, project: &Project) -> Project {
         project.clone().with_store(&self.sandbox.unused("store"))
     }
 }
 
-/// Has a text be in a file, or no file be there.
+/// Writes a text to a file, or removes the file.
 pub fn in_file(path: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
     let path = path.to_owned();
     move |project, text| {
@@ -144,7 +153,7 @@ pub fn in_file(path: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
     }
 }
 
-/// The same for a file that is named from the project's directory.
+/// The same for a file below the project's directory.
 pub fn in_file_of_project(path: &str) -> impl Fn(&Project, &str) -> Project + use<> {
     let path = PathBuf::from(path);
     move |project, text| {
@@ -153,7 +162,7 @@ pub fn in_file_of_project(path: &str) -> impl Fn(&Project, &str) -> Project + us
     }
 }
 
-/// Has a text be in a variable, or the variable not be set.
+/// Sets a variable to a text, or unsets it.
 pub fn in_variable(name: &str) -> impl Fn(&Project, &str) -> Project + use<> {
     let name = name.to_owned();
     move |project, text| {
@@ -162,12 +171,12 @@ pub fn in_variable(name: &str) -> impl Fn(&Project, &str) -> Project + use<> {
     }
 }
 
-/// Has a text be the only name in a directory, or the directory be empty.
+/// Makes a text the only name in a directory, or empties the directory.
 pub fn in_directory(path: &Path) -> impl Fn(&Project, &str) -> Project + use<> {
     let path = path.to_owned();
     move |project, text| {
         tree::remove(&path);
-        std::fs::create_dir_all(&path).expect("directories can be made");
+        std::fs::create_dir_all(&path).expect("directories can be created");
         if text != NOTHING {
             tree::write(&path.join(text), "");
         }
@@ -181,4 +190,9 @@ fn write(path: &Path, text: &str) {
     } else {
         tree::write(path, text);
     }
+}
+
+/// All texts but the last one, if the text changes among them.
+fn short<'a>(texts: &'a [&'a str]) -> &'a [&'a str] {
+    if texts.len() > 2 { &texts[..texts.len() - 1] } else { texts }
 }

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-@untold@
+@undeclared@
 fn above(name: &str, depth: usize) -> String {
     Path::new(&variable(name)).ancestors().nth(depth).map_or_else(String::new, |dir| dir.display().to_string())
 }
@@ -52,7 +52,7 @@ fn compile(file: &str, name: &str, value: u32, out: &Path) {
     println!("cargo::rustc-link-lib=static={name}");
 }
 
-// What a program says that is compiled with a header; it leaves nothing.
+// The output of a program that is compiled with a header. Leaves no files.
 fn probe(id: u32, flags: &[&str], out: &Path) -> String {
     let (source, program) = (out.join(format!("probe{id}.c")), out.join(format!("probe{id}")));
     let code = format!(

@@ -11,7 +11,7 @@ pub fn report_all(_: TokenStream) -> TokenStream { literal(&report().join("\n"))
 pub fn of_variable(input: TokenStream) -> TokenStream { literal(&variable(&argument(input))) }
 
 #[proc_macro]
-pub fn of_untold(input: TokenStream) -> TokenStream { literal(&untold(&argument(input))) }
+pub fn of_undeclared(input: TokenStream) -> TokenStream { literal(&undeclared(&argument(input))) }
 
 #[proc_macro]
 pub fn of_package(_: TokenStream) -> TokenStream {

@@ -1,7 +1,7 @@
-//! Where a walk takes place: a directory for each thing that can be in more than one place.
+//! The directories of a walk: one for each place that something can be in.
 //!
-//! Both sides use the same paths, one after the other: what one of them prints is what the other has to print, to the
-//! byte, and no path has to be replaced in it. So nothing can hide the path of another place.
+//! Both builders use the same paths, one after the other, so their outputs must be identical, and no path has to be
+//! replaced in them. So the path of another place cannot stay hidden.
 
 use std::fs;
 use std::io;
@@ -16,59 +16,60 @@ use nix::unistd::{Pid, Uid};
 use support::tree;
 use tempfile::TempDir;
 
-use crate::model::{Around, Compiler, Order, Searched, TargetDir};
-use crate::untold;
+use crate::model::{Circumstances, Compiler, Order, Searched, TargetDir};
+use crate::undeclared;
 
-/// How many checkouts there are, and package homes.
+/// The numbers of checkouts and of cargo homes.
 pub(crate) const CHECKOUTS: usize = 7;
 pub(crate) const SHORT: [usize; 2] = [5, 6];
 pub(crate) const HOMES: usize = 3;
 
-/// The name of the file that says whose a directory in `/` is.
+/// The name of the file that contains the owner of a directory in `/`.
 const MARKER: &str = ".xcache-differential";
 
-/// Which of `/src` and `/app` a walk needs, and how long it waits for another walk that has them.
+/// Which of `/src` and `/app` a walk needs, and how long it waits for another walk to release them.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted {
     pub short: [bool; 2],
     pub patience: Duration,
 }
 
-/// The directories of one walk. They are removed with it.
-pub(crate) struct Places {
+/// The directories of one walk. They are removed when it ends.
+pub(crate) struct Directories {
     base: TempDir,
     checkouts: Vec<PathBuf>,
     short: Vec<PathBuf>,
 }
 
-impl Places {
-    /// Makes them in `parent`. `/src` and `/app` are among them if they are `wanted`, can be made, and do not exist.
+impl Directories {
+    /// Creates the directories in `parent`. `/src` and `/app` are among them if they are `wanted`, can be created, and
+    /// do not exist.
     pub(crate) fn new(parent: &Path, wanted: Wanted) -> Self {
-        let base = tempfile::Builder::new().prefix("xd-").tempdir_in(parent).expect("a directory can be made");
-        let mut places = Self { base, checkouts: Vec::new(), short: Vec::new() };
+        let base = tempfile::Builder::new().prefix("xd-").tempdir_in(parent).expect("a directory can be created");
+        let mut directories = Self { base, checkouts: Vec::new(), short: Vec::new() };
         for name in ["w/project", "src", "app", "w/project-2", "ä b/été"] {
-            places.checkouts.push(places.path(name));
+            directories.checkouts.push(directories.path(name));
         }
         let is_possible = Uid::effective().is_root() && device(Path::new("/")) == device(parent);
         for (n, (path, instead)) in [("/src", "s/src"), ("/app", "a/app")].into_iter().enumerate() {
             let is_wanted = is_possible && wanted.short[n];
-            let path = if is_wanted { places.claim(Path::new(path), wanted.patience) } else { None };
-            let path = path.unwrap_or_else(|| places.path(instead));
-            places.checkouts.push(path);
+            let path = if is_wanted { directories.claim(Path::new(path), wanted.patience) } else { None };
+            let path = path.unwrap_or_else(|| directories.path(instead));
+            directories.checkouts.push(path);
         }
-        for dir in [places.path("home"), places.store(), places.home(0), places.home(1)] {
-            fs::create_dir_all(dir).expect("a directory can be made");
+        for dir in [directories.path("home"), directories.store(), directories.home(0), directories.home(1)] {
+            fs::create_dir_all(dir).expect("a directory can be created");
         }
-        std::os::unix::fs::symlink(places.home(1), places.home(2)).expect("a link can be made");
-        places
+        std::os::unix::fs::symlink(directories.home(1), directories.home(2)).expect("a link can be created");
+        directories
     }
 
-    /// Takes a directory that does not exist, or belongs to a process that has ended. Another walk may have it now.
+    /// Claims a directory that does not exist, or whose owner has ended. Another walk may own it now.
     fn claim(&mut self, path: &Path, patience: Duration) -> Option<PathBuf> {
         let started = Instant::now();
         while fs::create_dir(path).is_err() {
             let owner = fs::read_to_string(path.join(MARKER)).ok().and_then(|owner| owner.parse().ok());
-            // Another walk may be about to write its name.
+            // Another walk may be about to write its process id.
             let patience = if owner.is_some() { patience } else { patience.min(Duration::from_secs(1)) };
             if owner.is_some_and(|owner| kill(Pid::from_raw(owner), None) == Err(Errno::ESRCH)) {
                 tree::remove(path);
@@ -107,7 +108,7 @@ impl Places {
         self.path("repositories").join(package)
     }
 
-    /// A program in the place of rustc or before it.
+    /// A program instead of rustc or in front of it.
     pub(crate) fn compiler(&self, compiler: Compiler) -> PathBuf {
         self.path(&format!("compilers/rustc-{}", compiler.name))
     }
@@ -117,12 +118,12 @@ impl Places {
         self.path("cc")
     }
 
-    /// What is outside of all packages.
+    /// The directory outside of all packages.
     pub(crate) fn outside(&self) -> PathBuf {
         self.path("outside")
     }
 
-    /// The directories outside of all packages that a variable names.
+    /// The directories outside of all packages in a variable.
     pub(crate) fn searched(&self, searched: Searched, order: Order) -> Vec<PathBuf> {
         let [early, late] = ["early", "late"].map(|dir| self.outside().join(dir).join(searched.dir()));
         match order {
@@ -134,26 +135,26 @@ impl Places {
 
     /// The program that `CC` names.
     pub(crate) fn front(&self) -> PathBuf {
-        self.outside().join(untold::FRONT)
+        self.outside().join(undeclared::FRONT)
     }
 
     /// The object that flags name.
     pub(crate) fn object(&self) -> PathBuf {
-        self.outside().join(untold::OBJECT)
+        self.outside().join(undeclared::OBJECT)
     }
 
-    /// The configuration that is above all checkouts but those in `/`.
+    /// The configuration above all checkouts except those in `/`.
     pub(crate) fn config_above(&self) -> PathBuf {
         self.path(".cargo/config.toml")
     }
 
-    /// What cargo is told about the target directory, and where that really is.
-    pub(crate) fn target(&self, around: &Around) -> Targets {
-        let checkout = self.checkout(around.checkout).to_owned();
-        let n = around.checkout % CHECKOUTS;
+    /// The target directory: the settings for cargo, and the real directories.
+    pub(crate) fn target(&self, circumstances: &Circumstances) -> Targets {
+        let checkout = self.checkout(circumstances.checkout).to_owned();
+        let n = circumstances.checkout % CHECKOUTS;
         let variable = |name: &str, value: PathBuf| vec![(name.to_owned(), value)];
         let inside = checkout.join("target");
-        match around.target {
+        match circumstances.target {
             TargetDir::Inside => Targets { variables: Vec::new(), seen: inside.clone(), real: vec![inside] },
             TargetDir::Elsewhere => {
                 let dir = self.path("t/elsewhere");
@@ -182,7 +183,7 @@ impl Places {
     }
 }
 
-impl Drop for Places {
+impl Drop for Directories {
     fn drop(&mut self) {
         self.short.iter().for_each(|dir| tree::remove(dir));
     }
@@ -190,32 +191,33 @@ impl Drop for Places {
 
 /// A target directory.
 pub(crate) struct Targets {
-    /// What cargo is told in its environment.
+    /// The variables that cargo gets.
     pub variables: Vec<(String, PathBuf)>,
-    /// As cargo sees it.
+    /// The path that cargo sees.
     pub seen: PathBuf,
-    /// The directories it is made of.
+    /// The real directories.
     pub real: Vec<PathBuf>,
 }
 
 impl Targets {
-    /// Becomes what another target directory was.
+    /// Takes over the contents of another target directory.
     pub(crate) fn take_from(&self, other: &Self) {
         for (from, to) in other.real.iter().zip(&self.real).filter(|(from, to)| from != to) {
             tree::remove(to);
-            fs::create_dir_all(to.parent().expect("it is in a directory")).expect("a directory can be made");
+            fs::create_dir_all(to.parent().expect("a target directory has a parent"))
+                .expect("a directory can be created");
             rename(from, to);
         }
     }
 
-    /// Makes what has to be there before cargo is called.
+    /// Creates what must exist before cargo is called.
     pub(crate) fn prepare(&self) {
         if self.real.contains(&self.seen) {
             return;
         }
-        fs::create_dir_all(&self.real[0]).expect("a directory can be made");
+        fs::create_dir_all(&self.real[0]).expect("a directory can be created");
         if fs::symlink_metadata(&self.seen).is_err() {
-            std::os::unix::fs::symlink(&self.real[0], &self.seen).expect("a link can be made");
+            std::os::unix::fs::symlink(&self.real[0], &self.seen).expect("a link can be created");
         }
     }
 
@@ -227,15 +229,15 @@ impl Targets {
         self.real.iter().for_each(|dir| tree::remove(dir));
     }
 
-    /// Puts them aside, so that cargo finds nothing.
+    /// Moves the directories aside, so that cargo finds nothing.
     pub(crate) fn put_aside(&self, stash: &Path) {
-        fs::create_dir_all(stash).expect("a directory can be made");
+        fs::create_dir_all(stash).expect("a directory can be created");
         for (n, dir) in self.real.iter().enumerate() {
             rename(dir, &stash.join(n.to_string()));
         }
     }
 
-    /// Removes what is there now, and takes back what was put aside.
+    /// Removes the directories, and moves the old ones back.
     pub(crate) fn take_back(&self, stash: &Path) {
         self.remove();
         for (n, dir) in self.real.iter().enumerate() {
@@ -244,7 +246,7 @@ impl Targets {
     }
 }
 
-/// Moves a directory, where there is one.
+/// Moves a directory, if it exists.
 fn rename(from: &Path, to: &Path) {
     match fs::rename(from, to) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -254,7 +256,7 @@ fn rename(from: &Path, to: &Path) {
     }
 }
 
-/// The file system a directory is on: only in one of them can target directories be moved.
+/// The file system of a directory: target directories can only be moved within one.
 fn device(dir: &Path) -> Option<u64> {
     fs::metadata(dir).ok().map(|metadata| metadata.dev())
 }

@@ -20,8 +20,8 @@ fn said(program: &std::path::Path) -> String {
     output.map_or_else(|_| "none".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-// What is read without a word: how, and where; what is relative, in the package.
-fn untold(what: &str) -> String {
+// Reads an undeclared input, given its kind and its path. Relative paths are in the package.
+fn undeclared(what: &str) -> String {
     let in_package = |path: &str| std::path::Path::new(&variable("CARGO_MANIFEST_DIR")).join(path);
     match what.split('#').collect::<Vec<_>>()[..] {
         ["variable", name] => variable(name),

@@ -1,6 +1,6 @@
-//! Puts a state on the disk: checkouts, configuration, a registry and repositories.
+//! Writes a state to the disk: checkouts, configuration, a registry and repositories.
 //!
-//! Only files whose content has changed are written, so modification times are those of real edits.
+//! Only changed files are written, so modification times are those of real edits.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -11,28 +11,28 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 use support::{Registry, Repository, tree};
 
+use crate::directories::Directories;
 use crate::entry::{Entries, Entry, texts};
-use crate::model::{Around, By, ConfigPlace, How, Origin, Package, State};
-use crate::place::Places;
+use crate::model::{Circumstances, CompilerSetting, ConfigPlace, DependencyTable, Origin, Package, State};
 use crate::render::{self, Files, Published};
-use crate::untold;
+use crate::undeclared;
 
 /// The disk as a walk has left it.
-pub(crate) struct Ground {
-    pub places: Places,
+pub(crate) struct Disk {
+    pub directories: Directories,
     /// The triple of this machine.
     host: String,
-    /// What was written below each directory.
+    /// The entries written below each directory.
     written: HashMap<PathBuf, Entries>,
     publications: Publications,
 }
 
-/// What was published so far: the same content has the same version whenever it comes back.
+/// Everything published so far. The same content always gets the same version.
 #[derive(Default)]
 struct Publications {
     versions: HashMap<String, Vec<Files>>,
     commits: HashMap<(String, Files), String>,
-    /// The version or commit of each package as it is now.
+    /// The current version or commit of each package.
     current: HashMap<String, String>,
     urls: HashMap<String, String>,
 }
@@ -47,51 +47,51 @@ impl Published for Publications {
     }
 }
 
-impl Ground {
-    pub(crate) fn new(places: Places, host: &str) -> Self {
-        Self { places, host: host.to_owned(), written: HashMap::new(), publications: Publications::default() }
+impl Disk {
+    pub(crate) fn new(directories: Directories, host: &str) -> Self {
+        Self { directories, host: host.to_owned(), written: HashMap::new(), publications: Publications::default() }
     }
 
-    /// Makes the disk what a state says. `quietly`: modification times of files that are changed stay as they are.
-    /// Gives a digest of all that was rendered.
-    pub(crate) fn put(&mut self, state: &State, quietly: bool) -> String {
+    /// Makes the disk match a state. With `quietly`, changed files keep their modification times. Returns a digest of
+    /// everything rendered.
+    pub(crate) fn write_state(&mut self, state: &State, quietly: bool) -> String {
         let vendored = self.publish(state);
-        let places = &self.places;
-        let checkout = places.checkout(state.around.checkout).to_owned();
-        let mut files = render::checkout(state, places, &self.publications);
-        let source = if state.around.vendored {
+        let directories = &self.directories;
+        let checkout = directories.checkout(state.circumstances.checkout).to_owned();
+        let mut files = render::checkout(state, directories, &self.publications);
+        let source = if state.circumstances.vendored {
             files.extend(vendored);
             "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = \"vendor\"\n".to_owned()
         } else {
-            Registry::open(&places.registry()).source_replacement()
+            Registry::open(&directories.registry()).source_replacement()
         };
         let config = [
             render::config(state, ConfigPlace::Workspace),
-            compiler_config(state, places),
-            flag_config(state, places, &self.host),
+            compiler_config(state, directories),
+            flag_config(state, directories, &self.host),
             source,
         ];
         files.insert(".cargo/config.toml".into(), config.concat());
         let mut entries = texts(files);
-        entries.extend(untold::of_members(state, places));
-        put_programs(state, places);
+        entries.extend(undeclared::of_members(state, directories));
+        write_programs(state, directories);
         let config = |place| texts(Files::from([("config.toml".to_owned(), render::config(state, place))]));
-        let above = places.config_above().parent().expect("it is in a directory").to_owned();
+        let above = directories.config_above().parent().expect("the configuration is in a directory").to_owned();
         let mut sha = Sha256::new();
-        let home = places.home(state.around.home);
+        let home = directories.home(state.circumstances.home);
         for (dir, entries) in [
             (checkout.clone(), entries),
             (above, config(ConfigPlace::Above)),
             (home, config(ConfigPlace::Home)),
-            (places.outside(), untold::outside(state, places)),
+            (directories.outside(), undeclared::outside(state, directories)),
         ] {
             sha.update(format!("{dir:?} {entries:?}"));
             self.write(&dir, entries, quietly);
         }
-        if state.around.git && !checkout.join(".git").exists() {
+        if state.circumstances.git && !checkout.join(".git").exists() {
             git(&checkout, &["init", "--quiet", "--initial-branch=main"]);
         }
-        sha.update(format!("{:?}", (state.around.compiler, state.around.cc)));
+        sha.update(format!("{:?}", (state.circumstances.compiler, state.circumstances.cc)));
         hex(&sha.finalize())
     }
 
@@ -99,20 +99,21 @@ impl Ground {
         let before = self.written.remove(dir).unwrap_or_default();
         for (path, entry) in before.iter().rev().filter(|(path, _)| !entries.contains_key(*path)) {
             entry.remove(&dir.join(path));
-            // A directory goes with its last file.
+            // A directory is removed with its last file.
             let mut parent = Path::new(path).parent();
             while let Some(name) = parent.filter(|name| *name != Path::new("")) {
                 let _ = fs::remove_dir(dir.join(name));
                 parent = name.parent();
             }
         }
-        // A directory may have gone with its last file.
-        let is_to_be_put = |path: &String, entry: &Entry| before.get(path) != Some(entry) || *entry == Entry::Directory;
-        for (path, entry) in entries.iter().filter(|(path, entry)| is_to_be_put(path, entry)) {
+        // A directory may have been removed with its last file.
+        let must_be_written =
+            |path: &String, entry: &Entry| before.get(path) != Some(entry) || *entry == Entry::Directory;
+        for (path, entry) in entries.iter().filter(|(path, entry)| must_be_written(path, entry)) {
             let path = dir.join(path);
             let time = modified(&path).filter(|_| quietly && entry.is_file());
-            entry.put(&path);
-            // An empty configuration is none.
+            entry.write(&path);
+            // An empty configuration means no file.
             if let (Some(time), Ok(file)) = (time, File::options().write(true).open(&path)) {
                 file.set_modified(time).expect("times can be set");
             }
@@ -120,10 +121,10 @@ impl Ground {
         self.written.insert(dir.to_owned(), entries);
     }
 
-    /// Publishes what is not a directory of the checkout, and gives the files of `vendor`.
+    /// Publishes the packages outside of the checkout. Returns the files of `vendor`.
     fn publish(&mut self, state: &State) -> Files {
         let mut vendored = Files::new();
-        // Those that are needed come last.
+        // Dependencies come last in the list, and are published first.
         for package in state.packages.iter().rev() {
             match package.origin {
                 Origin::Registry => vendored.extend(self.publish_to_registry(state, package)),
@@ -135,7 +136,7 @@ impl Ground {
     }
 
     fn publish_to_registry(&mut self, state: &State, package: &Package) -> Files {
-        let mut content = render::package_files(state, package, &self.places);
+        let mut content = render::package_files(state, package, &self.directories);
         content.insert("manifest".into(), made_up(state, package, "0", &content).manifest());
         let versions = self.publications.versions.entry(package.name.clone()).or_default();
         let known = versions.iter().position(|version| *version == content);
@@ -146,7 +147,7 @@ impl Ground {
         content.remove("manifest");
         let version = format!("1.0.{n}");
         let archive = made_up(state, package, &version, &content);
-        let registry = Registry::new(&self.places.registry());
+        let registry = Registry::new(&self.directories.registry());
         let path = registry.archive(&archive);
         content.insert("Cargo.toml".into(), archive.manifest());
         if known.is_none() {
@@ -159,9 +160,9 @@ impl Ground {
     }
 
     fn commit(&mut self, state: &State, package: &Package) {
-        let mut files = render::package_files(state, package, &self.places);
+        let mut files = render::package_files(state, package, &self.directories);
         files.insert("Cargo.toml".into(), render::manifest(state, package, &self.publications));
-        let dir = self.places.repository(&package.name);
+        let dir = self.directories.repository(&package.name);
         let key = (package.name.clone(), files.clone());
         if !self.publications.commits.contains_key(&key) {
             self.write(&dir, texts(files), false);
@@ -173,47 +174,49 @@ impl Ground {
     }
 }
 
-/// The programs that stand before the compilers.
-fn put_programs(state: &State, places: &Places) {
-    let Around { compiler, cc, .. } = state.around;
+/// Writes the programs in front of the compilers.
+fn write_programs(state: &State, directories: &Directories) {
+    let Circumstances { compiler, cc, .. } = state.circumstances;
     let cfg = format!("--cfg 'xd_compiler=\"{}\"'", compiler.digit);
     let text = match compiler.by {
-        By::Nothing => None,
-        By::WrapperVariable | By::WrapperConfig => Some(format!("exec \"$@\" {cfg}")),
-        By::RustcVariable | By::RustcConfig => Some(format!("exec rustc \"$@\" {cfg}")),
+        CompilerSetting::Nothing => None,
+        CompilerSetting::WrapperVariable | CompilerSetting::WrapperConfig => Some(format!("exec \"$@\" {cfg}")),
+        CompilerSetting::RustcVariable | CompilerSetting::RustcConfig => Some(format!("exec rustc \"$@\" {cfg}")),
     };
     if let Some(text) = text {
-        put_program(&places.compiler(compiler), &text);
+        write_program(&directories.compiler(compiler), &text);
     }
     if cc > 0 {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let machines = std::env::split_paths(&path).map(|dir| dir.join("cc")).find(|cc| cc.is_file());
-        let machines = machines.expect("there is a C compiler");
-        put_program(&places.cc().join("cc"), &format!("exec {} \"$@\" -DXD_CC={cc}", machines.display()));
+        let real_cc = std::env::split_paths(&path).map(|dir| dir.join("cc")).find(|cc| cc.is_file());
+        let real_cc = real_cc.expect("a C compiler is installed");
+        write_program(&directories.cc().join("cc"), &format!("exec {} \"$@\" -DXD_CC={cc}", real_cc.display()));
     }
 }
 
-/// Writes a program, if it is not what it was.
-fn put_program(path: &Path, text: &str) {
+/// Writes a program, if it has changed.
+fn write_program(path: &Path, text: &str) {
     if !fs::read_to_string(path).is_ok_and(|before| before.trim_end().ends_with(text)) {
         tree::write_script(path, text);
     }
 }
 
-fn compiler_config(state: &State, places: &Places) -> String {
-    let compiler = state.around.compiler;
+fn compiler_config(state: &State, directories: &Directories) -> String {
+    let compiler = state.circumstances.compiler;
     let key = match compiler.by {
-        By::WrapperConfig => "rustc-wrapper",
-        By::RustcConfig => "rustc",
-        By::Nothing | By::WrapperVariable | By::RustcVariable => return String::new(),
+        CompilerSetting::WrapperConfig => "rustc-wrapper",
+        CompilerSetting::RustcConfig => "rustc",
+        CompilerSetting::Nothing | CompilerSetting::WrapperVariable | CompilerSetting::RustcVariable => {
+            return String::new();
+        }
     };
-    format!("build.{key} = {:?}\n", places.compiler(compiler))
+    format!("build.{key} = {:?}\n", directories.compiler(compiler))
 }
 
-/// Flags with the object that they name.
-fn flag_config(state: &State, places: &Places, host: &str) -> String {
-    match state.around.object.filter(|_| state.around.flagged) {
-        Some(_) => format!("target.{host}.rustflags = [\"-C\", \"link-arg={}\"]\n", places.object().display()),
+/// Flags that name the object.
+fn flag_config(state: &State, directories: &Directories, host: &str) -> String {
+    match state.circumstances.object.filter(|_| state.circumstances.flagged) {
+        Some(_) => format!("target.{host}.rustflags = [\"-C\", \"link-arg={}\"]\n", directories.object().display()),
         None => String::new(),
     }
 }
@@ -229,7 +232,7 @@ fn made_up(state: &State, package: &Package, version: &str, files: &Files) -> su
     }
     for (need, other) in state.needed(package) {
         archive = match need.how {
-            How::Build => archive.build_dependency(&other.name, "1"),
+            DependencyTable::Build => archive.build_dependency(&other.name, "1"),
             _ => archive.dependency(&other.name, "1"),
         };
     }
@@ -256,19 +259,19 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::untold::tests::{places, state_of_all};
+    use crate::undeclared::tests::{directories, state_of_all};
 
-    /// Files with their contents, links with where they lead, and directories.
+    /// Files with their contents, links with their targets, and directories.
     fn everything(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         for path in tree::children(dir) {
-            let metadata = fs::symlink_metadata(&path).expect("it is there");
+            let metadata = fs::symlink_metadata(&path).expect("the path exists");
             let content = match &metadata {
                 metadata if metadata.is_dir() => Vec::new(),
                 metadata if metadata.is_symlink() => {
-                    fs::read_link(&path).expect("it is a link").into_os_string().into_encoded_bytes()
+                    fs::read_link(&path).expect("the link can be read").into_os_string().into_encoded_bytes()
                 }
-                _ => fs::read(&path).expect("it can be read"),
+                _ => fs::read(&path).expect("the file can be read"),
             };
             if metadata.is_dir() {
                 found.extend(everything(&path));
@@ -279,12 +282,12 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_comes_back_is_the_same_on_the_disk() {
-        let mut ground = Ground::new(places(), "x86_64-unknown-linux-gnu");
+    fn returning_to_a_state_gives_the_same_files() {
+        let mut disk = Disk::new(directories(), "x86_64-unknown-linux-gnu");
         let mut put = |value| {
-            let digest = ground.put(&state_of_all(value), false);
-            let places = [ground.places.outside(), ground.places.checkout(0).to_owned()];
-            (digest, places.map(|dir| everything(&dir)))
+            let digest = disk.write_state(&state_of_all(value), false);
+            let directories = [disk.directories.outside(), disk.directories.checkout(0).to_owned()];
+            (digest, directories.map(|dir| everything(&dir)))
         };
         let first = [0, 1, 2, 3].map(&mut put);
         for (n, before) in first.iter().enumerate() {
@@ -296,12 +299,12 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_quietly_keeps_its_time() {
-        let mut ground = Ground::new(places(), "x86_64-unknown-linux-gnu");
-        ground.put(&state_of_all(1), false);
-        let tool = tree::files(&ground.places.outside().join("late/bin")).remove(0);
+    fn quiet_changes_keep_modification_times() {
+        let mut disk = Disk::new(directories(), "x86_64-unknown-linux-gnu");
+        disk.write_state(&state_of_all(1), false);
+        let tool = tree::files(&disk.directories.outside().join("late/bin")).remove(0);
         let before = (modified(&tool), tree::read(&tool));
-        ground.put(&state_of_all(2), true);
+        disk.write_state(&state_of_all(2), true);
         let after = (modified(&tool), tree::read(&tool));
         assert_eq!(after.0, before.0);
         assert_ne!(after.1, before.1);

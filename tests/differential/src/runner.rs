@@ -1,4 +1,4 @@
-//! One side of a comparison: a cargo command, and all that can be seen of what it did.
+//! Runs cargo commands with one builder, and records everything that can be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -9,8 +9,8 @@ use std::process::Command as Process;
 use serde_json::Value;
 use support::{Invocation, Output, Report, Running, tree};
 
-use crate::model::{Around, By, Incremental, Searched};
-use crate::place::{Places, Targets};
+use crate::directories::{Directories, Targets};
+use crate::model::{Circumstances, CompilerSetting, Incremental, Searched};
 use crate::script::{Command, Verb};
 
 /// The toolchains of this machine.
@@ -33,7 +33,7 @@ impl Toolchains {
         Self { default, others }
     }
 
-    /// Another than the default one, if there is one.
+    /// A toolchain other than the default one, if there is one.
     pub(crate) fn other(&self) -> Option<String> {
         self.others.keys().next().cloned()
     }
@@ -46,8 +46,8 @@ impl Toolchains {
         &self.default.host
     }
 
-    fn of(&self, around: &Around) -> &Toolchain {
-        around.toolchain.as_ref().and_then(|name| self.others.get(name)).unwrap_or(&self.default)
+    fn of(&self, circumstances: &Circumstances) -> &Toolchain {
+        circumstances.toolchain.as_ref().and_then(|name| self.others.get(name)).unwrap_or(&self.default)
     }
 }
 
@@ -64,83 +64,83 @@ impl Toolchain {
     }
 }
 
-/// Who builds.
+/// The program that builds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Builder {
     Cargo,
     Xcache(PathBuf),
 }
 
-/// How commands are run in a state.
-pub(crate) struct Side<'a> {
-    pub places: &'a Places,
+/// Runs commands in a state.
+pub(crate) struct Runner<'a> {
+    pub directories: &'a Directories,
     pub toolchains: &'a Toolchains,
-    pub around: &'a Around,
+    pub circumstances: &'a Circumstances,
 }
 
-impl Side<'_> {
+impl Runner<'_> {
     pub(crate) fn targets(&self) -> Targets {
-        self.places.target(self.around)
+        self.directories.target(self.circumstances)
     }
 
     fn checkout(&self) -> &Path {
-        self.places.checkout(self.around.checkout)
+        self.directories.checkout(self.circumstances.checkout)
     }
 
-    /// The environment of everything, made from nothing.
+    /// The environment of all commands, built from nothing.
     pub(crate) fn environment(&self) -> BTreeMap<String, OsString> {
-        let around = self.around;
+        let circumstances = self.circumstances;
         let path = std::env::var_os("PATH").unwrap_or_default();
-        // The C compiler that is before that of the machine comes first, as that is how it finds the other.
-        let cc = (around.cc > 0).then(|| self.places.cc());
-        let bin = self.toolchains.of(around).bin.clone();
+        // Our C compiler comes before the machine's own, which it finds through `PATH`.
+        let cc = (circumstances.cc > 0).then(|| self.directories.cc());
+        let bin = self.toolchains.of(circumstances).bin.clone();
         let tools = self.searched(Searched::Path);
         let dirs = cc.into_iter().chain(tools).chain([bin]).chain(std::env::split_paths(&path));
         let mut environment: BTreeMap<String, OsString> = BTreeMap::from([
-            ("PATH".into(), std::env::join_paths(dirs).expect("PATH is made of paths")),
-            ("HOME".into(), self.places.path("home").into()),
-            ("CARGO_HOME".into(), self.places.home(around.home).into()),
-            ("XCACHE_DIR".into(), self.places.store().into()),
+            ("PATH".into(), std::env::join_paths(dirs).expect("PATH can be joined")),
+            ("HOME".into(), self.directories.path("home").into()),
+            ("CARGO_HOME".into(), self.directories.home(circumstances.home).into()),
+            ("XCACHE_DIR".into(), self.directories.store().into()),
             ("CARGO_TERM_COLOR".into(), "never".into()),
         ]);
-        if around.incremental == Incremental::Off {
+        if circumstances.incremental == Incremental::Off {
             environment.insert("CARGO_INCREMENTAL".into(), "0".into());
         }
-        let compiler = match around.compiler.by {
-            By::WrapperVariable => Some("RUSTC_WRAPPER"),
-            By::RustcVariable => Some("RUSTC"),
-            By::Nothing | By::WrapperConfig | By::RustcConfig => None,
+        let compiler = match circumstances.compiler.by {
+            CompilerSetting::WrapperVariable => Some("RUSTC_WRAPPER"),
+            CompilerSetting::RustcVariable => Some("RUSTC"),
+            CompilerSetting::Nothing | CompilerSetting::WrapperConfig | CompilerSetting::RustcConfig => None,
         };
-        let program = self.places.compiler(around.compiler);
+        let program = self.directories.compiler(circumstances.compiler);
         environment.extend(compiler.map(|name| (name.to_owned(), program.into())));
-        environment.extend(around.rustflags.iter().map(|flags| ("RUSTFLAGS".into(), flags.into())));
-        environment.extend(around.variables.iter().map(|(name, value)| (name.clone(), value.into())));
+        environment.extend(circumstances.rustflags.iter().map(|flags| ("RUSTFLAGS".into(), flags.into())));
+        environment.extend(circumstances.variables.iter().map(|(name, value)| (name.clone(), value.into())));
         environment.extend([Searched::Cpath, Searched::LibraryPath].into_iter().filter_map(|searched| {
             let dirs = Some(self.searched(searched)).filter(|dirs| !dirs.is_empty())?;
             Some((searched.name().to_owned(), std::env::join_paths(dirs).expect("no path has a colon")))
         }));
-        if around.front > 0 {
-            environment.insert("CC".into(), self.places.front().into());
+        if circumstances.front > 0 {
+            environment.insert("CC".into(), self.directories.front().into());
         }
         environment.extend(self.targets().variables.into_iter().map(|(name, dir)| (name, dir.into())));
         environment
     }
 
     fn searched(&self, searched: Searched) -> Vec<PathBuf> {
-        let order = self.around.searched.get(&searched);
-        order.map_or_else(Vec::new, |order| self.places.searched(searched, *order))
+        let order = self.circumstances.searched.get(&searched);
+        order.map_or_else(Vec::new, |order| self.directories.searched(searched, *order))
     }
 
-    /// What cargo is called with.
+    /// Cargo's arguments.
     pub(crate) fn arguments(&self, command: &Command) -> Vec<String> {
-        let object = self.around.object.map(|_| self.places.object());
+        let object = self.circumstances.object.map(|_| self.directories.object());
         command.arguments(self.toolchains.host(), object.as_deref())
     }
 
     /// A command, not yet started.
     pub(crate) fn invocation(&self, builder: &Builder, command: &Command) -> Invocation {
         let mut process = match builder {
-            Builder::Cargo => Process::new(self.toolchains.of(self.around).bin.join("cargo")),
+            Builder::Cargo => Process::new(self.toolchains.of(self.circumstances).bin.join("cargo")),
             Builder::Xcache(path) => Process::new(path),
         };
         if let Builder::Xcache(_) = builder {
@@ -151,8 +151,8 @@ impl Side<'_> {
         Invocation::new(process)
     }
 
-    /// Runs a command, waits for what was started before it, runs what it has built, and looks at everything.
-    pub(crate) fn observe(&self, builder: &Builder, command: &Command, pending: Option<Running>) -> Seen {
+    /// Runs a command, waits for a session started before it, runs the built programs, and records everything.
+    pub(crate) fn observe(&self, builder: &Builder, command: &Command, pending: Option<Running>) -> Observation {
         self.targets().prepare();
         let output = self.invocation(builder, command).run();
         if let Some(mut pending) = pending {
@@ -162,7 +162,7 @@ impl Side<'_> {
         let runs = programs(&messages).into_iter().filter(|_| command.verb != Verb::Test);
         let runs = runs.map(|program| (program.display().to_string(), self.run(&program))).collect();
         let dir = self.targets().seen.join(command.profile_dir(self.toolchains.host()));
-        Seen {
+        Observation {
             code: output.code(),
             stale: messages.iter().filter_map(stale).collect(),
             errors: errors(&messages),
@@ -175,8 +175,8 @@ impl Side<'_> {
         }
     }
 
-    /// Units of these packages that the last command has compiled or run, as it says itself.
-    pub(crate) fn remade(&self, builder: &Builder, packages: &BTreeSet<String>) -> Vec<String> {
+    /// The units of these packages that the last command compiled or ran, according to its report.
+    pub(crate) fn rebuilt(&self, builder: &Builder, packages: &BTreeSet<String>) -> Vec<String> {
         let Builder::Xcache(path) = builder else { return Vec::new() };
         let mut process = Process::new(path);
         process.args(["xcache", "report", "--format", "json"]);
@@ -187,7 +187,7 @@ impl Side<'_> {
         units.filter(is_made).map(|unit| format!("{unit:?}")).collect()
     }
 
-    /// What a program or a test says.
+    /// The output of a program or a test.
     fn run(&self, program: &Path) -> String {
         let mut process = Process::new(program);
         if program.parent().is_some_and(|dir| dir.ends_with("deps")) {
@@ -199,28 +199,28 @@ impl Side<'_> {
     }
 }
 
-/// All that can be seen.
+/// Everything that can be compared.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Observation {
     pub code: Option<i32>,
-    /// What was not fresh.
+    /// The units that were not fresh.
     pub stale: BTreeSet<String>,
-    /// Messages of the compiler about errors.
+    /// The compiler's messages about errors.
     pub errors: BTreeSet<String>,
-    /// What cargo said for machines, sorted.
+    /// Cargo's machine-readable messages.
     pub messages: Messages,
-    /// What programs and tests that cargo started have printed.
+    /// The output of programs and tests that cargo started.
     pub printed: String,
     /// Warnings of build scripts.
     pub warnings: BTreeSet<String>,
-    /// What programs and tests have printed that were started from the target directory.
+    /// The output of programs and tests that were started from the target directory.
     pub runs: BTreeMap<String, String>,
-    /// Final artifacts, and what cargo says they depend on.
+    /// The final artifacts, and their dependencies according to cargo.
     pub files: BTreeMap<String, BTreeSet<String>>,
     pub stderr: String,
 }
 
-/// How often each was there.
+/// Messages, each with its number of occurrences.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Messages(pub BTreeMap<String, usize>);
 
@@ -239,7 +239,7 @@ fn messages(output: &Output) -> (Vec<Value>, String) {
     (messages, printed.join("\n"))
 }
 
-/// The message without what may differ.
+/// The message without the fields that may differ.
 fn normal(message: &Value) -> String {
     let mut message = message.clone();
     if let Some(fields) = message.as_object_mut() {
@@ -264,12 +264,12 @@ fn programs(messages: &[Value]) -> BTreeSet<PathBuf> {
     messages.iter().filter_map(|message| message["executable"].as_str()).map(PathBuf::from).collect()
 }
 
-/// `warning: one@0.1.0: …`.
+/// Matches `warning: one@0.1.0: …`.
 fn is_of_script(line: &str) -> bool {
     line.strip_prefix("warning: ").and_then(|rest| rest.split(' ').next()).is_some_and(|word| word.contains('@'))
 }
 
-/// The final artifacts in the directory of a profile: those that have names of their own.
+/// The final artifacts in the directory of a profile: the files without a hash in their names.
 fn files(dir: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let mut found = BTreeMap::new();
     for (dir, prefix) in [(dir.to_owned(), ""), (dir.join("examples"), "examples/")] {
@@ -284,8 +284,8 @@ fn files(dir: &Path) -> BTreeMap<String, BTreeSet<String>> {
     found
 }
 
-/// Removes the `.d` files that cargo has written of final artifacts. In a directory that has moved, it writes them again or
-/// not as it happens: it compares two sets without an order (`output_depinfo.rs`).
+/// Removes the `.d` files of final artifacts. In a moved directory, cargo writes them again or not at random: it
+/// compares two sets without an order (`output_depinfo.rs`).
 pub(crate) fn remove_lists(targets: &Targets) {
     for path in targets.real.iter().flat_map(|dir| tree::files(dir)) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -301,7 +301,7 @@ fn has_hash(name: &str) -> bool {
     stem.rsplit_once('-').is_some_and(|(_, hash)| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The words of a `.d` file. It is one for all outputs of a name, and named after any of them in each build anew.
+/// The words of a `.d` file. Cargo writes one for all outputs with the same name, and names it after any of them.
 fn depends_on(path: &Path) -> BTreeSet<String> {
     let is_list = path.extension().is_some_and(|extension| extension == "d");
     let text = if is_list { fs::read_to_string(path).unwrap_or_default() } else { String::new() };

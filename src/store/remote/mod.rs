@@ -29,6 +29,10 @@ mod http;
 mod redis;
 #[cfg(feature = "s3")]
 mod s3;
+#[cfg_attr(
+    not(any(feature = "over-http", feature = "fs", feature = "memcached", feature = "redis")),
+    expect(dead_code, reason = "a build without services has no kind of them")
+)]
 mod service;
 
 use std::collections::BTreeMap;
@@ -137,7 +141,7 @@ impl RemoteStore {
         }
         let health = Health::new(source.shown.clone(), events.clone());
         if service.kind.is_read_only {
-            health.never_write(format!("{} is read-only", service.kind.name));
+            health.never_write(format!("{} remotes are read-only", service.kind.name));
         }
         Ok(Self {
             shown: source.shown,

@@ -1,20 +1,21 @@
-//! Remotes on other services than S3, on real servers: what one machine has compiled, the next one does not; what is
-//! wrong costs hits and one line in the server's own words.
+//! Remotes on services other than S3, with real servers: what one machine has compiled is a hit on the next one, and
+//! whatever is wrong costs only hits and one line in the server's own words.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use support::server::closed_address;
+use support::servers::relay::Relay;
 use support::{Output, Project, Proxy, Request, Sandbox, tree};
 
 const NONE: [&str; 0] = [];
-/// The libraries of the workspace that most tests here build.
+/// The libraries in the workspace of most tests.
 const ALL: [&str; 4] = ["apex", "base", "lone", "middle"];
 const SAID: &str = "apex of middle of 1.0.0 and lone\n";
-/// Generous: the build itself takes a second or two.
+/// A generous limit: the build takes a second or two.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Its own packages are not cached: in another checkout, they would be asked for in vain.
+/// A workspace whose members are not cached: in another checkout, they are misses.
 fn chain(sandbox: &Sandbox) -> Project {
     let chain = sandbox.chain().env("XCACHE_MEMBERS", "off").with_store(&sandbox.unused("store"));
     chain.env("XCACHE_TIMEOUT", "20")
@@ -25,7 +26,7 @@ fn with_url(url: &str) -> impl Fn(Project) -> Project + use<> {
     move |project| project.env("XCACHE_REMOTE", &url)
 }
 
-/// Builds within the limit, and runs what was built.
+/// Builds within the limit, and runs the program.
 #[track_caller]
 fn build(project: &Project) -> Output {
     let output = project.xcache(["build"]).within(LIMIT).ok();
@@ -33,7 +34,7 @@ fn build(project: &Project) -> Output {
     output
 }
 
-/// Fills a remote, and takes everything from there on a machine that has nothing. Returns what that machine has built.
+/// Fills a remote, and builds from it on an empty machine. Returns that machine's project.
 #[track_caller]
 fn assert_is_shared(
     sandbox: &Sandbox,
@@ -46,7 +47,7 @@ fn assert_is_shared(
     assert_is_full(sandbox, reader)
 }
 
-/// Nothing is compiled by a machine that has nothing.
+/// An empty machine compiles nothing.
 #[track_caller]
 fn assert_is_full(sandbox: &Sandbox, reader: impl Fn(Project) -> Project) -> Project {
     sandbox.reset();
@@ -58,7 +59,7 @@ fn assert_is_full(sandbox: &Sandbox, reader: impl Fn(Project) -> Project) -> Pro
     second
 }
 
-/// Everything is compiled, and one line says why: it names the remote, and has these words but no secret.
+/// Everything is compiled, and one warning says why: with these words, and without these secrets.
 #[track_caller]
 fn assert_one_warning(sandbox: &Sandbox, remote: impl Fn(Project) -> Project, words: &[&str], secrets: &[&str]) {
     sandbox.reset();
@@ -76,6 +77,37 @@ fn assert_one_warning(sandbox: &Sandbox, remote: impl Fn(Project) -> Project, wo
     }
 }
 
+/// The server stops in the middle of the prefetch: some units are hits, the others are compiled, and one warning says
+/// why. Then the remote, which is full, is still intact.
+#[track_caller]
+fn assert_may_stop<R: Fn(Project) -> Project>(
+    sandbox: &Sandbox,
+    server: SocketAddr,
+    remote: impl Fn(SocketAddr) -> R,
+    secrets: &[&str],
+) {
+    let relay = Relay::start(server);
+    assert_is_shared(sandbox, remote(relay.address()), remote(relay.address()));
+    let before = relay.answered();
+    assert_is_full(sandbox, remote(relay.address()));
+    relay.stop_after((relay.answered() - before) / 2);
+    sandbox.reset();
+    let project = remote(relay.address())(chain(sandbox));
+    let output = build(&project);
+    assert!(relay.is_stopped(), "{output}");
+    let [warning] = &output.warnings()[..] else { panic!("{output}") };
+    assert!(warning.contains(&relay.address().to_string()) || warning.contains("refused"), "{warning}");
+    let shown = format!("{}{}{}", output.stdout, output.stderr, project.report().json());
+    for secret in secrets {
+        assert!(!shown.contains(secret), "{secret:?} is in {shown}");
+    }
+    let compiled = sandbox.compiled_dependencies().len() as u64;
+    assert!(compiled > 0, "{output}");
+    let report = project.report();
+    assert_eq!(report.total("hits_remote") + compiled, ALL.len() as u64, "{}", report.json());
+    assert_is_full(sandbox, remote(server));
+}
+
 fn count(requests: &[Request], which: impl Fn(&Request) -> bool) -> usize {
     requests.iter().filter(|request| which(request)).count()
 }
@@ -91,7 +123,7 @@ mod webdav {
     }
 
     #[test]
-    fn a_machine_takes_everything_from_webdav() {
+    fn units_from_webdav_are_not_compiled() {
         let Some(server) = WebdavServer::get() else { return };
         let (sandbox, place) = (Sandbox::new(), server.unused_place());
         let proxy = Proxy::start(server.address());
@@ -103,19 +135,19 @@ mod webdav {
         let requests = proxy.requests();
         assert_eq!(count(&requests, |request| request.method != "GET"), 0, "{requests:#?}");
         assert!(requests.len() <= ALL.len() + 5, "{requests:#?}");
-        // Who may not write reads as well.
+        // A reader without the right to write.
         assert_is_full(&sandbox, with_url(&remote("fixed")));
     }
 
     #[test]
-    fn what_webdav_refuses_is_one_line() {
+    fn refusals_of_webdav_are_one_line() {
         let Some(server) = WebdavServer::get() else { return };
         let (sandbox, place) = (Sandbox::new(), server.unused_place());
         let all = format!("all/{place}");
         let wrong = with_url(&url(server.address(), &all, "hunter2"));
         assert_one_warning(&sandbox, wrong, &[&all, "not authorized", "401"], &["hunter2"]);
         let read_only = with_url(&url(server.address(), &format!("fixed/{place}"), PASSWORD));
-        assert_one_warning(&sandbox, read_only, &["takes no uploads", "403"], &[PASSWORD]);
+        assert_one_warning(&sandbox, read_only, &["accepts no uploads", "403"], &[PASSWORD]);
         let closed = with_url(&url(closed_address(), &all, PASSWORD));
         assert_one_warning(&sandbox, closed, &["refused"], &[PASSWORD]);
         let proxy = Proxy::start(server.address());
@@ -125,7 +157,15 @@ mod webdav {
     }
 
     #[test]
-    fn a_table_has_the_options_of_its_remote() {
+    fn webdav_may_stop_in_the_middle_of_a_prefetch() {
+        let Some(server) = WebdavServer::get() else { return };
+        let (sandbox, place) = (Sandbox::new(), server.unused_place());
+        let remote = |address| with_url(&url(address, &format!("all/{place}"), PASSWORD));
+        assert_may_stop(&sandbox, server.address(), remote, &[PASSWORD]);
+    }
+
+    #[test]
+    fn a_table_contains_the_options_of_its_remote() {
         let Some(server) = WebdavServer::get() else { return };
         let (sandbox, place) = (Sandbox::new(), server.unused_place());
         let address = server.address();
@@ -144,7 +184,7 @@ mod webdav {
         let output = build(&misspelt);
         let [warning] = &output.warnings()[..] else { panic!("{output}") };
         assert!(warning.contains("lan (webdav://") && warning.contains("\"disable_create_dir\""), "{warning}");
-        assert_eq!(sandbox.compiled_dependencies(), NONE, "it is a warning only");
+        assert_eq!(sandbox.compiled_dependencies(), NONE, "it is only a warning");
         let other = with_table("")(chain(&sandbox)).env("XCACHE_REMOTE", "wan");
         let output = build(&other);
         let [warning] = &output.warnings()[..] else { panic!("{output}") };
@@ -160,10 +200,10 @@ mod http {
     use super::*;
 
     #[test]
-    fn a_machine_takes_everything_from_files_over_http() {
+    fn units_from_files_over_http_are_not_compiled() {
         let sandbox = Sandbox::new();
         let shared = sandbox.path("shared");
-        std::fs::create_dir(&shared).expect("a directory can be made");
+        std::fs::create_dir(&shared).expect("a directory can be created");
         let Some(server) = FileServer::start(&shared) else { return };
         let url = format!("http://{}", server.address());
         let fill = with_url(&format!("file://{}", shared.display()));
@@ -173,10 +213,10 @@ mod http {
     }
 
     #[test]
-    fn nobody_is_told_that_files_over_http_take_no_uploads() {
+    fn files_over_http_receive_no_uploads_and_there_is_no_warning() {
         let sandbox = Sandbox::new();
         let shared = sandbox.path("shared");
-        std::fs::create_dir(&shared).expect("a directory can be made");
+        std::fs::create_dir(&shared).expect("a directory can be created");
         let Some(server) = FileServer::start(&shared) else { return };
         let project = with_url(&format!("http://{}/there/is/nothing", server.address()))(chain(&sandbox));
         assert_eq!(build(&project).warnings(), NONE);
@@ -187,7 +227,7 @@ mod http {
     }
 
     #[test]
-    fn a_user_and_a_password_are_sent() {
+    fn the_user_and_password_of_a_url_are_sent() {
         let Some(server) = WebdavServer::get() else { return };
         let (sandbox, place) = (Sandbox::new(), server.unused_place());
         let url =
@@ -204,7 +244,7 @@ mod azure {
     use super::*;
 
     #[test]
-    fn a_machine_takes_everything_from_azure() {
+    fn units_from_azure_are_not_compiled() {
         let Some(server) = AzureServer::get() else { return };
         let (sandbox, url) = (Sandbox::new(), server.unused_url());
         let proxy = Proxy::start(server.address());
@@ -219,7 +259,18 @@ mod azure {
     }
 
     #[test]
-    fn what_azure_refuses_is_one_line() {
+    fn azure_may_stop_in_the_middle_of_a_prefetch() {
+        let Some(server) = AzureServer::get() else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        let remote = |address| {
+            let url = &url;
+            move |project: Project| project.with_azure(url, address, KEY)
+        };
+        assert_may_stop(&sandbox, server.address(), remote, &[KEY]);
+    }
+
+    #[test]
+    fn refusals_of_azure_are_one_line() {
         let Some(server) = AzureServer::get() else { return };
         let (sandbox, url) = (Sandbox::new(), server.unused_url());
         let wrong = |project: Project| project.with_azure(&url, server.address(), WRONG_KEY);
@@ -239,7 +290,7 @@ mod gcs {
     use super::*;
 
     #[test]
-    fn a_machine_takes_everything_from_google_cloud_storage() {
+    fn units_from_google_cloud_storage_are_not_compiled() {
         let Some(server) = GcsServer::get() else { return };
         let (sandbox, url) = (Sandbox::new(), server.unused_url());
         let proxy = Proxy::start(server.address());
@@ -254,14 +305,25 @@ mod gcs {
     }
 
     #[test]
-    fn what_google_cloud_storage_refuses_is_one_line() {
+    fn google_cloud_storage_may_stop_in_the_middle_of_a_prefetch() {
+        let Some(server) = GcsServer::get() else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        let remote = |address| {
+            let url = &url;
+            move |project: Project| project.with_gcs(url, address)
+        };
+        assert_may_stop(&sandbox, server.address(), remote, &[]);
+    }
+
+    #[test]
+    fn refusals_of_google_cloud_storage_are_one_line() {
         let Some(server) = GcsServer::get() else { return };
         let (sandbox, url) = (Sandbox::new(), server.unused_url());
         let missing = |project: Project| project.with_gcs("gcs://no-such-bucket/x", server.address());
         assert_one_warning(&sandbox, missing, &["gcs://no-such-bucket/x", "404"], &[]);
         let closed = |project: Project| project.with_gcs(&url, closed_address());
         assert_one_warning(&sandbox, closed, &["refused"], &[]);
-        // The server checks no credentials: this is what Google answers.
+        // The server checks no credentials. This is Google's answer.
         let proxy = Proxy::start(server.address());
         let answer = r#"{"error": {"code": 401, "message": "Invalid Credentials", "status": "UNAUTHENTICATED"}}"#;
         proxy.set(Fault::Status(401, answer.into()));
@@ -281,7 +343,7 @@ mod redis {
     }
 
     #[test]
-    fn a_machine_takes_everything_from_redis() {
+    fn units_from_redis_are_not_compiled() {
         let Some(server) = RedisServer::get() else { return };
         let (sandbox, place) = (Sandbox::new(), server.unused_place());
         let path = format!("0/{place}");
@@ -292,14 +354,22 @@ mod redis {
     }
 
     #[test]
-    fn objects_in_parts_are_taken_from_redis() {
+    fn large_units_from_redis_are_not_compiled() {
         let Some(server) = RedisServer::get() else { return };
         let url = url(server.address(), &format!(":{PASSWORD}"), &format!("1/{}", server.unused_place()));
         assert_parts_are_shared(&url, 3);
     }
 
     #[test]
-    fn what_redis_refuses_is_one_line() {
+    fn redis_may_stop_in_the_middle_of_a_prefetch() {
+        let Some(server) = RedisServer::get() else { return };
+        let (sandbox, place) = (Sandbox::new(), server.unused_place());
+        let remote = |address| with_url(&url(address, &format!(":{PASSWORD}"), &format!("0/{place}")));
+        assert_may_stop(&sandbox, server.address(), remote, &[PASSWORD]);
+    }
+
+    #[test]
+    fn refusals_of_redis_are_one_line() {
         let Some(server) = RedisServer::get() else { return };
         let (sandbox, place) = (Sandbox::new(), server.unused_place());
         let remote = |user: &str, path: &str| with_url(&url(server.address(), user, path));
@@ -310,7 +380,7 @@ mod redis {
         let ours = format!(":{PASSWORD}");
         assert_one_warning(&sandbox, remote(&ours, "99"), &["out of range"], &[PASSWORD]);
         let reader = format!("reader:{READER_PASSWORD}");
-        let refused = ["NOPERM", "takes no uploads"];
+        let refused = ["NOPERM", "accepts no uploads"];
         assert_one_warning(&sandbox, remote(&reader, &path), &refused, &[READER_PASSWORD]);
         let closed = with_url(&url(closed_address(), &ours, &path));
         assert_one_warning(&sandbox, closed, &["refused"], &[PASSWORD]);
@@ -324,20 +394,29 @@ mod memcached {
     use super::*;
 
     #[test]
-    fn a_machine_takes_everything_from_memcached() {
+    fn units_from_memcached_are_not_compiled() {
         let Some(server) = MemcachedServer::get() else { return };
         let (sandbox, url) = (Sandbox::new(), server.unused_url());
         assert_is_shared(&sandbox, with_url(&url), with_url(&url));
     }
 
     #[test]
-    fn objects_in_parts_are_taken_from_memcached() {
+    fn large_units_from_memcached_are_not_compiled() {
         let Some(server) = MemcachedServer::get() else { return };
         assert_parts_are_shared(&server.unused_url(), 3);
     }
 
     #[test]
-    fn what_was_evicted_is_compiled_and_nobody_is_told() {
+    fn memcached_may_stop_in_the_middle_of_a_prefetch() {
+        let Some(server) = MemcachedServer::get() else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        let place = url.rsplit('/').next().expect("a place").to_owned();
+        let remote = |address| with_url(&format!("memcached://{address}/{place}"));
+        assert_may_stop(&sandbox, server.address(), remote, &[]);
+    }
+
+    #[test]
+    fn evicted_units_are_compiled_without_a_warning() {
         let Some(server) = MemcachedServer::start(64) else { return };
         let (sandbox, url) = (Sandbox::new(), server.unused_url());
         build(&with_url(&url)(chain(&sandbox)));
@@ -349,7 +428,7 @@ mod memcached {
     }
 
     #[test]
-    fn what_does_not_fit_into_memcached_is_never_an_error() {
+    fn units_that_do_not_fit_into_memcached_are_no_error() {
         let Some(server) = MemcachedServer::start(2) else { return };
         let (sandbox, url) = (Sandbox::new(), server.unused_url());
         for _ in 0..2 {
@@ -362,20 +441,20 @@ mod memcached {
     }
 
     #[test]
-    fn a_memcached_that_is_not_there_is_one_line() {
+    fn an_unreachable_memcached_is_one_line() {
         let sandbox = Sandbox::new();
         let closed = format!("memcached://{}/x", closed_address());
         assert_one_warning(&sandbox, with_url(&closed), &["refused", &closed], &[]);
     }
 }
 
-/// Length of the text in each library of [`big`]: the packs have several parts of half a MiB.
+/// The length of the text in each library of [`big`]. The packs have several parts of half a MiB.
 #[cfg(any(feature = "redis", feature = "memcached"))]
 const BIG: usize = 5 << 20;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 const BIG_SAID: &str = "5242880 5242880 5242880\n";
 
-/// A workspace of three libraries with much in them that cannot be compressed.
+/// A workspace with three large libraries that hardly compress.
 #[cfg(any(feature = "redis", feature = "memcached"))]
 fn big(sandbox: &Sandbox) -> Project {
     use support::{Package, Registry};
@@ -396,7 +475,7 @@ fn big(sandbox: &Sandbox) -> Project {
     demo.with_store(&sandbox.unused("store"))
 }
 
-/// Text that zstd can make nothing of but a quarter less.
+/// Text that zstd compresses only by a quarter.
 #[cfg(any(feature = "redis", feature = "memcached"))]
 fn noise(seed: u64) -> String {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -410,7 +489,7 @@ fn noise(seed: u64) -> String {
     (0..BIG).map(|_| next()).collect()
 }
 
-/// Packs of many parts come back, however often they are asked for.
+/// Units with packs of many parts are not compiled on an empty machine.
 #[cfg(any(feature = "redis", feature = "memcached"))]
 #[track_caller]
 fn assert_parts_are_shared(url: &str, times: usize) {

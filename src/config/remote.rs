@@ -1,8 +1,8 @@
-//! Remotes in settings: a URL, or the name of a table `[remote.<name>]` with a URL and the options of its service.
+//! Remotes in settings: a URL, or the name of a table `[remote.<name>]` with a URL and the options of the service.
 //!
-//! A URL and an option can contain a password. **Invariant.** `Debug` and `Display` of the types here show neither the
-//! value of an option nor a user, password or query in a URL. [`RemoteUrl`] serializes as it is, for the layers of
-//! settings; [`Secret`] never does.
+//! URLs and options can contain passwords. **Invariant.** `Debug` and `Display` of these types never show the value of
+//! an option, nor the user, password or query of a URL. [`RemoteUrl`] serializes with them, for the layers of settings;
+//! [`Secret`] does not serialize.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 
-/// The key in a table that has the URL. All others are options of the service.
+/// The key of the URL in a table. All other keys are options of the service.
 const URL: &str = "url";
-/// The key beside the tables that names the one to use.
+/// The key that names the table to use. It is beside the tables.
 const USE: &str = "use";
 
 /// The URL of a remote, or the name of its table.
@@ -65,7 +65,7 @@ pub fn without_secrets(url: &str) -> String {
     let plain = url.split(['?', '#']).next().unwrap_or_default();
     let Some((scheme, rest)) = plain.split_once("://") else { return plain.to_owned() };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    // An unescaped slash in a password ends the authority too early.
+    // An unescaped slash in the password seems to end the authority.
     let (authority, path) = match path.rsplit_once('@') {
         Some((_, rest)) if authority.contains(':') && !authority.contains('@') => {
             rest.split_at(rest.find('/').unwrap_or(rest.len()))
@@ -76,7 +76,7 @@ pub fn without_secrets(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-/// The value of an option. Nothing shows it.
+/// The value of an option. It is never shown.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "Plain")]
 pub struct Secret(String);
@@ -94,7 +94,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A value in TOML that an option can have. Services take all of them as text.
+/// A TOML value of an option. opendal reads all of them as text.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Plain {
@@ -118,7 +118,7 @@ impl From<Plain> for Secret {
 #[serde(transparent)]
 pub struct Remotes(BTreeMap<String, Vec<(String, Secret)>>);
 
-/// Only the names: settings are hashed, and what is hashed can be guessed.
+/// Serializes only the names: settings are hashed, and a password can be guessed from its hash.
 impl Serialize for Remotes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut names = serializer.serialize_seq(Some(self.0.len()))?;
@@ -130,11 +130,11 @@ impl Serialize for Remotes {
 /// A remote as the settings describe it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RemoteSource {
-    /// Its URL, which may have options in its query.
+    /// The URL. Its query may contain options.
     pub url: RemoteUrl,
-    /// The options in its table.
+    /// The options of the table.
     pub options: BTreeMap<String, Secret>,
-    /// What messages call it: without secrets.
+    /// The remote's name in messages, without secrets.
     pub shown: String,
 }
 
@@ -144,13 +144,13 @@ impl Remotes {
         self.0.is_empty()
     }
 
-    /// The name of the table, if there is exactly one.
+    /// The name of the only table.
     pub(super) fn only(&self) -> Option<&str> {
         let mut names = self.0.keys();
         names.next().filter(|_| names.next().is_none()).map(String::as_str)
     }
 
-    /// The remote that a URL or a name means.
+    /// The remote with this URL or name.
     pub fn find(&self, remote: &str) -> Result<RemoteSource> {
         let invalid = |reason: String| Err(Error::Config { name: "remote".into(), reason });
         let Some(table) = self.0.get(remote) else {
@@ -171,11 +171,10 @@ impl Remotes {
     }
 }
 
-/// Makes settings of a file's table `remote`: `use` is the setting `remote`, the tables in it are the setting
-/// `remotes`.
+/// Turns a file's table `remote` into settings: `use` becomes the setting `remote`, and its tables become `remotes`.
 ///
-/// A table becomes a list. Layers merge tables, but a list replaces one of a lower layer as a whole: a workspace must
-/// not be able to send the password of the user's own remote to another host.
+/// Each table becomes a list. Layers merge tables, but replace lists: otherwise, a workspace could send the password of
+/// a user's remote to another host.
 pub(super) fn lift_tables(settings: &mut Dict) {
     let Some(Value::Dict(tag, tables)) = settings.get_mut("remote") else { return };
     let (tag, mut tables) = (*tag, std::mem::take(tables));
@@ -188,7 +187,7 @@ pub(super) fn lift_tables(settings: &mut Dict) {
 }
 
 fn flatten(table: &mut Value) {
-    // An error would show any other value.
+    // An error about any other value would show it.
     let Value::Dict(tag, options) = table else { return *table = Value::Empty(Tag::Default, Empty::Unit) };
     let pair = |(name, value): (String, Value)| Value::Array(Tag::Default, vec![name.into(), value]);
     *table = Value::Array(*tag, std::mem::take(options).into_iter().map(pair).collect());
@@ -210,7 +209,7 @@ mod tests {
                           [remote.far]\nurl = 's3://bucket'\nskip_signature = true\n";
 
     #[test]
-    fn a_url_is_shown_without_what_is_secret_in_it() {
+    fn urls_are_shown_without_secrets() {
         for (url, shown) in [
             ("s3://bucket/prefix", "s3://bucket/prefix"),
             ("redis://user:hunter2@host:6379/0", "redis://host:6379/0"),
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_means_its_table() {
+    fn a_name_finds_its_table() {
         let settings = load(TABLES, Some("lan")).unwrap();
         let source = settings.remotes.find(settings.remote.as_deref().unwrap()).unwrap();
         assert_eq!((&*source.url, &*source.shown), ("redis://cache:6379", "lan (redis://cache:6379)"));
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn one_table_needs_no_name_and_of_several_one_is_named() {
+    fn the_only_table_is_used_and_use_chooses_among_several() {
         let remote = |text: &str, flag| load(text, flag).unwrap().remote.as_deref().map(str::to_owned);
         assert_eq!(remote("[remote.lan]\nurl = 'redis://cache'", None).as_deref(), Some("lan"));
         assert_eq!(remote("[remote.lan]\nurl = 'redis://cache'", Some("")), None, "a flag turns it off");
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_url_and_a_value_in_place_of_a_table_are_errors() {
+    fn a_table_without_a_url_is_an_error_and_so_is_a_value_instead_of_a_table() {
         let settings = load("[remote.lan]\npassword = 'hunter2'", None).unwrap();
         assert!(settings.remotes.find("lan").unwrap_err().to_string().contains("no `url`"));
         let error = load("[remote]\nlan = 'hunter2'", None).unwrap_err().to_string();
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_replaces_a_table_of_the_user_as_a_whole() {
+    fn a_table_of_the_workspace_replaces_the_whole_table_of_the_user() {
         let mut lower: Dict = toml::from_str("[remote.lan]\nurl = 'redis://ours'\npassword = 'hunter2'").unwrap();
         let mut upper: Dict = toml::from_str("[remote.lan]\nurl = 'redis://theirs'").unwrap();
         [&mut lower, &mut upper].into_iter().for_each(lift_tables);

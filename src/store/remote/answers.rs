@@ -1,11 +1,10 @@
-//! What services say when they refuse, and what that means: one line in the server's own words, and whether asking again
-//! can help.
+//! The error answers of services: a message of one line in the server's words, and whether a retry can help.
 //!
-//! HTTP services answer with a status and a body of XML, JSON, HTML or plain text ([`server_error`]). What clients of other
-//! protocols make of an answer is taken apart again ([`failure`]): opendal calls every error of Redis temporary, a wrong
-//! password too.
+//! HTTP services answer with a status and a body of XML, JSON, HTML or plain text ([`server_error`]). For other
+//! protocols, [`failure`] looks into opendal's errors: opendal marks all errors of Redis as temporary, even a wrong
+//! password.
 //!
-//! **Invariant.** A message is one line without secrets: only what a server, the system or opendal has said.
+//! **Invariant.** A message is one line without secrets. Its words are the server's, the system's or opendal's.
 
 use std::error::Error as StdError;
 use std::io;
@@ -20,7 +19,7 @@ use serde_json::Value;
 
 use super::health::Failure;
 
-/// The longest message that is shown.
+/// The number of characters of a message that are shown.
 const MAX_MESSAGE: usize = 300;
 
 /// A read or write that failed.
@@ -28,7 +27,7 @@ pub(super) fn failure(error: &Error, stall: Duration) -> Failure {
     if let Some(failure) = unreachable(error).or_else(|| redis(error)).or_else(|| memcached(error)) {
         return failure;
     }
-    // The retry layer marks what it gave up on as persistent. A wrong configuration stays wrong.
+    // The retry layer marks errors as persistent after its last attempt. A wrong configuration stays wrong.
     let temporary = (error.is_temporary() || error.is_persistent()) && error.kind() != ErrorKind::ConfigInvalid;
     Failure { message: describe(error, stall), temporary, denied: error.kind() == ErrorKind::PermissionDenied }
 }
@@ -38,13 +37,13 @@ pub(super) fn no_answer_message(limit: Duration) -> String {
     format!("no answer within {} s", limit.as_secs())
 }
 
-/// What opendal says is wrong with options.
-pub(super) fn in_words(error: &Error) -> String {
+/// opendal's message about wrong options.
+pub(super) fn option_error(error: &Error) -> String {
     let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
     one_line(&format!("{}{source}", error.message()))
 }
 
-/// One line: what the service or the system said, without opendal's frame around it.
+/// An error in one line: what the service or the system said, without opendal's additions.
 fn describe(error: &Error, stall: Duration) -> String {
     let source = causes(error).last();
     let text = match (error.message(), source) {
@@ -59,7 +58,7 @@ fn describe(error: &Error, stall: Duration) -> String {
 
 fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    // An HTTP client adds the URL, which can have a signature in it.
+    // The HTTP client adds the URL, which may contain a signature.
     let line = line.split(" for url (").next().unwrap_or_default();
     line.chars().take(MAX_MESSAGE).collect()
 }
@@ -69,14 +68,14 @@ fn causes(error: &dyn StdError) -> impl Iterator<Item = &(dyn StdError + 'static
     iter::successors(error.source(), |&error| error.source())
 }
 
-/// The innermost cause, without the number of the system's error.
+/// The innermost cause, without the system's error number.
 pub(super) fn innermost_message(error: &dyn StdError) -> String {
     let text = causes(error).last().map_or_else(|| error.to_string(), ToString::to_string);
     let text = text.split(" (os error").next().unwrap_or_default();
     text.split(" for url (").next().unwrap_or_default().to_owned()
 }
 
-/// Nobody listens, or there is no such host: trying a third time will not help.
+/// A closed port or an unknown host: a retry will not help.
 fn unreachable(error: &Error) -> Option<Failure> {
     let io = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>())?;
     let is_unreachable = matches!(
@@ -86,18 +85,18 @@ fn unreachable(error: &Error) -> Option<Failure> {
     is_unreachable.then(|| Failure { message: one_line(&innermost_message(io)), temporary: false, denied: false })
 }
 
-/// What Redis says: a code in capitals, and text.
+/// The failure in an error of Redis: a code in capitals, and text.
 #[cfg(feature = "redis")]
 fn redis(error: &Error) -> Option<Failure> {
-    /// The server is busy with itself, or is being replaced.
-    const PASSING: [&str; 6] = ["LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "ASK"];
+    /// The server starts, is busy, or is being replaced.
+    const TEMPORARY: [&str; 6] = ["LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "ASK"];
     let cause = causes(error).find_map(|cause| cause.downcast_ref::<redis::RedisError>())?;
     if cause.is_connection_refusal() {
         return Some(Failure { message: one_line(&innermost_message(cause)), temporary: false, denied: false });
     }
     let code = cause.code()?;
     let message = one_line(&format!("{code} {}", cause.detail().unwrap_or_default()));
-    Some(Failure { message, temporary: PASSING.contains(&code), denied: matches!(code, "NOPERM" | "READONLY") })
+    Some(Failure { message, temporary: TEMPORARY.contains(&code), denied: matches!(code, "NOPERM" | "READONLY") })
 }
 
 #[cfg(not(feature = "redis"))]
@@ -105,7 +104,7 @@ fn redis(_: &Error) -> Option<Failure> {
     None
 }
 
-/// What Memcached says: a number. Its text gets lost in the client.
+/// The failure in an answer of Memcached: a number. opendal drops the text.
 fn memcached(error: &Error) -> Option<Failure> {
     let status = memcached_status(error)?;
     let (words, temporary) = match status {
@@ -122,7 +121,7 @@ fn memcached(error: &Error) -> Option<Failure> {
     Some(Failure { message, temporary, denied: false })
 }
 
-/// The status that Memcached answered with. opendal has it only in the text of its error.
+/// The status in Memcached's answer. opendal has it only in the text of its error.
 pub(super) fn memcached_status(error: &Error) -> Option<u16> {
     if error.message() != "unexpected status received" {
         return None;
@@ -132,7 +131,7 @@ pub(super) fn memcached_status(error: &Error) -> Option<u16> {
     rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
 }
 
-/// What an HTTP service's refusal means.
+/// The error for an unsuccessful answer over HTTP.
 ///
 /// S3's codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>; Azure's:
 /// <https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes>
@@ -149,7 +148,7 @@ pub(super) fn server_error(status: StatusCode, body: &str, service: &str) -> Err
     let (kind, temporary) = match (status.as_u16(), code.as_str()) {
         _ if is_no_container(&code, &text) => (ErrorKind::ConfigInvalid, false),
         (404, _) => (ErrorKind::NotFound, false),
-        // Azure says so of a wrong key.
+        // Azure's answer for a wrong key.
         (403, _) if text.contains("failed to authenticate") => (ErrorKind::ConfigInvalid, false),
         (403, "AccessDenied" | "Forbidden" | "forbidden" | "PERMISSION_DENIED" | "access_denied" | "") => {
             (ErrorKind::PermissionDenied, false)
@@ -157,7 +156,7 @@ pub(super) fn server_error(status: StatusCode, body: &str, service: &str) -> Err
         (403, "AuthorizationFailure" | "AuthorizationPermissionMismatch") => (ErrorKind::PermissionDenied, false),
         (429, _) | (_, "SlowDown" | "RequestTimeout" | "ServerBusy") => (ErrorKind::RateLimited, true),
         (408 | 423 | 499 | 500 | 502 | 503 | 504, _) => (ErrorKind::Unexpected, true),
-        // An entry of GitHub's cache is never written again.
+        // GitHub's cache replaces no entry.
         (409, _) if service == "ghac" => (ErrorKind::AlreadyExists, false),
         _ => (ErrorKind::ConfigInvalid, false),
     };
@@ -181,7 +180,7 @@ struct Words {
     text: String,
 }
 
-/// The code and the text of an error, in whatever form.
+/// The code and the text of an error answer.
 #[cfg(feature = "over-http")]
 fn words(body: &str) -> Words {
     if let Ok(json) = serde_json::from_str::<Value>(body) {
@@ -192,14 +191,14 @@ fn words(body: &str) -> Words {
     if !code.is_empty() {
         return Words { code, text };
     }
-    // A page for people. Its title often begins with the status.
+    // A web page. Its title often begins with the status.
     let title = ["title", "TITLE"].iter().find_map(|name| element(body, name)).map(unescape);
     let title =
         title.map(|title| title.trim_start_matches(|first: char| first.is_ascii_digit() || first == ' ').to_owned());
     Words { code: String::new(), text: title.or_else(|| plain_text(body)).unwrap_or_default() }
 }
 
-/// `{"error": {"code": …, "message": …}}` as at Google, or the same without `error`, under the names that services use.
+/// `{"error": {"code": …, "message": …}}` as at Google, or the same without `error`. Services use different names.
 #[cfg(feature = "over-http")]
 fn json_words(json: &Value) -> Words {
     let error = json.get("error").filter(|error| error.is_object()).unwrap_or(json);
@@ -208,7 +207,7 @@ fn json_words(json: &Value) -> Words {
     Words { code, text: first(&["message", "msg", "error_description", "description", "detail"]) }
 }
 
-/// What a proxy in between says: a body of words, not of markup or anything else.
+/// The text of a proxy in between: a body of plain words, without markup or binary data.
 #[cfg(feature = "over-http")]
 fn plain_text(body: &str) -> Option<String> {
     let text = body.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -237,7 +236,7 @@ mod tests {
     const STALL: Duration = Duration::from_secs(5);
 
     #[test]
-    fn a_closed_port_is_not_asked_again() {
+    fn a_closed_port_is_not_tried_again() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         let error = Error::new(ErrorKind::Unexpected, "io").set_source(refused).with_temporary(true);
         assert_eq!(
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_that_memcached_answers_is_put_in_words() {
+    fn the_status_of_memcached_becomes_words() {
         let error = |status: &str| {
             let error = Error::new(ErrorKind::Unexpected, "unexpected status received").with_context("message", status);
             failure(&error, STALL)
@@ -273,7 +272,7 @@ mod tests {
         }
 
         #[test]
-        fn the_server_speaks_in_its_own_words() {
+        fn errors_contain_the_server_s_own_words() {
             let body = "<?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code>\
                         <Message>The &quot;signature&quot; differs.</Message><Resource>/b</Resource></Error>";
             let said = "SignatureDoesNotMatch: The \"signature\" differs. (HTTP 403)";
@@ -290,7 +289,7 @@ mod tests {
         }
 
         #[test]
-        fn an_object_that_is_not_there_differs_from_a_bucket_that_is_not_there() {
+        fn a_missing_object_differs_from_a_missing_bucket() {
             assert_eq!(answer(404, "<Code>NoSuchKey</Code>").0, ErrorKind::NotFound);
             assert_eq!(answer(404, "<Code>NoSuchBucket</Code>").0, ErrorKind::ConfigInvalid);
             assert_eq!(answer(404, "<Code>BlobNotFound</Code>").0, ErrorKind::NotFound);
@@ -301,7 +300,7 @@ mod tests {
         }
 
         #[test]
-        fn a_refusal_differs_from_a_key_that_is_wrong() {
+        fn a_denied_request_differs_from_a_wrong_key() {
             assert_eq!(answer(403, "<Code>AccessDenied</Code>").0, ErrorKind::PermissionDenied);
             assert_eq!(answer(403, "<Code>InvalidAccessKeyId</Code>").0, ErrorKind::ConfigInvalid);
             assert_eq!(answer(400, "<Code>ExpiredToken</Code>").0, ErrorKind::ConfigInvalid);

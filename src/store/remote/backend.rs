@@ -1,5 +1,5 @@
-//! From a service to what requests go through: opendal's operators, with retries and limits, or [`Values`] where the
-//! service has only small ones.
+//! From a service to the senders of its requests: opendal's operators with retries and time limits, or [`Values`] for
+//! a service of small values.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use super::chunks::Values;
 use super::http::Transport;
 use super::service::{Located, Service, Target};
 
-/// Attempts after the first.
+/// The number of attempts after the first.
 const RETRIES: usize = 2;
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// What requests go through.
+/// The sender of requests.
 pub(super) enum Backend {
     /// A service of objects.
     Objects(Operators),
@@ -25,14 +25,14 @@ pub(super) enum Backend {
     Values(Values),
 }
 
-/// Uploads are bounded by their size, so the stall time is for reads only.
+/// The operators. Uploads have a time limit by size, so the stall time is for reads only.
 pub(super) struct Operators {
     pub(super) read: Operator,
     pub(super) write: Operator,
 }
 
 impl Backend {
-    /// Sets up a service. Only Redis is connected to at once, as a wrong password gets lost later.
+    /// Sets up a service. Only for Redis, this opens a connection: later, opendal hides the error for a wrong password.
     pub(super) async fn new(service: &Arc<Service>, stall: Duration, traffic: &Arc<Traffic>) -> Result<Self> {
         match &service.target {
             #[cfg(feature = "s3")]
@@ -62,7 +62,7 @@ impl Backend {
     async fn values(service: &Arc<Service>, located: &Located, largest: usize, stall: Duration) -> Result<Self> {
         #[cfg(feature = "redis")]
         if service.kind.name == "redis" {
-            super::redis::greet(located, stall).await?;
+            super::redis::check(located, stall).await?;
         }
         let _ = located;
         let service = Arc::clone(service);
@@ -75,13 +75,13 @@ impl Backend {
     }
 }
 
-/// The operator of a service that opendal has made from options.
+/// An operator for a service that opendal configures from options.
 fn located_operator(service: &Service, located: &Located, stall: Duration, traffic: &Arc<Traffic>) -> Result<Operator> {
     let operator = service.build(located)?;
     #[cfg(feature = "over-http")]
     if service.kind.is_http {
         let endpoint = match (located.option("endpoint"), service.kind.name) {
-            // GitHub's own service answers with places elsewhere.
+            // GitHub's service answers with URLs on other hosts.
             (_, "ghac") => "",
             (Some(endpoint), _) => endpoint,
             (None, "gcs") => "https://storage.googleapis.com",

@@ -5,14 +5,14 @@
 //! <name>.<digest>.<n>       part n, from 0
 //! ```
 //!
-//! The parts are written before the manifest, and their names contain the digest of the whole, so writers of different
-//! bytes never mix. A part that is missing makes the object absent: such services evict what they like. The whole is
-//! compared with its digest before a byte of it is handed out; what does not fit is damage.
+//! The parts are written before the manifest. Their names contain the digest of the whole, so the parts of different
+//! objects never mix. If a part is missing, the object is missing: such services evict anything. The digest of the whole
+//! is compared before the first byte is returned; a difference is damage.
 //!
-//! Requests are bounded twice: [`PARTS`] of one object, and [`REQUESTS`] of a remote. opendal's clients have a pool of
-//! ten connections, and count the time in which a request waits for one as time without an answer. A request is never
-//! dropped while it is under way, only left to itself: opendal's Memcached client would put its connection back, and
-//! the next request would read the answer to the last one.
+//! At most [`PARTS`] requests run for one object, and at most [`REQUESTS`] for a remote. opendal's clients have a pool of
+//! ten connections, and the time in which a request waits for one counts as time without an answer. A request that is
+//! not awaited any more runs to its end: opendal's Memcached client would return the connection of a dropped request to
+//! the pool, and the next request would read the wrong answer.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -24,40 +24,40 @@ use tokio::sync::Semaphore;
 use super::answers;
 use crate::digest::Digest;
 
-/// Parts of one object on their way at a time.
+/// The number of concurrent requests for parts of one object.
 const PARTS: usize = 4;
-/// Requests to one remote at a time: fewer than connections, of which each is one.
+/// The number of concurrent requests to a remote: fewer than the connections in the pool.
 const REQUESTS: usize = 8;
-/// Attempts after the first, for errors that asking again can help.
+/// The number of attempts after the first, for temporary errors.
 const RETRIES: usize = 2;
 const RETRY_DELAY: Duration = Duration::from_millis(50);
-/// What a manifest begins with. A small object that begins with it is split, too, so there is no doubt.
+/// The start of a manifest. A small object with the same start is split too, so every value is unambiguous.
 const MAGIC: &[u8; 8] = b"\x89xcparts";
 const VERSION: u8 = 1;
 const MANIFEST: usize = MAGIC.len() + 1 + 8 + 4 + 32;
-/// No object is larger.
+/// The largest object.
 const MAX_SIZE: u64 = 8 << 30;
 
 /// A service of small values.
 pub(super) struct Values {
     operator: Mutex<Operator>,
-    /// Makes an operator with connections of its own.
+    /// Returns an operator with new connections.
     build: Box<dyn Fn() -> Result<Operator> + Send + Sync>,
     largest: usize,
     stall: Duration,
     requests: Arc<Semaphore>,
 }
 
-/// What was read of an object.
+/// An object that was read.
 #[derive(Debug)]
 pub(super) enum Object {
-    /// All of it, in parts.
+    /// All parts.
     Whole(Vec<Buffer>),
-    /// It is damaged: why.
+    /// The reason why it is damaged.
     Damaged(&'static str),
 }
 
-/// Where the parts of an object are.
+/// The description of an object in parts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Manifest {
     size: u64,
@@ -71,7 +71,7 @@ impl Manifest {
         [MAGIC.as_slice(), &[VERSION], &size.to_le_bytes(), &part.to_le_bytes(), digest.as_bytes()].concat()
     }
 
-    /// Nothing where this is none, or one of another version.
+    /// `None` if this is no manifest, or one of another version.
     fn decode(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(MAGIC)?.strip_prefix(&[VERSION])?;
         let (size, rest) = rest.split_first_chunk::<8>()?;
@@ -85,7 +85,7 @@ impl Manifest {
         self.size.div_ceil(self.part.into())
     }
 
-    /// Half of the digest is enough to tell writers apart, and the services' names are short.
+    /// The name of a part. Half of the digest distinguishes objects, and the services' names are short.
     fn name(self, object: &str, number: u64) -> String {
         format!("{object}.{}.{number}", hex::encode(&self.digest.as_bytes()[..16]))
     }
@@ -96,7 +96,7 @@ impl Manifest {
 }
 
 impl Values {
-    /// The values of a service, of which none may be larger than `largest`.
+    /// The values of a service that accepts values of up to `largest` bytes.
     pub(super) fn new(
         build: impl Fn() -> Result<Operator> + Send + Sync + 'static,
         largest: usize,
@@ -111,7 +111,7 @@ impl Values {
         })
     }
 
-    /// An object, or nothing where it or a part of it is not there. Counts its requests.
+    /// An object; `None` if it or a part of it is missing. Calls `count` for each request.
     pub(super) async fn get(&self, name: &str, count: &(dyn Fn() + Sync)) -> Result<Option<Object>> {
         count();
         let Some(first) = self.read(name.to_owned()).await? else { return Ok(None) };
@@ -128,12 +128,12 @@ impl Values {
         let size: u64 = parts.iter().map(|part| part.len() as u64).sum();
         Ok(Some(match (size == manifest.size, digest(&parts) == manifest.digest) {
             (true, true) => Object::Whole(parts),
-            (true, false) => Object::Damaged("its parts are not what was stored"),
-            (false, _) => Object::Damaged("its parts have another length"),
+            (true, false) => Object::Damaged("the digest of its parts is wrong"),
+            (false, _) => Object::Damaged("the length of its parts is wrong"),
         }))
     }
 
-    /// The length of an object, or nothing where it or a part of it is not there. Counts its requests.
+    /// The length of an object; `None` if it or a part of it is missing. Calls `count` for each request.
     pub(super) async fn length(&self, name: &str, count: &(dyn Fn() + Sync)) -> Result<Option<u64>> {
         count();
         let Some(length) = self.stat(name.to_owned()).await? else { return Ok(None) };
@@ -150,11 +150,11 @@ impl Values {
             count();
             async move { Ok::<_, Error>(self.stat(manifest.name(name, number)).await? == Some(manifest.length(number))) }
         });
-        let are_there: Vec<bool> = stats.buffered(PARTS).try_collect().await?;
-        Ok(are_there.into_iter().all(|is_there| is_there).then_some(manifest.size))
+        let exist: Vec<bool> = stats.buffered(PARTS).try_collect().await?;
+        Ok(exist.into_iter().all(|exists| exists).then_some(manifest.size))
     }
 
-    /// Stores an object. Counts its requests.
+    /// Stores an object. Calls `count` for each request.
     pub(super) async fn put(&self, name: &str, bytes: Vec<u8>, count: &(dyn Fn() + Sync)) -> Result<()> {
         let whole = Buffer::from(bytes);
         if whole.len() <= self.largest && !is_manifest(&whole) {
@@ -179,7 +179,7 @@ impl Values {
             let name = name.clone();
             async move { operator.read(&name).await }
         };
-        found(self.ask(read).await)
+        found(self.send(read).await)
     }
 
     async fn stat(&self, name: String) -> Result<Option<u64>> {
@@ -187,7 +187,7 @@ impl Values {
             let name = name.clone();
             async move { Ok(operator.stat(&name).await?.content_length()) }
         };
-        found(self.ask(stat).await)
+        found(self.send(stat).await)
     }
 
     async fn write(&self, name: String, value: Buffer) -> Result<()> {
@@ -195,18 +195,18 @@ impl Values {
             let (name, value) = (name.clone(), value.clone());
             async move { operator.write(&name, value).await.map(drop) }
         };
-        self.ask(write).await
+        self.send(write).await
     }
 
-    /// Sends a request when its turn has come, and again where that can help.
-    async fn ask<T, F>(&self, request: impl Fn(Operator) -> F) -> Result<T>
+    /// Sends a request, and repeats it after a temporary error.
+    async fn send<T, F>(&self, request: impl Fn(Operator) -> F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let mut attempt = 0;
         loop {
-            let error = match self.ask_once(&request).await {
+            let error = match self.send_once(&request).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -219,14 +219,14 @@ impl Values {
         }
     }
 
-    async fn ask_once<T, F>(&self, request: &impl Fn(Operator) -> F) -> Result<T>
+    async fn send_once<T, F>(&self, request: &impl Fn(Operator) -> F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let permit = Arc::clone(&self.requests).acquire_owned().await;
         let request = request(self.lock().clone());
-        // Whoever waits for it may be gone before it ends. It keeps its place until then.
+        // It holds its permit until it ends, even if nothing awaits it any more.
         let sent = tokio::spawn(async move {
             let _permit = permit;
             request.await
@@ -238,7 +238,7 @@ impl Values {
                 Err(Error::new(ErrorKind::Unexpected, answers::no_answer_message(self.stall)).with_temporary(true))
             }
         };
-        // opendal's client leaves the rest of a refusal in the connection, where the next request would read it.
+        // opendal's client leaves the rest of an error answer in the connection. The next request would read it.
         if answer.as_ref().is_err_and(|error| answers::memcached_status(error).is_some()) {
             let fresh = (self.build)()?;
             *self.lock() = fresh;

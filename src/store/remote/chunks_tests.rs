@@ -14,7 +14,7 @@ struct Fixture {
     values: Values,
 }
 
-/// Values in memory, which all operators of it share.
+/// Values in memory, which all operators share.
 fn fixture() -> Fixture {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let operator = Operator::new(Memory::default()).unwrap();
@@ -88,7 +88,7 @@ fn the_parts_are_written_before_the_manifest() {
 }
 
 #[test]
-fn an_object_that_looks_like_a_manifest_comes_back_as_it_was() {
+fn an_object_that_looks_like_a_manifest_is_read_unchanged() {
     let fixture = fixture();
     for object in [MAGIC.to_vec(), Manifest { size: 1, part: 1, digest: Digest::of("x") }.encode()] {
         fixture.put("odd", &object);
@@ -97,7 +97,7 @@ fn an_object_that_looks_like_a_manifest_comes_back_as_it_was() {
 }
 
 #[test]
-fn a_manifest_of_another_version_is_an_absent_object() {
+fn a_manifest_of_another_version_is_a_missing_object() {
     let fixture = fixture();
     fixture.put("blob", &[7; 25]);
     let mut manifest = fixture.stored()["blob"].clone();
@@ -109,35 +109,35 @@ fn a_manifest_of_another_version_is_an_absent_object() {
 }
 
 #[test]
-fn a_service_that_never_answers_is_not_waited_for() {
+fn a_request_without_an_answer_fails_after_the_time_limit() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let operator = Operator::new(Memory::default()).unwrap();
     let values = Values::new(move || Ok(operator.clone()), LARGEST, Duration::from_millis(1)).unwrap();
     let pending = |_: Operator| std::future::pending::<Result<()>>();
-    let error = runtime.block_on(values.ask(pending)).unwrap_err();
+    let error = runtime.block_on(values.send(pending)).unwrap_err();
     assert!(error.message().contains("no answer"), "{error}");
-    // The requests keep their places.
+    // The requests still hold their permits.
     assert_eq!(values.requests.available_permits(), REQUESTS - 1 - RETRIES);
 }
 
-/// What happens to one of the stored parts.
+/// Damage to one of the stored parts.
 #[derive(Clone, Copy, Debug)]
-enum Harm {
+enum Damage {
     Missing,
     Truncated,
     Changed,
     Swapped,
 }
 
-fn harm() -> impl Strategy<Value = Harm> {
-    prop_oneof![Just(Harm::Missing), Just(Harm::Truncated), Just(Harm::Changed), Just(Harm::Swapped)]
+fn damage() -> impl Strategy<Value = Damage> {
+    prop_oneof![Just(Damage::Missing), Just(Damage::Truncated), Just(Damage::Changed), Just(Damage::Swapped)]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_was_stored_comes_back(bytes in prop::collection::vec(any::<u8>(), 0..95)) {
+    fn stored_objects_are_read_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..95)) {
         let fixture = fixture();
         fixture.put("name", &bytes);
         prop_assert_eq!(fixture.length("name"), Some(bytes.len() as u64));
@@ -145,7 +145,7 @@ proptest! {
     }
 
     #[test]
-    fn writers_of_different_bytes_do_not_mix(
+    fn the_parts_of_different_objects_do_not_mix(
         one in prop::collection::vec(any::<u8>(), 11..60),
         other in prop::collection::vec(any::<u8>(), 11..60),
     ) {
@@ -160,9 +160,9 @@ proptest! {
     }
 
     #[test]
-    fn a_harmed_part_makes_the_object_absent_or_damaged(
+    fn an_object_with_a_damaged_part_is_missing_or_damaged(
         bytes in prop::collection::vec(any::<u8>(), 21..60),
-        harm in harm(),
+        damage in damage(),
         which in any::<prop::sample::Index>(),
     ) {
         let fixture = fixture();
@@ -171,22 +171,22 @@ proptest! {
         let parts: Vec<_> = stored.keys().filter(|name| *name != "name").collect();
         let part = parts[which.index(parts.len())];
         let mut value = stored[part].clone();
-        match harm {
-            Harm::Missing => {
+        match damage {
+            Damage::Missing => {
                 fixture.remove(part);
                 prop_assert_eq!((fixture.get("name"), fixture.length("name")), (None, None));
                 return Ok(());
             }
-            Harm::Truncated => {
+            Damage::Truncated => {
                 value.pop();
                 fixture.overwrite(part, value);
                 prop_assert_eq!(fixture.length("name"), None);
             }
-            Harm::Changed => {
+            Damage::Changed => {
                 value[0] ^= 1;
                 fixture.overwrite(part, value);
             }
-            Harm::Swapped => {
+            Damage::Swapped => {
                 let other = parts[(which.index(parts.len()) + 1) % parts.len()];
                 prop_assume!(stored[other] != value);
                 fixture.overwrite(part, stored[other].clone());

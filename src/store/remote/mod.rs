@@ -110,7 +110,7 @@ struct Traffic {
 
 /// A remote store, for one session.
 pub struct RemoteStore {
-    /// What messages call it: without secrets.
+    /// The remote's name in messages, without secrets.
     shown: String,
     id: String,
     service: Arc<Service>,

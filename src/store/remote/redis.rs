@@ -1,7 +1,7 @@
-//! The first connection to Redis: whether it is there, and whether it takes us.
+//! The first connection to Redis, which shows whether the server is reachable and accepts the password.
 //!
-//! opendal's client tries a connection that is refused seven times, and what the server has said of a password gets lost
-//! in it. So a connection of our own asks first, in single commands. A cluster is not asked.
+//! opendal retries a refused connection seven times, and hides the server's message about a password. So this connection
+//! comes first, with one command for each step. For a cluster, there is none.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use super::service::Located;
 const DEFAULT_PORT: u16 = 6379;
 
 /// Connects, authenticates, and selects the database.
-pub(super) async fn greet(located: &Located, stall: Duration) -> Result<()> {
-    // Another one may be there already, of whoever uses the library: it is as good.
+pub(super) async fn check(located: &Located, stall: Duration) -> Result<()> {
+    // The application may have installed a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Some(endpoint) = located.option("endpoint") else { return Ok(()) };
     let Some(address) = address(endpoint) else { return Ok(()) };
-    match tokio::time::timeout(stall, converse(located, address, stall)).await {
+    match tokio::time::timeout(stall, log_in(located, address, stall)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
             Err(Error::new(ErrorKind::Unexpected, "cannot connect").set_source(error).with_temporary(true))
@@ -31,7 +31,7 @@ pub(super) async fn greet(located: &Located, stall: Duration) -> Result<()> {
     }
 }
 
-async fn converse(located: &Located, address: ConnectionAddr, stall: Duration) -> Result<(), RedisError> {
+async fn log_in(located: &Located, address: ConnectionAddr, stall: Duration) -> Result<(), RedisError> {
     let info: ConnectionInfo = address.into_connection_info()?;
     let client = Client::open(info.set_redis_settings(RedisConnectionInfo::default()))?;
     let limits = AsyncConnectionConfig::new().set_connection_timeout(Some(stall)).set_response_timeout(Some(stall));
@@ -49,7 +49,7 @@ async fn converse(located: &Located, address: ConnectionAddr, stall: Duration) -
     Cmd::new().arg("PING").exec_async(&mut connection).await
 }
 
-/// The address that opendal's client takes an endpoint for.
+/// The address of an endpoint, as opendal reads it.
 fn address(endpoint: &str) -> Option<ConnectionAddr> {
     let (scheme, rest) = endpoint.split_once("://").unwrap_or(("tcp", endpoint));
     if matches!(scheme, "unix" | "redis+unix") {

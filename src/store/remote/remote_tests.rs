@@ -158,7 +158,7 @@ fn nothing_is_written_to_files_over_http() {
 }
 
 #[test]
-fn an_option_that_a_service_does_not_have_is_a_warning_with_the_nearest() {
+fn an_unknown_option_is_a_warning_that_names_the_nearest() {
     let events = EventLog::new(Arc::new(()));
     RemoteStore::open("file:///nowhere?rot=hunter2", &Settings::default(), &events).unwrap();
     let [event] = &events.events()[..] else { panic!("one event") };

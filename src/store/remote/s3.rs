@@ -42,7 +42,7 @@ impl Location {
     /// servers accept.
     pub(super) fn new(bucket: Option<&str>, prefix: &str, options: &Options, lookup: Lookup<'_>) -> Result<Self> {
         let invalid = |reason: String| Error::Config { name: "remote".into(), reason };
-        let config = S3Config::from_iter(options.clone()).map_err(|error| invalid(answers::in_words(&error)))?;
+        let config = S3Config::from_iter(options.clone()).map_err(|error| invalid(answers::option_error(&error)))?;
         let bucket = bucket.unwrap_or(&config.bucket).to_owned();
         if bucket.is_empty() {
             return Err(invalid("the URL names no bucket: s3://bucket/prefix".into()));

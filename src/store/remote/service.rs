@@ -1,9 +1,9 @@
-//! From a URL and its options to a service: which one it is, where the remote is, and what opendal needs to know.
+//! From a URL and options to a service, the place of the remote in it, and the configuration for opendal.
 //!
-//! This is pure: nothing is connected, and the environment is passed in. The names of options are opendal's own, and so
-//! is the meaning of a URL's path, with four exceptions: `webdav` and `webdavs` say whether the endpoint has TLS, so does
-//! `rediss`, a user and a password in a URL are options where the service has such options, and the endpoints of Azure
-//! Blob and of emulators of Google Cloud Storage may come from their usual variables.
+//! This is pure: it opens no connection, and the caller passes the environment. opendal defines the names of options and
+//! the meaning of a URL's path. xcache adds the schemes `webdavs` and `rediss` for TLS, the options `username` and
+//! `password` from a URL for services that have them, and the usual variables of some services
+//! ([`from_environment`]).
 //!
 //! **Invariant.** `Debug` shows no value of an option.
 
@@ -24,7 +24,7 @@ use crate::config::RemoteSource;
 use crate::digest::{Digest, Domain};
 use crate::error::{Error, Result};
 
-/// The options that say where a remote is, and not who asks.
+/// The options that determine the place of a remote. The others are about its user.
 const PLACE: [&str; 13] = [
     "endpoint",
     "cluster_endpoints",
@@ -41,22 +41,22 @@ const PLACE: [&str; 13] = [
     "root",
 ];
 
-/// The least likeness of two names at which one is taken for a slip of the other.
-const ALIKE: f64 = 0.7;
+/// The similarity from which a name counts as a misspelling of another.
+const MIN_SIMILARITY: f64 = 0.7;
 
-/// A kind of service.
+/// A kind of storage service.
 pub(super) struct Kind {
-    /// opendal's name of it.
+    /// opendal's name of the service.
     pub(super) name: &'static str,
-    /// The schemes of its URLs.
+    /// The URL schemes.
     schemes: &'static [&'static str],
-    /// What a URL looks like.
+    /// An example of a URL.
     example: &'static str,
-    /// Whether it speaks HTTP, which passes [`super::http`].
+    /// Whether its requests are HTTP, and pass [`super::http`].
     pub(super) is_http: bool,
-    /// Whether nothing can be written to it.
+    /// Whether it accepts no writes.
     pub(super) is_read_only: bool,
-    /// The largest value that is stored as one, if larger ones have to be split.
+    /// The largest value, if larger objects must be split.
     pub(super) largest_value: Option<usize>,
     options: fn() -> &'static [&'static str],
     resolve: fn(&OperatorUri) -> opendal::Result<Value>,
@@ -82,19 +82,19 @@ impl Kind {
         (self.options)().contains(&name)
     }
 
-    /// The option that a wrong name probably means.
+    /// The option with the most similar name.
     fn nearest_option(&self, name: &str) -> Option<&'static str> {
-        let likeness = |option: &&'static str| match option.contains(name) {
+        let similarity = |option: &&'static str| match option.contains(name) {
             true => 1.0,
             false => strsim::jaro_winkler(option, name),
         };
-        let options = (self.options)().iter().copied().map(|option| (likeness(&option), option));
-        let (likeness, option) = options.max_by(|one, other| one.0.total_cmp(&other.0))?;
-        (likeness >= ALIKE).then_some(option)
+        let options = (self.options)().iter().copied().map(|option| (similarity(&option), option));
+        let (similarity, option) = options.max_by(|one, other| one.0.total_cmp(&other.0))?;
+        (similarity >= MIN_SIMILARITY).then_some(option)
     }
 }
 
-/// The kinds of this build.
+/// The kinds of service in this build.
 static KINDS: &[Kind] = &[
     #[cfg(feature = "s3")]
     Kind::new::<opendal::services::S3Config>("s3", &["s3"], "s3://bucket/prefix"),
@@ -155,23 +155,23 @@ static KINDS: &[Kind] = &[
     ),
 ];
 
-/// Redis takes 512 MiB. A client gives a command half a second, in which a part has to arrive.
+/// Redis accepts values of 512 MiB. The client's limit is half a second for a command, and so for a part.
 #[cfg(feature = "redis")]
 const REDIS_VALUE: usize = 512 << 10;
-/// Memcached takes 1 MiB by default, from which it takes the key and its own header. Half of that wastes no memory:
-/// an item occupies whole chunks of half a MiB.
+/// Memcached's default limit is 1 MiB, which includes the key and a header. Large items occupy whole chunks of half a
+/// MiB, so this size wastes no memory.
 #[cfg(feature = "memcached")]
 const MEMCACHED_VALUE: usize = (512 << 10) - 1024;
-/// Memcached takes keys of 250 bytes. An object's name needs less than half of them.
+/// Memcached's keys have at most 250 bytes. The name of an object needs less than half of them.
 const LONGEST_MEMCACHED_ROOT: usize = 120;
 
-/// A service, and where the remote is in it.
+/// A service, and the place of the remote in it.
 pub(super) struct Service {
     pub(super) kind: &'static Kind,
     pub(super) target: Target,
 }
 
-/// Where a remote is.
+/// The place of a remote.
 pub(super) enum Target {
     #[cfg(feature = "s3")]
     S3(Box<s3::Location>),
@@ -180,11 +180,11 @@ pub(super) enum Target {
     Other(Box<Located>),
 }
 
-/// What opendal needs to know of a service.
+/// The configuration of a service for opendal.
 pub(super) struct Located {
-    /// A URL in opendal's own form, with all options.
+    /// The URL in opendal's form, with all options.
     uri: OperatorUri,
-    /// Every option that opendal has for it.
+    /// All options that opendal has for the service.
     config: Value,
 }
 
@@ -200,7 +200,7 @@ impl Located {
         self.config[name].as_str().filter(|value| !value.is_empty())
     }
 
-    /// The value of an option that is a number.
+    /// The value of a numeric option.
     #[cfg(feature = "redis")]
     pub(super) fn number(&self, name: &str) -> Option<i64> {
         self.config[name].as_i64()
@@ -208,7 +208,7 @@ impl Located {
 }
 
 impl Service {
-    /// The service of a remote, and the options that it does not have, each as a message.
+    /// The service of a remote, and a message for each unknown option.
     pub(super) fn parse(source: &RemoteSource, lookup: Lookup<'_>) -> Result<(Self, Vec<String>)> {
         let shown = source.url.to_string();
         let (scheme, has_place) = match source.url.split_once("://") {
@@ -233,7 +233,7 @@ impl Service {
         Ok((Self { kind, target }, unknown))
     }
 
-    /// What is the same for all who use the same place, and for nobody else: not who asks, nor how the URL is spelled.
+    /// A digest of the place, whoever uses it and however the URL is spelled.
     pub(super) fn identity(&self) -> Digest {
         match &self.target {
             #[cfg(feature = "s3")]
@@ -251,7 +251,7 @@ impl Service {
         }
     }
 
-    /// opendal's operator, which has not connected yet.
+    /// opendal's operator. It is not connected yet.
     pub(super) fn build(&self, located: &Located) -> opendal::Result<Operator> {
         (self.kind.build)(&located.uri)
     }
@@ -286,7 +286,7 @@ impl Target {
                 let located = OperatorUri::new(&base, options.clone())
                     .and_then(|uri| Ok(Located { config: (kind.resolve)(&uri)?, uri }))
                     .map_err(|error| {
-                        invalid(format!("{shown:?}: {}; a URL is {}", answers::in_words(&error), kind.example))
+                        invalid(format!("{shown:?}: {}; a URL is {}", answers::option_error(&error), kind.example))
                     })?;
                 let root = located.option("root").unwrap_or_default();
                 if kind.name == "memcached" && root.len() > LONGEST_MEMCACHED_ROOT {
@@ -303,7 +303,7 @@ fn invalid(reason: String) -> Error {
     Error::Config { name: "remote".into(), reason }
 }
 
-/// The options of a remote: those of its table win over those in its URL.
+/// The options of a remote. Those of the table override those in the URL.
 fn options(source: &RemoteSource, url: Option<&Url>, kind: &Kind) -> Options {
     let mut options = Options::new();
     if let Some(url) = url {
@@ -319,9 +319,9 @@ fn options(source: &RemoteSource, url: Option<&Url>, kind: &Kind) -> Options {
     options
 }
 
-/// A text from a URL, without escapes.
+/// A part of a URL without escapes.
 fn percent_decoded(text: &str) -> String {
-    // The only decoder that `url` has is that of queries, where a plus is a space and an ampersand is an end.
+    // The only decoder of the crate `url` is for queries. There, `+` is a space and `&` a separator.
     let query = format!("={}", text.replace('+', "%2B").replace('&', "%26"));
     let decoded = url::form_urlencoded::parse(query.as_bytes()).next();
     decoded.map_or_else(|| text.to_owned(), |(_, value)| value.into_owned())
@@ -336,7 +336,7 @@ fn unknown(options: &Options, kind: &Kind) -> Vec<String> {
     unknown.map(message).collect()
 }
 
-/// A URL as opendal reads it. Adds the endpoint, where opendal would guess it wrong.
+/// The URL for opendal. Adds the endpoint if opendal would choose a wrong one.
 fn base(kind: &Kind, scheme: &str, url: Option<&Url>, options: &mut Options) -> String {
     let Some(url) = url else { return kind.name.into() };
     let host = url.host_str().unwrap_or_default();
@@ -357,7 +357,7 @@ fn base(kind: &Kind, scheme: &str, url: Option<&Url>, options: &mut Options) -> 
     }
 }
 
-/// Options from a service's usual variables that opendal does not read itself.
+/// Options from the usual variables of services that opendal does not read.
 fn from_environment(kind: &str, options: &Options, lookup: Lookup<'_>) -> Vec<(&'static str, String)> {
     let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let mut found = Vec::new();
@@ -374,7 +374,7 @@ fn from_environment(kind: &str, options: &Options, lookup: Lookup<'_>) -> Vec<(&
             add("account_key", set("AZURE_STORAGE_ACCOUNT_KEY").or_else(|| set("AZURE_STORAGE_KEY")));
             add("sas_token", set("AZURE_STORAGE_SAS_TOKEN"));
         }
-        // What Google's own clients do with an emulator.
+        // Google's clients read this variable too, and do not sign requests to an emulator.
         "gcs" => {
             if let Some(host) = set("STORAGE_EMULATOR_HOST") {
                 add("endpoint", Some(if host.contains("://") { host } else { format!("http://{host}") }));
@@ -404,14 +404,14 @@ fn build<C: Configurator>(uri: &OperatorUri) -> opendal::Result<Operator> {
     Operator::from_config(C::from_uri(uri)?)
 }
 
-/// The names of a configuration's options, with their other names.
+/// The names of a configuration's options, including aliases.
 fn option_names<C: Configurator>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
     let _ = <C as Deserialize>::deserialize(Names(&mut names));
     names
 }
 
-/// Notes the names of a struct's fields, and has no value for any.
+/// A deserializer that records the names of a struct's fields, and fails.
 struct Names<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for Names<'_> {
@@ -428,7 +428,7 @@ impl<'de> Deserializer<'de> for Names<'_> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-        Err(serde::de::Error::custom("there are only names"))
+        Err(serde::de::Error::custom("only names are read"))
     }
 
     serde::forward_to_deserialize_any! {

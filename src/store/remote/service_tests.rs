@@ -14,7 +14,7 @@ fn parse_with(url: &str, options: &[(&str, &str)], variables: &[(&str, &str)]) -
     Service::parse(&source(url, options), &find)
 }
 
-/// The options that opendal gets, without those that have no value.
+/// The options for opendal that have a value.
 #[track_caller]
 fn options_of(url: &str, options: &[(&str, &str)], variables: &[(&str, &str)]) -> BTreeMap<String, Value> {
     let (service, unknown) = parse_with(url, options, variables).unwrap();
@@ -33,7 +33,7 @@ fn expected<const N: usize>(options: [(&str, &str); N]) -> BTreeMap<String, Valu
 
 #[cfg(feature = "webdav")]
 #[test]
-fn webdav_says_in_its_scheme_whether_it_has_tls() {
+fn the_scheme_of_webdav_determines_whether_it_uses_tls() {
     let plain = options_of("webdav://host:8080/a/b%20c", &[], &[]);
     assert_eq!(plain, expected([("endpoint", "http://host:8080"), ("root", "/a/b c")]));
     let secure = options_of("webdavs://us%40er:hun%2Bt&r+2@host/a", &[], &[]);
@@ -52,7 +52,7 @@ fn files_over_http_keep_their_scheme() {
 
 #[cfg(feature = "redis")]
 #[test]
-fn redis_takes_its_database_and_prefix_from_the_path() {
+fn the_path_of_redis_is_the_database_and_the_prefix() {
     let mut options = options_of("rediss://:hunter2@host:7000/3/team", &[("password", "other")], &[]);
     assert_eq!(options.remove("db"), Some(3.into()));
     let place = [("endpoint", "rediss://host:7000"), ("root", "team")];
@@ -62,7 +62,7 @@ fn redis_takes_its_database_and_prefix_from_the_path() {
 
 #[cfg(feature = "azblob")]
 #[test]
-fn azure_s_endpoint_and_account_come_from_its_variables() {
+fn azure_s_endpoint_and_account_are_read_from_its_variables() {
     let account = [("AZURE_STORAGE_ACCOUNT_NAME", "ours"), ("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")];
     let options = options_of("azblob://box/prefix", &[], &account);
     let place = [("container", "box"), ("root", "prefix"), ("endpoint", "https://ours.blob.core.windows.net")];
@@ -83,7 +83,7 @@ fn an_emulator_of_google_cloud_storage_needs_no_credentials() {
 
 #[cfg(feature = "all-services")]
 #[test]
-fn every_kind_takes_the_url_that_it_shows() {
+fn every_kind_accepts_its_example() {
     for kind in KINDS {
         let url = kind.example.replace('…', "x");
         let variables = [("AZURE_STORAGE_ACCOUNT", "ours"), ("HOME", "/nowhere")];
@@ -95,7 +95,7 @@ fn every_kind_takes_the_url_that_it_shows() {
 
 #[cfg(feature = "s3")]
 #[test]
-fn an_unknown_option_is_named_with_the_nearest() {
+fn a_message_about_an_unknown_option_names_the_nearest() {
     let (_, unknown) = parse_with("s3://bucket", &[("storage_clas", "IA"), ("xyzzy", "hunter2")], &[]).unwrap();
     assert_eq!(unknown.len(), 2);
     assert!(unknown[0].contains("storage_clas") && unknown[0].contains("default_storage_class"), "{unknown:?}");
@@ -156,7 +156,7 @@ fn a_store_is_known_by_where_it_is_and_not_by_who_asks() {
 }
 
 #[test]
-fn what_a_remote_is_called_has_no_query() {
+fn a_remote_is_shown_without_its_query() {
     let remotes = Remotes::default();
     assert_eq!(remotes.find("s3://bucket?x=hunter2").unwrap().shown, "s3://bucket");
 }

@@ -23,18 +23,18 @@ pub struct AzureServer {
 }
 
 impl AzureServer {
-    /// Starts it, or gives the one that was started.
+    /// Starts the server on the first call.
     pub fn get() -> Option<&'static Self> {
         static SERVER: LazyLock<Option<AzureServer>> = LazyLock::new(AzureServer::start);
         require(Tool::Server("Azurite"), SERVER.as_ref())
     }
 
-    /// Where it answers.
+    /// The server's address.
     pub fn address(&self) -> SocketAddr {
         self.process.address
     }
 
-    /// A place in the container that nobody has used before.
+    /// An unused place in the container.
     pub fn unused_url(&self) -> String {
         format!("azblob://{CONTAINER}/place-{}", self.places.fetch_add(1, Ordering::Relaxed))
     }
@@ -52,17 +52,17 @@ impl AzureServer {
             },
             |address| request(address, "GET", "/").is_ok_and(|status| status == 400),
         )?;
-        // The request has to be signed.
-        let mut make = Command::new(&node);
-        make.args(["-e", MAKE_CONTAINER, &process.address.to_string(), ACCOUNT, KEY, CONTAINER]);
-        let is_made = make.output().is_ok_and(|output| output.status.success());
-        assert!(is_made, "the container cannot be made");
+        // The request must be signed.
+        let mut create = Command::new(&node);
+        create.args(["-e", CREATE_CONTAINER, &process.address.to_string(), ACCOUNT, KEY, CONTAINER]);
+        let is_created = create.output().is_ok_and(|output| output.status.success());
+        assert!(is_created, "the container cannot be created");
         Some(Self { process, places: AtomicUsize::new(0) })
     }
 }
 
-/// Makes a container: <https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>
-const MAKE_CONTAINER: &str = r#"
+/// Creates a container: <https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>
+const CREATE_CONTAINER: &str = r#"
 const [address, account, key, container] = process.argv.slice(1);
 const date = new Date().toUTCString(), version = "2021-12-02";
 const text = "PUT" + "\n".repeat(12) + `x-ms-date:${date}\nx-ms-version:${version}\n`

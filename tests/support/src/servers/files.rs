@@ -1,4 +1,4 @@
-//! A real server of files over HTTP, which nothing can be written to: Python's `http.server`.
+//! A real, read-only server of files over HTTP: Python's `http.server`.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::{Process, on_path};
 use crate::server::request;
 use crate::{Tool, require};
 
-/// A server of one directory, until it is dropped.
+/// A server of one directory. It ends when this value is dropped.
 pub struct FileServer(Process);
 
 impl FileServer {
@@ -29,7 +29,7 @@ impl FileServer {
         require(Tool::Server("python3"), process).map(Self)
     }
 
-    /// Where it answers.
+    /// The server's address.
     pub fn address(&self) -> SocketAddr {
         self.0.address
     }

@@ -1,4 +1,4 @@
-//! A real server of Google Cloud Storage's protocol: fake-gcs-server. It checks no credentials.
+//! A real server of Google Cloud Storage's protocol: fake-gcs-server, which checks no credentials.
 
 use std::net::SocketAddr;
 use std::sync::LazyLock;
@@ -17,18 +17,18 @@ pub struct GcsServer {
 }
 
 impl GcsServer {
-    /// Starts it, or gives the one that was started.
+    /// Starts the server on the first call.
     pub fn get() -> Option<&'static Self> {
         static SERVER: LazyLock<Option<GcsServer>> = LazyLock::new(GcsServer::start);
         require(Tool::Server("fake-gcs-server"), SERVER.as_ref())
     }
 
-    /// Where it answers.
+    /// The server's address.
     pub fn address(&self) -> SocketAddr {
         self.process.address
     }
 
-    /// A place in the bucket that nobody has used before.
+    /// An unused place in the bucket.
     pub fn unused_url(&self) -> String {
         format!("gcs://{BUCKET}/place-{}", self.places.fetch_add(1, Ordering::Relaxed))
     }
@@ -53,7 +53,7 @@ impl GcsServer {
             |address| request(address, "GET", "/_internal/healthcheck").is_ok_and(|status| status == 200),
         )?;
         let bucket = format!("{{\"name\": \"{BUCKET}\"}}");
-        assert!(post(process.address, "/storage/v1/b?project=test", &bucket), "the bucket cannot be made");
+        assert!(post(process.address, "/storage/v1/b?project=test", &bucket), "the bucket cannot be created");
         Some(Self { process, places: AtomicUsize::new(0) })
     }
 }

@@ -14,20 +14,20 @@ pub struct MemcachedServer {
 }
 
 impl MemcachedServer {
-    /// Starts it, or gives the one that was started.
+    /// Starts the server on the first call.
     pub fn get() -> Option<&'static Self> {
         static SERVER: LazyLock<Option<MemcachedServer>> = LazyLock::new(|| MemcachedServer::start(256));
         require(Tool::Server("memcached"), SERVER.as_ref())
     }
 
-    /// Starts one with so many MiB of memory, for one test.
+    /// Starts a server for one test, with this many MiB of memory.
     pub fn start(memory: u32) -> Option<Self> {
         let program = on_path("memcached")?;
         let process = Process::start(
             "memcached",
             |_, port| {
                 let mut command = super::command(&program);
-                // As root, it asks for a user to become.
+                // As root, memcached requires a user.
                 command.args(["-u", "nobody", "-l", "127.0.0.1", "-p", &port.to_string(), "-m", &memory.to_string()]);
                 command
             },
@@ -36,18 +36,18 @@ impl MemcachedServer {
         Some(Self { process, places: AtomicUsize::new(0) })
     }
 
-    /// Where it answers.
+    /// The server's address.
     pub fn address(&self) -> SocketAddr {
         self.process.address
     }
 
-    /// A place that nobody has used before.
+    /// An unused place.
     pub fn unused_url(&self) -> String {
         let place = self.places.fetch_add(1, Ordering::Relaxed);
         format!("memcached://{}/place-{place}", self.process.address)
     }
 
-    /// Forgets all items.
+    /// Removes all items.
     pub fn remove_all(&self) {
         assert_eq!(answer(self.process.address, "flush_all\r\n").as_deref(), Some("OK\r\n"));
     }

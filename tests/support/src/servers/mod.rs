@@ -1,22 +1,25 @@
-//! Real servers of storage services, each on a free loopback port, one for each test binary.
+//! Real servers of storage services on free loopback ports, one of each for a test binary.
 //!
 //! | module | service | program |
 //! |---|---|---|
 //! | [`azure`] | Azure Blob | Azurite |
 //! | [`files`] | files over HTTP, read-only | Python's `http.server` |
 //! | [`gcs`] | Google Cloud Storage | fake-gcs-server |
-//! | [`memcached`] | Memcached | itself |
-//! | [`redis`] | Redis | itself |
+//! | [`memcached`] | Memcached | memcached |
+//! | [`redis`] | Redis | redis-server |
 //! | [`webdav`] | WebDAV | WsgiDAV |
 //!
-//! The S3 server is [`crate::server`]. A server ends with the test process, however that ends. Where a program is not
-//! installed, `get` gives nothing, and the test says that it is skipped; in CI, that is a failure.
+//! [`relay`] is a TCP relay in front of any of them.
+//!
+//! The S3 server is [`crate::server`]. A server ends with the test process, however that ends. If a program is not
+//! installed, `get` returns `None` and the test is skipped; in CI, it fails.
 
 pub mod azure;
 pub mod files;
 pub mod gcs;
 pub mod memcached;
 pub mod redis;
+pub mod relay;
 pub mod webdav;
 
 use std::ffi::OsStr;
@@ -30,15 +33,14 @@ use std::time::Duration;
 use crate::repository;
 use crate::server::{SUPERVISOR, free_ports};
 
-/// A server's process. It ends when this is dropped, and when the test process ends.
+/// The process of a server. It ends when this value is dropped or the test process ends.
 struct Process {
     address: SocketAddr,
     supervisor: Child,
 }
 
 impl Process {
-    /// Starts a server. `command` gets a directory that is the server's own, and the port to listen on. `is_ready` says
-    /// whether it answers.
+    /// Starts a server. `command` receives the server's directory and port. `is_ready` checks whether it answers.
     fn start(
         name: &str,
         command: impl Fn(&Path, u16) -> Command,
@@ -54,7 +56,7 @@ impl Process {
         is_ready: &impl Fn(SocketAddr) -> bool,
     ) -> Option<Self> {
         let dir = tempfile::Builder::new().prefix(&format!("xcache-test-{name}-")).tempdir();
-        let dir = dir.expect("a directory can be made").keep();
+        let dir = dir.expect("a directory can be created").keep();
         let [port] = free_ports();
         let server = command(&dir, port);
         let mut supervisor = Command::new("sh");
@@ -81,7 +83,7 @@ impl Drop for Process {
     }
 }
 
-/// A program that `.ci/servers` installed in its own directory.
+/// A program in the directory of `.ci/servers`.
 fn installed(path: &str) -> Option<PathBuf> {
     Some(repository().join("tests/.servers").join(path)).filter(|path| path.is_file())
 }
@@ -96,17 +98,17 @@ fn command(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
 }
 
-/// What a server answers to these bytes, up to its first 64.
-fn answer(address: SocketAddr, question: &str) -> Option<String> {
+/// The first 64 bytes of a server's answer to a request.
+fn answer(address: SocketAddr, request: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    stream.write_all(question.as_bytes()).ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
     let mut answer = [0; 64];
     let length = stream.read(&mut answer).ok()?;
     Some(String::from_utf8_lossy(&answer[..length]).into_owned())
 }
 
-/// The smallest POST: whether it succeeded.
+/// A minimal POST. Returns whether it succeeded.
 fn post(address: SocketAddr, path: &str, body: &str) -> bool {
     let length = body.len();
     let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n");

@@ -20,18 +20,18 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts it, or gives the one that was started.
+    /// Starts the server on the first call.
     pub fn get() -> Option<&'static Self> {
         static SERVER: LazyLock<Option<RedisServer>> = LazyLock::new(RedisServer::start);
         require(Tool::Server("redis-server"), SERVER.as_ref())
     }
 
-    /// Where it answers.
+    /// The server's address.
     pub fn address(&self) -> SocketAddr {
         self.process.address
     }
 
-    /// A place that nobody has used before.
+    /// An unused place.
     pub fn unused_place(&self) -> String {
         format!("place-{}", self.places.fetch_add(1, Ordering::Relaxed))
     }

@@ -1,4 +1,4 @@
-//! A real WebDAV server: WsgiDAV. `/all` may be written; `/fixed` is the same directory, read-only.
+//! A real WebDAV server: WsgiDAV. `/all` is writable; `/fixed` is the same directory, read-only.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use super::{Process, installed};
 use crate::server::request;
 use crate::{Tool, require};
 
-/// Who may read and write.
+/// The user, who may read and write.
 pub const USER: &str = "builder";
 /// The user's password.
 pub const PASSWORD: &str = "builders-secret";
@@ -23,18 +23,18 @@ pub struct WebdavServer {
 }
 
 impl WebdavServer {
-    /// Starts it, or gives the one that was started.
+    /// Starts the server on the first call.
     pub fn get() -> Option<&'static Self> {
         static SERVER: LazyLock<Option<WebdavServer>> = LazyLock::new(WebdavServer::start);
         require(Tool::Server("WsgiDAV"), SERVER.as_ref())
     }
 
-    /// Where it answers.
+    /// The server's address.
     pub fn address(&self) -> SocketAddr {
         self.process.address
     }
 
-    /// A place below `/all` and `/fixed` that nobody has used before.
+    /// An unused place below `/all` and `/fixed`.
     pub fn unused_place(&self) -> String {
         format!("place-{}", self.places.fetch_add(1, Ordering::Relaxed))
     }

@@ -16,6 +16,7 @@ pub mod well_known;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,6 +25,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use self::classify::{KnownDirectories, PathKind};
 use self::names::Names;
+use crate::cargo::layout::PROFILE_NAMES;
 use crate::config::{Settings, Switch, Unobserved};
 use crate::digest::{Digest, Domain};
 use crate::entry::{IN_PATH, Inputs, Observed, PathState, SaltedDigest};
@@ -211,7 +213,10 @@ impl MachineState {
                 }
                 _ => false,
             },
-            PathState::Names(digest) => names_in(&path).is_some_and(|names| SaltedDigest::of(key, names) == *digest),
+            PathState::Names(digest) => [names_in(&path), names_in_profile(&path)]
+                .into_iter()
+                .flatten()
+                .any(|names| SaltedDigest::of(key, names) == *digest),
             PathState::Link(digest) => link_at(&path).is_some_and(|link| SaltedDigest::of(key, link) == *digest),
         })
     }
@@ -292,7 +297,7 @@ impl MachineState {
                 // The condition on the search for this name covers the path.
                 PathKind::Input
                     if access.was == Was::Absent && name.is_some_and(|name| self.is_passed(path, name, &started)) => {}
-                PathKind::Input => self.add(&mut observed, key, path, access)?,
+                PathKind::Input => self.add(&mut observed, &directories, key, path, access)?,
                 PathKind::Fixed => {}
             }
             if directories.uses_locale(path, access) {
@@ -349,7 +354,14 @@ impl MachineState {
     }
 
     /// Adds the condition on a path, and the one on the interpreter of a script that was started.
-    fn add(&self, observed: &mut Observed, key: UnitKey, path: &str, access: &Access) -> Result<(), Unknown> {
+    fn add(
+        &self,
+        observed: &mut Observed,
+        directories: &KnownDirectories<'_>,
+        key: UnitKey,
+        path: &str,
+        access: &Access,
+    ) -> Result<(), Unknown> {
         let at = Utf8Path::new(path);
         if Was::now(at.as_std_path()) != access.was && access.was != Was::Absent {
             return Err(Unknown::Changed);
@@ -362,7 +374,8 @@ impl MachineState {
             Was::Absent => PathState::Absent,
             Was::Other => PathState::Other,
             Was::Directory if access.uses.has(Use::List) => {
-                PathState::Names(SaltedDigest::of(key, names_in(at).ok_or(Unknown::Changed)?))
+                let names = if directories.is_profile(at) { names_in_profile(at) } else { names_in(at) };
+                PathState::Names(SaltedDigest::of(key, names.ok_or(Unknown::Changed)?))
             }
             Was::Directory => PathState::Directory,
             Was::File(mark) => PathState::File(SaltedDigest::of(key, self.content(at, mark).ok_or(Unknown::Changed)?)),
@@ -375,7 +388,7 @@ impl MachineState {
         {
             let was = Was::now(interpreter.as_std_path());
             let access = Access { was, ..access.clone() };
-            self.add(observed, key, interpreter.as_str(), &access)?;
+            self.add(observed, directories, key, interpreter.as_str(), &access)?;
         }
         Ok(())
     }
@@ -598,9 +611,24 @@ fn join(directory: &str, name: &str) -> String {
 
 /// The digest of all names in a directory.
 fn names_in(directory: &Utf8Path) -> Option<Digest> {
-    let entries = std::fs::read_dir(directory).ok()?;
-    let names: Result<BTreeSet<OsString>, _> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
-    Some(Digest::of_value(Domain::FileContents, &("names", names.ok()?)))
+    Some(Digest::of_value(Domain::FileContents, &("names", list(directory).ok()?)))
+}
+
+/// The digest of the names that others than cargo put into the directory of a profile. Cargo creates the directory
+/// before it runs anything, so an absent one will be without them.
+fn names_in_profile(directory: &Utf8Path) -> Option<Digest> {
+    let names = match list(directory) {
+        Ok(names) => names,
+        Err(error) if error.kind() == ErrorKind::NotFound => BTreeSet::new(),
+        Err(_) => return None,
+    };
+    let is_of_cargo = |name: &OsString| PROFILE_NAMES.iter().any(|of_cargo| name == of_cargo);
+    let names: BTreeSet<_> = names.into_iter().filter(|name| !is_of_cargo(name)).collect();
+    Some(Digest::of_value(Domain::FileContents, &("names in a profile", names)))
+}
+
+fn list(directory: &Utf8Path) -> io::Result<BTreeSet<OsString>> {
+    std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
 }
 
 /// The digest of a link's target.

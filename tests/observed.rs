@@ -282,6 +282,29 @@ fn the_names_in_a_directory_are_an_input_of_a_script() {
     witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_directory(&path));
 }
 
+/// A script that lists the directory of its profile, and says whether a file is there. Cargo creates that directory
+/// while units are looked up.
+#[test]
+fn names_that_cargo_makes_in_the_directory_of_a_profile_are_no_input_of_a_script() {
+    let listed = "list(std::path::Path::new(&variable(\"OUT_DIR\")).ancestors().nth(3).unwrap())";
+    let marker = format!("{listed}.split(' ').find_map(|name| name.strip_prefix(\"mark-\")).unwrap_or(\"nothing\")");
+    let witness = script(&["changed=build.rs"], &marker);
+    let marked = |text: &str| {
+        let project = witness.demo.clone();
+        project.write(&format!("target/debug/mark-{text}"), "");
+        project
+    };
+    witness.assert_prints(&witness.demo, NOTHING);
+    witness.assert_reused(&witness.demo, NOTHING);
+    // An emptied directory has no such file, so this one is created after it was emptied.
+    for text in ["1", "2"] {
+        witness.demo.clean();
+        marked(text).xcache(["build"]).ok();
+        assert_eq!(witness.demo.run_binary("demo").trim_end(), text);
+    }
+    witness.assert_prints(&witness.demo, NOTHING);
+}
+
 #[test]
 fn a_file_that_a_tool_of_a_script_reads_is_an_input() {
     let sandbox = Sandbox::new();

@@ -17,6 +17,19 @@ use crate::fs;
 
 /// Directories of a profile that change whenever cargo adds or removes a unit.
 pub const UNIT_DIRECTORIES: [&str; 2] = [".fingerprint", "build"];
+/// What cargo itself makes in the directory of a profile before it runs anything.
+pub const PROFILE_NAMES: [&str; 8] = [
+    ".cargo-artifact-lock",
+    ".cargo-build-lock",
+    ".cargo-lock",
+    ".fingerprint",
+    "build",
+    "deps",
+    "examples",
+    "incremental",
+];
+/// What cargo itself makes in a build directory.
+pub const BUILD_DIR_NAMES: [&str; 2] = [".rustc_info.json", "CACHEDIR.TAG"];
 /// The file whose modification time is the start of a build script.
 pub const RUN_BEGAN: &str = "invoked.timestamp";
 

@@ -12,12 +12,9 @@ use camino::{Utf8DirEntry, Utf8Path, Utf8PathBuf};
 use ignore::WalkBuilder;
 
 use super::Site;
+use crate::cargo::layout::{BUILD_DIR_NAMES, PROFILE_NAMES};
 use crate::plan::Unit;
 use crate::roots::Root;
-
-/// The names of what cargo itself writes there while it builds.
-const CARGO_NAMES: &[&str] =
-    &[".cargo-lock", ".fingerprint", ".rustc_info.json", "CACHEDIR.TAG", "build", "deps", "examples", "incremental"];
 
 /// The content of the workspace before anything ran: paths, and the sizes of files.
 #[derive(Debug, Default)]
@@ -93,9 +90,10 @@ fn has_new_directly_in(
     let others = entries.filter(|entry| {
         let name = entry.file_name();
         let stem = name.split('.').next().unwrap_or(name);
+        let is_of_cargo = PROFILE_NAMES.contains(&name) || BUILD_DIR_NAMES.contains(&name);
         let is_place = build_dir.is_some_and(|build_dir| build_dir.starts_with(entry.path()))
             || build_dir.is_some_and(|build_dir| directory == build_dir) && entry.path().is_dir();
-        !CARGO_NAMES.contains(&name) && !is_place && !is_product(stem.strip_prefix("lib").unwrap_or(stem))
+        !is_of_cargo && !is_place && !is_product(stem.strip_prefix("lib").unwrap_or(stem))
     });
     let is_new =
         |metadata: fs::Metadata, path: &Utf8Path| is_newer(&metadata, began) && !before.explains(path, &metadata);

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Subject;
+use crate::cargo::layout::PROFILE_NAMES;
 use crate::observe::{Access, Seen, Unknown, Use, Was};
 use crate::roots::{Root, Roots};
 
@@ -57,9 +58,6 @@ const LINKED_INTO_EVERYTHING: &[&str] =
     &["Scrt", "crt", "gcrt", "libc.", "libc_nonshared.", "libgcc.", "libgcc_eh.", "libm.", "rcrt"];
 /// Files that the loader reads to find libraries.
 const LOADER: &[&str] = &["/etc/ld.so.cache", "/etc/ld.so.preload"];
-/// The names of what cargo itself makes in the directory of a profile.
-const CARGO_NAMES: &[&str] =
-    &[".cargo-build-lock", ".cargo-lock", ".fingerprint", "build", "deps", "examples", "incremental"];
 /// Programs that take no names of variables from the files that they read, by the first words of their names.
 const NOT_READING_NAMES: &[&str] = &[
     "ar",
@@ -167,8 +165,17 @@ impl<'a> KnownDirectories<'a> {
         self.built.iter().filter_map(|built| path.strip_prefix(built).ok()).any(|below| {
             // Below a profile, or below a target and a profile.
             let mut parts = below.components().map(|part| part.as_str()).skip(1).take(2);
-            below.as_str().is_empty() || parts.any(|part| CARGO_NAMES.contains(&part))
+            below.as_str().is_empty() || parts.any(|part| PROFILE_NAMES.contains(&part))
         })
+    }
+
+    /// Whether a directory is that of a profile in which the unit itself, or what it uses, was built.
+    pub(super) fn is_profile(&self, directory: &Utf8Path) -> bool {
+        let contains_cargos = |inside: &Utf8PathBuf| {
+            let below = inside.strip_prefix(directory).ok().and_then(|below| below.components().next());
+            below.is_some_and(|first| PROFILE_NAMES.contains(&first.as_str()))
+        };
+        self.is_in_build_dir(directory) && self.above.iter().any(contains_cargos)
     }
 
     /// Whether a linker read a file that becomes part of its output. Shared libraries do not: they are loaded later.

@@ -160,6 +160,13 @@ mod webdav {
     }
 
     #[test]
+    fn large_units_from_webdav_are_not_compiled() {
+        let Some(server) = WebdavServer::get() else { return };
+        let url = url(server.address(), &format!("all/{}", server.unused_place()), PASSWORD);
+        assert_large_units_are_shared(with_url(&url), 1);
+    }
+
+    #[test]
     fn webdav_may_stop_in_the_middle_of_a_prefetch() {
         let Some(server) = WebdavServer::get() else { return };
         let (sandbox, place) = (Sandbox::new(), server.unused_place());
@@ -262,6 +269,13 @@ mod azure {
     }
 
     #[test]
+    fn large_units_from_azure_are_not_compiled() {
+        let Some(server) = AzureServer::get() else { return };
+        let url = server.unused_url();
+        assert_large_units_are_shared(|project| project.with_azure(&url, server.address(), KEY), 1);
+    }
+
+    #[test]
     fn azure_may_stop_in_the_middle_of_a_prefetch() {
         let Some(server) = AzureServer::get() else { return };
         let (sandbox, url) = (Sandbox::new(), server.unused_url());
@@ -305,6 +319,13 @@ mod gcs {
         let requests = proxy.requests();
         assert_eq!(count(&requests, |request| request.method != "GET"), 0, "{requests:#?}");
         assert!(requests.len() <= ALL.len() + 5, "{requests:#?}");
+    }
+
+    #[test]
+    fn large_units_from_google_cloud_storage_are_not_compiled() {
+        let Some(server) = GcsServer::get() else { return };
+        let url = server.unused_url();
+        assert_large_units_are_shared(|project| project.with_gcs(&url, server.address()), 1);
     }
 
     #[test]
@@ -360,7 +381,7 @@ mod redis {
     fn large_units_from_redis_are_not_compiled() {
         let Some(server) = RedisServer::get() else { return };
         let url = url(server.address(), &format!(":{PASSWORD}"), &format!("1/{}", server.unused_place()));
-        assert_parts_are_shared(&url, 3);
+        assert_large_units_are_shared(with_url(&url), 3);
     }
 
     #[test]
@@ -406,7 +427,7 @@ mod memcached {
     #[test]
     fn large_units_from_memcached_are_not_compiled() {
         let Some(server) = MemcachedServer::get() else { return };
-        assert_parts_are_shared(&server.unused_url(), 3);
+        assert_large_units_are_shared(with_url(&server.unused_url()), 3);
     }
 
     #[test]
@@ -452,13 +473,10 @@ mod memcached {
 }
 
 /// The length of the text in each library of [`big`]. The packs have several parts of half a MiB.
-#[cfg(any(feature = "redis", feature = "memcached"))]
 const BIG: usize = 5 << 20;
-#[cfg(any(feature = "redis", feature = "memcached"))]
 const BIG_SAID: &str = "5242880 5242880 5242880\n";
 
 /// A workspace with three large libraries that hardly compress.
-#[cfg(any(feature = "redis", feature = "memcached"))]
 fn big(sandbox: &Sandbox) -> Project {
     use support::{Package, Registry};
 
@@ -479,7 +497,6 @@ fn big(sandbox: &Sandbox) -> Project {
 }
 
 /// Text that zstd compresses only by a quarter.
-#[cfg(any(feature = "redis", feature = "memcached"))]
 fn noise(seed: u64) -> String {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut next = || {
@@ -492,18 +509,16 @@ fn noise(seed: u64) -> String {
     (0..BIG).map(|_| next()).collect()
 }
 
-/// Units with packs of many parts are not compiled on an empty machine.
-#[cfg(any(feature = "redis", feature = "memcached"))]
+/// Large units are not compiled on an empty machine, however often one builds.
 #[track_caller]
-fn assert_parts_are_shared(url: &str, times: usize) {
+fn assert_large_units_are_shared(remote: impl Fn(Project) -> Project, times: usize) {
     let sandbox = Sandbox::new();
-    let first = with_url(url)(big(&sandbox));
+    let first = remote(big(&sandbox));
     assert_eq!(first.xcache(["build"]).within(LIMIT).ok().warnings(), NONE);
     assert_eq!(sandbox.compiled_dependencies(), ["one", "three", "two"]);
-    let times = std::env::var("XCACHE_TEST_WARM_BUILDS").ok().and_then(|times| times.parse().ok()).unwrap_or(times);
     for time in 0..times {
         sandbox.reset();
-        let second = with_url(url)(big(&sandbox));
+        let second = remote(big(&sandbox));
         assert_eq!(second.xcache(["build"]).within(LIMIT).ok().warnings(), NONE, "warm build {time}");
         assert_eq!(sandbox.compiled_dependencies(), NONE, "warm build {time}: {}", second.report().json());
         assert_eq!(second.run_binary("demo"), BIG_SAID);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use support::server::closed_address;
 use support::servers::relay::Relay;
-use support::{Output, Project, Proxy, Request, Sandbox, tree};
+use support::{Fault, Output, Project, Proxy, Request, Sandbox, tree};
 
 const NONE: [&str; 0] = [];
 /// The libraries in the workspace of most tests.
@@ -111,12 +111,35 @@ fn assert_may_stop<R: Fn(Project) -> Project>(
     assert_is_full(sandbox, remote(server));
 }
 
+/// A faulty server or network costs only hits and one warning, and the remote is still intact.
+#[track_caller]
+fn assert_survives_faults<R: Fn(Project) -> Project>(
+    sandbox: &Sandbox,
+    server: SocketAddr,
+    remote: impl Fn(SocketAddr) -> R,
+) {
+    let proxy = Proxy::start(server);
+    assert_is_shared(sandbox, remote(proxy.address()), remote(proxy.address()));
+    let busy = |status| Fault::Status(status, "please slow down".into());
+    for fault in [busy(429), busy(503), Fault::Truncate, Fault::Garbage, Fault::Corrupt] {
+        proxy.set(fault.clone());
+        sandbox.reset();
+        let output = build(&remote(proxy.address())(chain(sandbox)).env("XCACHE_UPLOAD", "false"));
+        let warnings = output.warnings();
+        assert_eq!(warnings.len(), 1, "{fault:?}: {output}");
+        let is_status = matches!(fault, Fault::Status(..));
+        assert!(!is_status || warnings[0].contains("please slow down"), "{fault:?}: {output}");
+        assert_eq!(sandbox.compiled_dependencies(), ALL, "{fault:?}: {output}");
+    }
+    proxy.set(Fault::Pass);
+    assert_is_full(sandbox, remote(proxy.address()));
+}
+
 fn count(requests: &[Request], which: impl Fn(&Request) -> bool) -> usize {
     requests.iter().filter(|request| which(request)).count()
 }
 
 mod webdav {
-    use support::Fault;
     use support::servers::webdav::{PASSWORD, USER, WebdavServer};
 
     use super::*;
@@ -164,6 +187,14 @@ mod webdav {
         let Some(server) = WebdavServer::get() else { return };
         let url = url(server.address(), &format!("all/{}", server.unused_place()), PASSWORD);
         assert_large_units_are_shared(with_url(&url), 1);
+    }
+
+    #[test]
+    fn faults_in_front_of_webdav_cost_only_hits() {
+        let Some(server) = WebdavServer::get() else { return };
+        let (sandbox, place) = (Sandbox::new(), server.unused_place());
+        let remote = |address| with_url(&url(address, &format!("all/{place}"), PASSWORD));
+        assert_survives_faults(&sandbox, server.address(), remote);
     }
 
     #[test]
@@ -276,6 +307,17 @@ mod azure {
     }
 
     #[test]
+    fn faults_in_front_of_azure_cost_only_hits() {
+        let Some(server) = AzureServer::get() else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        let remote = |address| {
+            let url = &url;
+            move |project: Project| project.with_azure(url, address, KEY)
+        };
+        assert_survives_faults(&sandbox, server.address(), remote);
+    }
+
+    #[test]
     fn azure_may_stop_in_the_middle_of_a_prefetch() {
         let Some(server) = AzureServer::get() else { return };
         let (sandbox, url) = (Sandbox::new(), server.unused_url());
@@ -301,7 +343,6 @@ mod azure {
 
 #[cfg(feature = "gcs")]
 mod gcs {
-    use support::Fault;
     use support::servers::gcs::GcsServer;
 
     use super::*;
@@ -326,6 +367,17 @@ mod gcs {
         let Some(server) = GcsServer::get() else { return };
         let url = server.unused_url();
         assert_large_units_are_shared(|project| project.with_gcs(&url, server.address()), 1);
+    }
+
+    #[test]
+    fn faults_in_front_of_google_cloud_storage_cost_only_hits() {
+        let Some(server) = GcsServer::get() else { return };
+        let (sandbox, url) = (Sandbox::new(), server.unused_url());
+        let remote = |address| {
+            let url = &url;
+            move |project: Project| project.with_gcs(url, address)
+        };
+        assert_survives_faults(&sandbox, server.address(), remote);
     }
 
     #[test]

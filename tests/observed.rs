@@ -306,6 +306,20 @@ fn names_that_cargo_makes_in_the_directory_of_a_profile_are_no_input_of_a_script
 }
 
 #[test]
+fn the_names_in_the_directory_of_each_profile_are_an_input_of_a_macro() {
+    let directory = "std::env::args().skip_while(|word| word != \"--out-dir\").nth(1).unwrap()";
+    let listed = format!("list(std::path::Path::new(&{directory}).parent().unwrap())");
+    let marker = format!("{listed}.split(' ').any(|name| name == \"mark\").to_string()");
+    let witness = dependency(&marker);
+    witness.assert_prints(&witness.demo, "false");
+    witness.demo.clean();
+    witness.demo.write("target/other/mark", "");
+    witness.demo.xcache(["build", "--config", "profile.other.inherits='dev'", "--profile", "other"]).ok();
+    let program = witness.demo.target().join("other/demo");
+    assert_eq!(witness.demo.program(&program, [""; 0]).ok().stdout.trim_end(), "true");
+}
+
+#[test]
 fn a_file_that_a_tool_of_a_script_reads_is_an_input() {
     let sandbox = Sandbox::new();
     let (tool, read) = (sandbox.path("tools/mytool"), sandbox.path("elsewhere/said.txt"));

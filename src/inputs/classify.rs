@@ -169,13 +169,14 @@ impl<'a> KnownDirectories<'a> {
         })
     }
 
-    /// Whether a directory is that of a profile in which the unit itself, or what it uses, was built.
+    /// Whether a directory is that of the profile in which a build script runs. The name of the profile is in the key of
+    /// a run, but not in that of a compiled unit, whose macros may list another directory under another profile.
     pub(super) fn is_profile(&self, directory: &Utf8Path) -> bool {
         let contains_cargos = |inside: &Utf8PathBuf| {
             let below = inside.strip_prefix(directory).ok().and_then(|below| below.components().next());
             below.is_some_and(|first| PROFILE_NAMES.contains(&first.as_str()))
         };
-        self.is_in_build_dir(directory) && self.above.iter().any(contains_cargos)
+        !self.subject.is_compiler && self.is_in_build_dir(directory) && self.above.iter().any(contains_cargos)
     }
 
     /// Whether a linker read a file that becomes part of its output. Shared libraries do not: they are loaded later.

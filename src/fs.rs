@@ -52,6 +52,15 @@ pub fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes everything in a directory, if the directory exists.
+pub fn remove_children(directory: &Path) -> Result<()> {
+    children(directory)?.iter().try_for_each(|path| {
+        let is_directory = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        let removed = if is_directory { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        removed.map_err(Error::io("remove", path))
+    })
+}
+
 /// Creates a temporary file in `directory`. It is removed unless it is persisted.
 pub fn temporary_file(directory: &Path) -> Result<NamedTempFile> {
     Builder::new().prefix(".xcache-").tempfile_in(directory).map_err(Error::io("create a file in", directory))

@@ -403,6 +403,41 @@ fn a_damaged_generated_file_is_never_placed() {
     assert_named_in_report(["/out/", "generated.rs"], &[], &["generated"]);
 }
 
+/// Appends to two files, which may exist.
+const APPENDING: &str = r#"
+    let out = std::env::var("OUT_DIR").unwrap();
+    for name in ["first", "second"] {
+        let path = format!("{out}/{name}.txt");
+        let mut file = std::fs::File::options().create(true).append(true).open(path).unwrap();
+        std::io::Write::write_all(&mut file, format!("{name}.").as_bytes()).unwrap();
+    }
+    println!("cargo:rerun-if-changed=build.rs");
+"#;
+
+#[test]
+fn a_script_whose_run_was_placed_in_part_starts_in_an_empty_directory() {
+    let sandbox = Sandbox::new();
+    let library = r#"
+        const FIRST: &str = include_str!(concat!(env!("OUT_DIR"), "/first.txt"));
+        const SECOND: &str = include_str!(concat!(env!("OUT_DIR"), "/second.txt"));
+        pub fn said() -> String { format!("{FIRST} {SECOND}") }
+    "#;
+    let registry = sandbox.registry([Package::new("appends", "1.0.0", library).counted_script(APPENDING)]);
+    let main = "fn main() { println!(\"{}\", appends::said()); }";
+    let demo = sandbox.demo(&registry, "appends = \"1\"", main).env("CARGO_INCREMENTAL", "0");
+    build(&sandbox, &demo);
+    for name in ["first", "second"] {
+        tree::damage(&stored(&demo, &in_target(&demo, ["/out/", &format!("{name}.txt")])));
+        // What was recorded in the first build is right in the second one.
+        for scripts in [vec!["appends"], vec![]] {
+            demo.clean();
+            let output = build(&sandbox, &demo);
+            assert_eq!(sandbox.scripts_run(), scripts, "{name}: {output}");
+            assert_eq!(demo.run_binary("demo"), "first. second.\n", "{name}: {output}");
+        }
+    }
+}
+
 #[test]
 fn a_truncated_library_is_never_placed() {
     assert_never_placed(["/libleaf-", ".rlib"], truncate, &["leaf"], &[]);

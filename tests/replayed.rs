@@ -56,13 +56,18 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let sandbox = Sandbox::new();
-        let found = Package::new("found-sys", "1.0.0", "").links("found").counted_script(FINDING);
         let own = Package::new("own-sys", "1.0.0", LIBRARY)
             .links("own")
-            .dependency("found-sys", "1")
             .counted_script(COMPILING)
             .file("value.c", "int value(void) { return VALUE; }");
+        Self::of(own)
+    }
+
+    /// The package `own-sys` receives metadata from a script that runs every time.
+    fn of(own: Package) -> Self {
+        let sandbox = Sandbox::new();
+        let found = Package::new("found-sys", "1.0.0", "").links("found").counted_script(FINDING);
+        let own = own.dependency("found-sys", "1");
         let registry = sandbox.registry([found, own]);
         let demo = sandbox.demo(&registry, "own-sys = \"1\"", "fn main() { println!(\"{}\", own_sys::said()); }");
         Self { sandbox, demo: demo.env("CARGO_INCREMENTAL", "0") }
@@ -206,6 +211,37 @@ fn a_script_runs_when_its_output_is_damaged_in_the_store() {
     tree::damage(&stored[0]);
     scene.assert_runs(&[], "1 -DVALUE=1\n");
     scene.assert_replayed(&[], "1 -DVALUE=1\n");
+}
+
+/// Appends to two files.
+const APPENDING: &str = r#"
+    let out = std::env::var("OUT_DIR").unwrap();
+    for name in ["first", "second"] {
+        let mut file = std::fs::File::options().create(true).append(true).open(format!("{out}/{name}.txt")).unwrap();
+        std::io::Write::write_all(&mut file, format!("{name} {}.", std::env::var("DEP_FOUND_LEVEL").unwrap()).as_bytes()).unwrap();
+    }
+    println!("cargo:rerun-if-changed=build.rs");
+"#;
+
+#[test]
+fn a_script_runs_in_an_empty_directory_after_a_replay_that_failed() {
+    let library = r#"pub fn said() -> &'static str {
+        concat!(include_str!(concat!(env!("OUT_DIR"), "/first.txt")), include_str!(concat!(env!("OUT_DIR"), "/second.txt")))
+    }"#;
+    let scene = Scene::of(Package::new("own-sys", "1.0.0", library).counted_script(APPENDING));
+    let says = "first 1.second 1.\n";
+    scene.assert_runs(&[], says);
+    for name in ["first", "second"] {
+        let stored = tree::files(scene.demo.store()).into_iter();
+        let content = format!("{name} 1.");
+        let stored: Vec<_> =
+            stored.filter(|file| std::fs::read(file).is_ok_and(|it| it == content.as_bytes())).collect();
+        assert_eq!(stored.len(), 1, "{name}");
+        tree::damage(&stored[0]);
+        scene.assert_runs(&[], says);
+        // What was recorded then is right, too.
+        scene.assert_replayed(&[], says);
+    }
 }
 
 #[test]

@@ -148,11 +148,26 @@ impl<'a> Hydrating<'a> {
         self.failures.extend(failures);
     }
 
+    /// Commits nothing.
+    pub fn abandon(self) {
+        let begun = self.begun();
+        place::withdraw(self.hydration, self.chosen.iter().filter(|one| begun.contains(&one.unit)));
+    }
+
+    /// The units that some files may have been placed of.
+    fn begun(&self) -> BTreeSet<UnitId> {
+        let failed = self.failures.iter().map(|failure| failure.unit);
+        self.placed.keys().copied().chain(failed).collect()
+    }
+
     /// Commits the placed units, except for those that depend on a unit that was not placed.
     pub fn finish(self) -> (Hydrated, Vec<Failure>) {
+        let begun = self.begun();
         let Self { hydration, chosen, times, placed: mut timings, failures, _locks } = self;
         remove_dependents(hydration.plan, &chosen, &mut timings);
         place::commit(hydration, &chosen, &mut timings);
+        let is_left = |one: &&Chosen| begun.contains(&one.unit) && !timings.contains_key(&one.unit);
+        place::withdraw(hydration, chosen.iter().filter(is_left));
         let mut placed = BTreeMap::new();
         for one in chosen {
             let Some(Timing { millis, ended }) = timings.get(&one.unit).copied() else { continue };

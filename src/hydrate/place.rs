@@ -2,7 +2,8 @@
 //!
 //! **Invariants.** The old hashes of all fingerprints are removed before anything is written, dependents first. The new
 //! hashes are written when everything else is complete, dependencies first. So at any moment, if a unit has its hash,
-//! its dependencies have theirs. Outputs appear whole, under their final names.
+//! its dependencies have theirs. Outputs appear whole, under their final names. The `OUT_DIR` of a run that is not
+//! committed is left empty, as a clean build directory has it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +21,7 @@ use super::{Failure, Hydration};
 use crate::entry::{Content, FileKind, FileRecord, Fresh, SmallFile};
 use crate::error::{Error, Result};
 use crate::event::UnitId;
-use crate::fs::{create_dir_all, remove_file, write_atomic};
+use crate::fs::{create_dir_all, remove_children, remove_file, write_atomic};
 use crate::roots::Roots;
 use crate::rustc::RecordedDepInfo;
 use crate::rustc::diagnostics::{self, Unmapping};
@@ -86,11 +87,21 @@ pub(super) fn commit(hydration: &Hydration<'_>, chosen: &[Chosen], placed: &mut 
     }
 }
 
+/// Empties the `OUT_DIR` of each run of a build script among these units, which are not committed. The script will run
+/// there, and it may read or append to what it finds.
+pub(super) fn withdraw<'a>(hydration: &Hydration<'_>, units: impl Iterator<Item = &'a Chosen>) {
+    for run in units.filter(|one| hydration.plan.unit(one.unit).is_script_run()) {
+        if let Err(error) = remove_children(run.outputs().as_std_path()) {
+            hydration.log.warn(error);
+        }
+    }
+}
+
 fn place_files(hydration: &Hydration<'_>, chosen: &Chosen, times: Times) -> Result<()> {
     let fresh = chosen.fresh();
     let fingerprint = chosen.profile.join(&fresh.fingerprint_dir);
     create_dir_all(fingerprint.as_std_path())?;
-    let outputs = chosen.profile.join(&fresh.directory);
+    let outputs = chosen.outputs();
     create_dir_all(outputs.as_std_path())?;
     // Cargo sets back the time of what `check` writes, and linkers may write into existing files.
     let unit = hydration.plan.unit(chosen.unit);

@@ -42,6 +42,11 @@ impl Chosen {
         self.entry.fresh.as_ref().expect("a unit without cargo's files is out")
     }
 
+    /// The directory of its outputs. For the run of a build script, this is its `OUT_DIR`.
+    pub(super) fn outputs(&self) -> Utf8PathBuf {
+        self.profile.join(&self.fresh().directory)
+    }
+
     /// The file with the hash of its fingerprint.
     pub(super) fn hash_file(&self) -> Utf8PathBuf {
         let fresh = self.fresh();

@@ -89,6 +89,7 @@ impl Session<'_> {
                 hydrating.place(|unit| prefetch.found(unit));
             }
             if prefetch.is_stopped() {
+                hydrating.abandon();
                 return None;
             }
             let (hydrated, failures) = hydrating.finish();

@@ -29,6 +29,7 @@ use crate::digest::{Digest, Domain};
 use crate::entry::{Constraints, DependencyRecord, Entry, FileKind, Fresh};
 use crate::error::Result;
 use crate::event::{Difference, EventKind, MissReason, UncacheableReason, UnitId};
+use crate::fs::remove_children;
 use crate::hydrate::{
     LinkedLibraries, PROGRAM, ScriptRun, Site, WorkspaceSnapshot, dependency_outputs, generated_files, linked_with,
     make, printed,
@@ -202,6 +203,7 @@ impl Scripts {
         let (stdout, stderr) = (printed(fresh.layout.script_output())?, printed("stderr")?);
         if let Err(error) = self.write_files(&entry, out_dir) {
             prefetch.revoke(run, self.build.stores.unusable(run, &entry, error));
+            self.empty(out_dir);
             return None;
         }
         let mut state = self.state();
@@ -228,6 +230,15 @@ impl Scripts {
             && variables.iter().all(|(name, value)| digest(name) == *value)
             && other_paths(bound, roots).is_empty()
             && generated_files(out_dir).is_some_and(|names| names.iter().all(is_known))
+    }
+
+    /// Empties an `OUT_DIR` before its script runs, which may read or append to what it finds. If this fails, the run is
+    /// not recorded.
+    fn empty(&self, out_dir: &Utf8Path) {
+        if let Err(error) = remove_children(out_dir.as_std_path()) {
+            self.build.stores.log.warn(error);
+            self.state().by_out_dir.insert(out_dir.to_owned(), None);
+        }
     }
 
     /// Writes the files of a run. If this fails, the script runs and writes them.
@@ -328,7 +339,9 @@ impl Scripts {
         let unit = plan.unit(run);
         let (began, took) = site.script_time(unit, out_dir).unwrap_or((SystemTime::UNIX_EPOCH, Duration::ZERO));
         let millis = took.as_millis() as u64;
-        if began < self.started {
+        // The clock of file times is some milliseconds behind. A stand-in has asked in this session for certain.
+        let has_asked = self.state().started.get(&run).is_some_and(|asked| asked == out_dir);
+        if began < self.started && !has_asked {
             return;
         }
         let ago = (began + took).elapsed().unwrap_or_default();

@@ -237,7 +237,7 @@ fn a_target_directory_of_plain_cargo_is_left_alone() {
     for command in by_form(&commands[..2], &commands).iter().copied() {
         let (sandbox, demo) = warm(command);
         demo.cargo(command).ok();
-        sandbox.assert_nothing_to_do(&demo, command);
+        sandbox.assert_nothing_started(&demo, command);
         let report = demo.report();
         assert_eq!(report.hydrated(), NONE, "{command:?}");
         assert_eq!(report.total("rejected"), 0, "{command:?}");

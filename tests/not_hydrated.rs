@@ -384,39 +384,26 @@ fn truncate(path: &Path) {
     tree::write(path, &content[..content.len() / 2]);
 }
 
+/// A file of each kind, and what is built again if it is bad.
+const FILES: [([&str; 2], &[&str], &[&str]); 4] = [
+    (["/libderive-", ".so"], &["derive"], &[]),
+    (["/out/", "generated.rs"], &[], &["generated"]),
+    (["/libleaf-", ".rlib"], &["leaf"], &[]),
+    (["/libmiddle-", ".rmeta"], &["middle"], &[]),
+];
+
 #[test]
-fn a_damaged_library_is_never_placed() {
-    assert_named_in_report(["/libleaf-", ".rlib"], &["leaf"], &[]);
+fn a_damaged_file_is_never_placed() {
+    for (pieces, compiled, run) in by_form(&FILES[..2], &FILES) {
+        assert_named_in_report(*pieces, compiled, run);
+    }
 }
 
 #[test]
-fn a_damaged_metadata_file_is_never_placed() {
-    assert_named_in_report(["/libmiddle-", ".rmeta"], &["middle"], &[]);
-}
-
-#[test]
-fn a_damaged_procedural_macro_is_never_placed() {
-    assert_named_in_report(["/libderive-", ".so"], &["derive"], &[]);
-}
-
-#[test]
-fn a_damaged_generated_file_is_never_placed() {
-    assert_named_in_report(["/out/", "generated.rs"], &[], &["generated"]);
-}
-
-#[test]
-fn a_truncated_library_is_never_placed() {
-    assert_never_placed(["/libleaf-", ".rlib"], truncate, &["leaf"], &[]);
-}
-
-#[test]
-fn a_truncated_procedural_macro_is_never_placed() {
-    assert_never_placed(["/libderive-", ".so"], truncate, &["derive"], &[]);
-}
-
-#[test]
-fn a_truncated_generated_file_is_never_placed() {
-    assert_never_placed(["/out/", "generated.rs"], truncate, &[], &["generated"]);
+fn a_truncated_file_is_never_placed() {
+    for (pieces, compiled, run) in by_form(&FILES[2..3], &FILES[..3]) {
+        assert_never_placed(*pieces, truncate, compiled, run);
+    }
 }
 
 /// Asserts that if all objects of a kind are bad, everything except for `kept` units is built again, once.

@@ -162,7 +162,9 @@ fn without_a_proof_the_wrapper_restores_and_the_report_says_so_once() {
 fn an_option_under_which_nothing_is_fresh_is_not_proven_but_others_are() {
     let sandbox = Sandbox::new();
     let demo = sandbox.mixed().env("RUSTC_BOOTSTRAP", "1");
-    for (option, holds) in [("-Zbinary-dep-depinfo", false), ("-Zno-index-update", true)] {
+    // Without cargo's consent, all formats are tried. The short form does that in other tests.
+    let options = [("-Zno-index-update", true), ("-Zbinary-dep-depinfo", false)];
+    for (option, holds) in by_form(&options[..1], &options).iter().copied() {
         let command = ["build", option];
         demo.clean();
         demo.xcache(command).env("XCACHE_HYDRATE", "prove").ok();
@@ -200,6 +202,9 @@ fn extra_files_that_cargo_writes_beside_outputs_are_written_if_requested() {
     assert_eq!(files(), expected);
     assert!(is_refused());
     // Requested by a variable, it is another proof.
+    if !is_long() {
+        return;
+    }
     demo.clean();
     demo.xcache(["build"]).env("CARGO_BUILD_SBOM", "true").env("XCACHE_HYDRATE", "prove").ok();
     demo.clean();

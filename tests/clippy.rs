@@ -63,6 +63,12 @@ impl Linted {
     #[track_caller]
     fn assert_same_output(&self, project: &Project, command: &[&str], compiled: &[&str]) -> Output {
         let plain = project.in_clean_target(|| project.cargo(command).run());
+        self.assert_output(project, command, compiled, &plain)
+    }
+
+    /// The same with the known output of plain cargo.
+    #[track_caller]
+    fn assert_output(&self, project: &Project, command: &[&str], compiled: &[&str], plain: &Output) -> Output {
         project.clean();
         self.reset();
         let ours = project.xcache(command).run();
@@ -71,12 +77,12 @@ impl Linted {
         let mut found = self.compiled();
         found.sort_unstable();
         assert_eq!(found, expected, "{ours}\n{}", project.report().json());
-        assert_equal_except_freshness(&ours, &plain, &format!("{command:?}"));
+        assert_equal_except_freshness(&ours, plain, &format!("{command:?}"));
         if ours.status.success() {
             self.reset();
             let again = project.cargo(command).ok();
             assert_eq!(self.compiled(), NONE, "plain cargo, after {ours}\n{again}");
-            assert_equal_except_freshness(&again, &plain, &format!("{command:?}, again by plain cargo"));
+            assert_equal_except_freshness(&again, plain, &format!("{command:?}, again by plain cargo"));
         }
         ours
     }
@@ -90,8 +96,10 @@ impl Linted {
     /// Asserts that the first lint compiles these crates and the second one none.
     #[track_caller]
     fn warm_up(&self, arguments: &[&str], compiled: &[&[&str]]) -> Output {
-        self.assert_lints(arguments, &compiled.concat());
-        self.assert_lints(arguments, &NONE)
+        let command = [&["clippy"], arguments].concat();
+        let plain = self.project.in_clean_target(|| self.project.cargo(&command).run());
+        self.assert_output(&self.project, &command, &compiled.concat(), &plain);
+        self.assert_output(&self.project, &command, &NONE, &plain)
     }
 }
 
@@ -104,10 +112,7 @@ fn workspace(sandbox: &Sandbox) -> Project {
     let project = sandbox.demo_unlocked("apex = \"1\"\nvoice = { path = \"voice\" }", MAIN);
     project.write("voice/src/lib.rs", VOICE);
     project.write("voice/Cargo.toml", "[package]\nname = \"voice\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
-    project.use_registry(&sandbox.chain_registry());
-    project.cargo(["generate-lockfile"]).ok();
-    project.cargo(["update", "--package", "base", "--precise", "1.0.0"]).ok();
-    project.cargo(["fetch"]).ok();
+    sandbox.lock(&project, &sandbox.chain_registry(), "clippy", &[("base", "1.0.0")]);
     project.env("CARGO_INCREMENTAL", "0")
 }
 
@@ -152,31 +157,22 @@ fn every_clippy_toml_that_would_be_read_is_an_input() {
     let linted = Linted::new();
     let above = linted.project.dir().parent().expect("a checkout is in a directory").join("clippy.toml");
     let at = |name: &str| linted.project.dir().join(name);
-    let says = |compiled: &[&str], too_many: bool| {
-        let said = linted.assert_lints(&[], compiled);
-        assert_eq!(said.stderr.contains(TOO_MANY), too_many, "{said}");
-    };
-    linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]);
-    says(&NONE, false);
+    let assert_warns = |said: &Output, too_many: bool| assert_eq!(said.stderr.contains(TOO_MANY), too_many, "{said}");
+    assert_warns(&linted.warm_up(&[], &[&MEMBERS, &DEPENDENCIES]), false);
     // It appears above the workspace, then nearer and nearer. Each time the nearest one is read.
-    for (path, strict, compiled) in [
-        (above, true, &MEMBERS[..]),
-        (at("clippy.toml"), false, &MEMBERS),
-        (at(".clippy.toml"), true, &MEMBERS),
-        (at("voice/clippy.toml"), false, &MEMBERS),
-    ] {
+    for (path, strict) in
+        [(above, true), (at("clippy.toml"), false), (at(".clippy.toml"), true), (at("voice/clippy.toml"), false)]
+    {
         tree::write(&path, if strict { STRICT } else { "too-many-arguments-threshold = 9\n" });
-        says(compiled, strict);
-        says(&NONE, strict);
+        assert_warns(&linted.warm_up(&[], &[&MEMBERS]), strict);
     }
     linted.project.write("voice/clippy.toml", STRICT);
-    says(&MEMBERS, true);
+    assert_warns(&linted.assert_lints(&[], &MEMBERS), true);
     for path in [at("voice/clippy.toml"), at(".clippy.toml")] {
         std::fs::remove_file(path).expect("the file exists");
     }
     linted.project.write("clippy.toml", "too-many-arguments-threshold = 8\n");
-    says(&MEMBERS, false);
-    says(&NONE, false);
+    assert_warns(&linted.warm_up(&[], &[&MEMBERS]), false);
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use support::registry::{MIXED, MIXED_MAIN, MIXED_UNITS, mixed};
-use support::{Package, Project, Registry, Repository, Sandbox, Tool, cargo_home, compare, require, tree};
+use support::{
+    Package, Project, Registry, Repository, Sandbox, Tool, by_form, cargo_home, compare, is_long, require, tree,
+};
 
 const NONE: [&str; 0] = [];
 
@@ -67,21 +69,28 @@ fn demo(sandbox: &Sandbox, registry: &Registry) -> Project {
 /// one compiles no dependency.
 #[track_caller]
 fn assert_as_plain_cargo(sandbox: &Sandbox, demo: &Project) {
+    let plain = demo.output_of_plain_cargo();
     demo.clean();
     demo.xcache(["build"]).ok();
-    assert_eq!(demo.run_binary("demo"), demo.output_of_plain_cargo());
-    assert_reused(sandbox, demo);
+    assert_eq!(demo.run_binary("demo"), plain);
+    assert_reused_like(sandbox, demo, &plain);
 }
 
 /// Asserts that a build into an empty target directory compiles no dependency, and makes the program that plain cargo
 /// makes.
 #[track_caller]
 fn assert_reused(sandbox: &Sandbox, demo: &Project) {
+    assert_reused_like(sandbox, demo, &demo.output_of_plain_cargo());
+}
+
+/// The same with the known output of plain cargo's program.
+#[track_caller]
+fn assert_reused_like(sandbox: &Sandbox, demo: &Project, plain: &str) {
     demo.clean();
     sandbox.reset();
     demo.xcache(["build"]).ok();
     assert_eq!(sandbox.compiled_externals(), NONE, "{}", demo.report().json()["totals"]);
-    assert_eq!(demo.run_binary("demo"), demo.output_of_plain_cargo());
+    assert_eq!(demo.run_binary("demo"), plain);
 }
 
 // Texts that are not paths.
@@ -108,19 +117,14 @@ fn assert_text_is_unchanged(text: &str) {
     assert_as_plain_cargo(&sandbox, &elsewhere);
 }
 
+/// In the short form, all of them in one text.
 #[test]
-fn a_url_that_begins_with_the_workspace_path_is_unchanged() {
-    assert_text_is_unchanged("https://example.com/apple");
-}
-
-#[test]
-fn a_url_that_ends_with_the_workspace_path_is_unchanged() {
-    assert_text_is_unchanged("https://example.com/app");
-}
-
-#[test]
-fn a_url_with_the_workspace_path_in_the_middle_is_unchanged() {
-    assert_text_is_unchanged("https://example.com/app/target/x");
+fn urls_that_contain_the_workspace_path_are_unchanged() {
+    let urls = ["https://example.com/apple", "https://example.com/app", "https://example.com/app/target/x"];
+    let all = urls.join(" ");
+    for text in by_form(&[&*all][..], &urls) {
+        assert_text_is_unchanged(text);
+    }
 }
 
 /// Asserts that a text is unchanged that a build script passes on, after a check and in another target directory and
@@ -135,24 +139,14 @@ fn assert_placeholder_is_unchanged(text: &str, in_a_file: bool) {
     assert_reused(&sandbox, &demo(&sandbox, &registry));
 }
 
+/// In the short form, all of them in one text.
 #[test]
-fn a_placeholder_for_the_workspace_is_unchanged() {
-    assert_placeholder_is_unchanged("{{workspace}}/{{name}}", false);
-}
-
-#[test]
-fn a_placeholder_for_the_build_directory_is_unchanged() {
-    assert_placeholder_is_unchanged("{{build-dir}}/x", false);
-}
-
-#[test]
-fn a_placeholder_for_the_cargo_home_is_unchanged() {
-    assert_placeholder_is_unchanged("{{cargo-home}}", false);
-}
-
-#[test]
-fn a_placeholder_for_the_toolchain_is_unchanged() {
-    assert_placeholder_is_unchanged("{{sysroot}}/lib", false);
+fn placeholders_in_a_variable_are_unchanged() {
+    let placeholders = ["{{workspace}}/{{name}}", "{{build-dir}}/x", "{{cargo-home}}", "{{sysroot}}/lib"];
+    let all = placeholders.join(" ");
+    for text in by_form(&[&*all][..], &placeholders) {
+        assert_placeholder_is_unchanged(text, false);
+    }
 }
 
 #[test]
@@ -242,7 +236,9 @@ fn declaring(expression: &str) -> Package {
 fn a_placeholder_in_a_variable_is_not_taken_for_the_path() {
     for package in [reading("SAID"), declaring("value")] {
         assert_values_are_not_mixed_up(package.clone(), [("place", "{{workspace}}/x"), ("place", "WORKSPACE/x")]);
-        assert_values_are_not_mixed_up(package, [("place", "WORKSPACE/x"), ("place", "{{workspace}}/x")]);
+        if is_long() {
+            assert_values_are_not_mixed_up(package, [("place", "WORKSPACE/x"), ("place", "{{workspace}}/x")]);
+        }
     }
 }
 
@@ -304,39 +300,30 @@ fn assert_shares_all_dependencies(place: &str) {
     here.xcache(["build"]).ok();
     assert_all_hydrated(&sandbox, &here, &format!("from {place}"));
     assert_eq!(here.run_binary("demo"), here.output_of_plain_cargo());
-    // And the other way round, from a store that knows only the long path.
+    if is_long() || place == "/app" {
+        assert_shared_the_other_way(&sandbox, place, &here, &there);
+    }
+}
+
+/// Asserts the same for a store that knows only the long path.
+#[track_caller]
+fn assert_shared_the_other_way(sandbox: &Sandbox, place: &str, here: &Project, there: &Project) {
     here.empty_store();
     here.clean();
     here.xcache(["build"]).ok();
     there.clean();
     sandbox.reset();
     there.xcache_at(place, ["build"]).expect("mounting is allowed").ok();
-    assert_all_hydrated(&sandbox, &there, &format!("to {place}"));
+    assert_all_hydrated(sandbox, there, &format!("to {place}"));
 }
 
 #[test]
-fn units_recorded_in_src_are_used_elsewhere() {
-    assert_shares_all_dependencies("/src");
-}
-
-#[test]
-fn units_recorded_in_app_are_used_elsewhere() {
-    assert_shares_all_dependencies("/app");
-}
-
-#[test]
-fn units_recorded_at_a_path_of_one_letter_are_used_elsewhere() {
-    assert_shares_all_dependencies("/x");
-}
-
-#[test]
-fn units_recorded_at_a_path_named_like_a_package_are_used_elsewhere() {
-    assert_shares_all_dependencies("/leaf-1.0.0");
-}
-
-#[test]
-fn units_recorded_at_a_path_with_a_space_and_an_umlaut_are_used_elsewhere() {
-    assert_shares_all_dependencies("/my äpp");
+fn units_recorded_at_short_paths_are_used_elsewhere() {
+    // One that is a prefix of a package's name, one that is the whole name, and one with characters to be quoted.
+    let places = ["/app", "/leaf-1.0.0", "/my äpp", "/src", "/x"];
+    for place in by_form(&places[..3], &places) {
+        assert_shares_all_dependencies(place);
+    }
 }
 
 #[test]
@@ -392,19 +379,15 @@ fn relink(link: &Path, to: &Path) {
     symlink(to, link).expect("links can be created");
 }
 
-/// Builds behind a link. Returns the output of the program, the compiled dependencies, and the output of plain cargo's
-/// program there.
+/// Builds with a target directory behind a link, with xcache or with plain cargo. Returns the output of the program and
+/// the compiled dependencies.
 #[track_caller]
-fn build_behind_link(sandbox: &Sandbox, demo: &Project, to: &Path) -> (String, Vec<String>, String) {
-    let build = |is_ours: bool| {
-        tree::remove(to);
-        relink(&demo.target(), to);
-        sandbox.reset();
-        if is_ours { demo.xcache(["build"]) } else { demo.cargo(["build"]) }.ok();
-        (demo.run_binary("demo"), sandbox.compiled_externals())
-    };
-    let (said, compiled) = build(true);
-    (said, compiled, build(false).0)
+fn build_behind_link(sandbox: &Sandbox, demo: &Project, to: &Path, is_ours: bool) -> (String, Vec<String>) {
+    tree::remove(to);
+    relink(&demo.target(), to);
+    sandbox.reset();
+    if is_ours { demo.xcache(["build"]) } else { demo.cargo(["build"]) }.ok();
+    (demo.run_binary("demo"), sandbox.compiled_externals())
 }
 
 #[track_caller]
@@ -413,22 +396,25 @@ fn assert_target_behind_a_link(in_a_file: bool) {
     let registry = sandbox.registry([leaf("text(out.canonicalize().unwrap())", in_a_file)]);
     let demo = demo(&sandbox, &registry);
     for place in ["first", "the-second"] {
+        let build = |is_ours: bool| build_behind_link(&sandbox, &demo, &sandbox.path(place), is_ours);
+        let (plain, _) = build(false);
         for is_known in [false, true] {
-            let (said, compiled, plain) = build_behind_link(&sandbox, &demo, &sandbox.path(place));
+            let (said, compiled) = build(true);
             assert_eq!(said, plain, "in {place}");
             assert!(!is_known || compiled.is_empty(), "{compiled:?} were compiled in {place}");
         }
     }
 }
 
-#[test]
-fn a_target_directory_behind_a_link_has_its_real_path_in_a_generated_file() {
-    assert_target_behind_a_link(true);
-}
+/// Where a script puts its text: into a generated file or a variable. That makes no difference to directories behind
+/// links, so the short form has one of the two for each.
+const FILE_AND_VARIABLE: [bool; 2] = [true, false];
 
 #[test]
-fn a_target_directory_behind_a_link_has_its_real_path_in_a_variable() {
-    assert_target_behind_a_link(false);
+fn a_target_directory_behind_a_link_has_its_real_path() {
+    for in_a_file in by_form(&FILE_AND_VARIABLE[..1], &FILE_AND_VARIABLE) {
+        assert_target_behind_a_link(*in_a_file);
+    }
 }
 
 #[track_caller]
@@ -444,13 +430,10 @@ fn assert_cargo_home_behind_a_link(in_a_file: bool) {
 }
 
 #[test]
-fn a_cargo_home_behind_a_link_has_its_real_path_in_a_generated_file() {
-    assert_cargo_home_behind_a_link(true);
-}
-
-#[test]
-fn a_cargo_home_behind_a_link_has_its_real_path_in_a_variable() {
-    assert_cargo_home_behind_a_link(false);
+fn a_cargo_home_behind_a_link_has_its_real_path() {
+    for in_a_file in by_form(&FILE_AND_VARIABLE[1..], &FILE_AND_VARIABLE) {
+        assert_cargo_home_behind_a_link(*in_a_file);
+    }
 }
 
 #[track_caller]
@@ -467,13 +450,10 @@ fn assert_workspace_behind_a_link(in_a_file: bool) {
 }
 
 #[test]
-fn a_workspace_behind_a_link_has_its_real_path_in_a_generated_file() {
-    assert_workspace_behind_a_link(true);
-}
-
-#[test]
-fn a_workspace_behind_a_link_has_its_real_path_in_a_variable() {
-    assert_workspace_behind_a_link(false);
+fn a_workspace_behind_a_link_has_its_real_path() {
+    for in_a_file in by_form(&FILE_AND_VARIABLE[..1], &FILE_AND_VARIABLE) {
+        assert_workspace_behind_a_link(*in_a_file);
+    }
 }
 
 // Directories that were moved.
@@ -507,8 +487,9 @@ impl Moved {
     #[track_caller]
     fn assert_not_used_elsewhere(self) {
         let Self { sandbox, registry, demo: first, .. } = self;
-        for other in [first, demo(&sandbox, &registry)] {
-            assert_as_plain_cargo(&sandbox, &other);
+        let others = [demo(&sandbox, &registry), first];
+        for other in by_form(&others[..1], &others) {
+            assert_as_plain_cargo(&sandbox, other);
         }
     }
 }
@@ -523,7 +504,8 @@ fn generated_files_from_before_the_target_directory_was_moved_are_not_used_elsew
 #[test]
 fn variables_from_before_the_target_directory_was_moved_are_not_used_elsewhere() {
     // Cargo passes the current output directory to the compiler itself, but no other directory.
-    for value in [OUTPUT, "text(out.ancestors().nth(4).unwrap().to_owned())"] {
+    let values = ["text(out.ancestors().nth(4).unwrap().to_owned())", OUTPUT];
+    for value in by_form(&values[..1], &values) {
         let moved = Moved::new(value, false);
         moved.xcache("check");
         moved.assert_not_used_elsewhere();
@@ -622,30 +604,29 @@ fn assert_out_dir_length_is_right(expression: &str) {
     let sandbox = Sandbox::new();
     let demo = demo(&sandbox, &sandbox.registry([measuring(expression)]));
     for name in ["t", "a-longer-target"] {
+        let target = sandbox.path(name);
+        let build = |is_ours: bool| {
+            tree::remove(&target);
+            sandbox.reset();
+            let build = if is_ours { demo.xcache(["build"]) } else { demo.cargo(["build"]) };
+            build.env("CARGO_TARGET_DIR", &target).ok();
+            (demo.program(target.join("debug/demo"), NONE).ok().stdout, sandbox.compiled_externals())
+        };
+        let (plain, _) = build(false);
         for is_known in [false, true] {
-            let target = sandbox.path(name);
-            let build = |is_ours: bool| {
-                tree::remove(&target);
-                sandbox.reset();
-                let build = if is_ours { demo.xcache(["build"]) } else { demo.cargo(["build"]) };
-                build.env("CARGO_TARGET_DIR", &target).ok();
-                (demo.program(target.join("debug/demo"), NONE).ok().stdout, sandbox.compiled_externals())
-            };
             let (said, compiled) = build(true);
-            assert_eq!(said, build(false).0, "in {name}");
+            assert_eq!(said, plain, "in {name}");
             assert!(!is_known || compiled.is_empty(), "{compiled:?} were compiled in {name}");
         }
     }
 }
 
 #[test]
-fn the_length_of_out_dir_in_a_constant_is_that_of_this_directory() {
-    assert_out_dir_length_is_right("pub const N: usize = env!(\"OUT_DIR\").len();");
-}
-
-#[test]
-fn the_length_of_out_dir_in_a_static_is_that_of_this_directory() {
-    assert_out_dir_length_is_right("pub static N: usize = env!(\"OUT_DIR\").len();");
+fn the_length_of_out_dir_is_that_of_this_directory() {
+    let numbers = ["pub static N: usize = env!(\"OUT_DIR\").len();", "pub const N: usize = env!(\"OUT_DIR\").len();"];
+    for number in by_form(&numbers[..1], &numbers) {
+        assert_out_dir_length_is_right(number);
+    }
 }
 
 #[track_caller]
@@ -658,18 +639,15 @@ fn assert_manifest_dir_number_is_right(expression: &str) {
 }
 
 #[test]
-fn the_length_of_the_package_path_in_a_constant_is_that_of_this_path() {
-    assert_manifest_dir_number_is_right("pub const N: usize = env!(\"CARGO_MANIFEST_DIR\").len();");
-}
-
-#[test]
-fn the_length_of_the_package_path_in_a_static_is_that_of_this_path() {
-    assert_manifest_dir_number_is_right("pub static N: usize = env!(\"CARGO_MANIFEST_DIR\").len();");
-}
-
-#[test]
-fn the_length_of_the_manifest_path_is_that_of_this_path() {
-    assert_manifest_dir_number_is_right("pub static N: usize = env!(\"CARGO_MANIFEST_PATH\").len();");
+fn the_length_of_the_package_path_is_that_of_this_path() {
+    let numbers = [
+        "pub const N: usize = env!(\"CARGO_MANIFEST_DIR\").len();",
+        "pub static N: usize = env!(\"CARGO_MANIFEST_DIR\").len();",
+        "pub static N: usize = env!(\"CARGO_MANIFEST_PATH\").len();",
+    ];
+    for number in by_form(&numbers[..1], &numbers) {
+        assert_manifest_dir_number_is_right(number);
+    }
 }
 
 #[test]

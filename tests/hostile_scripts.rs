@@ -4,11 +4,12 @@
 //! Each test also shows the opposite: where nothing differs, nothing is compiled.
 #![cfg(unix)]
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use support::{Invocation, Package, Project, Sandbox, tree};
+use support::{Invocation, Package, Project, Sandbox, by_form, is_long, tree};
 
 const NONE: [&str; 0] = [];
 
@@ -21,13 +22,19 @@ const MAIN: &str = "fn main() { println!(\"{}\", leaf::said()); }";
 struct Scene {
     sandbox: Sandbox,
     demo: Project,
+    /// What plain cargo's program prints with each value.
+    plain: RefCell<BTreeMap<String, String>>,
 }
 
 impl Scene {
     fn new(packages: impl IntoIterator<Item = Package>) -> Self {
         let sandbox = Sandbox::new();
         let demo = sandbox.demo(&sandbox.registry(packages), "leaf = \"1\"", MAIN);
-        Self { sandbox, demo }
+        Self::of(sandbox, demo)
+    }
+
+    fn of(sandbox: Sandbox, demo: Project) -> Self {
+        Self { sandbox, demo, plain: RefCell::default() }
     }
 
     /// Assumes that the unobservable actions of its scripts do not matter.
@@ -37,6 +44,17 @@ impl Scene {
 
     fn with(&self, value: &str) -> Project {
         self.demo.clone().env("MADE_UP", value)
+    }
+
+    /// The output of plain cargo's program, which is built once for each value: whatever a script reads stays the same.
+    #[track_caller]
+    fn output_of_plain_cargo(&self, value: &str) -> String {
+        let known = self.plain.borrow().get(value).cloned();
+        known.unwrap_or_else(|| {
+            let said = self.with(value).output_of_plain_cargo();
+            self.plain.borrow_mut().insert(value.to_owned(), said.clone());
+            said
+        })
     }
 
     /// Builds into the existing target directory. Returns the output of the program.
@@ -51,7 +69,7 @@ impl Scene {
     #[track_caller]
     fn assert_clean_build(&self, value: &str) {
         self.demo.clean();
-        assert_eq!(self.build(value), self.with(value).output_of_plain_cargo(), "with {value}");
+        assert_eq!(self.build(value), self.output_of_plain_cargo(value), "with {value}");
     }
 
     /// Asserts the same, and that no dependency is compiled.
@@ -61,7 +79,7 @@ impl Scene {
         let said = self.build(value);
         assert_eq!(self.sandbox.compiled_externals(), NONE, "{}", self.demo.report().json()["totals"]);
         assert_eq!(self.sandbox.scripts_run(), NONE);
-        assert_eq!(said, self.with(value).output_of_plain_cargo(), "with {value}");
+        assert_eq!(said, self.output_of_plain_cargo(value), "with {value}");
     }
 
     /// Asserts that the program prints what plain cargo's program prints, after a change in the same target directory
@@ -81,9 +99,11 @@ impl Scene {
             assert_eq!(self.build(value), plain, "with {value} in the same target directory");
         }
         self.assert_clean_build("two");
-        self.assert_reused("two");
-        self.assert_clean_build("one");
-        self.assert_clean_build("three");
+        if is_long() {
+            self.assert_reused("two");
+            self.assert_clean_build("one");
+            self.assert_clean_build("three");
+        }
     }
 }
 
@@ -424,7 +444,7 @@ fn assert_stand_in_is_invisible(value: &str) {
         scene.demo.clean();
         let said = scene.build(word);
         assert_eq!(scene.sandbox.scripts_run(), scripts, "with the word {word}");
-        assert_eq!(said, scene.with(word).output_of_plain_cargo(), "with the word {word}");
+        assert_eq!(said, scene.output_of_plain_cargo(word), "with the word {word}");
     }
 }
 
@@ -587,7 +607,7 @@ fn with_effect(effect: &str) -> (Scene, PathBuf) {
     );
     let leaf = Package::new("leaf", "1.0.0", "pub fn said() -> &'static str { \"\" }").counted_script(&script);
     let demo = sandbox.demo(&sandbox.registry([leaf]), "leaf = \"1\"", MAIN);
-    (Scene { sandbox, demo }, directory)
+    (Scene::of(sandbox, demo), directory)
 }
 
 /// What is in the directory after a build in an empty target directory. Before, it contains `file` and an empty
@@ -614,7 +634,7 @@ fn directory_after(demo: &Project, directory: &Path, build: impl Fn(&Project)) -
 fn assert_happens_each_time(effect: &str) {
     let (scene, directory) = with_effect(effect);
     let plain = directory_after(&scene.demo, &directory, |demo| drop(demo.cargo(["build"]).ok()));
-    for time in ["first", "second", "third"] {
+    for time in by_form(&["first", "second"][..], &["first", "second", "third"]) {
         assert_eq!(
             directory_after(&scene.demo, &directory, |demo| drop(demo.xcache(["build"]).ok())),
             plain,
@@ -707,7 +727,8 @@ fn a_crate_unknown_to_cargo_is_the_current_one() {
     let (scene, dir) = with_handmade();
     for says in ["one", "two", "one"] {
         make_by_hand(&scene.demo, &dir, says);
-        scene.assert_clean_build("");
+        scene.demo.clean();
+        assert_eq!(scene.build(""), scene.with("").output_of_plain_cargo(), "{says}");
     }
     // Under such flags, nothing is cached; under others, everything is.
     let own = "pub fn said() -> String { String::new() }";

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use support::registry::{MIXED_OUTPUT, MIXED_UNITS};
-use support::{Invocation, Output, Package, Project, Sandbox, Tool, is_available, require, tree};
+use support::{Invocation, Output, Package, Project, Sandbox, Tool, by_form, is_available, require, tree};
 
 const NONE: [&str; 0] = [];
 const NO_FILES: [std::path::PathBuf; 0] = [];
@@ -87,6 +87,7 @@ fn assert_commands_hydrate(profile: &str, arguments: &[&str]) {
     }
     for command in &commands {
         assert_hydrates(&sandbox, &demo, command);
+        sandbox.assert_nothing_started(&demo, &command.iter().map(|word| &**word).collect::<Vec<_>>());
         if command[0] == "build" {
             assert_eq!(said(&demo, &demo.target(), profile), MIXED_OUTPUT);
         }
@@ -196,12 +197,12 @@ fn a_unit_missing_from_the_store_is_recompiled_and_fits_the_hydrated_units() {
     // cargo starts because of the new unit is replayed.
     let losses: [(&str, &[&str], &[&str]); 5] = [
         ("middle", &["middle"], &[]),
-        ("derive", &["derive"], &[]),
-        ("template", &["template"], &[]),
         ("configured (build script)", &["configured (build script)"], &[]),
         ("generated (run)", &[], &["generated"]),
+        ("derive", &["derive"], &[]),
+        ("template", &["template"], &[]),
     ];
-    for (lost, compiled, run) in losses {
+    for (lost, compiled, run) in by_form(&losses[..3], &losses).iter().copied() {
         demo.forget_entry(&report.key_of(lost));
         demo.clean();
         sandbox.reset();
@@ -218,7 +219,8 @@ fn a_unit_missing_from_the_store_is_recompiled_and_fits_the_hydrated_units() {
 #[test]
 fn a_target_directory_with_units_of_plain_cargo_is_completed() {
     let (sandbox, demo) = warm(&["build"]);
-    for packages in [&["leaf"][..], &["configured", "generated"], &["middle"], &["derive", "leaf"]] {
+    let selections: [&[&str]; 4] = [&["configured", "generated"], &["derive", "leaf"], &["leaf"], &["middle"]];
+    for packages in by_form(&selections[..2], &selections) {
         demo.clean();
         let packages: Vec<_> = packages.iter().flat_map(|package| ["--package", package]).collect();
         demo.cargo(["build"].into_iter().chain(packages.iter().copied())).ok();
@@ -231,10 +233,11 @@ fn a_target_directory_with_units_of_plain_cargo_is_completed() {
 
 #[test]
 fn a_target_directory_of_plain_cargo_is_left_alone() {
-    for command in [&["build"][..], &["build", "--release"], &["check"]] {
+    let commands: [&[&str]; 3] = [&["build"], &["check"], &["build", "--release"]];
+    for command in by_form(&commands[..2], &commands).iter().copied() {
         let (sandbox, demo) = warm(command);
         demo.cargo(command).ok();
-        sandbox.assert_nothing_to_do(&demo, command);
+        sandbox.assert_nothing_started(&demo, command);
         let report = demo.report();
         assert_eq!(report.hydrated(), NONE, "{command:?}");
         assert_eq!(report.total("rejected"), 0, "{command:?}");
@@ -244,7 +247,8 @@ fn a_target_directory_of_plain_cargo_is_left_alone() {
 #[test]
 fn a_target_directory_with_units_of_xcache_is_completed() {
     let (sandbox, demo) = warm(&["build"]);
-    for package in ["leaf", "configured", "generated", "middle"] {
+    let packages = ["generated", "middle", "leaf", "configured"];
+    for package in by_form(&packages[..2], &packages).iter().copied() {
         demo.clean();
         sandbox.reset();
         demo.xcache(["build", "--package", package]).ok();
@@ -255,11 +259,15 @@ fn a_target_directory_with_units_of_xcache_is_completed() {
     }
 }
 
+/// Packages to be cleaned, each of another kind: a library with a script, a macro, libraries with and without
+/// dependencies.
+const CLEANED: [&str; 4] = ["generated", "derive", "leaf", "middle"];
+
 #[test]
 fn cleaned_packages_are_hydrated_again() {
     let (sandbox, demo) = warm(&["build"]);
     demo.xcache(["build"]).ok();
-    for package in ["leaf", "derive", "generated", "middle"] {
+    for package in by_form(&CLEANED[..2], &CLEANED).iter().copied() {
         demo.cargo(["clean", "--package", package]).ok();
         sandbox.reset();
         demo.xcache(["build"]).ok();
@@ -273,7 +281,7 @@ fn cleaned_packages_are_hydrated_again() {
 #[test]
 fn plain_cargo_compiles_cleaned_packages_and_their_dependents() {
     let (sandbox, demo) = warm(&["build"]);
-    for package in ["leaf", "derive", "generated", "middle"] {
+    for package in by_form(&CLEANED[..2], &CLEANED).iter().copied() {
         demo.clean();
         demo.xcache(["build"]).ok();
         demo.cargo(["clean", "--package", package]).ok();
@@ -476,7 +484,7 @@ fn run_concurrently<const N: usize>(invocations: [Invocation; N]) {
 #[test]
 fn two_concurrent_sessions_share_a_target_directory() {
     let (sandbox, demo) = warm(&["build"]);
-    for round in 0..4 {
+    for round in 0..by_form(2, 4) {
         demo.clean();
         sandbox.reset();
         run_concurrently([demo.xcache(["build"]), demo.xcache(["build"])]);
@@ -491,7 +499,7 @@ fn two_concurrent_sessions_share_a_target_directory() {
 fn concurrent_sessions_of_different_commands_share_a_target_directory() {
     let (sandbox, demo) = warm(&["build"]);
     demo.xcache(["check"]).ok();
-    for round in 0..4 {
+    for round in 0..by_form(1, 4) {
         demo.clean();
         sandbox.reset();
         run_concurrently([demo.xcache(["build"]), demo.xcache(["check"]), demo.xcache(["test"])]);
@@ -524,7 +532,7 @@ fn concurrent_sessions_share_a_store() {
 #[test]
 fn concurrent_plain_cargo_does_no_harm() {
     let (sandbox, demo) = warm(&["build"]);
-    for round in 0..6 {
+    for round in 0..by_form(2, 6) {
         demo.clean();
         // The process that is started first does not always get the lock first.
         let [plain, xcache] = [demo.cargo(["build"]), demo.xcache(["build"])];
@@ -540,25 +548,26 @@ fn switching_between_features_versions_and_profiles_matches_plain_cargo_and_comp
     let sandbox = Sandbox::new();
     let [producer, demo, plain] = [(); 3].map(|()| mixed(&sandbox));
     let loud = ["build", "--features", "loud"];
-    let steps: [(&str, &[&str], &str); 9] = [
+    let all: [(&str, &[&str], &str); 9] = [
         ("1.0.0", &["build"], "debug"),
         ("1.0.0", &loud, "debug"),
-        ("1.0.0", &["build"], "debug"),
-        ("1.0.1", &["build"], "debug"),
         ("1.0.1", &loud, "debug"),
         ("1.0.0", &["build", "--release"], "release"),
+        ("1.0.0", &["build"], "debug"),
+        ("1.0.1", &["build"], "debug"),
         ("1.0.0", &loud, "debug"),
         ("1.0.1", &["build"], "debug"),
         ("1.0.0", &["build"], "debug"),
     ];
+    let steps = by_form(&all[..5], &all);
     let update = |project: &Project, version: &str| {
         project.cargo(["update", "--package", "middle", "--precise", version]).ok();
     };
     for (version, command, _) in steps {
         update(&producer, version);
-        producer.xcache(command).ok();
+        producer.xcache(*command).ok();
     }
-    for (number, (version, command, profile)) in steps.into_iter().enumerate() {
+    for (number, &(version, command, profile)) in steps.iter().enumerate() {
         if number % 3 == 2 {
             demo.cargo(["clean", "--package", "leaf"]).ok();
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use support::images::{Built, Images, bases, dockerfiles};
 use support::layered::{NEEDED, OUTPUT, layered};
 use support::server::Remote;
-use support::{Key, Project, S3Server, Sandbox, Tool, is_available, repository, tree};
+use support::{Key, Project, S3Server, Sandbox, Tool, by_form, is_available, repository, tree};
 
 const NONE: [&str; 0] = [];
 const WARM: &str = "cargo xcache warm";
@@ -144,20 +144,32 @@ fn a_layer_without_a_store_is_reused_while_the_recipe_is_the_same() {
     let sources = ["usr/local/cargo/registry/", "usr/local/cargo/git/", "usr/local/cargo/."];
     let units = ["app/target/release/", "app/target/xcache/", "app/target/."];
     assert_eq!(outside(&machine.added(&built, WARM), &[sources, units].concat()), ["app/target/CACHEDIR.TAG"]);
+    assert_reused_from_a_registry(&machine);
 
-    edit(&checkout);
     assert_layer_used(&machine.build());
     assert_eq!(machine.compiled(), NONE);
-    bump(&checkout);
-    assert_warmed_again(&machine.build());
-    assert_eq!(machine.compiled(), NEEDED, "without a cache, all is compiled");
-    add_member(&checkout);
-    assert_warmed_again(&machine.build());
-    assert_eq!(machine.compiled(), NEEDED, "without a cache, all is compiled");
+    let changes: [fn(&Project); 2] = [add_member, bump];
+    for change in by_form(&changes[..1], &changes) {
+        change(&checkout);
+        assert_warmed_again(&machine.build());
+        assert_eq!(machine.compiled(), NEEDED, "without a cache, all is compiled");
+    }
+}
+
+/// Asserts that after an edit, another machine uses the layer. Registries store times in whole seconds, so units may
+/// look older than their inputs.
+#[track_caller]
+fn assert_reused_from_a_registry(machine: &Machine) {
+    let Machine { sandbox, checkout, dockerfile, .. } = *machine;
+    let another = Machine::new(sandbox, checkout, dockerfile).expect("the image builder is usable");
+    machine.images.send_all(&bases(dockerfile), &another.images);
+    edit(checkout);
+    assert_layer_used(&another.build());
+    assert_eq!(another.compiled(), NONE);
 }
 
 #[test]
-fn a_cache_mount_supplies_a_new_layer_with_unchanged_units() {
+fn a_cache_mount_supplies_new_layers_with_unchanged_units() {
     let sandbox = Sandbox::new();
     let checkout = layered(&sandbox);
     let Some(machine) = Machine::new(&sandbox, &checkout, "cache-mount.Dockerfile") else { return };
@@ -177,22 +189,34 @@ fn a_cache_mount_supplies_a_new_layer_with_unchanged_units() {
     assert_warmed_again(&built);
     assert!(built.step(BUILD).compiling().contains(&"fresh"), "{}", built.output);
     assert_eq!(machine.compiled(), NONE);
+    let machine = assert_layer_or_mount_is_enough(machine);
+    assert_flags_and_toolchains_change_the_layer(&machine);
 }
 
-#[test]
-fn a_layer_or_a_cache_mount_alone_is_enough() {
-    let sandbox = Sandbox::new();
-    let checkout = layered(&sandbox);
-    let Some(machine) = Machine::new(&sandbox, &checkout, "cache-mount.Dockerfile") else { return };
-    machine.build();
+/// Asserts that everything is in the mount, and everything in the layer.
+#[track_caller]
+fn assert_layer_or_mount_is_enough(machine: Machine) -> Machine {
     let machine = machine.with(vec!["--no-cache".into()]);
     assert_warmed_again(&machine.build());
     assert_eq!(machine.compiled(), NONE, "everything is in the mount");
     machine.images.forget_mounts();
-    edit(&checkout);
+    edit(machine.checkout);
     let machine = machine.with(Vec::new());
     assert_layer_used(&machine.build());
     assert_eq!(machine.compiled(), NONE, "everything is in the layer");
+    machine
+}
+
+/// Asserts that after a change of the flags, and of the toolchain, the layer is not used.
+#[track_caller]
+fn assert_flags_and_toolchains_change_the_layer(machine: &Machine) {
+    let checkout = machine.checkout;
+    let config = checkout.read(".cargo/config.toml");
+    checkout.write(".cargo/config.toml", format!("{config}\n[build]\nrustflags = [\"--cfg\", \"flagged\"]\n"));
+    assert_warmed_again(&machine.build());
+    assert_eq!(machine.compiled(), NEEDED);
+    checkout.write("rust-toolchain.toml", "[toolchain]\nchannel = \"1.95\"\n");
+    assert_warmed_again(&machine.build());
 }
 
 /// The Dockerfile's platforms and targets, and the machine number in the ELF header of a program for each.
@@ -224,34 +248,6 @@ fn a_second_platform_has_its_own_layer_and_shares_host_units() {
     edit(&checkout);
     assert_layer_used(&machine.build_only());
     assert_eq!(machine.compiled(), NONE);
-}
-
-/// Registries store times in whole seconds, so units may look older than their inputs.
-#[test]
-fn a_layer_from_a_registry_is_reused() {
-    let sandbox = Sandbox::new();
-    let checkout = layered(&sandbox);
-    let Some(machine) = Machine::new(&sandbox, &checkout, "layers.Dockerfile") else { return };
-    machine.build();
-    let another = Machine::new(&sandbox, &checkout, "layers.Dockerfile").expect("the image builder is usable");
-    machine.images.send_all(&bases(machine.dockerfile), &another.images);
-    edit(&checkout);
-    assert_layer_used(&another.build());
-    assert_eq!(another.compiled(), NONE);
-}
-
-#[test]
-fn changed_flags_and_toolchains_change_the_layer() {
-    let sandbox = Sandbox::new();
-    let checkout = layered(&sandbox);
-    let Some(machine) = Machine::new(&sandbox, &checkout, "cache-mount.Dockerfile") else { return };
-    machine.build();
-    let config = checkout.read(".cargo/config.toml");
-    checkout.write(".cargo/config.toml", format!("{config}\n[build]\nrustflags = [\"--cfg\", \"flagged\"]\n"));
-    assert_warmed_again(&machine.build());
-    assert_eq!(machine.compiled(), NEEDED);
-    checkout.write("rust-toolchain.toml", "[toolchain]\nchannel = \"1.95\"\n");
-    assert_warmed_again(&machine.build());
 }
 
 /// The builder's options for a bucket, with this key's credentials in a secret file.

@@ -1,7 +1,7 @@
 //! A session can be ended at any moment: the next build works with the store and the target directory that it leaves.
 //!
-//! These tests vary the moment: of so many [`rounds`], round `n` sends the signal after `n` parts of the time that a
-//! whole build takes. In every second round the store is full, so that restoring is interrupted instead of recording.
+//! These tests vary the moment: of so many rounds, round `n` sends the signal after `n` parts of the time that an
+//! undisturbed build takes. In every second round the store is full, so that restoring is interrupted instead of recording.
 //! The steps before cargo starts are interrupted more often, in a workspace that builds almost instantly.
 
 use std::path::{Path, PathBuf};
@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use support::registry::fan;
-use support::{Package, Project, Registry, Running, Sandbox, rounds, tree, wait_until};
+use support::{Package, Project, Registry, Running, Sandbox, by_form, tree, wait_until};
 use xcache::digest::Digest;
 
 const NONE: [&str; 0] = [];
 const LEAVES: usize = 8;
 
-/// A workspace, its program, and how long it takes to build.
+/// A workspace, its program, and how long it takes to build with an empty and with a full store.
 struct Victim {
     sandbox: Sandbox,
     registry: Registry,
     project: Project,
     binary: Vec<u8>,
     said: String,
-    takes: Duration,
+    takes: [Duration; 2],
     full_store: PathBuf,
 }
 
@@ -36,9 +36,12 @@ impl Victim {
         let registry = sandbox.registry(fan(LEAVES));
         let project = sandbox.demo(&registry, DEPENDENCIES, MAIN);
         let project = project.env("XCACHE_REMOTE", format!("file://{}", sandbox.path("shared").display()));
-        let started = Instant::now();
-        project.xcache(["build"]).ok();
-        let takes = started.elapsed();
+        let takes = [(); 2].map(|()| {
+            project.clean();
+            let started = Instant::now();
+            project.xcache(["build"]).ok();
+            started.elapsed()
+        });
         let full_store = sandbox.path("full-store");
         std::fs::rename(sandbox.store(), &full_store).expect("the store can be moved");
         let (binary, said) = (project.binary("demo"), project.run_binary("demo"));
@@ -47,11 +50,12 @@ impl Victim {
 
     /// Ends a build in each of the rounds, and builds again.
     fn assert_survives(&self, end: impl Fn(&mut Running)) {
-        let rounds = rounds(8, 20);
+        let rounds = by_form(4, 20);
         for round in 0..rounds {
-            self.prepare(round % 2 == 1);
+            let is_full = round % 2 == 1;
+            self.prepare(is_full);
             let mut session = self.project.xcache(["build"]).start();
-            thread::sleep(self.takes * round / rounds);
+            thread::sleep(self.takes[usize::from(is_full)] * round / rounds);
             end(&mut session);
             self.assert_usable();
         }
@@ -147,7 +151,7 @@ fn a_termination_signal_ends_the_build() {
 
 /// How often each of the two tests interrupts hydration.
 fn hydrations() -> u32 {
-    rounds(30, 100)
+    by_form(12, 100)
 }
 
 /// A workspace that builds almost instantly, and a full store.

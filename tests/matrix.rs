@@ -7,23 +7,29 @@
 
 use std::path::{Path, PathBuf};
 
-use support::{Matrix, Package, Project, Registry, Repository, Sandbox, Tool, is_available, require, tree};
+use support::{Matrix, Package, Project, Registry, Repository, Sandbox, Tool, by_form, is_available, require, tree};
 
 /// All commands for a workspace made by [`printing`].
 const ALL: [&[&str]; 9] = [
     &["build"],
+    &["test"],
+    &["doc"],
     &["build", "--release"],
     &["check"],
     &["clippy"],
     &["run"],
-    &["test"],
     &["test", "--no-run"],
     &["bench"],
-    &["doc"],
 ];
 
 /// Enough commands to show whether the right units were used.
-const BUILD_CHECK_TEST: [&[&str]; 3] = [&["build"], &["check"], &["test"]];
+const BUILD_TEST_CHECK: [&[&str]; 3] = [&["build"], &["test"], &["check"]];
+
+/// The same for a workspace whose units differ from those of others only in where they come from, or in what makes them.
+/// In the short form, it is only tested, which also builds its program.
+fn build_test_check() -> &'static [&'static [&'static str]] {
+    by_form(&BUILD_TEST_CHECK[1..2], &BUILD_TEST_CHECK)
+}
 
 /// A package whose program, test and benchmark print the value of an expression. `tables` begin with its dependencies.
 fn printing(sandbox: &Sandbox, registry: &Registry, tables: &str, expression: &str) -> Project {
@@ -89,7 +95,8 @@ fn native_matrix(sandbox: Sandbox, registry: &Registry) -> Matrix {
 fn native_code_two_dependencies_down() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry(native(COMPILING));
-    native_matrix(sandbox, &registry).commands(&ALL).assert_like_cargo();
+    // The others are run with a workspace of members.
+    native_matrix(sandbox, &registry).commands(by_form(&ALL[..4], &ALL)).assert_like_cargo();
 }
 
 const COMPILING: &str = r#"
@@ -128,7 +135,7 @@ fn native_code_compiled_by_the_cc_crate() {
     registry.publish_real("cc", &["shlex", "find-msvc-tools"]);
     registry.publish_real("shlex", &[]);
     registry.publish_real("find-msvc-tools", &[]);
-    native_matrix(sandbox, &registry).commands(&BUILD_CHECK_TEST).assert_like_cargo();
+    native_matrix(sandbox, &registry).commands(by_form(&BUILD_TEST_CHECK[..2], &BUILD_TEST_CHECK)).assert_like_cargo();
 }
 
 /// Describes the library of the system for pkg-config in `dir`, with a made-up version.
@@ -163,7 +170,7 @@ fn a_system_library_found_by_pkg_config() {
     let project = printing(&sandbox, &registry, "wrapper = \"1\"", "wrapper::versions()").env("PKG_CONFIG_PATH", &here);
     Matrix::new(sandbox, project)
         .keep(&here)
-        .commands(&[&["build"], &["build", "--release"], &["check"], &["test"], &["run"]])
+        .commands(by_form(&ALL[..2], &ALL[..7]))
         .change("another path for pkg-config", move |project| project.clone().env("PKG_CONFIG_PATH", &there))
         .change("another version in the same place", move |project| {
             write_pkg_config(&here, "3.0.0");
@@ -198,7 +205,7 @@ fn a_registry_macro_that_reads_a_file_of_the_workspace() {
     let sandbox = Sandbox::new();
     let registry = sandbox.registry([Package::new("reading", "1.0.0", READING).procedural_macro()]);
     let project = printing(&sandbox, &registry, "reading = \"1\"", "reading::file!(\"templates/page.txt\")");
-    reading_matrix(sandbox, project).commands(&ALL).assert_like_cargo();
+    reading_matrix(sandbox, project).commands(by_form(&BUILD_TEST_CHECK[..], &ALL)).assert_like_cargo();
 }
 
 #[test]
@@ -208,7 +215,7 @@ fn a_workspace_macro_that_reads_a_file_of_the_workspace() {
     let project = printing_unlocked(&sandbox, reading, "reading::file!(\"templates/page.txt\")");
     write_package(&project, "reading", "[lib]\nproc-macro = true", READING);
     project.cargo(["fetch"]).ok();
-    reading_matrix(sandbox, project).commands(&BUILD_CHECK_TEST).commands(&[&["clippy"]]).assert_like_cargo();
+    reading_matrix(sandbox, project).commands(build_test_check()).commands(&[&["clippy"]]).assert_like_cargo();
 }
 
 /// Writes a package with a library, in a directory of its name.
@@ -238,7 +245,7 @@ fn writing(statement: &str) -> [Package; 1] {
 fn writing_matrix(sandbox: Sandbox, statement: &str) -> Matrix {
     let project = printing(&sandbox, &sandbox.registry(writing(statement)), "writing = \"1\"", "writing::text()");
     Matrix::new(sandbox, project)
-        .commands(&BUILD_CHECK_TEST)
+        .commands(build_test_check())
         .change("a variable that the script declares", |project| project.clone().env("MADE_UP", "other"))
 }
 
@@ -320,7 +327,7 @@ fn paths_of_directories_in_compiled_code() {
     project.write("member/build.rs", PLACED_SCRIPT);
     project.cargo(["fetch"]).ok();
     Matrix::new(sandbox, project)
-        .commands(&[&["build"], &["build", "--release"], &["check"], &["test"], &["doc"]])
+        .commands(by_form(&ALL[..3], &ALL[..5]))
         .change("a generated file", |project| project.clone().env("MADE_UP", "other"))
         .assert_like_cargo();
 }
@@ -494,7 +501,7 @@ fn a_dependency_from_git() {
     project.cargo(["fetch"]).ok();
     let dir = repository.dir().to_owned();
     Matrix::new(sandbox, project)
-        .commands(&BUILD_CHECK_TEST)
+        .commands(build_test_check())
         .keep(&dir)
         .change("another commit", move |project| {
             let library = dir.join("src/lib.rs");
@@ -523,7 +530,7 @@ fn assert_edit(sandbox: Sandbox, project: Project, library: &'static str) {
         project.edit(library, "one", "two");
         project.clone()
     };
-    Matrix::new(sandbox, project).commands(&BUILD_CHECK_TEST).change("an edit", change).assert_like_cargo();
+    Matrix::new(sandbox, project).commands(build_test_check()).change("an edit", change).assert_like_cargo();
 }
 
 /// `needing` returns the word of `leaf`.
@@ -562,7 +569,7 @@ fn vendored_packages() {
         project.edit("tests/tested.rs", "tested:", "changed:");
         project.clone()
     };
-    Matrix::new(sandbox, project).commands(&BUILD_CHECK_TEST).change("an edit", change).assert_like_cargo();
+    Matrix::new(sandbox, project).commands(build_test_check()).change("an edit", change).assert_like_cargo();
 }
 
 #[test]
@@ -577,7 +584,7 @@ fn an_edited_vendored_package() {
         project.write("vendor/leaf/.cargo-checksum.json", format!("{{\"files\":{{}},\"package\"{package}"));
         project.clone()
     };
-    Matrix::new(sandbox, project).commands(&BUILD_CHECK_TEST).change("an edit", change).assert_like_cargo();
+    Matrix::new(sandbox, project).commands(build_test_check()).change("an edit", change).assert_like_cargo();
 }
 
 #[test]
@@ -598,7 +605,7 @@ fn a_registry_other_than_crates_io() {
     project.cargo(["generate-lockfile"]).ok();
     lock(&project, "1.0.0");
     Matrix::new(sandbox, project)
-        .commands(&BUILD_CHECK_TEST)
+        .commands(build_test_check())
         .change("another version", move |project| lock(project, "1.0.1"))
         .assert_like_cargo();
 }
@@ -783,10 +790,7 @@ fn assert_error(broken: Package) {
         project.edit("Cargo.toml", "features = [\"broken\"]", "features = []");
         project.clone()
     };
-    Matrix::new(sandbox, project)
-        .commands(&[&["build"], &["check"], &["test"]])
-        .change("the error", change)
-        .assert_like_cargo();
+    Matrix::new(sandbox, project).commands(build_test_check()).change("the error", change).assert_like_cargo();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use support::registry::{MIXED_OUTPUT, MIXED_UNITS};
-use support::{Output, Package, Project, Registry, Report, Sandbox, tree};
+use support::{Output, Package, Project, Registry, Report, Sandbox, by_form, tree};
 use xcache::digest::Digest;
 
 const NONE: [&str; 0] = [];
@@ -181,7 +181,7 @@ fn assert_runs(library: &str, script: &str, observe: &str, each_time: &[&str]) {
     ]);
     let main = "fn main() { println!(\"{} {}\", native::native(), pure::pure()); }";
     let demo = sandbox.demo(&registry, "native = \"1\"\npure = \"1\"", main).env("XCACHE_OBSERVE", observe);
-    for round in 0..3 {
+    for round in 0..by_form(2, 3) {
         demo.clean();
         build(&sandbox, &demo);
         let expected = if round == 0 { &["native", "pure"] } else { each_time };
@@ -273,7 +273,7 @@ fn a_new_output_of_a_script_is_never_combined_with_units_compiled_against_an_old
     let report = demo.report();
     sandbox.assert_nothing_to_do(&demo, &["build"]);
     // Each library is lost, and compiled again with the current value.
-    for lost in ["base", "middle", "apex"] {
+    for lost in by_form(&["middle"][..], &["base", "middle", "apex"]) {
         demo.forget_entry(&report.key_of(lost));
         demo.clean();
         build(&sandbox, &demo);
@@ -310,8 +310,9 @@ fn stores_filled_separately_are_never_combined() {
     // Then the first machine loses some units and gets them from the remote.
     let quiet = quiet.env("XCACHE_REMOTE", &shared);
     let keys = quiet.report();
-    for lost in [&["base (run)"][..], &["base"], &["middle"], &["apex"], &["base (run)", "middle"]] {
-        for name in lost {
+    let losses: [&[&str]; 5] = [&["base"], &["base (run)", "middle"], &["base (run)"], &["middle"], &["apex"]];
+    for lost in by_form(&losses[..2], &losses) {
+        for name in *lost {
             quiet.forget_entry(&keys.key_of(name));
         }
         quiet.clean();
@@ -383,24 +384,19 @@ fn truncate(path: &Path) {
     tree::write(path, &content[..content.len() / 2]);
 }
 
-#[test]
-fn a_damaged_library_is_never_placed() {
-    assert_named_in_report(["/libleaf-", ".rlib"], &["leaf"], &[]);
-}
+/// A file of each kind, and what is built again if it is bad.
+const FILES: [([&str; 2], &[&str], &[&str]); 4] = [
+    (["/libderive-", ".so"], &["derive"], &[]),
+    (["/out/", "generated.rs"], &[], &["generated"]),
+    (["/libleaf-", ".rlib"], &["leaf"], &[]),
+    (["/libmiddle-", ".rmeta"], &["middle"], &[]),
+];
 
 #[test]
-fn a_damaged_metadata_file_is_never_placed() {
-    assert_named_in_report(["/libmiddle-", ".rmeta"], &["middle"], &[]);
-}
-
-#[test]
-fn a_damaged_procedural_macro_is_never_placed() {
-    assert_named_in_report(["/libderive-", ".so"], &["derive"], &[]);
-}
-
-#[test]
-fn a_damaged_generated_file_is_never_placed() {
-    assert_named_in_report(["/out/", "generated.rs"], &[], &["generated"]);
+fn a_damaged_file_is_never_placed() {
+    for (pieces, compiled, run) in by_form(&FILES[..2], &FILES) {
+        assert_named_in_report(*pieces, compiled, run);
+    }
 }
 
 /// Appends to two files, which may exist.
@@ -439,18 +435,10 @@ fn a_script_whose_run_was_placed_in_part_starts_in_an_empty_directory() {
 }
 
 #[test]
-fn a_truncated_library_is_never_placed() {
-    assert_never_placed(["/libleaf-", ".rlib"], truncate, &["leaf"], &[]);
-}
-
-#[test]
-fn a_truncated_procedural_macro_is_never_placed() {
-    assert_never_placed(["/libderive-", ".so"], truncate, &["derive"], &[]);
-}
-
-#[test]
-fn a_truncated_generated_file_is_never_placed() {
-    assert_never_placed(["/out/", "generated.rs"], truncate, &[], &["generated"]);
+fn a_truncated_file_is_never_placed() {
+    for (pieces, compiled, run) in by_form(&FILES[2..3], &FILES[..3]) {
+        assert_never_placed(*pieces, truncate, compiled, run);
+    }
 }
 
 /// Asserts that if all objects of a kind are bad, everything except for `kept` units is built again, once.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use support::readers::{called, dependency, dependency_in, member, member_in, script, script_in};
 use support::rustc::real;
 use support::witness::{NOTHING, in_directory, in_file, in_file_of_project, in_variable};
-use support::{Project, Sandbox, Witness, tree};
+use support::{Project, Sandbox, Witness, by_form, tree};
 
 /// The last text is built after both have been recorded.
 const TEXTS: [&str; 3] = ["1", "2", "1"];
@@ -38,25 +38,19 @@ const MADE_UP: &str = "variable(\"MADE_UP\")";
 const SET_AND_UNSET: [&str; 4] = ["1", "2", NOTHING, "1"];
 
 #[test]
-fn a_variable_is_an_input_of_a_script_that_declares_nothing() {
-    script(&[], MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
-}
-
-#[test]
-fn a_variable_is_an_input_of_a_script_that_declares_another_variable() {
-    script(&["env-changed=OTHER"], MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
-}
-
-#[test]
-fn a_variable_is_an_input_of_a_script_that_declares_its_own_file() {
-    script(&["changed=build.rs"], MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
+fn a_variable_is_an_input_of_a_script_that_does_not_declare_it() {
+    let declarations: [&[&str]; 3] = [&["env-changed=OTHER"], &[], &["changed=build.rs"]];
+    for declared in by_form(&declarations[..2], &declarations) {
+        script(declared, MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
+    }
 }
 
 #[test]
 fn a_lower_case_variable_is_an_input_of_scripts_and_macros() {
     let made_up = "variable(\"made_up\")";
-    for witness in [script(&["changed=build.rs"], made_up), dependency(made_up)] {
-        witness.assert_follows_changes(&SET_AND_UNSET, in_variable("made_up"));
+    let witnesses = [|look: &str| dependency(look), |look: &str| script(&["changed=build.rs"], look)];
+    for witness in by_form(&witnesses[..1], &witnesses) {
+        witness(made_up).assert_follows_changes(&SET_AND_UNSET, in_variable("made_up"));
     }
 }
 
@@ -95,14 +89,15 @@ fn a_variable_set_by_cargos_configuration_is_an_input_of_a_script() {
 fn assert_unrelated_variables_are_no_inputs(witness: &Witness) {
     let demo = witness.demo.clone().env("MADE_UP", "1");
     witness.assert_prints(&demo, "1");
-    for zebras in [NOTHING, "1", "2"] {
+    for zebras in by_form(&["1"][..], &[NOTHING, "1", "2"]) {
         witness.assert_reused(&in_variable("ZEBRAS")(&demo, zebras), "1");
     }
 }
 
 #[test]
 fn a_variable_that_a_script_does_not_read_is_no_input() {
-    for declared in [&[][..], &["env-changed=OTHER"], &["changed=build.rs"]] {
+    let declarations: [&[&str]; 3] = [&["changed=build.rs"], &[], &["env-changed=OTHER"]];
+    for declared in by_form(&declarations[..2], &declarations) {
         assert_unrelated_variables_are_no_inputs(&script(declared, MADE_UP));
     }
 }
@@ -117,6 +112,9 @@ fn a_variable_is_an_input_of_a_macro_in_a_member() {
     member(MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
 }
 
+/// A macro in a dependency, and one in a member.
+const MACROS: [fn(&str) -> Witness; 2] = [dependency, member];
+
 /// Sets a variable, and the target directory to a path that leads through a link.
 fn behind_a_link(witness: &Witness, name: &str) -> impl Fn(&Project, &str) -> Project + use<> {
     let link = witness.sandbox.path("linked");
@@ -127,7 +125,8 @@ fn behind_a_link(witness: &Witness, name: &str) -> impl Fn(&Project, &str) -> Pr
 
 #[test]
 fn a_variable_is_an_input_of_a_macro_in_a_target_directory_behind_a_link() {
-    for witness in [dependency(MADE_UP), member(MADE_UP)] {
+    for reading in by_form(&MACROS[1..], &MACROS) {
+        let witness = reading(MADE_UP);
         witness.assert_follows_changes(&SET_AND_UNSET, behind_a_link(&witness, "MADE_UP"));
     }
 }
@@ -139,18 +138,16 @@ fn a_variable_is_an_input_of_a_script_in_a_target_directory_behind_a_link() {
 }
 
 #[test]
-fn a_variable_named_by_a_dependency_is_an_input_of_its_macro() {
-    dependency("variable(named[0])").assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
-}
-
-#[test]
-fn a_variable_named_by_a_member_is_an_input_of_its_macro() {
-    member("variable(named[0])").assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
+fn a_variable_named_by_a_crate_is_an_input_of_its_macro() {
+    for reading in by_form(&MACROS[1..], &MACROS) {
+        reading("variable(named[0])").assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP_BY_CALLER"));
+    }
 }
 
 #[test]
 fn a_variable_named_among_other_words_is_an_input_of_a_macro() {
-    for (at, name) in [(2, "MADE_UP_IN_TEXT"), (3, "MADE_UP_AS_WORD"), (5, "made_up"), (6, "small")] {
+    let words = [(2, "MADE_UP_IN_TEXT"), (6, "small"), (3, "MADE_UP_AS_WORD"), (5, "made_up")];
+    for (at, name) in by_form(&words[..2], &words) {
         dependency(&format!("variable(named[{at}])")).assert_follows_changes(&SET_AND_UNSET, in_variable(name));
     }
 }
@@ -189,13 +186,10 @@ fn in_configuration() -> impl Fn(&Project, &str) -> Project {
 }
 
 #[test]
-fn a_variable_set_by_cargos_configuration_is_an_input_of_a_macro_in_a_dependency() {
-    dependency(MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_configuration());
-}
-
-#[test]
-fn a_variable_set_by_cargos_configuration_is_an_input_of_a_macro_in_a_member() {
-    member(MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_configuration());
+fn a_variable_set_by_cargos_configuration_is_an_input_of_a_macro() {
+    for reading in by_form(&MACROS[..1], &MACROS) {
+        reading(MADE_UP).assert_follows_changes(&SET_AND_UNSET, in_configuration());
+    }
 }
 
 // Files.
@@ -237,9 +231,12 @@ fn a_file_named_like_the_c_library_is_an_input_of_a_script() {
 }
 
 #[test]
-fn a_file_that_is_absent_for_a_while_is_an_input_of_a_script() {
-    let (witness, path) = at("elsewhere/said.txt", script_with_own_file_in, "file");
-    witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_file(&path));
+fn a_file_that_is_absent_for_a_while_is_an_input() {
+    let looking: [fn(Sandbox, &str) -> Witness; 2] = [dependency_in, script_with_own_file_in];
+    for looking in by_form(&looking[..1], &looking) {
+        let (witness, path) = at("elsewhere/said.txt", *looking, "file");
+        witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_file(&path));
+    }
 }
 
 #[test]
@@ -271,15 +268,17 @@ fn a_script_that_prints_the_same_for_another_file_is_reused_with_that_file() {
 fn a_file_beside_one_that_a_script_reads_is_no_input() {
     let (witness, path) = at("elsewhere/said.txt", script_with_own_file_in, "file");
     witness.assert_prints(&in_file(&path)(&witness.demo, "1"), "1");
-    for text in ["1", "2", NOTHING] {
+    for text in by_form(&["1"][..], &["1", "2", NOTHING]) {
         witness.assert_reused(&in_file(&path.with_file_name("unread.txt"))(&witness.demo, text), "1");
     }
 }
 
 #[test]
-fn the_names_in_a_directory_are_an_input_of_a_script() {
-    let (witness, path) = at("elsewhere/listed", script_with_own_file_in, "list");
-    witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_directory(&path));
+fn the_names_in_a_directory_are_an_input() {
+    for looking in by_form(&LOOKING[..2], &LOOKING) {
+        let (witness, path) = at("elsewhere/listed", *looking, "list");
+        witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_directory(&path));
+    }
 }
 
 /// A script that lists the directory of its profile, and says whether a file is there. Cargo creates that directory
@@ -354,40 +353,29 @@ fn where_links_lead(first: &Path) -> impl Fn(&Project, &str) -> Project + use<> 
     }
 }
 
+/// A script, a macro in a dependency, and one in a member.
+const LOOKING: [fn(Sandbox, &str) -> Witness; 3] = [script_with_own_file_in, member_in, dependency_in];
+
 #[test]
-fn a_file_behind_two_links_is_an_input_of_a_script() {
-    let (witness, path) = at("elsewhere/linked.txt", script_with_own_file_in, "file");
-    witness.assert_follows_changes(&TEXTS, behind_links(&path));
+fn a_file_behind_two_links_is_an_input() {
+    for looking in by_form(&LOOKING[..1], &LOOKING) {
+        let (witness, path) = at("elsewhere/linked.txt", *looking, "file");
+        witness.assert_follows_changes(&TEXTS, behind_links(&path));
+    }
 }
 
 #[test]
-fn the_target_of_links_is_an_input_of_a_script() {
-    let (witness, path) = at("elsewhere/linked.txt", script_with_own_file_in, "file");
-    witness.assert_follows_changes(&TEXTS, where_links_lead(&path));
+fn the_target_of_links_is_an_input() {
+    for looking in by_form(&LOOKING[1..2], &LOOKING) {
+        let (witness, path) = at("elsewhere/linked.txt", *looking, "file");
+        witness.assert_follows_changes(&TEXTS, where_links_lead(&path));
+    }
 }
 
 #[test]
 fn a_file_outside_of_the_package_is_an_input_of_a_macro_in_a_dependency() {
     let (witness, path) = at("elsewhere/said.txt", dependency_in, "file");
     witness.assert_follows_changes(&TEXTS, in_file(&path));
-}
-
-#[test]
-fn a_file_that_is_absent_for_a_while_is_an_input_of_a_macro_in_a_dependency() {
-    let (witness, path) = at("elsewhere/said.txt", dependency_in, "file");
-    witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_file(&path));
-}
-
-#[test]
-fn the_names_in_a_directory_are_an_input_of_a_macro_in_a_dependency() {
-    let (witness, path) = at("elsewhere/listed", dependency_in, "list");
-    witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_directory(&path));
-}
-
-#[test]
-fn a_file_behind_two_links_is_an_input_of_a_macro_in_a_dependency() {
-    let (witness, path) = at("elsewhere/linked.txt", dependency_in, "file");
-    witness.assert_follows_changes(&TEXTS, behind_links(&path));
 }
 
 #[test]
@@ -400,7 +388,7 @@ fn a_changed_tool_of_a_macro_is_an_input() {
 fn a_file_beside_one_that_a_macro_reads_is_no_input() {
     let (witness, path) = at("elsewhere/said.txt", dependency_in, "file");
     witness.assert_prints(&in_file(&path)(&witness.demo, "1"), "1");
-    for text in ["1", "2", NOTHING] {
+    for text in by_form(&["1"][..], &["1", "2", NOTHING]) {
         witness.assert_reused(&in_file(&path.with_file_name("unread.txt"))(&witness.demo, text), "1");
     }
 }
@@ -465,23 +453,11 @@ fn the_names_in_a_directory_of_the_package_are_an_input_of_a_macro_in_a_member()
 }
 
 #[test]
-fn the_names_in_a_directory_outside_of_the_package_are_an_input_of_a_macro_in_a_member() {
-    let (witness, path) = at("elsewhere/listed", member_in, "list");
-    witness.assert_follows_changes(&ABSENT_AND_PRESENT, in_directory(&path));
-}
-
-#[test]
 fn a_file_behind_two_links_is_an_input_of_a_macro_in_a_member() {
     let witness = member("file(own(\"linked.txt\"))");
     let outside = witness.sandbox.path("outside/said.txt");
     chain_of_links(&witness.demo.dir().join("inner/linked.txt"), &outside);
     witness.assert_follows_changes(&TEXTS, in_file(&outside));
-}
-
-#[test]
-fn the_target_of_links_is_an_input_of_a_macro_in_a_member() {
-    let (witness, path) = at("elsewhere/linked.txt", member_in, "file");
-    witness.assert_follows_changes(&TEXTS, where_links_lead(&path));
 }
 
 // Tools.
@@ -610,8 +586,8 @@ fn the_existence_of_a_declared_file_is_an_input() {
     let path = sandbox.path("elsewhere/said.txt");
     let declared = format!("changed={}", path.display());
     let witness = script_in(sandbox, &[&declared], &format!("is_there({path:?})"));
-    for text in ["1", NOTHING, "1", NOTHING] {
-        let said = (text != NOTHING).to_string();
+    for text in by_form(&["1", NOTHING][..], &["1", NOTHING, "1", NOTHING]) {
+        let said = (*text != NOTHING).to_string();
         witness.assert_correct(&[&said], |project, _| in_file(&path)(project, text));
     }
 }
@@ -630,15 +606,15 @@ fn a_variable_is_an_input_of_a_script_without_hydration() {
 
 #[test]
 fn a_variable_is_an_input_of_a_macro_without_hydration() {
-    for witness in [dependency(MADE_UP), member(MADE_UP)] {
-        unhydrated(witness).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
+    for reading in by_form(&MACROS[..1], &MACROS) {
+        unhydrated(reading(MADE_UP)).assert_follows_changes(&SET_AND_UNSET, in_variable("MADE_UP"));
     }
 }
 
 #[test]
 fn a_file_is_an_input_of_a_macro_without_hydration() {
-    for looking in [dependency_in, member_in] {
-        let (witness, path) = at("elsewhere/said.txt", looking, "file");
+    for looking in by_form(&LOOKING[1..2], &LOOKING[1..]) {
+        let (witness, path) = at("elsewhere/said.txt", *looking, "file");
         unhydrated(witness).assert_follows_changes(&TEXTS, in_file(&path));
     }
 }

@@ -6,7 +6,8 @@
 //! Then it does not print `Compiling`, and its messages say so.
 
 use support::compare::{assert_equal, assert_equal_except_freshness, without_freshness};
-use support::{Invocation, Output, Package, Project, Sandbox, nightly};
+use support::registry::{MIXED, mixed};
+use support::{Invocation, Output, Package, Project, Sandbox, by_form, is_long, nightly, tree};
 
 /// Asserts that `cargo <arguments>` and `cargo xcache <arguments>` look the same, cold, warm and fresh.
 #[track_caller]
@@ -30,6 +31,48 @@ fn assert_same_with(project: &Project, arguments: &[&str], change: impl Fn(Invoc
     from_nothing
 }
 
+/// The fixture `app`. In the short form, small packages take the place of the real ones, which some of the tests build.
+fn app(sandbox: &Sandbox) -> Project {
+    let app = sandbox.checkout("app");
+    if is_long() {
+        return app;
+    }
+    let without_dependencies = |manifest: &str| {
+        let manifest = app.read(manifest);
+        manifest.split("[dependencies]").next().expect("split yields at least one part").to_owned()
+    };
+    let manifest = without_dependencies("Cargo.toml");
+    app.write("Cargo.toml", format!("{manifest}[dependencies]\n{MIXED}\nutil = {{ path = \"util\" }}\n"));
+    app.write("util/Cargo.toml", without_dependencies("util/Cargo.toml"));
+    app.write("src/main.rs", SMALL_MAIN);
+    let library = app.read("util/src/lib.rs");
+    let functions = library.split_once("#[cfg(feature = \"noisy\")]").expect("the fixture has the feature").1;
+    app.write("util/src/lib.rs", format!("{SMALL_LIBRARY}#[cfg(feature = \"noisy\")]{functions}"));
+    tree::remove_file(&app.dir().join("Cargo.lock"));
+    sandbox.lock(&app, &sandbox.registry(mixed()), "small app", &[]);
+    app
+}
+
+const SMALL_MAIN: &str = r#"
+fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    println!("{} {:?}\n{arguments:?}", top::top(), util::comma("left,right"));
+    if arguments.first().is_some_and(|argument| argument == "fail") {
+        eprintln!("asked to fail");
+        std::process::exit(1);
+    }
+}
+"#;
+
+const SMALL_LIBRARY: &str = r#"//! The library of the fixture.
+
+/// Where the first comma is.
+pub fn comma(text: &str) -> Option<usize> {
+    text.find(',')
+}
+
+"#;
+
 #[test]
 fn a_build_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
@@ -40,7 +83,7 @@ fn a_build_looks_like_plain_cargo() {
 #[test]
 fn a_release_build_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
-    assert_same(&sandbox.checkout("app"), &["build", "--release"]).ok();
+    assert_same(&app(&sandbox), &["build", "--release"]).ok();
 }
 
 #[test]
@@ -52,7 +95,7 @@ fn a_check_looks_like_plain_cargo() {
 #[test]
 fn a_run_looks_like_plain_cargo_with_its_arguments_and_exit_status() {
     let sandbox = Sandbox::new();
-    let app = sandbox.checkout("app");
+    let app = app(&sandbox);
     let output = assert_same(&app, &["run", "--quiet", "--", "--flag", "a b", "-j9", "--", "last"]).ok();
     assert!(output.stdout.ends_with("[\"--flag\", \"a b\", \"-j9\", \"--\", \"last\"]\n"), "{output}");
     let output = assert_same(&app, &["run", "--", "fail"]).fails();
@@ -83,23 +126,23 @@ fn the_tests_of_a_workspace_look_like_plain_cargo() {
 #[test]
 fn arguments_of_a_test_harness_are_passed_on() {
     let sandbox = Sandbox::new();
-    let output = assert_same(&sandbox.checkout("app"), &["test", "--package", "util", "--lib", "--", "--list"]).ok();
+    let output = assert_same(&app(&sandbox), &["test", "--package", "util", "--lib", "--", "--list"]).ok();
     assert!(output.stdout.starts_with("tests::finds_the_comma: test\n"), "{output}");
 }
 
 #[test]
 fn benches_look_like_plain_cargo() {
     let sandbox = Sandbox::new();
-    assert_same(&sandbox.checkout("app"), &["bench", "--workspace", "--no-run"]).ok();
+    assert_same(&app(&sandbox), &["bench", "--workspace", "--no-run"]).ok();
 }
 
 #[test]
 fn clippy_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
-    let output = assert_same(&sandbox.checkout("app"), &["clippy", "--workspace", "--features", "noisy"]).ok();
+    let output = assert_same(&app(&sandbox), &["clippy", "--workspace", "--features", "noisy"]).ok();
     assert!(output.stderr.contains("clippy::needless_return"), "{output}");
     assert_same(
-        &sandbox.checkout("app"),
+        &app(&sandbox),
         &["clippy", "--workspace", "--features", "noisy", "--keep-going", "--", "-D", "warnings"],
     )
     .fails();
@@ -108,7 +151,7 @@ fn clippy_looks_like_plain_cargo() {
 #[test]
 fn documentation_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
-    let app = sandbox.checkout("app");
+    let app = app(&sandbox);
     assert_same(&app, &["doc", "--no-deps", "--workspace"]).ok();
     assert!(app.target().join("doc/util/fn.comma.html").is_file());
     let demo = sandbox.chain();
@@ -121,7 +164,7 @@ fn an_error_in_a_member_looks_like_plain_cargo() {
     let sandbox = Sandbox::new();
     // Otherwise, it is random which other units are compiled before cargo stops.
     let arguments = ["build", "--features", "broken", "--keep-going"];
-    let output = assert_same(&sandbox.checkout("app"), &arguments);
+    let output = assert_same(&app(&sandbox), &arguments);
     assert_eq!(output.code(), Some(101), "{output}");
     assert!(output.stderr.contains("error[E0308]: mismatched types"), "{output}");
 }
@@ -140,7 +183,7 @@ fn an_error_in_a_dependency_looks_like_plain_cargo() {
 #[test]
 fn warnings_look_like_plain_cargo() {
     let sandbox = Sandbox::new();
-    let output = assert_same(&sandbox.checkout("app"), &["build", "--features", "noisy"]).ok();
+    let output = assert_same(&app(&sandbox), &["build", "--features", "noisy"]).ok();
     assert!(output.stderr.contains("warning: unused variable: `unused`"), "{output}");
 }
 
@@ -177,8 +220,9 @@ fn line(sandbox: &Sandbox) -> Project {
 fn machine_readable_messages_are_identical() {
     let sandbox = Sandbox::new();
     let line = line(&sandbox);
-    for format in ["json", "json-render-diagnostics", "json-diagnostic-rendered-ansi", "json-diagnostic-short", "short"]
-    {
+    let formats =
+        ["json", "json-diagnostic-rendered-ansi", "json-render-diagnostics", "json-diagnostic-short", "short"];
+    for format in by_form(&formats[..2], &formats) {
         let arguments = ["build", "--message-format", format];
         line.clean();
         let expected = line.cargo(arguments).ok().stdout;
@@ -196,7 +240,7 @@ fn machine_readable_messages_are_identical() {
 #[test]
 fn messages_about_many_units_look_like_plain_cargo() {
     let sandbox = Sandbox::new();
-    let output = assert_same(&sandbox.checkout("app"), &["build", "--features", "noisy", "--message-format", "json"]);
+    let output = assert_same(&app(&sandbox), &["build", "--features", "noisy", "--message-format", "json"]);
     assert!(output.stdout.lines().count() > 15, "{output}");
 }
 
@@ -217,7 +261,7 @@ fn messages_of_a_failed_build_are_identical() {
 #[test]
 fn a_quiet_build_prints_nothing() {
     let sandbox = Sandbox::new();
-    let app = sandbox.checkout("app");
+    let app = app(&sandbox);
     for _ in 0..2 {
         app.clean();
         let output = app.xcache(["build", "-q"]).ok();
@@ -244,7 +288,7 @@ fn cargos_own_flags_are_passed_on() {
 #[test]
 fn a_member_is_built_from_its_own_directory() {
     let sandbox = Sandbox::new();
-    let app = sandbox.checkout("app");
+    let app = app(&sandbox);
     assert_same_with(&app, &["build"], |invocation| invocation.in_dir(&app.dir().join("util"))).ok();
 }
 

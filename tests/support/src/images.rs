@@ -10,12 +10,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use nix::sys::statvfs::statvfs;
 use tempfile::TempDir;
 
 use crate::invocation::{Invocation, Output};
-use crate::{Project, Sandbox, Tool, is_available, layered, repository, rustc, tree, xcache_binary};
+use crate::{Project, Sandbox, Tool, is_available, layered, persistent_dir, repository, rustc, tree, xcache_binary};
 
 /// The directory of the book's Dockerfiles.
 pub fn dockerfiles() -> PathBuf {
@@ -116,8 +117,7 @@ impl<'a> Images<'a> {
     fn xcache(&self) -> PathBuf {
         let root = self.sandbox.unused("xcache-image");
         fs::create_dir_all(&root).expect("directories can be created");
-        let stripped = Command::new("strip").arg("-o").arg(root.join("cargo-xcache")).arg(xcache_binary()).status();
-        assert!(stripped.expect("binutils are installed").success());
+        fs::copy(&*STRIPPED, root.join("cargo-xcache")).expect("the program can be copied");
         root
     }
 
@@ -187,6 +187,18 @@ impl<'a> Images<'a> {
         self.dir.path()
     }
 }
+
+/// The program under test, stripped once for all tests.
+static STRIPPED: LazyLock<PathBuf> = LazyLock::new(|| {
+    let kept = persistent_dir();
+    fs::create_dir_all(&kept).expect("directories can be created");
+    let dir = tempfile::tempdir_in(&kept).expect("a directory can be created");
+    let (program, stripped) = (dir.path().join("cargo-xcache"), kept.join("stripped-cargo-xcache"));
+    let status = Command::new("strip").arg("-o").arg(&program).arg(xcache_binary()).status();
+    assert!(status.expect("binutils are installed").success());
+    fs::rename(program, &stripped).expect("the program can be moved");
+    stripped
+});
 
 impl Drop for Images<'_> {
     /// Containers are mounted, so their files cannot simply be removed.

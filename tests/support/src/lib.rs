@@ -117,7 +117,7 @@ pub fn is_long() -> bool {
     *IS_LONG
 }
 
-/// How many rounds a test has.
-pub fn rounds(short: u32, long: u32) -> u32 {
+/// What a test goes through, such as a number of rounds or a list of commands: in its short form, or in its long one.
+pub fn by_form<T>(short: T, long: T) -> T {
     if is_long() { long } else { short }
 }

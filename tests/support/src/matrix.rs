@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::compare::{assert_equal, assert_equal_except_freshness};
-use crate::{Output, Project, Sandbox, tree};
+use crate::{Output, Project, Sandbox, is_long, tree};
 
 /// What is done to a project before the same command must give another result.
 type Change = Box<dyn Fn(&Project) -> Project>;
@@ -22,6 +22,10 @@ type Change = Box<dyn Fn(&Project) -> Project>;
 type Locate = Box<dyn Fn(&Project) -> PathBuf>;
 
 /// A workspace, what is done with it, and what is compared.
+///
+/// The long form goes through every situation with every command, and undoes every change. In the short form, each
+/// command fills an empty store, and then they take turns: a full store, another place with another `CARGO_HOME`, and
+/// each change occurs once, with one of the commands.
 ///
 /// A move takes the parent directory of the workspace along, with the packages in it.
 pub struct Matrix {
@@ -48,7 +52,8 @@ impl Matrix {
         self
     }
 
-    /// Adds a change that changes the output of the programs. Each command uses the next change. Afterwards only the
+    /// Adds a change that changes the output of the programs. In the long form, each command uses the next change, and
+    /// in the short form, each change is used once, by the first commands. Afterwards only the
     /// parent directory of the workspace is restored, and the directories given to [`Self::keep`].
     #[must_use]
     pub fn change(mut self, what: &str, change: impl Fn(&Project) -> Project + 'static) -> Self {
@@ -78,24 +83,33 @@ impl Matrix {
     #[track_caller]
     pub fn assert_like_cargo(&self) {
         assert!(self.changes.len() <= self.commands.len(), "each change needs a command");
-        let moved = self.moved();
-        let homed = self.with_another_cargo_home();
+        let (here, moved) = (self.project.clone(), self.moved());
+        let home = self.another_cargo_home();
+        let situations = if is_long() {
+            let homed = here.clone().with_cargo_home(&home);
+            vec![(here, "with a full store"), (moved, "in another place"), (homed, "with another CARGO_HOME")]
+        } else {
+            let elsewhere = moved.with_cargo_home(&home);
+            vec![(here, "with a full store"), (elsewhere, "in another place with another CARGO_HOME")]
+        };
         for (number, command) in self.commands.iter().enumerate() {
             let store = self.sandbox.unused("store");
-            let [here, moved, homed] =
-                [&self.project, &moved, &homed].map(|project| project.clone().with_store(&store));
+            let here = self.project.clone().with_store(&store);
             let expected = self.observe(&here, command, By::Cargo);
             self.assert_xcache(&here, command, &expected, "with an empty store");
-            self.assert_xcache(&here, command, &expected, "with a full store");
-            self.assert_xcache(&moved, command, &expected, "in another place");
-            self.assert_xcache(&homed, command, &expected, "with another CARGO_HOME");
-            if let Some((what, change)) = self.changes.get(number % self.changes.len().max(1)) {
+            for (turn, (project, when)) in situations.iter().enumerate() {
+                if is_long() || turn % self.commands.len() == number {
+                    self.assert_xcache(&project.clone().with_store(&store), command, &expected, when);
+                }
+            }
+            let change = if is_long() { number % self.changes.len().max(1) } else { number };
+            if let Some((what, change)) = self.changes.get(change) {
                 self.assert_change(&here, command, &expected, what, change);
             }
         }
     }
 
-    /// Asserts that entries from before a change are not used after it, nor the other way round.
+    /// Asserts that entries from before a change are not used after it. In the long form, nor the other way round.
     fn assert_change(&self, here: &Project, command: &[String], before: &Observed, what: &str, change: &Change) {
         let kept = self.save();
         let changed = change(here);
@@ -105,7 +119,9 @@ impl Matrix {
         }
         self.assert_xcache(&changed, command, &after, &format!("after {what}"));
         restore(&kept);
-        self.assert_xcache(here, command, before, &format!("after {what}, and back"));
+        if is_long() {
+            self.assert_xcache(here, command, before, &format!("after {what}, and back"));
+        }
     }
 
     #[track_caller]
@@ -120,7 +136,7 @@ impl Matrix {
         assert_eq!(ours.said, expected.said, "output of programs, {when}: {}", ours.first);
         assert_equal(&ours.again, &expected.again, &format!("{when}, and again with plain cargo"));
         assert_eq!(ours.started_again, expected.started_again, "{when}, and again with plain cargo: {}", ours.again);
-        if when.ends_with("store") {
+        if when.ends_with("with an empty store") || is_long() && when.ends_with("with a full store") {
             let again = self.output_without_paths(project, &project.xcache(command).run());
             assert_equal(&again, &expected.again, &format!("{when}, and again"));
         }
@@ -172,10 +188,11 @@ impl Matrix {
         self.project.at(&to.join(self.project.dir().file_name().expect("a checkout has a name")))
     }
 
-    fn with_another_cargo_home(&self) -> Project {
-        let project = self.project.clone().with_cargo_home(&self.sandbox.another_cargo_home());
-        project.cargo(["fetch"]).ok();
-        project
+    /// Another `CARGO_HOME`, with the packages.
+    fn another_cargo_home(&self) -> PathBuf {
+        let home = self.sandbox.another_cargo_home();
+        self.project.clone().with_cargo_home(&home).cargo(["fetch"]).ok();
+        home
     }
 
     fn save(&self) -> Vec<(PathBuf, PathBuf)> {

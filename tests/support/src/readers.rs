@@ -106,8 +106,7 @@ pub fn member_in(sandbox: Sandbox, look: &str) -> Witness {
         demo.write("inner/src/lib.rs", ASKS);
         demo.write("inner/said.txt", "1");
         demo.write("inner/listed/1", "");
-        demo.use_registry(&registry);
-        demo.cargo(["fetch"]).ok();
+        sandbox.lock(&demo, &registry, manifest, &[]);
         demo
     })
 }

@@ -79,6 +79,16 @@ impl Registry {
         Repository::of_dir(&index).url()
     }
 
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Everything that a lockfile depends on: the names, versions and checksums of its packages.
+    pub fn index(&self) -> String {
+        tree::files(&self.dir.join("index")).iter().map(|file| tree::read(file)).collect()
+    }
+
     /// The configuration that replaces crates.io.
     pub fn source_replacement(&self) -> String {
         format!("[source.crates-io]\nreplace-with = \"made-up\"\n[source.made-up]\nlocal-registry = {:?}\n", self.dir)

@@ -1,15 +1,17 @@
 //! A directory for one test, which simulates one machine or several.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use tempfile::TempDir;
 
-use crate::{Output, Package, Project, Registry, Rustc, cargo_home, fixture, registry, rustc, tree};
+use crate::{Output, Package, Project, Registry, Rustc, cargo_home, fixture, is_long, registry, rustc, tree};
 
 /// A directory for one test.
 ///
@@ -20,6 +22,10 @@ pub struct Sandbox {
     names: RefCell<usize>,
     /// The end of the pipe into which build scripts write their names, and what was read from it.
     runs: RefCell<(File, String)>,
+    /// The registries and lockfiles whose packages are unpacked in its cargo home.
+    unpacked: RefCell<BTreeSet<(PathBuf, String)>>,
+    /// Whether its cargo homes have the packages of the fixtures.
+    has_checkouts: Cell<bool>,
     made: Instant,
 }
 
@@ -44,9 +50,10 @@ impl Sandbox {
         let root = tempfile::Builder::new().prefix("xcache-test-").tempdir().expect("a directory can be created");
         let rustc = Rustc::new(&root.path().join("rustc"));
         let runs = RefCell::new((pipe(&root.path().join(SCRIPT_RUNS)), String::new()));
-        let sandbox = Self { root, rustc, names: RefCell::new(0), runs, made: Instant::now() };
-        cargo_home::copy(&sandbox.cargo_home());
-        for dir in [sandbox.home(), sandbox.store()] {
+        let (names, unpacked) = (RefCell::new(0), RefCell::default());
+        let has_checkouts = Cell::new(false);
+        let sandbox = Self { root, rustc, names, runs, unpacked, has_checkouts, made: Instant::now() };
+        for dir in [sandbox.home(), sandbox.store(), sandbox.cargo_home()] {
             std::fs::create_dir_all(dir).expect("a directory can be created");
         }
         sandbox
@@ -81,7 +88,10 @@ impl Sandbox {
     /// Another `CARGO_HOME`, whose path has another length.
     pub fn another_cargo_home(&self) -> PathBuf {
         let home = self.unused("the-cargo-home-of-somebody-else");
-        cargo_home::copy(&home);
+        std::fs::create_dir(&home).expect("a directory can be created");
+        if self.has_checkouts.get() {
+            cargo_home::copy(&home);
+        }
         home
     }
 
@@ -100,6 +110,9 @@ impl Sandbox {
 
     /// A checkout of a fixture. The directory's name differs from call to call.
     pub fn checkout(&self, name: &str) -> Project {
+        if !self.has_checkouts.replace(true) {
+            cargo_home::copy(&self.cargo_home());
+        }
         let dir = self.unused("checkout").join(name);
         tree::copy(&fixture(name), &dir);
         Project::new(self, dir)
@@ -109,16 +122,43 @@ impl Sandbox {
     /// lines of its manifest. It has a lockfile, and its packages are unpacked.
     pub fn demo(&self, registry: &Registry, dependencies: &str, main: &str) -> Project {
         let project = self.demo_unlocked(dependencies, main);
-        project.use_registry(registry);
-        project.cargo(["fetch"]).ok();
+        self.lock(&project, registry, dependencies, &[]);
         project
+    }
+
+    /// Lets a project use a registry, and locks and unpacks its packages. `older` are packages to lock to a version
+    /// that is not the newest.
+    ///
+    /// `manifests` identifies the manifests: cargo is asked only once for their lockfile, and only once in a sandbox to
+    /// unpack its packages.
+    pub fn lock(&self, project: &Project, registry: &Registry, manifests: &str, older: &[(&str, &str)]) {
+        static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+        project.use_registry(registry);
+        let key = format!("{manifests}\n{older:?}\n{}", registry.index());
+        let known = KNOWN.lock().expect("no test panics here").get(&key).cloned();
+        let is_unpacked = !self.unpacked.borrow_mut().insert((registry.dir().to_owned(), key.clone()));
+        match known {
+            Some(lockfile) => {
+                project.write("Cargo.lock", lockfile);
+                if !is_unpacked {
+                    project.cargo(["fetch"]).ok();
+                }
+            }
+            None => {
+                project.cargo(["fetch"]).ok();
+                for (package, version) in older {
+                    project.cargo(["update", "--package", package, "--precise", version]).ok();
+                    project.cargo(["fetch"]).ok();
+                }
+                KNOWN.lock().expect("no test panics here").insert(key, project.read("Cargo.lock"));
+            }
+        }
     }
 
     /// The workspace that uses [`registry::chain`], locked to the older `base`.
     pub fn chain(&self) -> Project {
-        let demo = self.demo(&self.chain_registry(), registry::CHAIN, registry::CHAIN_MAIN);
-        demo.cargo(["update", "--package", "base", "--precise", "1.0.0"]).ok();
-        demo.cargo(["fetch"]).ok();
+        let demo = self.demo_unlocked(registry::CHAIN, registry::CHAIN_MAIN);
+        self.lock(&demo, &self.chain_registry(), registry::CHAIN, &[("base", "1.0.0")]);
         demo
     }
 
@@ -134,10 +174,9 @@ impl Sandbox {
     pub fn mixed(&self) -> Project {
         let dir = self.path("mixed-registry");
         let registry = if dir.exists() { Registry::open(&dir) } else { Registry::new(&dir).with(registry::mixed()) };
-        let demo = self.demo(&registry, registry::MIXED, registry::MIXED_MAIN);
+        let demo = self.demo_unlocked(registry::MIXED, registry::MIXED_MAIN);
         demo.edit("Cargo.toml", "[dependencies]", &format!("{MIXED_TABLES}\n[dependencies]"));
-        demo.cargo(["update", "--package", "middle", "--precise", "1.0.0"]).ok();
-        demo.cargo(["fetch"]).ok();
+        self.lock(&demo, &registry, registry::MIXED, &[("middle", "1.0.0")]);
         demo
     }
 
@@ -147,6 +186,7 @@ impl Sandbox {
         for registry in registries.flatten() {
             tree::remove(&registry.path().join(package));
         }
+        self.unpacked.borrow_mut().clear();
     }
 
     /// A workspace `demo` of one program, without a lockfile. It may use the network.
@@ -204,13 +244,22 @@ impl Sandbox {
         sorted(self.rustc.compilations().into_iter().filter(rustc::Start::is_external).collect())
     }
 
-    /// Asserts that the same command, repeated by plain cargo and by xcache, starts no rustc and no build script. Only
-    /// the first plain cargo may query rustc: a session leaves no answers except those that plain cargo recorded.
+    /// Asserts that the same command, repeated by plain cargo, compiles nothing and runs no build script. In the long
+    /// form, also that nothing is started afterwards.
     #[track_caller]
     pub fn assert_nothing_to_do(&self, project: &Project, command: &[&str]) {
         self.reset();
         let output = project.cargo(command).ok();
         assert_eq!((self.compiled(), self.scripts_run()), (Vec::new(), Vec::new()), "plain cargo, at first: {output}");
+        if is_long() {
+            self.assert_nothing_started(project, command);
+        }
+    }
+
+    /// Asserts that the same command, repeated by xcache and by plain cargo, starts no rustc and no build script. Only
+    /// a plain cargo before them may query rustc: a session leaves no answers except those that plain cargo recorded.
+    #[track_caller]
+    pub fn assert_nothing_started(&self, project: &Project, command: &[&str]) {
         self.reset();
         let assert_nothing_started = |by: &str, output: &Output| {
             assert_eq!(self.starts(), [""; 0], "{by}: {output}");

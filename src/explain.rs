@@ -131,10 +131,3 @@ pub enum CauseKind {
     /// The unit's inputs are no longer known.
     Unknown,
 }
-
-impl Explanation {
-    /// The JSON schema of an explanation.
-    pub fn schema() -> serde_json::Value {
-        schemars::schema_for!(Self).to_value()
-    }
-}

@@ -113,7 +113,8 @@ mod tests {
 
     fn report(second: i64) -> Report {
         let started = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
-        Report { started: Some(started), command: vec![second.to_string()], ..Report::default() }
+        let command = vec![second.to_string()];
+        Report { schema_version: SCHEMA_VERSION, started: Some(started), command, ..Report::default() }
     }
 
     fn commands(history: &History, count: usize) -> Vec<String> {

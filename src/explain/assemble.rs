@@ -4,11 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::causes::{Causes, FoundCause, Subject, Verdict, merge};
+use super::causes::{Causes, FoundCause, Subject, Verdict, identity};
 use super::words::{RemoteHistory, text};
 use super::{Cause, CauseKind, Explained, Explanation, LastBuild, Origins, RecordedInputs, SCHEMA_VERSION, Selection};
 use crate::digest::Digest;
 use crate::event::{Difference, MissReason, UnitId};
+use crate::key::diff::Change;
 use crate::report::{CorruptObject, Outcome, Report, UnitReport};
 
 /// The sources of an explanation, besides the report and the input history.
@@ -30,11 +31,14 @@ impl Explanation {
         let unknown = LastBuild::default();
         let causes = Causes::new(sources.last.unwrap_or(&unknown), history_of);
         let chosen: Vec<_> = report.units.iter().enumerate().filter(|(_, unit)| is_chosen(sources, unit)).collect();
-        let verdicts: Vec<_> =
-            chosen.iter().map(|(id, unit)| with_session(causes.of(UnitId(*id), unit), unit, report)).collect();
-        let all = verdicts.iter().flat_map(|verdict| verdict.own.iter().chain(&verdict.inherited)).cloned();
-        let list = CauseList::new(all, &verdicts, sources);
-        let units = chosen.iter().zip(&verdicts).map(|((_, unit), verdict)| list.explained(unit, verdict, sources));
+        let verdicts = chosen.iter().map(|(id, unit)| with_session(causes.of(UnitId(*id), unit), unit, report));
+        let verdicts: Vec<_> = verdicts.collect();
+        let causes = merge(&verdicts, sources);
+        let indices: BTreeMap<_, _> = causes.iter().map(|(id, _)| id).zip(0..).collect();
+        let units = chosen.iter().zip(&verdicts).map(|((_, unit), verdict)| {
+            let causes = verdict.all().map(|found| indices[&identity(found)]);
+            explained(unit, causes.collect(), verdict, sources)
+        });
         Self {
             schema_version: SCHEMA_VERSION,
             command: report.command.clone(),
@@ -43,8 +47,8 @@ impl Explanation {
             misses: report.totals.misses,
             uncacheable: report.totals.uncacheable,
             units: units.collect(),
-            causes: list.causes,
             notes: notes(report, sources).chain(chosen.iter().filter_map(|(_, unit)| rejected(unit))).collect(),
+            causes: causes.into_iter().map(|(_, cause)| cause).collect(),
         }
     }
 }
@@ -88,67 +92,64 @@ fn session_differences(reason: MissReason, unit: &UnitReport, report: &Report) -
     }
 }
 
-/// The causes of all units, each once.
-struct CauseList {
-    causes: Vec<Cause>,
-    indices: BTreeMap<FoundCause, usize>,
-}
-
-impl CauseList {
-    fn new(found: impl Iterator<Item = FoundCause>, verdicts: &[Verdict], sources: Sources<'_>) -> Self {
-        let merged = merge(found).into_iter();
-        let all = merged.flat_map(|(subject, whats)| whats.into_iter().map(move |what| (subject.clone(), what)));
-        let mut causes: Vec<_> = all.map(|found| (cause(&found, verdicts, sources), found)).collect();
-        let size = |cause: &Cause| cause.units.len() + cause.followers.len();
-        causes.sort_by(|(one, _), (other, _)| size(other).cmp(&size(one)).then_with(|| one.text.cmp(&other.text)));
-        let (causes, found): (Vec<_>, Vec<_>) = causes.into_iter().unzip();
-        Self { causes, indices: found.into_iter().zip(0..).collect() }
-    }
-
-    fn explained(&self, unit: &UnitReport, verdict: &Verdict, sources: Sources<'_>) -> Explained {
-        let has = |found: &FoundCause| contains(&verdict.own, found) || contains(&verdict.inherited, found);
-        let causes: BTreeSet<_> =
-            self.indices.iter().filter(|(found, _)| has(found)).map(|(_, index)| *index).collect();
-        let path = sources.origins.and_then(|origins| origins.path(&unit.package, &unit.version));
-        Explained {
-            package: unit.package.clone(),
-            version: unit.version.clone(),
-            target: unit.target.clone(),
-            kind: unit.kind.clone(),
-            mode: unit.mode.clone(),
-            outcome: unit.outcome.name().into(),
-            causes: causes.into_iter().collect(),
-            compared_with: verdict.compared_with,
-            path: path.unwrap_or_default(),
+/// The causes of all units with their identities, each once, those of most units first.
+fn merge(verdicts: &[Verdict], sources: Sources<'_>) -> Vec<(FoundCause, Cause)> {
+    let mut merged: BTreeMap<FoundCause, BTreeSet<Change>> = BTreeMap::new();
+    for found in verdicts.iter().flat_map(Verdict::all) {
+        let all = merged.entry(identity(found)).or_default();
+        if let (_, CauseKind::Changed { changes }) = found {
+            all.extend(changes.iter().cloned());
         }
     }
+    let cause = |(id, changes): (FoundCause, BTreeSet<Change>)| {
+        let what = match &id.1 {
+            CauseKind::Changed { .. } => CauseKind::Changed { changes: changes.into_iter().collect() },
+            what => what.clone(),
+        };
+        let cause = cause(&id, what, verdicts, sources);
+        (id, cause)
+    };
+    let mut causes: Vec<_> = merged.into_iter().map(cause).collect();
+    let size = |cause: &Cause| cause.units.len() + cause.followers.len();
+    causes.sort_by(|(_, one), (_, other)| size(other).cmp(&size(one)).then_with(|| one.text.cmp(&other.text)));
+    causes
 }
 
-/// Whether a set contains a merged cause. All changes of a package are one cause, even if a unit has some of them only.
-fn contains(causes: &BTreeSet<FoundCause>, (subject, what): &FoundCause) -> bool {
-    let is_changed = |what: &CauseKind| matches!(what, CauseKind::Changed { .. });
-    let is_same =
-        |other: &CauseKind| other == what || *subject != Subject::Build && is_changed(other) && is_changed(what);
-    causes.iter().any(|(of, other)| of == subject && is_same(other))
-}
-
-fn cause(found: &FoundCause, verdicts: &[Verdict], sources: Sources<'_>) -> Cause {
-    let (subject, what) = found;
-    let units = |matches: &dyn Fn(&Verdict) -> bool| -> Vec<usize> {
+fn cause(id: &FoundCause, what: CauseKind, verdicts: &[Verdict], sources: Sources<'_>) -> Cause {
+    let is_among = |found: &BTreeSet<FoundCause>| found.iter().any(|found| identity(found) == *id);
+    let affected = |matches: &dyn Fn(&Verdict) -> bool| -> Vec<usize> {
         verdicts.iter().enumerate().filter(|(_, verdict)| matches(verdict)).map(|(index, _)| index).collect()
     };
-    let named = match subject {
+    let named = match &id.0 {
         Subject::Build => None,
         Subject::Package(name, version, _) => Some((name, version)),
     };
-    let path = named.zip(sources.origins).and_then(|((name, version), origins)| origins.path(name, version));
     Cause {
-        text: text(subject, what, sources.remote_history, sources.origins),
-        what: what.clone(),
+        text: text(&id.0, &what, sources.remote_history, sources.origins),
+        what,
         package: named.map(|(name, version)| format!("{name} {version}")),
-        path: path.unwrap_or_default(),
-        units: units(&|verdict| contains(&verdict.own, found)),
-        followers: units(&|verdict| !contains(&verdict.own, found) && contains(&verdict.inherited, found)),
+        path: named.map_or_else(Vec::new, |(name, version)| path(name, version, sources)),
+        units: affected(&|verdict| is_among(&verdict.own)),
+        followers: affected(&|verdict| !is_among(&verdict.own) && is_among(&verdict.inherited)),
+    }
+}
+
+/// The packages from a workspace member to this one, if known.
+fn path(name: &str, version: &str, sources: Sources<'_>) -> Vec<String> {
+    sources.origins.and_then(|origins| origins.path(name, version)).unwrap_or_default()
+}
+
+fn explained(unit: &UnitReport, causes: BTreeSet<usize>, verdict: &Verdict, sources: Sources<'_>) -> Explained {
+    Explained {
+        package: unit.package.clone(),
+        version: unit.version.clone(),
+        target: unit.target.clone(),
+        kind: unit.kind.clone(),
+        mode: unit.mode.clone(),
+        outcome: unit.outcome.name().into(),
+        causes: causes.into_iter().collect(),
+        compared_with: verdict.compared_with,
+        path: path(&unit.package, &unit.version, sources),
     }
 }
 
@@ -160,14 +161,17 @@ fn rejected(unit: &UnitReport) -> Option<String> {
 
 fn notes(report: &Report, sources: Sources<'_>) -> impl Iterator<Item = String> + use<> {
     let plan_failed = report.plan_failed.as_ref();
-    let plan_failed =
-        plan_failed.map(|reason| format!("the build could not be planned, so cargo ran without the cache: {reason}"));
-    let noop = "nothing had changed since the build before, so nothing was planned or compiled";
     let is_absent = report.totals.misses_by_reason.contains_key(&MissReason::Absent);
-    let forgotten = "what the units were made from was not kept, or cannot be read: build again to have it kept";
-    let noop = report.had_nothing_to_do().then(|| noop.to_owned());
-    let forgotten = (sources.last.is_none() && is_absent).then(|| forgotten.to_owned());
-    [plan_failed, noop, forgotten].into_iter().flatten()
+    let notes = [
+        plan_failed.map(|reason| format!("the build could not be planned, so cargo ran without the cache: {reason}")),
+        report
+            .had_nothing_to_do()
+            .then(|| "nothing had changed since the build before, so nothing was planned or compiled".to_owned()),
+        (sources.last.is_none() && is_absent).then(|| {
+            "what the units were made from was not kept, or cannot be read: build again to have it kept".to_owned()
+        }),
+    ];
+    notes.into_iter().flatten()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
@@ -46,6 +46,18 @@ pub struct Verdict {
     pub compared_with: Option<Timestamp>,
 }
 
+impl Verdict {
+    /// A verdict with one cause, in the unit itself.
+    fn own(subject: Subject, what: CauseKind) -> Self {
+        Self { own: [(subject, what)].into(), ..Self::default() }
+    }
+
+    /// All causes.
+    pub fn all(&self) -> impl Iterator<Item = &FoundCause> {
+        self.own.iter().chain(&self.inherited)
+    }
+}
+
 /// Finds causes.
 pub struct Causes<'a> {
     last: &'a LastBuild,
@@ -69,21 +81,17 @@ pub fn identities(last: &LastBuild) -> BTreeSet<Digest> {
 }
 
 fn siblings(unit_inputs: &UnitInputs) -> Vec<Digest> {
-    let mut siblings = Vec::new();
+    if unit_inputs.inputs.mode == "run-custom-build" {
+        return Vec::new();
+    }
     let host = unit_inputs.inputs.rustc.lines().find_map(|line| line.strip_prefix("host: ")).map(Into::into);
     let platforms = BTreeSet::from([None, host, unit_inputs.inputs.platform.clone()]);
-    if unit_inputs.inputs.mode == "run-custom-build" {
-        return siblings;
-    }
-    for mode in MODES {
-        for platform in &platforms {
-            let mut other = unit_inputs.clone();
-            other.inputs.mode = (*mode).into();
-            other.inputs.platform.clone_from(platform);
-            siblings.push(other.identity());
-        }
-    }
-    siblings
+    let sibling = |mode: &str, platform: &Option<String>| {
+        let mut other = unit_inputs.clone();
+        (other.inputs.mode, other.inputs.platform) = (mode.into(), platform.clone());
+        other.identity()
+    };
+    MODES.iter().flat_map(|mode| platforms.iter().map(|platform| sibling(mode, platform))).collect()
 }
 
 impl<'a> Causes<'a> {
@@ -97,49 +105,43 @@ impl<'a> Causes<'a> {
 
     /// The causes of one unit.
     pub fn of(&self, id: UnitId, unit: &UnitReport) -> Verdict {
-        let subject = Subject::Package(unit.package.clone(), unit.version.clone(), self.is_in_directory(id));
-        let own = |what| Verdict { own: [(subject.clone(), what)].into(), ..Verdict::default() };
+        let now = self.last.unit_inputs.get(&id);
+        let is_in_directory = now.is_some_and(is_in_directory);
+        let subject = Subject::Package(unit.package.clone(), unit.version.clone(), is_in_directory);
+        let differences: Vec<_> = self.last.differences.get(&id).into_iter().flatten().cloned().collect();
         let (reason, not_recorded) = match &unit.outcome {
-            Outcome::Uncacheable { reason, .. } => return own(CauseKind::Uncacheable { reason: *reason }),
-            Outcome::Miss { reason, not_recorded, .. } => (*reason, *not_recorded),
+            Outcome::Uncacheable { reason, .. } => {
+                return Verdict::own(subject, CauseKind::Uncacheable { reason: *reason });
+            }
+            Outcome::Miss { reason: None, .. } if differences.is_empty() => {
+                return Verdict::own(subject, CauseKind::Again);
+            }
+            Outcome::Miss { reason, not_recorded, .. } => (reason.unwrap_or(MissReason::Environment), *not_recorded),
             Outcome::Hit { .. } | Outcome::Fresh | Outcome::NotReached => return Verdict::default(),
         };
-        let differences: Vec<_> = self.last.differences.get(&id).into_iter().flatten().cloned().collect();
-        match reason {
-            Some(MissReason::Absent) => {}
-            Some(MissReason::RemoteFailed) => {
-                let what = CauseKind::Unusable { reason: MissReason::RemoteFailed, differences };
-                return Verdict { own: [(Subject::Build, what)].into(), ..Verdict::default() };
-            }
-            Some(reason) => return own(CauseKind::Unusable { reason, differences }),
-            None if differences.is_empty() => return own(CauseKind::Again),
-            None => return own(CauseKind::Unusable { reason: MissReason::Environment, differences }),
+        if reason != MissReason::Absent {
+            let subject = if reason == MissReason::RemoteFailed { Subject::Build } else { subject };
+            return Verdict::own(subject, CauseKind::Unusable { reason, differences });
         }
-        let verdict = match self.last.unit_inputs.get(&id) {
-            Some(unit_inputs) => self.of_absent(&subject, unit_inputs),
-            None => own(CauseKind::Unknown),
+        let verdict = match now {
+            Some(now) => self.of_absent(&subject, now),
+            None => Verdict::own(subject.clone(), CauseKind::Unknown),
         };
-        let is_new = verdict.own.iter().any(|(_, what)| *what == CauseKind::New);
         match not_recorded {
-            Some(reason) if is_new => own(CauseKind::NotKept { reason }),
+            Some(reason) if verdict.own.contains(&(subject.clone(), CauseKind::New)) => {
+                Verdict::own(subject, CauseKind::NotKept { reason })
+            }
             _ => verdict,
         }
-    }
-
-    fn is_in_directory(&self, id: UnitId) -> bool {
-        self.last.unit_inputs.get(&id).is_some_and(is_in_directory)
     }
 
     fn of_absent(&self, subject: &Subject, now: &UnitInputs) -> Verdict {
         let history = self.history(now.identity());
         let same = history.iter().find(|known| known.unit_inputs.stored == now.stored);
         if let Some(at) = same.and_then(|known| known.as_of(self.began)) {
-            let own = [(subject.clone(), CauseKind::Gone)].into();
-            return Verdict { own, compared_with: Some(at), ..Verdict::default() };
+            return Verdict { compared_with: Some(at), ..Verdict::own(subject.clone(), CauseKind::Gone) };
         }
-        let Some((at, before)) = self.nearest(now) else {
-            return Verdict { own: [(subject.clone(), CauseKind::New)].into(), ..Verdict::default() };
-        };
+        let Some((at, before)) = self.nearest(now) else { return Verdict::own(subject.clone(), CauseKind::New) };
         let (own, inherited) = self.compare(before, now);
         Verdict { own, inherited, compared_with: Some(at) }
     }
@@ -150,20 +152,14 @@ impl<'a> Causes<'a> {
 
     /// The inputs with the fewest differences; among these, those of a compatible version; among these, the latest.
     fn nearest(&self, now: &UnitInputs) -> Option<(Timestamp, &UnitInputs)> {
-        let nearest = |history: &'_ [RecordedInputs]| -> Option<usize> {
-            let known = history.iter().enumerate();
-            let known = known.filter_map(|(index, known)| Some((index, known, known.as_of(self.began)?)));
-            let other = known.filter(|(_, known, _)| known.unit_inputs.stored != now.stored);
-            let rank = |known: &RecordedInputs, at| {
-                let distance = between(&known.unit_inputs, now).distance();
-                (distance, !is_compatible(&known.unit_inputs.inputs.version, &now.inputs.version), Reverse(at))
-            };
-            other.min_by_key(|(_, known, at)| rank(known, *at)).map(|(index, ..)| index)
-        };
-        let histories = std::iter::once(now.identity()).chain(siblings(now));
-        histories.map(|identity| self.history(identity)).find_map(|history| {
-            let known = &history[nearest(history)?];
-            Some((known.as_of(self.began)?, &known.unit_inputs))
+        let mut histories = std::iter::once(now.identity()).chain(siblings(now));
+        histories.find_map(|identity| {
+            let others = self.history(identity).iter().filter(|known| known.unit_inputs.stored != now.stored);
+            let others = others.filter_map(|known| Some((known.as_of(self.began)?, &known.unit_inputs)));
+            others.min_by_key(|(at, other)| {
+                let is_compatible = is_compatible(&other.inputs.version, &now.inputs.version);
+                (between(other, now).distance(), !is_compatible, Reverse(*at))
+            })
         })
     }
 
@@ -265,24 +261,12 @@ fn is_in_directory(unit_inputs: &UnitInputs) -> bool {
     matches!(unit_inputs.inputs.source, Source::Directory { .. })
 }
 
-/// Merges the changes that were found in several units of a package into one cause.
-pub fn merge(causes: impl IntoIterator<Item = FoundCause>) -> BTreeMap<Subject, BTreeSet<CauseKind>> {
-    let mut merged: BTreeMap<Subject, (BTreeSet<Change>, BTreeSet<CauseKind>)> = BTreeMap::new();
-    for (subject, what) in causes {
-        let is_of_build = subject == Subject::Build;
-        let (changes, others) = merged.entry(subject).or_default();
-        match what {
-            CauseKind::Changed { changes: more } if !is_of_build => changes.extend(more),
-            other => drop(others.insert(other)),
-        }
+/// What identifies a cause: all changes of a package are one cause, even if a unit has some of them only.
+pub fn identity((subject, what): &FoundCause) -> FoundCause {
+    match (subject, what) {
+        (Subject::Package(..), CauseKind::Changed { .. }) => (subject.clone(), changed(Vec::new())),
+        _ => (subject.clone(), what.clone()),
     }
-    let whole = |(changes, mut others): (BTreeSet<Change>, BTreeSet<CauseKind>)| {
-        if !changes.is_empty() {
-            others.insert(changed(changes.into_iter().collect()));
-        }
-        others
-    };
-    merged.into_iter().map(|(subject, parts)| (subject, whole(parts))).collect()
 }
 
 #[cfg(test)]

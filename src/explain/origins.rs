@@ -60,18 +60,15 @@ impl Origins {
             of_dependents.chain(siblings(&features, &above, id)).collect()
         };
         let steps = shortest(start, |id| *id, enabling, |id| is_member(*id))?;
-        let mut path: Vec<String> = Vec::new();
-        for id in steps {
-            let package = self.graph.metadata(id.package_id()).ok()?;
-            match id.label() {
-                // The text of the change has the feature itself.
-                _ if id == start => path.push(package.name().to_owned()),
-                FeatureLabel::Named(feature) if feature != "default" => {
-                    path.push(format!("{}/{feature}", package.name()))
-                }
-                _ => path.push(package.name().to_owned()),
-            }
-        }
+        let words = |id: FeatureId<'_>| {
+            let package = self.graph.metadata(id.package_id()).ok()?.name();
+            Some(match id.label() {
+                // The text of the change has the feature that the path leads to.
+                FeatureLabel::Named(feature) if id != start && feature != "default" => format!("{package}/{feature}"),
+                _ => package.to_owned(),
+            })
+        };
+        let mut path: Vec<_> = steps.into_iter().map(words).collect::<Option<_>>()?;
         path.dedup();
         Some(path)
     }

@@ -8,36 +8,30 @@ const CLOSE: f64 = 0.8;
 /// A crate that the user names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Selection {
-    name: String,
-    version: Option<String>,
+    text: String,
 }
 
 impl Selection {
     /// Parses an argument.
     pub fn parse(text: &str) -> Self {
-        match text.split_once('@') {
-            Some((name, version)) => Self { name: name.into(), version: Some(version.into()) },
-            None => Self { name: text.into(), version: None },
-        }
+        Self { text: text.into() }
     }
 
     /// Whether a unit belongs to this crate. The first parts of a version are enough: `1` matches `1.0.3`.
     pub fn matches(&self, unit: &UnitReport) -> bool {
-        let is_name = [&unit.package, &unit.target].into_iter().any(|name| plain(name) == plain(&self.name));
-        is_name
-            && self.version.as_ref().is_none_or(|version| {
-                unit.version
-                    .strip_prefix(version.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+']))
-            })
+        let (name, version) = self.parts();
+        let is_end = |rest: &str| rest.is_empty() || rest.starts_with(['.', '-', '+']);
+        [&unit.package, &unit.target].into_iter().any(|of_unit| plain(of_unit) == plain(name))
+            && version.is_none_or(|version| unit.version.strip_prefix(version).is_some_and(is_end))
+    }
+
+    fn parts(&self) -> (&str, Option<&str>) {
+        self.text.split_once('@').map_or((&self.text, None), |(name, version)| (name, Some(version)))
     }
 
     /// The argument.
-    pub fn text(&self) -> String {
-        match &self.version {
-            Some(version) => format!("{}@{version}", self.name),
-            None => self.name.clone(),
-        }
+    pub fn text(&self) -> &str {
+        &self.text
     }
 }
 
@@ -48,7 +42,7 @@ fn plain(name: &str) -> String {
 
 /// The crates of a build that the user may have meant: other versions, and crates with similar names.
 pub fn similar(selection: &Selection, units: &[UnitReport]) -> Vec<String> {
-    let wanted = plain(&selection.name);
+    let wanted = plain(selection.parts().0);
     let score = |unit: &UnitReport| {
         let name = plain(&unit.package);
         if name.contains(&wanted) { 1.0 } else { strsim::jaro_winkler(&name, &wanted) }

@@ -11,121 +11,91 @@ use crate::report::present::{capitalized, counted, first_few, units};
 /// How many names a list has.
 const LISTED: usize = 12;
 
+/// A line: the style of its verb, the verb, and a text.
+type Line = (Style, String, String);
+
+fn line(style: Style, verb: &str, text: impl Into<String>) -> Line {
+    (style, verb.into(), text.into())
+}
+
+/// A line below another one.
+fn more(text: String) -> Line {
+    line(Style::new(), "", text)
+}
+
 /// Writes an explanation. `named` means that the user named the crates to explain.
 pub fn write(explanation: &Explanation, named: bool, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
-    let mut page = Page { out, width };
-    if named {
-        explanation.units.iter().try_for_each(|unit| page.unit(explanation, unit))?;
-    } else {
-        page.head(explanation)?;
-        page.causes(explanation)?;
-    }
-    explanation.notes.iter().try_for_each(|note| page.heading("Note", note))
+    let (new, others): (Vec<_>, Vec<_>) = explanation.causes.iter().partition(|cause| cause.what == CauseKind::New);
+    let lines = match named {
+        true => explanation.units.iter().flat_map(|unit| of_unit(explanation, unit)).collect(),
+        false => {
+            let others = others.into_iter().flat_map(|cause| of_cause(explanation, cause));
+            head(explanation).into_iter().chain(others).chain(new_packages(&new)).collect::<Vec<_>>()
+        }
+    };
+    let notes = explanation.notes.iter().map(|note| line(GOOD, "Note", note));
+    lines.into_iter().chain(notes).try_for_each(|(style, verb, text)| lines::line(out, width, style, &verb, &text))
 }
 
-struct Page<'a> {
-    out: &'a mut dyn Write,
-    width: Option<u16>,
+fn head(explanation: &Explanation) -> Option<Line> {
+    let Explanation { command, planned, misses, uncacheable, .. } = explanation;
+    let cargo = format!("`cargo {}`", command.join(" "));
+    let text = match (misses, planned) {
+        (_, 0) => format!("no unit in {cargo}"),
+        (0, planned) => format!("none of {} in {cargo}", units(*planned)),
+        (misses, planned) => format!("{misses} of {} in {cargo}", units(*planned)),
+    };
+    let rest = match uncacheable {
+        0 => String::new(),
+        units => format!("; {units} cannot be cached, which `cargo xcache report` lists"),
+    };
+    (!command.is_empty()).then(|| line(GOOD, "Missed", format!("{text}{rest}")))
 }
 
-impl Page<'_> {
-    fn head(&mut self, explanation: &Explanation) -> io::Result<()> {
-        let Explanation { command, planned, misses, uncacheable, .. } = explanation;
-        if command.is_empty() {
-            return Ok(());
-        }
-        let command = format!("`cargo {}`", command.join(" "));
-        let text = match (misses, planned) {
-            (_, 0) => format!("no unit in {command}"),
-            (0, planned) => format!("none of {} in {command}", units(*planned)),
-            (misses, planned) => format!("{misses} of {} in {command}", units(*planned)),
-        };
-        let rest = match uncacheable {
-            0 => String::new(),
-            units => format!("; {units} cannot be cached, which `cargo xcache report` lists"),
-        };
-        self.heading("Missed", &format!("{text}{rest}"))
-    }
+/// The cause, the path to its package unless the text contains it, and the units.
+fn of_cause(explanation: &Explanation, cause: &Cause) -> Vec<Line> {
+    let listed = |heading: String, units: &[usize]| {
+        let mut names: Vec<_> = units.iter().filter_map(|index| explanation.units.get(*index)).map(name).collect();
+        names.sort();
+        (!units.is_empty()).then(|| format!("{heading}: {}", first_few(&names, LISTED)))
+    };
+    let path = Some(cause.path.join(" → ")).filter(|path| path.contains(" → ") && !cause.text.contains(path));
+    let own = listed(units(cause.units.len()), &cause.units);
+    let followers = counted(cause.followers.len(), "more follows", "more follow");
+    let details = [path, own, listed(followers, &cause.followers)].into_iter().flatten().map(more);
+    [line(GOOD, "Because", &cause.text)].into_iter().chain(details).collect()
+}
 
-    fn causes(&mut self, explanation: &Explanation) -> io::Result<()> {
-        let (new, others): (Vec<_>, Vec<_>) = explanation.causes.iter().partition(|cause| cause.what == CauseKind::New);
-        for cause in others {
-            self.heading("Because", &cause.text)?;
-            self.path(cause)?;
-            self.units(explanation, cause)?;
-        }
-        self.new_packages(&new)
-    }
+/// One list of all packages without an input history.
+fn new_packages(causes: &[&Cause]) -> Vec<Line> {
+    let Some(first) = causes.first() else { return Vec::new() };
+    let name = first.package.as_deref().and_then(|package| package.split(' ').next()).unwrap_or_default();
+    let predicate = first.text.strip_prefix(&format!("{name} was ")).unwrap_or(&first.text);
+    let packages = match causes.len() {
+        1 => "a package was".to_owned(),
+        many => format!("{many} packages were"),
+    };
+    let listed = causes.iter().take(LISTED).map(|cause| {
+        let path = if cause.path.len() > 1 { format!(" ({})", cause.path.join(" → ")) } else { String::new() };
+        format!("{}{path}", cause.package.as_deref().unwrap_or_default())
+    });
+    let rest = (causes.len() > LISTED).then(|| format!("and {} more", causes.len() - LISTED));
+    let heading = line(GOOD, "Because", format!("{packages} {predicate}"));
+    [heading].into_iter().chain(listed.chain(rest).map(more)).collect()
+}
 
-    /// One list of all packages without an input history.
-    fn new_packages(&mut self, causes: &[&Cause]) -> io::Result<()> {
-        let Some(first) = causes.first() else { return Ok(()) };
-        let name = first.package.as_deref().and_then(|package| package.split(' ').next()).unwrap_or_default();
-        let predicate = first.text.strip_prefix(&format!("{name} was ")).unwrap_or(&first.text);
-        let packages = match causes.len() {
-            1 => "a package was".to_owned(),
-            many => format!("{many} packages were"),
-        };
-        self.heading("Because", &format!("{packages} {predicate}"))?;
-        for cause in causes.iter().take(LISTED) {
-            let path = if cause.path.len() > 1 { format!(" ({})", cause.path.join(" → ")) } else { String::new() };
-            self.more(&format!("{}{path}", cause.package.as_deref().unwrap_or_default()))?;
-        }
-        match causes.len().saturating_sub(LISTED) {
-            0 => Ok(()),
-            more => self.more(&format!("and {more} more")),
-        }
-    }
-
-    /// The path to the package, unless the text of the cause contains it.
-    fn path(&mut self, Cause { path, text, .. }: &Cause) -> io::Result<()> {
-        let path = path.join(" → ");
-        if path.contains(" → ") && !text.contains(&path) { self.more(&path) } else { Ok(()) }
-    }
-
-    fn units(&mut self, explanation: &Explanation, cause: &Cause) -> io::Result<()> {
-        let names = |units: &[usize]| {
-            let mut names: Vec<_> = units.iter().filter_map(|index| explanation.units.get(*index)).map(name).collect();
-            names.sort();
-            first_few(&names, LISTED)
-        };
-        if !cause.units.is_empty() {
-            self.more(&format!("{}: {}", units(cause.units.len()), names(&cause.units)))?;
-        }
-        if !cause.followers.is_empty() {
-            let followers = counted(cause.followers.len(), "more follows", "more follow");
-            self.more(&format!("{followers}: {}", names(&cause.followers)))?;
-        }
-        Ok(())
-    }
-
-    fn unit(&mut self, explanation: &Explanation, unit: &Explained) -> io::Result<()> {
-        let verb = match unit.outcome.as_str() {
-            "miss" => "Missed".into(),
-            outcome => capitalized(outcome),
-        };
-        let compared = unit.compared_with.map(|at| format!(", compared with the inputs recorded at {at:.0}"));
-        self.heading(&verb, &format!("{} {}{}", name(unit), unit.version, compared.unwrap_or_default()))?;
-        for cause in unit.causes.iter().filter_map(|index| explanation.causes.get(*index)) {
-            self.detail("Because", &cause.text)?;
-        }
-        if unit.path.len() > 1 {
-            self.detail("Through", &unit.path.join(" → "))?;
-        }
-        Ok(())
-    }
-
-    fn heading(&mut self, verb: &str, text: &str) -> io::Result<()> {
-        lines::line(self.out, self.width, GOOD, verb, text)
-    }
-
-    fn detail(&mut self, verb: &str, text: &str) -> io::Result<()> {
-        lines::line(self.out, self.width, NOTE, verb, text)
-    }
-
-    fn more(&mut self, text: &str) -> io::Result<()> {
-        lines::line(self.out, self.width, Style::new(), "", text)
-    }
+/// A unit, its causes, and the path to its package.
+fn of_unit(explanation: &Explanation, unit: &Explained) -> Vec<Line> {
+    let verb = match unit.outcome.as_str() {
+        "miss" => "Missed".into(),
+        outcome => capitalized(outcome),
+    };
+    let compared = unit.compared_with.map(|at| format!(", compared with the inputs recorded at {at:.0}"));
+    let heading = line(GOOD, &verb, format!("{} {}{}", name(unit), unit.version, compared.unwrap_or_default()));
+    let causes = unit.causes.iter().filter_map(|index| explanation.causes.get(*index));
+    let causes = causes.map(|cause| line(NOTE, "Because", &cause.text));
+    let path = (unit.path.len() > 1).then(|| line(NOTE, "Through", unit.path.join(" → ")));
+    [heading].into_iter().chain(causes).chain(path).collect()
 }
 
 /// The package, and the target if it is not the library.

@@ -1,8 +1,8 @@
 use super::*;
 use crate::event::MissReason;
-use crate::report::tests;
+use crate::report::tests::{assert_page, plain};
 
-fn unit(package: &str, kind: &str, mode: &str, causes: &[usize]) -> Explained {
+fn unit(package: &str, kind: &str, mode: &str) -> Explained {
     Explained {
         package: package.into(),
         version: "1.0.0".into(),
@@ -10,19 +10,19 @@ fn unit(package: &str, kind: &str, mode: &str, causes: &[usize]) -> Explained {
         kind: kind.into(),
         mode: mode.into(),
         outcome: "miss".into(),
-        causes: causes.into(),
+        causes: vec![0],
         compared_with: None,
         path: vec!["app".into(), package.into()],
     }
 }
 
-fn cause(what: CauseKind, text: &str, units: &[usize], followers: &[usize]) -> Cause {
+fn cause(what: CauseKind, text: &str, followers: &[usize]) -> Cause {
     let package = text.split(' ').next().map(|name| format!("{name} 1.0.0"));
     let path = ["app", "middle", "base"].map(Into::into).into();
-    Cause { what, package, text: text.into(), path, units: units.into(), followers: followers.into() }
+    Cause { what, package, text: text.into(), path, units: vec![0], followers: followers.into() }
 }
 
-fn explanation(units: Vec<Explained>, causes: Vec<Cause>, notes: &[&str]) -> Explanation {
+fn explanation(units: Vec<Explained>, causes: Vec<Cause>) -> Explanation {
     Explanation {
         schema_version: super::super::SCHEMA_VERSION,
         command: vec!["build".into(), "--release".into()],
@@ -32,86 +32,63 @@ fn explanation(units: Vec<Explained>, causes: Vec<Cause>, notes: &[&str]) -> Exp
         uncacheable: 1,
         causes,
         units,
-        notes: notes.iter().map(|note| (*note).to_owned()).collect(),
+        notes: vec!["a note".into()],
     }
 }
 
-fn plain(explanation: &Explanation, named: bool, width: Option<u16>) -> String {
-    tests::plain(|out| write(explanation, named, width, out))
+/// An explanation of a change whose words do not fit on one line of a terminal.
+fn changed() -> Explanation {
+    let text = "base has changed in a way that needs more words than fit on one line of a terminal";
+    let units = vec![unit("base", "lib", "build"), unit("middle", "lib", "build")];
+    explanation(units, vec![cause(CauseKind::Changed { changes: Vec::new() }, text, &[1])])
+}
+
+fn page(explanation: &Explanation, named: bool, width: Option<u16>) -> String {
+    plain(|out| write(explanation, named, width, out))
 }
 
 #[test]
-fn a_cause_is_written_once_with_its_units_and_their_followers() {
-    let units = vec![unit("base", "lib", "build", &[0]), unit("middle", "lib", "build", &[0])];
-    let changed = CauseKind::Changed { changes: Vec::new() };
-    let text =
-        plain(&explanation(units, vec![cause(changed, "base has changed", &[0], &[1])], &["a note"]), false, None);
-    assert_eq!(
-        text,
-        "      Missed 2 of 9 units in `cargo build --release`; 1 cannot be cached, which `cargo xcache report` lists
-     Because base has changed
-             app → middle → base
-             1 unit: base
-             1 more follows: middle
-        Note a note
-"
-    );
-}
-
-#[test]
-fn a_build_without_misses_or_units_takes_one_line() {
-    let mut none = explanation(vec![], vec![], &[]);
-    none.uncacheable = 0;
-    assert_eq!(plain(&none, false, None), "      Missed none of 9 units in `cargo build --release`\n");
-    none.planned = 0;
-    assert_eq!(plain(&none, false, None), "      Missed no unit in `cargo build --release`\n");
-    none.command.clear();
-    assert_eq!(plain(&none, false, None), "");
-}
-
-#[test]
-fn new_packages_are_one_list() {
+fn pages_are_as_checked_in() {
     let names: Vec<_> = (0..20).map(|index| format!("new{index:02}")).collect();
-    let units = names.iter().map(|name| unit(name, "lib", "build", &[])).collect();
-    let new = |name: &String| cause(CauseKind::New, &format!("{name} was never built before"), &[0], &[]);
-    let text = plain(&explanation(units, names.iter().map(new).collect(), &[]), false, None);
-    assert_eq!(text.matches("Because").count(), 1);
-    assert!(text.contains("Because 20 packages were never built before\n"), "{text}");
-    assert!(text.contains("             new11 1.0.0 (app → middle → base)\n             and 8 more\n"), "{text}");
-}
-
-#[test]
-fn a_named_unit_has_its_causes_and_its_path() {
+    let units = names.iter().map(|name| unit(name, "lib", "build")).collect();
+    let new = names.iter().map(|name| cause(CauseKind::New, &format!("{name} was never built before"), &[]));
     let unusable = CauseKind::Unusable { reason: MissReason::Corrupt, differences: Vec::new() };
-    let units = vec![unit("base", "custom-build", "run-custom-build", &[0])];
-    let text = plain(&explanation(units, vec![cause(unusable, "base: it was damaged", &[0], &[])], &[]), true, None);
-    assert_eq!(
-        text,
-        "      Missed base (build script's run) 1.0.0
-     Because base: it was damaged
-     Through app → base
-"
-    );
+    let run = vec![unit("base", "custom-build", "run-custom-build")];
+    let without_misses = || Explanation { uncacheable: 0, notes: Vec::new(), ..explanation(vec![], vec![]) };
+    for (name, page) in [
+        ("explanation.txt", page(&changed(), false, None)),
+        ("explanation-50.txt", page(&changed(), false, Some(50))),
+        ("explanation-of-new-packages.txt", page(&explanation(units, new.collect()), false, None)),
+        (
+            "explanation-of-a-unit.txt",
+            page(&explanation(run, vec![cause(unusable, "base: it was damaged", &[])]), true, None),
+        ),
+        ("explanation-without-misses.txt", page(&without_misses(), false, None)),
+        ("explanation-without-units.txt", page(&Explanation { planned: 0, ..without_misses() }, false, None)),
+    ] {
+        assert_page(name, &page);
+    }
+    assert_eq!(page(&Explanation { command: Vec::new(), ..without_misses() }, false, None), "");
 }
 
 #[test]
 fn long_lines_are_wrapped_beside_the_verb() {
-    let text = "base has changed in a way that needs more words than fit on one line of a terminal";
-    let causes = vec![cause(CauseKind::Changed { changes: Vec::new() }, text, &[0], &[])];
-    let shown = plain(&explanation(vec![unit("base", "lib", "build", &[0])], causes, &[]), false, Some(50));
+    let shown = page(&changed(), false, Some(50));
     assert!(shown.lines().all(|line| line.chars().count() <= 50), "{shown}");
     let words: Vec<_> = shown.split_whitespace().collect();
-    assert!(words.join(" ").contains(text), "{shown}");
+    assert!(words.join(" ").contains(&changed().causes[0].text), "{shown}");
 }
 
 #[test]
 fn names_distinguish_the_units_of_a_package() {
-    let mut bin = unit("app", "bin", "build", &[]);
-    assert_eq!(name(&bin), "app (bin)");
-    bin.target = "tool".into();
-    assert_eq!(name(&bin), "app (bin tool)");
-    assert_eq!(name(&unit("app", "lib", "check", &[])), "app (check)");
-    assert_eq!(name(&unit("app", "lib", "test", &[])), "app (test)");
-    assert_eq!(name(&unit("app", "proc-macro", "build", &[])), "app");
-    assert_eq!(name(&unit("app", "custom-build", "build", &[])), "app (build script)");
+    for (kind, mode, target, expected) in [
+        ("bin", "build", "app", "app (bin)"),
+        ("bin", "build", "tool", "app (bin tool)"),
+        ("lib", "check", "app", "app (check)"),
+        ("lib", "test", "app", "app (test)"),
+        ("proc-macro", "build", "app", "app"),
+        ("custom-build", "build", "app", "app (build script)"),
+    ] {
+        assert_eq!(name(&Explained { target: target.into(), ..unit("app", kind, mode) }), expected);
+    }
 }

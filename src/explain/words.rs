@@ -5,7 +5,7 @@ use super::{CauseKind, Origins};
 use crate::entry::IN_PATH;
 use crate::event::{Difference, MissReason};
 use crate::key::diff::{Change, Input};
-use crate::report::reasons::describe_miss;
+use crate::report::outcome::describe_miss;
 use crate::roots::Root;
 
 /// Where else the inputs of units may be known.

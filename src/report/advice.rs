@@ -1,15 +1,13 @@
 //! Advice: what made this build slower than necessary, and what would change that.
 //!
-//! [`linking`] looks at programs, [`compiling`] at compilations, and [`stores`] at the two stores and the target
-//! directory.
+//! [`linking`] looks at programs, and [`units`] at compilations, the two stores and the target directory.
 //!
 //! **Invariants.** Pure, like the rest of the report. All advice rests on figures of this session, and states them. The
 //! worth of advice is the time spent on the matter: an upper limit of what following it saves, not an estimate. Advice
 //! worth less than a second is left out.
 
-mod compiling;
 mod linking;
-mod stores;
+mod units;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,7 +15,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Report, UnitReport};
+use super::{Outcome, Report, UnitReport};
 use crate::event::{Event, EventKind, LinkedProgram, UnitId};
 
 /// Advice below this worth is left out, in milliseconds.
@@ -66,34 +64,36 @@ pub enum AdviceName {
 }
 
 impl Advice {
+    /// Advice, unless it counts time and is not worth enough.
     fn new<const N: usize>(
         name: AdviceName,
         worth_ms: impl Into<Option<u64>>,
         figures: [(&str, u64); N],
         message: String,
         action: impl Into<String>,
-    ) -> Self {
+    ) -> Option<Self> {
+        let worth_ms = worth_ms.into();
         let figures = figures.map(|(name, value)| (name.to_owned(), value)).into();
-        Self { name, message, figures, worth_ms: worth_ms.into(), action: action.into() }
+        let advice = Self { name, message, figures, worth_ms, action: action.into() };
+        worth_ms.is_none_or(|worth| worth >= MIN_WORTH_MS).then_some(advice)
     }
 }
 
 /// All advice for a session, the most valuable first.
 pub(super) fn advice(report: &Report, events: &[Event]) -> Vec<Advice> {
     let input = AdviceInput::of(report, events);
-    let all = [
-        linking::faster_linker(&input),
-        linking::debug_info(&input),
-        compiling::duplicate_versions(&input),
-        compiling::incremental_in_ci(&input),
-        stores::slow_restore(&input),
-        stores::slow_remote(&input),
-        stores::remote_failed(&input),
-        stores::not_uploaded(&input),
-        stores::too_small(&input),
+    let rules = [
+        linking::faster_linker,
+        linking::debug_info,
+        units::duplicate_versions,
+        units::incremental_in_ci,
+        units::slow_restore,
+        units::slow_remote,
+        units::remote_failed,
+        units::not_uploaded,
+        units::too_small,
     ];
-    let mut advice: Vec<_> = all.into_iter().flatten().collect();
-    advice.retain(|advice| advice.worth_ms.is_none_or(|worth| worth >= MIN_WORTH_MS));
+    let mut advice: Vec<Advice> = rules.iter().filter_map(|rule| rule(&input)).collect();
     advice.sort_by_key(|advice| (Reverse(advice.worth_ms), advice.name));
     advice
 }
@@ -128,11 +128,11 @@ impl<'a> AdviceInput<'a> {
         }
         input
     }
-}
 
-/// Adds up values without overflow: events may come from a file.
-fn sum(values: impl IntoIterator<Item = u64>) -> u64 {
-    values.into_iter().fold(0, u64::saturating_add)
+    /// The units whose outcome meets a condition.
+    fn units(&self, condition: impl Fn(&Outcome) -> bool) -> impl Iterator<Item = &'a UnitReport> {
+        self.report.units.iter().filter(move |unit| condition(&unit.outcome))
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::report::present::first_few;
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
 fn unit(package: &str, version: &str) -> PlannedUnit {
-    PlannedUnit { package: package.into(), version: version.into(), ..planned(0, &Fate::Untouched) }
+    PlannedUnit { package: package.into(), version: version.into(), ..planned(0, &Fate::UNTOUCHED) }
 }
 
 /// The advice for a session with these events, all at the same time.
@@ -39,41 +39,49 @@ fn linked(linker: Option<&str>, linker_millis: u64) -> EventKind {
     EventKind::Linked { unit: UnitId(0), program }
 }
 
+/// The advice for a session with one unit.
+fn advice_of_one(kinds: Vec<EventKind>) -> Vec<Advice> {
+    advice_of(vec![unit("a", "1.0.0")], kinds)
+}
+
+/// The advice for a session with one unit that cannot be cached because it is compiled incrementally.
+fn advice_of_incremental(kinds: Vec<EventKind>) -> Vec<Advice> {
+    let uncacheable = Some(UncacheableReason::Incremental);
+    advice_of(vec![PlannedUnit { uncacheable, ..unit("member", "0.1.0") }], kinds)
+}
+
 /// A kind of advice, its decisive figure, and the advice for a session that spends so many milliseconds on the matter.
 type Case = (AdviceName, &'static str, fn(u64) -> Vec<Advice>);
 
 const CASES: [Case; 8] = [
     (AdviceName::FasterLinker, "linker_ms", |worth| {
-        advice_of(vec![unit("a", "1.0.0")], vec![compiled(0, worth), linked(None, worth), machine(false, &["mold"])])
+        advice_of_one(vec![compiled(0, worth), linked(None, worth), machine(false, &["mold"])])
     }),
     (AdviceName::DuplicateVersions, "cheaper_ms", |worth| {
         let units = vec![unit("syn", "1.0.9"), unit("syn", "2.0.1"), unit("syn", "2.0.1")];
         advice_of(units, vec![compiled(0, worth), compiled(1, worth), compiled(2, 5)])
     }),
     (AdviceName::IncrementalInCi, "compile_ms", |worth| {
-        let member = PlannedUnit { uncacheable: Some(UncacheableReason::Incremental), ..unit("member", "0.1.0") };
-        advice_of(vec![member], vec![compiled(0, worth), machine(true, &[])])
+        advice_of_incremental(vec![compiled(0, worth), machine(true, &[])])
     }),
     (AdviceName::SlowRestore, "restore_ms", |worth| {
         advice_of(vec![unit("a", "1.0.0"), unit("b", "1.0.0")], vec![restored(0, worth, 0), restored(1, 20, 5000)])
     }),
-    (AdviceName::SlowRemote, "fetch_ms", |worth| {
-        let found =
-            |unit| EventKind::Found { unit: UnitId(unit), tier: Tier::Remote, transferred: 1000, millis: worth };
+    (AdviceName::SlowRemote, "fetch_ms", |millis| {
+        let found = |unit| EventKind::Found { unit: UnitId(unit), tier: Tier::Remote, transferred: 1000, millis };
         let units = vec![unit("a", "1.0.0"), unit("b", "1.0.0")];
         advice_of(units, vec![found(0), found(1), restored(0, 0, 0), restored(1, 0, 0)])
     }),
     (AdviceName::RemoteFailed, "compile_ms", |worth| {
-        let missed = EventKind::Missed { unit: UnitId(0), reason: MissReason::RemoteFailed };
-        advice_of(vec![unit("a", "1.0.0")], vec![missed, compiled(0, worth)])
+        advice_of_one(vec![EventKind::Missed { unit: UnitId(0), reason: MissReason::RemoteFailed }, compiled(0, worth)])
     }),
     (AdviceName::NotUploaded, "compile_ms", |worth| {
         let left = EventKind::UploadFinished { sent: 0, left: 1, bytes: 0 };
-        advice_of(vec![unit("a", "1.0.0")], vec![compiled(0, worth), recorded(0), left])
+        advice_of_one(vec![compiled(0, worth), recorded(0), left])
     }),
     (AdviceName::StoreTooSmall, "compile_ms", |worth| {
         let evicted = EventKind::Evicted { units: vec![UnitId(0)], max_bytes: 1_000_000 };
-        advice_of(vec![unit("a", "1.0.0")], vec![compiled(0, worth), recorded(0), evicted])
+        advice_of_one(vec![compiled(0, worth), recorded(0), evicted])
     }),
 ];
 
@@ -90,7 +98,7 @@ fn advice_is_given_from_a_worth_of_one_second_on() {
 }
 
 #[test]
-fn there_is_no_advice_for_hits_or_without_anything_to_do() {
+fn there_is_no_advice_without_a_matter() {
     let hits = [
         Fate::hit(Tier::Local, 40_000),
         Fate::hit(Tier::Remote, 40_000),
@@ -98,16 +106,33 @@ fn there_is_no_advice_for_hits_or_without_anything_to_do() {
         Fate::Fresh { found: true },
     ];
     assert_eq!(report(&hits).advice, []);
-    assert_eq!(advice_of(Vec::new(), vec![EventKind::NothingToPlan]), []);
+    let key = crate::key::UnitKey(crate::digest::Digest::of("a"));
+    let uploaded = EventKind::Uploaded { key, package: "a 1.0.0".into(), bytes: 9, millis: 9 };
+    let left = EventKind::UploadFinished { sent: 1, left: 1, bytes: 9 };
+    let stray = EventKind::Evicted { units: vec![UnitId(7)], max_bytes: 1 };
+    let twice = || vec![unit("a", "1.0.0"), unit("a", "2.0.0")];
+    for (matter, units, kinds) in [
+        ("nothing to do", vec![], vec![EventKind::NothingToPlan]),
+        ("a version that was a hit", twice(), vec![compiled(0, 5000), restored(1, 1, 5000)]),
+        (
+            "a unit that was uploaded",
+            vec![PlannedUnit { key: Some(key), ..unit("a", "1.0.0") }],
+            vec![compiled(0, 5000), recorded(0), uploaded, left],
+        ),
+        ("units outside of the plan", vec![], vec![linked(None, u64::MAX), linked(None, u64::MAX), stray]),
+    ] {
+        assert_eq!(advice_of(units, kinds), [], "{matter}");
+    }
+    let incremental_elsewhere = advice_of_incremental(vec![compiled(0, 5000), machine(false, &[])]);
+    assert_eq!(incremental_elsewhere, [], "incremental compilation outside of CI");
 }
 
 #[test]
 fn advice_is_ordered_by_worth_with_unknown_worth_last() {
-    let member = PlannedUnit { uncacheable: Some(UncacheableReason::Incremental), ..unit("member", "0.1.0") };
     let program = LinkedProgram { debug_bytes: 60_000_000, full_debug: true, ..LinkedProgram::default() };
     let large = EventKind::Linked { unit: UnitId(0), program };
     let kinds = vec![compiled(0, 3000), large, linked(None, 2000), machine(true, &["mold"])];
-    let names: Vec<_> = advice_of(vec![member], kinds).iter().map(|advice| advice.name).collect();
+    let names: Vec<_> = advice_of_incremental(kinds).iter().map(|advice| advice.name).collect();
     assert_eq!(names, [AdviceName::IncrementalInCi, AdviceName::FasterLinker, AdviceName::DebugInfo]);
 }
 
@@ -140,16 +165,11 @@ fn the_advised_linker_is_installed_and_faster_than_the_used_one() {
 }
 
 #[test]
-fn programs_for_other_platforms_have_other_linkers() {
+fn only_programs_for_this_host_that_link_for_long_count() {
     assert!(linking(None, &["mold"], Some(HOST)).is_some());
     assert_eq!(linking(None, &["mold"], Some("aarch64-unknown-linux-gnu")), None);
-}
-
-#[test]
-fn there_is_no_advice_about_linkers_that_take_a_small_part_of_the_time() {
-    let kinds = |all| vec![compiled(0, all), linked(None, 5000), machine(false, &["mold"])];
-    assert_eq!(advice_of(vec![unit("a", "1.0.0")], kinds(50_000)).len(), 1);
-    assert_eq!(advice_of(vec![unit("a", "1.0.0")], kinds(50_001)), []);
+    let of = |all| advice_of_one(vec![compiled(0, all), linked(None, 5000), machine(false, &["mold"])]);
+    assert_eq!((of(50_000).len(), of(50_001).len()), (1, 0));
 }
 
 fn debug_info(ci: bool, profile: &str, debug_bytes: u64) -> Option<Advice> {
@@ -159,7 +179,7 @@ fn debug_info(ci: bool, profile: &str, debug_bytes: u64) -> Option<Advice> {
         EventKind::Linked { unit: UnitId(0), program }
     };
     let kinds = vec![program(debug_bytes, 7, true), program(1000, 0, false), machine(ci, &[])];
-    advice_of(vec![unit("a", "1.0.0")], kinds).pop()
+    advice_of_one(kinds).pop()
 }
 
 #[test]
@@ -193,35 +213,8 @@ fn compatible_versions_are_no_duplicates() {
 }
 
 #[test]
-fn a_version_that_was_a_hit_is_no_duplicate() {
-    let units = vec![unit("a", "1.0.0"), unit("a", "2.0.0")];
-    assert_eq!(advice_of(units, vec![compiled(0, 5000), restored(1, 1, 5000)]), []);
-}
-
-#[test]
-fn there_is_no_advice_against_incremental_compilation_outside_of_ci() {
-    let member = PlannedUnit { uncacheable: Some(UncacheableReason::Incremental), ..unit("member", "0.1.0") };
-    assert_eq!(advice_of(vec![member], vec![compiled(0, 5000), machine(false, &[])]), []);
-}
-
-#[test]
-fn uploaded_units_do_not_count_as_not_uploaded() {
-    let key = crate::key::UnitKey(crate::digest::Digest::of("a"));
-    let unit = PlannedUnit { key: Some(key), ..unit("a", "1.0.0") };
-    let uploaded = EventKind::Uploaded { key, package: "a 1.0.0".into(), bytes: 9, millis: 9 };
-    let left = EventKind::UploadFinished { sent: 1, left: 1, bytes: 9 };
-    assert_eq!(advice_of(vec![unit], vec![compiled(0, 5000), recorded(0), uploaded, left]), []);
-}
-
-#[test]
 fn a_long_list_ends_with_the_number_of_further_items() {
     let items = ["a", "b", "c", "d", "e"].map(String::from);
     assert_eq!(first_few(&items[..3], SHOWN), "a, b, c");
     assert_eq!(first_few(&items, SHOWN), "a, b, c and 2 more");
-}
-
-#[test]
-fn events_about_units_outside_of_the_plan_give_no_advice() {
-    let stray = EventKind::Evicted { units: vec![UnitId(7)], max_bytes: 1 };
-    assert_eq!(advice_of(Vec::new(), vec![linked(None, u64::MAX), linked(None, u64::MAX), stray]), []);
 }

@@ -1,43 +1,32 @@
 //! The book agrees with the code: the schemas, and the names of reasons and advice.
 
-use std::fs;
-use std::path::PathBuf;
+use schemars::schema_for;
 
 use super::Report;
 use super::advice::AdviceName;
 use super::compare::Comparison;
 use super::sessions::Sessions;
 use super::stats::Stats;
-use super::tests::variants;
+use super::tests::{assert_checked_in, checked_in, variants};
 use crate::event::lines::Line;
 use crate::event::{MissReason, UncacheableReason};
 
-fn book(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("book/src").join(file)
-}
-
 fn chapter(file: &str) -> String {
-    fs::read_to_string(book(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+    checked_in(&format!("book/src/{file}"))
 }
 
 #[test]
 fn the_schemas_in_the_book_are_up_to_date() {
-    let schemas = [
-        ("report.md", "report.schema.json", Report::schema()),
-        ("report.md", "sessions.schema.json", Sessions::schema()),
-        ("report.md", "comparison.schema.json", Comparison::schema()),
-        ("report.md", "stats.schema.json", Stats::schema()),
+    for (page, file, schema) in [
+        ("report.md", "report.schema.json", schema_for!(Report).to_value()),
+        ("report.md", "sessions.schema.json", schema_for!(Sessions).to_value()),
+        ("report.md", "comparison.schema.json", schema_for!(Comparison).to_value()),
+        ("report.md", "stats.schema.json", schema_for!(Stats).to_value()),
         ("report.md", "events.schema.json", Line::schema()),
         #[cfg(feature = "explain")]
-        ("explain.md", "explain.schema.json", crate::explain::Explanation::schema()),
-    ];
-    for (page, file, schema) in schemas {
-        let (path, generated) = (book(file), format!("{schema:#}\n"));
-        if std::env::var_os("XCACHE_BLESS").is_some() {
-            fs::write(&path, &generated).unwrap();
-        }
-        let checked_in = fs::read_to_string(&path).unwrap_or_default();
-        assert!(checked_in == generated, "book/src/{file} is out of date; XCACHE_BLESS=1 writes it");
+        ("explain.md", "explain.schema.json", schema_for!(crate::explain::Explanation).to_value()),
+    ] {
+        assert_checked_in(&format!("book/src/{file}"), &format!("{schema:#}\n"));
         assert!(chapter(page).contains(&format!("]({file})")), "{page} does not name {file}");
     }
 }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sessions::Session;
-use super::{Outcome, OutcomeKind, PhaseSpan, Report, SCHEMA_VERSION, UnitReport};
+use super::{Outcome, PhaseSpan, Report, SCHEMA_VERSION, UnitReport};
 use crate::event::Phase;
 
 /// What changed from one build to another.
@@ -64,11 +64,6 @@ impl Comparison {
             changed,
         }
     }
-
-    /// The JSON schema.
-    pub fn schema() -> serde_json::Value {
-        schemars::schema_for!(Self).to_value()
-    }
 }
 
 type Pair<'a> = (Option<&'a UnitReport>, Option<&'a UnitReport>);
@@ -120,7 +115,7 @@ fn without_numbers(outcome: &Outcome) -> impl PartialEq + use<> {
         Outcome::Uncacheable { reason, .. } => (None, false, Some(*reason)),
         Outcome::Hit { .. } | Outcome::Fresh | Outcome::NotReached => (None, false, None),
     };
-    (OutcomeKind::of(outcome), reasons)
+    (outcome.kind(), reasons)
 }
 
 fn phases(before: &[PhaseSpan], after: &[PhaseSpan]) -> Vec<PhaseChange> {

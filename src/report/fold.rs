@@ -6,18 +6,19 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CorruptObject, Count, Outcome, PassedThrough, PhaseSpan, RemoteFailure, Report, Totals, UnitReport, advice,
-    timeline,
+    CorruptObject, Count, Outcome, PassedThrough, PhaseSpan, RemoteFailure, Report, SCHEMA_VERSION, Totals, UnitReport,
+    advice, timeline,
 };
-use crate::event::{Event, EventKind, MissReason, Phase, PlannedUnit, Tier, UncacheableReason, UnitId};
+use crate::event::{Event, EventKind, MissReason, PlannedUnit, Tier, UncacheableReason, UnitId};
 
 pub(super) fn fold(events: &[Event]) -> Report {
-    let mut fold = Fold::default();
+    let report = Report { schema_version: SCHEMA_VERSION, ..Report::default() };
+    let mut fold = Fold { report, ..Fold::default() };
     for event in events {
         fold.report.duration_ms = fold.report.duration_ms.max(event.at_ms);
         fold.apply(event.at_ms, &event.kind);
     }
-    let report = Report { spans: timeline::spans(events), ..fold.finish() };
+    let report = Report { spans: timeline::spans(events, fold.planned), ..fold.finish() };
     Report { advice: advice::advice(&report, events), ..report }
 }
 
@@ -35,29 +36,35 @@ impl<'a> Fold<'a> {
         let report = &mut self.report;
         match kind {
             EventKind::SessionStarted { command, version, started, remote } => {
-                report.command.clone_from(command);
-                report.xcache_version = Some(version.clone());
-                report.started = Some(*started);
-                report.remote.clone_from(remote);
+                (report.command, report.remote) = (command.clone(), remote.clone());
+                (report.xcache_version, report.started) = (Some(version.clone()), Some(*started));
             }
             EventKind::PhaseStarted { phase } => {
                 report.phases.push(PhaseSpan { phase: *phase, start_ms: at_ms, end_ms: None });
             }
-            EventKind::PhaseFinished { phase } => end_phase(&mut report.phases, *phase, at_ms),
+            EventKind::PhaseFinished { phase } => {
+                let mut open = report.phases.iter_mut().rev();
+                let latest = open.find(|span| span.phase == *phase && span.end_ms.is_none());
+                latest.into_iter().for_each(|span| span.end_ms = Some(at_ms));
+            }
             EventKind::Planned { units } => self.planned = units,
             EventKind::NothingToPlan => report.noop = true,
             EventKind::PlanFailed { reason } => report.plan_failed = Some(reason.clone()),
             EventKind::Unproven { reason } => report.unproven = Some(reason.clone()),
             EventKind::GraphIndexFound { entries } => report.graph_index_entries = Some(*entries),
-            EventKind::Found { unit, .. }
-            | EventKind::Missed { unit, .. }
-            | EventKind::Hydrated { unit, .. }
-            | EventKind::Rejected { unit, .. }
-            | EventKind::Restored { unit, .. }
-            | EventKind::Compiled { unit, .. }
-            | EventKind::LeftOut { unit }
-            | EventKind::Recorded { unit, .. }
-            | EventKind::NotRecorded { unit, .. } => self.tracks.entry(*unit).or_default().apply(kind),
+            EventKind::Found { unit, tier, transferred, .. } => {
+                let track = self.track(*unit);
+                track.tier = Some(*tier);
+                add(&mut track.transferred, *transferred);
+            }
+            EventKind::Missed { unit, reason } => self.track(*unit).missed = Some(*reason),
+            EventKind::Hydrated { unit, .. } | EventKind::Restored { unit, .. } | EventKind::Compiled { unit, .. } => {
+                self.track(*unit).produced = Some(kind);
+            }
+            EventKind::Rejected { unit, reason } => self.track(*unit).rejected = Some(reason),
+            EventKind::Recorded { unit, bytes, path_bound } => self.track(*unit).recorded = Some((*bytes, *path_bound)),
+            EventKind::NotRecorded { unit, reason } => self.track(*unit).not_recorded = Some(*reason),
+            EventKind::LeftOut { unit } => self.track(*unit).left_out = true,
             EventKind::UploadFinished { sent, left, bytes } => {
                 let totals = &mut report.totals;
                 (totals.uploaded, totals.uploaded_bytes, totals.not_uploaded) = (*sent, *bytes, *left);
@@ -76,11 +83,8 @@ impl<'a> Fold<'a> {
                 let failure = || RemoteFailure { remote: remote.clone(), message: message.clone() };
                 report.remote_failed.get_or_insert_with(failure);
             }
-            EventKind::Warning { message } => {
-                if !report.warnings.contains(message) {
-                    report.warnings.push(message.clone());
-                }
-            }
+            EventKind::Warning { message } if report.warnings.contains(message) => {}
+            EventKind::Warning { message } => report.warnings.push(message.clone()),
             EventKind::CargoFinished { code } => report.exit_code = *code,
             EventKind::SessionFinished => report.complete = true,
             EventKind::CargoStatus { .. }
@@ -94,25 +98,21 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn finish(self) -> Report {
-        let Self { mut report, planned, tracks, received } = self;
-        let built = report.exit_code == Some(0);
-        let transferred = tracks.range(..UnitId(planned.len())).map(|(_, track)| track.transferred);
-        let transferred = transferred.fold(0, u64::saturating_add);
-        let untouched = UnitTrack::default();
-        let track = |index| tracks.get(&UnitId(index)).unwrap_or(&untouched);
-        let units = planned.iter().enumerate().map(|(index, unit)| track(index).report(unit.clone(), built));
-        report.units = units.collect();
-        report.totals.received_bytes = received.unwrap_or(transferred);
-        report.totals.add_units(&report.units);
-        report
+    fn track(&mut self, unit: UnitId) -> &mut UnitTrack<'a> {
+        self.tracks.entry(unit).or_default()
     }
-}
 
-/// Ends the latest span of this phase that has no end yet.
-fn end_phase(phases: &mut [PhaseSpan], phase: Phase, at_ms: u64) {
-    if let Some(span) = phases.iter_mut().rev().find(|span| span.phase == phase && span.end_ms.is_none()) {
-        span.end_ms = Some(at_ms);
+    fn finish(mut self) -> Report {
+        let built = self.report.exit_code == Some(0);
+        let mut transferred = 0;
+        for (id, unit) in self.planned.iter().enumerate() {
+            let track = self.tracks.remove(&UnitId(id)).unwrap_or_default();
+            add(&mut transferred, track.transferred);
+            self.report.units.push(track.report(unit.clone(), built));
+        }
+        self.report.totals.received_bytes = self.received.unwrap_or(transferred);
+        self.report.totals.add_units(&self.report.units);
+        self.report
     }
 }
 
@@ -132,25 +132,7 @@ struct UnitTrack<'a> {
     left_out: bool,
 }
 
-impl<'a> UnitTrack<'a> {
-    fn apply(&mut self, kind: &'a EventKind) {
-        match kind {
-            EventKind::Found { tier, transferred, .. } => {
-                self.tier = Some(*tier);
-                self.transferred = self.transferred.saturating_add(*transferred);
-            }
-            EventKind::Missed { reason, .. } => self.missed = Some(*reason),
-            EventKind::Hydrated { .. } | EventKind::Restored { .. } | EventKind::Compiled { .. } => {
-                self.produced = Some(kind);
-            }
-            EventKind::Rejected { reason, .. } => self.rejected = Some(reason),
-            EventKind::Recorded { bytes, path_bound, .. } => self.recorded = Some((*bytes, *path_bound)),
-            EventKind::NotRecorded { reason, .. } => self.not_recorded = Some(*reason),
-            EventKind::LeftOut { .. } => self.left_out = true,
-            _ => {}
-        }
-    }
-
+impl UnitTrack<'_> {
     fn report(&self, unit: PlannedUnit, built: bool) -> UnitReport {
         let (outcome, rejected) = (self.outcome(&unit, built), self.rejected.map(str::to_owned));
         let PlannedUnit { package, version, target, kind, mode, platform, features, key, dependencies, .. } = unit;
@@ -158,24 +140,23 @@ impl<'a> UnitTrack<'a> {
     }
 
     fn outcome(&self, unit: &PlannedUnit, built: bool) -> Outcome {
+        let hit = |bytes, millis, compile_millis, hydrated| Outcome::Hit {
+            // The wrapper restores from the local store. Only `Found` says that the unit came from the remote.
+            tier: self.tier.unwrap_or(Tier::Local),
+            transferred_bytes: self.transferred,
+            restored_bytes: bytes,
+            restore_ms: millis,
+            compile_ms: compile_millis,
+            hydrated,
+        };
         let without_events = without_events(unit);
-        let uncacheable = unit.uncacheable.or(without_events);
-        match (self.produced, uncacheable) {
-            (
-                Some(
-                    EventKind::Hydrated { bytes, millis, compile_millis, .. }
-                    | EventKind::Restored { bytes, millis, compile_millis, .. },
-                ),
-                _,
-            ) => Outcome::Hit {
-                // The wrapper restores from the local store. Only `Found` says that the unit came from the remote.
-                tier: self.tier.unwrap_or(Tier::Local),
-                transferred_bytes: self.transferred,
-                restored_bytes: *bytes,
-                restore_ms: *millis,
-                compile_ms: *compile_millis,
-                hydrated: matches!(self.produced, Some(EventKind::Hydrated { .. })),
-            },
+        match (self.produced, unit.uncacheable.or(without_events)) {
+            (Some(EventKind::Hydrated { bytes, millis, compile_millis, .. }), _) => {
+                hit(*bytes, *millis, *compile_millis, true)
+            }
+            (Some(EventKind::Restored { bytes, millis, compile_millis, .. }), _) => {
+                hit(*bytes, *millis, *compile_millis, false)
+            }
             (Some(EventKind::Compiled { millis, success, .. }), Some(reason)) => {
                 Outcome::Uncacheable { reason, compile_ms: Some(*millis), failed: !success }
             }
@@ -207,54 +188,44 @@ fn without_events(unit: &PlannedUnit) -> Option<UncacheableReason> {
 
 impl Totals {
     fn add_units(&mut self, units: &[UnitReport]) {
-        self.units = units.len();
-        let mut compiled_before = 0_u64;
+        let mut compiled_before = 0;
         for unit in units {
-            add(&mut self.compile_ms, unit.outcome.compiled_ms().unwrap_or(0));
-            if let Outcome::Hit { compile_ms, .. } = &unit.outcome {
-                add(&mut compiled_before, *compile_ms);
-            }
+            let compile_ms = unit.outcome.compiled_ms().unwrap_or(0);
+            add(&mut self.compile_ms, compile_ms);
+            self.units += 1;
             self.rejected += usize::from(unit.rejected.is_some());
-            self.add_outcome(&unit.outcome);
+            match &unit.outcome {
+                Outcome::Hit { tier, restored_bytes, restore_ms, hydrated, compile_ms, .. } => {
+                    self.hits += 1;
+                    self.hydrated += usize::from(*hydrated);
+                    self.hits_local += usize::from(*tier == Tier::Local);
+                    self.hits_remote += usize::from(*tier == Tier::Remote);
+                    add(&mut self.restored_bytes, *restored_bytes);
+                    add(&mut self.restore_ms, *restore_ms);
+                    add(&mut compiled_before, *compile_ms);
+                }
+                Outcome::Fresh => self.fresh += 1,
+                Outcome::Miss { reason, recorded_bytes, .. } => {
+                    self.misses += 1;
+                    self.recorded += usize::from(recorded_bytes.is_some());
+                    add(&mut self.recorded_bytes, recorded_bytes.unwrap_or(0));
+                    if let Some(reason) = reason {
+                        self.misses_by_reason.entry(*reason).or_default().add(compile_ms);
+                    }
+                }
+                Outcome::Uncacheable { reason, .. } => {
+                    self.uncacheable += 1;
+                    self.uncacheable_by_reason.entry(*reason).or_default().add(compile_ms);
+                }
+                Outcome::NotReached => self.not_reached += 1,
+            }
         }
         self.saved_ms = compiled_before.saturating_sub(self.restore_ms);
-    }
-
-    fn add_outcome(&mut self, outcome: &Outcome) {
-        let compile_ms = outcome.compiled_ms().unwrap_or(0);
-        match outcome {
-            Outcome::Hit { tier, restored_bytes, restore_ms, hydrated, .. } => {
-                self.hits += 1;
-                self.hydrated += usize::from(*hydrated);
-                match tier {
-                    Tier::Local => self.hits_local += 1,
-                    Tier::Remote => self.hits_remote += 1,
-                }
-                add(&mut self.restored_bytes, *restored_bytes);
-                add(&mut self.restore_ms, *restore_ms);
-            }
-            Outcome::Fresh => self.fresh += 1,
-            Outcome::Miss { reason, recorded_bytes, .. } => {
-                self.misses += 1;
-                if let Some(reason) = reason {
-                    self.misses_by_reason.entry(*reason).or_default().add(compile_ms);
-                }
-                if let Some(bytes) = recorded_bytes {
-                    self.recorded += 1;
-                    add(&mut self.recorded_bytes, *bytes);
-                }
-            }
-            Outcome::Uncacheable { reason, .. } => {
-                self.uncacheable += 1;
-                self.uncacheable_by_reason.entry(*reason).or_default().add(compile_ms);
-            }
-            Outcome::NotReached => self.not_reached += 1,
-        }
     }
 }
 
 impl Count {
-    pub(super) fn add(&mut self, compile_ms: u64) {
+    fn add(&mut self, compile_ms: u64) {
         self.units += 1;
         add(&mut self.compile_ms, compile_ms);
     }

@@ -1,15 +1,13 @@
 //! The report as a page: one HTML file.
 //!
-//! [`page`] renders it. The template (`html/page.html`) reads the report itself, and derived values from [`view`]:
-//! [`groups`] has the units by outcome, and [`tracks`] the timeline, in [`lanes`].
+//! [`page`] renders it. The template (`html/page.html`) reads the report itself, and derived values from [`view`], with
+//! the [`timeline`].
 //!
 //! **Invariants.** The file is self-contained: its content security policy forbids every request. Texts of the report
 //! are never markup: the template escapes them, and the script only moves elements. Without scripts, everything works
 //! except for filtering, sorting, zooming and details. The same report gives the same bytes.
 
-mod groups;
-mod lanes;
-mod tracks;
+mod timeline;
 mod view;
 
 use minijinja::syntax::SyntaxConfig;
@@ -32,7 +30,10 @@ pub fn page(report: &Report) -> String {
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.expect("the delimiters are the default ones"));
     environment.add_filter("time", |millis: Option<u64>| millis.map(time).unwrap_or_default());
+    environment.add_filter("seconds", |millis: u64| format!("{}.{:03} s", millis / 1000, millis % 1000));
     environment.add_filter("bytes", |number: Option<u64>| number.map(bytes).unwrap_or_default());
+    environment.add_function("share", share);
+    environment.add_function("length", |start: u64, end: u64| end.saturating_sub(start));
     let context = minijinja::context! {
         report => Serde(report),
         page => Serde(view::page(report)),

@@ -1,7 +1,7 @@
 //! The report: what happened to every unit of a build, and why.
 //!
 //! [`Report::from_events`] folds the events of one session. [`text`] and, with the feature of this name, `html` render
-//! the result for people, and [`Report::schema`] describes its JSON form. [`reasons`] explains each miss reason.
+//! the result for people, and the book has the schema of its JSON form. [`outcome`] explains what happened to a unit.
 //! [`sessions`] and [`compare`] cover several reports, and [`stats`] all sessions. [`markdown`] and [`metrics`] are for
 //! CI services. [`advice`] says what would make builds faster. [`present`] has the words and numbers that all of them
 //! share.
@@ -12,16 +12,14 @@
 //! have accepted in the end), and the report claims nothing that no event states.
 
 pub mod advice;
-mod cause;
 pub mod compare;
 mod fold;
 #[cfg(feature = "html")]
 pub mod html;
-mod kind;
 pub mod markdown;
 pub mod metrics;
+pub mod outcome;
 pub mod present;
-pub mod reasons;
 pub mod sessions;
 pub mod stats;
 pub mod text;
@@ -33,7 +31,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::advice::{Advice, AdviceName};
-pub use self::kind::OutcomeKind;
+pub use self::outcome::OutcomeKind;
 use self::stats::{Costs, Tally};
 use self::timeline::Span;
 use crate::config::Prices;
@@ -44,7 +42,7 @@ use crate::key::UnitKey;
 pub const SCHEMA_VERSION: u32 = 2;
 
 /// What happened in one session.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// The version of this form.
     pub schema_version: u32,
@@ -305,85 +303,14 @@ impl Report {
     pub fn with_prices(self, prices: Prices) -> Self {
         Self { costs: Tally::of(&self).costs(prices), ..self }
     }
-
-    /// The JSON schema of a report.
-    pub fn schema() -> serde_json::Value {
-        schemars::schema_for!(Self).to_value()
-    }
-}
-
-impl Default for Report {
-    fn default() -> Self {
-        Self {
-            schema_version: SCHEMA_VERSION,
-            complete: false,
-            xcache_version: None,
-            command: Vec::new(),
-            started: None,
-            duration_ms: 0,
-            exit_code: None,
-            plan_failed: None,
-            unproven: None,
-            noop: false,
-            remote: None,
-            remote_failed: None,
-            graph_index_entries: None,
-            phases: Vec::new(),
-            totals: Totals::default(),
-            units: Vec::new(),
-            spans: Vec::new(),
-            passed_through: Vec::new(),
-            corrupt_objects: Vec::new(),
-            warnings: Vec::new(),
-            advice: Vec::new(),
-            costs: None,
-        }
-    }
-}
-
-impl Outcome {
-    /// How long rustc took in this session, in milliseconds, if cargo called it.
-    pub fn compiled_ms(&self) -> Option<u64> {
-        match self {
-            Self::Miss { compile_ms, .. } => Some(*compile_ms),
-            Self::Uncacheable { compile_ms, .. } => *compile_ms,
-            Self::Hit { .. } | Self::Fresh | Self::NotReached => None,
-        }
-    }
-
-    /// How long rustc took, in milliseconds: in this session, or for a hit when the entry was recorded.
-    fn compile_ms(&self) -> Option<u64> {
-        match self {
-            Self::Hit { compile_ms, .. } => Some(*compile_ms),
-            _ => self.compiled_ms(),
-        }
-    }
-
-    fn restore_ms(&self) -> Option<u64> {
-        match self {
-            Self::Hit { restore_ms, .. } => Some(*restore_ms),
-            _ => None,
-        }
-    }
-
-    /// The bytes that a hit wrote to the target directory, or a miss to the local store.
-    fn size(&self) -> Option<u64> {
-        match self {
-            Self::Hit { restored_bytes, .. } => Some(*restored_bytes),
-            Self::Miss { recorded_bytes, .. } => *recorded_bytes,
-            _ => None,
-        }
-    }
-
-    /// The time spent on the unit in this session, in milliseconds: compiling or restoring it.
-    pub fn spent_ms(&self) -> u64 {
-        self.restore_ms().or(self.compiled_ms()).unwrap_or(0)
-    }
 }
 
 #[cfg(test)]
 #[path = "book_tests.rs"]
 mod book_tests;
+#[cfg(test)]
+#[path = "pages_tests.rs"]
+mod pages_tests;
 #[cfg(test)]
 #[path = "report_tests.rs"]
 pub(crate) mod tests;

@@ -9,7 +9,7 @@ use bytesize::ByteSize;
 use serde::Serialize;
 
 use super::stats::Costs;
-use super::{Outcome, OutcomeKind, Report, UnitReport};
+use super::{Outcome, Report, UnitReport};
 
 /// `12.3 MB`.
 pub fn bytes(bytes: u64) -> String {
@@ -94,33 +94,6 @@ pub fn name(value: impl Serialize) -> String {
 pub fn capitalized(name: &str) -> String {
     let words = name.replace('-', " ");
     words.get(..1).map_or_else(String::new, |first| first.to_uppercase() + &words[1..])
-}
-
-impl Outcome {
-    /// The name in the JSON report.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Hit { .. } => "hit",
-            Self::Fresh => "fresh",
-            Self::Miss { .. } => "miss",
-            Self::Uncacheable { .. } => "uncacheable",
-            Self::NotReached => "not-reached",
-        }
-    }
-
-    /// The name within a sentence or a list.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Uncacheable { .. } => "not cacheable",
-            Self::NotReached => "not reached",
-            other => other.name(),
-        }
-    }
-
-    /// Whether rustc exited with an error.
-    pub fn has_failed(&self) -> bool {
-        OutcomeKind::of(self) == OutcomeKind::Failed
-    }
 }
 
 /// `anyhow 1.0.104 (build script)`.

@@ -1,39 +1,26 @@
+use std::path::Path;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::event::{EventKind, PlannedUnit, UnitId};
 
-/// What happens to one unit in a generated session.
+/// What happens to one unit in a generated session. `rejected` says whether the wrapper restored the unit, if cargo did
+/// not accept it as fresh; `recorded` whether the entry is bound, or why there is none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fate {
-    Hit {
-        tier: Tier,
-        millis: u64,
-        compile_millis: u64,
-    },
-    Hydrated {
-        millis: u64,
-        /// If cargo did not accept the unit as fresh: whether the wrapper restored it then.
-        rejected: Option<bool>,
-    },
-    Fresh {
-        found: bool,
-    },
-    Miss {
-        reason: MissReason,
-        millis: u64,
-        /// Whether the entry is bound, or why there is none.
-        recorded: Result<bool, UncacheableReason>,
-    },
-    Uncacheable {
-        reason: UncacheableReason,
-        millis: u64,
-    },
+    Hit { tier: Tier, millis: u64, compile_millis: u64 },
+    Hydrated { millis: u64, rejected: Option<bool> },
+    Fresh { found: bool },
+    Miss { reason: MissReason, millis: u64, recorded: Result<bool, UncacheableReason> },
+    Uncacheable { reason: UncacheableReason, millis: u64 },
     BuildScriptRun,
-    Untouched,
 }
 
 impl Fate {
+    /// Nothing happens to the unit.
+    pub(super) const UNTOUCHED: Self = Self::Fresh { found: false };
+
     pub(super) fn hit(tier: Tier, compile_millis: u64) -> Self {
         Self::Hit { tier, millis: 20, compile_millis }
     }
@@ -46,6 +33,56 @@ impl Fate {
     pub(super) fn uncacheable(reason: UncacheableReason, millis: u64) -> Self {
         Self::Uncacheable { reason, millis }
     }
+
+    /// The event in the prefetch, the events in the build, and the outcome that they mean. Without an outcome, the unit
+    /// is fresh if the build succeeds.
+    fn events(self, unit: UnitId) -> (Option<EventKind>, Vec<EventKind>, Option<Outcome>) {
+        let found = |tier, transferred| Some(EventKind::Found { unit, tier, transferred, millis: 3 });
+        let compiled = |millis| EventKind::Compiled { unit, millis, success: true };
+        let restored = |millis, compile_millis| EventKind::Restored { unit, bytes: 100, millis, compile_millis };
+        let hit = |tier, restore_ms, compile_ms, hydrated| {
+            let (transferred_bytes, restored_bytes) = (10, 100);
+            Some(Outcome::Hit { tier, transferred_bytes, restored_bytes, restore_ms, compile_ms, hydrated })
+        };
+        let uncacheable = |reason, compile_ms| Some(Outcome::Uncacheable { reason, compile_ms, failed: false });
+        match self {
+            Self::Hit { tier, millis, compile_millis } => {
+                (found(tier, 10), vec![restored(millis, compile_millis)], hit(tier, millis, compile_millis, false))
+            }
+            Self::Hydrated { millis, rejected } => {
+                let hydrated = EventKind::Hydrated { unit, bytes: 100, millis, compile_millis: 50 };
+                let rejection = || EventKind::Rejected { unit, reason: "the rustflags changed".into() };
+                let (after, outcome) = match rejected {
+                    None => (vec![], hit(Tier::Remote, millis, 50, true)),
+                    Some(true) => (vec![restored(millis, 50), rejection()], hit(Tier::Remote, millis, 50, false)),
+                    Some(false) => (vec![compiled(40), rejection()], Some(miss(None, 40, None, None))),
+                };
+                (found(Tier::Remote, 10), [vec![hydrated], after].concat(), outcome)
+            }
+            Self::Fresh { found: is_found } => (found(Tier::Local, 0).filter(|_| is_found), vec![], None),
+            Self::Miss { reason, millis, recorded } => {
+                let after = match recorded {
+                    Ok(path_bound) => EventKind::Recorded { unit, bytes: 1000, path_bound },
+                    Err(reason) => EventKind::NotRecorded { unit, reason },
+                };
+                let outcome = miss(Some(reason), millis, recorded.ok(), recorded.err());
+                (Some(EventKind::Missed { unit, reason }), vec![compiled(millis), after], Some(outcome))
+            }
+            Self::Uncacheable { reason, millis } => (None, vec![compiled(millis)], uncacheable(reason, Some(millis))),
+            Self::BuildScriptRun => (None, vec![], uncacheable(UncacheableReason::BuildScriptRun, None)),
+        }
+    }
+}
+
+/// A miss. `recorded` is absent if there is no entry, or whether the entry is bound.
+fn miss(
+    reason: Option<MissReason>,
+    compile_ms: u64,
+    recorded: Option<bool>,
+    not_recorded: Option<UncacheableReason>,
+) -> Outcome {
+    let (recorded_bytes, path_bound) = (recorded.map(|_| 1000), recorded == Some(true));
+    Outcome::Miss { reason, compile_ms, failed: false, recorded_bytes, path_bound, not_recorded }
 }
 
 /// The report of a successful session in which the units have these fates.
@@ -53,17 +90,31 @@ pub(crate) fn report(fates: &[Fate]) -> Report {
     Report::from_events(&session(fates, Some(0)))
 }
 
+/// The report of a session in which almost everything happens.
+pub(super) fn sample() -> Report {
+    report(&[
+        Fate::hit(Tier::Local, 2_000),
+        Fate::hit(Tier::Remote, 40_000),
+        Fate::Hydrated { millis: 3, rejected: None },
+        Fate::miss(MissReason::Absent, 1500),
+        Fate::Miss { reason: MissReason::Dependency, millis: 1500, recorded: Err(UncacheableReason::Native) },
+        Fate::uncacheable(UncacheableReason::ProcMacro, 3000),
+        Fate::uncacheable(UncacheableReason::Incremental, 200),
+        Fate::BuildScriptRun,
+        Fate::UNTOUCHED,
+    ])
+}
+
 /// A unit outside of any session.
 #[cfg(feature = "explain")]
 pub(crate) fn unit(package: &str, outcome: Outcome) -> UnitReport {
-    let [unit] = <[_; 1]>::try_from(report(&[Fate::Untouched]).units).expect("there is one fate");
+    let unit = report(&[Fate::UNTOUCHED]).units.remove(0);
     UnitReport { package: package.into(), version: "1.0.0".into(), target: package.into(), outcome, ..unit }
 }
 
 #[cfg(feature = "explain")]
 pub(crate) fn missed(reason: impl Into<Option<MissReason>>, not_recorded: Option<UncacheableReason>) -> Outcome {
-    let (reason, recorded_bytes) = (reason.into(), None);
-    Outcome::Miss { reason, compile_ms: 1, failed: false, recorded_bytes, path_bound: false, not_recorded }
+    miss(reason.into(), 1, None, not_recorded)
 }
 
 /// The text that a function writes, without styles.
@@ -76,6 +127,25 @@ pub(crate) fn plain(render: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) ->
         rest.replace_range(start..=end, "");
     }
     rest
+}
+
+/// A file of the repository; empty if it is missing.
+pub(super) fn checked_in(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap_or_default()
+}
+
+/// Asserts that a file in the repository has this text; XCACHE_BLESS=1 writes it.
+pub(super) fn assert_checked_in(path: &str, text: &str) {
+    if std::env::var_os("XCACHE_BLESS").is_some() {
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), text).unwrap();
+    }
+    let written = checked_in(path);
+    assert!(written == text, "{path} is out of date; XCACHE_BLESS=1 writes it; now it is:\n{text}");
+}
+
+/// Asserts that a page is the one in `tests/pages`; XCACHE_BLESS=1 writes it.
+pub(crate) fn assert_page(name: &str, page: &str) {
+    assert_checked_in(&format!("tests/pages/{name}"), page);
 }
 
 /// The names of the variants of an enum without data, in JSON.
@@ -107,48 +177,9 @@ pub(super) fn planned(index: usize, fate: &Fate) -> PlannedUnit {
     }
 }
 
-/// The event about a unit in the prefetch.
-fn prefetched(unit: UnitId, fate: &Fate) -> Option<EventKind> {
-    match *fate {
-        Fate::Hit { tier, .. } => Some(EventKind::Found { unit, tier, transferred: 10, millis: 3 }),
-        Fate::Hydrated { .. } => Some(EventKind::Found { unit, tier: Tier::Remote, transferred: 10, millis: 3 }),
-        Fate::Fresh { found: true } => Some(EventKind::Found { unit, tier: Tier::Local, transferred: 0, millis: 0 }),
-        Fate::Miss { reason, .. } => Some(EventKind::Missed { unit, reason }),
-        _ => None,
-    }
-}
-
-/// The events about a unit in the build.
-fn built(unit: UnitId, fate: &Fate) -> Vec<EventKind> {
-    match *fate {
-        Fate::Hit { millis, compile_millis, .. } => {
-            vec![EventKind::Restored { unit, bytes: 100, millis, compile_millis }]
-        }
-        Fate::Hydrated { millis, rejected } => {
-            let hydrated = EventKind::Hydrated { unit, bytes: 100, millis, compile_millis: 50 };
-            let after = match rejected {
-                Some(true) => Some(EventKind::Restored { unit, bytes: 100, millis, compile_millis: 50 }),
-                Some(false) => Some(EventKind::Compiled { unit, millis: 40, success: true }),
-                None => None,
-            };
-            let rejection = || EventKind::Rejected { unit, reason: "the rustflags changed".into() };
-            [hydrated].into_iter().chain(after.into_iter().flat_map(|after| [after, rejection()])).collect()
-        }
-        Fate::Miss { millis, recorded, .. } => vec![
-            EventKind::Compiled { unit, millis, success: true },
-            match recorded {
-                Ok(path_bound) => EventKind::Recorded { unit, bytes: 1000, path_bound },
-                Err(reason) => EventKind::NotRecorded { unit, reason },
-            },
-        ],
-        Fate::Uncacheable { millis, .. } => vec![EventKind::Compiled { unit, millis, success: true }],
-        Fate::Fresh { .. } | Fate::BuildScriptRun | Fate::Untouched => Vec::new(),
-    }
-}
-
 /// A complete session in which the units have these fates.
 pub(crate) fn session(fates: &[Fate], code: Option<i32>) -> Vec<Event> {
-    let ids = || fates.iter().enumerate().map(|(index, fate)| (UnitId(index), fate));
+    let of_units = || fates.iter().enumerate().map(|(index, fate)| fate.events(UnitId(index)));
     let started = EventKind::SessionStarted {
         command: vec!["build".into(), "--release".into()],
         version: "0.1.0".into(),
@@ -160,9 +191,9 @@ pub(crate) fn session(fates: &[Fate], code: Option<i32>) -> Vec<Event> {
     let finish = |phase| EventKind::PhaseFinished { phase };
     let mut kinds = vec![started, start(Phase::Plan), EventKind::Planned { units }, finish(Phase::Plan)];
     kinds.push(start(Phase::Prefetch));
-    kinds.extend(ids().filter_map(|(unit, fate)| prefetched(unit, fate)));
+    kinds.extend(of_units().filter_map(|(prefetched, ..)| prefetched));
     kinds.extend([finish(Phase::Prefetch), start(Phase::Build)]);
-    kinds.extend(ids().flat_map(|(unit, fate)| built(unit, fate)));
+    kinds.extend(of_units().flat_map(|(_, built, _)| built));
     kinds.extend([
         EventKind::Warning { message: "something".into() },
         EventKind::CargoFinished { code },
@@ -174,69 +205,24 @@ pub(crate) fn session(fates: &[Fate], code: Option<i32>) -> Vec<Event> {
     kinds.into_iter().enumerate().map(|(index, kind)| Event { at_ms: index as u64 * 10, kind }).collect()
 }
 
-/// The outcome of a unit of this fate.
-fn expected(fate: &Fate, code: Option<i32>) -> Outcome {
-    let hit = |tier, restore_ms, compile_ms, hydrated| Outcome::Hit {
-        tier,
-        transferred_bytes: 10,
-        restored_bytes: 100,
-        restore_ms,
-        compile_ms,
-        hydrated,
-    };
-    match *fate {
-        Fate::Hit { tier, millis, compile_millis } => hit(tier, millis, compile_millis, false),
-        Fate::Hydrated { rejected: Some(false), .. } => Outcome::Miss {
-            reason: None,
-            compile_ms: 40,
-            failed: false,
-            recorded_bytes: None,
-            path_bound: false,
-            not_recorded: None,
-        },
-        Fate::Hydrated { millis, rejected } => hit(Tier::Remote, millis, 50, rejected.is_none()),
-        Fate::Miss { reason, millis, recorded } => Outcome::Miss {
-            reason: Some(reason),
-            compile_ms: millis,
-            failed: false,
-            recorded_bytes: recorded.ok().map(|_| 1000),
-            path_bound: recorded == Ok(true),
-            not_recorded: recorded.err(),
-        },
-        Fate::Uncacheable { reason, millis } => {
-            Outcome::Uncacheable { reason, compile_ms: Some(millis), failed: false }
-        }
-        Fate::BuildScriptRun => {
-            Outcome::Uncacheable { reason: UncacheableReason::BuildScriptRun, compile_ms: None, failed: false }
-        }
-        Fate::Fresh { .. } | Fate::Untouched if code == Some(0) => Outcome::Fresh,
-        Fate::Fresh { .. } | Fate::Untouched => Outcome::NotReached,
-    }
-}
-
 fn fate() -> impl Strategy<Value = Fate> {
-    let tier = prop_oneof![Just(Tier::Local), Just(Tier::Remote)];
-    let miss = prop_oneof![Just(MissReason::Absent), Just(MissReason::Dependency), Just(MissReason::RemoteFailed)];
-    let reason =
-        prop_oneof![Just(UncacheableReason::ProcMacro), Just(UncacheableReason::Native), Just(UncacheableReason::Path)];
+    let tier = prop::sample::select(vec![Tier::Local, Tier::Remote]);
+    let miss = prop::sample::select(vec![MissReason::Absent, MissReason::Dependency, MissReason::RemoteFailed]);
+    let reasons = vec![UncacheableReason::ProcMacro, UncacheableReason::Native, UncacheableReason::Path];
+    let reason = prop::sample::select(reasons);
     let recorded = prop_oneof![any::<bool>().prop_map(Ok), reason.clone().prop_map(Err)];
+    let millis = || any::<u32>().prop_map(u64::from);
     prop_oneof![
-        (tier, any::<u32>(), any::<u32>()).prop_map(|(tier, millis, compile)| Fate::Hit {
+        (tier, millis(), millis()).prop_map(|(tier, millis, compile_millis)| Fate::Hit {
             tier,
-            millis: millis.into(),
-            compile_millis: compile.into()
+            millis,
+            compile_millis
         }),
-        (any::<u32>(), any::<Option<bool>>())
-            .prop_map(|(millis, rejected)| Fate::Hydrated { millis: millis.into(), rejected }),
+        (millis(), any::<Option<bool>>()).prop_map(|(millis, rejected)| Fate::Hydrated { millis, rejected }),
         any::<bool>().prop_map(|found| Fate::Fresh { found }),
-        (miss, any::<u32>(), recorded).prop_map(|(reason, millis, recorded)| Fate::Miss {
-            reason,
-            millis: millis.into(),
-            recorded
-        }),
+        (miss, millis(), recorded).prop_map(|(reason, millis, recorded)| Fate::Miss { reason, millis, recorded }),
         (reason, any::<u64>()).prop_map(|(reason, millis)| Fate::Uncacheable { reason, millis }),
         Just(Fate::BuildScriptRun),
-        Just(Fate::Untouched),
     ]
 }
 
@@ -295,10 +281,14 @@ proptest! {
         let report = Report::from_events(&session(&fates, code));
         prop_assert!(report.complete);
         prop_assert_eq!(report.exit_code, code);
-        let outcomes: Vec<_> = report.units.iter().map(|unit| unit.outcome.clone()).collect();
-        let expected: Vec<_> = fates.iter().map(|fate| expected(fate, code)).collect();
-        prop_assert_eq!(outcomes, expected);
+        let untouched = if code == Some(0) { Outcome::Fresh } else { Outcome::NotReached };
+        for (index, (unit, fate)) in report.units.iter().zip(fates).enumerate() {
+            let (.., outcome) = fate.events(UnitId(index));
+            prop_assert_eq!(&unit.outcome, &outcome.unwrap_or(untouched.clone()));
+        }
         assert_sums_match(&report);
+        let json = serde_json::to_string(&report).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report, "a round trip through JSON");
     }
 
     #[test]
@@ -320,13 +310,6 @@ proptest! {
     ) {
         assert_sums_match(&Report::from_events(&events));
     }
-
-    #[test]
-    fn a_report_survives_a_round_trip_through_json((fates, code) in sessions()) {
-        let report = Report::from_events(&session(&fates, code));
-        let json = serde_json::to_string(&report).unwrap();
-        prop_assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
-    }
 }
 
 fn events(kinds: impl IntoIterator<Item = EventKind>) -> Vec<Event> {
@@ -335,25 +318,19 @@ fn events(kinds: impl IntoIterator<Item = EventKind>) -> Vec<Event> {
 
 #[test]
 fn no_events_are_an_incomplete_report() {
-    assert_eq!(Report::from_events(&[]), Report::default());
+    assert_eq!(Report::from_events(&[]), Report { schema_version: SCHEMA_VERSION, ..Report::default() });
 }
 
 #[test]
 fn the_time_saved_is_never_negative() {
     let hit = |millis, compile_millis| Fate::Hit { tier: Tier::Local, millis, compile_millis };
     let saved = |fates: &[Fate]| report(fates).totals.saved_ms;
-    assert_eq!(saved(&[hit(10, 1000), hit(30, 20)]), 980);
-    assert_eq!(saved(&[hit(10, 1)]), 0);
-}
-
-#[test]
-fn a_unit_that_the_store_and_the_target_directory_have_is_fresh() {
-    assert_eq!(report(&[Fate::Fresh { found: true }]).units[0].outcome, Outcome::Fresh);
+    assert_eq!((saved(&[hit(10, 1000), hit(30, 20)]), saved(&[hit(10, 1)])), (980, 0));
 }
 
 #[test]
 fn documentation_is_not_reported_as_fresh() {
-    let unit = PlannedUnit { mode: "doc".into(), ..planned(0, &Fate::Untouched) };
+    let unit = PlannedUnit { mode: "doc".into(), ..planned(0, &Fate::UNTOUCHED) };
     let log = events([EventKind::Planned { units: vec![unit] }, EventKind::CargoFinished { code: Some(0) }]);
     let outcome = &Report::from_events(&log).units[0].outcome;
     assert_eq!(*outcome, Outcome::Uncacheable { reason: UncacheableReason::Doc, compile_ms: None, failed: false });
@@ -363,8 +340,7 @@ fn documentation_is_not_reported_as_fresh() {
 fn events_about_units_outside_of_the_plan_are_ignored() {
     let restored = EventKind::Restored { unit: UnitId(usize::MAX), bytes: 1, millis: 1, compile_millis: 9 };
     let found = EventKind::Found { unit: UnitId(3), tier: Tier::Remote, transferred: 9, millis: 1 };
-    let totals = Report::from_events(&events([restored, found])).totals;
-    assert_eq!(totals, Totals::default());
+    assert_eq!(Report::from_events(&events([restored, found])).totals, Totals::default());
 }
 
 #[test]

@@ -58,11 +58,6 @@ impl Sessions {
     pub fn of(reports: &[Report]) -> Self {
         Self { schema_version: SCHEMA_VERSION, sessions: reports.iter().map(Session::of).collect() }
     }
-
-    /// The JSON schema.
-    pub fn schema() -> serde_json::Value {
-        schemars::schema_for!(Self).to_value()
-    }
 }
 
 impl Session {

@@ -163,11 +163,6 @@ impl Stats {
     pub fn new(tally: Tally, store: StoreSize, prices: Prices) -> Self {
         Self { schema_version: SCHEMA_VERSION, costs: tally.costs(prices), tally, store }
     }
-
-    /// The JSON schema.
-    pub fn schema() -> serde_json::Value {
-        schemars::schema_for!(Self).to_value()
-    }
 }
 
 #[cfg(test)]
@@ -198,25 +193,14 @@ mod tests {
 
     #[test]
     fn each_amount_is_multiplied_by_its_price() {
-        let tally = Tally {
-            saved_ms: 90_000,
-            received_bytes: 500_000_000,
-            sent_bytes: 2_000_000_000,
-            requests: 1000,
-            ..Tally::default()
-        };
-        let costs =
-            tally.costs(Prices { core_minute: 2.0, gb_received: 0.5, gb_sent: 0.125, request: 0.0005 }).unwrap();
+        let prices = Prices { core_minute: 2.0, gb_received: 0.5, gb_sent: 0.125, request: 0.0005 };
+        let (received_bytes, sent_bytes, requests) = (500_000_000, 2_000_000_000, 1000);
+        let tally = |saved_ms| Tally { saved_ms, received_bytes, sent_bytes, requests, ..Tally::default() };
+        let costs = tally(90_000).costs(prices).unwrap();
         assert_eq!(costs, Costs { saved: 3.0, received: 0.25, sent: 0.25, requests: 0.5, gained: 2.0 });
         assert_eq!(costs.spent(), 1.0);
-        assert_eq!(tally.costs(Prices::default()), None);
-    }
-
-    #[test]
-    fn a_cache_may_cost_more_than_it_saves() {
-        let tally = Tally { requests: 10, ..Tally::default() };
-        let costs = tally.costs(Prices { request: 1.0, ..Prices::default() }).unwrap();
-        assert_eq!((costs.saved, costs.gained), (0.0, -10.0));
+        assert_eq!(tally(0).costs(prices).unwrap().gained, -1.0, "a cache may cost more than it saves");
+        assert_eq!(tally(90_000).costs(Prices::default()), None);
     }
 
     #[test]

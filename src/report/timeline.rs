@@ -52,43 +52,34 @@ pub enum SpanKind {
 }
 
 /// The activities in the events, in the order in which they began.
-pub(super) fn spans(events: &[Event]) -> Vec<Span> {
-    let planned = events.iter().rev().find_map(|event| match &event.kind {
-        EventKind::Planned { units } => Some(units.as_slice()),
-        _ => None,
-    });
-    let planned = planned.unwrap_or_default();
+pub(super) fn spans(events: &[Event], planned: &[PlannedUnit]) -> Vec<Span> {
     let by_key: HashMap<_, _> =
-        planned.iter().enumerate().rev().filter_map(|(id, unit)| Some((unit.key?, id))).collect();
-    let mut spans: Vec<_> = events.iter().filter_map(|event| span(event, planned, &by_key)).collect();
+        planned.iter().enumerate().rev().filter_map(|(id, unit)| Some((unit.key?, UnitId(id)))).collect();
+    let mut spans: Vec<_> = events.iter().filter_map(|event| span(event, planned.len(), &by_key)).collect();
     spans.sort_by_key(|span| (span.start_ms, span.end_ms));
     spans
 }
 
-fn span(event: &Event, planned: &[PlannedUnit], by_key: &HashMap<UnitKey, usize>) -> Option<Span> {
+fn span(event: &Event, planned: usize, by_key: &HashMap<UnitKey, UnitId>) -> Option<Span> {
+    let unit_span = |kind, unit: &UnitId, bytes, millis: &u64| (kind, Some(*unit), None, bytes, *millis);
     let (kind, unit, name, bytes, millis) = match &event.kind {
-        EventKind::Found { unit, transferred, millis, .. } if *transferred > 0 => {
-            (SpanKind::Fetch, Some(*unit), None, Some(*transferred), *millis)
+        EventKind::Found { transferred: 0, .. } => return None,
+        EventKind::Found { unit, transferred, millis, .. } => {
+            unit_span(SpanKind::Fetch, unit, Some(*transferred), millis)
         }
-        EventKind::Hydrated { unit, bytes, millis, .. } => {
-            (SpanKind::Hydrate, Some(*unit), None, Some(*bytes), *millis)
-        }
-        EventKind::Restored { unit, bytes, millis, .. } => {
-            (SpanKind::Restore, Some(*unit), None, Some(*bytes), *millis)
-        }
-        EventKind::Compiled { unit, millis, .. } => (SpanKind::Compile, Some(*unit), None, None, *millis),
+        EventKind::Hydrated { unit, bytes, millis, .. } => unit_span(SpanKind::Hydrate, unit, Some(*bytes), millis),
+        EventKind::Restored { unit, bytes, millis, .. } => unit_span(SpanKind::Restore, unit, Some(*bytes), millis),
+        EventKind::Compiled { unit, millis, .. } => unit_span(SpanKind::Compile, unit, None, millis),
         EventKind::PassedThrough { what, millis } => (SpanKind::PassedThrough, None, Some(what), None, *millis),
         EventKind::Uploaded { key, package, bytes, millis } => {
-            let unit = by_key.get(key).map(|id| UnitId(*id));
+            let unit = by_key.get(key).copied();
             (SpanKind::Upload, unit, unit.is_none().then_some(package), Some(*bytes), *millis)
         }
         _ => return None,
     };
-    if unit.is_some_and(|unit| unit.0 >= planned.len()) {
-        return None;
-    }
-    let (start_ms, end_ms) = (event.at_ms.saturating_sub(millis), event.at_ms);
-    Some(Span { kind, unit, name: name.cloned(), start_ms, end_ms, bytes })
+    let start_ms = event.at_ms.saturating_sub(millis);
+    let span = Span { kind, unit, name: name.cloned(), start_ms, end_ms: event.at_ms, bytes };
+    unit.is_none_or(|unit| unit.0 < planned).then_some(span)
 }
 
 /// The chain of dependencies with the longest sum of compile times, dependencies first. Units that were not compiled

@@ -38,6 +38,17 @@ pub fn line(out: &mut dyn Write, width: Option<u16>, style: Style, verb: &str, t
     lines[1..].iter().try_for_each(|line| writeln!(out, "{:indent$} {line}", ""))
 }
 
+/// Writes a line for each text that is present.
+pub(in crate::report) fn lines<const N: usize>(
+    out: &mut dyn Write,
+    width: Option<u16>,
+    style: Style,
+    texts: [(&str, Option<String>); N],
+) -> io::Result<()> {
+    let mut texts = texts.into_iter().filter_map(|(verb, text)| Some((verb, text?)));
+    texts.try_for_each(|(verb, text)| line(out, width, style, verb, &text))
+}
+
 /// The text without line breaks and control characters: names and messages from elsewhere must not move the cursor or
 /// change colours.
 pub(in crate::report) fn one_line(text: &str) -> String {

@@ -5,18 +5,34 @@ use std::io::{self, Write};
 
 use super::View;
 use super::grid::{Column, Grid};
-use super::table::{shown, verb};
+use super::table::verb;
 use crate::report::compare::{Comparison, UnitChange};
-use crate::report::present::lines::{ATTENTION, NOTE, QUIET, line};
+use crate::report::present::lines::{ATTENTION, NOTE, QUIET, lines};
 use crate::report::present::{bytes, duration, joined, name, precise, reason, timestamp, title, units};
 use crate::report::sessions::Session;
 use crate::report::{OutcomeKind, UnitReport};
 
-/// The outcomes of a changed unit: now, and before.
-type Step = (Option<OutcomeKind>, Option<OutcomeKind>);
-
 /// The name of a total, its value, and its format.
-type Sum = (&'static str, fn(&Session) -> u64, fn(u64) -> String);
+type Total = (&'static str, fn(&Session) -> u64, fn(u64) -> String);
+
+/// The totals that are compared.
+const TOTALS: [Total; 11] = [
+    ("Took", |session| session.duration_ms, duration),
+    ("Hits", |session| session.hits as u64, number),
+    ("Misses", |session| session.misses as u64, number),
+    ("Uncacheable", |session| session.uncacheable as u64, number),
+    ("Fresh", |session| session.fresh as u64, number),
+    ("Compiling", |session| session.compile_ms, duration),
+    ("Saved", |session| session.saved_ms, duration),
+    ("Received", |session| session.received_bytes, bytes),
+    ("Sent", |session| session.sent_bytes, bytes),
+    ("Requests", |session| session.requests, number),
+    ("Not reached", |session| session.not_reached as u64, number),
+];
+
+fn number(number: u64) -> String {
+    number.to_string()
+}
 
 /// Writes the comparison.
 pub fn comparison(comparison: &Comparison, view: View, out: &mut dyn Write) -> io::Result<()> {
@@ -24,10 +40,13 @@ pub fn comparison(comparison: &Comparison, view: View, out: &mut dyn Write) -> i
     if !comparison.changed.is_empty() {
         writeln!(out)?;
     }
-    line(out, view.width, NOTE, "Before", &session(&comparison.before))?;
-    line(out, view.width, NOTE, "After", &session(&comparison.after))?;
     let (changed, unchanged) = (units(comparison.changed.len()), comparison.unchanged);
-    line(out, view.width, NOTE, "Units", &format!("{changed} changed, {unchanged} as before"))?;
+    let texts = [
+        ("Before", Some(session(&comparison.before))),
+        ("After", Some(session(&comparison.after))),
+        ("Units", Some(format!("{changed} changed, {unchanged} as before"))),
+    ];
+    lines(out, view.width, NOTE, texts)?;
     totals(comparison, view).write(out)
 }
 
@@ -36,40 +55,33 @@ fn changes(changed: &[UnitChange], view: View) -> Grid {
     let columns = [("unit", text), ("was", text), ("reason", text), ("before", number), ("after", number)];
     let mut grid = Grid::new(view.width, &columns);
     let mut changed: Vec<_> = changed.iter().collect();
-    let cost = |change: &UnitChange| spent(change.after.as_ref()).max(spent(change.before.as_ref()));
+    let cost = |change: &UnitChange| spent(&change.after).max(spent(&change.before));
     // Units that still exist come first, and of these, the compiled ones.
     changed.sort_by_cached_key(|change| {
         (step(change).0.is_none(), step(change), Reverse(cost(change)), titles(change), reasons(change))
     });
     for group in changed.chunk_by(|one, other| step(one) == step(other)) {
-        add_group(&mut grid, group, view.all);
+        let (after, before) = step(group[0]);
+        let verb = after.map_or_else(|| (NOTE, "Gone".to_owned()), verb);
+        let was = before.map_or_else(|| "not there".to_owned(), |before| name(before).replace('-', " "));
+        let row = |change: &&UnitChange| {
+            let time = |unit| spent(unit).map_or_else(String::new, precise);
+            [titles(change), was.clone(), reasons(change), time(&change.before), time(&change.after)]
+        };
+        let all = view.all || after.is_some_and(OutcomeKind::is_compiled);
+        grid.add_group(verb, group, all, row, |_| Default::default());
     }
     grid
 }
 
-fn add_group(grid: &mut Grid, group: &[&UnitChange], all: bool) {
-    let (after, before) = step(group[0]);
-    let (style, verb) = after.map_or_else(|| (NOTE, "Gone".to_owned()), verb);
-    let was = before.map_or_else(|| "not there".to_owned(), |before| name(before).replace('-', " "));
-    let (shown, _, more) = shown(group, all || after.is_some_and(OutcomeKind::is_compiled));
-    for change in shown {
-        let times = [change.before.as_ref(), change.after.as_ref()];
-        let [before, after] = times.map(|unit| spent(unit).map_or_else(String::new, precise));
-        grid.add(style, &verb, [titles(change), was.clone(), reasons(change), before, after]);
-    }
-    if let Some(more) = more {
-        grid.add(QUIET, "", [more, String::new(), String::new(), String::new(), String::new()]);
-    }
-}
-
-fn step(change: &UnitChange) -> Step {
-    let kind = |unit: &Option<UnitReport>| unit.as_ref().map(|unit| OutcomeKind::of(&unit.outcome));
+/// The outcomes of a changed unit: now, and before.
+fn step(change: &UnitChange) -> (Option<OutcomeKind>, Option<OutcomeKind>) {
+    let kind = |unit: &Option<UnitReport>| unit.as_ref().map(|unit| unit.outcome.kind());
     (kind(&change.after), kind(&change.before))
 }
 
-fn spent(unit: Option<&UnitReport>) -> Option<u64> {
-    let outcome = &unit?.outcome;
-    outcome.restore_ms().or(outcome.compiled_ms())
+fn spent(unit: &Option<UnitReport>) -> Option<u64> {
+    unit.as_ref()?.outcome.spent_ms()
 }
 
 /// `memchr 2.8.2 → 2.8.3`.
@@ -84,7 +96,7 @@ fn titles(change: &UnitChange) -> String {
 
 /// `dependency, was absent`, and the features that were added and removed.
 fn reasons(change: &UnitChange) -> String {
-    let is_compiled = |unit: &&UnitReport| OutcomeKind::of(&unit.outcome).is_compiled();
+    let is_compiled = |unit: &&UnitReport| unit.outcome.kind().is_compiled();
     let of = |unit: &Option<UnitReport>| {
         unit.as_ref().filter(is_compiled).map_or_else(String::new, |unit| reason(&unit.outcome))
     };
@@ -117,24 +129,10 @@ fn session(session: &Session) -> String {
 fn totals(comparison: &Comparison, view: View) -> Grid {
     let number = Column::Number;
     let mut grid = Grid::new(view.width, &[("before", number), ("after", number), ("change", number)]);
-    let (before, after) = (&comparison.before, &comparison.after);
-    let sums: [Sum; 11] = [
-        ("Took", |session| session.duration_ms, duration),
-        ("Hits", |session| session.hits as u64, |units| units.to_string()),
-        ("Misses", |session| session.misses as u64, |units| units.to_string()),
-        ("Uncacheable", |session| session.uncacheable as u64, |units| units.to_string()),
-        ("Fresh", |session| session.fresh as u64, |units| units.to_string()),
-        ("Compiling", |session| session.compile_ms, duration),
-        ("Saved", |session| session.saved_ms, duration),
-        ("Received", |session| session.received_bytes, bytes),
-        ("Sent", |session| session.sent_bytes, bytes),
-        ("Requests", |session| session.requests, |requests| requests.to_string()),
-        ("Not reached", |session| session.not_reached as u64, |units| units.to_string()),
-    ];
-    for (verb, value, words) in sums {
-        let (before, after) = (Some(value(before)), Some(value(after)));
-        if before != Some(0) || after != Some(0) {
-            add_sum(&mut grid, verb, [before, after], words);
+    for (verb, value, words) in TOTALS {
+        let (before, after) = (value(&comparison.before), value(&comparison.after));
+        if (before, after) != (0, 0) {
+            add_sum(&mut grid, verb, [Some(before), Some(after)], words);
         }
     }
     for phase in &comparison.phases {

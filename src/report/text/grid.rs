@@ -3,12 +3,15 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets};
 
 use crate::report::present::lines::{QUIET, VERB, cells_width, one_line};
 
 /// As long as text would be cut to less than this, optional columns are left out.
 const MIN_TEXT: usize = 32;
+
+/// The number of rows of a long group.
+const SHOWN: usize = 10;
 
 /// The kind of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,26 +28,61 @@ pub(super) enum Column {
 pub(super) struct Grid {
     width: Option<u16>,
     columns: Vec<(&'static str, Column)>,
-    rows: Vec<(Style, String, Vec<String>)>,
+    /// The width of each column's cells.
+    widths: Vec<usize>,
+    verbs: Vec<(Style, String)>,
+    table: Table,
 }
 
 impl Grid {
     /// A grid without rows. `width` is the terminal's; without it, nothing is cut.
     pub(super) fn new(width: Option<u16>, columns: &[(&'static str, Column)]) -> Self {
-        Self { width, columns: columns.into(), rows: Vec::new() }
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_truncation_indicator("…");
+        if let Some(width) = width {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(cells_width(width));
+        }
+        let (widths, verbs) = (vec![0; columns.len()], vec![(QUIET, String::new())]);
+        Self { width, columns: columns.into(), widths, verbs, table }
     }
 
     pub(super) fn add<const N: usize>(&mut self, style: Style, verb: impl Into<String>, cells: [String; N]) {
-        self.rows.push((style, verb.into(), cells.iter().map(|cell| one_line(cell)).collect()));
+        let cells = cells.map(|cell| one_line(&cell));
+        for (width, cell) in self.widths.iter_mut().zip(&cells) {
+            *width = cell.chars().count().max(*width);
+        }
+        self.verbs.push((style, verb.into()));
+        self.table.add_row(row(cells.into_iter()));
+    }
+
+    /// Adds a row for each item. Of many items, only the first have rows, and the rest has a common one, unless `all` is
+    /// set. The first cell of the common row is replaced.
+    pub(super) fn add_group<T, const N: usize>(
+        &mut self,
+        (style, verb): (Style, String),
+        items: &[T],
+        all: bool,
+        row: impl Fn(&T) -> [String; N],
+        rest: impl Fn(&[T]) -> [String; N],
+    ) {
+        let shown = if all || items.len() <= SHOWN + 1 { items.len() } else { SHOWN };
+        items[..shown].iter().for_each(|item| self.add(style, &verb, row(item)));
+        if shown < items.len() {
+            let mut cells = rest(&items[shown..]);
+            cells[0] = format!("… and {} more, each with --all", items.len() - shown);
+            self.add(QUIET, "", cells);
+        }
     }
 
     /// Writes the names of the columns and the rows; nothing if there are no rows.
-    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let verbs = self.rows.iter().map(|(style, verb, _)| (*style, verb.as_str()));
-        let verbs = [(QUIET, "")].into_iter().chain(verbs).filter(|_| !self.rows.is_empty());
-        for ((style, verb), cells) in verbs.zip(self.table().lines()) {
+    pub(super) fn write(mut self, out: &mut dyn Write) -> io::Result<()> {
+        if self.table.is_empty() {
+            return Ok(());
+        }
+        self.lay_out();
+        for ((style, verb), cells) in self.verbs.iter().zip(self.table.lines()) {
             let (cells, width) = (cells.trim_end(), usize::from(VERB));
-            match verb {
+            match verb.as_str() {
                 "" => writeln!(out, "{QUIET}{:width$}{cells}{QUIET:#}", "")?,
                 verb => writeln!(out, "{style}{verb:>width$}{style:#}{cells}")?,
             }
@@ -52,38 +90,30 @@ impl Grid {
         Ok(())
     }
 
-    fn table(&self) -> Table {
+    fn lay_out(&mut self) {
         let used = self.used_columns();
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_truncation_indicator("…");
-        if let Some(width) = self.width {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(cells_width(width));
-        }
-        table.set_header(row(used.iter().map(|index| self.columns[*index])));
-        for (_, _, cells) in &self.rows {
-            table.add_row(row(used.iter().map(|index| (&cells[*index], self.columns[*index].1))));
-        }
-        for (index, column) in used.iter().enumerate() {
-            if let (Column::Number | Column::Optional, Some(column)) =
-                (self.columns[*column].1, table.column_mut(index))
-            {
+        self.table.set_header(row(self.columns.iter().map(|(name, _)| (*name).to_owned())));
+        for (index, (_, kind)) in self.columns.iter().enumerate() {
+            let column = self.table.column_mut(index).expect("each row has a cell for each column");
+            if !used.contains(&index) {
+                column.set_constraint(ColumnConstraint::Hidden);
+            } else if *kind != Column::Text {
                 column.set_constraint(ColumnConstraint::ContentWidth);
+                column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        table
     }
 
     /// The columns that are not empty, as far as there is room.
     fn used_columns(&self) -> Vec<usize> {
-        let cells = |index: usize| self.rows.iter().map(move |(_, _, cells)| cells[index].chars().count());
-        let mut used: Vec<_> = (0..self.columns.len()).filter(|index| cells(*index).any(|width| width > 0)).collect();
-        let width = |index: usize| {
-            let (name, column) = self.columns[index];
-            let width = cells(index).max().unwrap_or(0).max(name.len());
+        let mut used: Vec<_> = (0..self.columns.len()).filter(|index| self.widths[*index] > 0).collect();
+        let width = |index: &usize| {
+            let (name, column) = self.columns[*index];
+            let width = self.widths[*index].max(name.len());
             2 + if column == Column::Text { width.min(MIN_TEXT) } else { width }
         };
         let room = self.width.map_or(usize::MAX, |width| cells_width(width).into());
-        while used.iter().map(|index| width(*index)).sum::<usize>() > room {
+        while used.iter().map(width).sum::<usize>() > room {
             let is_optional = |index: &usize| self.columns[*index].1 == Column::Optional;
             let Some(last) = used.iter().rposition(is_optional) else { break };
             used.remove(last);
@@ -92,14 +122,8 @@ impl Grid {
     }
 }
 
-fn row(cells: impl IntoIterator<Item = (impl ToString, Column)>) -> Row {
-    let cells = cells.into_iter().map(|(cell, column)| {
-        Cell::new(cell).set_alignment(match column {
-            Column::Text => CellAlignment::Left,
-            Column::Number | Column::Optional => CellAlignment::Right,
-        })
-    });
-    let mut row = Row::from(cells.collect::<Vec<_>>());
+fn row(cells: impl Iterator<Item = String>) -> Row {
+    let mut row = Row::from(cells);
     row.max_height(1);
     row
 }

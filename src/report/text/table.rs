@@ -5,18 +5,19 @@ use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use anstyle::Style;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
+use super::View;
 use super::grid::{Column, Grid};
-use super::{View, causes};
-use crate::report::present::lines::{ATTENTION, BAD, GOOD, NOTE, QUIET, line};
+use crate::report::outcome::{CompileCause, Sum, grouped};
+use crate::report::present::lines::{ATTENTION, BAD, GOOD, NOTE, QUIET, line, lines};
 use crate::report::present::{
-    bytes, capitalized, counted, duration, joined, money, name, nonzero, precise, problems, reason, times, timestamp,
-    title, traffic,
+    bytes, capitalized, duration, joined, money, name, nonzero, precise, problems, reason, times, timestamp, title,
+    traffic, units,
 };
 use crate::report::{Outcome, OutcomeKind, Report, UnitReport};
 
-/// The number of rows for units that were not compiled, unless the user asks for all.
-const SHOWN: usize = 10;
+const HEADING: Style = Style::new().bold();
 
 /// Writes the whole report.
 pub fn table(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
@@ -26,7 +27,7 @@ pub fn table(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()>
         writeln!(out)?;
     }
     units_table(report, view).write(out)?;
-    causes::write(report, view, out)?;
+    causes(report, view, out)?;
     if !report.units.is_empty() {
         writeln!(out)?;
     }
@@ -37,59 +38,31 @@ pub fn table(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()>
     totals(report, view, out)
 }
 
-/// Writes all advice, each with its action below it.
-fn advice(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
-    for advice in &report.advice {
-        let message = format!("{} ({})", advice.message, name(advice.name));
-        line(out, view.width, ATTENTION, "Advice", &message)?;
-        advice.action.lines().try_for_each(|action| line(out, view.width, NOTE, "", action))?;
-    }
-    if report.advice.is_empty() { Ok(()) } else { writeln!(out) }
-}
-
 fn units_table(report: &Report, view: View) -> Grid {
     let (text, number, optional) = (Column::Text, Column::Number, Column::Optional);
     let columns = [("unit", text), ("reason", text), ("compile", number), ("restore", optional), ("size", optional)];
     let mut grid = Grid::new(view.width, &columns);
     let mut units: Vec<_> = report.units.iter().collect();
     let name = |unit: &UnitReport| (unit.package.clone(), unit.version.clone(), unit.kind.clone());
-    units.sort_by_cached_key(|unit| (OutcomeKind::of(&unit.outcome), Reverse(unit.outcome.compile_ms()), name(unit)));
-    for of_kind in units.chunk_by(|one, other| OutcomeKind::of(&one.outcome) == OutcomeKind::of(&other.outcome)) {
-        add_kind(&mut grid, of_kind, view.all, report.unproven.is_some());
+    units.sort_by_cached_key(|unit| (unit.outcome.kind(), Reverse(unit.outcome.compile_ms()), name(unit)));
+    for of_kind in units.chunk_by(|one, other| one.outcome.kind() == other.outcome.kind()) {
+        let kind = of_kind[0].outcome.kind();
+        let row = |unit: &&UnitReport| {
+            // If the wrapper restores all hits, the rows do not repeat that as a reason.
+            let is_implied = report.unproven.is_some() && matches!(unit.outcome, Outcome::Hit { .. });
+            let reason = if is_implied { String::new() } else { reason(&unit.outcome) };
+            cells(title(unit), reason, Sum::of([*unit]))
+        };
+        let rest = |units: &[&UnitReport]| cells(String::new(), String::new(), Sum::of(units.iter().copied()));
+        grid.add_group(verb(kind), of_kind, view.all || kind.is_compiled(), row, rest);
     }
     grid
 }
 
-/// Adds the units of one kind. If the wrapper restores all hits, the rows do not repeat that as a reason.
-fn add_kind(grid: &mut Grid, units: &[&UnitReport], all: bool, by_the_wrapper: bool) {
-    let kind = OutcomeKind::of(&units[0].outcome);
-    let (style, verb) = verb(kind);
-    let (shown, rest, more) = shown(units, all || kind.is_compiled());
-    let numbers = |units: &[&UnitReport]| {
-        let sum = |of: fn(&Outcome) -> Option<u64>| {
-            units.iter().filter_map(|unit| of(&unit.outcome)).reduce(u64::saturating_add)
-        };
-        let words = |value: Option<u64>, words: fn(u64) -> String| value.map_or_else(String::new, words);
-        let [compile, restore] = [Outcome::compile_ms, Outcome::restore_ms].map(|of| words(sum(of), precise));
-        [compile, restore, words(sum(Outcome::size), bytes)]
-    };
-    for unit in shown {
-        let is_hit = matches!(unit.outcome, Outcome::Hit { .. });
-        let reason = if by_the_wrapper && is_hit { String::new() } else { reason(&unit.outcome) };
-        let [compile, restore, size] = numbers(&[*unit]);
-        grid.add(style, &verb, [title(unit), reason, compile, restore, size]);
-    }
-    if let Some(more) = more {
-        let [compile, restore, size] = numbers(rest);
-        grid.add(QUIET, "", [more, String::new(), compile, restore, size]);
-    }
-}
-
-/// The items that get a row of their own, the others, and a text for a common row of these.
-pub(super) fn shown<T>(items: &[T], all: bool) -> (&[T], &[T], Option<String>) {
-    let is_long = !all && items.len() > SHOWN + 1;
-    let (shown, rest) = items.split_at(if is_long { SHOWN } else { items.len() });
-    (shown, rest, is_long.then(|| format!("… and {} more, each with --all", rest.len())))
+fn cells(title: String, reason: String, sum: Sum) -> [String; 5] {
+    let numbers = [sum.compile_ms.map(precise), sum.restore_ms.map(precise), sum.bytes.map(bytes)];
+    let [compile, restore, size] = numbers.map(Option::unwrap_or_default);
+    [title, reason, compile, restore, size]
 }
 
 /// The verb of a row.
@@ -104,20 +77,53 @@ pub(super) fn verb(kind: OutcomeKind) -> (Style, String) {
     (style, capitalized(&name(kind)))
 }
 
+/// Writes a heading and a row for each cause of a compilation, the most expensive first; nothing if there is no cause.
+fn causes(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
+    let causes = grouped(&report.units, CompileCause::of);
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    if let Some(width) = view.width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    for (cause, _, sum) in causes {
+        let (description, advice) = cause.describe();
+        table.add_row([
+            Cell::new(cause.name()),
+            Cell::new(units(sum.units)).set_alignment(CellAlignment::Right),
+            Cell::new(duration(sum.compile_ms())).set_alignment(CellAlignment::Right),
+            Cell::new([description].into_iter().chain(advice).collect::<Vec<_>>().join("\n")),
+        ]);
+    }
+    writeln!(out, "\n{HEADING}Not cached, and what would change that{HEADING:#}\n")?;
+    writeln!(out, "{}", table.trim_fmt())
+}
+
+/// Writes all advice, each with its action below it.
+fn advice(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
+    for advice in &report.advice {
+        let message = format!("{} ({})", advice.message, name(advice.name));
+        line(out, view.width, ATTENTION, "Advice", &message)?;
+        advice.action.lines().try_for_each(|action| line(out, view.width, NOTE, "", action))?;
+    }
+    if report.advice.is_empty() { Ok(()) } else { writeln!(out) }
+}
+
 fn totals(report: &Report, view: View, out: &mut dyn Write) -> io::Result<()> {
     let totals = &report.totals;
-    line(out, view.width, NOTE, "Session", &format!("cargo {}", report.command.join(" ")))?;
-    line(out, view.width, NOTE, "", &session(report))?;
-    if !report.phases.is_empty() {
-        line(out, view.width, NOTE, "Phases", &phases(report))?;
-    }
-    line(out, view.width, NOTE, "Units", &unit_counts(report))?;
-    line(out, view.width, NOTE, "Time", &times(totals.compile_ms, totals.restore_ms, totals.saved_ms))?;
-    if let Some(remote) = &report.remote {
-        let traffic = traffic(totals.requests, totals.received_bytes, totals.sent_bytes);
-        line(out, view.width, NOTE, "Remote", &format!("{remote}: {traffic}"))?;
-    }
-    report.costs.iter().try_for_each(|costs| line(out, view.width, NOTE, "Costs", &money(costs)))
+    let traffic = traffic(totals.requests, totals.received_bytes, totals.sent_bytes);
+    let texts = [
+        ("Session", Some(format!("cargo {}", report.command.join(" ")))),
+        ("", Some(session(report))),
+        ("Phases", Some(phases(report)).filter(|phases| !phases.is_empty())),
+        ("Units", Some(unit_counts(report))),
+        ("Time", Some(times(totals.compile_ms, totals.restore_ms, totals.saved_ms))),
+        ("Remote", report.remote.as_ref().map(|remote| format!("{remote}: {traffic}"))),
+        ("Costs", report.costs.as_ref().map(money)),
+    ];
+    lines(out, view.width, NOTE, texts)
 }
 
 /// `started 2026-05-04 10:11:12 UTC, took 12.3 s, exit code 0`.
@@ -134,25 +140,21 @@ fn session(report: &Report) -> String {
 /// `plan 0.0–0.1 s, prefetch 0.1–1.4 s`.
 fn phases(report: &Report) -> String {
     let seconds = |millis: u64| format!("{}.{}", millis / 1000, millis % 1000 / 100);
-    let spans = report.phases.iter().map(|span| {
+    joined(report.phases.iter().map(|span| {
         let end = span.end_ms.map_or_else(|| "?".to_owned(), seconds);
         Some(format!("{} {}–{end} s", name(span.phase), seconds(span.start_ms)))
-    });
-    joined(spans)
+    }))
 }
 
 /// `16: 3 hits (2 remote, 1 local; 3 before cargo started), 14 misses, 2 not cacheable`.
 fn unit_counts(report: &Report) -> String {
     let totals = &report.totals;
-    let hits = format!(
-        "{} ({} remote, {} local; {} before cargo started)",
-        counted(totals.hits, "hit", "hits"),
-        totals.hits_remote,
-        totals.hits_local,
-        totals.hydrated
-    );
+    let hits = nonzero(totals.hits, "hit", "hits").map(|hits| {
+        let (remote, local, hydrated) = (totals.hits_remote, totals.hits_local, totals.hydrated);
+        format!("{hits} ({remote} remote, {local} local; {hydrated} before cargo started)")
+    });
     let outcomes = joined([
-        (totals.hits > 0).then_some(hits),
+        hits,
         nonzero(totals.misses, "miss", "misses"),
         nonzero(totals.uncacheable, "not cacheable", "not cacheable"),
         nonzero(totals.fresh, "fresh", "fresh"),

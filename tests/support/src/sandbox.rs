@@ -127,32 +127,33 @@ impl Sandbox {
     }
 
     /// Lets a project use a registry, and locks and unpacks its packages. `older` are packages to lock to a version
-    /// that is not the newest.
+    /// that is not the newest, which is unpacked as well.
     ///
     /// `manifests` identifies the manifests: cargo is asked only once for their lockfile, and only once in a sandbox to
     /// unpack its packages.
     pub fn lock(&self, project: &Project, registry: &Registry, manifests: &str, older: &[(&str, &str)]) {
-        static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+        static KNOWN: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
         project.use_registry(registry);
         let key = format!("{manifests}\n{older:?}\n{}", registry.index());
         let known = KNOWN.lock().expect("no test panics here").get(&key).cloned();
         let is_unpacked = !self.unpacked.borrow_mut().insert((registry.dir().to_owned(), key.clone()));
-        match known {
-            Some(lockfile) => {
+        if let Some(lockfiles) = known {
+            for lockfile in lockfiles {
                 project.write("Cargo.lock", lockfile);
                 if !is_unpacked {
                     project.cargo(["fetch"]).ok();
                 }
             }
-            None => {
-                project.cargo(["fetch"]).ok();
-                for (package, version) in older {
-                    project.cargo(["update", "--package", package, "--precise", version]).ok();
-                    project.cargo(["fetch"]).ok();
-                }
-                KNOWN.lock().expect("no test panics here").insert(key, project.read("Cargo.lock"));
-            }
+            return;
         }
+        project.cargo(["fetch"]).ok();
+        let mut lockfiles = vec![project.read("Cargo.lock")];
+        for (package, version) in older {
+            project.cargo(["update", "--package", package, "--precise", version]).ok();
+            project.cargo(["fetch"]).ok();
+            lockfiles.push(project.read("Cargo.lock"));
+        }
+        KNOWN.lock().expect("no test panics here").insert(key, lockfiles);
     }
 
     /// The workspace that uses [`registry::chain`], locked to the older `base`.

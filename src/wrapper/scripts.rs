@@ -241,7 +241,7 @@ impl Scripts {
         }
     }
 
-    /// Writes the files of a run. If this fails, the script runs and writes them.
+    /// Writes the files of a run. If this fails, some may be in place.
     fn write_files(&self, entry: &Entry, out_dir: &Utf8Path) -> Result<()> {
         for file in &entry.files {
             let BuildContext { roots, .. } = &self.build.context;
